@@ -1,0 +1,91 @@
+// Package identity holds the words that every room shares: who asks (the
+// principal), what the directory says of them (user, group, app, app user),
+// and the record of one decision. It imports nothing but the standard
+// library, decides nothing, and its values are never changed once they have
+// been handed over: they are shared between requests.
+package identity
+
+import "time"
+
+// Principal is a verified token. It exists only after signature, issuer,
+// audience, times and type have been checked; there is no way to hold an
+// unverified one.
+type Principal struct {
+	// Issuer is the token's iss, exactly as it stands there (RFC 9068,
+	// section 4: compared without normalising).
+	Issuer string
+
+	// IssuerName is the configured name of that issuer; it is what logs,
+	// metrics and policies show.
+	IssuerName string
+
+	// Subject is the value of the issuer's subject claim. Together with
+	// Issuer it names the user in a directory; alone it names nobody
+	// (OpenID Connect Core, section 5.7).
+	Subject string
+
+	// Client is the value of the first client claim that is present, or empty.
+	Client string
+
+	// Machine says that the token's sub equals its client id: the caller is
+	// a client on its own behalf (RFC 9068, section 5) and no user is looked
+	// up for it.
+	Machine bool
+
+	// Scopes are the granted scopes in the token's order.
+	Scopes []string
+
+	// Claims are all verified claims as canonical values (see Canonical).
+	Claims map[string]any
+
+	// Groups are the groups that the token itself brings, in its order. They
+	// mean something only where GroupsKnown is true.
+	Groups []string
+
+	// GroupsKnown is false where the token says nothing about groups, or
+	// says that it left them out for size. Unknown is not empty.
+	GroupsKnown bool
+
+	// TokenID is the token's jti, or empty.
+	TokenID string
+
+	// SessionID is the token's sid, or empty.
+	SessionID string
+
+	// IssuedAt, NotBefore and Expiry are the token's iat, nbf and exp; the
+	// first two are zero where the token lacks them.
+	IssuedAt  time.Time
+	NotBefore time.Time
+	Expiry    time.Time
+
+	// Confirmation binds the token to a key of its sender; its zero value
+	// means a bearer token.
+	Confirmation Confirmation
+}
+
+// Confirmation holds the members of a cnf claim (RFC 7800) that the gateway
+// checks on every request.
+type Confirmation struct {
+	// KeyThumbprint is cnf.jkt, the SHA-256 thumbprint of a DPoP key
+	// (RFC 9449, section 6).
+	KeyThumbprint string
+
+	// CertificateThumbprint is cnf.x5t#S256, the SHA-256 of the client's
+	// certificate (RFC 8705, section 3.1).
+	CertificateThumbprint string
+}
+
+// Bound reports whether the token may be used by the holder of a key only.
+func (c Confirmation) Bound() bool {
+	return c.KeyThumbprint != "" || c.CertificateThumbprint != ""
+}
+
+// HasScope reports whether scope was granted.
+func (p *Principal) HasScope(scope string) bool {
+	for _, s := range p.Scopes {
+		if s == scope {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,74 @@
+package identity
+
+// Person is a user together with the groups, as one directory answer. A nil
+// *Person means that the directory has no such user; it is never used for
+// "could not ask".
+type Person struct {
+	User *User `json:"user"`
+
+	// Groups are the user's groups in the directory's order.
+	Groups []Group `json:"groups,omitempty"`
+
+	// GroupsKnown is false where no directory could say which groups the
+	// user has. A requirement on unknown groups fails; unknown is not empty.
+	GroupsKnown bool `json:"groupsKnown"`
+
+	// Linked are the user's linked objects by primary name (manager, …).
+	Linked map[string]*User `json:"linked,omitempty"`
+
+	// AppUsers are the user's assignments to other apps, where a rule reads
+	// them (directory and Workday look-ups).
+	AppUsers []AppUser `json:"appUsers,omitempty"`
+
+	// Origin tells from which directory each profile attribute came.
+	Origin map[string]string `json:"origin,omitempty"`
+
+	// LeftOut names the optional directories that failed and are missing
+	// from this answer.
+	LeftOut []string `json:"leftOut,omitempty"`
+}
+
+// State tells how much a part of a record is worth.
+type State uint8
+
+const (
+	// Unasked: no rule of the policy reads this part, or there is nobody to
+	// ask about (a client without a user). It is the zero value.
+	Unasked State = iota
+	// Fresh: fetched within its life.
+	Fresh
+	// Stale: past its life, served because the directory fails.
+	Stale
+	// Missing: the directory said with authority that there is none.
+	Missing
+	// Failed: the directory could not be asked and nothing usable is held.
+	Failed
+)
+
+// String gives the word that logs and explain use.
+func (s State) String() string {
+	switch s {
+	case Fresh:
+		return "fresh"
+	case Stale:
+		return "stale"
+	case Missing:
+		return "missing"
+	case Failed:
+		return "failed"
+	}
+	return "unasked"
+}
+
+// Record is what the directory says for one decision. Each part is cached by
+// itself and has its own state.
+type Record struct {
+	Person      *Person
+	PersonState State
+
+	App      *App
+	AppState State
+
+	AppUser      *AppUser
+	AppUserState State
+}
