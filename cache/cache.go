@@ -1,0 +1,383 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// State tells how much a value is worth.
+type State uint8
+
+const (
+	// Fresh: within its life.
+	Fresh State = iota + 1
+	// Stale: past its life, served because the source fails.
+	Stale
+)
+
+// String gives the word that logs use.
+func (s State) String() string {
+	switch s {
+	case Fresh:
+		return "fresh"
+	case Stale:
+		return "stale"
+	}
+	return "none"
+}
+
+// Result is a value and what is known of it.
+type Result[V any] struct {
+	// Value is shared between requests and must not be changed. It is the
+	// zero value where Found is false.
+	Value V
+
+	// Found is false where the source said with authority that there is no
+	// such thing.
+	Found bool
+
+	// State says whether the value is fresh, or stale because the source
+	// fails.
+	State State
+
+	// FetchedAt is when the value's fetch began.
+	FetchedAt time.Time
+
+	// Digest is the SHA-256 of the encoded value; equal digests mean equal
+	// content. Zero for an absence.
+	Digest [sha256.Size]byte
+
+	// Tier is where the value came from: memory, redis or source.
+	Tier string
+
+	// Part lets a decision made from the value ask later whether it stands.
+	Part Part
+}
+
+// Cache is a view of a store for one kind of value. It holds nothing itself;
+// any number of views may share a store, and views of one kind share entries.
+//
+// A key must stand for equal rights: whoever asks for it must be entitled to
+// what any load for that key returns, because loads are shared.
+type Cache[V any] struct {
+	store *Store
+	codec Codec[V]
+}
+
+// New returns a view of the store.
+func New[V any](s *Store, codec Codec[V]) *Cache[V] {
+	return &Cache[V]{store: s, codec: codec}
+}
+
+// maxAttempts bounds how often one call looks again because what it waited for
+// was too old for its own life, or was purged under way.
+const maxAttempts = 4
+
+// Get answers the value under key: from memory, from the shared tier, or from
+// load, which runs once per key at a time under a context of its own (that of
+// the first caller without its cancellation, with the store's deadline).
+//
+// names lists the ids that the caller asked with (subject, app id), so that a
+// purge finds entries that hold other ids, or none; nil means there are none.
+// names and load may run after the caller has gone.
+//
+// The error is the load's (or ErrLoadTimeout, ErrLoadPanicked, ErrBusy,
+// ErrTooLarge) where nothing usable is held, or the context's.
+func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []ID, load func(context.Context) (V, error)) (Result[V], error) {
+	s := c.store
+	arrived := s.log.Version()
+	for attempt := 0; ; attempt++ {
+		t := s.log.line.at(s.log.line.now())
+		held := s.held(key)
+		if held != nil {
+			if r, ok := c.serve(ctx, held, t, life, names, load); ok {
+				return r, nil
+			}
+		}
+		if attempt == 0 {
+			s.observer.CacheRequest(TierMemory, OutcomeMiss)
+		}
+		l := life // its own copy: a hit allocates nothing
+		fl, err := s.flights.join(ctx, key, false,
+			func(ctx context.Context) outcome { return c.fetch(ctx, key, &l, false, names, load) },
+			func(out outcome) { s.land(key, nil, &l, out) })
+		if err != nil {
+			return c.fallback(outcome{err: err}, held, &life)
+		}
+		select {
+		case <-fl.done:
+		case <-ctx.Done():
+			return Result[V]{}, fmt.Errorf("waiting for a cache load: %w", context.Cause(ctx))
+		}
+		out := fl.outcome
+		if out.err != nil {
+			return c.fallback(out, held, &life)
+		}
+		e := out.entry
+		switch {
+		case e.unpurged(s.log):
+			fresh, _ := s.judge(e, s.log.line.at(s.log.line.now()), &life)
+			if fresh || out.loaded {
+				return c.result(e, Fresh, out.tier), nil
+			}
+		case out.loaded && e.began >= arrived:
+			// Purged after this request came: the answer is not kept, but
+			// for this request it is the truth.
+			r := c.result(e, Fresh, out.tier)
+			r.Part = Part{}
+			return r, nil
+		}
+		if attempt+1 == maxAttempts {
+			return Result[V]{}, ErrBusy
+		}
+	}
+}
+
+// Refresh fetches the value of a part anew behind the request, unless somebody
+// does so already. It never waits.
+func (c *Cache[V]) Refresh(ctx context.Context, p Part, life Life, names func() []ID, load func(context.Context) (V, error)) {
+	if p.cell != nil {
+		c.refresh(ctx, p.cell, life, names, load)
+	}
+}
+
+func (c *Cache[V]) refresh(ctx context.Context, cl *cell, life Life, names func() []ID, load func(context.Context) (V, error)) {
+	s := c.store
+	if s.closed.Load() || !cl.refreshing.CompareAndSwap(false, true) {
+		return
+	}
+	fl, err := s.flights.join(ctx, cl.key, true,
+		func(ctx context.Context) outcome { return c.fetch(ctx, cl.key, &life, true, names, load) },
+		func(out outcome) { s.land(cl.key, cl, &life, out) })
+	if err != nil || fl == nil {
+		cl.refreshing.Store(false)
+	}
+}
+
+// serve answers from a held entry where that is enough, and starts a refresh
+// behind the request where one is due.
+func (c *Cache[V]) serve(ctx context.Context, e *Entry, t int64, life Life, names func() []ID, load func(context.Context) (V, error)) (Result[V], bool) {
+	s := c.store
+	if e.gone || s.closed.Load() {
+		return Result[V]{}, false
+	}
+	fresh, stale := s.judge(e, t, &life)
+	switch {
+	case fresh:
+		if e.Found && e.cell.refreshDue(t, time.Duration(t-e.fetched), &life) {
+			c.refresh(ctx, e.cell, life, names, load)
+		}
+		outcome := OutcomeHit
+		if !e.Found {
+			outcome = OutcomeNegative
+		}
+		s.observer.CacheRequest(TierMemory, outcome)
+		return c.result(e, Fresh, TierMemory), true
+	case stale:
+		// While the source fails, requests do not wait for it one after
+		// another: one asks behind them all.
+		retryAt := e.cell.retryAt.Load()
+		if retryAt == 0 || t >= retryAt+int64(retryGrace) {
+			return Result[V]{}, false
+		}
+		if t >= retryAt {
+			c.refresh(ctx, e.cell, life, names, load)
+		}
+		s.observer.CacheRequest(TierMemory, OutcomeStale)
+		return c.result(e, Stale, TierMemory), true
+	}
+	return Result[V]{}, false
+}
+
+// fallback answers after a failed load: a stale value where the reader's life
+// allows one, else the error.
+func (c *Cache[V]) fallback(out outcome, held *Entry, life *Life) (Result[V], error) {
+	s := c.store
+	t := s.log.line.at(s.log.line.now())
+	for _, e := range []*Entry{held, out.entry} {
+		if e == nil || e.gone {
+			continue
+		}
+		tier := TierMemory
+		if e == out.entry {
+			tier = out.tier
+		}
+		switch fresh, stale := s.judge(e, t, life); {
+		case fresh:
+			return c.result(e, Fresh, tier), nil
+		case stale:
+			s.observer.CacheRequest(tier, OutcomeStale)
+			return c.result(e, Stale, tier), nil
+		}
+	}
+	return Result[V]{}, out.err
+}
+
+// result turns an entry into a result.
+func (c *Cache[V]) result(e *Entry, state State, tier string) Result[V] {
+	r := Result[V]{
+		Found: e.Found, State: state, FetchedAt: e.FetchedAt, Digest: e.digest, Tier: tier,
+	}
+	if e.Found {
+		r.Value, _ = e.Value.(V)
+	}
+	if e.cell != nil {
+		r.Part = Part{cell: e.cell, generation: e.generation, stale: state == Stale}
+	}
+	return r
+}
+
+// fetch is one flight: the shared tier, then the source.
+func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool, names func() []ID, load func(context.Context) (V, error)) outcome {
+	s := c.store
+	closed := s.closed.Load()
+	held := s.held(key)
+	if held != nil && !refresh && !held.gone && !closed {
+		// Somebody may have landed it just before this flight was set up.
+		if fresh, _ := s.judge(held, s.log.line.at(s.log.line.now()), life); fresh {
+			return outcome{entry: held, tier: TierMemory}
+		}
+	}
+	var asked []Name
+	if names != nil {
+		ids := names()
+		asked = make([]Name, len(ids))
+		for i, id := range ids {
+			asked[i] = s.keyer.Name(id)
+		}
+	}
+	var stale *Entry
+	if s.shared != nil && !closed {
+		e := c.fromShared(ctx, key, held, asked)
+		if e != nil {
+			t := s.log.line.at(s.log.line.now())
+			fresh, past := s.judge(e, t, life)
+			switch {
+			case fresh && !(refresh && time.Duration(t-e.fetched) >= life.RefreshAfter):
+				return outcome{entry: e, tier: s.shared.Name()}
+			case past:
+				stale = e
+			}
+		}
+	}
+	out := c.fromSource(ctx, asked, load)
+	if out.err != nil {
+		out.entry = stale
+		if stale != nil {
+			out.tier = s.shared.Name()
+		}
+	}
+	return out
+}
+
+// fromShared asks the shared tier. It answers nil for whatever is not usable
+// at all: absent, unopenable, purged, or older than what this process held.
+func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked []Name) *Entry {
+	s := c.store
+	if !s.log.Loaded() {
+		// A moment after the start it is worth waiting for the first
+		// reading of the log; without it no entry can be used.
+		timer := time.NewTimer(firstReading)
+		defer timer.Stop()
+		select {
+		case <-s.log.Attempted():
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		if !s.log.Loaded() {
+			return nil
+		}
+	}
+	name := s.shared.Name()
+	e, err := s.shared.Get(ctx, key)
+	if err != nil {
+		outcome := OutcomeError
+		if errors.Is(err, ErrMiss) {
+			outcome = OutcomeMiss
+		}
+		s.observer.CacheRequest(name, outcome)
+		return nil
+	}
+	now := s.log.line.now()
+	age := now.Round(0).Sub(e.FetchedAt) // wall time: another node's clock
+	if age < -maxSkew || held != nil && held.FetchedAt.Round(0).After(e.FetchedAt) {
+		s.observer.CacheRequest(name, OutcomeRefused)
+		return nil
+	}
+	e.fetched = s.log.line.at(now) - int64(max(age, 0))
+	if e.Found {
+		v, err := c.codec.Decode(e.Content)
+		if err != nil {
+			s.shared.Delete(key)
+			s.observer.CacheRequest(name, OutcomeRefused)
+			return nil
+		}
+		c.fill(e, v)
+	}
+	e.asked = asked
+	e.Cost += entryOverhead
+	list, _ := e.allNames()
+	version, ok := s.log.stands(e.Position, list)
+	if !ok {
+		s.observer.CacheRequest(name, OutcomeRefused)
+		return nil
+	}
+	e.checked.Store(version)
+	e.began = version
+	e.Content = nil
+	outcome := OutcomeHit
+	if !e.Found {
+		outcome = OutcomeNegative
+	}
+	s.observer.CacheRequest(name, outcome)
+	return e
+}
+
+// fromSource asks the source.
+func (c *Cache[V]) fromSource(ctx context.Context, asked []Name, load func(context.Context) (V, error)) outcome {
+	s := c.store
+	now := s.log.line.now()
+	e := &Entry{
+		FetchedAt: now, Position: s.log.Position(),
+		fetched: s.log.line.at(now), began: s.log.Version(), asked: asked, Cost: entryOverhead,
+	}
+	e.checked.Store(e.began)
+	v, err := load(ctx)
+	switch {
+	case err == nil:
+		e.Found = true
+		if e.Content, err = c.codec.Encode(v); err == nil && len(e.Content) > MaxEntry {
+			err = ErrTooLarge
+		}
+		if err != nil {
+			s.observer.CacheRequest(TierSource, OutcomeError)
+			return outcome{err: fmt.Errorf("encoding a cache entry: %w", err)}
+		}
+		c.fill(e, v)
+		s.observer.CacheRequest(TierSource, OutcomeHit)
+	case errors.Is(err, ErrNotFound):
+		s.observer.CacheRequest(TierSource, OutcomeNegative)
+	default:
+		s.observer.CacheRequest(TierSource, OutcomeError)
+		return outcome{err: err}
+	}
+	return outcome{entry: e, tier: TierSource, loaded: true}
+}
+
+// fill completes an entry that holds a value.
+func (c *Cache[V]) fill(e *Entry, v V) {
+	e.Value = v
+	e.digest = sha256.Sum256(e.Content)
+	e.Cost += int64(max(0, c.codec.Cost(v)))
+	e.lookup = func() []Name {
+		ids := c.codec.Names(v)
+		out := make([]Name, len(ids))
+		for i, id := range ids {
+			out[i] = c.store.keyer.Name(id)
+		}
+		return out
+	}
+}

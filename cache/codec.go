@@ -1,0 +1,24 @@
+package cache
+
+// MaxEntry bounds the encoded size of one value, in bytes. A person with ten
+// thousand groups fits; what is larger is a fault of the source.
+const MaxEntry = 1 << 20
+
+// Codec knows one kind of value. Its methods must be pure: the same value
+// gives the same bytes, because a digest of them tells whether a refreshed
+// value changed.
+type Codec[V any] interface {
+	// Encode gives the value's bytes, deterministically.
+	Encode(V) ([]byte, error)
+
+	// Decode reads what Encode wrote and refuses everything else. It must
+	// not keep the slice.
+	Decode([]byte) (V, error)
+
+	// Cost estimates the value's size on the heap in bytes.
+	Cost(V) int
+
+	// Names lists the ids in the value that a purge may name. The ids that
+	// the reader asked with are added by the cache.
+	Names(V) []ID
+}

@@ -1,0 +1,585 @@
+package cache
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// MaxPurges bounds the purged names that a node remembers. Older ones are
+// forgotten first, and with them every value that was not checked since: too
+// many purges cost look-ups, never a stale answer.
+const MaxPurges = 100_000
+
+// MaxPending bounds the records that wait for the shared log to come back.
+const MaxPending = 1_000
+
+// minRetain is how long a purge is remembered at least. The longest life that
+// any reader uses extends it.
+const minRetain = time.Hour
+
+// LogOptions configures a Log. The zero value is a log of this node alone.
+type LogOptions struct {
+	// Clock gives the time; nil means time.Now.
+	Clock func() time.Time
+
+	// Logger receives one line per change of state; nil means none.
+	Logger *slog.Logger
+
+	// Observer counts purges; nil means none.
+	Observer Observer
+
+	// Stream carries the log between nodes; nil means that this node is the
+	// only one.
+	Stream Stream
+}
+
+// Log knows what was purged and what is denied. Cached values are checked
+// against it whenever it has moved since they were last checked; that it has
+// not moved is one atomic load.
+//
+// Two counts run through it. The version counts what this node applied, in
+// whatever order it learned of it, and serves values held here. The position
+// is the place in the shared stream up to which this node has read without a
+// gap, and serves values that travel between nodes.
+type Log struct {
+	line     timeline
+	logger   *slog.Logger
+	observer Observer
+	stream   Stream
+	denials  DenyList
+
+	version atomic.Uint64
+	contact atomic.Int64 // ticks of the last contact; never where never
+	loaded  atomic.Bool
+	retain  atomic.Int64
+	purges  atomic.Uint64
+	changed atomic.Int64 // ticks of the last change of state
+
+	// attempted is closed once the first attempt to read the stream ended,
+	// well or badly.
+	attempted     chan struct{}
+	attemptedOnce sync.Once
+
+	mu        sync.RWMutex
+	names     map[Name]mark
+	all       mark
+	order     []stamp // purges in the order of their versions
+	position  Position
+	start     Position // entries of a shared tier before it are unusable
+	forgotten uint64   // values not checked since that version are unusable
+	pending   []Record
+	carry     bool // the stream may lack a live denial
+	flushing  bool
+	reachable bool
+	lastError string
+
+	life   context.Context
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+	begun  sync.Once
+}
+
+// never is the contact of a log that was never read.
+const never = math.MinInt64
+
+// mark is the latest purge of one name.
+type mark struct {
+	version  uint64
+	position Position
+}
+
+// stamp remembers when a purge was recorded, for forgetting it.
+type stamp struct {
+	name     Name
+	all      bool
+	version  uint64
+	position Position
+	ticks    int64
+}
+
+// NewLog returns a log. It reads nothing before Start.
+func NewLog(o LogOptions) *Log {
+	l := &Log{
+		line:      newTimeline(o.Clock),
+		logger:    o.Logger,
+		observer:  observed(o.Observer),
+		stream:    o.Stream,
+		names:     map[Name]mark{},
+		attempted: make(chan struct{}),
+	}
+	if l.logger == nil {
+		l.logger = slog.New(slog.DiscardHandler)
+	}
+	l.denials = DenyList{log: l, names: map[Name]denial{}}
+	l.retain.Store(int64(minRetain))
+	l.contact.Store(never)
+	l.life, l.cancel = context.WithCancel(context.Background())
+	if l.stream == nil {
+		l.loaded.Store(true)
+		l.attemptedOnce.Do(func() { close(l.attempted) })
+	}
+	return l
+}
+
+// Start begins to follow the stream, once. Without a stream it does nothing.
+func (l *Log) Start() {
+	l.begun.Do(func() {
+		if l.stream == nil || l.life.Err() != nil {
+			return
+		}
+		l.group.Go(func() { l.stream.Follow(l.life, l) })
+	})
+}
+
+// Close stops following and waits until that has ended.
+func (l *Log) Close() error {
+	l.cancel()
+	l.begun.Do(func() {})
+	l.group.Wait()
+	return nil
+}
+
+// Denials is the deny list that rides this log.
+func (l *Log) Denials() *DenyList { return &l.denials }
+
+// Shared reports whether other nodes see this log.
+func (l *Log) Shared() bool { return l.stream != nil }
+
+// Version moves with every purge that this node learns of.
+func (l *Log) Version() uint64 { return l.version.Load() }
+
+// Position is the place up to which this node has read without a gap.
+func (l *Log) Position() Position {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.position
+}
+
+// Loaded reports whether the stream was read at least once; without a stream
+// it is true.
+func (l *Log) Loaded() bool { return l.loaded.Load() }
+
+// Age is how long ago the log was last known to be complete: zero without a
+// stream, the longest duration there is when it was never read.
+func (l *Log) Age(now time.Time) time.Duration {
+	if l.stream == nil {
+		return 0
+	}
+	c := l.contact.Load()
+	if c == never {
+		return math.MaxInt64
+	}
+	return max(0, time.Duration(l.line.at(now)-c))
+}
+
+// Retain makes the log remember purges for at least d: the longest that any
+// entry may live.
+func (l *Log) Retain(d time.Duration) {
+	for {
+		old := l.retain.Load()
+		if int64(d) <= old || l.retain.CompareAndSwap(old, int64(d)) {
+			return
+		}
+	}
+}
+
+// Retention is how long the log remembers purges. A stream that trims itself
+// keeps at least as much.
+func (l *Log) Retention() time.Duration { return time.Duration(l.retain.Load()) }
+
+// Reach tells how far a record has got.
+type Reach uint8
+
+const (
+	// ThisNode: there is no shared log, this node alone knows.
+	ThisNode Reach = iota
+	// Pending: this node knows, the others will as soon as the shared log
+	// can be reached again (while this process lives).
+	Pending
+	// AllNodes: the record stands in the shared log.
+	AllNodes
+)
+
+// Append records purges and denials. On this node they hold when it returns,
+// whatever the error; the reach says whether they reached the others. The
+// error is ErrFull where the deny list or the list of pending records has no
+// room, and the stream's own where that failed.
+func (l *Log) Append(ctx context.Context, records ...Record) (Reach, error) {
+	now := l.line.now()
+	denials := 0
+	for _, r := range records {
+		if r.Kind == Deny {
+			denials++
+		}
+	}
+	if denials > 0 && !l.denials.room(now, denials) {
+		return ThisNode, ErrFull
+	}
+	if l.stream == nil {
+		l.applyOwn(now, records, nil)
+		return ThisNode, nil
+	}
+	positions, err := l.stream.Append(ctx, records)
+	if err != nil || len(positions) != len(records) {
+		l.applyOwn(now, records, nil)
+		if full := l.postpone(records); full != nil {
+			return ThisNode, full
+		}
+		return Pending, err
+	}
+	l.applyOwn(now, records, positions)
+	return AllNodes, nil
+}
+
+// postpone keeps records until the stream can be reached again. Denials need
+// no keeping: the deny list knows which of its names have no place yet.
+func (l *Log) postpone(records []Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.carry = true
+	for _, r := range records {
+		if r.Kind == Deny {
+			continue
+		}
+		if len(l.pending) >= MaxPending {
+			return ErrFull
+		}
+		l.pending = append(l.pending, r)
+	}
+	return nil
+}
+
+// applyOwn applies what this node itself recorded, before it is read back.
+// With a stream and no positions the records are not shared yet.
+func (l *Log) applyOwn(now time.Time, records []Record, positions []Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, r := range records {
+		at := unplaced
+		switch {
+		case positions != nil:
+			at = positions[i]
+		case l.stream == nil:
+			l.position.Serial++
+			at = l.position
+		}
+		l.apply(now, Placed{Record: r, Position: at}, now)
+		if r.Kind != Deny {
+			l.observer.Purge(OriginLocal)
+		}
+	}
+	l.prune(now)
+}
+
+// Open tells where the stream starts; the caller is about to read from
+// Position on. A stream that starts past this node's position, or ends before
+// it, has lost records that this node may not have seen: then everything held
+// is unusable and reading starts over.
+func (l *Log) Open(start, end Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.loaded.Load() && (l.position.Before(start) || end.Before(l.position)) {
+		l.forgotten = l.version.Add(1)
+		l.position = Position{}
+		l.names, l.all, l.order = map[Name]mark{}, mark{}, nil
+		l.logger.Warn("purge log has a gap; cached entries are fetched anew")
+	}
+	if l.start.Before(start) {
+		l.start, l.carry = start, true
+	}
+}
+
+// Horizon is the place in the stream before which no node needs anything: past
+// the longest life of an entry, and before every live denial.
+func (l *Log) Horizon() Position {
+	now := l.line.now()
+	cut := Position{Millis: uint64(max(0, now.Add(-l.Retention()).UnixMilli()))}
+	if p, ok := l.denials.oldest(now); ok && p.Before(cut) {
+		return p
+	}
+	return cut
+}
+
+// Apply takes over records in the order of the stream.
+func (l *Log) Apply(records []Placed) {
+	if len(records) == 0 {
+		return
+	}
+	now := l.line.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range records {
+		// The stream's clock dates the record; ours only bounds it.
+		when := time.UnixMilli(int64(min(r.Position.Millis, math.MaxInt64)))
+		if when.After(now) {
+			when = now
+		}
+		if l.apply(now, r, when) {
+			l.observer.Purge(OriginLog)
+		}
+		if l.position.Before(r.Position) {
+			l.position = r.Position
+		}
+	}
+	l.prune(now)
+}
+
+// apply takes one record over and reports whether it is a purge that was news.
+// The caller holds the lock.
+func (l *Log) apply(now time.Time, r Placed, when time.Time) bool {
+	var old mark
+	switch r.Kind {
+	case Begin:
+		return false
+	case Deny:
+		l.denials.add(now, r.Record, r.Position)
+		return false
+	case PurgeAll:
+		old = l.all
+	default:
+		old = l.names[r.Name]
+	}
+	if old.version != 0 && old.position != unplaced && !old.position.Before(r.Position) {
+		return false // read back what this node itself appended
+	}
+	m := mark{version: l.version.Load() + 1, position: r.Position}
+	if r.Kind == PurgeAll {
+		l.all = m
+	} else {
+		l.names[r.Name] = m
+	}
+	l.order = append(l.order, stamp{
+		name: r.Name, all: r.Kind == PurgeAll,
+		version: m.version, position: m.position, ticks: l.line.at(when),
+	})
+	l.purges.Add(1)
+	// Last, so that whoever sees the new version finds the mark.
+	l.version.Store(m.version)
+	return true
+}
+
+// prune forgets purges that no entry can be older than, and the oldest where
+// there are too many. The caller holds the lock.
+func (l *Log) prune(now time.Time) {
+	horizon := l.line.at(now) - l.retain.Load()
+	n := 0
+	for _, s := range l.order {
+		if len(l.order)-n <= MaxPurges && s.ticks >= horizon {
+			break
+		}
+		n++
+		l.forgotten = max(l.forgotten, s.version)
+		if s.position != unplaced && l.start.Before(s.position) {
+			l.start = s.position
+		}
+		switch {
+		case s.all && l.all.version == s.version:
+			l.all = mark{}
+		case !s.all && l.names[s.name].version == s.version:
+			delete(l.names, s.name)
+		}
+	}
+	if n == 0 {
+		return
+	}
+	l.order = append(l.order[:0], l.order[n:]...)
+}
+
+// Confirm says that the end of the stream was seen just now.
+func (l *Log) Confirm() {
+	now := l.line.now()
+	l.contact.Store(l.line.at(now))
+	l.loaded.Store(true)
+	l.attemptedOnce.Do(func() { close(l.attempted) })
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.reachable {
+		l.reachable = true
+		l.lastError = ""
+		l.changed.Store(l.line.at(now))
+		l.logger.Info("purge log is being read")
+	}
+	if l.flushing || l.life.Err() != nil {
+		return
+	}
+	if len(l.pending) > 0 || l.carry {
+		l.flushing, l.carry = true, false
+		l.group.Go(l.flush)
+	}
+}
+
+// Lost says that the stream cannot be read; class is a word for logs.
+func (l *Log) Lost(class string) {
+	l.attemptedOnce.Do(func() { close(l.attempted) })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reachable || l.lastError == "" {
+		l.logger.Warn("purge log cannot be read", "error", class)
+		l.changed.Store(l.line.at(l.line.now()))
+	}
+	l.reachable = false
+	l.lastError = class
+}
+
+// flush appends what could not be shared when it was recorded, and live
+// denials that the stream no longer holds, so that a node that starts later
+// learns of them.
+func (l *Log) flush() {
+	l.mu.Lock()
+	records := append([]Record(nil), l.pending...)
+	purges := len(records)
+	records = append(records, l.denials.before(l.line.now(), l.start)...)
+	l.mu.Unlock()
+
+	var err error
+	for batch := range slices.Chunk(records, flushBatch) {
+		ctx, cancel := context.WithTimeout(l.life, flushTimeout)
+		var positions []Position
+		positions, err = l.stream.Append(ctx, batch)
+		cancel()
+		if err != nil || len(positions) != len(batch) {
+			break
+		}
+		l.applyOwn(l.line.now(), batch, positions)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.pending = append([]Record(nil), l.pending[purges:]...)
+	} else {
+		l.carry = true
+	}
+	l.flushing = false
+}
+
+// flushBatch is how many records one attempt appends at once.
+const flushBatch = 100
+
+// flushTimeout bounds one attempt to append what is pending.
+const flushTimeout = 5 * time.Second
+
+// unchanged reports whether a value checked at that version stands: the log
+// has not moved, or none of what came since names it. The version to remember
+// is returned with it. Names are only asked for when they are needed.
+func (l *Log) unchanged(checked uint64, names func() ([]Name, bool)) (uint64, bool) {
+	version := l.version.Load()
+	if checked == version {
+		return version, true
+	}
+	list, known := names()
+	if !known {
+		return version, false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if checked < l.forgotten || l.all.version > checked {
+		return version, false
+	}
+	for _, n := range list {
+		if l.names[n].version > checked {
+			return version, false
+		}
+	}
+	return version, true
+}
+
+// stands reports whether an entry whose fetch began at that position may be
+// used, and the version of the log at which that was found.
+func (l *Log) stands(at Position, names []Name) (uint64, bool) {
+	version := l.version.Load()
+	if !l.loaded.Load() {
+		return version, false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if at.Before(l.start) || l.all.version != 0 && at.Before(l.all.position) {
+		return version, false
+	}
+	for _, n := range names {
+		if m, ok := l.names[n]; ok && at.Before(m.position) {
+			return version, false
+		}
+	}
+	return version, true
+}
+
+// confirmed reports whether a value fetched at those ticks may be used at now:
+// there was contact to the stream, or the value itself was fetched, no longer
+// than max ago.
+func (l *Log) confirmed(now, fetched int64, max time.Duration) bool {
+	return l.stream == nil || now-l.contact.Load() <= int64(max) && l.contact.Load() != never ||
+		now-fetched <= int64(max) && max > 0
+}
+
+// LogStatus describes the log for the status endpoint and the gauges.
+type LogStatus struct {
+	// Shared says whether other nodes see this log.
+	Shared bool `json:"shared"`
+
+	// Ready says whether it can be read now; without a shared log always.
+	Ready bool `json:"ready"`
+
+	// Since is when Ready last changed.
+	Since time.Time `json:"since,omitzero"`
+
+	// LastError is the class of the last error.
+	LastError string `json:"last_error,omitempty"`
+
+	// Age is how long ago the log was last known to be complete; -1 where it
+	// was never read.
+	Age time.Duration `json:"age"`
+
+	// Purges counts the purges learned of, Names those remembered, Denials
+	// the names on the deny list, Pending the records that are not shared
+	// yet.
+	Purges  uint64 `json:"purges"`
+	Names   int    `json:"names"`
+	Denials int    `json:"denials"`
+	Pending int    `json:"pending,omitempty"`
+}
+
+// Status describes the log.
+func (l *Log) Status() LogStatus {
+	now := l.line.now()
+	age := l.Age(now)
+	if age == math.MaxInt64 {
+		age = -1
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	s := LogStatus{
+		Shared: l.stream != nil, Ready: l.stream == nil || l.reachable,
+		LastError: l.lastError, Age: age,
+		Purges: l.purges.Load(), Names: len(l.names), Denials: l.denials.Len(), Pending: len(l.pending),
+	}
+	if t := l.changed.Load(); t != 0 {
+		s.Since = now.Add(-time.Duration(l.line.at(now) - t))
+	}
+	return s
+}
+
+// Attempted is closed once the first attempt to read the stream has ended.
+func (l *Log) Attempted() <-chan struct{} { return l.attempted }
+
+// timeline counts time from a fixed base, on the monotonic clock where the
+// clock has one: a step of the wall clock ages no entry.
+type timeline struct {
+	now  func() time.Time
+	base time.Time
+}
+
+func newTimeline(now func() time.Time) timeline {
+	if now == nil {
+		now = time.Now
+	}
+	// A base in the past keeps every tick positive.
+	return timeline{now: now, base: now().Add(-time.Hour)}
+}
+
+func (t *timeline) at(now time.Time) int64 { return int64(now.Sub(t.base)) }

@@ -1,0 +1,283 @@
+package cache
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of Options.
+const (
+	// DefaultLoadTimeout is the deadline of one load, all retries of the
+	// source included.
+	DefaultLoadTimeout = 10 * time.Second
+
+	// DefaultRetryFloor is how long after a failed load a stale value serves
+	// before the source is asked again.
+	DefaultRetryFloor = time.Second
+)
+
+// retryGrace is how long after the floor a stale value still serves at once,
+// while the source is asked behind the request. A key that nobody asked for in
+// the meantime is loaded in the foreground: the source may be well again.
+const retryGrace = 10 * time.Second
+
+// firstReading is how long a look-up waits for the first reading of a shared
+// log, without which a shared entry cannot be used.
+const firstReading = 100 * time.Millisecond
+
+// maxSkew is how far in the future another node's fetch may lie before its
+// entry is taken for one without a usable time.
+const maxSkew = time.Minute
+
+// Options configures a Store.
+type Options struct {
+	// Keyer hashes the names that a purge may use. Required.
+	Keyer *Keyer
+
+	// Memory holds decoded values in this process. Required.
+	Memory Tier
+
+	// Shared holds sealed entries for all nodes; nil means memory only.
+	Shared Tier
+
+	// Log knows what was purged; nil means a log of this node alone. A
+	// shared tier needs a log that is shared as well. The store starts and
+	// closes it.
+	Log *Log
+
+	// Clock gives the time where Log is nil (a log brings its own); nil
+	// means time.Now.
+	Clock func() time.Time
+
+	// Rand seeds this node's jitter; nil means crypto/rand.
+	Rand io.Reader
+
+	// Logger receives panics of loads; nil means none.
+	Logger *slog.Logger
+
+	// Observer counts requests; nil means none.
+	Observer Observer
+
+	// LoadTimeout is the deadline of one load; zero means
+	// DefaultLoadTimeout.
+	LoadTimeout time.Duration
+
+	// RetryFloor is how long after a failed load a stale value serves before
+	// the source is asked again; zero means DefaultRetryFloor.
+	RetryFloor time.Duration
+}
+
+// Store owns tiers, log and flights. It is made to outlive configurations:
+// whatever depends on one comes with each call.
+type Store struct {
+	keyer    *Keyer
+	memory   Tier
+	shared   Tier // nil: memory only
+	log      *Log
+	observer Observer
+	flights  flights
+	floor    time.Duration
+	salt     uint64
+
+	closed    atomic.Bool
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// NewStore returns a store. It touches no network.
+func NewStore(o Options) (*Store, error) {
+	if o.Keyer == nil || o.Memory == nil {
+		return nil, errors.New("opening a cache store: a keyer and a memory tier are required")
+	}
+	if o.Log == nil {
+		o.Log = NewLog(LogOptions{Clock: o.Clock, Logger: o.Logger, Observer: o.Observer})
+	}
+	if o.Shared != nil && !o.Log.Shared() {
+		return nil, errors.New("opening a cache store: a shared tier needs a shared purge log")
+	}
+	if o.Rand == nil {
+		o.Rand = crand.Reader
+	}
+	var salt [8]byte
+	if _, err := io.ReadFull(o.Rand, salt[:]); err != nil {
+		return nil, fmt.Errorf("opening a cache store: reading random bytes: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.LoadTimeout <= 0 {
+		o.LoadTimeout = DefaultLoadTimeout
+	}
+	if o.RetryFloor <= 0 {
+		o.RetryFloor = DefaultRetryFloor
+	}
+	return &Store{
+		keyer: o.Keyer, memory: o.Memory, shared: o.Shared, log: o.Log,
+		observer: observed(o.Observer),
+		flights:  flights{timeout: o.LoadTimeout, logger: o.Logger, byKey: map[Key]*flight{}},
+		floor:    o.RetryFloor,
+		salt:     binary.LittleEndian.Uint64(salt[:]),
+	}, nil
+}
+
+// Start begins to follow the purge log, once.
+func (s *Store) Start() { s.log.Start() }
+
+// Log is the store's purge log.
+func (s *Store) Log() *Log { return s.log }
+
+// Denials is the deny list that rides the purge log.
+func (s *Store) Denials() *DenyList { return s.log.Denials() }
+
+// Keyer makes the store's keys and names.
+func (s *Store) Keyer() *Keyer { return s.keyer }
+
+// Purge makes every value unusable that carries one of the ids, on this node
+// at once. The reach says how far it got.
+func (s *Store) Purge(ctx context.Context, ids ...ID) (Reach, error) {
+	records := make([]Record, 0, len(ids))
+	for _, id := range ids {
+		r := Record{Name: s.keyer.Name(id)}
+		switch id.Kind {
+		case UserID:
+			r.Kind = PurgeUser
+		case GroupID:
+			r.Kind = PurgeGroup
+		case AppID:
+			r.Kind = PurgeApp
+		default:
+			return ThisNode, fmt.Errorf("purging an id of kind %d: %w", id.Kind, errRecord)
+		}
+		records = append(records, r)
+	}
+	return s.log.Append(ctx, records...)
+}
+
+// PurgeAll makes every value unusable.
+func (s *Store) PurgeAll(ctx context.Context) (Reach, error) {
+	return s.log.Append(ctx, Record{Kind: PurgeAll})
+}
+
+// Status describes the store.
+type Status struct {
+	Tiers []TierStatus `json:"tiers"`
+	Log   LogStatus    `json:"log"`
+}
+
+// Status describes the tiers and the log.
+func (s *Store) Status() Status {
+	st := Status{Tiers: []TierStatus{s.memory.Status()}, Log: s.log.Status()}
+	if s.shared != nil {
+		st.Tiers = append(st.Tiers, s.shared.Status())
+	}
+	return st
+}
+
+// Close ends the log and the tiers, once. Requests that come later are
+// answered by their loads alone.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		s.closed.Store(true)
+		err := s.log.Close()
+		if s.shared != nil {
+			err = errors.Join(err, s.shared.Close())
+		}
+		s.closeErr = errors.Join(err, s.memory.Close())
+	})
+	return s.closeErr
+}
+
+// held is the entry that this process holds under key, or nil.
+func (s *Store) held(key Key) *Entry {
+	e, err := s.memory.Get(context.Background(), key)
+	if err != nil {
+		return nil
+	}
+	return e
+}
+
+// judge says what an entry is worth for a reader: fresh, or stale (past its
+// life and inside stale-if-error), or neither.
+func (s *Store) judge(e *Entry, t int64, life *Life) (fresh, stale bool) {
+	age, limit := time.Duration(t-e.fetched), life.limit(e.Found)
+	if age >= limit {
+		if !e.Found || age >= limit+life.StaleIfError {
+			return false, false
+		}
+		stale = true
+	}
+	if !s.log.confirmed(t, e.fetched, life.UnconfirmedMax) || !e.unpurged(s.log) {
+		return false, false
+	}
+	return !stale, stale
+}
+
+// newCell makes the cell of a key that this process has not held before.
+func (s *Store) newCell(key Key) *cell {
+	mixed := (binary.LittleEndian.Uint64(key[:8]) ^ s.salt) * 0x9e3779b97f4a7c15
+	const tenth = 102 // of 1024
+	return &cell{key: key, store: s, jitter: int64(mixed>>33%(2*tenth+1)) - tenth}
+}
+
+// land puts what a flight brought in its place. hint is the cell that asked
+// for it, if one did: it may be another than the one held under the key, where
+// the tier let that go in between.
+func (s *Store) land(key Key, hint *cell, life *Life, out outcome) {
+	if hint != nil {
+		defer hint.refreshing.Store(false)
+	}
+	held := s.held(key)
+	c := hint
+	if held != nil {
+		c = held.cell
+	}
+	t := s.log.line.at(s.log.line.now())
+	if out.err != nil {
+		if c != nil {
+			c.retryAt.Store(t + int64(s.floor))
+		}
+		if hint != nil && hint != c {
+			hint.retryAt.Store(t + int64(s.floor))
+		}
+	}
+	e := out.entry
+	if e == nil || s.closed.Load() || e == held || e.cell != nil || !e.unpurged(s.log) {
+		return
+	}
+	if c == nil {
+		c = s.newCell(key)
+		if out.err != nil {
+			c.retryAt.Store(t + int64(s.floor))
+		}
+	}
+	if hint != nil && hint != c {
+		hint.put(e.stub())
+		if out.err == nil {
+			hint.retryAt.Store(0)
+		}
+	}
+	content := e.Content
+	e.Content = nil // memory holds the value itself
+	if !c.put(e) {
+		return
+	}
+	if out.err == nil {
+		c.retryAt.Store(0)
+	}
+	keep := life.keep(e.Found)
+	s.memory.Set(key, e, keep)
+	if out.loaded && s.shared != nil && s.log.Loaded() {
+		s.log.Retain(keep)
+		s.shared.Set(key, &Entry{
+			Found: e.Found, FetchedAt: e.FetchedAt, Position: e.Position, Content: content,
+		}, keep)
+	}
+}

@@ -1,0 +1,134 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+)
+
+// refuse answers a request that is not let through: the challenge and the
+// cache directives as headers, the rest as a Caddy error, so that
+// handle_errors can make a page of it. The text is fit for strangers; the
+// whole reason goes to our own log.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+	var refusal *enrich.Refusal
+	if !errors.As(err, &refusal) {
+		refusal = &enrich.Refusal{Cause: err}
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	for _, scheme := range h.policy.compiled.Schemes() {
+		if challenge := h.policy.compiled.Challenge(refusal, scheme); challenge != "" {
+			header.Add("WWW-Authenticate", challenge)
+		}
+	}
+	if refusal.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
+	}
+	answer := caddyhttp.Error(refusal.Kind.Status(), refusal)
+	level := zapcore.DebugLevel
+	if answer.StatusCode >= http.StatusInternalServerError {
+		level = zapcore.ErrorLevel
+	}
+	if c := h.logger.Check(level, "request refused"); c != nil {
+		c.Write(zap.String("policy", h.policy.name), zap.String("reason", refusal.Kind.String()),
+			zap.Int("status", answer.StatusCode), zap.String("error_id", answer.ID), zap.NamedError("cause", refusal.Cause))
+	}
+	return answer
+}
+
+// setPlaceholders makes what was decided known to the handlers behind us and,
+// for a refusal, to error routes. Claims are turned into text only when
+// somebody asks for one.
+func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.Map((&placeholders{decision: d, err: err}).get)
+	if h.UserPlaceholder == "on" && err == nil && d.Principal != nil {
+		repl.Set("http.auth.user.id", d.Principal.Subject)
+	}
+}
+
+// placeholders are the names under token_enrich for one request.
+type placeholders struct {
+	decision *enrich.Decision
+	err      error
+}
+
+const placeholderPrefix = "token_enrich."
+
+func (p *placeholders) get(key string) (any, bool) {
+	name, ours := strings.CutPrefix(key, placeholderPrefix)
+	if !ours {
+		return nil, false
+	}
+	if name == "reason" {
+		var refusal *enrich.Refusal
+		if errors.As(p.err, &refusal) {
+			return refusal.Kind.String(), true
+		}
+		return "", true
+	}
+	if p.err != nil || p.decision == nil {
+		return "", known(name)
+	}
+	d := p.decision
+	switch name {
+	case "status":
+		return d.Status(), true
+	case "decision_id":
+		return d.ID, true
+	}
+	if d.Principal == nil {
+		return "", known(name)
+	}
+	switch name {
+	case "subject":
+		return d.Principal.Subject, true
+	case "issuer":
+		return d.Principal.IssuerName, true
+	case "client":
+		return d.Principal.Client, true
+	}
+	if claim, ok := strings.CutPrefix(name, "claims."); ok {
+		return claimText(d.Claims[claim]), true
+	}
+	return nil, false
+}
+
+// known reports whether a placeholder of that name exists.
+func known(name string) bool {
+	switch name {
+	case "status", "decision_id", "subject", "issuer", "client":
+		return true
+	}
+	return strings.HasPrefix(name, "claims.")
+}
+
+// claimText gives a claim as a placeholder shows it: strings as they are, null and
+// absent as nothing, all else as JSON.
+func claimText(v any) string {
+	switch x := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return x
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}

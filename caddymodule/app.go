@@ -1,0 +1,383 @@
+// Package caddymodule is the gateway as Caddy knows it: configuration,
+// handlers, commands, admin endpoints, metrics. It adapts and decides
+// nothing; decisions are taken in package enrich.
+package caddymodule
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App holds what the policies of a configuration share: the issuers whose
+// tokens are accepted, the directories, the cache and the signing keys.
+type App struct {
+	// Whose tokens are accepted. At least one.
+	Issuers []*Issuer `json:"issuers,omitempty"`
+
+	// Where users, groups and apps are looked up: asked in parallel, merged
+	// in this order. None: policies know what the token says.
+	DirectoriesRaw []json.RawMessage `json:"directories,omitempty" caddy:"namespace=token_enrich.directories inline_key=kind"`
+
+	// How long answers are used, and where they are kept.
+	Cache *Cache `json:"cache,omitempty"`
+
+	// The keys for tokens that the gateway signs; required as soon as a
+	// policy forwards one.
+	Signing *Signing `json:"signing,omitempty"`
+
+	// How long the deny list serves without having been confirmed; after that
+	// requests are answered 503 where denials are in use. Default: 30s.
+	DenyMaxAge caddy.Duration `json:"deny_max_age,omitempty"`
+
+	// What to do with an unconfirmed deny list: deny (default) or continue.
+	OnDenylistError string `json:"on_denylist_error,omitempty"`
+
+	// What explain and preview may show of people: shapes (default: names,
+	// types, counts, reasons) or values.
+	Explain string `json:"explain,omitempty"`
+
+	ctx         caddy.Context
+	logger      *zap.Logger
+	releases    releases
+	metrics     *metrics
+	issuers     *issuer.Set
+	directories *directory.Merged
+	store       *storeFuture
+	signer      *mint.Signer
+	decisions   *enrich.Decisions
+
+	// settings tells configurations apart whose decisions must not be shared;
+	// sources tells directories apart whose answers must not be, on every node
+	// alike.
+	settings []byte
+	sourced  [sha256.Size]byte
+
+	mu       sync.Mutex // guards policies while they register
+	policies []*policy
+	unnamed  int
+	owned    atomic.Pointer[forward.Owned]
+	spared   atomic.Pointer[[]string]
+	sources  forward.Sources
+	gateway  atomic.Pointer[enrich.Gateway]
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "token_enrich",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision sets up what the policies share. It touches neither the network
+// nor storage: what is wrong in the configuration itself is an error, a
+// server that is down is not.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.logger = ctx.Logger()
+	a.owned.Store(forward.NewOwned())
+	a.spared.Store(new([]string))
+	var err error
+	if a.metrics, err = takeMetrics(&a.releases, ctx); err != nil {
+		return err
+	}
+	for _, step := range []func() error{a.openIssuers, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openIssuers takes or makes the issuers.
+func (a *App) openIssuers() error {
+	configs := make([]*issuer.Config, len(a.Issuers))
+	for i, is := range a.Issuers {
+		c, err := is.config()
+		if err != nil {
+			return fmt.Errorf("issuer %d: %w", i+1, err)
+		}
+		configs[i] = c
+	}
+	if err := issuer.ResolveNames(configs); err != nil {
+		return err
+	}
+	issuers := make([]*issuer.Issuer, len(configs))
+	for i, c := range configs {
+		key, err := digest(c)
+		if err != nil {
+			return err
+		}
+		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
+			return issuer.New(*c, issuer.Options{Logger: sharedLogger(), Observer: a.metrics})
+		}, func(i *issuer.Issuer) error {
+			i.Stop()
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		a.settings = append(a.settings, key...)
+	}
+	var err error
+	a.issuers, err = issuer.NewSet(issuers...)
+	return err
+}
+
+// openDirectories takes or makes the directories and merges them.
+func (a *App) openDirectories() error {
+	if len(a.DirectoriesRaw) == 0 {
+		return nil
+	}
+	mods, err := a.ctx.LoadModule(a, "DirectoriesRaw")
+	if err != nil {
+		return fmt.Errorf("loading directories: %w", err)
+	}
+	var members []directory.Member
+	for i, mod := range mods.([]any) {
+		m, err := a.openDirectory(mod.(DirectoryModule))
+		if err != nil {
+			return fmt.Errorf("directory %d: %w", i+1, err)
+		}
+		members = append(members, m)
+	}
+	// Under the cache's keyed hash, so the secrets in it reveal nothing.
+	text, err := json.Marshal(mods)
+	if err != nil {
+		return fmt.Errorf("taking the directories' fingerprint: %w", err)
+	}
+	a.sourced = sha256.Sum256(text)
+	a.directories, err = directory.NewMerged(members, directory.MergeOptions{Logger: sharedLogger(), Observer: a.metrics})
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, i := range a.issuers.Issuers() {
+		names = append(names, i.Name())
+	}
+	return a.directories.Validate(names)
+}
+
+func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
+	s := mod.Settings()
+	kind := mod.CaddyModule().ID.Name()
+	if s.Name == "" {
+		s.Name = kind
+	}
+	key, err := digest(kind, mod)
+	if err != nil {
+		return directory.Member{}, err
+	}
+	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
+		d, err := mod.Open(DirectoryContext{
+			Name: s.Name, Logger: sharedLogger().With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return directory.NewGuarded(d, directory.GuardOptions{
+			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
+			Logger: sharedLogger(), Observer: a.metrics,
+		})
+	}, (*directory.Guarded).Close)
+	if err != nil {
+		return directory.Member{}, err
+	}
+	a.settings = append(a.settings, key...)
+	return directory.Member{
+		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
+	}, nil
+}
+
+// openSigner takes or makes the signing keys' holder.
+func (a *App) openSigner() error {
+	if a.Signing == nil {
+		return nil
+	}
+	c, err := a.Signing.config()
+	if err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
+	storage := a.ctx.Storage()
+	key, err := digest(c, fmt.Sprintf("%T %v", storage, storage))
+	if err != nil {
+		return err
+	}
+	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
+		return mint.New(c, mint.Options{Storage: storage, Logger: sharedLogger()})
+	}, func(s *mint.Signer) error {
+		s.Stop()
+		return nil
+	})
+	return err
+}
+
+// openDecisions takes or makes the decision cache.
+func (a *App) openDecisions() error {
+	size := a.Cache.decisionMemory()
+	var err error
+	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.Decisions, error) {
+		return enrich.NewDecisions(size, rand.Reader)
+	}, nil)
+	return err
+}
+
+// register adds a policy: its name must be free, and the names that it owns
+// become everybody's to scrub.
+func (a *App) register(p *policy) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	contracts := make([]*forward.Contract, 0, len(a.policies)+1)
+	for _, q := range a.policies {
+		if q.compiled.Name() == p.compiled.Name() {
+			return fmt.Errorf("two policies are named %q", p.compiled.Name())
+		}
+		contracts = append(contracts, q.compiled.Contract())
+	}
+	sources := a.sources
+	for _, place := range p.compiled.Places() {
+		switch place.Kind {
+		case "header":
+			sources.Headers = append(sources.Headers, place.Name)
+		case "cookie":
+			sources.Cookies = append(sources.Cookies, place.Name)
+		}
+	}
+	owned, err := forward.NewOwned(append(contracts, p.compiled.Contract())...).Sparing(sources)
+	if err != nil {
+		return err
+	}
+	a.policies = append(a.policies, p)
+	a.sources = sources
+	a.owned.Store(owned)
+	spared := sparedHeaders(owned, sources)
+	a.spared.Store(&spared)
+	if a.signer != nil {
+		a.signer.KeepFor(p.compiled.TokenLife())
+	}
+	return nil
+}
+
+// Start begins the background work: keys are fetched, files watched, the
+// purge log read. Nothing waits for it.
+func (a *App) Start() error {
+	for _, i := range a.issuers.Issuers() {
+		i.Start(context.Background())
+	}
+	if a.directories != nil {
+		if err := a.directories.Start(); err != nil {
+			return fmt.Errorf("starting directories: %w", err)
+		}
+	}
+	if a.signer != nil {
+		a.signer.Start(context.Background())
+	}
+	a.store.start()
+	return nil
+}
+
+// Stop does nothing: requests outlive a configuration, and what they use is
+// given back in Cleanup and closed when its last user is gone.
+func (*App) Stop() error { return nil }
+
+// Cleanup gives back what Provision took.
+func (a *App) Cleanup() error { return a.releases.all() }
+
+// ready gives the gateway. While the key that seals shared entries is not
+// known yet, a request waits for it at most two seconds.
+func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
+	if g := a.gateway.Load(); g != nil {
+		return g, nil
+	}
+	store, err := a.store.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if g := a.gateway.Load(); g != nil {
+		return g, nil
+	}
+	g := a.newGateway(store)
+	a.gateway.Store(g)
+	return g, nil
+}
+
+func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
+	g := &enrich.Gateway{
+		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer,
+		Denials: store.Denials(), Keyer: store.Keyer(),
+		DenyMaxAge: or(a.DenyMaxAge, defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
+		Fingerprint: a.settings, Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
+	}
+	if a.directories != nil {
+		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.life())
+	}
+	return g
+}
+
+// defaultDenyMaxAge is how long an unconfirmed deny list serves.
+const defaultDenyMaxAge = 30 * time.Second
+
+// config resolves placeholders and durations of an issuer.
+func (i *Issuer) config() (*issuer.Config, error) {
+	if err := Expand(&i.URL, &i.DiscoveryURL, &i.JWKSURL, &i.JWKSFile, &i.ExternalURL, &i.CA); err != nil {
+		return nil, err
+	}
+	if _, err := url.Parse(i.URL); err != nil || i.URL == "" {
+		return nil, errors.New("an issuer needs a URL")
+	}
+	c := &issuer.Config{
+		Issuer: i.URL, Name: i.Name, Audience: i.Audience, AnyAudience: i.AnyAudience, Tokens: i.Tokens, Types: i.Types,
+		Algorithms: i.Algorithms, DiscoveryURL: i.DiscoveryURL, JWKSURL: i.JWKSURL, JWKSFile: i.JWKSFile,
+		KeyRefresh: time.Duration(i.KeyRefresh), KeyMinInterval: time.Duration(i.KeyMinInterval), KeyMaxStale: time.Duration(i.KeyMaxStale),
+		Leeway: (*time.Duration)(i.Leeway), SubjectClaim: i.SubjectClaim, ClientClaim: i.ClientClaim, ScopeClaim: i.ScopeClaim,
+		GroupsClaim: i.GroupsClaim, DPoP: i.DPoP, DPoPReplay: i.DPoPReplay, MTLS: i.MTLS, ExternalURL: i.ExternalURL,
+		Timeout: time.Duration(i.Timeout), CA: i.CA,
+	}
+	if n := i.Introspect; n != nil {
+		if err := Expand(&n.URL, &n.ClientID, &n.ClientSecret, &n.PrivateKey, &n.KeyID); err != nil {
+			return nil, err
+		}
+		c.Introspect = &issuer.Introspection{
+			URL: n.URL, ClientID: n.ClientID, ClientSecret: n.ClientSecret, PrivateKey: n.PrivateKey, KeyID: n.KeyID,
+			Auth: authMethods[n.AuthMethod], When: n.When, TTL: time.Duration(n.TTL),
+		}
+	}
+	return c, nil
+}
+
+// authMethods are the registered names (OpenID Connect Core, section 9) of
+// the words that the Caddyfile takes.
+var authMethods = map[string]string{
+	"": "", "basic": "client_secret_basic", "post": "client_secret_post", "private_key_jwt": "private_key_jwt",
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,145 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// Cache says how long answers of the directory are used, and where they are
+// kept. All times count from the fetch, in whichever tier an answer is found.
+type Cache struct {
+	// How long an answer is used without asking again. Default: 5m.
+	Fresh caddy.Duration `json:"fresh,omitempty"`
+
+	// An answer older than this (±10 %) is served, and refreshed behind the
+	// request. Default: four fifths of fresh.
+	RefreshAfter caddy.Duration `json:"refresh_after,omitempty"`
+
+	// How long past fresh an answer still serves while the directory fails.
+	// Default: 1h. A token's own expiry is never stretched.
+	StaleIfError *caddy.Duration `json:"stale_if_error,omitempty"`
+
+	// How long "no such user" is believed. Default: 5s.
+	Negative *caddy.Duration `json:"negative,omitempty"`
+
+	// How long answers serve after contact with the purge log is lost.
+	// Default: 30s.
+	UnconfirmedMax caddy.Duration `json:"unconfirmed_max,omitempty"`
+
+	// The memory for records, in bytes. Default: 256 MiB.
+	Memory int64 `json:"memory,omitempty"`
+
+	// The memory for decisions, in bytes. Default: 64 MiB.
+	DecisionMemory int64 `json:"decision_memory,omitempty"`
+
+	// A Redis to share records with other nodes. Absent: memory only.
+	Redis *Redis `json:"redis,omitempty"`
+
+	// Keys that seal what is kept in Redis: base64 of 32 bytes each. The
+	// first seals, all open, names derive from the last; to rotate, put a new
+	// one in front. Default: one is made once and kept in Caddy's storage.
+	SealKeys []string `json:"seal_keys,omitempty"`
+}
+
+// Redis is the cache's second tier. While it is down, slow or full, requests
+// go on with memory and the directory.
+type Redis struct {
+	// redis://, rediss:// or unix:// address, with user, password and
+	// database if wanted.
+	URL string `json:"url,omitempty"`
+
+	// Further host:port addresses: of a Cluster, or of Sentinels with
+	// master_name.
+	Addresses []string `json:"addresses,omitempty"`
+
+	// The name of the master that the Sentinels watch.
+	MasterName string `json:"master_name,omitempty"`
+
+	Username string `json:"username,omitempty"`
+
+	// Give it as {env.…} or {file.…}.
+	Password string `json:"password,omitempty"`
+
+	// The database number. Default: 0. A Cluster has no other.
+	DB int `json:"db,omitempty"`
+
+	// TLS settings; rediss:// alone uses TLS with the system's certificates.
+	TLS *RedisTLS `json:"tls,omitempty"`
+
+	// What each key begins with. Default: "token_enrich:".
+	Prefix string `json:"prefix,omitempty"`
+
+	// How long one call may take. Default: 100ms.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// Allow a password to go to another host without TLS. Anybody on the way
+	// can then read it.
+	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
+}
+
+// RedisTLS are PEM files and the name to verify.
+type RedisTLS struct {
+	CA         string `json:"ca,omitempty"`
+	Cert       string `json:"cert,omitempty"`
+	Key        string `json:"key,omitempty"`
+	ServerName string `json:"server_name,omitempty"`
+}
+
+// UnmarshalCaddyfile reads the cache option; d stands on the word cache.
+func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return parseBlock(d, "cache", []option{
+		duration("fresh", &c.Fresh),
+		duration("refresh_after", &c.RefreshAfter),
+		pointer("stale_if_error", &c.StaleIfError),
+		pointer("negative", &c.Negative),
+		duration("unconfirmed_max", &c.UnconfirmedMax),
+		bytes("memory", &c.Memory),
+		bytes("decision_memory", &c.DecisionMemory),
+		{name: "redis", parse: func(d *caddyfile.Dispenser) error {
+			c.Redis = new(Redis)
+			return c.Redis.UnmarshalCaddyfile(d)
+		}},
+		texts("seal_key", &c.SealKeys),
+	})
+}
+
+// UnmarshalCaddyfile reads the redis option; d stands on the word redis.
+func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		r.URL = d.Val()
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return parseBlock(d, "redis", []option{
+		texts("address", &r.Addresses),
+		text("master_name", &r.MasterName),
+		text("username", &r.Username),
+		text("password", &r.Password),
+		number("db", &r.DB),
+		{name: "tls", parse: func(d *caddyfile.Dispenser) error {
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			r.TLS = new(RedisTLS)
+			return parseBlock(d, "tls", []option{
+				text("ca", &r.TLS.CA),
+				text("cert", &r.TLS.Cert),
+				text("key", &r.TLS.Key),
+				text("server_name", &r.TLS.ServerName),
+			})
+		}},
+		text("prefix", &r.Prefix),
+		duration("timeout", &r.Timeout),
+		flag("insecure_plaintext", &r.InsecurePlaintext),
+	})
+}
+
+// Interface guards
+var (
+	_ caddyfile.Unmarshaler = (*Cache)(nil)
+	_ caddyfile.Unmarshaler = (*Redis)(nil)
+)

@@ -1,0 +1,139 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("token_enrich", parseApp)
+
+	// The scrub stands before everything that could read a header; what
+	// answers its own paths stands before authentication, the policy behind
+	// it.
+	httpcaddyfile.RegisterDirective("token_enrich_scrub", parseScrub)
+	httpcaddyfile.RegisterDirectiveOrder("token_enrich_scrub", httpcaddyfile.Before, "tracing")
+	httpcaddyfile.RegisterDirective("token_enrich", parseHandler)
+	httpcaddyfile.RegisterDirectiveOrder("token_enrich", httpcaddyfile.After, "forward_auth")
+}
+
+// parseApp reads the global option. Syntax:
+//
+//	token_enrich {
+//		issuer <url> { ... }
+//		directory <kind> [<argument>] { ... }
+//		cache { ... }
+//		signing { ... }
+//		deny_max_age <duration>
+//		on_denylist_error deny|continue
+//		explain shapes|values
+//	}
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("the option token_enrich stands twice")
+	}
+	app := new(App)
+	d.Next() // consume option name
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	err := parseBlock(d, "token_enrich", []option{
+		{name: "issuer", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+			i := new(Issuer)
+			app.Issuers = append(app.Issuers, i)
+			return i.UnmarshalCaddyfile(d)
+		}},
+		{name: "directory", repeatable: true, parse: app.unmarshalDirectory},
+		{name: "cache", parse: func(d *caddyfile.Dispenser) error {
+			app.Cache = new(Cache)
+			return app.Cache.UnmarshalCaddyfile(d)
+		}},
+		{name: "signing", parse: func(d *caddyfile.Dispenser) error {
+			app.Signing = new(Signing)
+			return app.Signing.UnmarshalCaddyfile(d)
+		}},
+		duration("deny_max_age", &app.DenyMaxAge),
+		word("on_denylist_error", &app.OnDenylistError, "deny", "continue"),
+		word("explain", &app.Explain, "shapes", "values"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "token_enrich", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// unmarshalDirectory reads the directory option; d stands on the word
+// directory, and the kind that follows is a guest module.
+func (a *App) unmarshalDirectory(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	kind := d.Val()
+	if _, err := caddy.GetModule(directoryNamespace + "." + kind); err != nil {
+		var kinds []string
+		for _, m := range caddy.GetModules(directoryNamespace) {
+			kinds = append(kinds, m.ID.Name())
+		}
+		return d.Errf("there is no kind of directory %q%s; there are %s", kind, nearest.Hint(kind, kinds), list(kinds))
+	}
+	mod, err := caddyfile.UnmarshalModule(d, directoryNamespace+"."+kind)
+	if err != nil {
+		return err
+	}
+	a.DirectoriesRaw = append(a.DirectoriesRaw, caddyconfig.JSONModuleObject(mod, "kind", kind, nil))
+	return nil
+}
+
+// directoryNamespace is where the kinds of directory live.
+const directoryNamespace = "token_enrich.directories"
+
+// parseHandler reads the token_enrich directive of a site. The matcher goes
+// into the handler: the route itself has none, so that a request which the
+// matcher leaves out is scrubbed all the same.
+func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matchers, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	handler := new(Handler)
+	if matchers != nil {
+		handler.MatcherSetsRaw = caddyhttp.RawMatcherSets{matchers}
+	}
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, handler), nil
+}
+
+// parseScrub reads the token_enrich_scrub directive, which takes nothing.
+func parseScrub(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	if h.NextArg() {
+		return nil, h.ArgErr()
+	}
+	if h.NextBlock(0) {
+		return nil, h.Errf("token_enrich_scrub has no options")
+	}
+	return h.NewRoute(nil, new(Scrub)), nil
+}
+
+// moduleJSON encodes a module's settings; it is what a shared resource is
+// known by, so it must tell two settings apart.
+func moduleJSON(v any) (json.RawMessage, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding settings: %w", err)
+	}
+	return text, nil
+}

@@ -1,0 +1,80 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+)
+
+// parseClaim reads one claim rule; d stands on the word claim. Syntax:
+//
+//	claim <name> <expression> {
+//		scopes   <scope>...
+//		on_error deny|omit
+//		on_empty omit|emit
+//		dialect  classic|identity_engine
+//		status   active|inactive
+//		token    access|id|any
+//	}
+//	claim <name> groups starts_with|equals|contains|regex <value> {
+//		limit    <number>
+//		on_limit error|truncate
+//		value    name|id
+//		types    <type>...
+//	}
+//	claim <name> allow_list <id>... {
+//		value    <group expression>
+//		limit    <number>
+//		on_limit error|truncate
+//	}
+//	claim <name> allow_list expression <expression> { ... }
+//
+// With one argument behind the name, that argument is an expression; with
+// two or more, the first names the form.
+func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
+	var def claim.Definition
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return def, d.ArgErr()
+	}
+	def.Name = args[0]
+	options := []option{
+		texts("scopes", &def.Scopes),
+		word("on_error", &def.OnError, claim.OnErrorDeny, claim.OnErrorOmit),
+		word("on_empty", &def.OnEmpty, claim.OnEmptyOmit, claim.OnEmptyEmit),
+		word("dialect", &def.Dialect, "classic", "identity_engine"),
+		word("status", &def.Status, claim.StatusActive, claim.StatusInactive),
+		word("token", &def.Token, claim.TokenAccess, claim.TokenID, claim.TokenAny),
+	}
+	switch {
+	case len(args) == 2:
+		def.Expression = args[1]
+	case args[1] == "groups":
+		if len(args) != 4 {
+			return def, d.Errf("claim %s: groups takes an operator and a value", def.Name)
+		}
+		f := &claim.GroupFilter{Match: args[2], Pattern: args[3]}
+		def.Groups = f
+		options = append(options,
+			count("limit", &f.Limit),
+			word("on_limit", &f.OnLimit, claim.OnLimitError, claim.OnLimitTruncate),
+			word("value", &f.Value, claim.ValueName, claim.ValueID),
+			texts("types", &f.Types))
+	case args[1] == "allow_list":
+		l := &claim.AllowList{IDs: args[2:]}
+		if args[2] == "expression" {
+			if len(args) != 4 {
+				return def, d.Errf("claim %s: allow_list expression takes one expression; put backticks around it", def.Name)
+			}
+			l.IDs, l.Expression = nil, args[3]
+		}
+		def.AllowList = l
+		options = append(options,
+			text("value", &l.Value),
+			count("limit", &l.Limit),
+			word("on_limit", &l.OnLimit, claim.OnLimitError, claim.OnLimitTruncate))
+	default:
+		return def, d.Errf("claim %s: %q is neither groups nor allow_list; an expression with spaces stands in backticks", def.Name, args[1])
+	}
+	return def, parseBlock(d, "claim "+def.Name, options)
+}

@@ -1,0 +1,275 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+// UnmarshalCaddyfile reads the directive of a site. Syntax:
+//
+//	token_enrich [<matcher>] {
+//		name               <name>
+//		issuers            <name>...
+//		app                <id>
+//		token_from         header <name> [<scheme>] | cookie <name> | query <name>
+//		cross_origin       deny|allow
+//		anonymous
+//		on_missing_user    deny|continue
+//		on_directory_error deny|continue
+//		claim              <name> ...
+//		okta_claims        <file> [access|id]
+//		require            <expression>
+//		require_scope      <scope>...
+//		require_acr        <value>... [max_age <duration>]
+//		preset             <name>
+//		header             <Name> <claim> { ... }
+//		headers_from       <prefix> [<claim>...]
+//		header_budget      <size>
+//		token              { ... }
+//		upstream_token     drop|keep
+//		realm              <text>
+//		resource           <url>
+//		max_connection     <duration>
+//		log_decision       off|denied|all
+//		log_subject        off|hash|plain
+//		user_placeholder   on|off
+//		test               "<name>" { ... }
+//	}
+//
+// Expressions are compiled here already, so that an error names the line.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	var budget int64
+	err := parseBlock(d, "token_enrich", []option{
+		text("name", &h.Name),
+		texts("issuers", &h.Issuers),
+		text("app", &h.App),
+		{name: "token_from", repeatable: true, parse: h.unmarshalTokenFrom},
+		word("cross_origin", &h.CrossOrigin, "deny", "allow"),
+		flag("anonymous", &h.Anonymous),
+		word("on_missing_user", &h.OnMissingUser, "deny", "continue"),
+		word("on_directory_error", &h.OnDirectoryError, "deny", "continue"),
+		{name: "claim", repeatable: true, parse: h.unmarshalClaim},
+		{name: "okta_claims", repeatable: true, parse: h.unmarshalOktaClaims},
+		{name: "require", repeatable: true, parse: h.unmarshalRequire},
+		repeat(texts("require_scope", &h.RequireScope)),
+		{name: "require_acr", parse: h.unmarshalACR},
+		text("preset", &h.Preset),
+		{name: "header", repeatable: true, parse: h.unmarshalHeader},
+		{name: "headers_from", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+			args := d.RemainingArgs()
+			if len(args) == 0 {
+				return d.ArgErr()
+			}
+			h.HeadersFrom = append(h.HeadersFrom, forward.HeadersFrom{Prefix: args[0], Claims: args[1:]})
+			return nil
+		}},
+		bytes("header_budget", &budget),
+		{name: "token", repeatable: true, parse: h.unmarshalToken},
+		word("upstream_token", &h.UpstreamToken, "drop", "keep"),
+		text("realm", &h.Realm),
+		text("resource", &h.Resource),
+		duration("max_connection", &h.MaxConnection),
+		word("log_decision", &h.LogDecision, "off", "denied", "all"),
+		word("log_subject", &h.LogSubject, "off", "hash", "plain"),
+		word("user_placeholder", &h.UserPlaceholder, "on", "off"),
+		{name: "test", repeatable: true, parse: h.unmarshalTest},
+	})
+	h.Budget = int(budget)
+	return err
+}
+
+func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 || len(args) > 3 || len(args) == 3 && args[0] != token.Header {
+		return d.Err("token_from takes header <name> [<scheme>], cookie <name> or query <name>")
+	}
+	p := token.Place{Kind: args[0], Name: args[1]}
+	if len(args) == 3 {
+		p.Scheme = args[2]
+	}
+	p, err := p.Normalize()
+	if err != nil {
+		return d.Errf("token_from: %v%s", err, nearest.Hint(args[0], []string{token.Header, token.Cookie, token.Query}))
+	}
+	h.TokenFrom = append(h.TokenFrom, p)
+	return nil
+}
+
+func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
+	at := d.Token()
+	def, err := parseClaim(d)
+	if err != nil {
+		return err
+	}
+	h.Claims = append(h.Claims, def)
+	if _, err := claim.Compile(h.Claims); err != nil {
+		return errorAt(at, err)
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	c := OktaClaims{File: args[0]}
+	if len(args) == 2 {
+		if args[1] != claim.TokenAccess && args[1] != claim.TokenID {
+			return d.Errf("okta_claims: %q is neither access nor id%s", args[1], nearest.Hint(args[1], []string{"access", "id"}))
+		}
+		c.Token = args[1]
+	}
+	h.OktaClaims = append(h.OktaClaims, c)
+	return nil
+}
+
+func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
+	at := d.Token()
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	source := d.Val()
+	if d.NextArg() {
+		return d.Err("require takes one expression; put backticks around one with spaces")
+	}
+	if err := compileRequirement(source); err != nil {
+		return errorAt(at, err)
+	}
+	h.Require = append(h.Require, source)
+	return nil
+}
+
+func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	h.RequireACR = new(RequireACR)
+	for i := 0; i < len(args); i++ {
+		if args[i] != "max_age" {
+			h.RequireACR.Values = append(h.RequireACR.Values, args[i])
+			continue
+		}
+		if i+2 != len(args) {
+			return d.Err("require_acr: max_age takes one duration and stands last")
+		}
+		v, err := caddy.ParseDuration(args[i+1])
+		if err != nil || v <= 0 {
+			return d.Errf("require_acr: max_age: %q is not a duration", args[i+1])
+		}
+		h.RequireACR.MaxAge = caddy.Duration(v)
+		break
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("header takes a header name and a claim")
+	}
+	def := forward.HeaderDefinition{Name: args[0], Claim: args[1]}
+	err := parseBlock(d, "header "+def.Name, []option{
+		{name: "list", parse: func(d *caddyfile.Dispenser) error {
+			args := d.RemainingArgs()
+			if len(args) == 0 {
+				return d.ArgErr()
+			}
+			def.List = args[0]
+			if args[0] == "delimiter" {
+				if len(args) != 2 || args[1] == "" {
+					return d.Err("list delimiter takes the text that separates the elements")
+				}
+				def.Delimiter = args[1]
+				return nil
+			}
+			return oneArgument(d, args, "list", "json", "repeat", "first", "delimiter")
+		}},
+		flag("count", &def.Count),
+		word("escape", &def.Escape, "backslash", "percent", "refuse"),
+		word("encode", &def.Encode, "ascii", "utf8", "latin1", "percent", "base64", "base64url", "rfc2047", "rfc8187"),
+		{name: "on_empty", parse: func(d *caddyfile.Dispenser) error {
+			args := d.RemainingArgs()
+			if len(args) == 0 {
+				return d.ArgErr()
+			}
+			def.OnEmpty = args[0]
+			if args[0] == "default" {
+				if len(args) != 2 {
+					return d.Err("on_empty default takes the text to write")
+				}
+				def.Default = args[1]
+				return nil
+			}
+			return oneArgument(d, args, "on_empty", "omit", "empty", "deny", "default")
+		}},
+		count("max_bytes", &def.MaxBytes),
+		word("on_overflow", &def.OnOverflow, "deny", "omit", "truncate_list", "split"),
+		flag("exact", &def.Exact),
+		word("value", &def.Value, "cn"),
+	})
+	if err != nil {
+		return err
+	}
+	h.Headers = append(h.Headers, def)
+	return nil
+}
+
+// oneArgument checks that args is exactly one of words.
+func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...string) error {
+	for _, w := range words {
+		if args[0] == w {
+			if len(args) > 1 {
+				return d.ArgErr()
+			}
+			return nil
+		}
+	}
+	return d.Errf("%s: %q is none of %s%s", name, args[0], list(words), nearest.Hint(args[0], words))
+}
+
+func (h *Handler) unmarshalTest(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	t := Test{Name: d.Val()}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	err := parseBlock(d, "test", []option{
+		text("subject", &t.Subject),
+		text("issuer", &t.Issuer),
+		text("client", &t.Client),
+		texts("scope", &t.Scopes),
+		{name: "expect", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+			args := d.RemainingArgs()
+			switch {
+			case len(args) == 1 && args[0] == "denied":
+				t.Expect = append(t.Expect, Expectation{Kind: "denied"})
+			case len(args) == 3 && (args[0] == "claim" || args[0] == "header"):
+				t.Expect = append(t.Expect, Expectation{Kind: args[0], Name: args[1], Value: args[2]})
+			default:
+				return d.Err("expect takes claim <name> <value>, header <name> <value> or denied")
+			}
+			return nil
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	if len(t.Expect) == 0 {
+		return d.Errf("test %q expects nothing", t.Name)
+	}
+	h.Tests = append(h.Tests, t)
+	return nil
+}

@@ -1,0 +1,69 @@
+// Package directories holds the kinds of directory as Caddy modules: their
+// settings and their Caddyfile, and nothing else. What they do stands in the
+// packages below enrich/directory.
+package directories
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/file"
+)
+
+func init() {
+	caddy.RegisterModule(new(File))
+}
+
+// File is a directory of users, groups and apps in a YAML or JSON file. The
+// file is watched: an edit takes effect at once, and a broken or empty one
+// leaves the last good state in place and is logged.
+type File struct {
+	caddymodule.DirectorySettings
+
+	// The file. A relative path counts from the working directory.
+	Path string `json:"path"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*File) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "token_enrich.directories.file",
+		New: func() caddy.Module { return new(File) },
+	}
+}
+
+// Provision expands the placeholders of the path.
+func (f *File) Provision(caddy.Context) error {
+	return caddymodule.Expand(&f.Path)
+}
+
+// Open reads the file; one that is missing or broken is an error.
+func (f *File) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
+	return file.New(file.Config{Path: f.Path, Match: f.Match, Logger: ctx.Logger})
+}
+
+// UnmarshalCaddyfile reads the directory option. Syntax:
+//
+//	directory file <path> {
+//		<options of every directory>
+//	}
+func (f *File) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the kind
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	f.Path = d.Val()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return caddymodule.ParseDirectory(d, &f.DirectorySettings, "file", nil)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*File)(nil)
+	_ caddyfile.Unmarshaler       = (*File)(nil)
+	_ caddymodule.DirectoryModule = (*File)(nil)
+)

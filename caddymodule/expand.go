@@ -1,0 +1,42 @@
+package caddymodule
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Expand replaces the placeholders {env.*} and {file.*} in each of texts,
+// once. Only addresses, paths, user names and secrets are ever expanded; one
+// that is missing or empty is an error, because a half-filled secret must not
+// be sent anywhere. {subject} and {dn} are left for the directory.
+func Expand(texts ...*string) error {
+	repl := caddy.NewReplacer()
+	for _, t := range texts {
+		if !strings.Contains(*t, "{") {
+			continue
+		}
+		out, err := repl.ReplaceFunc(*t, func(name string, val any) (any, error) {
+			switch {
+			case name == "subject" || name == "dn" || name == "app":
+				return "{" + name + "}", nil
+			case !strings.HasPrefix(name, "env.") && !strings.HasPrefix(name, "file."):
+				return nil, fmt.Errorf("placeholder {%s} is not expanded here: only {env.*} and {file.*} are", name)
+			case strings.HasPrefix(name, "file.") && !strings.Contains(name, "/"):
+				return nil, fmt.Errorf("placeholder {%s}: a file path holds a slash", name)
+			case val == nil || val == "":
+				return nil, fmt.Errorf("placeholder {%s} is empty or missing", name)
+			}
+			if s, ok := val.(string); ok && strings.HasPrefix(name, "file.") {
+				return strings.TrimRight(s, "\r\n"), nil
+			}
+			return val, nil
+		})
+		if err != nil {
+			return err
+		}
+		*t = out
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package caddymodule
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+)
+
+// DirectoryModule is what a guest in the namespace token_enrich.directories
+// implements: one kind of directory with its settings. A guest expands its
+// placeholders in Provision and touches neither network nor storage there;
+// the directory itself is opened once and shared by every configuration with
+// the same settings.
+type DirectoryModule interface {
+	caddy.Module
+
+	// Settings gives the options that every kind has.
+	Settings() *DirectorySettings
+
+	// Open makes the directory. It must not touch the network: connections
+	// are made when the first question comes.
+	Open(DirectoryContext) (directory.Directory, error)
+}
+
+// DirectoryContext is what a directory may use of its surroundings.
+type DirectoryContext struct {
+	// Name is the directory's name, for logs.
+	Name string
+	// Logger is Caddy's, for the life of the process.
+	Logger *slog.Logger
+	// Clock tells the time.
+	Clock func() time.Time
+	// Issuer gives the issuer of that name, for the kind that asks the
+	// issuer itself; nil where there is none.
+	Issuer func(name string) *issuer.Issuer
+}
+
+// DirectorySettings are the options of every kind of directory. A guest
+// embeds them.
+type DirectorySettings struct {
+	// The name in logs, metrics and explain. Default: the kind.
+	Name string `json:"name,omitempty"`
+
+	// How long one look-up may take, waiting and retries included.
+	// Default: 3s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How many look-ups may be under way at once. Default: 64.
+	Concurrency int `json:"concurrency,omitempty"`
+
+	// When true, a failure of this directory leaves it out of the answer,
+	// which then says so. Default: a failure fails the look-up.
+	Optional bool `json:"optional,omitempty"`
+
+	// Keep only these attributes of the profile. Default: all.
+	Attributes []string `json:"attributes,omitempty"`
+
+	// The names of the issuers whose subjects this directory answers for.
+	// Required as soon as two issuers are configured, so that no issuer can
+	// name another's users.
+	Issuers []string `json:"issuers,omitempty"`
+
+	// What of a user may be equal to the token's subject: id, login, email.
+	// Default: id, login.
+	Match []string `json:"match,omitempty"`
+}
+
+// Settings gives the settings themselves; with it, a guest that embeds them
+// implements that part of DirectoryModule.
+func (s *DirectorySettings) Settings() *DirectorySettings { return s }
+
+// ParseDirectory reads the block of a directory: the options that every kind
+// has and those of the kind. It is for guests' UnmarshalCaddyfile.
+func ParseDirectory(d *caddyfile.Dispenser, s *DirectorySettings, kind string, own []Option) error {
+	options := make([]option, 0, len(own)+8)
+	for _, o := range own {
+		options = append(options, option(o))
+	}
+	var required bool
+	options = append(options,
+		text("name", &s.Name),
+		duration("timeout", &s.Timeout),
+		count("concurrency", &s.Concurrency),
+		flag("required", &required),
+		flag("optional", &s.Optional),
+		texts("attributes", &s.Attributes),
+		texts("issuers", &s.Issuers),
+		texts("match", &s.Match),
+	)
+	if err := parseBlock(d, "directory "+kind, options); err != nil {
+		return err
+	}
+	if required && s.Optional {
+		return d.Errf("directory %s: required and optional exclude each other", kind)
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// Handler stands in front of an application that cannot be changed. It
+// validates the token of each request, looks up the user, the groups and the
+// application's allow lists, computes claims, and hands them to the
+// application as plain headers or as a new signed token. Requests that it
+// refuses become errors with an HTTP status, which handle_errors can catch.
+//
+// It sets these placeholders, and what they hold is never expanded again:
+//
+// Placeholder | Description
+// ------------|------------
+// `{token_enrich.subject}` | The token's subject
+// `{token_enrich.issuer}` | The configured name of the issuer
+// `{token_enrich.client}` | The client that the token was issued to
+// `{token_enrich.claims.<name>}` | A claim, computed or verified; lists and objects as JSON
+// `{token_enrich.decision_id}` | Names the decision in logs
+// `{token_enrich.reason}` | The class of a refusal
+// `{token_enrich.status}` | fresh, stale, degraded or anonymous
+// `{http.auth.user.id}` | The subject, with user_placeholder on
+type Handler struct {
+	// Which requests this policy decides. A request that no policy of the
+	// site decides is scrubbed all the same. Default: every request.
+	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
+
+	// The policy's name for metrics, logs and explain; unique in the
+	// configuration. Default: policy-<n>.
+	Name string `json:"name,omitempty"`
+
+	// The names of the issuers whose tokens are accepted. Default: all.
+	Issuers []string `json:"issuers,omitempty"`
+
+	// The id of the protected application in the directory. Default: the
+	// token's client id.
+	App string `json:"app,omitempty"`
+
+	// The places where a token may stand. Two of them filled are a malformed
+	// request. Default: Authorization with the scheme Bearer.
+	TokenFrom []token.Place `json:"token_from,omitempty"`
+
+	// What becomes of unsafe cross-origin requests and WebSocket upgrades
+	// when the token came in a cookie: deny (default) or allow.
+	CrossOrigin string `json:"cross_origin,omitempty"`
+
+	// Let a request without a token go on, scrubbed and without identity. A
+	// bad token is refused all the same.
+	Anonymous bool `json:"anonymous,omitempty"`
+
+	// What to do with a user whom the directory does not know: deny (default)
+	// or continue with the token's claims only.
+	OnMissingUser string `json:"on_missing_user,omitempty"`
+
+	// What to do while the directory fails and nothing usable is held: deny
+	// (default, 503) or continue with the token's claims only.
+	OnDirectoryError string `json:"on_directory_error,omitempty"`
+
+	// The claim rules, in order; each may read the claims of those above it.
+	Claims []claim.Definition `json:"claims,omitempty"`
+
+	// Files with claims as Okta's Claims API exports them. Their rules stand
+	// behind those of claims.
+	OktaClaims []OktaClaims `json:"okta_claims,omitempty"`
+
+	// Expressions that must all be true, else 403. One that reads request.*
+	// is evaluated on every request.
+	Require []string `json:"require,omitempty"`
+
+	// Scopes that must all have been granted, else 403 insufficient_scope.
+	RequireScope []string `json:"require_scope,omitempty"`
+
+	// What the login must have been (RFC 9470).
+	RequireACR *RequireACR `json:"require_acr,omitempty"`
+
+	// The headers that the application receives, how their values are
+	// written, and how large they may be in all.
+	forward.Definition
+
+	// The signed tokens that the application receives.
+	Tokens []SignedToken `json:"tokens,omitempty"`
+
+	// Whether the incoming token reaches the application: drop (default) or
+	// keep.
+	UpstreamToken string `json:"upstream_token,omitempty"`
+
+	// The realm of the challenge in a refusal. Default: none.
+	Realm string `json:"realm,omitempty"`
+
+	// The identifier of this resource (RFC 9728). Its metadata is served at
+	// its well-known path before any token check, and challenges point to it.
+	Resource string `json:"resource,omitempty"`
+
+	// The longest life of an upgraded or streaming request. It ends with its
+	// token in any case. Default: the token's life.
+	MaxConnection caddy.Duration `json:"max_connection,omitempty"`
+
+	// Which decisions are logged: off (default), denied or all.
+	LogDecision string `json:"log_decision,omitempty"`
+
+	// How a logged decision names its subject: off (default), hash or plain.
+	LogSubject string `json:"log_subject,omitempty"`
+
+	// Set {http.auth.user.id} to the subject: on or off (default). It becomes
+	// REMOTE_USER of php_fastcgi and user_id in access logs.
+	UserPlaceholder string `json:"user_placeholder,omitempty"`
+
+	// Examples that the check command tries.
+	Tests []Test `json:"tests,omitempty"`
+
+	app      *App
+	matchers caddyhttp.MatcherSets
+	policy   *policy
+	logger   *zap.Logger
+}
+
+// OktaClaims is a file in the form of Okta's Claims API.
+type OktaClaims struct {
+	// The file: one claim object or a list of them.
+	File string `json:"file"`
+
+	// Which of its claims are taken: access (RESOURCE, the default) or id
+	// (IDENTITY).
+	Token string `json:"token,omitempty"`
+}
+
+// RequireACR demands a login of a certain strength or age (RFC 9470).
+type RequireACR struct {
+	// The accepted values of acr; one must be met. Empty: any.
+	Values []string `json:"values,omitempty"`
+
+	// How long ago the login (auth_time) may have been. Default: any time.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+}
+
+// Test is an example decision: what a made-up caller gets under this policy.
+type Test struct {
+	// What the test shows; it stands in the check command's answer.
+	Name string `json:"name"`
+
+	// The caller.
+	Subject string   `json:"subject,omitempty"`
+	Issuer  string   `json:"issuer,omitempty"`
+	Client  string   `json:"client,omitempty"`
+	Scopes  []string `json:"scopes,omitempty"`
+
+	// What is expected. Each must hold.
+	Expect []Expectation `json:"expect,omitempty"`
+}
+
+// Expectation is one line that a test expects.
+type Expectation struct {
+	// claim, header or denied.
+	Kind string `json:"kind"`
+	// The claim's or header's name.
+	Name string `json:"name,omitempty"`
+	// The value; a claim's is compared as JSON where it is not a string.
+	Value string `json:"value,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.token_enrich",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision compiles the policy and registers it with the app. It needs no
+// network.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	app, err := ctx.App("token_enrich")
+	if err != nil {
+		return fmt.Errorf("loading the token_enrich app: %w", err)
+	}
+	h.app, _ = app.(*App)
+	if len(h.app.Issuers) == 0 {
+		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
+	}
+	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
+	if err != nil {
+		return fmt.Errorf("loading matchers: %w", err)
+	}
+	if err := h.matchers.FromInterface(sets); err != nil {
+		return err
+	}
+	h.policy, err = h.compile()
+	if err != nil {
+		return fmt.Errorf("policy %q: %w", h.Name, err)
+	}
+	return h.app.register(h.policy)
+}
+
+// ServeHTTP takes a request through the stages: scrub, always; the others if
+// the policy decides it.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	state := h.app.scrub(r, h.policy.name)
+	if state.decided {
+		return next.ServeHTTP(w, r)
+	}
+	if len(h.matchers) > 0 {
+		match, err := h.matchers.AnyMatchWithError(r)
+		if err != nil {
+			return err
+		}
+		if !match {
+			return next.ServeHTTP(w, r)
+		}
+	}
+	state.decided = true
+	state.restore(r)
+	decision, err := h.decide(r)
+	h.setPlaceholders(r, decision, err)
+	if err != nil {
+		return h.refuse(w, r, err)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// decide asks the gateway. A gateway that is not ready yet is a 503 like any
+// other thing that cannot be reached.
+func (h *Handler) decide(r *http.Request) (*enrich.Decision, error) {
+	g, err := h.app.ready(r.Context())
+	if err != nil {
+		return nil, enrich.Unavailable(err)
+	}
+	return g.Enrich(r, h.policy.compiled)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,239 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+)
+
+// metrics are the gateway's counters. They live in the usage pool, so that
+// they go on counting over a reload, and are registered with the registry of
+// each configuration. Every label comes from the configuration or from a
+// closed set; nothing of a request ever becomes one.
+type metrics struct {
+	decisions       *prometheus.CounterVec
+	decisionSeconds *prometheus.HistogramVec
+	cacheRequests   *prometheus.CounterVec
+	unseal          prometheus.Counter
+	directories     *prometheus.CounterVec
+	directorySecs   *prometheus.HistogramVec
+	directoryState  *prometheus.GaugeVec
+	keyFetches      *prometheus.CounterVec
+	keysSkipped     *prometheus.CounterVec
+	keysConfirmed   sync.Map // issuer → time.Time
+	introspections  *prometheus.CounterVec
+	scrubbed        *prometheus.CounterVec
+	overflow        *prometheus.CounterVec
+	minted          *prometheus.CounterVec
+	purges          *prometheus.CounterVec
+}
+
+// Names of the metrics: caddy_token_enrich_<name>.
+const (
+	metricsNamespace = "caddy"
+	metricsSubsystem = "token_enrich"
+)
+
+// secondsBuckets reach from a hit in memory (microseconds) to a slow directory.
+var secondsBuckets = []float64{1e-6, 2e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, .01, .05, .1, .5, 1, 3, 10}
+
+func newMetrics() *metrics {
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help}, labels)
+	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help}, labels)
+	}
+	seconds := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help, Buckets: secondsBuckets,
+		}, labels)
+	}
+	return &metrics{
+		decisions:       counters("decisions_total", "Decisions by policy and outcome.", "policy", "outcome"),
+		decisionSeconds: seconds("decision_seconds", "Time that the stages took, by policy and whether the decision was cached.", "policy", "path"),
+		cacheRequests:   counters("cache_requests_total", "Questions to the cache's tiers by result.", "tier", "result"),
+		unseal: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "cache_unseal_failures_total",
+			Help: "Entries of the shared tier that did not open.",
+		}),
+		directories:    counters("directory_requests_total", "Look-ups by directory and outcome.", "directory", "outcome"),
+		directorySecs:  seconds("directory_seconds", "Time that look-ups took, retries included.", "directory"),
+		directoryState: gauges("directory_state", "Circuit breaker: 0 closed, 1 half open, 2 open.", "directory"),
+		keyFetches:     counters("issuer_key_fetches_total", "Fetches of key sets by issuer and outcome.", "issuer", "outcome"),
+		keysSkipped:    counters("issuer_keys_skipped_total", "Keys in fetched sets that cannot be used.", "issuer"),
+		introspections: counters("issuer_introspections_total", "Questions about tokens by issuer and outcome.", "issuer", "outcome"),
+		scrubbed:       counters("scrubbed_headers_total", "Client headers that were deleted because a policy owns their names.", "policy"),
+		overflow:       counters("header_overflow_total", "Header values that were too large.", "policy", "header"),
+		minted:         counters("tokens_minted_total", "Tokens that were signed.", "policy"),
+		purges:         counters("purges_total", "Purges by where they came from.", "origin"),
+	}
+}
+
+// takeMetrics takes the process's counters and registers them with the
+// configuration's registry.
+func takeMetrics(r *releases, ctx caddy.Context) (*metrics, error) {
+	m, err := acquire(r, "metrics", "", func() (*metrics, error) { return newMetrics(), nil }, nil)
+	if err != nil {
+		return nil, fmt.Errorf("taking the metrics: %w", err)
+	}
+	registry := ctx.GetMetricsRegistry()
+	if registry == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{
+		m.decisions, m.decisionSeconds, m.cacheRequests, m.unseal, m.directories, m.directorySecs, m.directoryState,
+		m.keyFetches, m.keysSkipped, keyAges{m}, m.introspections, m.scrubbed, m.overflow, m.minted, m.purges,
+	} {
+		if err := register(registry, c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// register registers a collector; one that is registered already is fine.
+func register(registry *prometheus.Registry, c prometheus.Collector) error {
+	var already prometheus.AlreadyRegisteredError
+	if err := registry.Register(c); err != nil && !errors.As(err, &already) {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	return nil
+}
+
+// Decided counts a request.
+func (m *metrics) Decided(policy, outcome string, hit bool, took time.Duration) {
+	path := "miss"
+	if hit {
+		path = "hit"
+	}
+	m.decisions.WithLabelValues(policy, outcome).Inc()
+	m.decisionSeconds.WithLabelValues(policy, path).Observe(took.Seconds())
+}
+
+// HeaderOverflowed counts a header that was too large.
+func (m *metrics) HeaderOverflowed(policy, header string) {
+	m.overflow.WithLabelValues(policy, header).Inc()
+}
+
+// Minted counts a signed token.
+func (m *metrics) Minted(policy string) { m.minted.WithLabelValues(policy).Inc() }
+
+// KeysFetched counts a fetch of keys.
+func (m *metrics) KeysFetched(issuer, outcome string) {
+	m.keyFetches.WithLabelValues(issuer, outcome).Inc()
+}
+
+// KeysSkipped counts keys that cannot be used.
+func (m *metrics) KeysSkipped(issuer string, skipped int) {
+	m.keysSkipped.WithLabelValues(issuer).Add(float64(skipped))
+}
+
+// KeysCurrent notes when the keys were last confirmed.
+func (m *metrics) KeysCurrent(issuer string, at time.Time) {
+	m.keysConfirmed.Store(issuer, at)
+}
+
+// Introspected counts a question about a token.
+func (m *metrics) Introspected(issuer, outcome string) {
+	m.introspections.WithLabelValues(issuer, outcome).Inc()
+}
+
+// DirectoryRequest counts a look-up.
+func (m *metrics) DirectoryRequest(directory, outcome string, took time.Duration) {
+	m.directories.WithLabelValues(directory, outcome).Inc()
+	m.directorySecs.WithLabelValues(directory).Observe(took.Seconds())
+}
+
+// DirectoryState shows a circuit breaker.
+func (m *metrics) DirectoryState(name string, state directory.State) {
+	m.directoryState.WithLabelValues(name).Set(float64(state))
+}
+
+// CacheRequest counts a question to a tier.
+func (m *metrics) CacheRequest(tier, outcome string) {
+	m.cacheRequests.WithLabelValues(tier, outcome).Inc()
+}
+
+// UnsealFailure counts an entry that did not open.
+func (m *metrics) UnsealFailure() { m.unseal.Inc() }
+
+// Purge counts a purge.
+func (m *metrics) Purge(origin string) { m.purges.WithLabelValues(origin).Inc() }
+
+// keyAges shows how long ago each issuer's keys were confirmed. An age is
+// computed when it is asked for; a gauge that is set would stand still.
+type keyAges struct{ *metrics }
+
+var keyAgeDesc = prometheus.NewDesc(metricsNamespace+"_"+metricsSubsystem+"_issuer_keys_age_seconds",
+	"Time since the keys were last confirmed.", []string{"issuer"}, nil)
+
+// Describe implements prometheus.Collector.
+func (keyAges) Describe(to chan<- *prometheus.Desc) { to <- keyAgeDesc }
+
+// Collect implements prometheus.Collector.
+func (a keyAges) Collect(to chan<- prometheus.Metric) {
+	a.keysConfirmed.Range(func(issuer, at any) bool {
+		name, _ := issuer.(string)
+		confirmed, _ := at.(time.Time)
+		to <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(confirmed).Seconds(), name)
+		return true
+	})
+}
+
+// sizes shows what the caches of a configuration hold, and the age of its
+// purge log.
+type sizes struct {
+	store     *cache.Store
+	decisions *enrich.Decisions
+}
+
+var (
+	bytesDesc = prometheus.NewDesc(metricsNamespace+"_"+metricsSubsystem+"_cache_bytes",
+		"Bytes that a tier of the cache holds.", []string{"tier"}, nil)
+	entriesDesc = prometheus.NewDesc(metricsNamespace+"_"+metricsSubsystem+"_cache_entries",
+		"Entries that a tier of the cache holds.", []string{"tier"}, nil)
+	logAgeDesc = prometheus.NewDesc(metricsNamespace+"_"+metricsSubsystem+"_purge_log_age_seconds",
+		"Time since the purge log was last read to its end; 0 without Redis.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (sizes) Describe(to chan<- *prometheus.Desc) {
+	to <- bytesDesc
+	to <- entriesDesc
+	to <- logAgeDesc
+}
+
+// Collect implements prometheus.Collector.
+func (s sizes) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, t := range s.store.Status().Tiers {
+		if t.Name == cache.TierMemory {
+			gauge(bytesDesc, float64(t.Bytes), t.Name)
+			gauge(entriesDesc, float64(t.Entries), t.Name)
+		}
+	}
+	entries, bytes := s.decisions.Status()
+	gauge(bytesDesc, float64(bytes), "decisions")
+	gauge(entriesDesc, float64(entries), "decisions")
+	gauge(logAgeDesc, s.store.Log().Age(time.Now()).Seconds())
+}
+
+// Interface guards
+var (
+	_ enrich.Observer    = (*metrics)(nil)
+	_ issuer.Observer    = (*metrics)(nil)
+	_ directory.Observer = (*metrics)(nil)
+	_ cache.Observer     = (*metrics)(nil)
+)

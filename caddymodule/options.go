@@ -1,0 +1,235 @@
+package caddymodule
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// option reads one option of a block; the dispenser stands on its name.
+type option struct {
+	name  string
+	parse func(d *caddyfile.Dispenser) error
+	// repeatable options may stand more than once; of all others a repeat is
+	// an error, because one of the two would be lost silently.
+	repeatable bool
+}
+
+// Option is an option of a directory kind, for the guests of
+// token_enrich.directories.
+type Option option
+
+// TextOption reads an option of exactly one argument.
+func TextOption(name string, to *string) Option { return Option(text(name, to)) }
+
+// TextsOption reads an option of one or more arguments.
+func TextsOption(name string, to *[]string) Option { return Option(texts(name, to)) }
+
+// FlagOption reads an option without arguments.
+func FlagOption(name string, to *bool) Option { return Option(flag(name, to)) }
+
+// WordOption reads an option whose one argument is one of words.
+func WordOption(name string, to *string, words ...string) Option {
+	return Option(word(name, to, words...))
+}
+
+// CustomOption reads an option by a function of the guest's own; the
+// dispenser stands on its name.
+func CustomOption(name string, parse func(d *caddyfile.Dispenser) error) Option {
+	return Option{name: name, parse: parse}
+}
+
+// parseBlock reads the block that d stands before. An unknown or repeated
+// option is an error that names the block, the word and the nearest right one.
+func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {
+	seen := make(map[string]bool, len(options))
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		o, ok := find(options, name)
+		if !ok {
+			names := make([]string, len(options))
+			for i, o := range options {
+				names[i] = o.name
+			}
+			return d.Errf("%s has no option %q%s", block, name, nearest.Hint(name, names))
+		}
+		if seen[name] && !o.repeatable {
+			return d.Errf("%s: option %q stands twice", block, name)
+		}
+		seen[name] = true
+		if err := o.parse(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func find(options []option, name string) (option, bool) {
+	for _, o := range options {
+		if o.name == name {
+			return o, true
+		}
+	}
+	return option{}, false
+}
+
+// text reads an option of exactly one argument.
+func text(name string, to *string) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		*to = d.Val()
+		return noMore(d)
+	}}
+}
+
+// texts reads an option of one or more arguments, appended to what is there.
+func texts(name string, to *[]string) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.ArgErr()
+		}
+		*to = append(*to, args...)
+		return noMore(d)
+	}}
+}
+
+// flag reads an option without arguments.
+func flag(name string, to *bool) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		*to = true
+		return noMore(d)
+	}}
+}
+
+// word reads an option whose one argument is one of words.
+func word(name string, to *string, words ...string) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		for _, w := range words {
+			if d.Val() == w {
+				*to = w
+				return noMore(d)
+			}
+		}
+		return d.Errf("%s: %q is none of %s%s", name, d.Val(), list(words), nearest.Hint(d.Val(), words))
+	}}
+}
+
+// duration reads an option whose one argument is a Caddy duration.
+func duration(name string, to *caddy.Duration) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		v, err := caddy.ParseDuration(d.Val())
+		if err != nil || v < 0 {
+			return d.Errf("%s: %q is not a duration such as 30s, 5m or 1d", name, d.Val())
+		}
+		*to = caddy.Duration(v)
+		return noMore(d)
+	}}
+}
+
+// pointer reads a duration of which 0 means something else than "left out".
+func pointer(name string, to **caddy.Duration) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		*to = new(caddy.Duration)
+		return duration(name, *to).parse(d)
+	}}
+}
+
+// number reads an option whose one argument is a whole number from 0 up.
+func number(name string, to *int) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		n, err := strconv.Atoi(d.Val())
+		if err != nil || n < 0 {
+			return d.Errf("%s: %q is not a whole number", name, d.Val())
+		}
+		*to = n
+		return noMore(d)
+	}}
+}
+
+// count reads an option whose one argument is a whole number from 1 up.
+func count(name string, to *int) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		n, err := strconv.Atoi(d.Val())
+		if err != nil || n < 1 {
+			return d.Errf("%s: %q is not a whole number from 1 up", name, d.Val())
+		}
+		*to = n
+		return noMore(d)
+	}}
+}
+
+// bytes reads an option whose one argument is a size such as 8KiB.
+func bytes(name string, to *int64) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		n, err := humanize.ParseBytes(d.Val())
+		if err != nil || n == 0 || n > maxBytesOption {
+			return d.Errf("%s: %q is not a size such as 8KiB or 256MiB", name, d.Val())
+		}
+		*to = int64(n)
+		return noMore(d)
+	}}
+}
+
+// maxBytesOption keeps a slip of the keyboard from asking for more memory
+// than any machine has: 1 TiB.
+const maxBytesOption = 1 << 40
+
+// noMore refuses further arguments, and a block where none belongs.
+func noMore(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// repeat lets an option stand more than once.
+func repeat(o option) option {
+	o.repeatable = true
+	return o
+}
+
+func list(words []string) string {
+	var s string
+	for i, w := range words {
+		switch {
+		case i == 0:
+		case i == len(words)-1:
+			s += " or "
+		default:
+			s += ", "
+		}
+		s += w
+	}
+	return s
+}
+
+// or gives v, or the default where v was left out.
+func or(v caddy.Duration, standard time.Duration) time.Duration {
+	if v == 0 {
+		return standard
+	}
+	return time.Duration(v)
+}

@@ -1,0 +1,94 @@
+package caddymodule
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// What must survive a reload lives here: key sets with their fetch times,
+// directories with the state of their circuit breakers, cache contents and
+// Redis clients, signing keys, counters. A new configuration takes over what
+// it shares with the old one; what nobody uses any more is closed.
+var pool = caddy.NewUsagePool()
+
+// poolSecret keys the digests that resources are known by: settings hold
+// secrets, and a bare hash of one could be guessed at.
+var poolSecret = func() []byte {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return b
+}()
+
+// digest stands for settings, with their secrets: equal settings, equal
+// digest. It means something in this process only.
+func digest(settings ...any) (string, error) {
+	mac := hmac.New(sha256.New, poolSecret)
+	for _, s := range settings {
+		text, err := json.Marshal(s)
+		if err != nil {
+			return "", fmt.Errorf("taking the digest of settings: %w", err)
+		}
+		fmt.Fprintf(mac, "%d:", len(text))
+		mac.Write(text)
+	}
+	return hex.EncodeToString(mac.Sum(nil)), nil
+}
+
+// resource is a pooled value with what ends it.
+type resource[T any] struct {
+	value T
+	close func(T) error
+}
+
+// Destruct closes the value when its last user is gone.
+func (r *resource[T]) Destruct() error {
+	if r.close == nil {
+		return nil
+	}
+	return r.close(r.value)
+}
+
+// releases are what a configuration gives back in its Cleanup: exactly what
+// it took, also when its Provision failed half-way.
+type releases []func() error
+
+// all gives everything back, once, in the opposite order.
+func (r *releases) all() error {
+	var first error
+	for i := len(*r) - 1; i >= 0; i-- {
+		if err := (*r)[i](); err != nil && first == nil {
+			first = err
+		}
+	}
+	*r = nil
+	return first
+}
+
+// acquire takes the resource known by kind and the digest of its settings, and
+// makes it where there is none. The release is noted only after it was taken.
+func acquire[T any](r *releases, kind, key string, open func() (T, error), close func(T) error) (T, error) {
+	name := kind + "/" + key
+	v, _, err := pool.LoadOrNew(name, func() (caddy.Destructor, error) {
+		value, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return &resource[T]{value: value, close: close}, nil
+	})
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	*r = append(*r, func() error {
+		_, err := pool.Delete(name)
+		return err
+	})
+	res, _ := v.(*resource[T])
+	return res.value, nil
+}

@@ -1,0 +1,145 @@
+package caddymodule
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+)
+
+func init() {
+	caddy.RegisterModule(new(Scrub))
+}
+
+// Scrub deletes from a request every header that could be mistaken for one
+// that a policy writes, whatever its spelling, drops trailers, and rewrites
+// Connection. Policies do so themselves; this handler does it earlier, for
+// what stands before them and for routes without one.
+type Scrub struct {
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Scrub) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.token_enrich_scrub",
+		New: func() caddy.Module { return new(Scrub) },
+	}
+}
+
+// Provision finds the app.
+func (s *Scrub) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("token_enrich")
+	if err != nil {
+		return err
+	}
+	s.app, _ = app.(*App)
+	return nil
+}
+
+// ServeHTTP scrubs the request.
+func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	s.app.scrubEarly(r)
+	return next.ServeHTTP(w, r)
+}
+
+// requestState is what the gateway remembers of one request, so that a second
+// policy of the same site neither scrubs what the first one wrote nor decides
+// again.
+type requestState struct {
+	scrubbed bool
+	// setAside says that the places the token is read from, where a token of
+	// ours is written to as well, have been emptied; aside holds what stood
+	// there, for the policy that decides.
+	setAside bool
+	decided  bool
+	aside    http.Header
+	removed  int
+}
+
+// stateKey is the name under which a request's variables hold the state. What
+// it holds is of a private type, so that no vars directive can fake it.
+const stateKey = "token_enrich"
+
+// state gives the request's state, begun where there is none.
+func stateOf(r *http.Request) *requestState {
+	vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if !ok {
+		return new(requestState)
+	}
+	if s, ok := vars[stateKey].(*requestState); ok {
+		return s
+	}
+	s := new(requestState)
+	vars[stateKey] = s
+	return s
+}
+
+// scrubEarly is the first stage, done once for a request. It leaves the places
+// that tokens are read from, which others (basic_auth) may still read.
+func (a *App) scrubEarly(r *http.Request) *requestState {
+	s := stateOf(r)
+	if !s.scrubbed {
+		s.scrubbed = true
+		s.removed = a.owned.Load().Scrub(r)
+	}
+	return s
+}
+
+// scrub is the first stage with nothing left out: what stands where one of
+// our tokens will be written is set aside, so that it reaches no application
+// unless a policy says so.
+func (a *App) scrub(r *http.Request, policy string) *requestState {
+	s := a.scrubEarly(r)
+	if s.removed > 0 {
+		a.metrics.scrubbed.WithLabelValues(policy).Add(float64(s.removed))
+		s.removed = 0
+	}
+	if !s.setAside {
+		s.setAside = true
+		owned := a.owned.Load()
+		for _, name := range *a.spared.Load() {
+			if v := r.Header[name]; len(v) > 0 {
+				if s.aside == nil {
+					s.aside = make(http.Header, 1)
+				}
+				s.aside[name] = v
+			}
+		}
+		owned.ScrubSpared(r)
+	}
+	return s
+}
+
+// restore puts back what was set aside, for the policy that reads its token
+// there.
+func (s *requestState) restore(r *http.Request) {
+	for name, v := range s.aside {
+		r.Header[name] = v
+	}
+	s.aside = nil
+}
+
+// sparedHeaders lists the headers that tokens are read from and written to.
+func sparedHeaders(owned *forward.Owned, sources forward.Sources) []string {
+	var names []string
+	for _, name := range sources.Headers {
+		if key := http.CanonicalHeaderKey(name); owned.OwnsHeader(key) {
+			names = append(names, key)
+		}
+	}
+	for _, n := range owned.Names() {
+		if n.Kind == forward.OwnedCookie && len(sources.Cookies) > 0 {
+			return append(names, "Cookie")
+		}
+	}
+	return names
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Scrub)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Scrub)(nil)
+)

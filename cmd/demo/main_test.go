@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestOnceComesOutAsExpected(t *testing.T) {
+	var out, complaints strings.Builder
+	if code := run(t.Context(), []string{"--once", "--any-port"}, &out, &complaints); code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, out.String(), complaints.String())
+	}
+	if want := fmt.Sprintf("\n%d of %d as expected\n", len(scenes()), len(scenes())); !strings.HasSuffix(out.String(), want) {
+		t.Errorf("closing line:\n%s", out.String())
+	}
+	if strings.Contains(out.String(), "eyJ") {
+		t.Error("a token is printed")
+	}
+}
+
+func TestItRunsUntilItIsInterruptedAndLeavesNothing(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	ctx, interrupt := context.WithCancel(t.Context())
+	out := &watched{until: "Ctrl-C ends it.", found: interrupt}
+	var complaints strings.Builder
+	if code := run(ctx, []string{"--any-port"}, out, &complaints); code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, out.String(), complaints.String())
+	}
+	for _, s := range []string{"curl -s", "expect 200 OK", "expect 403 Forbidden", "Stopping."} {
+		if !strings.Contains(out.String(), s) {
+			t.Errorf("says nothing of %q:\n%s", s, out.String())
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(temp, "token-enrich-demo-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// watched calls found once it has been told a text.
+type watched struct {
+	strings.Builder
+	until string
+	found func()
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.Builder.Write(b)
+	if strings.Contains(w.String(), w.until) {
+		w.found()
+	}
+	return n, err
+}
+
+func TestMisuse(t *testing.T) {
+	for _, args := range [][]string{{"--nonsense"}, {"extra"}} {
+		var out, complaints strings.Builder
+		if code := run(t.Context(), args, &out, &complaints); code != 2 {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+		if !strings.Contains(complaints.String(), "usage: go run ./cmd/demo") {
+			t.Errorf("%v: %s", args, complaints.String())
+		}
+	}
+	t.Run("outside a checkout", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		var out, complaints strings.Builder
+		if code := run(t.Context(), nil, &out, &complaints); code != 1 || !strings.Contains(complaints.String(), "inside a checkout") {
+			t.Errorf("exit code %d: %s", code, complaints.String())
+		}
+	})
+}
+
+func TestATakenPortIsPassedOver(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port, err := freePort(t.Context(), portOf(taken), false)
+	if err != nil || port == portOf(taken) || port == 0 {
+		t.Errorf("port %d, %v", port, err)
+	}
+}
+
+func TestPeopleStandInTheExampleDirectory(t *testing.T) {
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory, err := os.ReadFile(filepath.Join(root, "examples", "directory.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for person, id := range people() {
+		if known := strings.Contains(string(directory), "- id: "+id+"\n"); known == (person == "nobody") {
+			t.Errorf("%s (%s) stands in the directory: %v", person, id, known)
+		}
+	}
+	if !strings.Contains(string(directory), "- id: "+client+"\n") {
+		t.Error("the client is no app of the directory")
+	}
+}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// maxAnswer bounds what is read of one answer.
+const maxAnswer = 1 << 20
+
+// scene is one request and what is to be expected of it.
+type scene struct {
+	title  string
+	person string      // whose token; empty: no token
+	order  string      // how the token differs: a query of the provider's
+	path   string      // of the request
+	sends  [][2]string // headers that the client sends
+	status int
+	sees   map[string]string // headers that the application receives
+	signed bool              // and a token that verifies against the gateway's keys
+}
+
+func scenes() []scene {
+	ada := map[string]string{"X-User": "ada", "X-Name": "Ada%20Ampere", "X-Groups": "Payroll-Admin"}
+	grace := map[string]string{"X-User": "grace", "X-Name": "Grace%20Gauss", "X-Groups": "Payroll-User"}
+	return []scene{
+		{
+			title:  "Ada is let in. Of her four groups the application learns the one on its allow list.",
+			person: "ada", path: "/", status: http.StatusOK, sees: ada, signed: true,
+		},
+		{
+			title:  "Grace is let in, with another name and another group; her token is signed with ES256.",
+			person: "grace", order: "alg=ES256", path: "/", status: http.StatusOK, sees: grace, signed: true,
+		},
+		{
+			title:  "Grace pretends to be Ada, in every spelling: what she sends is gone, what the directory says arrives.",
+			person: "grace", path: "/", status: http.StatusOK, sees: grace, signed: true,
+			sends: [][2]string{
+				{"X-User", "ada"}, {"X_Groups", "Payroll-Admin"}, {"x.groups", "Payroll-Admin"}, {"Connection", "X-Groups"},
+			},
+		},
+		{
+			title:  "Ada may go where only payroll administrators may.",
+			person: "ada", path: "/admin/", status: http.StatusOK, sees: map[string]string{"X-User": "00u1ada"},
+		},
+		{
+			title:  "Grace may not.",
+			person: "grace", path: "/admin/", status: http.StatusForbidden,
+		},
+		{
+			title:  "Alan has a good token, but his account is suspended.",
+			person: "alan", path: "/", status: http.StatusForbidden,
+		},
+		{
+			title:  "A good token for somebody whom the directory does not know.",
+			person: "nobody", path: "/", status: http.StatusForbidden,
+		},
+		{
+			title: "No token.",
+			path:  "/", status: http.StatusUnauthorized,
+		},
+		{
+			title:  "A token that has expired.",
+			person: "ada", order: "ttl=-5m", path: "/", status: http.StatusUnauthorized,
+		},
+		{
+			title:  "A token for another application.",
+			person: "ada", order: "aud=api://other", path: "/", status: http.StatusUnauthorized,
+		},
+		{
+			title:  "An ID token, which says who somebody is and grants nothing.",
+			person: "ada", order: "kind=id", path: "/", status: http.StatusUnauthorized,
+		},
+	}
+}
+
+// introduce tells who runs where.
+func (s *stage) introduce(out io.Writer) {
+	fmt.Fprintf(out, "gateway       %s (Caddyfile.example)\n", s.gateway)
+	fmt.Fprintf(out, "admin         http://%s/token_enrich/status\n", s.admin)
+	fmt.Fprintf(out, "provider      %s\n", s.issuer)
+	fmt.Fprintf(out, "application   http://%s (behind the gateway: it believes every header)\n", s.legacy)
+	if s.log != "" {
+		fmt.Fprintf(out, "Caddy's log   %s\n", s.log)
+	}
+}
+
+// explain prints the requests for a person to make.
+func (s *stage) explain(out io.Writer) {
+	for i, sc := range scenes() {
+		s.show(out, i+1, sc)
+	}
+	fmt.Fprintf(out, "\nWhy a decision comes out as it does, and what the gateway knows:\n")
+	fmt.Fprintf(out, "   curl -s -d '{\"issuer\":\"corp\",\"subject\":\"00u2grace\",\"client\":\"%s\",\"policy\":\"payroll\"}' http://%s/token_enrich/explain\n", client, s.admin)
+	fmt.Fprintf(out, "   curl -s http://%s/token_enrich/status\n", s.admin)
+	fmt.Fprintf(out, "\nEdit examples/directory.yaml while this runs: the next request sees it. Ctrl-C ends it.\n")
+}
+
+// show prints one request and what to expect.
+func (s *stage) show(out io.Writer, n int, sc scene) {
+	fmt.Fprintf(out, "\n%d. %s\n   %s\n   expect %s\n", n, sc.title, s.curl(sc), sc.expectation())
+}
+
+// curl is the request as a command line.
+func (s *stage) curl(sc scene) string {
+	line := "curl -s -i"
+	if sc.status == http.StatusOK {
+		line = "curl -s"
+	}
+	if sc.person != "" {
+		line += fmt.Sprintf(` -H "Authorization: Bearer $(curl -s '%s')"`, s.tokenURL(sc))
+	}
+	for _, h := range sc.sends {
+		line += fmt.Sprintf(" -H '%s: %s'", h[0], h[1])
+	}
+	return line + " " + s.gateway + sc.path
+}
+
+func (s *stage) tokenURL(sc scene) string {
+	url := s.issuer + "/token/" + sc.person
+	if sc.order != "" {
+		url += "?" + sc.order
+	}
+	return url
+}
+
+func (sc scene) expectation() string {
+	parts := []string{fmt.Sprintf("%d %s", sc.status, http.StatusText(sc.status))}
+	for _, name := range slices.Sorted(maps.Keys(sc.sees)) {
+		parts = append(parts, name+": "+sc.sees[name])
+	}
+	if sc.signed {
+		parts = append(parts, "X-Gateway-Token, signed by the gateway")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// play makes every request and says how it turned out; true where all came
+// out as expected.
+func (s *stage) play(ctx context.Context, out io.Writer) bool {
+	good := 0
+	all := scenes()
+	for i, sc := range all {
+		s.show(out, i+1, sc)
+		outcome, err := s.ask(ctx, sc)
+		if err != nil {
+			fmt.Fprintf(out, "   NOT so: %v\n", err)
+			continue
+		}
+		good++
+		fmt.Fprintf(out, "   so it is: %s\n", outcome)
+	}
+	fmt.Fprintf(out, "\n%d of %d as expected\n", good, len(all))
+	return good == len(all)
+}
+
+// ask makes one request and compares; the error says what differs.
+func (s *stage) ask(ctx context.Context, sc scene) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.gateway+sc.path, http.NoBody)
+	if err != nil {
+		return "", fmt.Errorf("making the request: %w", err)
+	}
+	for _, h := range sc.sends {
+		r.Header[h[0]] = append(r.Header[h[0]], h[1])
+	}
+	if sc.person != "" {
+		_, token, err := fetch(ctx, s.tokenURL(sc))
+		if err != nil {
+			return "", err
+		}
+		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
+	response, body, err := send(r)
+	if err != nil {
+		return "", err
+	}
+	if response.StatusCode != sc.status {
+		return "", fmt.Errorf("the answer is %s", response.Status)
+	}
+	if sc.status != http.StatusOK {
+		return strings.TrimSpace(response.Status + " " + response.Header.Get("WWW-Authenticate")), nil
+	}
+	seen, err := received(body)
+	if err != nil {
+		return "", err
+	}
+	return response.Status, s.compare(ctx, sc, seen)
+}
+
+// compare holds what the application received against what it should have.
+func (s *stage) compare(ctx context.Context, sc scene, seen http.Header) error {
+	var wrong []string
+	for name, want := range sc.sees {
+		if got := seen[name]; !slices.Equal(got, []string{want}) {
+			wrong = append(wrong, fmt.Sprintf("%s is %q", name, got))
+		}
+	}
+	for name := range seen {
+		canonical := textproto.CanonicalMIMEHeaderKey(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+		if _, expected := sc.sees[canonical]; expected && canonical != name {
+			wrong = append(wrong, name+" came through")
+		}
+	}
+	if seen.Get("Authorization") != "" {
+		wrong = append(wrong, "the incoming token came through")
+	}
+	if sc.signed {
+		if err := s.verify(ctx, seen.Get("X-Gateway-Token")); err != nil {
+			wrong = append(wrong, err.Error())
+		}
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		return errors.New(strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// verify checks the gateway's token as an application would: against the key
+// set that the gateway publishes.
+func (s *stage) verify(ctx context.Context, text string) error {
+	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		return fmt.Errorf("reading the gateway's token: %w", err)
+	}
+	_, body, err := fetch(ctx, s.gateway+"/.well-known/jwks.json")
+	if err != nil {
+		return err
+	}
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(body, &set); err != nil {
+		return fmt.Errorf("reading the gateway's keys: %w", err)
+	}
+	var claims jwt.Claims
+	if err := token.Claims(&set, &claims); err != nil {
+		return fmt.Errorf("verifying the gateway's token: %w", err)
+	}
+	if claims.Issuer != s.gateway {
+		return fmt.Errorf("the gateway's token names issuer %q", claims.Issuer)
+	}
+	return nil
+}
+
+// received reads the headers out of the application's text.
+func received(body []byte) (http.Header, error) {
+	lines := bufio.NewScanner(strings.NewReader(string(body)))
+	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "GET ") {
+		return nil, errors.New("the answer is not the application's")
+	}
+	out := http.Header{}
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), ": ")
+		out[name] = append(out[name], value)
+	}
+	return out, nil
+}
+
+func fetch(ctx context.Context, url string) (*http.Response, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a request: %w", err)
+	}
+	response, body, err := send(r)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("asking %s: %s", r.URL.Host, response.Status)
+	}
+	return response, body, err
+}
+
+func send(r *http.Request) (*http.Response, []byte, error) {
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sending a request: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading an answer: %w", err)
+	}
+	return response, body, nil
+}

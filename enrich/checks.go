@@ -1,0 +1,226 @@
+package enrich
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+// This file holds the checks that are made on every request, also where the
+// decision itself comes from the cache.
+
+// crossOrigin refuses what a foreign page could make a browser send with our
+// cookie: unsafe methods, and WebSocket upgrades, which no method protects.
+// Go's CrossOriginProtection judges by Sec-Fetch-Site and Origin; a handshake
+// is a GET, so it is shown to it as a POST.
+func crossOrigin(r *http.Request, p *Policy, found token.Found) error {
+	if p.definition.AllowCrossOrigin || found.Place.Kind != token.Cookie {
+		return nil
+	}
+	probe := r
+	if isUpgrade(r) {
+		probe = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
+		// A browser always sends Origin with a handshake; what sends none is
+		// no browser.
+		if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) {
+			return refuse(KindCrossOrigin, ErrCrossOrigin)
+		}
+	}
+	if err := http.NewCrossOriginProtection().Check(probe); err != nil {
+		return refuse(KindCrossOrigin, ErrCrossOrigin)
+	}
+	return nil
+}
+
+func sameOrigin(origin, host string) bool {
+	_, rest, ok := strings.Cut(origin, "://")
+	return ok && strings.EqualFold(rest, host)
+}
+
+func isUpgrade(r *http.Request) bool {
+	return r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect
+}
+
+// callerOf is what a request shows of its sender besides the token. Forwarded
+// headers have no part in it.
+func callerOf(r *http.Request, found token.Found) *issuer.Caller {
+	c := &issuer.Caller{
+		Token: found.Token, AuthScheme: found.Scheme, Method: r.Method,
+		URLScheme: "http", Host: r.Host, Path: r.URL.EscapedPath(), Proofs: r.Header["Dpop"],
+	}
+	if r.TLS != nil {
+		c.URLScheme = "https"
+		if len(r.TLS.VerifiedChains) > 0 && len(r.TLS.VerifiedChains[0]) > 0 {
+			c.Certificate = r.TLS.VerifiedChains[0][0]
+		}
+	}
+	return c
+}
+
+// denialNames are the names under which the deny list may hold a principal's
+// token: itself, its session, its user.
+func (g *Gateway) denialNames(p *identity.Principal) []cache.Name {
+	if g.Denials == nil {
+		return nil
+	}
+	names := make([]cache.Name, 0, 4)
+	if p.TokenID != "" {
+		names = append(names, g.Keyer.Denial(p.Issuer, DenyTokenID, p.TokenID))
+	}
+	if p.SessionID != "" {
+		names = append(names, g.Keyer.Denial(p.Issuer, DenySession, p.SessionID))
+	}
+	names = append(names, g.Keyer.Denial(p.Issuer, DenyUser, p.Subject))
+	if sub, ok := p.Claims["sub"].(string); ok && sub != p.Subject {
+		names = append(names, g.Keyer.Denial(p.Issuer, DenyUser, sub))
+	}
+	return names
+}
+
+// What a denial may name of a token.
+const (
+	DenyTokenID = "jti"
+	DenySession = "sid"
+	DenyUser    = "sub"
+)
+
+// denied asks the deny list. It fails closed: a list that has not been
+// confirmed for too long answers 503, but only where anything was ever denied
+// or could be.
+func (g *Gateway) denied(p *identity.Principal, names []cache.Name, now time.Time) error {
+	if g.Denials == nil {
+		return nil
+	}
+	if g.Denials.Denied(now, p.IssuedAt, names...) {
+		return refuse(KindInvalidToken, ErrRevoked)
+	}
+	if !g.ContinueUnconfirmed && g.DenyMaxAge > 0 && g.denialsMatter() && g.Denials.Age(now) > g.DenyMaxAge {
+		return refuse(KindUnavailable, ErrDenyListUnconfirmed)
+	}
+	return nil
+}
+
+func (g *Gateway) denialsMatter() bool { return g.DenialsConfigured || g.Denials.Used() }
+
+// authenticationContext checks what RFC 9470 lets a resource demand: the
+// login's class and its age. It looks at the clock and is therefore asked on
+// every request.
+func (p *Policy) authenticationContext(principal *identity.Principal, now time.Time, leeway time.Duration) error {
+	values, maxAge := p.definition.RequireACR, p.definition.MaxAge
+	if len(values) == 0 && maxAge == 0 {
+		return nil
+	}
+	acr, _ := principal.Claims["acr"].(string)
+	ok := len(values) == 0 || slices.Contains(values, acr)
+	if ok && maxAge > 0 {
+		at, known := seconds(principal.Claims["auth_time"])
+		ok = known && now.Sub(at) <= maxAge+leeway
+	}
+	if ok {
+		return nil
+	}
+	r := refuse(KindInsufficientAuthentication, ErrAuthenticationContext)
+	r.ACRValues, r.MaxAge = values, maxAge
+	return r
+}
+
+// seconds reads a NumericDate (RFC 7519, section 2).
+func seconds(v any) (time.Time, bool) {
+	switch n := v.(type) {
+	case int64:
+		return time.Unix(n, 0), true
+	case float64:
+		return time.Unix(int64(n), 0), true
+	}
+	return time.Time{}, false
+}
+
+// anonymous is the way of a request without a token where the policy allows
+// it: no rule runs, no header is written, nothing is minted. Requirements see
+// null for user, groups and token; one that is not true asks for a token.
+func (g *Gateway) anonymous(r *http.Request, p *Policy) (*Decision, error) {
+	if len(p.definition.RequireScope) > 0 || len(p.definition.RequireACR) > 0 || p.definition.MaxAge > 0 {
+		return nil, refuse(KindNoToken, token.ErrNone)
+	}
+	d := &Decision{ID: newID(), policy: p, status: statusAnonymous}
+	c := &oktael.Context{Request: requestRoot(r), Now: g.Clock}
+	for _, list := range [][]requirement{p.require, p.perRequest} {
+		if refusal := p.requireAll(list, c, d); refusal != nil {
+			return nil, refuse(KindNoToken, refusal.Cause)
+		}
+	}
+	return d, nil
+}
+
+// requestRoot is what requirements read as request.*.
+func requestRoot(r *http.Request) map[string]any {
+	root := map[string]any{"method": r.Method, "path": r.URL.Path, "host": r.Host}
+	if ip, ok := r.Context().Value(ClientIPKey{}).(string); ok {
+		root["client_ip"] = ip
+	}
+	return root
+}
+
+// ClientIPKey is the context key under which the caller of Enrich leaves the
+// client's address as its server determined it, a string.
+type ClientIPKey struct{}
+
+// refuseToken makes a refusal of what the issuer's room says of a token.
+func refuseToken(err error) *Refusal {
+	if errors.Is(err, issuer.ErrInvalidToken) {
+		r := refuse(KindInvalidToken, err)
+		r.OAuthError = issuer.OAuthError(err)
+		return r
+	}
+	return refuse(KindUnavailable, err)
+}
+
+// Challenge gives the WWW-Authenticate value of a refusal (RFC 6750, section
+// 3; RFC 9470, section 3; RFC 9728, section 5.1), or nothing where the status
+// needs none. All of it is fit for strangers.
+func (p *Policy) Challenge(r *Refusal, scheme string) string {
+	var b strings.Builder
+	b.WriteString(scheme)
+	sep := " "
+	add := func(name, value string) {
+		if value != "" {
+			b.WriteString(sep + name + `="` + value + `"`)
+			sep = ", "
+		}
+	}
+	add("realm", p.definition.Realm)
+	switch r.Kind {
+	case KindNoToken: // no error code: the client did not know (RFC 6750, section 3.1)
+	case KindMalformedRequest:
+		add("error", "invalid_request")
+	case KindInvalidToken:
+		code := r.OAuthError
+		if code == "" {
+			code = "invalid_token"
+		}
+		add("error", code)
+		add("error_description", "The access token is not valid.")
+	case KindInsufficientScope:
+		add("error", "insufficient_scope")
+		add("scope", strings.Join(r.Scopes, " "))
+	case KindInsufficientAuthentication:
+		add("error", "insufficient_user_authentication")
+		add("acr_values", strings.Join(r.ACRValues, " "))
+		if r.MaxAge > 0 {
+			add("max_age", strconv.FormatInt(int64(r.MaxAge/time.Second), 10))
+		}
+	default:
+		return ""
+	}
+	add("resource_metadata", p.definition.ResourceMetadata)
+	return b.String()
+}

@@ -1,0 +1,167 @@
+package claim
+
+import (
+	"slices"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+// Eval computes the claims for one principal and its record. Rules are tried
+// in their order; each sees, as claims.<name>, what the rules above it gave.
+// What c.Claims holds is not seen. c is only read.
+//
+// skip are the roots whose data could not be had where the policy goes on
+// without them: rules that read one of them, themselves or through another
+// claim, give no claim and are listed in Result.Unknown.
+//
+// A rule that fails and does not say omit ends the evaluation: the error is a
+// *RuleError, and the result then has no claims but tells the outcomes up to
+// that rule, for those who ask.
+func (r *Rules) Eval(c *oktael.Context, skip oktael.Roots) (*Result, error) {
+	res := &Result{
+		Claims:   make(map[string]any, len(r.rules)),
+		Computed: r.computed,
+		Outcomes: make([]Outcome, 0, len(r.rules)),
+	}
+	if r.reads&oktael.RootClaims != 0 {
+		// The map grows with each rule. A value never holds the map itself:
+		// what an expression gives is copied out of what it read.
+		local := *c
+		local.Claims = res.Claims
+		c = &local
+	}
+	kind := ""
+	if r.byToken {
+		kind = tokenKind(c.Token)
+	}
+	for i := range r.rules {
+		rule := &r.rules[i]
+		o := Outcome{Rule: rule.name}
+		var value any
+		if o.Reason = rule.gate(c, kind, skip); o.Reason == 0 {
+			var field string
+			var err error
+			value, field, err = rule.eval(c, &o)
+			switch {
+			case err != nil && rule.omitErrors:
+				o.Reason, o.Err = OmittedError, err
+			case err != nil:
+				o.Reason, o.Err = Failed, err
+				res.Claims = nil
+				res.Outcomes = append(res.Outcomes, o)
+				return res, &RuleError{Rule: rule.name, Index: i, Field: field, Err: err}
+			default:
+				o.Reason = rule.judge(value)
+			}
+		}
+		switch o.Reason {
+		case Emitted:
+			res.Claims[rule.name] = value
+		case Skipped:
+			if res.Unknown == nil {
+				res.Unknown = make(map[string]bool)
+			}
+			res.Unknown[rule.name] = true
+		}
+		res.Outcomes = append(res.Outcomes, o)
+	}
+	return res, nil
+}
+
+// gate tries what keeps a rule from being evaluated. Zero lets it pass.
+func (r *rule) gate(c *oktael.Context, kind string, skip oktael.Roots) Reason {
+	switch {
+	case !r.active:
+		return Inactive
+	case r.token != "" && r.token != kind:
+		return OtherToken
+	case len(r.scopes) > 0 && !anyGranted(r.scopes, c.Scopes):
+		return ScopeNotGranted
+	case r.reads&skip != 0:
+		return Skipped
+	}
+	return 0
+}
+
+// judge says what becomes of a value.
+func (r *rule) judge(value any) Reason {
+	switch v := value.(type) {
+	case nil:
+		return Null
+	case []any:
+		if len(v) == 0 && !r.emitEmpty {
+			return Empty
+		}
+	}
+	return Emitted
+}
+
+// eval evaluates the rule, whatever its kind. The field that it returns with
+// an error is the one that failed.
+func (r *rule) eval(c *oktael.Context, o *Outcome) (value any, field string, err error) {
+	switch {
+	case r.filter != nil:
+		return r.evalFilter(c, o)
+	case r.allow != nil:
+		return r.evalAllowList(c, o)
+	}
+	value, err = r.program.Eval(c)
+	return value, "expression", err
+}
+
+func (r *rule) evalFilter(c *oktael.Context, o *Outcome) (any, string, error) {
+	if !c.GroupsKnown {
+		return nil, "groups", oktael.ErrGroupsUnknown
+	}
+	choice, err := r.filter.choose(c.Groups)
+	o.Groups = &choice
+	if err != nil {
+		return nil, "groups.limit", err
+	}
+	return r.filter.values(c.Groups, choice.Kept), "", nil
+}
+
+func (r *rule) evalAllowList(c *oktael.Context, o *Outcome) (any, string, error) {
+	if !c.GroupsKnown {
+		return nil, "allow_list", oktael.ErrGroupsUnknown
+	}
+	ids, err := r.allow.list(c)
+	if err != nil {
+		return nil, "allow_list.expression", err
+	}
+	choice, err := r.allow.choose(c, ids)
+	o.Groups = &choice
+	if err != nil {
+		return nil, "allow_list.limit", err
+	}
+	values, err := r.allow.value.of(c, choice.Kept)
+	if err != nil {
+		return nil, "allow_list.value", err
+	}
+	return values, "", nil
+}
+
+// anyGranted reports whether one of the scopes asked for was granted.
+func anyGranted(asked, granted []string) bool {
+	for _, s := range asked {
+		if slices.Contains(granted, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// tokenKind tells an ID token from an access token by the claims that only ID
+// tokens have (OpenID Connect Core, sections 2 and 3.3.2.11) and by the
+// token_use of those issuers who say it outright.
+func tokenKind(token map[string]any) string {
+	for _, name := range [...]string{"nonce", "at_hash", "c_hash"} {
+		if _, ok := token[name]; ok {
+			return TokenID
+		}
+	}
+	if use, ok := token["token_use"].(string); ok && use == TokenID {
+		return TokenID
+	}
+	return TokenAccess
+}

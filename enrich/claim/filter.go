@@ -1,0 +1,190 @@
+package claim
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+// MaxPatternLength bounds a group filter's pattern, in characters. Okta bounds
+// a claim's value at the same length.
+const MaxPatternLength = 1024
+
+// operator is how a filter compares.
+type operator uint8
+
+const (
+	everyGroup operator = iota // the empty pattern
+	startsWith
+	equals
+	contains
+	wholeRegex
+)
+
+// filter is a GroupFilter, compiled.
+type filter struct {
+	operator operator
+	folded   []byte // what contains looks for
+	text     string // the same, for the others
+	regex    *regexp.Regexp
+	types    []string // nil: every type
+	byID     bool
+	limit    limit
+}
+
+// compileFilter checks f and prepares it. The field that it returns with an
+// error is the one that is wrong.
+func compileFilter(f *GroupFilter) (c *filter, field string, err error) {
+	c = &filter{}
+	switch f.Match {
+	case MatchStartsWith:
+		c.operator = startsWith
+	case MatchEquals:
+		c.operator = equals
+	case MatchContains:
+		c.operator = contains
+	case MatchRegex:
+		c.operator = wholeRegex
+	default:
+		return nil, "groups.match", oneOf(f.Match, MatchStartsWith, MatchEquals, MatchContains, MatchRegex)
+	}
+	switch {
+	case !utf8.ValidString(f.Pattern):
+		return nil, "groups.pattern", errors.New("a pattern must be valid UTF-8")
+	case utf8.RuneCountInString(f.Pattern) > MaxPatternLength:
+		return nil, "groups.pattern", fmt.Errorf("a pattern has at most %d characters", MaxPatternLength)
+	case f.Pattern != "":
+	case c.operator == equals:
+		return nil, "groups.pattern", errors.New("an empty pattern equals no group's name")
+	case c.operator == wholeRegex:
+		return nil, "groups.pattern", errors.New("an empty regular expression matches no group's name; write .* for every group")
+	default:
+		c.operator = everyGroup
+	}
+	if c.operator == wholeRegex {
+		if c.regex, err = compileWhole(f.Pattern); err != nil {
+			return nil, "groups.pattern", err
+		}
+	} else {
+		c.folded = appendFold(nil, f.Pattern)
+		c.text = string(c.folded)
+	}
+	for _, t := range f.Types {
+		switch t {
+		case identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn:
+		default:
+			return nil, "groups.types", oneOf(t, identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn)
+		}
+	}
+	c.types = slices.Clone(f.Types)
+	switch f.Value {
+	case "", ValueName:
+	case ValueID:
+		c.byID = true
+	default:
+		return nil, "groups.value", oneOf(f.Value, ValueName, ValueID)
+	}
+	if c.limit, field, err = compileLimit(f.Limit, f.OnLimit); err != nil {
+		return nil, "groups." + field, err
+	}
+	return c, "", nil
+}
+
+// matches reports whether the filter lets g through.
+func (f *filter) matches(g *identity.Group) bool {
+	if f.types != nil && !slices.Contains(f.types, g.Type) {
+		return false
+	}
+	switch f.operator {
+	case startsWith:
+		_, ok := cutFold(g.Name, f.text)
+		return ok
+	case equals:
+		rest, ok := cutFold(g.Name, f.text)
+		return ok && rest == ""
+	case contains:
+		return containsFold(g.Name, f.folded)
+	case wholeRegex:
+		return f.regex.MatchString(g.Name)
+	case everyGroup:
+	}
+	return true
+}
+
+// choose gives the positions of the groups that the filter lets through.
+func (f *filter) choose(groups []identity.Group) (GroupChoice, error) {
+	choice := GroupChoice{Considered: len(groups)}
+	if len(groups) == 0 {
+		return choice, nil
+	}
+	// Most filters keep a small part of many or a large part of few groups.
+	kept := make([]int, 0, min(len(groups), 32))
+	for i := range groups {
+		if f.matches(&groups[i]) {
+			kept = append(kept, i)
+		}
+	}
+	choice.Kept = kept
+	return choice, f.limit.cut(&choice)
+}
+
+// values gives what the filter emits of the groups chosen.
+func (f *filter) values(groups []identity.Group, kept []int) []any {
+	out := make([]any, len(kept))
+	for i, k := range kept {
+		if f.byID {
+			out[i] = groups[k].ID
+		} else {
+			out[i] = groups[k].Name
+		}
+	}
+	return out
+}
+
+// limit bounds how many groups a rule may give.
+type limit struct {
+	most     int // 0: none
+	truncate bool
+}
+
+func compileLimit(most int, onLimit string) (l limit, field string, err error) {
+	if most < 0 {
+		return l, "limit", errors.New("a limit is at least 1; leave it out for none")
+	}
+	l.most = most
+	switch onLimit {
+	case "", OnLimitError:
+	case OnLimitTruncate:
+		l.truncate = true
+	default:
+		return l, "on_limit", oneOf(onLimit, OnLimitError, OnLimitTruncate)
+	}
+	return l, "", nil
+}
+
+// cut applies the limit to the positions kept.
+func (l limit) cut(c *GroupChoice) error {
+	if l.most == 0 || len(c.Kept) <= l.most {
+		return nil
+	}
+	if !l.truncate {
+		return fmt.Errorf("%d groups match, the limit is %d: %w", len(c.Kept), l.most, oktael.ErrTooManyGroups)
+	}
+	c.Truncated = len(c.Kept) - l.most
+	c.Kept = c.Kept[:l.most:l.most]
+	return nil
+}
+
+// oneOf says which words an option takes.
+func oneOf(got string, words ...string) error {
+	if got == "" {
+		return fmt.Errorf("must be one of %q", words)
+	}
+	return fmt.Errorf("%q is not one of %q%s", got, words, nearest.Hint(got, words))
+}

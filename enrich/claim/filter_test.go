@@ -1,0 +1,299 @@
+package claim
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+// named makes groups of these names; ids are g0, g1, ….
+func named(names ...string) []identity.Group {
+	groups := make([]identity.Group, len(names))
+	for i, n := range names {
+		groups[i] = identity.Group{ID: fmt.Sprintf("g%d", i), Name: n, Type: identity.GroupTypeOkta}
+	}
+	return groups
+}
+
+func chosen(t *testing.T, f GroupFilter, groups []identity.Group) []string {
+	t.Helper()
+	c, field, err := compileFilter(&f)
+	if err != nil {
+		t.Fatalf("%s: %v", field, err)
+	}
+	choice, err := c.choose(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if choice.Considered != len(groups) {
+		t.Errorf("considered %d of %d", choice.Considered, len(groups))
+	}
+	names := []string{}
+	for _, v := range c.values(groups, choice.Kept) {
+		names = append(names, v.(string))
+	}
+	return names
+}
+
+func TestFilterMatchesNamesAsOktaDoes(t *testing.T) {
+	for _, tc := range []struct {
+		match, pattern string
+		in, out        []string
+	}{
+		// The rows of Okta's reference.
+		{MatchStartsWith, "group1", []string{"group123", "Group123", "group1"}, []string{"MyGroup123", "group", "", "xgroup1"}},
+		{MatchEquals, "group1", []string{"group1", "Group1", "GROUP1"}, []string{"group123", "MyGroup1", "", "group"}},
+		{MatchContains, "group1", []string{"MyGroup123", "group1", "GROUP1"}, []string{"group 1", "", "group"}},
+		{MatchRegex, "^[a-z0-9_-]{3,16}$", []string{"abc", "a-b_c9"}, []string{"ab", "Abc", "abcdefghijklmnopq"}},
+		{MatchRegex, ".*", []string{"", "Everyone", "a b"}, nil},
+		{MatchRegex, ".*groupA.*|.*groupB.*", []string{"my groupA", "groupB2"}, []string{"groupC", "GroupA"}},
+		// A regular expression matches the whole name, alternatives included.
+		{MatchRegex, "app", []string{"app"}, []string{"apps", "my app", "App", "app\n"}},
+		{MatchRegex, "a|ab|abc", []string{"a", "ab", "abc"}, []string{"abcd", "xa"}},
+		{MatchRegex, "(?i)app-.*", []string{"APP-x", "app-"}, []string{"my app-x"}},
+		{MatchRegex, "(?m)a$", []string{"a"}, []string{"a\nb"}},
+		// Plain operators know no wildcards.
+		{MatchStartsWith, "app.*", []string{"app.*x"}, []string{"appx"}},
+		{MatchContains, "[", []string{"a[b"}, []string{"ab"}},
+		// Simple folding, beyond ASCII too.
+		{MatchStartsWith, "straße", []string{"STRAßE 7", "straẞe"}, []string{"strasse"}},
+		{MatchEquals, "KELVIN", []string{"\u212Aelvin", "kelvin"}, []string{"kelvi"}},
+		{MatchEquals, "\u017Fales", []string{"Sales", "sales"}, nil},
+		{MatchContains, "ÉCOLE", []string{"grande école", "École"}, []string{"ecole"}},
+		{MatchContains, "ς", []string{"ΟΔΟΣ", "οδος", "οδοσ"}, []string{"οδο"}},
+		{MatchStartsWith, "дом", []string{"Домен"}, []string{"до"}},
+		// The empty pattern.
+		{MatchStartsWith, "", []string{"", "x", "\xff"}, nil},
+		{MatchContains, "", []string{"", "x"}, nil},
+		// Names that are not UTF-8 match by what of them is.
+		{MatchStartsWith, "app", []string{"APP\xff"}, []string{"\xffapp"}},
+		{MatchContains, "app", []string{"\xffAPP\xff"}, []string{"ap\xffp"}},
+	} {
+		f := GroupFilter{Match: tc.match, Pattern: tc.pattern}
+		if got := chosen(t, f, named(append(slices.Clone(tc.in), tc.out...)...)); !slices.Equal(got, tc.in) {
+			t.Errorf("%s %q chose %q, want %q", tc.match, tc.pattern, got, tc.in)
+		}
+	}
+}
+
+func TestFilterKeepsOrderAndDuplicates(t *testing.T) {
+	groups := named("b", "a", "B", "a")
+	if got := chosen(t, GroupFilter{Match: MatchRegex, Pattern: "[ab]"}, groups); !slices.Equal(got, []string{"b", "a", "a"}) {
+		t.Errorf("names = %q", got)
+	}
+	if got := chosen(t, GroupFilter{Match: MatchStartsWith, Pattern: "B", Value: ValueID}, groups); !slices.Equal(got, []string{"g0", "g2"}) {
+		t.Errorf("ids = %q", got)
+	}
+}
+
+func TestFilterTypesNarrow(t *testing.T) {
+	groups := []identity.Group{
+		{ID: "1", Name: "okta", Type: identity.GroupTypeOkta},
+		{ID: "2", Name: "app", Type: identity.GroupTypeApp},
+		{ID: "3", Name: "everyone", Type: identity.GroupTypeBuiltIn},
+		{ID: "4", Name: "untold"},
+	}
+	for _, tc := range []struct {
+		types []string
+		want  []string
+	}{
+		{nil, []string{"okta", "app", "everyone", "untold"}},
+		{[]string{"OKTA_GROUP"}, []string{"okta"}},
+		{[]string{"BUILT_IN", "OKTA_GROUP"}, []string{"okta", "everyone"}},
+		{[]string{"OKTA_GROUP", "APP_GROUP", "BUILT_IN"}, []string{"okta", "app", "everyone"}},
+	} {
+		if got := chosen(t, GroupFilter{Match: MatchContains, Types: tc.types}, groups); !slices.Equal(got, tc.want) {
+			t.Errorf("types %q chose %q, want %q", tc.types, got, tc.want)
+		}
+	}
+}
+
+func TestFilterLimit(t *testing.T) {
+	groups := named("a1", "b", "a2", "a3")
+	for _, tc := range []struct {
+		limit     int
+		onLimit   string
+		want      []int
+		truncated int
+		err       error
+	}{
+		{0, "", []int{0, 2, 3}, 0, nil},
+		{3, "error", []int{0, 2, 3}, 0, nil},
+		{2, "", []int{0, 2, 3}, 0, oktael.ErrTooManyGroups},
+		{2, "error", []int{0, 2, 3}, 0, oktael.ErrTooManyGroups},
+		{2, "truncate", []int{0, 2}, 1, nil},
+		{1, "truncate", []int{0}, 2, nil},
+		{4, "truncate", []int{0, 2, 3}, 0, nil},
+	} {
+		c, _, err := compileFilter(&GroupFilter{Match: MatchStartsWith, Pattern: "a", Limit: tc.limit, OnLimit: tc.onLimit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		choice, err := c.choose(groups)
+		if !errors.Is(err, tc.err) || !slices.Equal(choice.Kept, tc.want) || choice.Truncated != tc.truncated {
+			t.Errorf("limit %d %s: kept %v, truncated %d, error %v; want %v, %d, %v",
+				tc.limit, tc.onLimit, choice.Kept, choice.Truncated, err, tc.want, tc.truncated, tc.err)
+		}
+	}
+}
+
+func TestFilterRefusesWhatCannotBeMeant(t *testing.T) {
+	for _, tc := range []struct {
+		filter      GroupFilter
+		field, text string
+	}{
+		{GroupFilter{Pattern: "a"}, "groups.match", "must be one of"},
+		{GroupFilter{Match: "start_with", Pattern: "a"}, "groups.match", `did you mean "starts_with"`},
+		{GroupFilter{Match: "STARTS_WITH", Pattern: "a"}, "groups.match", `did you mean "starts_with"`},
+		{GroupFilter{Match: MatchEquals}, "groups.pattern", "equals no group's name"},
+		{GroupFilter{Match: MatchRegex}, "groups.pattern", ".* for every group"},
+		{GroupFilter{Match: MatchContains, Pattern: "\xff"}, "groups.pattern", "UTF-8"},
+		{GroupFilter{Match: MatchContains, Pattern: strings.Repeat("é", 1025)}, "groups.pattern", "1024 characters"},
+		{GroupFilter{Match: MatchContains, Types: []string{"OKTA"}}, "groups.types", "is not one of"},
+		{GroupFilter{Match: MatchContains, Types: []string{""}}, "groups.types", "must be one of"},
+		{GroupFilter{Match: MatchContains, Value: "nmae"}, "groups.value", `did you mean "name"`},
+		{GroupFilter{Match: MatchContains, Limit: -1}, "groups.limit", "at least 1"},
+		{GroupFilter{Match: MatchContains, OnLimit: "cut"}, "groups.on_limit", "truncate"},
+	} {
+		_, field, err := compileFilter(&tc.filter)
+		if err == nil || field != tc.field || !strings.Contains(err.Error(), tc.text) {
+			t.Errorf("%+v: %s: %v; want %s: … %s …", tc.filter, field, err, tc.field, tc.text)
+		}
+	}
+	if _, _, err := compileFilter(&GroupFilter{Match: MatchContains, Pattern: strings.Repeat("é", 1024)}); err != nil {
+		t.Errorf("a pattern of just 1,024 characters: %v", err)
+	}
+}
+
+func TestRegexSaysWhatRE2Lacks(t *testing.T) {
+	for _, tc := range []struct{ pattern, text string }{
+		{"(?=a)b", "look-ahead"},
+		{"(?!admin).*", "negative look-ahead"},
+		{"(?<=a)b", "look-behind"},
+		{"(?<!a)b", "negative look-behind"},
+		{"(?>a)b", "atomic"},
+		{"a*+", "possessive"},
+		{"a++", "possessive"},
+		{"a?+", "possessive"},
+		{"a{2}+", "possessive"},
+		{`(a)\1`, "back reference"},
+		{`(?<n>a)\k<n>`, "back reference"},
+		{`\u0041`, `\x{`},
+		{`a\Z`, "whole name"},
+		{"a)|(b", "unexpected )"},
+		{"(a++", "possessive"},
+		{"((a", "missing closing )"},
+		{"[a", "missing closing ]"},
+		{"*a++", "missing argument"},
+		{"a{1001}", "repeat count"},
+	} {
+		_, err := compileWhole(tc.pattern)
+		if err == nil || !strings.Contains(err.Error(), tc.text) {
+			t.Errorf("%s: %v; want … %s …", tc.pattern, err, tc.text)
+		}
+	}
+}
+
+func TestJavaOnlyRefusesWhatReadsOtherwiseInRE2(t *testing.T) {
+	for _, p := range []string{"[a-z&&[^b]]", "[a-c[x-z]]", "[^a[b]]", "(?U)a", "(?iU:a)", `[\]&&a]`, "[[:alpha:]]", "[]a[b]"} {
+		if javaOnly(p) == nil {
+			t.Errorf("%s: no error", p)
+		}
+	}
+	for _, p := range []string{
+		"", "^[a-z0-9_-]{3,16}$", ".*groupA.*|.*groupB.*", "a&&b", "(?i)a", "(?<U>a)", "(?P<U>a)", `\[a[b]`, `[\[]`,
+		`\Q[a[b]\E`, `[a]b[c]`, "[]a]", "[^]a]", `[\Q[\E]`,
+	} {
+		if err := javaOnly(p); err != nil {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+}
+
+// randomName draws from letters whose folding is peculiar, so that equal and
+// nearly equal names are common.
+func randomName(r *rand.Rand, most int) string {
+	letters := []rune("aAbBkK\u212AsS\u017FßẞéÉσςΣİiıIǅǆǄ .-")
+	var b strings.Builder
+	for range r.IntN(most + 1) {
+		b.WriteRune(letters[r.IntN(len(letters))])
+	}
+	return b.String()
+}
+
+// The naive implementation compares rune by rune with the standard library's
+// EqualFold at every place.
+func naiveMatch(match, name, pattern string) bool {
+	n, p := []rune(name), []rune(pattern)
+	at := func(i int) bool {
+		return i+len(p) <= len(n) && strings.EqualFold(string(n[i:i+len(p)]), pattern)
+	}
+	switch match {
+	case MatchStartsWith:
+		return at(0)
+	case MatchEquals:
+		return strings.EqualFold(name, pattern)
+	case MatchContains:
+		for i := 0; i+len(p) <= len(n); i++ {
+			if at(i) {
+				return true
+			}
+		}
+		return false
+	}
+	re := regexp.MustCompile(pattern)
+	re.Longest()
+	loc := re.FindStringIndex(name)
+	return loc != nil && loc[0] == 0 && loc[1] == len(name)
+}
+
+func TestFilterAgreesWithNaiveImplementation(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	matched := 0
+	for range 20000 {
+		names := make([]string, 1+r.IntN(6))
+		for i := range names {
+			names[i] = randomName(r, 6)
+		}
+		match := []string{MatchStartsWith, MatchEquals, MatchContains, MatchRegex}[r.IntN(4)]
+		pattern := randomName(r, 3)
+		if match == MatchRegex {
+			pattern = "(?:" + regexp.QuoteMeta(pattern) + "|" + regexp.QuoteMeta(randomName(r, 2)) + ".?)*"
+		}
+		if pattern == "" && match == MatchEquals {
+			continue
+		}
+		want := []string{}
+		for _, n := range names {
+			if naiveMatch(match, n, pattern) {
+				want = append(want, n)
+			}
+		}
+		matched += len(want)
+		if got := chosen(t, GroupFilter{Match: match, Pattern: pattern}, named(names...)); !slices.Equal(got, want) {
+			t.Fatalf("%s %q of %q = %q, want %q", match, pattern, names, got, want)
+		}
+	}
+	if matched < 1000 {
+		t.Fatalf("only %d names matched: the test proves too little", matched)
+	}
+}
+
+func TestFoldRuneGivesOneRuneForEachOrbit(t *testing.T) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if foldRune(r) != foldRune(unicode.SimpleFold(r)) {
+			t.Fatalf("%U and %U fold apart", r, unicode.SimpleFold(r))
+		}
+		if !strings.EqualFold(string(r), string(foldRune(r))) {
+			t.Fatalf("%U folds to %U", r, foldRune(r))
+		}
+	}
+}

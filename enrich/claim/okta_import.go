@@ -1,0 +1,320 @@
+package claim
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// Limits on what Import reads.
+const (
+	// MaxImportBytes bounds the text. A claim with its links has well under a
+	// kilobyte, so that this is room for MaxRules of them.
+	MaxImportBytes = 1 << 20
+
+	// MaxImportedExpression is the longest expression that Okta itself takes
+	// for a claim, in characters.
+	MaxImportedExpression = 1024
+)
+
+// Note is something that whoever imports claims should know though nothing is
+// wrong.
+type Note struct {
+	// Claim is the claim's name; empty for a note on the whole text.
+	Claim string
+
+	// Text is a sentence without the claim's name.
+	Text string
+}
+
+// The members of a claim in Okta's Claims API, and the words of its enums.
+const (
+	memberName        = "name"
+	memberStatus      = "status"
+	memberClaimType   = "claimType"
+	memberValueType   = "valueType"
+	memberValue       = "value"
+	memberGroupFilter = "group_filter_type"
+	memberConditions  = "conditions"
+	memberScopes      = "scopes"
+	memberAlways      = "alwaysIncludeInToken"
+	memberSystem      = "system"
+
+	oktaActive     = "ACTIVE"
+	oktaInactive   = "INACTIVE"
+	oktaResource   = "RESOURCE"
+	oktaIdentity   = "IDENTITY"
+	oktaExpression = "EXPRESSION"
+	oktaGroups     = "GROUPS"
+	oktaSystem     = "SYSTEM"
+)
+
+// oktaMembers are all members that a claim may have. The last three are set by
+// Okta and mean nothing outside it.
+//
+//nolint:gochecknoglobals // a table, never written
+var oktaMembers = []string{
+	memberName, memberStatus, memberClaimType, memberValueType, memberValue, memberGroupFilter,
+	memberConditions, memberAlways, memberSystem, "id", "apiResourceId", "_links",
+}
+
+// Import turns claims in the JSON of Okta's Claims API, as GET
+// /api/v1/authorizationServers/{id}/claims gives them, into claim rules: one
+// object or a list of them, with or without the members that are read-only
+// there. The rules come in the text's order. kind says which of Okta's claims
+// are wanted: access (the default, when empty) takes those of claimType
+// RESOURCE, id those of IDENTITY.
+//
+// What becomes of a claim:
+//
+//   - INACTIVE claims are left out.
+//   - Claims that Okta made itself (system true, or valueType SYSTEM) are left
+//     out with a note.
+//   - EXPRESSION claims become expressions, at most 1,024 characters as in
+//     Okta.
+//   - GROUPS claims become group filters over groups of the types OKTA_GROUP
+//     and BUILT_IN, which are those that Okta's own filter sees. A blank value
+//     lets all of them in. One slash at either end of a regular expression is
+//     taken off.
+//   - conditions.scopes become the rule's scopes.
+//   - alwaysIncludeInToken decides in Okta whether an ID token that was issued
+//     beside an access token has the claim; here it makes no difference.
+//
+// No limit is set on a filter. Okta fails a request whose filter matches more
+// than 100 groups, but in the implicit flow and its kin only; for a token that
+// came through an authorization code, as nearly every one does that reaches a
+// gateway, there is none.
+//
+// A member or word that Okta does not know is an error, groupFilterType too:
+// Okta refuses it, the member is group_filter_type. So is a name that two
+// claims have, and a regular expression that means another thing in RE2 than
+// in Java. Every such error is a *DefinitionError that names the claim.
+func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
+	var want string
+	switch kind {
+	case "", TokenAccess:
+		want = oktaResource
+	case TokenID:
+		want = oktaIdentity
+	default:
+		return nil, nil, fmt.Errorf("choosing the claims to import: %w", oneOf(kind, TokenAccess, TokenID))
+	}
+	texts, err := claimTexts(jsonText)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading Okta claims: %w", err)
+	}
+	var (
+		defs  []Definition
+		notes []Note
+		seen  = make(map[string]bool, len(texts))
+	)
+	for i, text := range texts {
+		c, err := readOktaClaim(text)
+		if err != nil {
+			return nil, nil, inImport(err, i, c)
+		}
+		if c.claimType != want {
+			continue
+		}
+		if c.system || c.valueType == oktaSystem {
+			notes = append(notes, Note{c.name, "is made by Okta itself and was left out; the token brings it already"})
+			continue
+		}
+		if c.status == oktaInactive {
+			continue
+		}
+		if seen[c.name] {
+			return nil, nil, inImport(&fieldError{memberName, errors.New("two active claims have this name")}, i, c)
+		}
+		seen[c.name] = true
+		d, err := c.definition()
+		if err != nil {
+			return nil, nil, inImport(err, i, c)
+		}
+		defs = append(defs, d)
+	}
+	if len(defs) == 0 {
+		notes = append(notes, Note{Text: "no active claim of claimType " + want + " stands in the file"})
+	}
+	return defs, notes, nil
+}
+
+// claimTexts splits the text into claims.
+func claimTexts(text []byte) ([]json.RawMessage, error) {
+	if len(text) > MaxImportBytes {
+		return nil, fmt.Errorf("the text is longer than %d bytes", MaxImportBytes)
+	}
+	if !utf8.Valid(text) {
+		return nil, errors.New("the text is not valid UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	var whole json.RawMessage
+	if err := d.Decode(&whole); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one JSON value; put several claims into one list")
+	}
+	switch whole[0] {
+	case '{':
+		return []json.RawMessage{whole}, nil
+	case '[':
+		var list []json.RawMessage
+		if err := json.Unmarshal(whole, &list); err != nil {
+			return nil, err
+		}
+		if len(list) > MaxRules {
+			return nil, fmt.Errorf("more than %d claims", MaxRules)
+		}
+		return list, nil
+	}
+	return nil, errors.New("neither a claim nor a list of claims")
+}
+
+// oktaClaim is one claim as Okta describes it, checked for form.
+type oktaClaim struct {
+	name, status, claimType, valueType, value, groupFilter string
+	scopes                                                 []string
+	system                                                 bool
+}
+
+// fieldError is an error about one member of a claim.
+type fieldError struct {
+	field string
+	err   error
+}
+
+func (e *fieldError) Error() string { return e.field + ": " + e.err.Error() }
+func (e *fieldError) Unwrap() error { return e.err }
+
+// inImport says in which claim an error arose.
+func inImport(err error, index int, c *oktaClaim) error {
+	de := &DefinitionError{Index: index, Err: err}
+	if c != nil {
+		de.Rule = c.name
+	}
+	var fe *fieldError
+	if errors.As(err, &fe) {
+		de.Field, de.Err = fe.field, fe.err
+	}
+	return de
+}
+
+// readOktaClaim reads one claim. With an error it gives what it read so far,
+// for the claim's name.
+func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
+	c := &oktaClaim{}
+	m, err := members(text)
+	if err != nil {
+		return c, err
+	}
+	// The name first, so that every further error can tell it.
+	if c.name, err = stringMember(m, memberName); err != nil {
+		return c, err
+	}
+	if c.name == "" {
+		return c, &fieldError{memberName, errors.New("is required")}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if slices.Contains(oktaMembers, name) {
+			continue
+		}
+		if name == "groupFilterType" {
+			return c, &fieldError{name, errors.New("Okta refuses this spelling; write group_filter_type")}
+		}
+		return c, &fieldError{name, errors.New("is not a member of an Okta claim" + nearest.Hint(name, oktaMembers))}
+	}
+	for _, e := range []struct {
+		member string
+		to     *string
+		words  []string
+	}{
+		{memberStatus, &c.status, []string{oktaActive, oktaInactive}},
+		{memberClaimType, &c.claimType, []string{oktaResource, oktaIdentity}},
+		{memberValueType, &c.valueType, []string{oktaExpression, oktaGroups, oktaSystem}},
+	} {
+		if *e.to, err = stringMember(m, e.member); err != nil {
+			return c, err
+		}
+		if !slices.Contains(e.words, *e.to) {
+			return c, &fieldError{e.member, oneOf(*e.to, e.words...)}
+		}
+	}
+	if c.system, err = boolMember(m, memberSystem); err != nil {
+		return c, err
+	}
+	if _, err = boolMember(m, memberAlways); err != nil {
+		return c, err
+	}
+	if c.value, err = stringMember(m, memberValue); err != nil {
+		return c, err
+	}
+	if c.groupFilter, err = stringMember(m, memberGroupFilter); err != nil {
+		return c, err
+	}
+	switch {
+	case c.valueType == oktaGroups:
+		words := []string{"STARTS_WITH", "EQUALS", "CONTAINS", "REGEX"}
+		if !slices.Contains(words, c.groupFilter) {
+			return c, &fieldError{memberGroupFilter, oneOf(c.groupFilter, words...)}
+		}
+		if _, ok := m[memberValue]; !ok {
+			return c, &fieldError{memberValue, errors.New(`is required; "" lets every group in`)}
+		}
+	case c.groupFilter != "":
+		return c, &fieldError{memberGroupFilter, errors.New("belongs to claims of valueType GROUPS only")}
+	}
+	c.scopes, err = scopesMember(m)
+	return c, err
+}
+
+// definition turns the claim into a rule.
+func (c *oktaClaim) definition() (Definition, error) {
+	d := Definition{Name: c.name, Scopes: c.scopes}
+	if err := checkName(c.name); err != nil {
+		return d, &fieldError{memberName, err}
+	}
+	if c.valueType == oktaExpression {
+		if strings.TrimSpace(c.value) == "" {
+			return d, &fieldError{memberValue, errors.New("an expression is required")}
+		}
+		if utf8.RuneCountInString(c.value) > MaxImportedExpression {
+			return d, &fieldError{memberValue, fmt.Errorf("an expression has at most %d characters in Okta", MaxImportedExpression)}
+		}
+		d.Expression = c.value
+		return d, nil
+	}
+	g := &GroupFilter{Pattern: c.value, Types: []string{identity.GroupTypeOkta, identity.GroupTypeBuiltIn}}
+	switch {
+	case strings.TrimSpace(c.value) == "":
+		g.Match, g.Pattern = MatchStartsWith, ""
+	case c.groupFilter == "STARTS_WITH":
+		g.Match = MatchStartsWith
+	case c.groupFilter == "EQUALS":
+		g.Match = MatchEquals
+	case c.groupFilter == "CONTAINS":
+		g.Match = MatchContains
+	default:
+		g.Match = MatchRegex
+		if n := len(c.value); n >= 2 && c.value[0] == '/' && c.value[n-1] == '/' {
+			g.Pattern = c.value[1 : n-1]
+		}
+		if err := javaOnly(g.Pattern); err != nil {
+			return d, &fieldError{memberValue, err}
+		}
+	}
+	if _, _, err := compileFilter(g); err != nil {
+		return d, &fieldError{memberValue, err}
+	}
+	d.Groups = g
+	return d, nil
+}

@@ -1,0 +1,208 @@
+package claim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+// readable is what a claim rule may read. What belongs to the request is for
+// requirements only, which are evaluated for each request; claims are computed
+// once for a token.
+const readable = oktael.RootUser | oktael.RootGroups | oktael.RootApp | oktael.RootAppUser | oktael.RootLinked |
+	oktael.RootAppUsers | oktael.RootAccess | oktael.RootOrg | oktael.RootSession | oktael.RootToken |
+	oktael.RootClaims | oktael.RootClock
+
+// Rules are the compiled claim rules of one policy. They hold no state and
+// serve any number of goroutines.
+type Rules struct {
+	rules    []rule
+	names    []string
+	computed map[string]bool
+	reads    oktael.Roots
+	warnings []Warning
+
+	// Whether any rule asks for the kind of the token, so that it is found out
+	// once and only then.
+	byToken bool
+}
+
+// Warning is a remark of the expression compiler on one rule.
+type Warning struct {
+	// Rule is the claim's name, Field the option that holds the expression, as
+	// in JSON.
+	Rule, Field string
+
+	oktael.Warning
+}
+
+// rule is one compiled rule. One of program, filter and allow is set.
+type rule struct {
+	name       string
+	active     bool
+	token      string
+	scopes     []string
+	omitErrors bool
+	emitEmpty  bool
+	reads      oktael.Roots // also through other claims
+	program    *oktael.Program
+	filter     *filter
+	allow      *allowList
+}
+
+// Compile checks every definition and prepares it. It finds all that is wrong
+// at once: its error joins one *DefinitionError for each bad rule.
+func Compile(defs []Definition) (*Rules, error) {
+	if len(defs) > MaxRules {
+		return nil, fmt.Errorf("compiling claim rules: %d rules are more than %d", len(defs), MaxRules)
+	}
+	r := &Rules{
+		rules:    make([]rule, 0, len(defs)),
+		names:    make([]string, 0, len(defs)),
+		computed: make(map[string]bool, len(defs)),
+	}
+	var wrong []error
+	for i := range defs {
+		d := &defs[i]
+		compiled, field, err := r.compile(d)
+		if err != nil {
+			wrong = append(wrong, &DefinitionError{Rule: d.Name, Index: i, Field: field, Err: err})
+		}
+		// Also when it is wrong, so that the rules below are not blamed.
+		r.rules = append(r.rules, compiled)
+		r.names = append(r.names, d.Name)
+		r.computed[d.Name] = true
+		r.reads |= compiled.reads
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	return r, nil
+}
+
+// Reads tells what the rules read, taken together: what nobody reads need not
+// be looked up. Rules that are limited to scopes or to a kind of token read
+// RootAccess and RootToken.
+func (r *Rules) Reads() oktael.Roots { return r.reads }
+
+// Names are the claims' names in the order of the rules, also of inactive
+// ones. The caller must not change the slice.
+func (r *Rules) Names() []string { return r.names }
+
+// Warnings are the expression compiler's remarks on the rules.
+func (r *Rules) Warnings() []Warning { return r.warnings }
+
+// compile turns one definition into a rule. The field that it returns with an
+// error is the one that is wrong.
+func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
+	c.name = d.Name
+	if err := checkName(d.Name); err != nil {
+		return c, "name", err
+	}
+	if r.computed[d.Name] {
+		return c, "name", errors.New("another rule of the policy computes this claim already")
+	}
+	if field, err := c.options(d); err != nil {
+		return c, field, err
+	}
+	dialect, err := oktael.ParseDialect(d.Dialect)
+	if err != nil {
+		return c, "dialect", err
+	}
+	kinds := 0
+	for _, set := range []bool{d.Expression != "", d.Groups != nil, d.AllowList != nil} {
+		if set {
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		return c, "", errors.New("a claim is one of expression, groups and allow_list")
+	}
+	switch {
+	case d.Groups != nil:
+		c.filter, field, err = compileFilter(d.Groups)
+		c.reads |= oktael.RootGroups
+	case d.AllowList != nil:
+		field, err = r.compileAllowList(&c, d.AllowList, dialect)
+		c.reads |= oktael.RootGroups
+	default:
+		field = "expression"
+		c.program, err = r.program(&c, field, d.Expression, dialect, readable)
+	}
+	if err != nil {
+		return c, field, err
+	}
+	if !c.active {
+		c.reads = 0 // nothing need be looked up for it
+		return c, "", nil
+	}
+	if len(c.scopes) > 0 {
+		c.reads |= oktael.RootAccess
+	}
+	if c.token != "" {
+		c.reads |= oktael.RootToken
+		r.byToken = true
+	}
+	return c, "", nil
+}
+
+// options takes over what every kind of rule has.
+func (c *rule) options(d *Definition) (field string, err error) {
+	for _, s := range d.Scopes {
+		// RFC 6749, section 3.3: a space ends a scope.
+		if s == "" || strings.ContainsAny(s, " \t\r\n") {
+			return "scopes", fmt.Errorf("%q is not a scope", s)
+		}
+	}
+	c.scopes = slices.Clone(d.Scopes)
+	switch d.OnError {
+	case "", OnErrorDeny:
+	case OnErrorOmit:
+		c.omitErrors = true
+	default:
+		return "on_error", oneOf(d.OnError, OnErrorDeny, OnErrorOmit)
+	}
+	switch d.OnEmpty {
+	case "", OnEmptyOmit:
+	case OnEmptyEmit:
+		c.emitEmpty = true
+	default:
+		return "on_empty", oneOf(d.OnEmpty, OnEmptyOmit, OnEmptyEmit)
+	}
+	switch d.Status {
+	case "", StatusActive:
+		c.active = true
+	case StatusInactive:
+	default:
+		return "status", oneOf(d.Status, StatusActive, StatusInactive)
+	}
+	switch d.Token {
+	case "", TokenAny:
+	case TokenAccess, TokenID:
+		c.token = d.Token
+	default:
+		return "token", oneOf(d.Token, TokenAccess, TokenID, TokenAny)
+	}
+	return "", nil
+}
+
+// program compiles an expression of the rule c and notes what it reads.
+func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, roots oktael.Roots) (*oktael.Program, error) {
+	// An empty list, unlike none, allows no claim at all.
+	above := append([]string{}, r.names...)
+	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Roots: roots, Claims: above})
+	if err != nil {
+		return nil, err
+	}
+	c.reads |= p.Reads()
+	if p.Reads()&oktael.RootClaims != 0 {
+		c.reads |= r.readsThrough(source)
+	}
+	for _, w := range p.Warnings() {
+		r.warnings = append(r.warnings, Warning{Rule: c.name, Field: field, Warning: w})
+	}
+	return p, nil
+}

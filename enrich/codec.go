@@ -1,0 +1,180 @@
+package enrich
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+// The codecs turn the parts of a record into the bytes that Redis holds and
+// back. encoding/json sorts the members of maps, so equal parts have equal
+// bytes, by which a refresh with equal content is known.
+
+type personCodec struct{}
+
+func newPerson(p *identity.Person) *person {
+	return &person{Person: p, index: oktael.IndexGroups(p.Groups)}
+}
+
+func (personCodec) Encode(p *person) ([]byte, error) { return encode(p.Person) }
+
+func (personCodec) Decode(text []byte) (*person, error) {
+	var p identity.Person
+	if err := decode(text, &p); err != nil {
+		return nil, err
+	}
+	if p.User == nil || len(p.Groups) > directory.MaxGroups {
+		return nil, errors.New("decoding a person: no user, or too many groups")
+	}
+	for _, u := range append([]*identity.User{p.User}, linked(&p)...) {
+		if err := canonical(&u.Profile); err != nil {
+			return nil, err
+		}
+	}
+	for i := range p.Groups {
+		if err := canonical(&p.Groups[i].Profile); err != nil {
+			return nil, err
+		}
+	}
+	for i := range p.AppUsers {
+		if err := canonical(&p.AppUsers[i].Profile); err != nil {
+			return nil, err
+		}
+	}
+	return newPerson(&p), nil
+}
+
+func linked(p *identity.Person) []*identity.User {
+	var users []*identity.User
+	for _, u := range p.Linked {
+		if u != nil {
+			users = append(users, u)
+		}
+	}
+	return users
+}
+
+func (personCodec) Cost(p *person) int {
+	n := 512 + sizeOf(p.User.Profile)
+	for i := range p.Groups {
+		g := &p.Groups[i]
+		n += 320 + len(g.ID) + len(g.Name) + sizeOf(g.Profile)
+	}
+	for _, u := range p.Linked {
+		if u != nil {
+			n += 256 + sizeOf(u.Profile)
+		}
+	}
+	for i := range p.AppUsers {
+		n += 192 + sizeOf(p.AppUsers[i].Profile)
+	}
+	return n + len(p.Origin)*memberOverhead
+}
+
+// Names lists what a purge may name a person by.
+func (personCodec) Names(p *person) []cache.ID {
+	ids := make([]cache.ID, 0, 3+len(p.Groups))
+	for _, v := range []string{p.User.ID, p.User.Login} {
+		if v != "" {
+			ids = append(ids, cache.ID{Kind: cache.UserID, Value: v})
+		}
+	}
+	if email, ok := p.User.Profile["email"].(string); ok && email != "" {
+		ids = append(ids, cache.ID{Kind: cache.UserID, Value: email})
+	}
+	for i := range p.Groups {
+		ids = append(ids, cache.ID{Kind: cache.GroupID, Value: p.Groups[i].ID})
+	}
+	return ids
+}
+
+type appCodec struct{}
+
+func (appCodec) Encode(a *identity.App) ([]byte, error) { return encode(a) }
+
+func (appCodec) Decode(text []byte) (*identity.App, error) {
+	var a identity.App
+	if err := decode(text, &a); err != nil {
+		return nil, err
+	}
+	return &a, errors.Join(canonical(&a.Profile), canonical(&a.Attributes))
+}
+
+func (appCodec) Cost(a *identity.App) int { return 256 + sizeOf(a.Profile) + sizeOf(a.Attributes) }
+
+func (appCodec) Names(a *identity.App) []cache.ID {
+	ids := []cache.ID{{Kind: cache.AppID, Value: a.ID}}
+	if a.ClientID != "" {
+		ids = append(ids, cache.ID{Kind: cache.AppID, Value: a.ClientID})
+	}
+	return ids
+}
+
+type appUserCodec struct{}
+
+func (appUserCodec) Encode(u *identity.AppUser) ([]byte, error) { return encode(u) }
+
+func (appUserCodec) Decode(text []byte) (*identity.AppUser, error) {
+	var u identity.AppUser
+	if err := decode(text, &u); err != nil {
+		return nil, err
+	}
+	return &u, canonical(&u.Profile)
+}
+
+func (appUserCodec) Cost(u *identity.AppUser) int { return 192 + sizeOf(u.Profile) }
+
+func (appUserCodec) Names(u *identity.AppUser) []cache.ID {
+	var ids []cache.ID
+	if u.ID != "" {
+		ids = append(ids, cache.ID{Kind: cache.UserID, Value: u.ID})
+	}
+	if u.App != "" {
+		ids = append(ids, cache.ID{Kind: cache.AppID, Value: u.App})
+	}
+	return ids
+}
+
+func encode(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a record: %w", err)
+	}
+	return text, nil
+}
+
+// decode reads exactly one JSON value with known members only: what an older
+// or newer version wrote is a miss, not a guess.
+func decode(text []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return fmt.Errorf("decoding a record: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("decoding a record: more than one value")
+	}
+	return nil
+}
+
+// canonical turns the numbers of a decoded profile into what the source's
+// answer had.
+func canonical(profile *map[string]any) error {
+	if *profile == nil {
+		return nil
+	}
+	v, err := identity.Canonical(*profile)
+	if err != nil {
+		return fmt.Errorf("decoding a profile: %w", err)
+	}
+	*profile, _ = v.(map[string]any)
+	return nil
+}

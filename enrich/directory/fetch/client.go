@@ -1,0 +1,264 @@
+// Package fetch is what the kinds of directory that speak HTTP stand on: a
+// client that talks to one origin only and sends credentials nowhere else,
+// that bounds every answer, checks its type, repeats what may be repeated,
+// keeps to the pace that the server asks for, and speaks in the sentinels of
+// package directory. Its errors never hold a URL, because URLs hold subjects.
+package fetch
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+)
+
+// Options shape a Client. Only Base is required.
+type Options struct {
+	// Base is the directory's address. Its scheme, host and port are the only
+	// ones that requests, redirects and links of answers may go to; its path
+	// stands before relative request URLs. It holds no user, query or fragment.
+	Base string
+
+	// Plaintext allows http to a host that is not this machine. Without it
+	// such a Base is an error, because credentials and people would travel
+	// in the clear.
+	Plaintext bool
+
+	// CAFile is a PEM file with the certificates to trust instead of the
+	// system's. It is read once, by New.
+	CAFile string
+
+	// ServerName is the name that the server's certificate must carry.
+	// Default: the host of Base.
+	ServerName string
+
+	// Certificates are the client's own, for servers that ask for one.
+	Certificates []tls.Certificate
+
+	// Transport replaces the client's own; CAFile, ServerName and
+	// Certificates are then refused, as they would do nothing.
+	Transport http.RoundTripper
+
+	// Header is set on every request.
+	Header http.Header
+
+	// Authorize puts the credentials on a request, anew for each attempt. An
+	// error of its own ends the request.
+	Authorize func(ctx context.Context, r *http.Request) error
+
+	// Unauthorized is told of a 401, once for each request, and reports
+	// whether to ask again: after forgetting a token that had expired, or
+	// noting a nonce.
+	Unauthorized func(ctx context.Context, answer http.Header) (again bool)
+
+	// RateLimit reads from an answer until when to ask no more; zero means
+	// go on. Default: Retry-After on 429 and 503.
+	RateLimit func(status int, answer http.Header, now time.Time) time.Time
+
+	// MaxBody bounds an answer, unpacked, in bytes. Default: directory.MaxResponse.
+	MaxBody int64
+
+	// Retries is how often a request that may be repeated is, at most
+	// directory.MaxRetries. Default: 2; negative: never.
+	Retries int
+
+	// Clock reads dates in Retry-After. Default: time.Now.
+	Clock func() time.Time
+
+	// Rand gives the jitter of retries. Default: crypto/rand.
+	Rand io.Reader
+}
+
+// Limits of a client.
+const (
+	// defaultRetries is enough for a connection that had died in the pool
+	// and for one backend that is being replaced.
+	defaultRetries = 2
+
+	// maxRedirects is enough for a trailing slash and a moved version.
+	maxRedirects = 3
+
+	// maxHeader bounds the header section of an answer.
+	maxHeader = 256 << 10
+
+	// maxConnections bounds the connections to the server. The guard bounds
+	// look-ups; each of them may ask twice or three times at once.
+	maxConnections = 256
+
+	// idleConnections are kept open for the next look-ups.
+	idleConnections = 64
+
+	// dialTimeout is shorter than a look-up, so that there is time to try
+	// again.
+	dialTimeout = 2 * time.Second
+
+	// maxPause bounds how long a server can make us wait by one answer: a
+	// wrong clock on its side must not silence it for days.
+	maxPause = time.Minute
+)
+
+// Client asks one origin. It is safe for concurrent use.
+type Client struct {
+	base         *url.URL
+	http         *http.Client
+	own          *http.Transport // nil where the transport was injected
+	header       http.Header
+	authorize    func(context.Context, *http.Request) error
+	unauthorized func(context.Context, http.Header) bool
+	rateLimit    func(int, http.Header, time.Time) time.Time
+	maxBody      int64
+	retries      int
+	clock        func() time.Time
+	rand         io.Reader
+	pausedUntil  atomic.Int64 // Unix nanoseconds; no request before
+}
+
+// New makes a client. It does not touch the network.
+func New(o Options) (*Client, error) {
+	base, err := parseBase(o.Base, o.Plaintext)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		base: base, header: o.Header.Clone(), authorize: o.Authorize, unauthorized: o.Unauthorized,
+		rateLimit: o.RateLimit, maxBody: o.MaxBody, retries: o.Retries, clock: o.Clock, rand: o.Rand,
+	}
+	switch {
+	case o.Retries > directory.MaxRetries:
+		return nil, fmt.Errorf("making an HTTP client: over %d retries", directory.MaxRetries)
+	case o.MaxBody < 0:
+		return nil, errors.New("making an HTTP client: bound of the answer is negative")
+	case o.Retries == 0:
+		c.retries = defaultRetries
+	}
+	if c.maxBody == 0 {
+		c.maxBody = directory.MaxResponse
+	}
+	if c.rateLimit == nil {
+		c.rateLimit = RetryAfter
+	}
+	if c.clock == nil {
+		c.clock = time.Now
+	}
+	if c.rand == nil {
+		c.rand = rand.Reader
+	}
+	transport := o.Transport
+	if transport == nil {
+		if c.own, err = newTransport(o); err != nil {
+			return nil, err
+		}
+		transport = c.own
+	} else if o.CAFile != "" || o.ServerName != "" || len(o.Certificates) > 0 {
+		return nil, errors.New("making an HTTP client: TLS settings have no effect on an injected transport")
+	}
+	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
+	return c, nil
+}
+
+// Base gives a copy of the client's base address.
+func (c *Client) Base() *url.URL { u := *c.base; return &u }
+
+// Close ends the idle connections. Requests under way go on.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+func newTransport(o Options) (*http.Transport, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName, Certificates: o.Certificates}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the CA file: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("reading the CA file: %s holds no certificate", o.CAFile)
+		}
+	}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    dialTimeout,
+		ForceAttemptHTTP2:      true,
+		MaxConnsPerHost:        maxConnections,
+		MaxIdleConns:           idleConnections,
+		MaxIdleConnsPerHost:    idleConnections,
+		IdleConnTimeout:        90 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: maxHeader,
+	}, nil
+}
+
+func parseBase(text string, plaintext bool) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		// The error repeats the text, which may hold a password.
+		return nil, errors.New("reading the directory's address: not a URL")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("reading the directory's address: want https://…")
+	case u.Host == "" || u.Opaque != "":
+		return nil, errors.New("reading the directory's address: no host in it")
+	case u.User != nil:
+		return nil, errors.New("reading the directory's address: credentials do not belong in it")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("reading the directory's address: it has a query or a fragment")
+	case u.Scheme == "http" && !plaintext && !loopback(u.Hostname()):
+		return nil, errors.New("reading the directory's address: http would send credentials and people in the clear; use https")
+	}
+	return u, nil
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// SameOrigin reports whether u has the scheme, host and port of the base.
+func (c *Client) SameOrigin(u *url.URL) bool {
+	return u != nil && u.Scheme == c.base.Scheme && strings.EqualFold(u.Hostname(), c.base.Hostname()) && port(u) == port(c.base)
+}
+
+func port(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	if u.Scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+var errElsewhere = errors.New("redirects to another host")
+
+// checkRedirect keeps requests, and the credentials on them, at the origin.
+func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
+	switch {
+	case !c.SameOrigin(r.URL) || r.URL.User != nil:
+		return errElsewhere
+	case len(via) > maxRedirects:
+		return errors.New("redirects too often")
+	case r.Method != via[0].Method:
+		return errors.New("redirects a request into another method")
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+)
+
+// transportError turns the failure of a round trip into a sentinel. The URL
+// that net/http writes into its errors is taken out: it may hold a subject.
+func (c *Client) transportError(ctx context.Context, err error) (*Response, repetition, error) {
+	if ctx.Err() != nil {
+		return nil, never, ctx.Err()
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	var certificate *tls.CertificateVerificationError
+	var timeout net.Error
+	var op *net.OpError
+	switch {
+	case errors.Is(err, errElsewhere):
+		return nil, never, fmt.Errorf("asking: %w: %w", errElsewhere, directory.ErrUnavailable)
+	case errors.As(err, &certificate):
+		return nil, never, fmt.Errorf("asking: %w: %w", certificate, directory.ErrUnavailable)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return nil, pause, fmt.Errorf("asking: %w", directory.ErrTimeout)
+	case errors.As(err, &op):
+		return nil, pause, fmt.Errorf("asking: %w: %w", op, directory.ErrUnavailable)
+	}
+	// Other texts of net/http repeat bytes of the answer.
+	return nil, pause, fmt.Errorf("asking: connection failed: %w", directory.ErrUnavailable)
+}
+
+// statusError turns a status outside 2xx into an error.
+func (c *Client) statusError(ctx context.Context, q Request, answer *http.Response) (*Response, repetition, error) {
+	e := &StatusError{Status: answer.StatusCode}
+	if until := RetryAfter(answer.StatusCode, answer.Header, c.clock()); !until.IsZero() {
+		e.RetryAfter = max(until.Sub(c.clock()), 0)
+	}
+	again := never
+	switch {
+	case slices.Contains(q.Absent, answer.StatusCode):
+		e.cause = directory.ErrNotFound
+	case answer.StatusCode == http.StatusUnauthorized:
+		e.cause = directory.ErrRefused
+		if c.unauthorized != nil && c.unauthorized(ctx, answer.Header) {
+			again = renewal
+		}
+	case answer.StatusCode == http.StatusForbidden, answer.StatusCode == http.StatusProxyAuthRequired:
+		e.cause = directory.ErrRefused
+	case answer.StatusCode == http.StatusTooManyRequests:
+		e.cause, again = directory.ErrThrottled, pause
+	case answer.StatusCode == http.StatusBadGateway, answer.StatusCode == http.StatusServiceUnavailable,
+		answer.StatusCode == http.StatusGatewayTimeout, answer.StatusCode == http.StatusRequestTimeout,
+		answer.StatusCode == http.StatusTooEarly:
+		e.cause, again = directory.ErrUnavailable, pause
+	case answer.StatusCode >= 500 || answer.StatusCode < 400:
+		e.cause = directory.ErrUnavailable
+	default:
+		e.cause = directory.ErrRejected
+	}
+	return nil, again, fmt.Errorf("asking: %w", e)
+}
+
+// defaultPause is how long a server that answers 429 without saying for how
+// long is left alone.
+const defaultPause = time.Second
+
+// RetryAfter reads Retry-After (RFC 9110, section 10.2.3) of a 429 or 503 and
+// gives the time until which to ask no more; zero means go on.
+func RetryAfter(status int, answer http.Header, now time.Time) time.Time {
+	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+		return time.Time{}
+	}
+	text := strings.TrimSpace(answer.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return now.Add(time.Duration(seconds) * time.Second)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		// By the server's own clock, where it shows it.
+		if date, err := http.ParseTime(answer.Get("Date")); err == nil {
+			return now.Add(at.Sub(date))
+		}
+		return at
+	}
+	if status == http.StatusTooManyRequests {
+		return now.Add(defaultPause)
+	}
+	return time.Time{}
+}

@@ -1,0 +1,153 @@
+package fetch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// JSON gives the body as a canonical value. What is not exactly one JSON
+// value is directory.ErrMalformed.
+func (r *Response) JSON() (any, error) {
+	v, err := identity.DecodeJSON(r.Body)
+	if err != nil {
+		// The decoder's own words may repeat what stands in the answer.
+		return nil, fmt.Errorf("decoding an answer: not one JSON value: %w", directory.ErrMalformed)
+	}
+	return v, nil
+}
+
+// Object gives the body as a canonical JSON object.
+func (r *Response) Object() (map[string]any, error) {
+	v, err := r.JSON()
+	if err != nil {
+		return nil, err
+	}
+	object, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("decoding an answer: not a JSON object: %w", directory.ErrMalformed)
+	}
+	return object, nil
+}
+
+// Decode reads the body into v, a pointer to a struct of the kind's own.
+// Numbers in members of type any stay json.Number: make them canonical with
+// identity.Canonical.
+func (r *Response) Decode(v any) error {
+	d := json.NewDecoder(bytes.NewReader(r.Body))
+	d.UseNumber()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("decoding an answer: not the JSON that was expected: %w", directory.ErrMalformed)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("decoding an answer: more than one JSON value: %w", directory.ErrMalformed)
+	}
+	return nil
+}
+
+// maxLinks bounds how many Link values of an answer are read.
+const maxLinks = 32
+
+// Next gives the target of the Link with rel="next" (RFC 8288), as an absolute
+// URL, or empty where there is no next page. Client.Do refuses it where it
+// leads to another host.
+func (r *Response) Next() string {
+	values := r.Header.Values("Link")
+	for _, value := range values[:min(len(values), maxLinks)] {
+		for n := 0; n < maxLinks; n++ {
+			open := strings.IndexByte(value, '<')
+			if open < 0 {
+				break
+			}
+			length := strings.IndexByte(value[open:], '>')
+			if length < 0 {
+				break
+			}
+			target := value[open+1 : open+length]
+			value = value[open+length+1:]
+			params := value
+			if next := strings.IndexByte(value, '<'); next >= 0 {
+				params = value[:next]
+			}
+			if isNext(params) {
+				return absolute(r.URL, target)
+			}
+		}
+	}
+	return ""
+}
+
+func isNext(params string) bool {
+	for _, p := range strings.FieldsFunc(params, func(c rune) bool { return c == ';' || c == ',' }) {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "rel") {
+			continue
+		}
+		for _, rel := range strings.Fields(strings.Trim(strings.TrimSpace(value), `"`)) {
+			if strings.EqualFold(rel, "next") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func absolute(from *url.URL, target string) string {
+	u, err := url.Parse(target)
+	if err != nil || from == nil {
+		return target
+	}
+	return from.ResolveReference(u).String()
+}
+
+// PathSegment escapes a name so that it is one segment of a path, whatever it
+// holds. A name that a server might read as a step to another directory after
+// unescaping is refused with directory.ErrNotFound: it is nobody's.
+func PathSegment(name string) (string, error) {
+	for _, part := range strings.FieldsFunc(name, func(c rune) bool { return c == '/' || c == '\\' }) {
+		if part == "." || part == ".." {
+			return "", fmt.Errorf("writing a path: the name holds a dot segment: %w", directory.ErrNotFound)
+		}
+	}
+	if name == "" {
+		return "", fmt.Errorf("writing a path: the name is empty: %w", directory.ErrNotFound)
+	}
+	return escape(name), nil
+}
+
+// QueryValue escapes a value for a query.
+func QueryValue(value string) string { return escape(value) }
+
+// escape leaves only the unreserved characters of RFC 3986 (section 2.3) as
+// they are: no server reads them as anything else.
+func escape(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	b.Grow(len(s) + 16)
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '.', c == '_', c == '~':
+			b.WriteByte(c)
+		default:
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	return b.String()
+}
+
+// MediaJSON and the like name what Request.Accept may hold.
+const (
+	MediaJSON = "application/json"
+	MediaSCIM = "application/scim+json"
+	MediaJWT  = "application/jwt"
+)

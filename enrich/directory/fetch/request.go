@@ -1,0 +1,281 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/backoff"
+)
+
+// Request is one question.
+type Request struct {
+	// Method defaults to GET.
+	Method string
+
+	// URL is absolute, at the client's origin, as in a link to the next
+	// page, or relative to its base: path and query, escaped.
+	URL string
+
+	// Header is set on top of the client's.
+	Header http.Header
+
+	// Body is sent with ContentType where it is not nil.
+	Body        []byte
+	ContentType string
+
+	// Repeat says that a request with another method than GET and HEAD may
+	// be sent again: a search that goes by POST.
+	Repeat bool
+
+	// Accept are the media types that an answer may have. Default:
+	// application/json and every type that ends in +json.
+	Accept []string
+
+	// Absent are the statuses by which this server says, with authority,
+	// that what was asked for does not exist: directory.ErrNotFound. A 404
+	// for a thing means that; a 404 for a search means a wrong address.
+	Absent []int
+}
+
+// Response is an answer with a status of 200 to 299.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+
+	// URL is where the answer came from, after redirects.
+	URL *url.URL
+}
+
+// StatusError is a status that is no answer. It wraps a sentinel.
+type StatusError struct {
+	Status int
+
+	// RetryAfter is how long the server asks to be left alone, or zero.
+	RetryAfter time.Duration
+
+	cause error
+}
+
+// Error tells the status and the sentinel; never the URL.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("status %d: %v", e.Status, e.cause)
+}
+
+// Unwrap gives the sentinel.
+func (e *StatusError) Unwrap() error { return e.cause }
+
+// Do asks and gives the answer. Any other status than 2xx is an error: see
+// StatusError and Request.Absent.
+func (c *Client) Do(ctx context.Context, q Request) (*Response, error) {
+	target, err := c.resolve(q.URL)
+	if err != nil {
+		return nil, err
+	}
+	if q.Method == "" {
+		q.Method = http.MethodGet
+	}
+	repeatable := q.Repeat || q.Method == http.MethodGet || q.Method == http.MethodHead
+	renewed := false
+	for attempt := 0; ; attempt++ {
+		if err := c.keepPace(ctx); err != nil {
+			return nil, err
+		}
+		answer, again, err := c.once(ctx, q, target)
+		if err == nil {
+			return answer, nil
+		}
+		if again == renewal {
+			if renewed || ctx.Err() != nil {
+				return nil, err
+			}
+			renewed = true
+			attempt--
+			continue
+		}
+		if again == never || !repeatable || attempt >= c.retries || !backoff.Wait(ctx, backoff.Pause(c.rand, attempt)) {
+			return nil, err
+		}
+	}
+}
+
+// resolve turns a request's URL into an absolute one at the client's origin.
+func (c *Client) resolve(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading a URL: not valid: %w", directory.ErrMalformed)
+	case u.User != nil || u.Opaque != "":
+		return nil, fmt.Errorf("reading a URL: not a plain address: %w", directory.ErrMalformed)
+	case u.IsAbs() || u.Host != "":
+		if u.Scheme == "" {
+			u.Scheme = c.base.Scheme
+		}
+		if !c.SameOrigin(u) {
+			return nil, fmt.Errorf("reading a URL: it leads to another host: %w", directory.ErrMalformed)
+		}
+		u.Fragment = ""
+		return u, nil
+	}
+	// Joined as text, because url.JoinPath would clean what was escaped.
+	path := strings.TrimSuffix(c.base.EscapedPath(), "/")
+	if p := u.EscapedPath(); p != "" {
+		path += "/" + strings.TrimPrefix(p, "/")
+	}
+	joined := *c.base
+	if joined.Path, err = url.PathUnescape(path); err != nil {
+		return nil, fmt.Errorf("reading a URL: not valid: %w", directory.ErrMalformed)
+	}
+	joined.RawPath, joined.RawQuery = path, u.RawQuery
+	return &joined, nil
+}
+
+// keepPace waits while the server has asked to be left alone, or fails where
+// that is longer than there is time.
+func (c *Client) keepPace(ctx context.Context) error {
+	until := c.pausedUntil.Load()
+	if until == 0 {
+		return nil
+	}
+	wait := time.Unix(0, until).Sub(c.clock())
+	if wait <= 0 {
+		c.pausedUntil.CompareAndSwap(until, 0)
+		return nil
+	}
+	if !backoff.Wait(ctx, wait+backoff.Jitter(c.rand, wait/4)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return fmt.Errorf("keeping to the directory's pace: %w", directory.ErrThrottled)
+	}
+	return nil
+}
+
+// repetition says what may be done about an error.
+type repetition uint8
+
+const (
+	never   repetition = iota
+	pause              // wait a little and ask again
+	renewal            // credentials were renewed: ask again at once
+)
+
+// once sends the request and reads the answer.
+func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Response, repetition, error) {
+	var body io.Reader
+	if q.Body != nil {
+		body = bytes.NewReader(q.Body)
+	}
+	r, err := http.NewRequestWithContext(ctx, q.Method, target.String(), body)
+	if err != nil {
+		return nil, never, fmt.Errorf("making a request: %w", directory.ErrMalformed)
+	}
+	accept := q.Accept
+	if len(accept) == 0 {
+		accept = []string{"application/json"}
+	}
+	r.Header.Set("Accept", strings.Join(accept, ", "))
+	if q.ContentType != "" {
+		r.Header.Set("Content-Type", q.ContentType)
+	}
+	for _, h := range []http.Header{c.header, q.Header} {
+		for name, values := range h {
+			r.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	if c.authorize != nil {
+		if err := c.authorize(ctx, r); err != nil {
+			return nil, never, fmt.Errorf("authorizing a request: %w", err)
+		}
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return c.transportError(ctx, err)
+	}
+	defer answer.Body.Close()
+
+	if until := c.rateLimit(answer.StatusCode, answer.Header, c.clock()); !until.IsZero() {
+		c.pauseUntil(until)
+	}
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		// What is read here lets the connection be used again.
+		_, _ = io.CopyN(io.Discard, answer.Body, 4<<10)
+		return c.statusError(ctx, q, answer)
+	}
+	text, err := c.read(answer.Body, answer.ContentLength)
+	if err != nil {
+		if errors.Is(err, directory.ErrTooLarge) {
+			return nil, never, err
+		}
+		return c.transportError(ctx, err)
+	}
+	if err := checkType(answer.Header.Get("Content-Type"), text, q.Accept); err != nil {
+		return nil, never, err
+	}
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: text, URL: answer.Request.URL}, never, nil
+}
+
+// read reads a body within the bound.
+func (c *Client) read(body io.Reader, length int64) ([]byte, error) {
+	if length > c.maxBody {
+		return nil, fmt.Errorf("reading an answer: over %d bytes: %w", c.maxBody, directory.ErrTooLarge)
+	}
+	var text bytes.Buffer
+	if length > 0 {
+		text.Grow(int(length) + bytes.MinRead)
+	}
+	n, err := text.ReadFrom(io.LimitReader(body, c.maxBody+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case n > c.maxBody:
+		return nil, fmt.Errorf("reading an answer: over %d bytes: %w", c.maxBody, directory.ErrTooLarge)
+	}
+	return text.Bytes(), nil
+}
+
+// pauseUntil keeps the later of two pauses, within the bound.
+func (c *Client) pauseUntil(until time.Time) {
+	if latest := c.clock().Add(maxPause); until.After(latest) {
+		until = latest
+	}
+	for {
+		known := c.pausedUntil.Load()
+		if until.UnixNano() <= known || c.pausedUntil.CompareAndSwap(known, until.UnixNano()) {
+			return
+		}
+	}
+}
+
+// checkType holds an answer to the media types that were asked for: an error
+// page with status 200 is no answer.
+func checkType(header string, body []byte, accept []string) error {
+	if len(body) == 0 {
+		return nil
+	}
+	kind, params, err := mime.ParseMediaType(header)
+	if err != nil {
+		return fmt.Errorf("reading an answer: it has no media type: %w", directory.ErrMalformed)
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
+		return fmt.Errorf("reading an answer: it is not in UTF-8: %w", directory.ErrMalformed)
+	}
+	if len(accept) == 0 {
+		if kind == "application/json" || strings.HasSuffix(kind, "+json") {
+			return nil
+		}
+	} else if slices.Contains(accept, kind) {
+		return nil
+	}
+	return fmt.Errorf("reading an answer: it has another media type than was asked for: %w", directory.ErrMalformed)
+}

@@ -1,0 +1,121 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// Template is a URL with places in its path or query, such as
+// https://host/profile/{subject}. There is no place in scheme, host or port:
+// what a user is called never decides who is asked.
+type Template struct {
+	base  string
+	parts []part
+}
+
+type part struct {
+	text  string // literal, where name is empty
+	name  string
+	query bool
+}
+
+// maxTemplate bounds a template in bytes.
+const maxTemplate = 4096
+
+// ParseTemplate reads a template in which the given names may stand in braces.
+func ParseTemplate(text string, names ...string) (*Template, error) {
+	if len(text) > maxTemplate {
+		return nil, fmt.Errorf("reading a URL template: over %d bytes", maxTemplate)
+	}
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return nil, errors.New("reading a URL template: want https://host/…")
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	t := &Template{base: scheme + "://" + rest[:end]}
+	if strings.ContainsAny(t.base, "{}") {
+		return nil, errors.New("reading a URL template: a place may not stand in scheme, host or port")
+	}
+	rest = rest[end:]
+	if strings.Contains(rest, "#") {
+		return nil, errors.New("reading a URL template: a fragment is never sent")
+	}
+	query := false
+	for rest != "" {
+		open := strings.IndexAny(rest, "{}")
+		literal := rest
+		if open >= 0 {
+			literal = rest[:open]
+		}
+		if literal != "" {
+			t.parts = append(t.parts, part{text: literal})
+			query = query || strings.Contains(literal, "?")
+		}
+		if open < 0 {
+			break
+		}
+		length := strings.IndexByte(rest[open:], '}')
+		if rest[open] == '}' || length < 0 {
+			return nil, errors.New("reading a URL template: a brace without its partner")
+		}
+		name := rest[open+1 : open+length]
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("reading a URL template: unknown place {%s}%s", name, nearest.Hint(name, names))
+		}
+		t.parts = append(t.parts, part{name: name, query: query})
+		rest = rest[open+length+1:]
+	}
+	if _, err := url.Parse(t.base + t.fill(func(part) string { return "x" })); err != nil {
+		return nil, errors.New("reading a URL template: not a URL")
+	}
+	return t, nil
+}
+
+// Base gives scheme, host and port, for Options.Base.
+func (t *Template) Base() string { return t.base }
+
+// Has reports whether the template has a place for name.
+func (t *Template) Has(name string) bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool { return p.name == name })
+}
+
+// Expand writes the values into their places, escaped, and gives path and
+// query for Request.URL. A value that cannot be one segment of a path is
+// directory.ErrNotFound.
+func (t *Template) Expand(values map[string]string) (string, error) {
+	var failed error
+	text := t.fill(func(p part) string {
+		if p.query {
+			return QueryValue(values[p.name])
+		}
+		segment, err := PathSegment(values[p.name])
+		if err != nil {
+			failed = err
+		}
+		return segment
+	})
+	if failed != nil {
+		return "", failed
+	}
+	return text, nil
+}
+
+func (t *Template) fill(value func(part) string) string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		if p.name == "" {
+			b.WriteString(p.text)
+			continue
+		}
+		b.WriteString(value(p))
+	}
+	return b.String()
+}

@@ -1,0 +1,233 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Config says which file and how to look up in it.
+type Config struct {
+	// Path of the file. Required.
+	Path string
+
+	// Match names the properties of a user that may hold the subject: id,
+	// login, email, or any attribute of the profile. Default: id and login.
+	Match []string
+
+	// Poll is how often the file's time and size are looked at, besides
+	// being told of changes by the system. Default: 10 s.
+	Poll time.Duration
+
+	// PollOnly leaves the system's notifications out.
+	PollOnly bool
+
+	// OnEdit is told after each edit: nil when the new copy is in use, else
+	// why it is not. It must not block.
+	OnEdit func(error)
+
+	// Logger is told of each edit once.
+	Logger *slog.Logger
+}
+
+// Directory answers from the last good copy of a file.
+type Directory struct {
+	config  Config
+	logger  *slog.Logger
+	current atomic.Pointer[Static]
+	problem atomic.Pointer[string]
+
+	mu   sync.Mutex // guards the watch
+	stop chan struct{}
+	done chan struct{}
+
+	// Of the last reading; only New and the watch touch them.
+	text   []byte            // of the good copy
+	bad    [sha256.Size]byte // digest of the edit that was refused last
+	held   [sha256.Size]byte // digest of an edit that is given time to grow
+	heldAt time.Time
+	info   fs.FileInfo
+	racy   bool
+}
+
+// New reads the file. A missing or broken file is an error: it is local and
+// static, so that a configuration that names it is wrong in itself. It starts
+// nothing: see Start.
+func New(c Config) (*Directory, error) {
+	if c.Path == "" {
+		return nil, errors.New("reading the directory file: no path given")
+	}
+	if c.Poll < 0 {
+		return nil, errors.New("reading the directory file: poll is negative")
+	}
+	if c.Poll == 0 {
+		c.Poll = defaultPoll
+	}
+	d := &Directory{config: c, logger: c.Logger}
+	if d.logger == nil {
+		d.logger = slog.New(slog.DiscardHandler)
+	}
+	text, info, err := d.read()
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := Load(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	d.use(snapshot, text, info)
+	return d, nil
+}
+
+// Person implements directory.Directory.
+func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	return d.current.Load().Person(ctx, q)
+}
+
+// App implements directory.Directory.
+func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
+	return d.current.Load().App(ctx, id)
+}
+
+// AppUser implements directory.Directory.
+func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string) (*identity.AppUser, error) {
+	return d.current.Load().AppUser(ctx, q, appID)
+}
+
+// Snapshot gives the copy in use.
+func (d *Directory) Snapshot() *Snapshot { return d.current.Load().snapshot }
+
+// Report implements directory.Reporter: an edit that is not used is a problem.
+func (d *Directory) Report() (ready bool, problem string) {
+	if p := d.problem.Load(); p != nil {
+		return true, *p
+	}
+	return true, ""
+}
+
+// read gives the file's text and what the system says of it, as they were
+// together at one moment.
+func (d *Directory) read() ([]byte, fs.FileInfo, error) {
+	f, err := os.Open(d.config.Path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the directory file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("reading the directory file: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, nil, fmt.Errorf("reading the directory file: %s is no regular file", d.config.Path)
+	case info.Size() > MaxSize:
+		return nil, nil, fmt.Errorf("reading the directory file: over %d bytes: %w", MaxSize, ErrSize)
+	}
+	var text bytes.Buffer
+	text.Grow(int(info.Size()) + bytes.MinRead)
+	if _, err := text.ReadFrom(io.LimitReader(f, MaxSize+1)); err != nil {
+		return nil, nil, fmt.Errorf("reading the directory file: %w", err)
+	}
+	return text.Bytes(), info, nil
+}
+
+// use makes a snapshot the one that answers.
+func (d *Directory) use(s *Snapshot, text []byte, info fs.FileInfo) {
+	d.current.Store(s.Directory(d.config.Match...))
+	d.problem.Store(nil)
+	d.text, d.bad, d.held = text, [sha256.Size]byte{}, [sha256.Size]byte{}
+	d.noteInfo(info)
+}
+
+// endsInNewline reports whether the last line is complete.
+func endsInNewline(text []byte) bool { return bytes.HasSuffix(text, []byte("\n")) }
+
+// reload reads the file again and uses what it finds, where that is whole.
+func (d *Directory) reload() {
+	text, info, err := d.read()
+	if err != nil {
+		d.info = nil
+		d.refuse(err, [sha256.Size]byte{1})
+		return
+	}
+	d.noteInfo(info)
+	if bytes.Equal(text, d.text) {
+		if d.problem.Swap(nil) != nil {
+			d.bad, d.held = [sha256.Size]byte{}, [sha256.Size]byte{}
+			d.logger.Info("directory file is again the copy in use", slog.String("path", d.config.Path))
+			d.tell(nil)
+		}
+		return
+	}
+	digest := sha256.Sum256(text)
+	snapshot, err := Load(text)
+	if err == nil && !isJSON(text) {
+		err = d.breaksOff(text, digest)
+	}
+	if err != nil {
+		d.refuse(err, digest)
+		return
+	}
+	d.use(snapshot, text, info)
+	d.logger.Info("directory file edited; the new copy is in use",
+		slog.String("path", d.config.Path), slog.String("holds", snapshot.String()))
+	d.tell(nil)
+}
+
+// breaksOff finds YAML that was cut short where it is still YAML: JSON cannot
+// be. Without the newline at its end that the good copy has, it ends within a
+// line. One that is the beginning of the good copy may have been edited so, or
+// may still be being written: it is used when it has stayed so for a poll.
+func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
+	if endsInNewline(d.text) && !endsInNewline(text) {
+		return fmt.Errorf("reading the directory file: the last line has no end: %w", ErrTruncated)
+	}
+	if !bytes.HasPrefix(d.text, text) {
+		return nil
+	}
+	now := time.Now()
+	if d.held != digest {
+		d.held, d.heldAt = digest, now
+	} else if now.Sub(d.heldAt) >= d.config.Poll {
+		return nil
+	}
+	d.racy = true // look again, also where nothing shows a change
+	return fmt.Errorf("reading the directory file: it is the beginning of the copy in use, "+
+		"and will be used if it stays so for %v: %w", d.config.Poll, ErrTruncated)
+}
+
+// refuse keeps the copy in use and says why, once for each edit.
+func (d *Directory) refuse(err error, digest [sha256.Size]byte) {
+	if digest == d.bad {
+		return
+	}
+	d.bad = digest
+	problem := "the last edit is not used: " + err.Error()
+	d.problem.Store(&problem)
+	d.logger.Error("directory file edited, but the edit is not used; the last good copy goes on answering",
+		slog.String("path", d.config.Path), slog.String("error", err.Error()))
+	d.tell(err)
+}
+
+func (d *Directory) tell(err error) {
+	if d.config.OnEdit != nil {
+		d.config.OnEdit(err)
+	}
+}
+
+// isJSON reports whether the text is JSON, which cannot break off unnoticed.
+func isJSON(text []byte) bool {
+	trimmed := bytes.TrimSpace(text)
+	return len(trimmed) > 0 && trimmed[0] == '{' && trimmed[len(trimmed)-1] == '}'
+}

@@ -1,0 +1,370 @@
+package file
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// maxProblems bounds how many errors of one file are told at once.
+const maxProblems = 10
+
+// The words that may stand where the file says what state an account is in or
+// what type a group has. A misspelt SUSPENDED must not let anybody in.
+var (
+	statuses   = [...]string{"STAGED", "PROVISIONED", "ACTIVE", "RECOVERY", "PASSWORD_EXPIRED", "LOCKED_OUT", "SUSPENDED", "DEPROVISIONED"}
+	groupTypes = [...]string{identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn}
+)
+
+// reader turns nodes into a snapshot and collects what is wrong on the way.
+type reader struct {
+	snapshot *Snapshot
+	problems []error
+
+	userLines  []int
+	groupRefs  [][]*node // of each user: the ids to be found among groups
+	linkedRefs []*node   // of each user: the object of linked, or nil
+	appUsers   []appUserRef
+	groupIndex map[string]int32
+	userIndex  map[string]int32
+}
+
+// appUserRef is an assignment whose user is still to be found.
+type appUserRef struct {
+	app  int
+	user *node
+	read identity.AppUser
+}
+
+func (r *reader) problem(line int, format string, args ...any) {
+	if len(r.problems) < maxProblems {
+		r.problems = append(r.problems, at(line, format, args...))
+	}
+}
+
+// field reads one member of an object.
+type field struct {
+	name string
+	read func(*node)
+}
+
+// object reads the members of n by fields; any other key is an error that
+// names the nearest right one. It reports whether n is an object.
+func (r *reader) object(n *node, what string, fields ...field) bool {
+	if n.kind != object {
+		r.problem(n.line, "%s must be an object, not %s", what, n.what())
+		return false
+	}
+next:
+	for i, k := range n.keys {
+		for _, f := range fields {
+			if f.name == k.name {
+				if n.items[i].kind != null {
+					f.read(n.items[i])
+				}
+				continue next
+			}
+		}
+		names := make([]string, len(fields))
+		for j, f := range fields {
+			names[j] = f.name
+		}
+		r.problem(k.line, "unknown key %s in %s%s", shorten(k.name), what, nearest.Hint(k.name, names))
+	}
+	return true
+}
+
+// each reads the items of a list.
+func (r *reader) each(n *node, what string, read func(*node)) {
+	if n.kind != list {
+		r.problem(n.line, "%s must be a list, not %s", what, n.what())
+		return
+	}
+	for _, item := range n.items {
+		read(item)
+	}
+}
+
+// text reads a scalar as text.
+func (r *reader) text(out *string, what string) func(*node) {
+	return func(n *node) {
+		if n.kind != scalar {
+			r.problem(n.line, "%s must be text, not %s", what, n.what())
+			return
+		}
+		if _, ok := n.value.(bool); ok {
+			r.problem(n.line, "%s must be text: put it in quotes", what)
+			return
+		}
+		*out = n.text
+	}
+}
+
+// id reads a scalar as an id.
+func (r *reader) id(out *string, what string) func(*node) {
+	read := r.text(out, what)
+	return func(n *node) {
+		read(n)
+		if err := directory.CheckName(*out); err != nil && n.kind == scalar {
+			r.problem(n.line, "%s is empty, too long or holds control characters", what)
+		}
+	}
+}
+
+// word reads one of a closed set of words; an empty text says nothing.
+func (r *reader) word(out *string, what string, words []string) func(*node) {
+	read := r.text(out, what)
+	return func(n *node) {
+		read(n)
+		if *out != "" && !slices.Contains(words, *out) {
+			r.problem(n.line, "%s is an unknown word%s", what, nearest.Hint(*out, words))
+		}
+	}
+}
+
+// time reads a date, or a date with a time.
+func (r *reader) time(out *time.Time, what string) func(*node) {
+	return func(n *node) {
+		for _, layout := range [...]string{time.RFC3339, time.DateTime, time.DateOnly} {
+			if t, err := time.Parse(layout, n.text); err == nil {
+				*out = t
+				return
+			}
+		}
+		r.problem(n.line, "%s must be a time as in 2026-03-01T12:00:00Z", what)
+	}
+}
+
+// attributes reads a free-form object.
+func (r *reader) attributes(out *map[string]any, what string) func(*node) {
+	return func(n *node) {
+		if n.kind != object {
+			r.problem(n.line, "%s must be an object, not %s", what, n.what())
+			return
+		}
+		v, err := identity.Canonical(n.canonical())
+		if err != nil {
+			r.problem(n.line, "%s is nested too deep", what)
+			return
+		}
+		*out = v.(map[string]any)
+	}
+}
+
+// texts reads a list of texts.
+func (r *reader) texts(out *[]string, what string) func(*node) {
+	return func(n *node) {
+		r.each(n, what, func(item *node) {
+			var s string
+			r.text(&s, what)(item)
+			*out = append(*out, s)
+		})
+	}
+}
+
+// file reads the whole file.
+func (r *reader) file(root *node) error {
+	if root.kind == null {
+		return ErrEmpty
+	}
+	some := false
+	collection := func(name, what string, read func(*node)) field {
+		return field{name, func(n *node) {
+			some = true
+			r.each(n, name, read)
+		}}
+	}
+	r.object(root, "the file",
+		collection("users", "a user", r.user),
+		collection("groups", "a group", r.group),
+		collection("apps", "an app", r.app))
+	if len(r.problems) == 0 && !some {
+		return ErrEmpty
+	}
+	r.resolve()
+	return errors.Join(r.problems...)
+}
+
+func (r *reader) user(n *node) {
+	var u user
+	var refs []*node
+	var linked *node
+	if !r.object(n, "a user",
+		field{"id", r.id(&u.ID, "id")},
+		field{"login", r.text(&u.Login, "login")},
+		field{"status", r.word(&u.Status, "status", statuses[:])},
+		field{"created", r.time(&u.Created, "created")},
+		field{"lastUpdated", r.time(&u.LastUpdated, "lastUpdated")},
+		field{"passwordChanged", r.time(&u.PasswordChanged, "passwordChanged")},
+		field{"lastLogin", r.time(&u.LastLogin, "lastLogin")},
+		field{"profile", r.attributes(&u.Profile, "profile")},
+		field{"groups", func(g *node) { r.each(g, "groups", func(item *node) { refs = append(refs, item) }) }},
+		field{"linked", func(l *node) { linked = l }},
+	) {
+		return
+	}
+	if u.ID == "" {
+		r.problem(n.line, "a user has no id")
+		return
+	}
+	if before, dup := r.userIndex[u.ID]; dup {
+		r.problem(n.line, "the user's id stands already in line %d", r.userLines[before])
+		return
+	}
+	if len(refs) > directory.MaxGroups {
+		r.problem(n.line, "a user has over %d groups", directory.MaxGroups)
+		return
+	}
+	r.userIndex[u.ID] = int32(len(r.snapshot.users))
+	r.snapshot.users = append(r.snapshot.users, u)
+	r.userLines = append(r.userLines, n.line)
+	r.groupRefs = append(r.groupRefs, refs)
+	r.linkedRefs = append(r.linkedRefs, linked)
+}
+
+func (r *reader) group(n *node) {
+	var g identity.Group
+	if !r.object(n, "a group",
+		field{"id", r.id(&g.ID, "id")},
+		field{"name", r.text(&g.Name, "name")},
+		field{"type", r.word(&g.Type, "type", groupTypes[:])},
+		field{"source", r.text(&g.Source, "source")},
+		field{"objectClass", r.texts(&g.ObjectClass, "objectClass")},
+		field{"created", r.time(&g.Created, "created")},
+		field{"lastUpdated", r.time(&g.LastUpdated, "lastUpdated")},
+		field{"lastMembershipUpdated", r.time(&g.LastMembershipUpdated, "lastMembershipUpdated")},
+		field{"profile", r.attributes(&g.Profile, "profile")},
+	) {
+		return
+	}
+	if g.ID == "" {
+		r.problem(n.line, "a group has no id")
+		return
+	}
+	if _, dup := r.groupIndex[g.ID]; dup {
+		r.problem(n.line, "group %s stands twice", shorten(g.ID))
+		return
+	}
+	if name, ok := g.Profile["name"].(string); ok {
+		if g.Name != "" && g.Name != name {
+			r.problem(n.line, "group %s has one name and another in its profile", shorten(g.ID))
+		}
+		g.Name = name
+	}
+	r.groupIndex[g.ID] = int32(len(r.snapshot.groups))
+	r.snapshot.groups = append(r.snapshot.groups, g)
+}
+
+func (r *reader) app(n *node) {
+	var a identity.App
+	var users []*node
+	if !r.object(n, "an app",
+		field{"id", r.id(&a.ID, "id")},
+		field{"clientId", r.id(&a.ClientID, "clientId")},
+		field{"name", r.text(&a.Name, "name")},
+		field{"label", r.text(&a.Label, "label")},
+		field{"status", r.text(&a.Status, "status")},
+		field{"profile", r.attributes(&a.Profile, "profile")},
+		field{"attributes", r.attributes(&a.Attributes, "attributes")},
+		field{"users", func(u *node) { r.each(u, "users", func(item *node) { users = append(users, item) }) }},
+	) {
+		return
+	}
+	if a.ID == "" {
+		r.problem(n.line, "an app has no id")
+		return
+	}
+	for i := range r.snapshot.apps {
+		if r.snapshot.apps[i].ID == a.ID {
+			r.problem(n.line, "app %s stands twice", shorten(a.ID))
+			return
+		}
+	}
+	index := len(r.snapshot.apps)
+	r.snapshot.apps = append(r.snapshot.apps, app{App: a})
+	for _, u := range users {
+		ref := appUserRef{app: index, user: u, read: identity.AppUser{App: a.ID}}
+		if r.object(u, "a user of an app",
+			field{"id", r.id(&ref.read.ID, "id")},
+			field{"userName", r.text(&ref.read.UserName, "userName")},
+			field{"status", r.text(&ref.read.Status, "status")},
+			field{"profile", r.attributes(&ref.read.Profile, "profile")},
+		) {
+			r.appUsers = append(r.appUsers, ref)
+		}
+	}
+}
+
+// resolve finds what the parts of the file say of each other. It is what
+// tells a file that breaks off between two lines from one that is whole.
+func (r *reader) resolve() {
+	ids := make([]string, 0, len(r.snapshot.groups))
+	for i := range r.snapshot.groups {
+		ids = append(ids, r.snapshot.groups[i].ID)
+	}
+	for i, refs := range r.groupRefs {
+		seen := make(map[int32]bool, len(refs))
+		groups := make([]int32, 0, len(refs))
+		for _, ref := range refs {
+			var id string
+			r.text(&id, "a group's id")(ref)
+			if id == "" {
+				continue
+			}
+			g, ok := r.groupIndex[id]
+			if !ok {
+				r.problem(ref.line, "no group has the id %s%s", shorten(id), nearest.Hint(id, ids))
+				continue
+			}
+			if !seen[g] {
+				seen[g], groups = true, append(groups, g)
+			}
+		}
+		r.snapshot.users[i].groups = groups
+	}
+	for i, linked := range r.linkedRefs {
+		if linked == nil {
+			continue
+		}
+		if linked.kind != object {
+			r.problem(linked.line, "linked must be an object, not %s", linked.what())
+			continue
+		}
+		for j, k := range linked.keys {
+			var id string
+			r.text(&id, "a linked user's id")(linked.items[j])
+			other, ok := r.userIndex[id]
+			if !ok {
+				r.problem(linked.items[j].line, "linked: no user has this id")
+				continue
+			}
+			r.snapshot.users[i].linked = append(r.snapshot.users[i].linked, link{k.name, other})
+		}
+	}
+	for _, ref := range r.appUsers {
+		i, ok := r.userIndex[ref.read.ID]
+		a := &r.snapshot.apps[ref.app]
+		switch _, dup := a.users[i]; {
+		case !ok:
+			r.problem(ref.user.line, "a user of an app is no user of this file")
+		case dup:
+			r.problem(ref.user.line, "a user of an app stands twice")
+		default:
+			if a.users == nil {
+				a.users = map[int32]*identity.AppUser{}
+			}
+			assignment := ref.read
+			a.users[i] = &assignment
+			r.snapshot.users[i].apps = append(r.snapshot.users[i].apps, int32(ref.app))
+		}
+	}
+}
+
+// Counts tells how much a snapshot holds.
+func (s *Snapshot) Counts() (users, groups, apps int) {
+	return len(s.users), len(s.groups), len(s.apps)
+}

@@ -1,0 +1,275 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Snapshot is the content of a file at one moment. It never changes.
+type Snapshot struct {
+	users  []user
+	groups []identity.Group
+	apps   []app
+}
+
+// user is a user with what the file says of it by reference. Groups are
+// copied out at look-up: held for each user they would fill the memory.
+type user struct {
+	identity.User
+	groups []int32
+	linked []link
+	apps   []int32
+}
+
+type link struct {
+	name string
+	user int32
+}
+
+type app struct {
+	identity.App
+	users map[int32]*identity.AppUser
+}
+
+// Load reads a file's text. Its errors name lines, and keys of the shape, but
+// never what the file says of people.
+func Load(text []byte) (*Snapshot, error) {
+	if len(text) > MaxSize {
+		return nil, fmt.Errorf("reading the directory file: over %d bytes: %w", MaxSize, ErrSize)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if !utf8.Valid(text) {
+		return nil, fmt.Errorf("reading the directory file: not UTF-8 text")
+	}
+	root, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the directory file: %w", err)
+	}
+	r := reader{snapshot: &Snapshot{}, groupIndex: map[string]int32{}, userIndex: map[string]int32{}}
+	if err := r.file(root); err != nil {
+		return nil, fmt.Errorf("reading the directory file: %w", err)
+	}
+	return r.snapshot, nil
+}
+
+// parse tells the two languages apart. What starts with a brace is JSON,
+// unless only YAML can read it.
+func parse(text []byte) (*node, error) {
+	trimmed := bytes.TrimSpace(text)
+	switch {
+	case len(trimmed) == 0:
+		return nil, ErrEmpty
+	case trimmed[0] != '{' && trimmed[0] != '[':
+		return parseYAML(text)
+	case json.Valid(trimmed):
+		return parseJSON(text)
+	}
+	if n, err := parseYAML(text); err == nil {
+		return n, nil
+	}
+	return parseJSON(text)
+}
+
+// String tells the size and nothing of the content.
+func (s *Snapshot) String() string {
+	return fmt.Sprintf("%d users, %d groups, %d apps", len(s.users), len(s.groups), len(s.apps))
+}
+
+// Directory gives the snapshot as a directory in which a subject is looked up
+// by the named properties (see directory.Member.Match). Default: id and login.
+func (s *Snapshot) Directory(match ...string) *Static {
+	if len(match) == 0 {
+		match = directory.DefaultMatch()
+	}
+	d := &Static{
+		snapshot: s,
+		exact:    make(map[string]int32, len(s.users)),
+		folded:   make(map[string]int32, len(s.users)),
+		apps:     make(map[string]int32, 2*len(s.apps)),
+	}
+	for i := range s.users {
+		for _, name := range match {
+			for _, value := range directory.MatchValues(&s.users[i].User, name) {
+				insert(d.index(name), value, int32(i))
+			}
+		}
+	}
+	for i := range s.apps {
+		insert(d.apps, s.apps[i].ID, int32(i))
+		if id := s.apps[i].ClientID; id != "" {
+			insert(d.apps, id, int32(i))
+		}
+	}
+	return d
+}
+
+// Static is the directory of one snapshot.
+type Static struct {
+	snapshot *Snapshot
+
+	// By subject, as the properties compare: exactly, or without regard to
+	// case. A subject that names two is kept as ambiguous.
+	exact  map[string]int32
+	folded map[string]int32
+
+	apps map[string]int32
+}
+
+// ambiguous stands in an index for a name that two share.
+const ambiguous int32 = -1
+
+func insert(index map[string]int32, name string, i int32) {
+	if before, has := index[name]; has && before != i {
+		i = ambiguous
+	}
+	index[name] = i
+}
+
+// index gives the index that a property's values stand in.
+func (d *Static) index(property string) map[string]int32 {
+	if property == "login" || property == "email" {
+		return d.folded
+	}
+	return d.exact
+}
+
+// find gives the one user whom the query's subject names.
+func (d *Static) find(q directory.Query) (int32, error) {
+	subject, err := q.Subject()
+	if err != nil {
+		return 0, err
+	}
+	i, byExact := d.exact[subject]
+	j, byFolded := d.folded[directory.MatchKey("login", subject)]
+	switch {
+	case !byExact && !byFolded:
+		return 0, fmt.Errorf("searching the directory file: %w", directory.ErrNotFound)
+	case byExact && byFolded && i != j, byExact && i == ambiguous, byFolded && j == ambiguous:
+		return 0, fmt.Errorf("searching the directory file: %w", directory.ErrAmbiguous)
+	case byExact:
+		return i, nil
+	}
+	return j, nil
+}
+
+// Person implements directory.Directory.
+func (d *Static) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	i, err := d.find(q)
+	if err != nil {
+		return nil, err
+	}
+	s, u := d.snapshot, &d.snapshot.users[i]
+	p := &identity.Person{User: &u.User, GroupsKnown: true}
+	if len(u.groups) > 0 {
+		p.Groups = make([]identity.Group, len(u.groups))
+		for n, g := range u.groups {
+			p.Groups[n] = s.groups[g]
+		}
+	}
+	if len(u.linked) > 0 {
+		p.Linked = make(map[string]*identity.User, len(u.linked))
+		for _, l := range u.linked {
+			p.Linked[l.name] = &s.users[l.user].User
+		}
+	}
+	if len(u.apps) > 0 {
+		p.AppUsers = make([]identity.AppUser, len(u.apps))
+		for n, a := range u.apps {
+			p.AppUsers[n] = *s.apps[a].users[i]
+		}
+	}
+	return p, nil
+}
+
+// App implements directory.Directory. The id is the app's id or client id.
+func (d *Static) App(ctx context.Context, id string) (*identity.App, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	i, err := d.findApp(id)
+	if err != nil {
+		return nil, err
+	}
+	return &d.snapshot.apps[i].App, nil
+}
+
+// AppUser implements directory.Directory.
+func (d *Static) AppUser(ctx context.Context, q directory.Query, appID string) (*identity.AppUser, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	i, err := d.find(q)
+	if err != nil {
+		return nil, err
+	}
+	a, err := d.findApp(appID)
+	if err != nil {
+		return nil, err
+	}
+	if assignment := d.snapshot.apps[a].users[i]; assignment != nil {
+		return assignment, nil
+	}
+	return nil, fmt.Errorf("searching the directory file: the user has no such app: %w", directory.ErrNotFound)
+}
+
+func (d *Static) findApp(id string) (int32, error) {
+	i, ok := d.apps[id]
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("searching the directory file: no such app: %w", directory.ErrNotFound)
+	case i == ambiguous:
+		return 0, fmt.Errorf("searching the directory file: two apps: %w", directory.ErrAmbiguous)
+	}
+	return i, nil
+}
+
+// Warnings tells what is allowed and hardly meant: names that two share, so
+// that whoever comes with one is nobody, and properties to match that no user
+// has. It names lists and numbers, not people.
+func (s *Snapshot) Warnings(match ...string) []string {
+	if len(match) == 0 {
+		match = directory.DefaultMatch()
+	}
+	var out []string
+	d := s.Directory(match...)
+	shared := 0
+	for name, i := range d.folded {
+		j, has := d.exact[name]
+		if i == ambiguous || (has && j != i) {
+			shared++
+		}
+	}
+	for name, i := range d.exact {
+		if _, counted := d.folded[name]; i == ambiguous && !counted {
+			shared++
+		}
+	}
+	if shared > 0 {
+		out = append(out, fmt.Sprintf("%d names lead to two users each; who comes with one is nobody", shared))
+	}
+	shared = 0
+	for _, i := range d.apps {
+		if i == ambiguous {
+			shared++
+		}
+	}
+	if shared > 0 {
+		out = append(out, fmt.Sprintf("%d ids or client ids lead to two apps each, and so to none", shared))
+	}
+	for _, name := range match {
+		if len(s.users) > 0 && !slices.ContainsFunc(s.users, func(u user) bool { return len(directory.MatchValues(&u.User, name)) > 0 }) {
+			out = append(out, fmt.Sprintf("match names %s, which no user has", shorten(name)))
+		}
+	}
+	return out
+}

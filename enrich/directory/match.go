@@ -1,0 +1,97 @@
+package directory
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// DefaultMatch gives the properties that may hold the subject where nothing
+// else is configured.
+func DefaultMatch() []string { return []string{"id", "login"} }
+
+// Answers reports whether the user holds the subject in one of the named
+// properties (see Member.Match). Every kind that asked for a subject checks
+// its answer so: a filter that a server misread must not become a person.
+func Answers(u *identity.User, subject string, match []string) bool {
+	for _, name := range match {
+		for _, v := range MatchValues(u, name) {
+			if v == MatchKey(name, subject) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// MatchKey gives the form in which a subject is compared with a property:
+// logins and e-mail addresses without regard to the case of ASCII letters, as
+// directories treat them; all else exactly. Other letters are never folded:
+// what folds to an ASCII letter would let one name pass for another.
+func MatchKey(name, value string) string {
+	if name == "login" || name == "email" {
+		return lowerASCII(value)
+	}
+	return value
+}
+
+// MatchValues gives what the user holds in a property, in the form of
+// MatchKey. A list holds each of its elements; a number its decimal digits.
+func MatchValues(u *identity.User, name string) []string {
+	switch name {
+	case "id":
+		return nonEmpty(u.ID)
+	case "login":
+		if u.Login != "" {
+			return []string{lowerASCII(u.Login)}
+		}
+	}
+	switch v := u.Profile[name].(type) {
+	case []any:
+		out := make([]string, 0, len(v))
+		for _, e := range v {
+			if s := text(e); s != "" {
+				out = append(out, MatchKey(name, s))
+			}
+		}
+		return out
+	default:
+		return nonEmpty(MatchKey(name, text(v)))
+	}
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// text gives a scalar that can name somebody: text, or an integer.
+func text(v any) string {
+	switch x := v.(type) {
+	case string:
+		return x
+	case int64:
+		return strconv.FormatInt(x, 10)
+	case json.Number:
+		return string(x)
+	}
+	return ""
+}
+
+func lowerASCII(s string) string {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c >= 'A' && c <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if c := b[i]; c >= 'A' && c <= 'Z' {
+					b[i] = c + 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}

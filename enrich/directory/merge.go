@@ -1,0 +1,152 @@
+package directory
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// mergePersons merges the persons among answers. leftOut names the members
+// that are missing from them.
+func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []string) (*identity.Person, error) {
+	found := make([]answer[identity.Person], 0, len(answers))
+	for _, a := range answers {
+		if a.err == nil {
+			found = append(found, a)
+		}
+	}
+	if len(found) == 0 {
+		for _, a := range answers {
+			if Failed(a.err) {
+				// Those that answered know nobody, but one could not be
+				// asked: "no such user" would be a guess.
+				return nil, fmt.Errorf("looking up a person: directory %q: %w", m.members[a.member].Name, a.err)
+			}
+		}
+		return nil, fmt.Errorf("looking up a person: %w", ErrNotFound)
+	}
+
+	out := &identity.Person{User: &identity.User{}, LeftOut: leftOut}
+	attributes := 0
+	for _, f := range found {
+		attributes = max(attributes, len(f.value.User.Profile))
+	}
+	out.User.Profile = make(map[string]any, attributes)
+	out.Origin = make(map[string]string, attributes)
+	for _, f := range found {
+		mb := &m.members[f.member]
+		mergeUser(out.User, f.value.User)
+		mergeProfile(out.User.Profile, out.Origin, f.value.User.Profile, mb)
+		mergeLinked(out, f.value.Linked, mb)
+		mergeAppUsers(out, f.value.AppUsers)
+		out.GroupsKnown = out.GroupsKnown || f.value.GroupsKnown
+	}
+	out.Groups = mergeGroups(found)
+	if len(out.Groups) > MaxGroups {
+		return nil, fmt.Errorf("looking up a person: merging over %d groups: %w", MaxGroups, ErrTooLarge)
+	}
+	return out, nil
+}
+
+// mergeUser fills what out lacks.
+func mergeUser(out, u *identity.User) {
+	if out.ID == "" {
+		out.ID = u.ID
+	}
+	if out.Login == "" {
+		out.Login = u.Login
+	}
+	if out.Status == "" {
+		out.Status = u.Status
+	}
+	if out.Created.IsZero() {
+		out.Created = u.Created
+	}
+	if out.LastUpdated.IsZero() {
+		out.LastUpdated = u.LastUpdated
+	}
+	if out.PasswordChanged.IsZero() {
+		out.PasswordChanged = u.PasswordChanged
+	}
+	if out.LastLogin.IsZero() {
+		out.LastLogin = u.LastLogin
+	}
+}
+
+// mergeProfile adds the attributes that the member may contribute and nobody
+// before it had.
+func mergeProfile(out map[string]any, origin map[string]string, profile map[string]any, mb *Member) {
+	if len(mb.Attributes) > 0 {
+		for _, name := range mb.Attributes {
+			if v := profile[name]; v != nil && out[name] == nil {
+				out[name], origin[name] = v, mb.Name
+			}
+		}
+		return
+	}
+	for name, v := range profile {
+		if v != nil && out[name] == nil {
+			out[name], origin[name] = v, mb.Name
+		}
+	}
+}
+
+// mergeLinked adds linked objects by name; their profiles are narrowed as the
+// user's own.
+func mergeLinked(out *identity.Person, linked map[string]*identity.User, mb *Member) {
+	for name, u := range linked {
+		if out.Linked[name] != nil {
+			continue
+		}
+		if out.Linked == nil {
+			out.Linked = make(map[string]*identity.User, len(linked))
+		}
+		if len(mb.Attributes) > 0 {
+			narrowed := *u
+			narrowed.Profile = make(map[string]any, len(mb.Attributes))
+			for _, a := range mb.Attributes {
+				if v := u.Profile[a]; v != nil {
+					narrowed.Profile[a] = v
+				}
+			}
+			u = &narrowed
+		}
+		out.Linked[name] = u
+	}
+}
+
+// mergeAppUsers adds assignments to apps of which nobody before knew any.
+func mergeAppUsers(out *identity.Person, users []identity.AppUser) {
+	known := len(out.AppUsers)
+	for _, u := range users {
+		if !slices.ContainsFunc(out.AppUsers[:known], func(k identity.AppUser) bool { return k.App == u.App }) {
+			out.AppUsers = append(out.AppUsers, u)
+		}
+	}
+}
+
+// mergeGroups unites the groups by id, in the order of the directories and of
+// each directory's own list.
+func mergeGroups(found []answer[identity.Person]) []identity.Group {
+	total := 0
+	for _, f := range found {
+		total += len(f.value.Groups)
+	}
+	if total == 0 {
+		return nil
+	}
+	out := make([]identity.Group, 0, total)
+	seen := make(map[string]struct{}, total)
+	for _, f := range found {
+		for i := range f.value.Groups {
+			g := &f.value.Groups[i]
+			if _, dup := seen[g.ID]; dup {
+				continue
+			}
+			seen[g.ID] = struct{}{}
+			out = append(out, *g)
+		}
+	}
+	return out
+}

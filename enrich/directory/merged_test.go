@@ -1,0 +1,356 @@
+package directory_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+type object = map[string]any
+
+func person(id string, profile object, groups ...string) *identity.Person {
+	p := &identity.Person{User: &identity.User{ID: id, Profile: profile}, GroupsKnown: true}
+	for _, g := range groups {
+		p.Groups = append(p.Groups, identity.Group{ID: g, Name: g + " of " + id})
+	}
+	return p
+}
+
+func holding(p *identity.Person) *directorytest.Fake { return directorytest.Holding(p, "ada") }
+
+func merge(t testing.TB, members ...directory.Member) *directory.Merged {
+	t.Helper()
+	m, err := directory.NewMerged(members, directory.MergeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestMergeTakesEachAttributeFromTheFirstThatHasIt(t *testing.T) {
+	first := person("", object{"email": nil, "department": "Engineering", "floor": int64(0)}, "a", "b", "a")
+	first.GroupsKnown = false
+	second := person("two", object{"email": "ada@example.com", "department": "Sales", "secret": "x"}, "b", "c")
+	second.User.Status = identity.StatusSuspended
+	second.Linked = map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com", "pay": int64(1)}}}
+	second.AppUsers = []identity.AppUser{{App: "x", UserName: "second"}}
+	third := person("three", object{"email": "other@example.com", "city": "Paris"}, "d")
+	third.User.Login, third.User.Status = "ada", identity.StatusActive
+	third.User.Created = time.Unix(1, 0)
+	third.Linked = map[string]*identity.User{"manager": {ID: "other"}, "assistant": {ID: "help"}}
+	third.AppUsers = []identity.AppUser{{App: "x", UserName: "third"}, {App: "y", UserName: "third"}}
+	before := fmt.Sprintf("%+v %+v %+v", first.User, second.User, third.User)
+
+	p, err := merge(t,
+		directory.Member{Name: "hr", Directory: holding(first), Required: true},
+		directory.Member{Name: "ldap", Directory: holding(second), Attributes: []string{"email", "department"}},
+		directory.Member{Name: "okta", Directory: holding(third)},
+	).Person(context.Background(), directorytest.Query("ada"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &identity.Person{
+		User: &identity.User{
+			ID: "two", Login: "ada", Status: identity.StatusSuspended, Created: time.Unix(1, 0),
+			Profile: object{"email": "ada@example.com", "department": "Engineering", "floor": int64(0), "city": "Paris"},
+		},
+		Groups: []identity.Group{
+			{ID: "a", Name: "a of "}, {ID: "b", Name: "b of "}, {ID: "c", Name: "c of two"}, {ID: "d", Name: "d of three"},
+		},
+		GroupsKnown: true,
+		Linked:      map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com"}}, "assistant": {ID: "help"}},
+		AppUsers:    []identity.AppUser{{App: "x", UserName: "second"}, {App: "y", UserName: "third"}},
+		Origin:      map[string]string{"email": "ldap", "department": "hr", "floor": "hr", "city": "okta"},
+	}
+	if !reflect.DeepEqual(p, want) {
+		t.Errorf("merged\n %+v %+v\nwant\n %+v %+v", p, p.User, want, want.User)
+	}
+	if after := fmt.Sprintf("%+v %+v %+v", first.User, second.User, third.User); after != before {
+		t.Error("merging changed an answer that others share")
+	}
+}
+
+func TestGroupsAreUnknownOnlyWhereNobodyCouldSay(t *testing.T) {
+	unknown := person("a", nil)
+	unknown.GroupsKnown = false
+	p, err := merge(t, directory.Member{Name: "a", Directory: holding(unknown)}, directory.Member{Name: "b", Directory: holding(unknown)},
+		directory.Member{Name: "c", Directory: directorytest.Holding(person("c", nil))},
+	).Person(context.Background(), directorytest.Query("ada"))
+	if err != nil || p.GroupsKnown {
+		t.Errorf("known %v, %v; want unknown", p != nil && p.GroupsKnown, err)
+	}
+}
+
+func TestFailuresOfMembers(t *testing.T) {
+	ada := holding(person("ada", object{"email": "x"}))
+	nobody := directorytest.Holding(nil)
+	down := directorytest.Failing(directory.ErrUnavailable)
+	twice := directorytest.Failing(directory.ErrAmbiguous)
+	foreign := directorytest.Failing(directory.ErrForeign)
+	for _, c := range []struct {
+		name     string
+		members  []directory.Member
+		want     error
+		leftOut  []string
+		negative bool // an authoritative "not found"
+	}{
+		{"a required one that fails, fails", []directory.Member{{Directory: ada}, {Directory: down, Required: true}}, directory.ErrUnavailable, nil, false},
+		{"an optional one is left out", []directory.Member{{Directory: down}, {Directory: ada}, {Directory: foreign}}, nil, []string{"m0", "m2"}, false},
+		{"two matches in an optional one fail", []directory.Member{{Directory: ada}, {Directory: twice}}, directory.ErrAmbiguous, nil, false},
+		{"two matches weigh more than a failure", []directory.Member{{Directory: down, Required: true}, {Directory: twice}}, directory.ErrAmbiguous, nil, false},
+		{"all optional and all down", []directory.Member{{Directory: down}, {Directory: down}}, directory.ErrUnavailable, nil, false},
+		{"not found in all", []directory.Member{{Directory: nobody}, {Directory: nobody, Required: true}}, directory.ErrNotFound, nil, true},
+		{"not found, but one could not be asked", []directory.Member{{Directory: nobody, Required: true}, {Directory: down}}, directory.ErrUnavailable, nil, false},
+		{"found in one suffices", []directory.Member{{Directory: nobody, Required: true}, {Directory: ada}}, nil, nil, false},
+		{"an answer for somebody else by match", []directory.Member{{Directory: ada, Required: true, Match: []string{"login", "email"}}}, directory.ErrForeign, nil, false},
+		{"an answer that match allows", []directory.Member{{Directory: ada, Match: []string{"login", "id"}}}, nil, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for i := range c.members {
+				c.members[i].Name = fmt.Sprintf("m%d", i)
+			}
+			p, err := merge(t, c.members...).Person(context.Background(), directorytest.Query("ada"))
+			if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
+				t.Fatalf("error %v, want %v", err, c.want)
+			}
+			if errors.Is(err, directory.ErrNotFound) != c.negative || (c.negative && directory.Failed(err)) {
+				t.Errorf("%v counts as authoritative: %v", err, !c.negative)
+			}
+			if p != nil && !slices.Equal(p.LeftOut, c.leftOut) {
+				t.Errorf("left out %v, want %v", p.LeftOut, c.leftOut)
+			}
+		})
+	}
+}
+
+func TestAppsComeFromTheFirstThatKnowsThem(t *testing.T) {
+	knows := func(name string) *directorytest.Fake {
+		return &directorytest.Fake{
+			AppFunc:     func(context.Context, string) (*identity.App, error) { return &identity.App{ID: "x", Name: name}, nil },
+			AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) { return &identity.AppUser{UserName: name}, nil },
+		}
+	}
+	none, down := &directorytest.Fake{}, directorytest.Failing(directory.ErrTimeout)
+	for _, c := range []struct {
+		name    string
+		members []directory.Member
+		want    string
+		err     error
+	}{
+		{"the first", []directory.Member{{Directory: none}, {Directory: knows("b")}, {Directory: knows("c")}}, "b", nil},
+		{"not past a required one that fails", []directory.Member{{Directory: down, Required: true}, {Directory: knows("b")}}, "", directory.ErrTimeout},
+		{"past an optional one that fails", []directory.Member{{Directory: down}, {Directory: knows("b")}}, "b", nil},
+		{"whatever comes after it", []directory.Member{{Directory: knows("a")}, {Directory: down, Required: true}}, "a", nil},
+		{"none", []directory.Member{{Directory: none}, {Directory: none}}, "", directory.ErrNotFound},
+		{"none, but one could not be asked", []directory.Member{{Directory: none}, {Directory: down}}, "", directory.ErrTimeout},
+		{"no directory", nil, "", directory.ErrNoDirectory},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for i := range c.members {
+				c.members[i].Name = fmt.Sprintf("m%d", i)
+			}
+			m := merge(t, c.members...)
+			a, err := m.App(context.Background(), "x")
+			if !errors.Is(err, c.err) || (c.err == nil && (err != nil || a.Name != c.want)) {
+				t.Errorf("app %+v, %v", a, err)
+			}
+			u, err := m.AppUser(context.Background(), directorytest.Query("ada"), "x")
+			if !errors.Is(err, c.err) || (c.err == nil && (err != nil || u.UserName != c.want)) {
+				t.Errorf("app user %+v, %v", u, err)
+			}
+		})
+	}
+}
+
+func TestTheFirstAppDoesNotWaitForThoseBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		quick := &directorytest.Fake{AppFunc: func(context.Context, string) (*identity.App, error) { return &identity.App{ID: "x"}, nil }}
+		slow := &directorytest.Fake{AppFunc: func(ctx context.Context, _ string) (*identity.App, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		m := merge(t, directory.Member{Name: "quick", Directory: quick}, directory.Member{Name: "slow", Directory: slow, Required: true})
+		if _, err := m.App(context.Background(), "x"); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("it waited %v", took)
+		}
+	})
+}
+
+func TestASubjectNeverReachesTheDirectoryOfAnotherIssuer(t *testing.T) {
+	corp, partner := holding(person("corp", nil)), holding(person("partner", nil))
+	m := merge(t,
+		directory.Member{Name: "corp", Directory: corp, Issuers: []string{"corp"}},
+		directory.Member{Name: "partner", Directory: partner, Issuers: []string{"partner", "subsidiary"}})
+	q := func(issuer string) directory.Query {
+		return directory.Query{Principal: &identity.Principal{IssuerName: issuer, Subject: "ada"}}
+	}
+	for issuer, want := range map[string]string{"corp": "corp", "partner": "partner", "subsidiary": "partner"} {
+		p, err := m.Person(context.Background(), q(issuer))
+		if err != nil || p.User.ID != want {
+			t.Errorf("%s: %+v, %v", issuer, p, err)
+		}
+	}
+	asked := corp.Persons.Load() + partner.Persons.Load()
+	for _, issuer := range []string{"", "Corp", "other", "corp "} {
+		if _, err := m.Person(context.Background(), q(issuer)); !errors.Is(err, directory.ErrNoDirectory) {
+			t.Errorf("%q: %v, want ErrNoDirectory", issuer, err)
+		}
+		if _, err := m.AppUser(context.Background(), q(issuer), "x"); !errors.Is(err, directory.ErrNoDirectory) {
+			t.Errorf("%q: %v, want ErrNoDirectory", issuer, err)
+		}
+	}
+	if corp.Persons.Load() != 1 || partner.Persons.Load() != 2 || asked != 3 || corp.AppUsers.Load() != 0 {
+		t.Error("a directory was asked for another issuer's subject")
+	}
+}
+
+func TestValidateWantsIssuersWhereThereAreTwo(t *testing.T) {
+	fake := &directorytest.Fake{}
+	open := merge(t, directory.Member{Name: "a", Directory: fake})
+	if err := open.Validate([]string{"corp"}); err != nil {
+		t.Errorf("one issuer: %v", err)
+	}
+	if err := open.Validate([]string{"corp", "partner"}); err == nil || !strings.Contains(err.Error(), `directory "a": issuers is required`) {
+		t.Errorf("two issuers: %v", err)
+	}
+	bound := merge(t, directory.Member{Name: "a", Directory: fake, Issuers: []string{"crop"}})
+	if err := bound.Validate([]string{"corp", "partner"}); err == nil || !strings.Contains(err.Error(), `no issuer is named "crop" (did you mean "corp"?)`) {
+		t.Errorf("a misspelt issuer: %v", err)
+	}
+}
+
+func TestMergeRefusesWhatIsWrongInItself(t *testing.T) {
+	fake := &directorytest.Fake{}
+	for name, members := range map[string][]directory.Member{
+		"no name":        {{Directory: fake}},
+		"the same name":  {{Name: "a", Directory: fake}, {Name: "a", Directory: fake}},
+		"no directory":   {{Name: "a"}},
+		"empty match":    {{Name: "a", Directory: fake, Match: []string{" "}}},
+		"negative time":  {{Name: "a", Directory: fake, Timeout: -1}},
+		"negative count": {{Name: "a", Directory: fake, Concurrency: -1}},
+		"too many":       make([]directory.Member, directory.MaxMembers+1),
+	} {
+		if _, err := directory.NewMerged(members, directory.MergeOptions{}); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+func TestSubjectsThatAreNobodyAreNotAsked(t *testing.T) {
+	fake := holding(person("a", nil))
+	m := merge(t, directory.Member{Name: "a", Directory: fake})
+	for name, q := range map[string]directory.Query{
+		"no principal": {}, "empty": directorytest.Query(""), "NUL": directorytest.Query("a\x00"),
+		"delete": directorytest.Query("a\x7f"), "not UTF-8": directorytest.Query("\xff"),
+		"long":    directorytest.Query(strings.Repeat("a", directory.MaxSubject+1)),
+		"machine": {Principal: &identity.Principal{Subject: "ada", Client: "ada", Machine: true}},
+	} {
+		if _, err := m.Person(context.Background(), q); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
+			t.Errorf("%s: %v, want not found", name, err)
+		}
+	}
+	if fake.Persons.Load() != 0 {
+		t.Error("the directory was asked")
+	}
+}
+
+func TestMembersAreAskedAtOnceUnderOneDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(d time.Duration, p *identity.Person) *directorytest.Fake {
+			return &directorytest.Fake{PersonFunc: func(ctx context.Context, _ directory.Query) (*identity.Person, error) {
+				select {
+				case <-time.After(d):
+					return p, nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}}
+		}
+		m := merge(t,
+			directory.Member{Name: "a", Directory: slow(2*time.Second, person("a", nil)), Timeout: 3 * time.Second},
+			directory.Member{Name: "b", Directory: slow(2*time.Second, person("b", nil)), Timeout: time.Second},
+			directory.Member{Name: "c", Directory: slow(time.Hour, person("c", nil))})
+		begin := time.Now()
+		p, err := m.Person(context.Background(), directorytest.Query("ada"))
+		if err != nil || !slices.Equal(p.LeftOut, []string{"b", "c"}) {
+			t.Errorf("person %+v, %v", p, err)
+		}
+		if took := time.Since(begin); took != 3*time.Second {
+			t.Errorf("it took %v, want 3s", took)
+		}
+	})
+}
+
+func TestStatusNamesMembersInOrder(t *testing.T) {
+	m := merge(t,
+		directory.Member{Name: "a", Directory: holding(person("a", nil)), Required: true, Issuers: []string{"corp"}},
+		directory.Member{Name: "b", Directory: directorytest.Failing(directory.ErrRefused)})
+	if _, err := m.Person(context.Background(), directorytest.Query("ada")); err != nil {
+		t.Fatal(err)
+	}
+	s := m.Status()
+	if len(s) != 2 || s[0].Name != "a" || !s[0].Required || !slices.Equal(s[0].Issuers, []string{"corp"}) || s[0].LastAnswerAt.IsZero() ||
+		s[1].LastError != "refused" || s[1].Failures != 1 || !s[1].Ready || s[1].State != "closed" {
+		t.Errorf("status %+v", s)
+	}
+	if got := m.Names(); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("names %v", got)
+	}
+}
+
+func TestClassesAreAClosedSet(t *testing.T) {
+	words := directory.Classes()
+	for _, err := range []error{
+		nil, directory.ErrNotFound, directory.ErrAmbiguous, directory.ErrNoDirectory, directory.ErrUnavailable, directory.ErrTimeout,
+		directory.ErrThrottled, directory.ErrOpen, directory.ErrRefused, directory.ErrRejected, directory.ErrTooLarge, directory.ErrForeign,
+		directory.ErrMalformed, directory.ErrPanicked, directory.ErrClosed, directory.ErrFailed, context.Canceled,
+		context.DeadlineExceeded, errors.New("anything"), fmt.Errorf("wrapped: %w", directory.ErrTooLarge),
+	} {
+		if !slices.Contains(words, directory.Class(err)) {
+			t.Errorf("%v has class %q, which Classes does not list", err, directory.Class(err))
+		}
+		answer := err == nil || errors.Is(err, directory.ErrNotFound) || errors.Is(err, directory.ErrAmbiguous) || errors.Is(err, directory.ErrNoDirectory)
+		if directory.Failed(err) == answer {
+			t.Errorf("Failed(%v) = %v", err, !answer)
+		}
+	}
+	slices.Sort(words)
+	if len(slices.Compact(words)) != len(directory.Classes()) {
+		t.Error("a class is listed twice")
+	}
+}
+
+func BenchmarkMergeThree(b *testing.B) {
+	make50 := func(name string) *directorytest.Fake {
+		p := person(name, object{})
+		for i := range 20 {
+			p.User.Profile[fmt.Sprintf("attribute%02d", i)] = name
+		}
+		for i := range 50 {
+			p.Groups = append(p.Groups, identity.Group{ID: fmt.Sprintf("%s-%02d", name, i), Name: "group"})
+		}
+		return holding(p)
+	}
+	m := merge(b, directory.Member{Name: "a", Directory: make50("a")}, directory.Member{Name: "b", Directory: make50("b")}, directory.Member{Name: "c", Directory: make50("c")})
+	q := directorytest.Query("ada")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Person(context.Background(), q); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package enrich
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Kind is the class of a refusal. One table (kinds) gives each its HTTP
+// status and its word; no status is decided anywhere else.
+type Kind uint8
+
+const (
+	// KindInternal: a defect, such as a panic in one of our stages. Being
+	// the zero value, it is also what an unclassified error becomes.
+	KindInternal Kind = iota
+	// KindNoToken: no token where one is required (RFC 6750, section 3.1).
+	KindNoToken
+	// KindMalformedRequest: two tokens, a repeated parameter, a scheme
+	// without a token.
+	KindMalformedRequest
+	// KindInvalidToken: malformed, expired, revoked, of a foreign issuer.
+	KindInvalidToken
+	// KindInsufficientScope: a scope that the policy requires is missing.
+	KindInsufficientScope
+	// KindInsufficientAuthentication: acr or age of the login do not suffice
+	// (RFC 9470).
+	KindInsufficientAuthentication
+	// KindCrossOrigin: an unsafe cross-origin request with a cookie token.
+	KindCrossOrigin
+	// KindDenied: a requirement does not hold, or the account is barred.
+	KindDenied
+	// KindMissingUser: the directory knows no such user.
+	KindMissingUser
+	// KindUnavailable: what the decision needs cannot be reached.
+	KindUnavailable
+	// KindClaim: a claim rule ended in an error.
+	KindClaim
+	// KindHeader: a value that the application would have to receive does
+	// not fit its header.
+	KindHeader
+)
+
+// kinds is the one table from kind to HTTP status, to the word that logs and
+// {token_enrich.reason} show, and to the text that a stranger may read.
+var kinds = [...]struct {
+	status int
+	word   string
+	text   string
+}{
+	KindInternal:                   {http.StatusInternalServerError, "internal", "internal error"},
+	KindNoToken:                    {http.StatusUnauthorized, "no_token", "authentication required"},
+	KindMalformedRequest:           {http.StatusBadRequest, "invalid_request", "malformed request"},
+	KindInvalidToken:               {http.StatusUnauthorized, "invalid_token", "invalid token"},
+	KindInsufficientScope:          {http.StatusForbidden, "insufficient_scope", "insufficient scope"},
+	KindInsufficientAuthentication: {http.StatusUnauthorized, "insufficient_user_authentication", "stronger authentication required"},
+	KindCrossOrigin:                {http.StatusForbidden, "cross_origin", "forbidden"},
+	KindDenied:                     {http.StatusForbidden, "denied", "forbidden"},
+	KindMissingUser:                {http.StatusForbidden, "unknown_user", "forbidden"},
+	KindUnavailable:                {http.StatusServiceUnavailable, "unavailable", "temporarily unavailable"},
+	KindClaim:                      {http.StatusInternalServerError, "claim_error", "internal error"},
+	KindHeader:                     {http.StatusInternalServerError, "header_error", "internal error"},
+}
+
+// String gives the word for logs and the reason placeholder.
+func (k Kind) String() string { return kinds[k].word }
+
+// Status gives the HTTP status that a refusal of this kind is answered with.
+func (k Kind) Status() int { return kinds[k].status }
+
+// Sentinels of this room. The cause of a refusal can be told by errors.Is.
+var (
+	// ErrPanic stands behind a refusal that a recovered panic became.
+	ErrPanic = errors.New("a stage panicked")
+	// ErrRequirement: a require expression is not true.
+	ErrRequirement = errors.New("a requirement does not hold")
+	// ErrBarred: the user's account is suspended, deprovisioned or locked.
+	ErrBarred = errors.New("the account is barred")
+	// ErrUnknownUser: the directory says that there is no such user.
+	ErrUnknownUser = errors.New("the directory knows no such user")
+	// ErrScope: a required scope was not granted.
+	ErrScope = errors.New("a required scope is missing")
+	// ErrAuthenticationContext: acr or auth_time do not meet the policy.
+	ErrAuthenticationContext = errors.New("the authentication context does not suffice")
+	// ErrCrossOrigin: an unsafe request from a foreign origin.
+	ErrCrossOrigin = errors.New("cross-origin request with a cookie token")
+	// ErrRevoked: the deny list names the token, its session or its user.
+	ErrRevoked = errors.New("the token was revoked")
+	// ErrDenyListUnconfirmed: the deny list is older than it may be.
+	ErrDenyListUnconfirmed = errors.New("the deny list is unconfirmed")
+	// ErrDirectory: the directory failed and nothing usable is held.
+	ErrDirectory = errors.New("the directory cannot be asked")
+)
+
+// Refusal is an answer to a request that is not let through. Its text is fit
+// for strangers: the same for an unknown user, a bad signature and an expired
+// token. The cause stands behind it, for the log.
+type Refusal struct {
+	// Kind decides the status.
+	Kind Kind
+
+	// Cause is the whole reason. It is logged and never sent.
+	Cause error
+
+	// Scopes are the required scopes, for the insufficient_scope challenge.
+	Scopes []string
+
+	// ACRValues and MaxAge are for the RFC 9470 challenge.
+	ACRValues []string
+	MaxAge    time.Duration
+
+	// RetryAfter is sent with a 503.
+	RetryAfter time.Duration
+
+	// OAuthError is the error code of the challenge where it is another than
+	// the kind's (invalid_dpop_proof, use_dpop_nonce).
+	OAuthError string
+
+	// DPoPNonce asks the client to repeat with this nonce (RFC 9449, section 8).
+	DPoPNonce string
+
+	// DPoP says that the challenge is to use the DPoP scheme.
+	DPoP bool
+}
+
+// Error gives the text for strangers.
+func (r *Refusal) Error() string { return kinds[r.Kind].text }
+
+// Unwrap gives the cause, so that errors.Is finds the sentinel behind it.
+func (r *Refusal) Unwrap() error { return r.Cause }
+
+// refuse makes a refusal of an error.
+func refuse(kind Kind, cause error) *Refusal {
+	r := &Refusal{Kind: kind, Cause: cause}
+	if kind == KindUnavailable {
+		r.RetryAfter = defaultRetryAfter
+	}
+	return r
+}
+
+// defaultRetryAfter is what a 503 asks the client to wait: long enough to be
+// of use to what is down, short enough for a person who waits.
+const defaultRetryAfter = 5 * time.Second
+
+// Unavailable makes a refusal of something that cannot be reached now.
+func Unavailable(cause error) *Refusal { return refuse(KindUnavailable, cause) }

@@ -1,0 +1,189 @@
+package forward
+
+import (
+	"net/http"
+	"strings"
+)
+
+// SetCookie writes a cookie onto the request and deletes every cookie of the
+// client that an application could take for it, byte for byte leaving the
+// others. Ours stands first: several frameworks take the first of two
+// cookies, and an open quotation mark in a client's cookie cannot swallow it.
+func SetCookie(r *http.Request, name, value string) error {
+	if !isFieldName(name) || len(name) > MaxNameBytes || !isCookieValue(value) {
+		return &HeaderError{Header: name, Reason: "not a cookie's name and value", Err: ErrRefused}
+	}
+	DropCookies(r, name)
+	lines := r.Header["Cookie"]
+	line := name + "=" + value
+	for _, l := range lines {
+		if l != "" {
+			line += "; " + l
+		}
+	}
+	r.Header["Cookie"] = []string{line}
+	return nil
+}
+
+// DropCookies deletes every cookie whose name an application could take for
+// one of the names, and returns how many there were.
+func DropCookies(r *http.Request, names ...string) int {
+	var o Owned
+	for _, n := range names {
+		if len(n) <= MaxNameBytes {
+			o.cookies.add(Fold(n))
+		}
+	}
+	return o.sweepCookies(r.Header, false)
+}
+
+// isCookieValue reports whether value is made of cookie-octets (RFC 6265,
+// section 4.1.1).
+func isCookieValue(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c <= ' ' || c >= 0x7F || c == '"' || c == ',' || c == ';' || c == '\\' {
+			return false
+		}
+	}
+	return value != ""
+}
+
+// sweepCookies deletes owned cookies from all Cookie lines, but with spare
+// those that are still to be read.
+func (o *Owned) sweepCookies(h http.Header, spare bool) (removed int) {
+	lines := h["Cookie"]
+	if len(lines) == 0 || o.cookies.names == nil {
+		return 0
+	}
+	var buf foldBuffer
+	for i, line := range lines {
+		if !o.anyCookie(line, spare, &buf) {
+			continue
+		}
+		if removed == 0 { // the first one: keep the caller's slice as it is
+			lines = append([]string(nil), lines...)
+		}
+		var n int
+		lines[i], n = o.withoutCookies(line, spare, &buf)
+		removed += n
+	}
+	if removed == 0 {
+		return 0
+	}
+	kept := lines[:0]
+	for _, line := range lines {
+		if line != "" {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Cookie")
+	} else {
+		h["Cookie"] = kept
+	}
+	return removed
+}
+
+func (o *Owned) anyCookie(line string, spare bool, buf *foldBuffer) bool {
+	for line != "" {
+		var pair string
+		pair, line, _ = strings.Cut(line, ";")
+		if o.ownsPair(pair, spare, buf) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *Owned) withoutCookies(line string, spare bool, buf *foldBuffer) (string, int) {
+	var b strings.Builder
+	removed := 0
+	for rest, more := line, true; more; {
+		var pair string
+		pair, rest, more = strings.Cut(rest, ";")
+		if o.ownsPair(pair, spare, buf) {
+			removed++
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(';')
+		} else {
+			pair = strings.TrimLeft(pair, " \t")
+		}
+		b.WriteString(pair)
+	}
+	return b.String(), removed
+}
+
+// ownsPair reports whether what stands between two semicolons gives, in some
+// reader, a cookie whose name folds to an owned one. Readers differ: some end
+// a cookie at a comma or at white space too, some leave quotation marks
+// around a name away. Each word before an equals sign is therefore a name, and
+// so is the whole text before the first.
+func (o *Owned) ownsPair(pair string, spare bool, buf *foldBuffer) bool {
+	whole, _, _ := strings.Cut(pair, "=")
+	name := strings.Trim(whole, " \t")
+	if spare && o.sparedCookies[name] {
+		return false
+	}
+	if o.ownsCookie(name, buf) {
+		return true
+	}
+	for i := 0; i < len(pair); i++ {
+		if pair[i] != '=' {
+			continue
+		}
+		end := i
+		for end > 0 && isCookieSpace(pair[end-1]) {
+			end--
+		}
+		start := end
+		for start > 0 && !isCookieSpace(pair[start-1]) && pair[start-1] != '=' {
+			start--
+		}
+		if o.ownsCookie(pair[start:end], buf) {
+			return true
+		}
+	}
+	return false
+}
+
+func isCookieSpace(c byte) bool {
+	return c == ' ' || c == '\t' || c == ',' || c == '"'
+}
+
+// ownsCookie reports whether a cookie's name folds to an owned one, as it
+// stands or after what PHP did to names: until 7.2.34, 7.3.23 and 7.4.11 it
+// decoded percent signs in them, it leaves spaces before them away, and it
+// ends them at a bracket, with which arrays are written.
+func (o *Owned) ownsCookie(name string, buf *foldBuffer) bool {
+	if o.cookies.has(name, buf) {
+		return true
+	}
+	n := 0
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c == '+' {
+			c = ' '
+		}
+		if c == '%' && i+2 < len(name) {
+			if high, low := hexValue(name[i+1]), hexValue(name[i+2]); high >= 0 && low >= 0 {
+				c = byte(high<<4 | low) //nolint:gosec // two digits
+				i += 2
+			}
+		}
+		if c == ' ' && n == 0 {
+			continue
+		}
+		if c == 0 || c == '[' && n > 0 {
+			break
+		}
+		if n == len(buf) {
+			return false
+		}
+		buf[n] = foldTable[c]
+		n++
+	}
+	_, in := o.cookies.names[string(buf[:n])]
+	return in
+}

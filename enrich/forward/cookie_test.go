@@ -1,0 +1,137 @@
+package forward
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func tlsDial(address string, config *tls.Config) (net.Conn, error) {
+	return tls.Dial("tcp", address, config)
+}
+
+// cookiesOf gives the names of the cookies as net/http reads them.
+func cookiesOf(r *http.Request) []string {
+	var names []string
+	for _, c := range r.Cookies() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func cookieRequest(lines ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	if len(lines) > 0 {
+		r.Header["Cookie"] = lines
+	}
+	return r
+}
+
+func TestSetCookieDisplacesEveryAlias(t *testing.T) {
+	for _, alias := range []string{
+		"app_token", "app.token", "APP_TOKEN", "app token", "app-token", "app~token", // as PHP and others fold names
+		"app_token[x]", "app.token[]", "app%5ftoken", "app%2Etoken", "%61pp_token", "+app_token", "%20app_token", // as PHP reads names, or did
+		"app_token%00x", "app_token%5Bx%5D",
+	} {
+		r := cookieRequest("a=1; " + alias + "=forged; b=2")
+		if err := SetCookie(r, "app_token", "ours"); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Header["Cookie"]; !slices.Equal(got, []string{"app_token=ours; a=1; b=2"}) {
+			t.Errorf("%q: %q", alias, got)
+		}
+	}
+}
+
+func TestSetCookieLeavesOthersByteForByte(t *testing.T) {
+	for _, tc := range []struct{ in, want []string }{
+		{nil, []string{"t=ours"}},
+		{[]string{""}, []string{"t=ours"}},
+		{[]string{"t=1"}, []string{"t=ours"}},
+		{[]string{"t=1; T=2", "a=1;t=3"}, []string{"t=ours; a=1"}},
+		{[]string{"a=1;  b = \"x y\" ;c"}, []string{"t=ours; a=1;  b = \"x y\" ;c"}},
+		{[]string{"a=1; t=x; b=2"}, []string{"t=ours; a=1; b=2"}},
+		{[]string{"tt=1; at=2; t2=3"}, []string{"t=ours; tt=1; at=2; t2=3"}},
+		{[]string{"a=1", "b=2"}, []string{"t=ours; a=1; b=2"}},
+		{[]string{"t"}, []string{"t=ours"}}, // a cookie without a value
+		{[]string{"a=t; b=x=y"}, []string{"t=ours; a=t; b=x=y"}},
+		{[]string{"a=1, t=forged; b=2"}, []string{"t=ours; b=2"}},          // readers that end a cookie at a comma
+		{[]string{"a=1 t=forged; b=2"}, []string{"t=ours; b=2"}},           // or at white space
+		{[]string{"a=\"; t=forged; b=\""}, []string{"t=ours; a=\"; b=\""}}, // or inside quotation marks
+		{[]string{"\"t\"=forged; b=2"}, []string{"t=ours; b=2"}},
+		{[]string{"t =forged; b=2"}, []string{"t=ours; b=2"}},
+	} {
+		r := cookieRequest(slices.Clone(tc.in)...)
+		shared := r.Header["Cookie"]
+		if err := SetCookie(r, "t", "ours"); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Header["Cookie"]; !slices.Equal(got, tc.want) {
+			t.Errorf("%q becomes %q, want %q", tc.in, got, tc.want)
+		}
+		if !slices.Equal(shared, tc.in) {
+			t.Errorf("the caller's slice was edited: %q", shared)
+		}
+	}
+}
+
+func TestSetCookieRefusesWhatIsNoCookie(t *testing.T) {
+	for _, tc := range [][2]string{
+		{"t", ""}, {"t", "a b"}, {"t", "a;b"}, {"t", "a,b"}, {"t", "a\"b"}, {"t", "a\\b"}, {"t", "a\r\nb"}, {"t", "ü"},
+		{"", "a"}, {"a b", "a"}, {"a=b", "a"}, {strings.Repeat("t", MaxNameBytes+1), "a"},
+	} {
+		r := cookieRequest("a=1")
+		if err := SetCookie(r, tc[0], tc[1]); err == nil || r.Header.Get("Cookie") != "a=1" {
+			t.Errorf("%q=%q: %v, %q", tc[0], tc[1], err, r.Header)
+		}
+	}
+}
+
+func TestDropCookies(t *testing.T) {
+	r := cookieRequest("a=1; B=2; b.x=3", "c=4; b=5")
+	if n := DropCookies(r, "b", "B_X"); n != 3 || !slices.Equal(r.Header["Cookie"], []string{"a=1", "c=4"}) {
+		t.Errorf("%d dropped, %q left", n, r.Header)
+	}
+	if n := DropCookies(r, "a", "c"); n != 2 || len(r.Header) != 0 {
+		t.Errorf("%d dropped, %q left", n, r.Header)
+	}
+	if n := DropCookies(r, "a"); n != 0 {
+		t.Errorf("%d dropped of none", n)
+	}
+}
+
+func TestScrubDropsOwnedCookies(t *testing.T) {
+	o := owned(t)
+	r := cookieRequest("a=1; APP_TOKEN=forged", "app.token=forged")
+	if n := o.Scrub(r); n != 2 || !slices.Equal(r.Header["Cookie"], []string{"a=1"}) {
+		t.Errorf("%d removed, %q left", n, r.Header)
+	}
+}
+
+func FuzzSetCookie(f *testing.F) {
+	for _, line := range []string{"a=1; t=2", "t", "a=\"; t=1", "%74=1", "a, t=1", "t[0]=1", "+t=2;;; =;"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		r := cookieRequest(line)
+		if err := SetCookie(r, "t", "ours"); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, c := range r.Cookies() {
+			if Fold(c.Name) == "t" {
+				n++
+				if c.Value != "ours" {
+					t.Errorf("%q leaves the cookie %v", line, c)
+				}
+			}
+		}
+		if n != 1 || !strings.HasPrefix(r.Header.Get("Cookie"), "t=ours") {
+			t.Errorf("%q becomes %q", line, r.Header["Cookie"])
+		}
+	})
+}

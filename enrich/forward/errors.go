@@ -1,0 +1,91 @@
+package forward
+
+import (
+	"errors"
+	"strconv"
+)
+
+// Reasons for which the claims of a decision cannot be written. [Contract.Render]
+// wraps them in a [*HeaderError].
+var (
+	// ErrRefused says that a value has no safe form under the header's
+	// options: a control character, a delimiter inside an element, text
+	// outside the encoding, an object without JSON.
+	ErrRefused = errors.New("value refused")
+
+	// ErrTooLarge says that a value is longer than the header's max_bytes.
+	ErrTooLarge = errors.New("value over max_bytes")
+
+	// ErrBudget says that the headers together are longer than the budget.
+	ErrBudget = errors.New("headers over budget")
+
+	// ErrEmptyDenied says that a claim is empty and the header's on_empty is
+	// deny.
+	ErrEmptyDenied = errors.New("claim is empty")
+)
+
+// ErrName says that a configured header or cookie name cannot be used.
+var ErrName = errors.New("name cannot be used")
+
+// HeaderError tells which header could not be written, and why. It never
+// holds the value.
+type HeaderError struct {
+	// Header is the configured name.
+	Header string
+
+	// Reason says more about an ErrRefused; otherwise it is empty.
+	Reason string
+
+	// Size and Limit are in bytes and stand with ErrTooLarge and ErrBudget.
+	Size, Limit int
+
+	// Err is one of the sentinels above.
+	Err error
+}
+
+func (e *HeaderError) Error() string {
+	s := "rendering header " + strconv.Quote(e.Header) + ": " + e.Err.Error()
+	if e.Reason != "" {
+		s += ": " + e.Reason
+	}
+	if e.Limit > 0 {
+		s += ": " + strconv.Itoa(e.Size) + " bytes, limit " + strconv.Itoa(e.Limit)
+	}
+	return s
+}
+
+func (e *HeaderError) Unwrap() error { return e.Err }
+
+// Overflowed gives the header that was too large for its own bound or for
+// the budget, for a metric's label; ok is false for other errors.
+func Overflowed(err error) (header string, ok bool) {
+	var he *HeaderError
+	if errors.As(err, &he) && (errors.Is(he.Err, ErrTooLarge) || errors.Is(he.Err, ErrBudget)) {
+		return he.Header, true
+	}
+	return "", false
+}
+
+// refusal is the reason of an ErrRefused before the header's name is known.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// The reasons; each names the option that would take the value.
+const (
+	refusedControl   refusal = "holds a control character or a line separator (encode percent, base64 or rfc8187 takes it)"
+	refusedEdge      refusal = "begins or ends with white space, which HTTP strips (encode percent, base64 or rfc8187 takes it)"
+	refusedUTF8      refusal = "is not valid UTF-8"
+	refusedASCII     refusal = "holds a character outside ASCII (encode utf8, percent or rfc8187 takes it)"
+	refusedLatin1    refusal = "holds a character outside ISO 8859-1 (encode utf8, percent or rfc8187 takes it)"
+	refusedDelimiter refusal = "an element contains the delimiter (escape percent or backslash takes it)"
+	refusedElement   refusal = "an element begins or ends with white space (escape percent takes it)"
+	refusedObject    refusal = "is or holds an object (list json takes it)"
+	refusedNested    refusal = "is a list of lists (list json takes it)"
+	refusedCount     refusal = "an object has no number of elements"
+	refusedKind      refusal = "is of a kind that has no text"
+	refusedName      refusal = "is not a distinguished name whose first part has a common name"
+	refusedTwice     refusal = "two claims give the same header name"
+	refusedLong      refusal = "the claim's name makes the header's name too long"
+	refusedComma     refusal = "a repeated line contains a comma, with which servers join lines (escape or encode takes it)"
+)

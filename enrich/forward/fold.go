@@ -1,0 +1,151 @@
+package forward
+
+// Symbol is what every character that is neither a letter nor a digit folds
+// to.
+const Symbol = '-'
+
+// foldTable maps each byte to its fold. It is never written after start.
+var foldTable = func() (t [256]byte) {
+	for i := range t {
+		switch c := byte(i); {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			t[i] = c
+		case 'A' <= c && c <= 'Z':
+			t[i] = c + 'a' - 'A'
+		default:
+			t[i] = Symbol
+		}
+	}
+	return t
+}()
+
+// Fold gives the form in which names are compared: letters in lower case,
+// every byte that is neither a letter nor a digit as one and the same symbol.
+// Two names with the same fold can reach an application as one: CGI, FastCGI,
+// WSGI, Rack and PHP turn separators into underscores and letters into one
+// case before the application looks a header up.
+func Fold(name string) string {
+	for i := range len(name) {
+		if foldTable[name[i]] != name[i] {
+			b := make([]byte, len(name))
+			for j := range len(name) {
+				b[j] = foldTable[name[j]]
+			}
+			return string(b)
+		}
+	}
+	return name
+}
+
+// foldsToPrefix reports whether name begins with prefix, which is folded
+// already.
+func foldsToPrefix(name, prefix string) bool {
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if foldTable[name[i]] != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// separators are the bytes that RFC 9110, section 5.6.2, allows in a field
+// name besides letters and digits.
+const separators = "!#$%&'*+-.^_`|~"
+
+// isFieldName reports whether name is a token of RFC 9110, section 5.6.2.
+func isFieldName(name string) bool {
+	for i := range len(name) {
+		if !isTokenByte(name[i]) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func isTokenByte(c byte) bool {
+	if foldTable[c] != Symbol {
+		return true
+	}
+	for i := range len(separators) {
+		if separators[i] == c {
+			return true
+		}
+	}
+	return false
+}
+
+// Aliases gives spellings of name that fold to it and that a client may send:
+// every byte that a field name may have in place of each separator, all at
+// once and one at a time, in four cases of letters. A test that sends them
+// all and finds none at the application has tried what there is to try.
+func Aliases(name string) []string {
+	var places []int
+	for i := range len(name) {
+		if foldTable[name[i]] == Symbol {
+			places = append(places, i)
+		}
+	}
+	spellings := []string{name}
+	for k := range len(separators) {
+		all := []byte(name)
+		for _, p := range places {
+			all[p] = separators[k]
+			one := []byte(name)
+			one[p] = separators[k]
+			spellings = append(spellings, string(one))
+		}
+		spellings = append(spellings, string(all))
+	}
+	seen := make(map[string]bool, 4*len(spellings))
+	var out []string
+	for _, s := range spellings {
+		for _, c := range []string{s, lower(s), upper(s), swap(s)} {
+			if !seen[c] {
+				seen[c] = true
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+func lower(s string) string {
+	return mapLetters(s, func(c byte) byte {
+		if 'A' <= c && c <= 'Z' {
+			return c + 'a' - 'A'
+		}
+		return c
+	})
+}
+
+func upper(s string) string {
+	return mapLetters(s, func(c byte) byte {
+		if 'a' <= c && c <= 'z' {
+			return c - ('a' - 'A')
+		}
+		return c
+	})
+}
+
+func swap(s string) string {
+	return mapLetters(s, func(c byte) byte {
+		switch {
+		case 'a' <= c && c <= 'z':
+			return c - ('a' - 'A')
+		case 'A' <= c && c <= 'Z':
+			return c + 'a' - 'A'
+		}
+		return c
+	})
+}
+
+func mapLetters(s string, f func(byte) byte) string {
+	b := []byte(s)
+	for i := range b {
+		b[i] = f(b[i])
+	}
+	return string(b)
+}

@@ -1,0 +1,103 @@
+package forward
+
+import (
+	"fmt"
+	"strings"
+)
+
+// refusedNames are the folds of header names that no claim may be written
+// to, each with what would go wrong.
+var refusedNames = map[string]string{
+	"host":              "it routes the request",
+	"connection":        "it controls the connection",
+	"proxy":             "CGI turns it into HTTP_PROXY, which programs take for their outbound proxy",
+	"transfer-encoding": "it frames the body",
+	"te":                "it controls the connection",
+	"trailer":           "it frames the body",
+	"upgrade":           "it controls the connection",
+	"cookie":            "it carries the client's own cookies",
+	"authorization":     "it carries credentials; only the re-signed token may go there",
+	"x-forwarded-for":   "the proxy writes it",
+	"x-forwarded-host":  "the proxy writes it",
+	"x-forwarded-proto": "the proxy writes it",
+	"x-forwarded-port":  "the proxy writes it",
+	// Not hop-by-hop, but frameworks prepend it to the path.
+	"x-forwarded-prefix": "it moves the application's paths",
+	"forwarded":          "the proxy writes it",
+	"via":                "the proxy writes it",
+	"x-real-ip":          "it carries the client's address",
+	// Proxies delete these before they send a request on, so that a claim
+	// written there would silently be lost.
+	"keep-alive":          "it is deleted at every hop",
+	"proxy-connection":    "it is deleted at every hop",
+	"proxy-authenticate":  "it is deleted at every hop",
+	"proxy-authorization": "it is deleted at every hop",
+	"http2-settings":      "it is deleted at every hop",
+	"expect":              "it controls how the body is sent",
+}
+
+// refusedPrefix covers Content-Length, Content-Type and all their kin.
+const refusedPrefix = "content-"
+
+// checkName reports why a claim cannot be written to a header of that name.
+func checkName(name string) error {
+	if err := checkSpelling(name); err != nil {
+		return err
+	}
+	fold := Fold(name)
+	if why, bad := refusedNames[fold]; bad {
+		return fmt.Errorf("%w: %s", ErrName, why)
+	}
+	if strings.HasPrefix(fold, refusedPrefix) {
+		return fmt.Errorf("%w: it describes the body", ErrName)
+	}
+	return nil
+}
+
+// checkSpelling reports whether name is a field name of bearable length.
+func checkSpelling(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%w: it is empty", ErrName)
+	case len(name) > MaxNameBytes:
+		return fmt.Errorf("%w: it has over %d bytes", ErrName, MaxNameBytes)
+	case !isFieldName(name):
+		return fmt.Errorf("%w: a header name has letters, digits and %s only (RFC 9110, section 5.6.2)", ErrName, separators)
+	}
+	return nil
+}
+
+// checkPrefix reports why headers_from cannot own all names with the prefix.
+func checkPrefix(prefix string) error {
+	if len(prefix) < MinPrefixBytes {
+		return fmt.Errorf("%w: a prefix has at least %d characters, or it would own headers that are not about people", ErrName, MinPrefixBytes)
+	}
+	if err := checkSpelling(prefix); err != nil {
+		return err
+	}
+	fold := Fold(prefix)
+	if core := strings.Trim(fold, string(Symbol)); core == "x" || core == "" {
+		return fmt.Errorf("%w: X- alone would own every extension header", ErrName)
+	}
+	for name := range refusedNames {
+		if strings.HasPrefix(name, fold) {
+			return fmt.Errorf("%w: %s begins with it and may not be deleted", ErrName, spell(fold))
+		}
+	}
+	if strings.HasPrefix(fold, refusedPrefix) || strings.HasPrefix(refusedPrefix, fold) {
+		return fmt.Errorf("%w: the Content headers begin with it", ErrName)
+	}
+	return nil
+}
+
+// spell names the first, in the order of the alphabet, of the refused names
+// under a prefix, so that the message does not change from load to load.
+func spell(fold string) string {
+	first := ""
+	for name := range refusedNames {
+		if strings.HasPrefix(name, fold) && (first == "" || name < first) {
+			first = name
+		}
+	}
+	return first
+}

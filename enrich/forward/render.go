@@ -1,0 +1,149 @@
+package forward
+
+import (
+	"errors"
+	"slices"
+)
+
+// rendering is the state of one call of Render.
+type rendering struct {
+	out  *Rendered
+	left int // bytes of the budget
+}
+
+// Render turns the claims of a decision, which are canonical values, into
+// field lines. It is called once per decision; the result serves every
+// request that the decision serves. A failure is a [*HeaderError] that wraps
+// one of ErrRefused, ErrTooLarge, ErrBudget and ErrEmptyDenied; then nothing
+// of the decision may reach the application.
+func (c *Contract) Render(claims map[string]any) (*Rendered, error) {
+	r := rendering{
+		out:  &Rendered{fields: make([]Field, 0, len(c.headers)), sweeper: c.sweeper},
+		left: c.budget,
+	}
+	for i := range c.headers {
+		if err := r.add(&c.headers[i], claims[c.headers[i].claim]); err != nil {
+			return nil, err
+		}
+	}
+	for _, prefix := range c.every {
+		if err := r.addEvery(c, prefix, claims); err != nil {
+			return nil, err
+		}
+	}
+	r.out.finish(c.clear)
+	return r.out, nil
+}
+
+// addEvery writes a header for each claim that is not empty, except where
+// the contract has a header of that name already.
+func (r *rendering) addEvery(c *Contract, prefix string, claims map[string]any) error {
+	names := make([]string, 0, len(claims))
+	for name, value := range claims {
+		if !isEmpty(value) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	seen := make(map[string]bool, len(names))
+	for _, claim := range names {
+		h, err := fromClaim(prefix, claim)
+		if err != nil {
+			return &HeaderError{Header: prefix, Reason: err.Error(), Err: ErrRefused}
+		}
+		fold := Fold(h.name)
+		if _, own := c.folds[fold]; own {
+			continue
+		}
+		if seen[fold] {
+			return &HeaderError{Header: prefix, Reason: refusedTwice.Error(), Err: ErrRefused}
+		}
+		seen[fold] = true
+		if err := r.add(h, claims[claim]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add renders one header.
+func (r *rendering) add(h *header, value any) error {
+	if isEmpty(value) {
+		return r.empty(h)
+	}
+	items, s, err := h.items(value)
+	if err != nil {
+		return h.refuse(err)
+	}
+	lines, err := h.lines(items, s)
+	switch {
+	case err != nil:
+		return h.refuse(err)
+	case len(lines) == 1 && lines[0] == "":
+		return r.empty(h)
+	case r.fits(h, lines):
+		r.write(h, "", lines)
+		return nil
+	}
+	return r.overflow(h, items, s, lines)
+}
+
+// empty does what on_empty says.
+func (r *rendering) empty(h *header) error {
+	switch h.onEmpty {
+	case emptyOmit:
+		r.out.note(h.name, OmittedEmpty)
+		return nil
+	case emptyDeny:
+		return &HeaderError{Header: h.name, Err: ErrEmptyDenied}
+	}
+	lines := []string{h.fallback} // which is no text, for on_empty empty
+	if r.fits(h, lines) {
+		r.write(h, "", lines)
+		return nil
+	}
+	return r.overflow(h, nil, oneJSON, lines)
+}
+
+// fits reports whether the lines keep the header's bound and the budget.
+func (r *rendering) fits(h *header, lines []string) bool {
+	return size(lines) <= h.maxBytes && onWire(h.name, lines) <= r.left
+}
+
+// write adds the lines of a header, or of one part of it, to the rendering.
+func (r *rendering) write(h *header, suffix string, lines []string) {
+	n := onWire(h.name+suffix, lines)
+	r.left -= n
+	r.out.bytes += n
+	r.out.fields = append(r.out.fields, Field{
+		Name: h.name + suffix, Claim: h.claim, Values: lines, Bytes: n,
+		key: h.key + suffix,
+	})
+}
+
+// size is the number of bytes of the values.
+func size(lines []string) int {
+	n := 0
+	for _, l := range lines {
+		n += len(l)
+	}
+	return n
+}
+
+// lineOverhead is what a field line takes on the wire besides name and
+// value: colon, space, carriage return, line feed.
+const lineOverhead = 4
+
+// onWire is the number of bytes that the lines take in an HTTP/1.1 request.
+func onWire(name string, lines []string) int {
+	return len(lines)*(len(name)+lineOverhead) + size(lines)
+}
+
+// refuse names the header in an error.
+func (h *header) refuse(err error) error {
+	var reason refusal
+	if errors.As(err, &reason) {
+		return &HeaderError{Header: h.name, Reason: string(reason), Err: ErrRefused}
+	}
+	return &HeaderError{Header: h.name, Err: errors.Join(ErrRefused, err)}
+}

@@ -1,0 +1,176 @@
+package forward
+
+import (
+	"net/http"
+	"slices"
+)
+
+// Rendered holds the field lines of one decision. It is shared by all
+// requests that the decision serves.
+type Rendered struct {
+	fields  []Field
+	notes   []Note
+	bytes   int
+	values  []string // of all fields, in their order
+	clear   []string // keys that are ours but not written this time
+	sweeper *Owned   // our names that cannot be listed; nil if none
+}
+
+// Field is one header that is written.
+type Field struct {
+	// Name is the header's name as configured, with the number of the part
+	// where it was split.
+	Name string
+
+	// Claim is the claim that it shows.
+	Claim string
+
+	// Values are the field lines, encoded. They are shared: read only.
+	Values []string
+
+	// Bytes is what the lines take of the budget.
+	Bytes int
+
+	key string
+}
+
+// Outcome tells why a header is not written, or not in one piece.
+type Outcome uint8
+
+// The outcomes of a header that is not simply written.
+const (
+	OmittedEmpty    Outcome = iota + 1 // the claim is empty, on_empty omit
+	OmittedOverflow                    // too long, on_overflow omit
+	Truncated                          // too long, on_overflow truncate_list
+	Split                              // too long, on_overflow split
+)
+
+// String gives the word that explain and logs use.
+func (o Outcome) String() string {
+	switch o {
+	case OmittedEmpty:
+		return "omitted: empty"
+	case OmittedOverflow:
+		return "omitted: too long"
+	case Truncated:
+		return "truncated"
+	case Split:
+		return "split"
+	}
+	return "written"
+}
+
+// Note tells of a header that is not simply written.
+type Note struct {
+	Header  string
+	Outcome Outcome
+}
+
+// Overflowed reports whether the value was too long, whatever became of it.
+func (n Note) Overflowed() bool { return n.Outcome >= OmittedOverflow }
+
+func (r *Rendered) note(header string, o Outcome) {
+	r.notes = append(r.notes, Note{Header: header, Outcome: o})
+}
+
+// finish prepares what Write needs.
+func (r *Rendered) finish(owned []string) {
+	n := 0
+	written := make(map[string]bool, len(r.fields))
+	for _, f := range r.fields {
+		n += len(f.Values)
+		written[f.key] = true
+	}
+	r.values = make([]string, 0, n)
+	for _, f := range r.fields {
+		r.values = append(r.values, f.Values...)
+	}
+	for _, key := range owned {
+		if !written[key] {
+			r.clear = append(r.clear, key)
+		}
+	}
+}
+
+// Write puts the field lines into h and deletes what else h has under names
+// of the contract. A header's values are given to it alone: later handlers
+// edit values in place (Caddy's own header replacements do), which must not
+// reach the next request.
+func (r *Rendered) Write(h http.Header) { r.WriteInto(h, nil) }
+
+// WriteInto is Write with room for Lines strings brought along, for a caller
+// that keeps it with the request; it must not be used again before the
+// request is over. Where room is too small, a new one is made.
+func (r *Rendered) WriteInto(h http.Header, room []string) {
+	if r == nil {
+		return
+	}
+	if r.sweeper != nil {
+		r.sweeper.sweep(h, false)
+	}
+	for _, key := range r.clear {
+		delete(h, key)
+	}
+	if len(room) < len(r.values) {
+		room = make([]string, len(r.values))
+	}
+	copy(room, r.values)
+	for i := range r.fields {
+		n := len(r.fields[i].Values)
+		h[r.fields[i].key] = room[:n:n]
+		room = room[n:]
+	}
+}
+
+// Lines is the number of field lines that Write writes.
+func (r *Rendered) Lines() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.values)
+}
+
+// Bytes is what the field lines take of the budget.
+func (r *Rendered) Bytes() int {
+	if r == nil {
+		return 0
+	}
+	return r.bytes
+}
+
+// What the parts of a Rendered take in memory, for Weight.
+const (
+	renderedWeight = 160 // the struct and the heads of its slices
+	fieldWeight    = 96
+	stringWeight   = 16
+)
+
+// Weight is about how many bytes of memory the rendering holds, for a cache
+// that is bounded in bytes.
+func (r *Rendered) Weight() int {
+	if r == nil {
+		return 0
+	}
+	n := renderedWeight + r.bytes + len(r.clear)*stringWeight + len(r.notes)*fieldWeight/2
+	for _, f := range r.fields {
+		n += fieldWeight + 2*len(f.Values)*stringWeight
+	}
+	return n
+}
+
+// Fields lists what Write writes, in the order of the configuration.
+func (r *Rendered) Fields() []Field {
+	if r == nil {
+		return nil
+	}
+	return slices.Clone(r.fields)
+}
+
+// Notes lists the headers that are not simply written, for explain and for
+// the metric that counts overflows.
+func (r *Rendered) Notes() []Note {
+	if r == nil {
+		return nil
+	}
+	return slices.Clone(r.notes)
+}

@@ -1,0 +1,102 @@
+package forward
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Scrub deletes from a client's request everything that the application
+// could mistake for what we write: every header that folds to an owned name,
+// every cookie that does, and all trailers. It rewrites Connection so that
+// the client cannot name one of our headers there and have the next proxy
+// delete it (RFC 9110, section 7.6.1). It returns how many headers and
+// cookies it took away. On a nil Owned it does the last two only.
+//
+// Trailers are dropped by forgetting the map that the server fills when the
+// body ends: deleting names from it would leave those that the client sends
+// without having announced them. It must happen before the request is
+// cloned.
+func (o *Owned) Scrub(r *http.Request) (removed int) {
+	if o != nil {
+		removed = o.sweep(r.Header, true)
+		removed += o.sweepCookies(r.Header, true)
+	}
+	keepConnection(r.Header)
+	r.Trailer = nil
+	return removed
+}
+
+// ScrubSpared deletes what Scrub left for the token to be read from, see
+// [Owned.Sparing].
+func (o *Owned) ScrubSpared(r *http.Request) (removed int) {
+	if o == nil {
+		return 0
+	}
+	for key := range o.sparedHeaders {
+		if _, there := r.Header[key]; there {
+			delete(r.Header, key)
+			removed++
+		}
+	}
+	if len(o.sparedCookies) > 0 {
+		removed += o.sweepCookies(r.Header, false)
+	}
+	return removed
+}
+
+// sweep deletes the owned headers, but with spare those that are still to be
+// read.
+func (o *Owned) sweep(h http.Header, spare bool) (removed int) {
+	var buf foldBuffer
+	for key := range h {
+		if !o.owns(key, &buf) || spare && o.sparedHeaders[key] {
+			continue
+		}
+		delete(h, key)
+		removed++
+	}
+	return removed
+}
+
+// connectionOptions are the connection options that the next proxy may see.
+var connectionOptions = [...]string{"close", "keep-alive", "Upgrade"}
+
+// keepConnection leaves upgrade, close and keep-alive in Connection and
+// nothing else.
+func keepConnection(h http.Header) {
+	const key = "Connection"
+	values := h[key]
+	if len(values) == 0 {
+		return
+	}
+	var kept [len(connectionOptions)]bool
+	foreign := len(values) > len(connectionOptions)
+	for _, value := range values {
+		for value != "" {
+			var option string
+			option, value, _ = strings.Cut(value, ",")
+			known := false
+			option = strings.Trim(option, " \t")
+			for i, keep := range connectionOptions {
+				if strings.EqualFold(option, keep) {
+					kept[i], known = true, true
+				}
+			}
+			foreign = foreign || !known && option != ""
+		}
+	}
+	if !foreign {
+		return
+	}
+	var rewritten []string
+	for i, keep := range kept {
+		if keep {
+			rewritten = append(rewritten, connectionOptions[i])
+		}
+	}
+	if rewritten == nil {
+		delete(h, key)
+		return
+	}
+	h[key] = []string{strings.Join(rewritten, ", ")}
+}

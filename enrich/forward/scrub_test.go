@@ -1,0 +1,378 @@
+package forward
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func owned(t testing.TB) *Owned {
+	t.Helper()
+	return NewOwned(
+		mustCompile(t, Definition{
+			Preset:      "siteminder",
+			Headers:     []HeaderDefinition{{Name: "X-User-Groups", Claim: "g", OnOverflow: "split"}, {Name: "X-User", Claim: "u"}},
+			HeadersFrom: []HeadersFrom{{Prefix: "X-Claim-"}},
+		}),
+		nil,
+		mustCompile(t, Definition{Headers: []HeaderDefinition{{Name: "X-User", Claim: "u"}, {Name: "X-Mail", Claim: "m"}}}, Target{Cookie: "app.token"}),
+	)
+}
+
+func TestScrubDeletesEveryAlias(t *testing.T) {
+	o := owned(t)
+	for _, name := range []string{
+		"X-User-Groups", "X-User-Groups-1", "X-User-Groups-0099", "X-User", "X-Mail", "SM_USER", "SM_USERDN", "SM_USERGROUPS",
+		"X-Claim-Email", "X-Claim-",
+	} {
+		for _, alias := range Aliases(name) {
+			req := httptest.NewRequest(http.MethodGet, "/", nil)
+			req.Header = http.Header{"Accept": {"*/*"}}
+			req.Header[alias] = []string{"admin", "root"}                                  // as it came
+			req.Header[http.CanonicalHeaderKey(alias)] = []string{"admin"}                 // as net/http keeps it
+			req.Header.Add(strings.ReplaceAll(name, "-", "_"), "and another spelling too") // several at once
+			before := len(req.Header) - 1
+			if got := o.Scrub(req); got != before {
+				t.Errorf("%q: %d of %d removed", alias, got, before)
+			}
+			if len(req.Header) != 1 {
+				t.Fatalf("%q: the application gets %q", alias, req.Header)
+			}
+		}
+	}
+}
+
+func TestScrubLeavesOtherHeadersAlone(t *testing.T) {
+	o := owned(t)
+	h := http.Header{}
+	for _, name := range []string{
+		"X-Users", "X-Use", "X-User-Group", "X-User-Groups-", "X-User-Groups-1a", "X-User-Groups1", "X-User-1", "X-User-Groups-1-2", "X-Claim", "Claim-Email",
+		"X-Forwarded-For", "Authorization", "Cookie", "User-Agent", "Accept", "Range", "X", "-", "1", "-1", "", strings.Repeat("X-User", 100),
+	} {
+		h[name] = []string{"value"}
+	}
+	req := &http.Request{Header: h.Clone()}
+	if n := o.Scrub(req); n != 0 || !reflect.DeepEqual(req.Header, h) {
+		t.Errorf("removed %d: %q", n, req.Header)
+	}
+}
+
+func TestScrubAnswersForAnOwnedThatIsNil(t *testing.T) {
+	var o *Owned
+	req := httptest.NewRequest(http.MethodGet, "/", nil)
+	req.Header.Set("Connection", "X-User-Groups")
+	req.Trailer = http.Header{"X-User": nil}
+	if n := o.Scrub(req); n != 0 || req.Trailer != nil || req.Header.Get("Connection") != "" {
+		t.Errorf("%d, %v, %v", n, req.Trailer, req.Header)
+	}
+	if o.ScrubSpared(req) != 0 || o.Names() != nil || o.OwnsHeader("X-User") {
+		t.Error("a nil Owned owns something")
+	}
+}
+
+func TestConnectionKeepsWhatUpgradesNeed(t *testing.T) {
+	for _, tc := range []struct{ in, want []string }{
+		{nil, nil},
+		{[]string{"keep-alive"}, []string{"keep-alive"}},
+		{[]string{"Upgrade"}, []string{"Upgrade"}},
+		{[]string{"keep-alive, Upgrade"}, []string{"keep-alive, Upgrade"}},
+		{[]string{"close"}, []string{"close"}},
+		{[]string{"X-User-Groups"}, nil},
+		{[]string{"x-user-groups, close"}, []string{"close"}},
+		{[]string{"close", "X-User"}, []string{"close"}},
+		{[]string{"upgrade , HTTP2-Settings"}, []string{"Upgrade"}},
+		{[]string{"X-User,UPGRADE", " keep-alive", "TE"}, []string{"keep-alive, Upgrade"}},
+		{[]string{"\"close\""}, nil},
+		{[]string{"close;X-User"}, nil},
+		{[]string{"close X-User"}, nil},
+		{[]string{"close\tX-User"}, nil},
+		{[]string{"", ","}, []string{"", ","}},
+		{[]string{"close", "close", "close", "close"}, []string{"close"}},
+	} {
+		h := http.Header{}
+		if tc.in != nil {
+			h["Connection"] = slices.Clone(tc.in)
+		}
+		keepConnection(h)
+		if !slices.Equal(h["Connection"], tc.want) {
+			t.Errorf("%q becomes %q, want %q", tc.in, h["Connection"], tc.want)
+		}
+		if _, there := h["Connection"]; there && tc.want == nil {
+			t.Errorf("%q leaves an empty header", tc.in)
+		}
+	}
+}
+
+// gateway is a server that scrubs, writes our header and proxies.
+func gateway(t *testing.T, upstream string) *httptest.Server {
+	t.Helper()
+	target, err := url.Parse(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mustCompile(t, Definition{Headers: []HeaderDefinition{{Name: "X-User-Groups", Claim: "g"}}})
+	r, err := c.Render(map[string]any{"g": "staff"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := NewOwned(c)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		o.Scrub(req)
+		r.Write(req.Header)
+		proxy.ServeHTTP(w, req)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server
+}
+
+// application reports the headers and trailers that reached it.
+func application(t *testing.T) (*httptest.Server, <-chan [2]http.Header) {
+	t.Helper()
+	seen := make(chan [2]http.Header, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		if _, err := io.Copy(io.Discard, req.Body); err != nil {
+			t.Errorf("reading the body: %v", err)
+		}
+		seen <- [2]http.Header{req.Header, req.Trailer}
+	}))
+	t.Cleanup(server.Close)
+	return server, seen
+}
+
+func TestTrailersAndConnectionOverHTTP1(t *testing.T) {
+	app, seen := application(t)
+	server := gateway(t, app.URL)
+	const chunked = "POST / HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n"
+	const trailer = "\r\n1\r\na\r\n0\r\nX-User-Groups: admin\r\nX_User_Groups: admin\r\nX-Other: 1\r\n\r\n"
+	for name, request := range map[string]string{
+		"a declared trailer":               chunked + "Trailer: X-User-Groups\r\n" + trailer,
+		"another trailer declared":         chunked + "Trailer: X-Other\r\n" + trailer,
+		"an undeclared trailer":            chunked + trailer,
+		"our header named in Connection":   "GET / HTTP/1.1\r\nHost: gateway\r\nConnection: X-User-Groups\r\n\r\n",
+		"named in a second Connection":     "GET / HTTP/1.1\r\nHost: gateway\r\nConnection: keep-alive\r\nConnection: x-user-groups\r\n\r\n",
+		"our header sent, twice":           "GET / HTTP/1.1\r\nHost: gateway\r\nX-User-Groups: admin\r\nx-user-groups: root\r\n\r\n",
+		"an alias of our header sent":      "GET / HTTP/1.1\r\nHost: gateway\r\nX_User_Groups: admin\r\nX.User.Groups: root\r\n\r\n",
+		"an upgrade that names our header": "GET / HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade, X-User-Groups\r\nUpgrade: websocket\r\n\r\n",
+	} {
+		conn := dialTLS(t, server)
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		resp.Body.Close()
+		conn.Close()
+		check(t, name, <-seen)
+	}
+}
+
+func TestTrailersOverHTTP2(t *testing.T) {
+	app, seen := application(t)
+	server := gateway(t, app.URL)
+	for _, declared := range []string{"X-User-Groups", "X-Other"} {
+		req, err := http.NewRequest(http.MethodPost, server.URL, io.MultiReader(strings.NewReader("body")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("x_user_groups", "admin")
+		req.Trailer = http.Header{declared: {"admin"}}
+		resp, err := server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.ProtoMajor != 2 {
+			t.Fatalf("the test speaks %s", resp.Proto)
+		}
+		check(t, "trailer "+declared, <-seen)
+	}
+}
+
+func check(t *testing.T, name string, seen [2]http.Header) {
+	t.Helper()
+	header, trailer := seen[0], seen[1]
+	if got := header["X-User-Groups"]; !slices.Equal(got, []string{"staff"}) {
+		t.Errorf("%s: the application gets %q", name, got)
+	}
+	for key := range header {
+		if key != "X-User-Groups" && Fold(key) == "x-user-groups" {
+			t.Errorf("%s: the alias %q arrives", name, key)
+		}
+	}
+	if len(trailer) > 0 {
+		t.Errorf("%s: trailers arrive: %q", name, trailer)
+	}
+}
+
+func dialTLS(t *testing.T, server *httptest.Server) net.Conn {
+	t.Helper()
+	config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	config.ServerName = "example.com"
+	conn, err := tlsDial(server.Listener.Addr().String(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestScrubDoesNotAllocateWhereNothingIsOurs(t *testing.T) {
+	req, o := browserRequest(), tenOwned(t)
+	if n := testing.AllocsPerRun(100, func() { o.Scrub(req) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { o.ScrubSpared(req) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if len(req.Header) != 20 {
+		t.Errorf("%d headers are left", len(req.Header))
+	}
+}
+
+func TestOwnsTellsWhatAContractMayWrite(t *testing.T) {
+	c := mustCompile(t, Definition{
+		Headers:     []HeaderDefinition{{Name: "SM_USER", Claim: "u", Exact: true}, {Name: "X-Groups", Claim: "g", OnOverflow: "split"}},
+		HeadersFrom: []HeadersFrom{{Prefix: "X-Claim-", Claims: []string{"a"}}},
+	}, Target{Header: "Authorization"}, Target{Cookie: "app_token"})
+	want := []OwnedName{
+		{Name: "Authorization", Fold: "authorization", Kind: OwnedHeader, Token: true},
+		{Name: "SM_USER", Fold: "sm-user", Kind: OwnedHeader, Exact: true},
+		{Name: "X-Claim-a", Fold: "x-claim-a", Kind: OwnedHeader},
+		{Name: "X-Groups", Fold: "x-groups", Kind: OwnedHeader},
+		{Name: "X-Claim-", Fold: "x-claim-", Kind: OwnedPrefix},
+		{Name: "X-Groups", Fold: "x-groups", Kind: OwnedParts},
+		{Name: "app_token", Fold: "app-token", Kind: OwnedCookie, Token: true},
+	}
+	if got := c.Owns(); !reflect.DeepEqual(got, want) {
+		t.Errorf("owns %+v", got)
+	}
+	o := NewOwned(c, c, nil)
+	if got := o.Names(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the union with itself owns %+v", got)
+	}
+	for i, kind := range []string{"header", "prefix", "parts", "cookie"} {
+		if OwnedKind(i).String() != kind {
+			t.Errorf("kind %d is called %s", i, OwnedKind(i))
+		}
+	}
+}
+
+func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
+	c := mustCompile(t, header1(HeaderDefinition{}), Target{Header: "Authorization"}, Target{Header: "X-Token"}, Target{Cookie: "session"})
+	o, err := NewOwned(c).Sparing(Sources{Headers: []string{"authorization", "X-Elsewhere"}, Cookies: []string{"session", "other"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := httptest.NewRequest(http.MethodGet, "/", nil)
+	req.Header = http.Header{
+		"Authorization": {"Bearer t"}, "X-Token": {"forged"}, "X_token": {"forged"}, "X-Elsewhere": {"t"},
+		"Cookie": {"a=1; session=t; SESSION=forged; s=2"},
+	}
+	if n := o.Scrub(req); n != 3 {
+		t.Errorf("%d removed", n)
+	}
+	want := http.Header{"Authorization": {"Bearer t"}, "X-Elsewhere": {"t"}, "Cookie": {"a=1; session=t; s=2"}}
+	if !reflect.DeepEqual(req.Header, want) {
+		t.Errorf("before the token is read: %q", req.Header)
+	}
+	if n := o.ScrubSpared(req); n != 2 {
+		t.Errorf("%d removed", n)
+	}
+	want = http.Header{"X-Elsewhere": {"t"}, "Cookie": {"a=1; s=2"}}
+	if !reflect.DeepEqual(req.Header, want) {
+		t.Errorf("after it: %q", req.Header)
+	}
+
+	for _, name := range []string{"X-User", "x_user"} {
+		if _, err := NewOwned(c).Sparing(Sources{Headers: []string{name}}); err == nil {
+			t.Errorf("tokens may be read from %s, which claims are written to", name)
+		}
+	}
+	claims := NewOwned(mustCompile(t, Definition{
+		Headers:     []HeaderDefinition{{Name: "X-Parts", Claim: "p", OnOverflow: "split"}},
+		HeadersFrom: []HeadersFrom{{Prefix: "X-Claim-"}},
+	}))
+	for _, name := range []string{"X-Claim-Token", "X-Parts-1"} {
+		if _, err := claims.Sparing(Sources{Headers: []string{name}}); err == nil {
+			t.Errorf("tokens may be read from %s, which claims are written to", name)
+		}
+	}
+}
+
+func TestTargetWrite(t *testing.T) {
+	req := httptest.NewRequest(http.MethodGet, "/", nil)
+	req.Header.Set("Authorization", "Basic x")
+	if err := (Target{Header: "authorization"}).Write(req, "Bearer abc"); err != nil || !slices.Equal(req.Header["Authorization"], []string{"Bearer abc"}) {
+		t.Errorf("%v, %q", err, req.Header)
+	}
+	if err := (Target{Cookie: "token"}).Write(req, "abc"); err != nil || !slices.Equal(req.Header["Cookie"], []string{"token=abc"}) {
+		t.Errorf("%v, %q", err, req.Header)
+	}
+	for _, value := range []string{"a\nb", "ü", " a"} {
+		if err := (Target{Header: "X-Token"}).Write(req, value); err == nil {
+			t.Errorf("writes %q", value)
+		}
+		if err := (Target{Cookie: "token"}).Write(req, value); err == nil {
+			t.Errorf("writes the cookie %q", value)
+		}
+	}
+}
+
+func FuzzScrub(f *testing.F) {
+	f.Add("X_User.Groups-7", "close, X-User", "app_token=1; a=b", "X-Claim-Z")
+	f.Add("x-mail", "upgrade", "app%2Etoken=1", "Accept")
+	f.Add("SM-USER", ",", "a=\"; app.token=1", "X-User-Groups-1")
+	o := owned(f)
+	f.Fuzz(func(t *testing.T, name, connection, cookie, other string) {
+		req := &http.Request{Header: http.Header{"Accept": {"*/*"}}, Trailer: http.Header{name: nil}}
+		req.Header[name] = []string{"1"}
+		req.Header[other] = []string{"2"}
+		req.Header["Connection"] = []string{connection}
+		req.Header["Cookie"] = []string{cookie}
+		o.Scrub(req)
+		for key := range req.Header {
+			if o.OwnsHeader(key) {
+				t.Errorf("%q is left", key)
+			}
+			fold := Fold(key)
+			for _, n := range o.Names() {
+				if n.Kind != OwnedCookie && n.covers(key) {
+					t.Errorf("%q, which folds to %q, is left", key, fold)
+				}
+			}
+		}
+		for _, c := range cookiesOf(req) {
+			if Fold(c) == "app-token" {
+				t.Errorf("the cookie %q is left of %q", c, cookie)
+			}
+		}
+		for option := range strings.SplitSeq(strings.Join(req.Header["Connection"], ","), ",") {
+			switch strings.ToLower(strings.Trim(option, " \t")) {
+			case "", "upgrade", "close", "keep-alive":
+			default:
+				t.Errorf("Connection keeps %q", option)
+			}
+		}
+		if req.Trailer != nil {
+			t.Error("trailers are left")
+		}
+		before := fmt.Sprint(req.Header)
+		if o.Scrub(req) != 0 || fmt.Sprint(req.Header) != before {
+			t.Error("a second scrub finds more")
+		}
+	})
+}

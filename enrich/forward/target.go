@@ -1,0 +1,46 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// check reports why the token cannot go to the target. Authorization is
+// allowed for it, the other refused names are not.
+func (t Target) check() error {
+	switch {
+	case t.Header != "" && t.Cookie != "":
+		return errors.New("the token goes to a header or to a cookie, not to both")
+	case t.Header != "":
+		if Fold(t.Header) == "authorization" {
+			if t.Header != "Authorization" && http.CanonicalHeaderKey(t.Header) != "Authorization" {
+				return fmt.Errorf("token header %q: %w", t.Header, ErrName)
+			}
+			return nil
+		}
+		if err := checkName(t.Header); err != nil {
+			return fmt.Errorf("token header %q: %w", t.Header, err)
+		}
+		return nil
+	case t.Cookie == "":
+		return errors.New("the token has neither header nor cookie to go to")
+	}
+	if err := checkSpelling(t.Cookie); err != nil {
+		return fmt.Errorf("token cookie %q: %w", t.Cookie, err)
+	}
+	return nil
+}
+
+// Write puts the token there, in place of whatever the client sent under the
+// name. A header's value has the scheme in it already.
+func (t Target) Write(r *http.Request, value string) error {
+	if t.Cookie != "" {
+		return SetCookie(r, t.Cookie, value)
+	}
+	if err := plain(value, 0x7E, refusedASCII); err != nil {
+		return &HeaderError{Header: t.Header, Reason: err.Error(), Err: ErrRefused}
+	}
+	r.Header[http.CanonicalHeaderKey(t.Header)] = []string{value}
+	return nil
+}

@@ -1,0 +1,153 @@
+package forward
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// isEmpty reports whether a claim's value counts as empty.
+func isEmpty(v any) bool {
+	switch x := v.(type) {
+	case nil:
+		return true
+	case string:
+		return x == ""
+	case json.Number:
+		return x == ""
+	case []any:
+		for _, e := range x {
+			if e != nil {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		return len(x) == 0
+	}
+	return false
+}
+
+// scalarText gives the text of a value that is neither list nor object.
+func scalarText(v any) (string, error) {
+	switch x := v.(type) {
+	case string:
+		return x, nil
+	case bool:
+		return strconv.FormatBool(x), nil
+	case int64:
+		return strconv.FormatInt(x, 10), nil
+	case float64:
+		return floatText(x)
+	case json.Number:
+		return string(x), nil
+	case time.Time:
+		return x.Format(time.RFC3339Nano), nil
+	case map[string]any:
+		return "", refusedObject
+	case []any:
+		return "", refusedNested
+	}
+	return "", refusedKind
+}
+
+// floatText writes the shortest digits that read back as the same number, in
+// the form that ECMAScript and RFC 8785 use: an exponent only far from one.
+func floatText(f float64) (string, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return "", refusedKind
+	}
+	format := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		format = 'e'
+	}
+	return strconv.FormatFloat(f, format, -1, 64), nil
+}
+
+// appendJSON writes a canonical value as JSON without white space, members in
+// the order of their names. Control characters, line and paragraph
+// separators and every character above limit are written as \u escapes, so
+// that the text is one line and fits its encoding.
+func appendJSON(b []byte, v any, limit rune) ([]byte, error) {
+	var err error
+	switch x := v.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case string:
+		return appendJSONString(b, x, limit)
+	case time.Time:
+		return appendJSONString(b, x.Format(time.RFC3339Nano), limit)
+	case []any:
+		b = append(b, '[')
+		for i, e := range x {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendJSON(b, e, limit); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, ']'), nil
+	case map[string]any:
+		names := make([]string, 0, len(x))
+		for name := range x {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		b = append(b, '{')
+		for i, name := range names {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendJSONString(b, name, limit); err != nil {
+				return nil, err
+			}
+			b = append(b, ':')
+			if b, err = appendJSON(b, x[name], limit); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, '}'), nil
+	}
+	text, err := scalarText(v)
+	return append(b, text...), err
+}
+
+const hexDigits = "0123456789abcdef"
+
+func appendJSONString(b []byte, s string, limit rune) ([]byte, error) {
+	if !utf8.ValidString(s) {
+		return nil, refusedUTF8
+	}
+	b = append(b, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case !isControl(r) && r <= limit:
+			b = utf8.AppendRune(b, r)
+		case r > 0xFFFF:
+			r -= 0x10000
+			b = appendEscape(b, 0xD800+(r>>10))
+			b = appendEscape(b, 0xDC00+(r&0x3FF))
+		default:
+			b = appendEscape(b, r)
+		}
+	}
+	return append(b, '"'), nil
+}
+
+func appendEscape(b []byte, unit rune) []byte {
+	return append(b, '\\', 'u', hexDigits[unit>>12&15], hexDigits[unit>>8&15], hexDigits[unit>>4&15], hexDigits[unit&15])
+}
+
+// isControl reports whether a reader could take the character for a control
+// or for the end of a line: Unicode's category Cc and the line and paragraph
+// separators. The tab is one of them although RFC 9110 allows it inside a
+// value, because HTTP strips it at the ends and splits lists at it.
+func isControl(r rune) bool {
+	return r < 0x20 || 0x7F <= r && r <= 0x9F || r == 0x2028 || r == 0x2029
+}

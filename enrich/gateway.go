@@ -1,0 +1,271 @@
+// Package enrich is the gateway itself: the stages that a request passes, in
+// one direction and in one order. Everything it needs it is given: issuers,
+// directories, caches, clock and logger. It knows nothing of Caddy.
+package enrich
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+// Gateway takes requests through the stages. It is made once per
+// configuration; what must outlive a configuration (keys, caches, clients) is
+// given to it and not owned by it.
+type Gateway struct {
+	// Issuers verify tokens.
+	Issuers *issuer.Set
+
+	// Lookup gives records; nil where no directory is configured.
+	Lookup *Lookup
+
+	// Decisions short-cuts the stages for a token already seen.
+	Decisions *Decisions
+
+	// Signer signs new tokens; nil where no policy forwards one.
+	Signer *mint.Signer
+
+	// Denials is the deny list; DenyMaxAge is how long it serves without
+	// having been confirmed, and ContinueUnconfirmed goes on after that. An
+	// unconfirmed list matters where denials were ever made, or where
+	// DenialsConfigured says that a hook can make them.
+	Denials             *cache.DenyList
+	Keyer               *cache.Keyer
+	DenyMaxAge          time.Duration
+	ContinueUnconfirmed bool
+	DenialsConfigured   bool
+
+	// Fingerprint tells configurations apart whose decisions must not be
+	// shared: issuers and directories with all their settings.
+	Fingerprint []byte
+
+	Clock    func() time.Time
+	Logger   *slog.Logger
+	Observer Observer
+}
+
+// Enrich takes a request through the stages under a policy. The first stage,
+// the scrub, has been done before (forward.Owned): it is for every request,
+// also for those that no policy decides.
+//
+// On success the request carries what the application is to receive. On
+// failure the error is a *Refusal and the request must not be passed on.
+func (g *Gateway) Enrich(r *http.Request, p *Policy) (d *Decision, err error) {
+	started := g.Clock()
+	hit := false
+	defer func() {
+		// A panic in a stage must neither reach the next handler nor take
+		// the server down.
+		if v := recover(); v != nil {
+			g.Logger.Error("a stage panicked", "policy", p.name, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			d, err = nil, refuse(KindInternal, ErrPanic)
+		}
+		g.Observer.Decided(p.name, outcome(d, err), hit, g.Clock().Sub(started))
+	}()
+
+	found, err := g.find(r, p)
+	if err != nil {
+		if errors.Is(err, token.ErrNone) && p.definition.Anonymous {
+			return g.anonymous(r, p)
+		}
+		return nil, err
+	}
+	if err := crossOrigin(r, p, found); err != nil {
+		return nil, err
+	}
+	caller := callerOf(r, found)
+	if d = g.Decisions.find(g, p, found, started); d != nil {
+		hit = true
+		// What a cached decision cannot know: who sends the token this time.
+		if err := d.verified.Issuer.CheckSender(r.Context(), d.Principal, caller); err != nil {
+			return nil, refuseToken(err)
+		}
+	} else if d, err = g.decide(r.Context(), p, found, caller, started); err != nil {
+		return nil, err
+	}
+	if err := g.denied(d.Principal, d.denials, started); err != nil {
+		return nil, err
+	}
+	if err := p.authenticationContext(d.Principal, started, d.verified.Issuer.Leeway()); err != nil {
+		return nil, err
+	}
+	if d.refusal != nil {
+		return d, d.refusal
+	}
+	if err := g.requireRequest(r, p, d); err != nil {
+		return nil, err
+	}
+	return d, g.forward(r, p, d, found)
+}
+
+// find is the second stage: the token, from exactly one of the listed places.
+func (g *Gateway) find(r *http.Request, p *Policy) (token.Found, error) {
+	found, err := token.Find(r, p.places, 0)
+	switch {
+	case err == nil:
+		return found, nil
+	case errors.Is(err, token.ErrNone):
+		return found, refuse(KindNoToken, err)
+	case errors.Is(err, token.ErrTooLong):
+		return found, refuse(KindInvalidToken, err)
+	}
+	return found, refuse(KindMalformedRequest, err)
+}
+
+// decide is the way of a token that is not in the decision cache: verify,
+// look up, compute, require, and render what will be forwarded. The decision
+// that it returns may be a denial; errors are for what could not be decided.
+func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, caller *issuer.Caller, now time.Time) (*Decision, error) {
+	verified, err := g.Issuers.Verify(ctx, found.Token, p.definition.Issuers, caller)
+	if err != nil {
+		return nil, refuseToken(err)
+	}
+	d := newDecision(p, verified, now)
+	d.denials = g.denialNames(verified.Principal)
+	if err := g.lookUp(ctx, p, d, found.Token); err != nil {
+		return nil, err
+	}
+	if d.refusal == nil {
+		if err := g.compute(p, d); err != nil {
+			return nil, err
+		}
+		d.refusal = p.judge(d)
+	}
+	if d.refusal == nil {
+		if d.rendered, err = p.contract.Render(d.Claims); err != nil {
+			if header, ok := forward.Overflowed(err); ok {
+				g.Observer.HeaderOverflowed(p.name, header)
+			}
+			return nil, refuse(KindHeader, err)
+		}
+	}
+	g.Decisions.keep(g, p, found, d)
+	return d, nil
+}
+
+// lookUp is the fourth stage: the record, from memory, Redis or directory. A
+// part that is missing or failed becomes a refusal or, where the policy goes
+// on without it, a set of roots that rules may not read.
+func (g *Gateway) lookUp(ctx context.Context, p *Policy, d *Decision, raw string) error {
+	d.status = identity.Fresh.String()
+	if g.Lookup == nil {
+		d.record.Person = personOfToken(d.Principal)
+		return nil
+	}
+	var err error
+	q := directory.Query{Principal: d.Principal, Token: raw}
+	d.record, d.index, d.parts, err = g.Lookup.Record(ctx, q, d.app, p.reads)
+	if ctx.Err() != nil {
+		return refuse(KindUnavailable, ctx.Err())
+	}
+	return p.weigh(d, err)
+}
+
+// compute is the fifth stage: the verified token's claims, overlaid by what
+// the rules compute.
+func (g *Gateway) compute(p *Policy, d *Decision) error {
+	d.context = g.contextOf(d)
+	result, err := p.rules.Eval(d.context, d.skip)
+	d.Outcomes = result.Outcomes
+	if err != nil {
+		return refuse(KindClaim, err)
+	}
+	d.Computed, d.ruled, d.unknown = result.Claims, result.Computed, result.Unknown
+	d.Claims = overlay(d.Principal.Claims, result)
+	d.context.Claims = result.Claims
+	return nil
+}
+
+// requireRequest is what of the sixth stage is not part of a decision: the
+// requirements that read the request.
+func (g *Gateway) requireRequest(r *http.Request, p *Policy, d *Decision) error {
+	if len(p.perRequest) == 0 {
+		return nil
+	}
+	c := *d.context
+	c.Request = requestRoot(r)
+	if refusal := p.requireAll(p.perRequest, &c, d); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// forward is the last stage: headers and signed token onto the request, and
+// the incoming token away from it.
+func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.Found) error {
+	if !p.definition.KeepToken {
+		found.Drop(r)
+	}
+	d.rendered.Write(r.Header)
+	for i := range p.tokens {
+		value, err := g.signed(r.Context(), p, d, i)
+		if err != nil {
+			return err
+		}
+		if err := p.tokens[i].target.Write(r, value); err != nil {
+			return refuse(KindHeader, err)
+		}
+	}
+	return nil
+}
+
+// signed gives the header or cookie value of one signed token. A token serves
+// until half its life is gone, unless the policy wants one for each request.
+func (g *Gateway) signed(ctx context.Context, p *Policy, d *Decision, i int) (string, error) {
+	now := g.Clock()
+	t := p.tokens[i].template
+	if m := d.minted[i].Load(); m != nil && m.Serves(now) && !t.PerRequest() {
+		return m.value, nil
+	}
+	if g.Signer == nil {
+		return "", refuse(KindUnavailable, mint.ErrNotReady)
+	}
+	m, err := g.Signer.Mint(ctx, t, mint.Request{
+		Principal: d.Principal, Claims: d.Computed, Computed: d.ruled, Now: now, Leeway: d.verified.Issuer.Leeway(),
+	})
+	switch {
+	case errors.Is(err, mint.ErrNoSubject), errors.Is(err, mint.ErrExpired):
+		return "", refuse(KindInvalidToken, err)
+	case errors.Is(err, mint.ErrNotReady):
+		return "", refuse(KindUnavailable, err)
+	case err != nil:
+		return "", refuse(KindInternal, err)
+	}
+	g.Observer.Minted(p.name)
+	value := t.Value(m.Token)
+	if !t.PerRequest() {
+		d.minted[i].Store(&mintedToken{Minted: m, value: value})
+	}
+	return value, nil
+}
+
+// contextOf is what expressions may read of a decision.
+func (g *Gateway) contextOf(d *Decision) *oktael.Context {
+	c := &oktael.Context{
+		App:     d.record.App,
+		AppUser: d.record.AppUser,
+		Scopes:  d.Principal.Scopes,
+		Token:   d.Principal.Claims,
+		Now:     g.Clock,
+	}
+	if person := d.record.Person; person != nil {
+		c.User = person.User
+		c.Groups, c.GroupsKnown = person.Groups, person.GroupsKnown
+		c.Linked, c.AppUsers = person.Linked, person.AppUsers
+		c.Index = d.index
+	}
+	return c
+}

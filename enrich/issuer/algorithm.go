@@ -1,0 +1,103 @@
+package issuer
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rsa"
+	_ "crypto/sha256" // the hashes that the table below names
+	_ "crypto/sha512"
+	"math/big"
+)
+
+// A family is what kind of key an algorithm needs.
+type family uint8
+
+const (
+	familyRSA family = iota + 1
+	familyEC
+	familyEd25519
+	familyHMAC
+)
+
+// An algorithm is one entry of the closed table of signature algorithms.
+type algorithm struct {
+	name   string
+	family family
+	hash   crypto.Hash
+	pss    bool
+	// size is the length of one ECDSA coordinate in bytes; it tells the
+	// curves apart.
+	size int
+}
+
+// algorithms is the table (RFC 7518, section 3.1; RFC 8037; RFC 9864). It
+// has no "none". Names are compared byte for byte.
+var algorithms = [...]algorithm{
+	{name: "RS256", family: familyRSA, hash: crypto.SHA256},
+	{name: "RS384", family: familyRSA, hash: crypto.SHA384},
+	{name: "RS512", family: familyRSA, hash: crypto.SHA512},
+	{name: "PS256", family: familyRSA, hash: crypto.SHA256, pss: true},
+	{name: "PS384", family: familyRSA, hash: crypto.SHA384, pss: true},
+	{name: "PS512", family: familyRSA, hash: crypto.SHA512, pss: true},
+	{name: "ES256", family: familyEC, hash: crypto.SHA256, size: 32},
+	{name: "ES384", family: familyEC, hash: crypto.SHA384, size: 48},
+	{name: "ES512", family: familyEC, hash: crypto.SHA512, size: 66},
+	{name: "EdDSA", family: familyEd25519},
+	{name: "HS256", family: familyHMAC, hash: crypto.SHA256},
+	{name: "HS384", family: familyHMAC, hash: crypto.SHA384},
+	{name: "HS512", family: familyHMAC, hash: crypto.SHA512},
+}
+
+// lookAlgorithm finds an algorithm by its name. Ed25519 is the same
+// algorithm as EdDSA, because Ed448 is not supported (RFC 9864, section 2.2).
+func lookAlgorithm(name string) *algorithm {
+	if name == "Ed25519" {
+		name = "EdDSA"
+	}
+	for i := range algorithms {
+		if algorithms[i].name == name {
+			return &algorithms[i]
+		}
+	}
+	return nil
+}
+
+// verify reports whether signature is k's signature over message. The key
+// must fit the algorithm.
+func (a *algorithm) verify(k *key, message, signature []byte) bool {
+	switch pub := k.public.(type) {
+	case *rsa.PublicKey:
+		digest := a.digest(message)
+		if !a.pss {
+			return rsa.VerifyPKCS1v15(pub, a.hash, digest, signature) == nil
+		}
+		// RFC 7518, section 3.5: the salt is as long as the hash. The
+		// library's default would take any length.
+		o := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: a.hash}
+		return rsa.VerifyPSS(pub, a.hash, digest, signature, &o) == nil
+	case *ecdsa.PublicKey:
+		// RFC 7518, section 3.4: r and s, each exactly as long as the field.
+		// ecdsa.Verify refuses those that are 0 or not below the order.
+		if len(signature) != 2*a.size {
+			return false
+		}
+		r := new(big.Int).SetBytes(signature[:a.size])
+		s := new(big.Int).SetBytes(signature[a.size:])
+		return ecdsa.Verify(pub, a.digest(message), r, s)
+	case ed25519.PublicKey:
+		return ed25519.Verify(pub, message, signature)
+	case []byte:
+		mac := hmac.New(a.hash.New, pub)
+		mac.Write(message)
+		return hmac.Equal(mac.Sum(nil), signature)
+	}
+	return false
+}
+
+func (a *algorithm) digest(message []byte) []byte {
+	h := a.hash.New()
+	h.Write(message)
+	return h.Sum(nil)
+}

@@ -1,0 +1,175 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Metadata is what the gateway reads of an issuer's metadata (OpenID Connect
+// Discovery, section 3; RFC 8414, section 2).
+type Metadata struct {
+	Issuer                string
+	JWKSURI               string
+	UserinfoEndpoint      string
+	IntrospectionEndpoint string
+}
+
+// discover fetches the issuer's metadata from the first place that has it. A
+// place that answers "not here" leads on to the next; any other failure ends
+// the search, because the next place may then speak for somebody else.
+func discover(ctx context.Context, client *http.Client, identifier string, places []string) (*Metadata, error) {
+	var last error
+	for _, place := range places {
+		text, err := getJSON(ctx, client, place)
+		if err == nil {
+			return parseMetadata(text, identifier, place)
+		}
+		last = err
+		var f *fetchError
+		if !errors.As(err, &f) || f.status < 400 || f.status >= 500 {
+			break
+		}
+	}
+	return nil, fmt.Errorf("discovering: %w", last)
+}
+
+// parseMetadata reads metadata and insists that they are of this issuer
+// (OpenID Connect Discovery, section 4.3): identifiers are compared byte for
+// byte.
+func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
+	members, err := decodeObject(text)
+	if err != nil {
+		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("metadata of %s are not a JSON object", place)}
+	}
+	if members["issuer"] != identifier {
+		return nil, &fetchError{outcome: FetchMismatch, err: fmt.Errorf("metadata of %s are of another issuer", place)}
+	}
+	str := func(name string) string { s, _ := members[name].(string); return s }
+	m := &Metadata{
+		Issuer:                identifier,
+		JWKSURI:               str("jwks_uri"),
+		UserinfoEndpoint:      str("userinfo_endpoint"),
+		IntrospectionEndpoint: str("introspection_endpoint"),
+	}
+	keys, err := checkURL(m.JWKSURI)
+	if err != nil {
+		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, err)}
+	}
+	// A server out there must not send the gateway to ports of this machine.
+	if at, err := url.Parse(place); err == nil && isLoopback(keys.Hostname()) && !isLoopback(at.Hostname()) {
+		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, errInsecure)}
+	}
+	return m, nil
+}
+
+// wellKnown lists where an issuer's metadata may be: OpenID Connect appends
+// to the identifier, and so do several authorization servers; RFC 8414,
+// section 3.1 inserts before the path.
+func wellKnown(identifier string) []string {
+	base := strings.TrimSuffix(identifier, "/")
+	places := []string{
+		base + "/.well-known/openid-configuration",
+		base + "/.well-known/oauth-authorization-server",
+	}
+	if u, err := url.Parse(base); err == nil && u.Path != "" {
+		u.Path, u.RawPath = "/.well-known/oauth-authorization-server"+u.Path, ""
+		places = append(places, u.String())
+	}
+	return places
+}
+
+// A metadataSource keeps an issuer's metadata and fetches its key set from
+// where they say, or from the configured URL.
+type metadataSource struct {
+	client     *http.Client
+	clock      func() time.Time
+	identifier string
+	places     []string
+	jwksURL    string // empty: by discovery
+
+	refresh, floor, timeout time.Duration
+
+	mu      sync.Mutex // held while discovering: one at a time
+	current *Metadata
+	fetched time.Time
+	begun   time.Time
+}
+
+func newMetadataSource(c Config, client *http.Client, clock func() time.Time) *metadataSource {
+	m := &metadataSource{
+		client: client, clock: clock, identifier: c.Issuer, places: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
+		refresh: c.KeyRefresh, floor: c.KeyMinInterval, timeout: c.Timeout,
+	}
+	if c.DiscoveryURL != "" {
+		m.places = []string{c.DiscoveryURL}
+	}
+	return m
+}
+
+// keys fetches the key set. Metadata are fetched anew once they are as old
+// as key_refresh, and after a failure, because the keys may have moved.
+func (m *metadataSource) keys(ctx context.Context) (*keySet, error) {
+	from := m.jwksURL
+	if from == "" {
+		found, err := m.refreshed(ctx)
+		if err != nil {
+			return nil, err
+		}
+		from = found.JWKSURI
+	}
+	text, err := getJSON(ctx, m.client, from)
+	if err == nil {
+		var set *keySet
+		if set, err = parseKeySet(text, false); err == nil {
+			return set, nil
+		}
+		err = fmt.Errorf("reading key set of %s: %w", from, err)
+	}
+	m.mu.Lock()
+	m.fetched = time.Time{}
+	m.mu.Unlock()
+	return nil, err
+}
+
+func (m *metadataSource) refreshed(ctx context.Context) (*Metadata, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock()
+	if m.current != nil && !m.fetched.IsZero() && now.Sub(m.fetched) < m.refresh {
+		return m.current, nil
+	}
+	m.begun = now
+	found, err := discover(ctx, m.client, m.identifier, m.places)
+	if err != nil {
+		return nil, err
+	}
+	m.current, m.fetched = found, now
+	return found, nil
+}
+
+// get gives the metadata, whatever the keys come from. It asks no more often
+// than key_min_interval.
+func (m *metadataSource) get(ctx context.Context) (*Metadata, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+	defer cancel()
+	m.mu.Lock()
+	current, begun := m.current, m.begun
+	m.mu.Unlock()
+	if current != nil {
+		return current, nil
+	}
+	if d := m.clock().Sub(begun); !begun.IsZero() && d >= 0 && d < m.floor {
+		return nil, fmt.Errorf("metadata of the issuer: %w", ErrUnavailable)
+	}
+	found, err := m.refreshed(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("metadata of the issuer: %w: %w", err, ErrUnavailable)
+	}
+	return found, nil
+}

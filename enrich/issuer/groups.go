@@ -1,0 +1,51 @@
+package issuer
+
+// The lengths at which issuers cut a list of groups: a list of exactly that
+// length may be a part of a longer one.
+const (
+	// capOkta is Okta's limit for a groups claim.
+	capOkta = 100
+	// capEntra is Entra ID's limit for groups in a JWT.
+	capEntra = 200
+)
+
+// readGroups reads the groups that the token brings. known is false where
+// the token says nothing of groups, says that it left them out for size, or
+// may have cut them: unknown is not empty. The URL that a distributed claim
+// names (OpenID Connect Core, section 5.6.2) is never fetched.
+func readGroups(claims map[string]any, name string) (groups []string, known bool) {
+	if overage(claims, name) {
+		return nil, false
+	}
+	switch v := claims[name].(type) {
+	case string:
+		if v == "" {
+			return nil, false
+		}
+		return []string{v}, true
+	case []any:
+		if len(v) == capOkta || len(v) == capEntra {
+			return nil, false
+		}
+		return texts(v)
+	}
+	return nil, false
+}
+
+// overage reports whether the token says that its groups are elsewhere: in
+// _claim_names (Entra ID), or by hasgroups in tokens of the implicit flow.
+func overage(claims map[string]any, name string) bool {
+	if names, ok := claims["_claim_names"]; ok {
+		members, isObject := names.(map[string]any)
+		if _, ok := members[name]; ok || !isObject {
+			return true
+		}
+	}
+	switch v := claims["hasgroups"].(type) {
+	case bool:
+		return v
+	case string:
+		return v == "true"
+	}
+	return false
+}

@@ -1,0 +1,146 @@
+package issuer
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+)
+
+const (
+	// maxTokenBytes is the longest token that is looked at, as long as what
+	// the finding of tokens lets through.
+	maxTokenBytes = 16 << 10
+	// maxHeaderBytes bounds the encoded protected header; the largest that
+	// are seen carry a certificate chain of a few KiB.
+	maxHeaderBytes = 8 << 10
+	// maxKeyID bounds a kid. Those in use are thumbprints, UUIDs and names.
+	maxKeyID = 512
+)
+
+// strictBase64 is base64url without padding and without stray bits (RFC
+// 7515, section 2).
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// A jws is a compact JWS in its strict form, taken apart and not verified.
+type jws struct {
+	header    *header
+	signed    []byte // the text that the signature covers
+	payload   []byte
+	signature []byte
+}
+
+// A header is what of a protected header the verification reads. Members
+// that offer keys (jwk, jku, x5u, x5c) are not among it: a token never
+// chooses its own key (RFC 8725, section 3.10).
+type header struct {
+	alg *algorithm // nil: not in the table
+	kid string     // empty: none
+	typ string     // normalized; empty: none
+}
+
+// parseJWS takes a token apart. The form is checked before any cryptography
+// (RFC 7515, section 7.1): three parts of strict base64url, a header of
+// strict JSON, and nothing else. Errors wrap ErrMalformed or ErrCritical.
+func parseJWS(raw string, cache *headerCache) (jws, error) {
+	if len(raw) > maxTokenBytes {
+		return jws{}, fmt.Errorf("over %d bytes: %w", maxTokenBytes, ErrMalformed)
+	}
+	head, rest, ok := strings.Cut(raw, ".")
+	if !ok {
+		return jws{}, fmt.Errorf("not three parts: %w", ErrMalformed)
+	}
+	body, tail, ok := strings.Cut(rest, ".")
+	if !ok || head == "" || tail == "" {
+		return jws{}, fmt.Errorf("not three parts: %w", ErrMalformed)
+	}
+	// The decoder refuses every character outside of the alphabet but these
+	// two, which it skips.
+	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 {
+		return jws{}, fmt.Errorf("line break: %w", ErrMalformed)
+	}
+	h := cache.get(head)
+	if h == nil {
+		var err error
+		if h, _, err = parseHeader(head); err != nil {
+			return jws{}, err
+		}
+	}
+	// One buffer holds the signed text and both decoded parts.
+	n := len(head) + 1 + len(body)
+	room := strictBase64.DecodedLen(len(body))
+	buffer := make([]byte, n+room+strictBase64.DecodedLen(len(tail)))
+	copy(buffer, raw[:n])
+	payload, err := decodePart(buffer[n:n+room], buffer[len(head)+1:n])
+	if err != nil {
+		return jws{}, fmt.Errorf("payload: %w", err)
+	}
+	signature, err := strictBase64.AppendDecode(buffer[n+room:n+room], []byte(tail))
+	if err != nil {
+		return jws{}, fmt.Errorf("signature: not strict base64url: %w", ErrMalformed)
+	}
+	return jws{header: h, signed: buffer[:n], payload: payload, signature: signature}, nil
+}
+
+func decodePart(dst, src []byte) ([]byte, error) {
+	n, err := strictBase64.Decode(dst, src)
+	if err != nil {
+		return nil, fmt.Errorf("not strict base64url: %w", ErrMalformed)
+	}
+	return dst[:n], nil
+}
+
+// parseHeader reads a protected header; it also gives all its members.
+func parseHeader(encoded string) (*header, map[string]any, error) {
+	if len(encoded) > maxHeaderBytes {
+		return nil, nil, fmt.Errorf("header over %d bytes: %w", maxHeaderBytes, ErrMalformed)
+	}
+	text, err := strictBase64.DecodeString(encoded)
+	if err != nil {
+		return nil, nil, fmt.Errorf("header: not strict base64url: %w", ErrMalformed)
+	}
+	members, err := decodeObject(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("header: %w", err)
+	}
+	// Both change what is signed or must be understood; this gateway
+	// understands no extension (RFC 7515, section 4.1.11; RFC 7797).
+	for _, name := range []string{"crit", "b64"} {
+		if _, ok := members[name]; ok {
+			return nil, nil, fmt.Errorf("header has %s: %w", name, ErrCritical)
+		}
+	}
+	alg, ok := members["alg"].(string)
+	if !ok {
+		return nil, nil, fmt.Errorf("header without alg: %w", ErrMalformed)
+	}
+	h := &header{alg: lookAlgorithm(alg)}
+	if v, ok := members["kid"]; ok {
+		if h.kid, ok = v.(string); !ok || len(h.kid) > maxKeyID || hasControl(h.kid) {
+			return nil, nil, fmt.Errorf("header's kid is not a short printable string: %w", ErrMalformed)
+		}
+	}
+	if v, ok := members["typ"]; ok {
+		typ, ok := v.(string)
+		if !ok {
+			return nil, nil, fmt.Errorf("header's typ is not a string: %w", ErrMalformed)
+		}
+		h.typ = normalType(typ)
+	}
+	return h, members, nil
+}
+
+// normalType gives a media type as typ values are compared: without case,
+// and with the "application/" that RFC 7515, section 4.1.9 lets go taken off.
+func normalType(typ string) string {
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
+// hasControl reports whether s holds a control character.
+func hasControl(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}

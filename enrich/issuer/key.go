@@ -1,0 +1,182 @@
+package issuer
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	// minRSABits is the smallest RSA key (RFC 7518, section 3.3).
+	minRSABits = 2048
+	// maxRSABits bounds the work of one verification; the library that reads
+	// keys has the same bound.
+	maxRSABits = 4096
+)
+
+// A key is one usable key of a set. It verifies signatures and nothing else.
+type key struct {
+	kid    string     // empty: none
+	bound  *algorithm // the key's own alg; nil: any that fits its kind
+	public any        // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
+	print  [sha256.Size]byte
+}
+
+// fits reports whether the key may be used with the algorithm (RFC 8725,
+// section 3.1: one key, one algorithm, where the key says which).
+func (k *key) fits(a *algorithm) bool {
+	if k.bound != nil && k.bound != a {
+		return false
+	}
+	switch pub := k.public.(type) {
+	case *rsa.PublicKey:
+		return a.family == familyRSA
+	case *ecdsa.PublicKey:
+		return a.family == familyEC && (pub.Curve.Params().BitSize+7)/8 == a.size
+	case ed25519.PublicKey:
+		return a.family == familyEd25519
+	case []byte:
+		return a.family == familyHMAC && len(pub) >= a.hash.Size()
+	}
+	return false
+}
+
+func (k *key) symmetric() bool {
+	_, ok := k.public.([]byte)
+	return ok
+}
+
+var (
+	errKeyUse     = errors.New("key is not for verifying signatures")
+	errKeyPrivate = errors.New("key holds private members")
+	errKeyWeak    = errors.New("key is too weak")
+	errKeyKind    = errors.New("key is of no supported kind")
+)
+
+// parseKey reads one JWK (RFC 7517). A key that cannot be used for verifying
+// signatures is an error; errors hold nothing of the key.
+func parseKey(text []byte) (*key, error) {
+	members, err := decodeObject(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkUse(members); err != nil {
+		return nil, err
+	}
+	k := new(key)
+	if v, ok := members["kid"]; ok {
+		if k.kid, ok = v.(string); !ok || len(k.kid) > maxKeyID {
+			return nil, fmt.Errorf("kid is not a short string: %w", errKeyKind)
+		}
+	}
+	if v, ok := members["alg"]; ok {
+		name, _ := v.(string)
+		if k.bound = lookAlgorithm(name); k.bound == nil {
+			return nil, fmt.Errorf("alg is not a signature algorithm: %w", errKeyKind)
+		}
+	}
+	var parsed jose.JSONWebKey
+	if err := parsed.UnmarshalJSON(text); err != nil {
+		return nil, fmt.Errorf("reading the key: %w", errKeyKind)
+	}
+	k.public = parsed.Key
+	if err := k.checkMaterial(); err != nil {
+		return nil, err
+	}
+	if k.bound != nil && !k.fits(k.bound) {
+		return nil, fmt.Errorf("alg does not fit the key: %w", errKeyKind)
+	}
+	k.print = k.fingerprint()
+	return k, nil
+}
+
+// checkUse refuses keys for another use (RFC 7517, sections 4.2 and 4.3) and
+// private ones: what has been published is no secret any more.
+func checkUse(members map[string]any) error {
+	if use, ok := members["use"]; ok && use != "sig" {
+		return errKeyUse
+	}
+	if v, ok := members["key_ops"]; ok {
+		ops, _ := v.([]any)
+		verify := false
+		for _, op := range ops {
+			verify = verify || op == "verify"
+		}
+		if !verify {
+			return errKeyUse
+		}
+	}
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "priv"} {
+		if _, ok := members[name]; ok {
+			return errKeyPrivate
+		}
+	}
+	return nil
+}
+
+// checkMaterial refuses keys that prove nothing. Points off their curve have
+// been refused while reading.
+func (k *key) checkMaterial() error {
+	switch pub := k.public.(type) {
+	case *rsa.PublicKey:
+		switch bits := pub.N.BitLen(); {
+		case bits < minRSABits, bits > maxRSABits:
+			return fmt.Errorf("RSA modulus of %d bits: %w", bits, errKeyWeak)
+		case pub.N.Bit(0) == 0, pub.E < 3, pub.E&1 == 0:
+			return fmt.Errorf("RSA modulus or exponent: %w", errKeyWeak)
+		case isROCA(pub.N):
+			return fmt.Errorf("RSA modulus of a broken generator: %w", errKeyWeak)
+		}
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+	case []byte:
+		if len(pub) < sha256.Size {
+			return fmt.Errorf("secret of %d bytes: %w", len(pub), errKeyWeak)
+		}
+	default:
+		return errKeyKind
+	}
+	return nil
+}
+
+// fingerprint tells keys apart by all that matters to verification.
+func (k *key) fingerprint() [sha256.Size]byte {
+	h := sha256.New()
+	part := func(b []byte) {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(b)))
+		h.Write(n[:])
+		h.Write(b)
+	}
+	part([]byte(k.kid))
+	if k.bound != nil {
+		part([]byte(k.bound.name))
+	} else {
+		part(nil)
+	}
+	switch pub := k.public.(type) {
+	case *rsa.PublicKey:
+		part([]byte("RSA"))
+		part(pub.N.Bytes())
+		part(binary.BigEndian.AppendUint64(nil, uint64(pub.E)))
+	case *ecdsa.PublicKey:
+		part([]byte("EC"))
+		if b, err := pub.Bytes(); err == nil {
+			part(b)
+		}
+	case ed25519.PublicKey:
+		part([]byte("Ed25519"))
+		part(pub)
+	case []byte:
+		part([]byte("oct"))
+		part(pub)
+	}
+	var print [sha256.Size]byte
+	h.Sum(print[:0])
+	return print
+}

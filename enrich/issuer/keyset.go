@@ -1,0 +1,201 @@
+package issuer
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// maxKeys bounds the keys of a set that are looked at; sets in use have
+	// fewer than ten.
+	maxKeys = 128
+	// maxTrials bounds the keys that are tried for a token without a kid.
+	maxTrials = 16
+)
+
+var (
+	errNotKeySet = errors.New("not a JSON object with an array \"keys\"")
+	errNoKeys    = errors.New("no usable key in the key set")
+	errMixedKeys = errors.New("symmetric and public keys in one key set")
+)
+
+// A keySet is the usable keys of one issuer. It is never changed.
+type keySet struct {
+	keys    []*key
+	byKid   map[string]bool
+	byName  map[kidAlgorithm][]*key
+	byAlg   map[*algorithm][]*key
+	digest  [sha256.Size]byte
+	skipped int
+}
+
+type kidAlgorithm struct {
+	kid string
+	alg *algorithm
+}
+
+// parseKeySet reads a JWK Set (RFC 7517, section 5) key by key: one that
+// cannot be used is skipped and counted, and the others work. symmetric says
+// whether the issuer's algorithms are HMACs; keys of the other sort are then
+// never used, and a set of both sorts is refused altogether.
+func parseKeySet(text []byte, symmetric bool) (*keySet, error) {
+	s := new(keySet)
+	seen := make(map[[sha256.Size]byte]bool)
+	mixed := false
+	err := eachKey(text, func(raw []byte, index int) {
+		if index >= maxKeys {
+			s.skipped++
+			return
+		}
+		k, err := parseKey(raw)
+		switch {
+		case err != nil:
+			s.skipped++
+		case k.symmetric() != symmetric:
+			mixed = true
+			s.skipped++
+		case !seen[k.print]:
+			seen[k.print] = true
+			s.keys = append(s.keys, k)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if symmetric && mixed {
+		return nil, errMixedKeys
+	}
+	if len(s.keys) == 0 {
+		return nil, fmt.Errorf("%w (%d skipped)", errNoKeys, s.skipped)
+	}
+	s.index()
+	return s, nil
+}
+
+// eachKey calls f with the text of each element of "keys". Only the outer
+// object is judged here; each key is judged by itself.
+func eachKey(text []byte, f func(raw []byte, index int)) error {
+	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return errNotKeySet
+	}
+	found := false
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return errNotKeySet
+		}
+		if name.String() != "keys" {
+			if err := d.SkipValue(); err != nil {
+				return errNotKeySet
+			}
+			continue
+		}
+		if t, err := d.ReadToken(); err != nil || t.Kind() != '[' || found {
+			return errNotKeySet
+		}
+		found = true
+		index := 0
+		for ; d.PeekKind() != ']'; index++ {
+			raw, err := d.ReadValue()
+			if err != nil {
+				return errNotKeySet
+			}
+			f(raw, index)
+		}
+		if _, err := d.ReadToken(); err != nil {
+			return errNotKeySet
+		}
+	}
+	if _, err := d.ReadToken(); err != nil || !found {
+		return errNotKeySet
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return errNotKeySet
+	}
+	return nil
+}
+
+// index prepares the set for look-ups and takes its digest, which does not
+// depend on the order of the keys.
+func (s *keySet) index() {
+	s.byKid = make(map[string]bool)
+	s.byName = make(map[kidAlgorithm][]*key)
+	s.byAlg = make(map[*algorithm][]*key)
+	prints := make([][sha256.Size]byte, 0, len(s.keys))
+	for _, k := range s.keys {
+		prints = append(prints, k.print)
+		if k.kid != "" {
+			s.byKid[k.kid] = true
+		}
+		for i := range algorithms {
+			a := &algorithms[i]
+			if !k.fits(a) {
+				continue
+			}
+			s.byAlg[a] = append(s.byAlg[a], k)
+			if k.kid != "" {
+				name := kidAlgorithm{k.kid, a}
+				s.byName[name] = append(s.byName[name], k)
+			}
+		}
+	}
+	slices.SortFunc(prints, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })
+	h := sha256.New()
+	for i := range prints {
+		h.Write(prints[i][:])
+	}
+	h.Sum(s.digest[:0])
+}
+
+// Why a set gives no key: absent may change with a newer set.
+var (
+	errKeyAbsent    = fmt.Errorf("no key with this kid: %w", ErrUnknownKey)
+	errKeyUnfit     = fmt.Errorf("the key with this kid is for another algorithm: %w", ErrUnknownKey)
+	errKeyAmbiguous = fmt.Errorf("several keys with this kid: %w", ErrUnknownKey)
+)
+
+// candidates gives the keys to try for a header. With a kid it is the one
+// key of that name and algorithm; several of them would make the outcome
+// depend on their order, so they are none. Without a kid it is every key
+// that fits, up to maxTrials.
+func (s *keySet) candidates(h *header) ([]*key, error) {
+	if h.kid == "" {
+		list := s.byAlg[h.alg]
+		if len(list) == 0 {
+			return nil, errKeyAbsent
+		}
+		return list[:min(len(list), maxTrials)], nil
+	}
+	list := s.byName[kidAlgorithm{h.kid, h.alg}]
+	switch {
+	case len(list) == 1:
+		return list, nil
+	case len(list) > 1:
+		return nil, errKeyAmbiguous
+	case s.byKid[h.kid]:
+		return nil, errKeyUnfit
+	}
+	return nil, errKeyAbsent
+}
+
+// verify checks the signature with the keys of the set. Errors are the above
+// or ErrSignature.
+func (s *keySet) verify(t *jws) error {
+	keys, err := s.candidates(t.header)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if t.header.alg.verify(k, t.signed, t.signature) {
+			return nil
+		}
+	}
+	return ErrSignature
+}

@@ -1,0 +1,356 @@
+package issuer
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxUnknownKeys bounds the remembered key ids that no set had.
+	maxUnknownKeys = 256
+	// unknownKeyFloors is for how many floors an unknown key id is
+	// remembered: long enough that one client with an old token does not
+	// keep the key server busy, short enough for a set that a cache between
+	// holds back for a minute.
+	unknownKeyFloors = 6
+	// maxRetry is the longest pause between two attempts while the key
+	// server is down.
+	maxRetry = 5 * time.Minute
+)
+
+// A keyState is the key set in use.
+type keyState struct {
+	set       *keySet
+	version   uint64
+	confirmed time.Time // the last fetch that brought this content
+}
+
+// A flight is one fetch under way; done is closed when it has landed.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+// A keySource keeps an issuer's key set: fetched by one flight at a time,
+// never sooner than a floor after the one before, under a deadline of its
+// own and not under any request's. The last good set serves until it is too
+// old.
+type keySource struct {
+	load     func(context.Context) (*keySet, error)
+	clock    func() time.Time
+	rand     io.Reader
+	log      *slog.Logger
+	observer Observer
+	name     string
+
+	refresh, floor, maxStale, timeout time.Duration
+
+	state atomic.Pointer[keyState]
+
+	ctx    context.Context // ends with stop
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu       sync.Mutex
+	flying   *flight
+	begun    time.Time // of the last flight
+	unknown  map[string]time.Time
+	running  bool
+	closed   bool
+	failed   error // of the last flight that landed
+	failures int   // in a row
+	since    time.Time
+	fetches  uint64
+	errors   uint64
+}
+
+func newKeySource(c Config, o Options) *keySource {
+	s := &keySource{
+		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
+		refresh: c.KeyRefresh, floor: c.KeyMinInterval, maxStale: c.KeyMaxStale, timeout: c.Timeout,
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// loadNow loads the first set in the foreground, for what needs no network.
+func (s *keySource) loadNow() error {
+	set, err := s.fetch()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.land(set, nil, s.clock())
+	return nil
+}
+
+// usable gives the key set if it may be used now, else nil.
+func (s *keySource) usable(now time.Time) *keyState {
+	st := s.state.Load()
+	if st == nil || now.Sub(st.confirmed) > s.maxStale {
+		return nil
+	}
+	return st
+}
+
+// ready gives the key set. Where there is none, it waits for the fetch under
+// way; where there is an old one, it begins a fetch and does not wait.
+func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error) {
+	st := s.usable(now)
+	if st != nil {
+		if now.Sub(st.confirmed) > s.refresh+s.refresh/10 {
+			s.begin(now)
+		}
+		return st, nil
+	}
+	f := s.begin(now)
+	if f == nil {
+		return nil, ErrKeysUnavailable
+	}
+	if err := s.wait(ctx, f); err != nil {
+		return nil, err
+	}
+	if st := s.usable(s.clock()); st != nil {
+		return st, nil
+	}
+	return nil, ErrKeysUnavailable
+}
+
+// newer looks for a key that st lacks and gives a later key set, if there is
+// one. It gives nil where the newest set that can be had is st itself, and
+// ErrKeysUnavailable where that cannot be told because fetching fails. An
+// empty kid stands for a token without one.
+func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now time.Time) (*keyState, error) {
+	s.mu.Lock()
+	if until, ok := s.unknown[kid]; ok && now.Before(until) && s.failed == nil {
+		s.mu.Unlock()
+		return nil, nil
+	}
+	f := s.beginLocked(now)
+	failed := s.failed
+	s.mu.Unlock()
+	switch {
+	case f != nil:
+		if err := s.wait(ctx, f); err != nil {
+			return nil, err
+		}
+		if f.err != nil {
+			return nil, ErrKeysUnavailable
+		}
+	case failed != nil:
+		return nil, ErrKeysUnavailable
+	}
+	next := s.usable(s.clock())
+	if next == nil {
+		return nil, ErrKeysUnavailable
+	}
+	if f != nil && kid != "" && !next.set.byKid[kid] {
+		s.remember(kid, now)
+	}
+	if next.version == st.version {
+		return nil, nil
+	}
+	return next, nil
+}
+
+// remember notes a key id that a set just fetched lacks, so that it does not
+// cause another fetch for a while.
+func (s *keySource) remember(kid string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unknown == nil {
+		s.unknown = make(map[string]time.Time)
+	}
+	if len(s.unknown) >= maxUnknownKeys {
+		maps.DeleteFunc(s.unknown, func(_ string, until time.Time) bool { return !now.Before(until) })
+	}
+	if len(s.unknown) < maxUnknownKeys {
+		s.unknown[strings.Clone(kid)] = now.Add(unknownKeyFloors * s.floor)
+	}
+}
+
+// begin joins the flight under way or begins one; nil means that the floor
+// forbids it now, or that the source is closed.
+func (s *keySource) begin(now time.Time) *flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.beginLocked(now)
+}
+
+func (s *keySource) beginLocked(now time.Time) *flight {
+	if s.flying != nil {
+		return s.flying
+	}
+	// A clock that was set back must not forbid fetches for as long.
+	if d := now.Sub(s.begun); s.closed || !s.begun.IsZero() && d >= 0 && d < s.floor {
+		return nil
+	}
+	s.begun = now
+	f := &flight{done: make(chan struct{})}
+	s.flying = f
+	s.work.Go(func() { s.fly(f) })
+	return f
+}
+
+// fly is the body of a flight.
+func (s *keySource) fly(f *flight) {
+	set, err := s.fetch()
+	now := s.clock()
+	s.observer.KeysFetched(s.name, outcomeOf(err))
+	if err == nil {
+		s.observer.KeysSkipped(s.name, set.skipped)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.land(set, err, now)
+	f.err = err
+	s.flying = nil
+	close(f.done)
+}
+
+// fetch loads a set under a deadline of its own. A panic is a failed fetch:
+// the flight must land.
+func (s *keySource) fetch() (set *keySet, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			set, err = nil, fmt.Errorf("fetching keys: panic: %v", p)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(s.ctx, s.timeout)
+	defer cancel()
+	return s.load(ctx)
+}
+
+// land takes over the result of a flight. What an operator should know is
+// logged when the state changes, not for each attempt.
+func (s *keySource) land(set *keySet, err error, now time.Time) {
+	s.fetches++
+	if err != nil {
+		s.errors++
+		if s.failures == 0 && s.ctx.Err() == nil {
+			s.since = now
+			s.log.Warn("fetching the issuer's keys failed", "issuer", s.name, "outcome", outcomeOf(err), "error", err.Error())
+		}
+		s.failures++
+		s.failed = err
+		return
+	}
+	if s.failures > 0 {
+		s.log.Info("fetching the issuer's keys works again", "issuer", s.name, "attempts", s.failures+1)
+	}
+	if s.failures > 0 || s.fetches == 1 {
+		s.since = now
+	}
+	s.failures, s.failed = 0, nil
+	next := &keyState{set: set, version: 1, confirmed: now}
+	if st := s.state.Load(); st != nil {
+		next.version = st.version
+		if st.set.digest != set.digest {
+			next.version++
+			clear(s.unknown)
+			s.log.Info("the issuer's keys changed", "issuer", s.name, "keys", len(set.keys), "skipped", set.skipped)
+		}
+	}
+	s.state.Store(next)
+	s.observer.KeysCurrent(s.name, now)
+}
+
+// wait waits for a flight, for as long as a request may wait at most.
+func (s *keySource) wait(ctx context.Context, f *flight) error {
+	t := time.NewTimer(s.timeout)
+	defer t.Stop()
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for keys: %w", ctx.Err())
+	case <-t.C:
+		return fmt.Errorf("waiting for keys: %w", ErrKeysUnavailable)
+	}
+}
+
+// start runs the background refresh until ctx or the source ends.
+func (s *keySource) start(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running || s.closed {
+		return
+	}
+	s.running = true
+	s.work.Go(func() {
+		s.run(ctx)
+		s.mu.Lock()
+		s.running = false
+		s.mu.Unlock()
+	})
+}
+
+func (s *keySource) run(ctx context.Context) {
+	for {
+		pause := s.floor
+		if f := s.begin(s.clock()); f != nil {
+			select {
+			case <-f.done:
+			case <-ctx.Done():
+				return
+			case <-s.ctx.Done():
+				return
+			}
+			pause = s.pause()
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-s.ctx.Done():
+			t.Stop()
+			return
+		}
+	}
+}
+
+// pause is how long the background waits for its next fetch: key_refresh,
+// or after failures a doubling number of floors, each ±10 % so that nodes
+// that started together part.
+func (s *keySource) pause() time.Duration {
+	s.mu.Lock()
+	failures := s.failures
+	s.mu.Unlock()
+	d := s.refresh
+	if failures > 0 {
+		d = min(s.floor<<min(failures-1, 16), s.refresh, maxRetry)
+		d = max(d, s.floor)
+	}
+	return jitter(d, s.rand)
+}
+
+// jitter spreads d by ±10 %.
+func jitter(d time.Duration, rand io.Reader) time.Duration {
+	var b [8]byte
+	if _, err := io.ReadFull(rand, b[:]); err != nil {
+		return d
+	}
+	tenth := uint64(d / 10)
+	return d - time.Duration(tenth) + time.Duration(binary.BigEndian.Uint64(b[:])%(2*tenth+1))
+}
+
+// stop ends the background and every flight, and waits for them. The set
+// stays for requests that are under way.
+func (s *keySource) stop() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.work.Wait()
+}

@@ -1,0 +1,142 @@
+package issuer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Verified is a token that passed every check.
+type Verified struct {
+	Principal *identity.Principal
+
+	// Issuer is the issuer that vouches for it.
+	Issuer *Issuer
+
+	// KeySet is the version of the key set that verified the token, for
+	// Issuer.Current; 0 where none did.
+	KeySet uint64
+
+	// Until bounds how long the verdict may be used without verifying again:
+	// an introspection's ttl. Zero means as long as the token is valid.
+	Until time.Time
+}
+
+// Set is the issuers of one configuration.
+type Set struct {
+	issuers []*Issuer
+	headers headerCache
+}
+
+// NewSet puts issuers together. Their names must differ (see ResolveNames).
+func NewSet(issuers ...*Issuer) (*Set, error) {
+	for n, i := range issuers {
+		for _, other := range issuers[:n] {
+			if i.name == other.name {
+				return nil, fmt.Errorf("two issuers are named %q: %w", i.name, ErrConfig)
+			}
+		}
+	}
+	return &Set{issuers: slices.Clone(issuers)}, nil
+}
+
+// Check tells whether a policy may allow these issuers (nil: all) together.
+// Each must exist, no two may have the same identifier, and at most one may
+// introspect: an opaque token does not say whom to ask.
+func (s *Set) Check(allowed []string) error {
+	for _, name := range allowed {
+		if s.Issuer(name) == nil {
+			return fmt.Errorf("issuer %q is not configured: %w", name, ErrConfig)
+		}
+	}
+	var list []*Issuer
+	for _, i := range s.issuers {
+		if !isAllowed(i, allowed) {
+			continue
+		}
+		for _, other := range list {
+			if i.identifier == other.identifier {
+				return fmt.Errorf("issuers %q and %q have the same identifier: %w", other.name, i.name, ErrConfig)
+			}
+		}
+		list = append(list, i)
+	}
+	return nil
+}
+
+// Verify judges the raw token. allowed are the names of the issuers that may
+// vouch for it; nil means all. caller is what the request shows of its
+// sender; without one, a token that is bound to a key is refused.
+//
+// Its errors wrap ErrInvalidToken or ErrUnavailable, or are the context's.
+func (s *Set) Verify(ctx context.Context, raw string, allowed []string, caller *Caller) (*Verified, error) {
+	t, err := parseJWS(raw, &s.headers)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := decodeObject(t.payload)
+	if err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	// The unverified iss chooses who is asked to verify it, nothing else.
+	iss, _ := claims["iss"].(string)
+	i := s.byIdentifier(iss, allowed)
+	if i == nil {
+		return nil, ErrUnknownIssuer
+	}
+	p, version, err := i.verifyJWT(ctx, &t, claims)
+	if err != nil {
+		return nil, err
+	}
+	s.headers.put(raw[:strings.IndexByte(raw, '.')], t.header)
+	if err := i.CheckSender(ctx, p, caller); err != nil {
+		return nil, err
+	}
+	return &Verified{Principal: p, Issuer: i, KeySet: version}, nil
+}
+
+// byIdentifier gives the first allowed issuer with this iss, compared byte
+// for byte (RFC 9068, section 4), or nil.
+func (s *Set) byIdentifier(iss string, allowed []string) *Issuer {
+	for _, i := range s.issuers {
+		if i.identifier == iss && isAllowed(i, allowed) {
+			return i
+		}
+	}
+	return nil
+}
+
+func isAllowed(i *Issuer, allowed []string) bool {
+	return allowed == nil || slices.Contains(allowed, i.name)
+}
+
+// Issuer gives the issuer of that name, or nil.
+func (s *Set) Issuer(name string) *Issuer {
+	for _, i := range s.issuers {
+		if i.name == name {
+			return i
+		}
+	}
+	return nil
+}
+
+// Issuers gives all issuers in the order of the configuration.
+func (s *Set) Issuers() []*Issuer { return slices.Clone(s.issuers) }
+
+// Start starts the background work of every issuer.
+func (s *Set) Start(ctx context.Context) {
+	for _, i := range s.issuers {
+		i.Start(ctx)
+	}
+}
+
+// Stop ends the background work of every issuer.
+func (s *Set) Stop() {
+	for _, i := range s.issuers {
+		i.Stop()
+	}
+}

@@ -1,0 +1,309 @@
+package issuer
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Defaults and bounds of the configuration.
+const (
+	defaultKeyRefresh     = time.Hour
+	defaultKeyMinInterval = 10 * time.Second
+	defaultKeyMaxStale    = 24 * time.Hour
+	defaultLeeway         = 30 * time.Second
+	defaultTimeout        = 5 * time.Second
+	defaultIntrospectTTL  = time.Minute
+
+	// maxLeeway keeps the leeway what it is for: a difference of clocks.
+	maxLeeway = 5 * time.Minute
+)
+
+// noType is the word for a token without typ.
+const noType = "none"
+
+// The words of the options that choose.
+const (
+	tokensAccess = "access"
+	tokensID     = "id"
+	tokensAny    = "any"
+
+	whenOpaque = "opaque"
+	whenAlways = "always"
+
+	dpopOff     = "off"
+	dpopAccept  = "accept"
+	dpopRequire = "require"
+
+	replayShared = "shared"
+	replayLocal  = "local"
+
+	mtlsOff     = "off"
+	mtlsRequire = "require"
+
+	authBasic = "client_secret_basic"
+	authPost  = "client_secret_post"
+	authKey   = "private_key_jwt"
+)
+
+// ErrConfig is what every error about a configuration wraps.
+var ErrConfig = errors.New("issuer configuration is invalid")
+
+// settle checks the configuration and gives it with the defaults filled in.
+func settle(c Config) (Config, error) {
+	fail := func(format string, args ...any) (Config, error) {
+		return c, fmt.Errorf("configuring issuer %q: "+format+": %w", append(append([]any{c.Issuer}, args...), ErrConfig)...)
+	}
+	if c.Issuer == "" {
+		return fail("its identifier is missing")
+	}
+	if c.Name == "" {
+		c.Name = hostOf(c.Issuer)
+	}
+	if c.AnyAudience == (len(c.Audience) > 0) {
+		return fail("either audience or any_audience is required")
+	}
+	if slices.Contains(c.Audience, "") {
+		return fail("an audience is empty")
+	}
+	for _, choice := range []struct {
+		option string
+		value  *string
+		words  []string
+	}{
+		{"tokens", &c.Tokens, []string{tokensAccess, tokensID, tokensAny}},
+		{"dpop", &c.DPoP, []string{dpopOff, dpopAccept, dpopRequire}},
+		{"dpop_replay", &c.DPoPReplay, []string{replayShared, replayLocal}},
+		{"mtls", &c.MTLS, []string{mtlsOff, mtlsRequire}},
+	} {
+		if *choice.value == "" {
+			*choice.value = choice.words[0]
+		}
+		if !slices.Contains(choice.words, *choice.value) {
+			return fail("%s is %q, want one of %s", choice.option, *choice.value, strings.Join(choice.words, ", "))
+		}
+	}
+	for _, d := range []struct {
+		option string
+		value  *time.Duration
+		normal time.Duration
+	}{
+		{"key_refresh", &c.KeyRefresh, defaultKeyRefresh},
+		{"key_min_interval", &c.KeyMinInterval, defaultKeyMinInterval},
+		{"key_max_stale", &c.KeyMaxStale, defaultKeyMaxStale},
+		{"timeout", &c.Timeout, defaultTimeout},
+	} {
+		if *d.value == 0 {
+			*d.value = d.normal
+		}
+		if *d.value < 0 {
+			return fail("%s is negative", d.option)
+		}
+	}
+	if c.KeyMinInterval > c.KeyRefresh {
+		return fail("key_min_interval is longer than key_refresh")
+	}
+	if c.KeyMaxStale < c.KeyRefresh {
+		return fail("key_max_stale is shorter than key_refresh")
+	}
+	if c.Leeway == nil {
+		leeway := defaultLeeway
+		c.Leeway = &leeway
+	}
+	if *c.Leeway < 0 || *c.Leeway > maxLeeway {
+		return fail("leeway is not between 0 and %s", maxLeeway)
+	}
+	if c.SubjectClaim == "" {
+		c.SubjectClaim = "sub"
+	}
+	if c.GroupsClaim == "" {
+		c.GroupsClaim = "groups"
+	}
+	if len(c.ClientClaim) == 0 {
+		c.ClientClaim = []string{"cid", "azp", "client_id"}
+	}
+	if len(c.ScopeClaim) == 0 {
+		c.ScopeClaim = []string{"scp", "scope"}
+	}
+	if err := settleTypes(&c); err != nil {
+		return fail("%w", err)
+	}
+	if err := settleAlgorithms(&c); err != nil {
+		return fail("%w", err)
+	}
+	if err := settlePlaces(&c); err != nil {
+		return fail("%w", err)
+	}
+	if c.Introspect != nil {
+		in, err := settleIntrospection(*c.Introspect)
+		if err != nil {
+			return fail("introspect: %w", err)
+		}
+		c.Introspect = &in
+	}
+	return c, nil
+}
+
+func settleTypes(c *Config) error {
+	if len(c.Types) == 0 {
+		c.Types = []string{"at+jwt", "JWT", noType}
+	}
+	types := make([]string, len(c.Types))
+	for n, t := range c.Types {
+		types[n] = normalType(t)
+		if what, ok := neverTypes[types[n]]; ok {
+			return fmt.Errorf("types lists %q, which names %s", t, what)
+		}
+		if types[n] == "" {
+			return errors.New("types lists an empty one (the word for a token without typ is none)")
+		}
+	}
+	c.Types = types
+	return nil
+}
+
+// settleAlgorithms checks the list. Public keys and secrets never meet in
+// one issuer: a public key that served as a secret would let anybody sign
+// (RFC 8725, section 2.1).
+func settleAlgorithms(c *Config) error {
+	if len(c.Algorithms) == 0 {
+		for i := range algorithms {
+			if algorithms[i].family != familyHMAC {
+				c.Algorithms = append(c.Algorithms, algorithms[i].name)
+			}
+		}
+		return nil
+	}
+	symmetric := 0
+	for _, name := range c.Algorithms {
+		a := lookAlgorithm(name)
+		if a == nil {
+			return fmt.Errorf("algorithm %q is not supported", name)
+		}
+		if a.family == familyHMAC {
+			symmetric++
+		}
+	}
+	if symmetric == 0 {
+		return nil
+	}
+	if symmetric < len(c.Algorithms) {
+		return errors.New("algorithms lists HMACs beside public-key ones")
+	}
+	if c.JWKSFile == "" {
+		return errors.New("HMAC algorithms need jwks_file: their key is a secret")
+	}
+	return nil
+}
+
+// settlePlaces checks where the keys come from and how the site is reached.
+func settlePlaces(c *Config) error {
+	count := 0
+	for _, place := range []string{c.DiscoveryURL, c.JWKSURL, c.JWKSFile} {
+		if place != "" {
+			count++
+		}
+	}
+	if count > 1 {
+		return errors.New("discovery_url, jwks_url and jwks_file exclude each other")
+	}
+	for option, place := range map[string]string{"discovery_url": c.DiscoveryURL, "jwks_url": c.JWKSURL} {
+		if place == "" {
+			continue
+		}
+		if _, err := checkURL(place); err != nil {
+			return fmt.Errorf("%s: %w", option, err)
+		}
+	}
+	if count == 0 {
+		if _, err := checkURL(c.Issuer); err != nil {
+			return fmt.Errorf("discovering from the identifier: %w", err)
+		}
+	}
+	if c.ExternalURL != "" {
+		u, err := url.Parse(c.ExternalURL)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			return errors.New("external_url is not an absolute http or https URL without query")
+		}
+	}
+	return nil
+}
+
+func settleIntrospection(in Introspection) (Introspection, error) {
+	if _, err := checkURL(in.URL); err != nil {
+		return in, fmt.Errorf("url: %w", err)
+	}
+	if in.ClientID == "" {
+		return in, errors.New("client_id is missing")
+	}
+	if (in.ClientSecret == "") == (in.PrivateKey == "") {
+		return in, errors.New("either client_secret or private_key is required")
+	}
+	if in.Auth == "" {
+		in.Auth = authBasic
+		if in.PrivateKey != "" {
+			in.Auth = authKey
+		}
+	}
+	switch in.Auth {
+	case authBasic, authPost:
+		if in.ClientSecret == "" {
+			return in, fmt.Errorf("auth %s needs client_secret", in.Auth)
+		}
+	case authKey:
+		if in.PrivateKey == "" {
+			return in, fmt.Errorf("auth %s needs private_key", in.Auth)
+		}
+	default:
+		return in, fmt.Errorf("auth is %q, want %s, %s or %s", in.Auth, authBasic, authPost, authKey)
+	}
+	if in.When == "" {
+		in.When = whenOpaque
+	}
+	if in.When != whenOpaque && in.When != whenAlways {
+		return in, fmt.Errorf("when is %q, want %s or %s", in.When, whenOpaque, whenAlways)
+	}
+	if in.TTL == 0 {
+		in.TTL = defaultIntrospectTTL
+	}
+	if in.TTL < 0 {
+		return in, errors.New("ttl is negative")
+	}
+	return in, nil
+}
+
+// ResolveNames fills in the names that the configurations leave out: the
+// host of the identifier, with the path where two share the host. Names that
+// are still alike are an error.
+func ResolveNames(configs []*Config) error {
+	hosts := make(map[string]int)
+	for _, c := range configs {
+		hosts[hostOf(c.Issuer)]++
+	}
+	taken := make(map[string]bool)
+	for _, c := range configs {
+		if c.Name == "" {
+			c.Name = hostOf(c.Issuer)
+			if u, err := url.Parse(c.Issuer); err == nil && u.Host != "" && hosts[c.Name] > 1 {
+				c.Name += strings.TrimSuffix(u.Path, "/")
+			}
+		}
+		if taken[c.Name] {
+			return fmt.Errorf("two issuers are named %q: %w", c.Name, ErrConfig)
+		}
+		taken[c.Name] = true
+	}
+	return nil
+}
+
+// hostOf gives the host of an identifier, or the identifier itself where it
+// is no URL.
+func hostOf(identifier string) string {
+	if u, err := url.Parse(identifier); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return identifier
+}

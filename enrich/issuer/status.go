@@ -1,0 +1,53 @@
+package issuer
+
+import "time"
+
+// Status is what the status endpoint shows of an issuer. It holds no URL, no
+// key and nothing of any token.
+type Status struct {
+	Name   string `json:"name"`
+	Issuer string `json:"issuer"`
+
+	// Ready says that tokens can be verified now.
+	Ready bool `json:"ready"`
+
+	// Since is when the key server began to answer, or to fail.
+	Since time.Time `json:"since,omitzero"`
+
+	// Failing says that the last fetch of keys failed; LastError is its
+	// outcome, a word of the closed set of fetch outcomes.
+	Failing   bool   `json:"failing"`
+	LastError string `json:"last_error,omitempty"`
+
+	// KeysConfirmed is when the keys in use were last fetched, Keys and
+	// KeysSkipped how many of them can and cannot be used, and KeySet their
+	// version.
+	KeysConfirmed time.Time `json:"keys_confirmed,omitzero"`
+	Keys          int       `json:"keys"`
+	KeysSkipped   int       `json:"keys_skipped"`
+	KeySet        uint64    `json:"key_set"`
+
+	// Fetches and FetchErrors count since the start.
+	Fetches     uint64 `json:"fetches"`
+	FetchErrors uint64 `json:"fetch_errors"`
+}
+
+// Status gives the issuer's state.
+func (i *Issuer) Status() Status {
+	s := Status{Name: i.name, Issuer: i.identifier, Ready: i.Ready()}
+	if st := i.keys.state.Load(); st != nil {
+		s.KeysConfirmed, s.KeySet = st.confirmed, st.version
+		s.Keys, s.KeysSkipped = len(st.set.keys), st.set.skipped
+	}
+	k := i.keys
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s.Since, s.Fetches, s.FetchErrors = k.since, k.fetches, k.errors
+	if k.failed != nil {
+		s.Failing, s.LastError = true, outcomeOf(k.failed)
+	}
+	return s
+}
+
+// Ready reports whether the issuer has keys that may be used now.
+func (i *Issuer) Ready() bool { return i.keys.usable(i.clock()) != nil }

@@ -1,0 +1,82 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// verifyJWT judges a token whose unverified iss is this issuer's: algorithm,
+// key, signature, and then what it says. It gives the version of the key set
+// that verified it.
+func (i *Issuer) verifyJWT(ctx context.Context, t *jws, claims map[string]any) (*identity.Principal, uint64, error) {
+	if claims["iss"] != i.identifier {
+		return nil, 0, ErrUnknownIssuer
+	}
+	if !i.allowed[t.header.alg] {
+		return nil, 0, ErrAlgorithm
+	}
+	version, err := i.verifySignature(ctx, t)
+	if err != nil {
+		return nil, 0, err
+	}
+	p, err := i.judge(t.header.typ, claims, i.clock())
+	if err != nil {
+		return nil, 0, err
+	}
+	return p, version, nil
+}
+
+// verifySignature checks the signature with the issuer's keys. A key that
+// the set lacks may be new: then, and for a token without kid that no key
+// verifies, a newer set is looked for.
+func (i *Issuer) verifySignature(ctx context.Context, t *jws) (uint64, error) {
+	now := i.clock()
+	st, err := i.keys.ready(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	err = st.set.verify(t)
+	if err == nil {
+		return st.version, nil
+	}
+	if !errors.Is(err, errKeyAbsent) && (t.header.kid != "" || !errors.Is(err, ErrSignature)) {
+		return 0, err
+	}
+	next, failure := i.keys.newer(ctx, st, t.header.kid, now)
+	switch {
+	case failure != nil:
+		return 0, failure
+	case next == nil:
+		return 0, err
+	}
+	return next.version, next.set.verify(t)
+}
+
+// judge checks what a verified token says, at now.
+func (i *Issuer) judge(typ string, claims map[string]any, now time.Time) (*identity.Principal, error) {
+	if err := i.checkType(typ); err != nil {
+		return nil, err
+	}
+	if err := i.checkKind(typ, claims); err != nil {
+		return nil, err
+	}
+	if err := i.checkAudience(claims); err != nil {
+		return nil, err
+	}
+	d, err := i.readDates(claims, now, true)
+	if err != nil {
+		return nil, err
+	}
+	if i.only9068 {
+		for _, name := range required9068 {
+			if claims[name] == nil {
+				return nil, fmt.Errorf("%s is missing: %w", name, ErrClaims)
+			}
+		}
+	}
+	return i.principal(claims, d)
+}

@@ -1,0 +1,163 @@
+package enrich
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+// Lookup gives records: the person by issuer and subject, the app by its id,
+// the app user by both. Each part is cached by itself, so a person who uses
+// twenty apps is fetched once, and a change of an app reaches all its users.
+type Lookup struct {
+	directory   directory.Directory
+	fingerprint []byte
+	keyer       *cache.Keyer
+	life        *cache.Life
+
+	persons  *cache.Cache[*person]
+	apps     *cache.Cache[*identity.App]
+	appUsers *cache.Cache[*identity.AppUser]
+}
+
+// person is a person as the cache holds it, with the index that makes an
+// allow list's cost follow the list and not the person's groups.
+type person struct {
+	*identity.Person
+	index oktael.GroupIndex
+}
+
+// NewLookup makes a Lookup over a directory and a store. fingerprint stands
+// for the directory with every setting that shapes its answers; life is how
+// long this configuration uses them.
+func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, life cache.Life) *Lookup {
+	return &Lookup{
+		directory: d, fingerprint: fingerprint, keyer: store.Keyer(), life: &life,
+		persons:  cache.New(store, personCodec{}),
+		apps:     cache.New(store, appCodec{}),
+		appUsers: cache.New(store, appUserCodec{}),
+	}
+}
+
+// found is one part of a record with what the cache knows of it.
+type found struct {
+	state identity.State
+	part  cache.Part
+	err   error
+}
+
+// Record looks the parts up that somebody reads, in parallel. The person is
+// always looked up, because a barred or unknown user must not pass whatever
+// the rules read; a client on its own behalf has none. The error says why a
+// part failed; the record's states say which.
+func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Roots) (identity.Record, oktael.GroupIndex, []cache.Part, error) {
+	var r identity.Record
+	var index oktael.GroupIndex
+	var answers [3]found
+	var wg sync.WaitGroup
+	machine := q.Principal.Machine
+	wantApp := app != "" && reads&oktael.RootApp != 0
+	wantAppUser := app != "" && !machine && reads&oktael.RootAppUser != 0
+	if wantApp {
+		wg.Go(func() { r.App, answers[1] = l.app(ctx, app) })
+	}
+	if wantAppUser {
+		wg.Go(func() { r.AppUser, answers[2] = l.appUser(ctx, q, app) })
+	}
+	if !machine {
+		r.Person, index, answers[0] = l.person(ctx, q)
+	}
+	wg.Wait()
+	r.PersonState, r.AppState, r.AppUserState = answers[0].state, answers[1].state, answers[2].state
+	parts := make([]cache.Part, 0, len(answers))
+	var err error
+	for _, a := range answers {
+		if a.state != identity.Unasked && a.state != identity.Failed {
+			parts = append(parts, a.part)
+		}
+		err = errors.Join(err, a.err)
+	}
+	return r, index, parts, err
+}
+
+// refresh fetches parts anew that are due, behind the request: looking them
+// up is enough, because the cache refreshes what is due and serves what it
+// has. Answers for a caller's own token are left to requests that bring it.
+func (l *Lookup) refresh(ctx context.Context, d *Decision) {
+	_, _, _, _ = l.Record(ctx, directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
+}
+
+func (l *Lookup) person(ctx context.Context, q directory.Query) (*identity.Person, oktael.GroupIndex, found) {
+	p := q.Principal
+	key := l.keyer.Key("person", l.fingerprint, p.Issuer, p.Subject)
+	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
+	res, err := l.persons.Get(ctx, key, *l.life, names, func(ctx context.Context) (*person, error) {
+		v, err := l.directory.Person(ctx, q)
+		if err != nil {
+			return nil, absent(err)
+		}
+		if v.User == nil {
+			return nil, fmt.Errorf("looking up a person: %w", directory.ErrMalformed)
+		}
+		return newPerson(v), nil
+	})
+	f := judged(res.Found, res.State, res.Part, err)
+	if res.Value == nil {
+		return nil, oktael.GroupIndex{}, f
+	}
+	return res.Value.Person, res.Value.index, f
+}
+
+func (l *Lookup) app(ctx context.Context, id string) (*identity.App, found) {
+	key := l.keyer.Key("app", l.fingerprint, id)
+	names := func() []cache.ID { return []cache.ID{{Kind: cache.AppID, Value: id}} }
+	res, err := l.apps.Get(ctx, key, *l.life, names, func(ctx context.Context) (*identity.App, error) {
+		v, err := l.directory.App(ctx, id)
+		return v, absent(err)
+	})
+	return res.Value, judged(res.Found, res.State, res.Part, err)
+}
+
+func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string) (*identity.AppUser, found) {
+	p := q.Principal
+	key := l.keyer.Key("app user", l.fingerprint, p.Issuer, p.Subject, app)
+	names := func() []cache.ID {
+		return []cache.ID{{Kind: cache.UserID, Value: p.Subject}, {Kind: cache.AppID, Value: app}}
+	}
+	res, err := l.appUsers.Get(ctx, key, *l.life, names, func(ctx context.Context) (*identity.AppUser, error) {
+		v, err := l.directory.AppUser(ctx, q, app)
+		return v, absent(err)
+	})
+	return res.Value, judged(res.Found, res.State, res.Part, err)
+}
+
+// absent translates the directory's word for an authoritative absence into
+// the cache's. A subject that names two users is an error and nobody, and is
+// not kept.
+func absent(err error) error {
+	if err != nil && errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
+		return fmt.Errorf("%w: %w", cache.ErrNotFound, err)
+	}
+	return err
+}
+
+// judged says what a cache's answer means for a record.
+func judged(ok bool, state cache.State, part cache.Part, err error) found {
+	switch {
+	case errors.Is(err, directory.ErrNoDirectory):
+		return found{state: identity.Unasked, err: err}
+	case err != nil:
+		return found{state: identity.Failed, err: err}
+	case !ok:
+		return found{state: identity.Missing, part: part}
+	case state == cache.Stale:
+		return found{state: identity.Stale, part: part}
+	}
+	return found{state: identity.Fresh, part: part}
+}

@@ -1,0 +1,129 @@
+// Package mint makes the gateway's own tokens: it keeps the signing keys,
+// rotates them, publishes their public parts, and signs what the application
+// is given in place of the caller's token.
+//
+// The keys of a cluster live in a storage that all nodes share. A new key is
+// published for a while before it signs, so that nobody who caches the key set
+// meets a token that it cannot verify, and a retired one is published until
+// the last token that it signed has expired.
+package mint
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Defaults and bounds of Config.
+const (
+	// DefaultAlgorithm signs fast, with short signatures, and is known to
+	// every JOSE library (RFC 7518, section 3.1: recommended+).
+	DefaultAlgorithm = "ES256"
+
+	DefaultRotate  = 30 * 24 * time.Hour
+	DefaultOverlap = 24 * time.Hour
+
+	// MinOverlap is the shortest time between a key's publication and its
+	// first signature: nodes look for new keys ten times within it.
+	MinOverlap = time.Second
+
+	// MaxKeyFiles bounds key_file: the one that signs, and a handful that are
+	// coming or going.
+	MaxKeyFiles = 16
+)
+
+// ErrConfig is what every refusal of a configuration wraps.
+var ErrConfig = errors.New("invalid signing configuration")
+
+// Config is how the gateway signs: under whose name, with which algorithm, and
+// where the keys come from.
+type Config struct {
+	// The gateway's own identifier: the iss of the tokens that it signs. An
+	// https URL without query or fragment (http is accepted for loopback
+	// addresses). Below it, at /.well-known/jwks.json, the key set must be
+	// served. Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The signature algorithm: ES256, ES384, EdDSA (over Ed25519), RS256 or
+	// PS256. After a change, tokens are signed with the old algorithm until
+	// the first key of the new one has been published for rotate_overlap.
+	// Default: ES256; with key_file, what the first key is made for.
+	Algorithm string `json:"algorithm,omitempty"`
+
+	// How long a key signs. Default: 720h.
+	Rotate time.Duration `json:"rotate,omitempty"`
+
+	// How long a new key is published before it signs; applications that
+	// cache the key set must fetch it again within this time. At least 1s and
+	// shorter than rotate. Default: 24h.
+	RotateOverlap time.Duration `json:"rotate_overlap,omitempty"`
+
+	// PEM files with keys of your own, instead of keys that are made and
+	// rotated here: the first one signs, all are published. The first must be
+	// a private key; the others may be public keys or certificates. The files
+	// are read at load and looked at again every ten minutes; a broken one
+	// then keeps the keys that were there. At most 16.
+	KeyFiles []string `json:"key_file,omitempty"`
+}
+
+// Validate reports what is wrong in the configuration itself, without touching
+// disk, network or storage. The error wraps ErrConfig.
+func (c Config) Validate() error {
+	if err := validateIssuer(c.Issuer); err != nil {
+		return err
+	}
+	c = c.withDefaults()
+	switch {
+	case c.Algorithm != "" && !slices.Contains(algorithms, c.Algorithm):
+		return fmt.Errorf("algorithm %q is not one of %s: %w", c.Algorithm, strings.Join(algorithms, ", "), ErrConfig)
+	case len(c.KeyFiles) > MaxKeyFiles:
+		return fmt.Errorf("%d key files, over %d: %w", len(c.KeyFiles), MaxKeyFiles, ErrConfig)
+	case slices.Contains(c.KeyFiles, ""):
+		return fmt.Errorf("a key file has no name: %w", ErrConfig)
+	case c.RotateOverlap < MinOverlap:
+		return fmt.Errorf("rotate_overlap is under %v: %w", MinOverlap, ErrConfig)
+	case c.Rotate <= c.RotateOverlap:
+		return fmt.Errorf("rotate is not longer than rotate_overlap: %w", ErrConfig)
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Algorithm == "" && len(c.KeyFiles) == 0 {
+		c.Algorithm = DefaultAlgorithm
+	}
+	if c.Rotate == 0 {
+		c.Rotate = DefaultRotate
+	}
+	if c.RotateOverlap == 0 {
+		c.RotateOverlap = DefaultOverlap
+	}
+	return c
+}
+
+// validateIssuer holds RFC 8414, section 2: an https URL without query or
+// fragment.
+func validateIssuer(issuer string) error {
+	if issuer == "" {
+		return fmt.Errorf("issuer is missing: %w", ErrConfig)
+	}
+	u, err := url.Parse(issuer)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "":
+		return fmt.Errorf("issuer is not a URL: %w", ErrConfig)
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") || u.User != nil:
+		return fmt.Errorf("issuer has a user, query or fragment: %w", ErrConfig)
+	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return nil
+	}
+	return fmt.Errorf("issuer is not an https URL: %w", ErrConfig)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,219 @@
+package mint
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// The types that a signed token's typ header can have.
+const (
+	// TypeAccess is RFC 9068's type of an access token.
+	TypeAccess = "at+jwt"
+	// TypePlain is for applications whose libraries know no other.
+	TypePlain = "JWT"
+)
+
+// How often a token is signed.
+const (
+	// MintCached: one token serves until half its life is gone.
+	MintCached = "cached"
+	// MintPerRequest: each request gets a token of its own, with its own jti.
+	MintPerRequest = "per_request"
+)
+
+const (
+	// DefaultTTL is long enough for a slow request and too short to be worth
+	// stealing.
+	DefaultTTL = 5 * time.Minute
+
+	// MaxTTL bounds a signed token's life: retired keys are published as long.
+	MaxTTL = 24 * time.Hour
+
+	// MaxAudience and MaxClaims bound the two lists of a definition.
+	MaxAudience = 32
+	MaxClaims   = 256
+)
+
+// ErrDefinition is what every refusal of a token definition wraps.
+var ErrDefinition = errors.New("invalid token definition")
+
+// TokenDefinition is one signed token: where it goes and what it says. It
+// always carries iss, sub, aud, exp, iat, nbf and jti, and client_id and scope
+// where the incoming token has them.
+//
+// The incoming token's sender constraint (cnf) is never carried over: the
+// application receives the new token from the gateway, which has checked the
+// constraint, and holds no key of the client. Who acts for whom (act, RFC
+// 8693, section 4.1) is a claim like any other.
+type TokenDefinition struct {
+	// The header that the token is written to. Default: Authorization, unless
+	// cookie is set.
+	Header string `json:"header,omitempty"`
+
+	// What stands before the token in the header, followed by a space.
+	// Default: Bearer for Authorization, else nothing.
+	Scheme string `json:"scheme,omitempty"`
+
+	// The cookie that the token is written to, instead of a header.
+	Cookie string `json:"cookie,omitempty"`
+
+	// The audience: whom the token is for. Required, at most 32.
+	Audience []string `json:"audience,omitempty"`
+
+	// How long the token lives, in whole seconds, at most 24h. It never
+	// outlives the incoming token. Default: 5m.
+	TTL time.Duration `json:"ttl,omitempty"`
+
+	// The claim, computed or of the incoming token, that becomes sub; text or
+	// an integer. Where it is missing, the request is answered 401. Default:
+	// the subject that the issuer's subject_claim names. Where policies accept
+	// several issuers, name a claim that is unique over all of them: sub is
+	// unique within its issuer only.
+	Subject string `json:"subject,omitempty"`
+
+	// The claims that the token carries besides those it always has: "*" for
+	// all of the incoming token overlaid by the computed ones, or names.
+	// Default: the computed ones. At most 256.
+	Claims []string `json:"claims,omitempty"`
+
+	// The typ header: at+jwt (RFC 9068) or JWT. Default: at+jwt.
+	Type string `json:"type,omitempty"`
+
+	// When a token is signed: "cached", where one serves until half its life
+	// is gone, or "per_request". Default: cached.
+	Mint string `json:"mint,omitempty"`
+}
+
+// Template is a compiled TokenDefinition.
+type Template struct {
+	header, scheme, cookie string
+
+	audience   []byte // as JSON
+	ttl        time.Duration
+	subject    string
+	all        bool
+	named      []string // nil: the computed ones
+	plain      bool
+	perRequest bool
+}
+
+// reserved are the claims that are set here and that nothing overrides, and
+// those that would be untrue in the new token.
+var reserved = map[string]bool{
+	"iss": true, "sub": true, "aud": true, "exp": true, "iat": true, "nbf": true, "jti": true,
+	"client_id": true, "scope": true, "cnf": true,
+}
+
+// foreign are claims that bind the incoming token to its own issuer's answer
+// (OpenID Connect Core, sections 2 and 3.3.2.11); "*" leaves them out.
+var foreign = map[string]bool{"nonce": true, "at_hash": true, "c_hash": true, "s_hash": true}
+
+// Reserved tells whether a claim of that name is set by the gateway itself, or
+// never set: a rule that computes it has no effect on the signed token.
+func Reserved(claim string) bool { return reserved[claim] }
+
+// Compile checks a definition. The error wraps ErrDefinition.
+func Compile(d TokenDefinition) (*Template, error) {
+	t := &Template{header: d.Header, scheme: d.Scheme, cookie: d.Cookie, ttl: d.TTL, subject: d.Subject}
+	if err := t.compileTarget(d); err != nil {
+		return nil, err
+	}
+	if t.ttl == 0 {
+		t.ttl = DefaultTTL
+	}
+	switch {
+	case len(d.Audience) == 0:
+		return nil, fmt.Errorf("audience is missing: %w", ErrDefinition)
+	case len(d.Audience) > MaxAudience || len(d.Claims) > MaxClaims:
+		return nil, fmt.Errorf("more than %d audiences or %d claims: %w", MaxAudience, MaxClaims, ErrDefinition)
+	case slices.Contains(d.Audience, ""):
+		return nil, fmt.Errorf("an audience is empty: %w", ErrDefinition)
+	case t.ttl < time.Second || t.ttl > MaxTTL || t.ttl%time.Second != 0:
+		return nil, fmt.Errorf("ttl is not whole seconds between 1s and %v: %w", MaxTTL, ErrDefinition)
+	case d.Subject == "cnf":
+		return nil, fmt.Errorf("subject cannot be cnf: %w", ErrDefinition)
+	}
+	t.audience = appendAudience(nil, d.Audience)
+	for i, name := range d.Claims {
+		switch {
+		case name == "*" && len(d.Claims) == 1:
+			t.all = true
+		case name == "" || name == "*":
+			return nil, fmt.Errorf("claims must be * by itself, or names: %w", ErrDefinition)
+		case name == "cnf":
+			return nil, fmt.Errorf("cnf is never carried over, because the new token is not bound to the client's key: %w", ErrDefinition)
+		case slices.Contains(d.Claims[:i], name):
+			return nil, fmt.Errorf("claim %q is named twice: %w", name, ErrDefinition)
+		case !reserved[name]:
+			t.named = append(t.named, name)
+		case t.named == nil:
+			// What the token has anyway may be named; it is still a list.
+			t.named = []string{}
+		}
+	}
+	slices.Sort(t.named)
+	switch d.Type {
+	case "", TypeAccess:
+	case TypePlain:
+		t.plain = true
+	default:
+		return nil, fmt.Errorf("type %q is not %s or %s: %w", d.Type, TypeAccess, TypePlain, ErrDefinition)
+	}
+	switch d.Mint {
+	case "", MintCached:
+	case MintPerRequest:
+		t.perRequest = true
+	default:
+		return nil, fmt.Errorf("mint %q is not %s or %s: %w", d.Mint, MintCached, MintPerRequest, ErrDefinition)
+	}
+	return t, nil
+}
+
+func (t *Template) compileTarget(d TokenDefinition) error {
+	switch {
+	case d.Cookie != "" && (d.Header != "" || d.Scheme != ""):
+		return fmt.Errorf("the token goes to a header or to a cookie, not both: %w", ErrDefinition)
+	case d.Cookie != "":
+		if !httpguts.ValidHeaderFieldName(d.Cookie) { // a cookie's name is a token, too (RFC 6265, section 4.1.1)
+			return fmt.Errorf("%q cannot be a cookie's name: %w", d.Cookie, ErrDefinition)
+		}
+		return nil
+	case d.Header == "":
+		t.header = "Authorization"
+	case !httpguts.ValidHeaderFieldName(d.Header):
+		return fmt.Errorf("%q cannot be a header's name: %w", d.Header, ErrDefinition)
+	}
+	if t.scheme == "" && strings.EqualFold(t.header, "Authorization") {
+		t.scheme = "Bearer"
+	}
+	if t.scheme != "" && !httpguts.ValidHeaderFieldName(t.scheme) { // a scheme is a token (RFC 9110, section 11.1)
+		return fmt.Errorf("%q cannot be an authentication scheme: %w", t.scheme, ErrDefinition)
+	}
+	return nil
+}
+
+// Header is the header that the token is written to, or empty.
+func (t *Template) Header() string { return t.header }
+
+// Cookie is the cookie that the token is written to, or empty.
+func (t *Template) Cookie() string { return t.cookie }
+
+// Value is what is written for a token: the scheme, a space and the token, or
+// the token alone.
+func (t *Template) Value(token string) string {
+	if t.scheme == "" {
+		return token
+	}
+	return t.scheme + " " + token
+}
+
+// TTL is the longest life of the token; a Signer is told of it by KeepFor.
+func (t *Template) TTL() time.Duration { return t.ttl }
+
+// PerRequest says that a token must not serve a second request.
+func (t *Template) PerRequest() bool { return t.perRequest }

@@ -1,0 +1,119 @@
+package mint
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// maxKeyFile bounds a PEM file: a 16,384-bit RSA key has 13 KB.
+const maxKeyFile = 64 << 10
+
+// loadFiles reads the key files: the first one signs, all are published. It
+// also tells the algorithm, which the first key decides where none was set.
+func loadFiles(c Config, log *slog.Logger) (*ring, string, error) {
+	r := &ring{fixed: true}
+	algorithm := c.Algorithm
+	for i, name := range c.KeyFiles {
+		private, public, err := readKeyFile(name, log)
+		if err != nil {
+			return nil, "", fmt.Errorf("reading key file %s: %w: %w", name, ErrConfig, err)
+		}
+		var k *key
+		switch {
+		case i > 0:
+			// Never signs here, so it may be of another kind.
+			k, err = newPublicKey(algorithmOf(public, algorithm), public)
+		case private == nil:
+			err = fmt.Errorf("the first key file must hold a private key: %w", ErrKey)
+		default:
+			if algorithm == "" {
+				algorithm = algorithmOf(public, "")
+			}
+			k, err = newKey(algorithm, private)
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("reading key file %s: %w: %w", name, ErrConfig, err)
+		}
+		for _, other := range r.keys {
+			if other.id == k.id {
+				return nil, "", fmt.Errorf("reading key file %s: the same key as in another file: %w", name, ErrConfig)
+			}
+		}
+		// The order of the files is the order of the key set, which lists the
+		// latest first.
+		k.signsFrom = time.Unix(0, 0).Add(-time.Duration(i) * time.Second)
+		r.keys = append(r.keys, k)
+	}
+	r.sort()
+	return r, algorithm, nil
+}
+
+// readKeyFile reads one PEM block. Errors never quote the file.
+func readKeyFile(name string, log *slog.Logger) (crypto.Signer, crypto.PublicKey, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read from
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(text) > maxKeyFile {
+		return nil, nil, fmt.Errorf("over %d bytes: %w", maxKeyFile, ErrKey)
+	}
+	block, rest := pem.Decode(text)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 && block.Type != "CERTIFICATE" && block.Type != "EC PARAMETERS" {
+		return nil, nil, fmt.Errorf("not a single PEM block: %w", ErrKey)
+	}
+	if block.Type == "EC PARAMETERS" { // openssl ecparam writes them before the key
+		if block, _ = pem.Decode(rest); block == nil {
+			return nil, nil, fmt.Errorf("no key after the parameters: %w", ErrKey)
+		}
+	}
+	private, public, err := parseBlock(block)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err := f.Stat(); err == nil && private != nil && info.Mode().Perm()&0o004 != 0 {
+		// Not refused: that is how container secrets are commonly mounted.
+		log.Warn("signing key file can be read by every user", slog.String("file", name))
+	}
+	return private, public, nil
+}
+
+func parseBlock(block *pem.Block) (crypto.Signer, crypto.PublicKey, error) {
+	var parsed any
+	var err error
+	switch block.Type {
+	case "PRIVATE KEY":
+		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		parsed, err = x509.ParseECPrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "PUBLIC KEY":
+		parsed, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "CERTIFICATE":
+		var certificate *x509.Certificate
+		if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
+			parsed = certificate.PublicKey
+		}
+	default:
+		return nil, nil, fmt.Errorf("a PEM block that is no plain key: %w", ErrKey)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("a damaged key: %w", ErrKey)
+	}
+	if private, ok := parsed.(crypto.Signer); ok {
+		return private, private.Public(), nil
+	}
+	return nil, parsed, nil
+}

@@ -1,0 +1,65 @@
+// Package nearest finds the right word behind a misspelt one, so that a
+// configuration error can name it.
+package nearest
+
+import "strings"
+
+// maxDistance is how many letters may differ. Beyond a third of a short word
+// a suggestion misleads more than it helps.
+const maxDistance = 3
+
+// Word gives the word of words that is nearest to wrong, ignoring case, and
+// reports whether any is near enough to be what was meant. Of two equally
+// near ones the first wins.
+func Word(wrong string, words []string) (string, bool) {
+	best, bestDistance := "", maxDistance+1
+	low := strings.ToLower(wrong)
+	for _, w := range words {
+		if d := distance(low, strings.ToLower(w)); d < bestDistance {
+			best, bestDistance = w, d
+		}
+	}
+	if best == "" || bestDistance*3 > max(len(wrong), len(best), 3) {
+		return "", false
+	}
+	return best, true
+}
+
+// Hint gives the words " (did you mean …?)" to put behind an error, or
+// nothing where no word is near enough.
+func Hint(wrong string, words []string) string {
+	if w, ok := Word(wrong, words); ok {
+		return ` (did you mean "` + w + `"?)`
+	}
+	return ""
+}
+
+// maxLength bounds the work on hostile input; no word of ours is longer.
+const maxLength = 64
+
+// distance counts the insertions, deletions, substitutions and swaps of
+// neighbours that turn a into b (optimal string alignment).
+func distance(a, b string) int {
+	if len(a) > maxLength || len(b) > maxLength {
+		return maxDistance + 1
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

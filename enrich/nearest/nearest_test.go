@@ -1,0 +1,35 @@
+package nearest
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestWordFindsWhatWasMeantAndNothingElse(t *testing.T) {
+	words := []string{"audience", "algorithms", "leeway", "key_refresh", "ttl"}
+	for _, tc := range []struct{ wrong, want string }{
+		{"audiance", "audience"},
+		{"Audience", "audience"},
+		{"lewway", "leeway"},
+		{"key_refersh", "key_refresh"},
+		{"tll", "ttl"},
+		{"", ""},
+		{"banana", ""},
+		{"x", ""},
+		{strings.Repeat("audience", 100), ""},
+	} {
+		got, ok := Word(tc.wrong, words)
+		if got != tc.want || ok != (tc.want != "") {
+			t.Errorf("Word(%q) = %q, %v; want %q", tc.wrong, got, ok, tc.want)
+		}
+	}
+}
+
+func TestHintIsReadyToStandBehindAnError(t *testing.T) {
+	if got := Hint("leway", []string{"leeway"}); got != ` (did you mean "leeway"?)` {
+		t.Errorf("Hint = %q", got)
+	}
+	if got := Hint("banana", []string{"leeway"}); got != "" {
+		t.Errorf("Hint = %q, want none", got)
+	}
+}

@@ -1,0 +1,62 @@
+package enrich
+
+import (
+	"errors"
+	"time"
+)
+
+// Observer is told what metrics count. Its methods are called on the path of
+// requests and must not block; what they are given comes from closed sets.
+type Observer interface {
+	// Decided tells of one request under a policy: its outcome (a Kind's word,
+	// "allowed" or "anonymous"), whether the decision came from the cache, and
+	// how long the stages took.
+	Decided(policy, outcome string, hit bool, took time.Duration)
+
+	// HeaderOverflowed tells that a header was too large.
+	HeaderOverflowed(policy, header string)
+
+	// Minted tells that a token was signed.
+	Minted(policy string)
+}
+
+// The outcomes beside the words of Kind.
+const (
+	OutcomeAllowed   = "allowed"
+	OutcomeAnonymous = "anonymous"
+)
+
+// Outcomes lists every outcome that Decided can be told.
+func Outcomes() []string {
+	words := []string{OutcomeAllowed, OutcomeAnonymous}
+	for _, k := range kinds {
+		words = append(words, k.word)
+	}
+	return words
+}
+
+// outcome gives the word for what became of a request.
+func outcome(d *Decision, err error) string {
+	var r *Refusal
+	switch {
+	case errors.As(err, &r):
+		return r.Kind.String()
+	case err != nil:
+		return KindInternal.String()
+	case d.Principal == nil:
+		return OutcomeAnonymous
+	}
+	return OutcomeAllowed
+}
+
+// Silent is the Observer of those who need none.
+type Silent struct{}
+
+// Decided does nothing.
+func (Silent) Decided(string, string, bool, time.Duration) {}
+
+// HeaderOverflowed does nothing.
+func (Silent) HeaderOverflowed(string, string) {}
+
+// Minted does nothing.
+func (Silent) Minted(string) {}

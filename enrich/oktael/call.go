@@ -1,0 +1,308 @@
+package oktael
+
+import (
+	"fmt"
+	"strings"
+)
+
+// callNode calls a function or, where overloads is set, the method that fits
+// the receiver.
+type callNode struct {
+	position
+	fn        *function
+	overloads []*function
+	args      []node // of a method, the receiver first
+	safe      bool
+	extra     any
+}
+
+func (n *callNode) eval(e *evaluation) (any, error) {
+	base, fn := len(e.stack), n.fn
+	defer func() { e.stack = e.stack[:base] }()
+	nulls := false
+	for i, arg := range n.args {
+		v, err := e.run(arg)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 && (n.overloads != nil || fn.receiver != 0) {
+			if v == nil {
+				if n.safe {
+					return nil, nil
+				}
+				return nil, e.wrap(n.at(), fmt.Errorf("calling %s of null: %w", n.name(), ErrNull))
+			}
+			if fn, err = n.choose(v); err != nil {
+				return nil, e.wrap(n.at(), err)
+			}
+			e.stack = append(e.stack, v)
+			continue
+		}
+		p := fn.param(i)
+		switch {
+		case v != nil:
+			if v, err = e.convert(v, p.want); err != nil {
+				return nil, e.wrap(arg.at(), fmt.Errorf("%s: argument %s: %w", fn.title(), p.name, err))
+			}
+		case p.nullable:
+		case fn.onNull == nullFails:
+			return nil, e.wrap(arg.at(), fmt.Errorf("%s: argument %s is null: %w", fn.title(), p.name, ErrNull))
+		default:
+			nulls = true
+		}
+		e.stack = append(e.stack, v)
+	}
+	if nulls {
+		switch fn.onNull {
+		case nullFalse:
+			return false, nil
+		case nullZero:
+			return int64(0), nil
+		}
+		return nil, nil
+	}
+	v, err := fn.call(e, n, e.stack[base:])
+	if err != nil {
+		return nil, e.wrap(n.at(), fmt.Errorf("%s: %w", fn.title(), err))
+	}
+	return v, nil
+}
+
+// choose gives the method for a receiver.
+func (n *callNode) choose(receiver any) (*function, error) {
+	kind := kindOf(receiver)
+	if n.overloads == nil {
+		if n.fn.receiver&kind == 0 {
+			return nil, fmt.Errorf("%s has no method %s", kind, n.fn.name)
+		}
+		return n.fn, nil
+	}
+	for _, f := range n.overloads {
+		if f.receiver&kind != 0 {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("%s has no method %s", kind, n.overloads[0].name)
+}
+
+func (n *callNode) name() string {
+	if n.fn != nil {
+		return n.fn.name
+	}
+	return n.overloads[0].name
+}
+
+// title is the function's name in messages.
+func (f *function) title() string { return f.name }
+
+// compileCall binds the call of a static function.
+func (c *compiler) compileCall(s *syntaxNode) (typed, error) {
+	d := c.options.Dialect
+	if c.element != 0 && !strings.Contains(s.text, ".") {
+		if t, ok, err := c.elementMethod(s); ok || err != nil {
+			return t, err
+		}
+	}
+	name := s.text
+	if name == "Time.now" && (d == IdentityEngine || d == Either && s.receiver && len(s.kids) == 0) {
+		name = "DateTime.now" // the reference's own alias
+	}
+	f, ok := library.static[name]
+	if !ok {
+		return typed{}, c.unknownFunction(s)
+	}
+	if !d.has(f.dialect) {
+		return typed{}, c.fail(s.offset, "%s belongs to the %s dialect, this expression is %s", f.name, f.dialect, d)
+	}
+	return c.bind(s, s.kids, []*function{f}, false)
+}
+
+func (c *compiler) unknownFunction(s *syntaxNode) error {
+	family, short, ok := strings.Cut(s.text, ".")
+	if !ok {
+		// A function of a family, called without it.
+		for name := range library.families {
+			if f, ok := library.static[name+"."+s.text]; ok && c.options.Dialect.has(f.dialect) {
+				return c.fail(s.offset, "unknown function %s (did you mean \"%s\"?)", s.text, c.familyOf(s.text))
+			}
+		}
+		return c.fail(s.offset, "unknown function %s%s", s.text, c.hint(s.text, library.names(c.options.Dialect)))
+	}
+	var inside []string
+	for _, name := range library.names(c.options.Dialect) {
+		if f, member, _ := strings.Cut(name, "."); f == family {
+			inside = append(inside, member)
+		}
+	}
+	if word, ok := nearestWord(short, inside); ok {
+		return c.fail(s.offset, "unknown function %s (did you mean \"%s.%s\"?)", s.text, family, word)
+	}
+	return c.fail(s.offset, "unknown function %s%s", s.text, c.hint(s.text, library.names(c.options.Dialect)))
+}
+
+// familyOf gives the full name of a function that was called without its
+// family; of several the first in order.
+func (c *compiler) familyOf(short string) string {
+	for _, name := range library.names(c.options.Dialect) {
+		if strings.HasSuffix(name, "."+short) {
+			return name
+		}
+	}
+	return short
+}
+
+// elementMethod binds a bare call inside of a projection or selection as a
+// method of the element, as in .![toUpperCase()]. ok is false where the name
+// is not a method's or the arguments fit a function better.
+func (c *compiler) elementMethod(s *syntaxNode) (t typed, ok bool, err error) {
+	if f, static := library.static[s.text]; static && c.options.Dialect.has(f.dialect) && f.takes(len(s.kids)) {
+		return typed{}, false, nil
+	}
+	if _, known := library.methods[s.text]; !known {
+		return typed{}, false, nil
+	}
+	self := &syntaxNode{op: opElement, offset: s.offset}
+	method := &syntaxNode{op: opMethod, text: s.text, kids: append([]*syntaxNode{self}, s.kids...), offset: s.offset}
+	t, err = c.compileMethod(method)
+	return t, true, err
+}
+
+// compileMethod binds a method to what its receiver can be.
+func (c *compiler) compileMethod(s *syntaxNode) (typed, error) {
+	if receiver := s.kids[0]; receiver.op == opCall && receiver.text == "Time.now" {
+		receiver.receiver = true
+	}
+	receiver, err := c.compile(s.kids[0])
+	if err != nil {
+		return typed{}, err
+	}
+	all, known := library.methods[s.text]
+	if !known {
+		return typed{}, c.fail(s.offset, "unknown method %s%s", s.text, c.hint(s.text, library.methodNames(c.options.Dialect)))
+	}
+	var fits []*function
+	dialect, kind, count := false, false, (*function)(nil)
+	for _, f := range all {
+		switch {
+		case !c.options.Dialect.has(f.dialect):
+			dialect = true
+		case f.receiver&receiver.kinds == 0:
+			kind = true
+		case !f.takes(len(s.kids)):
+			count = f
+		default:
+			fits = append(fits, f)
+		}
+	}
+	switch {
+	case len(fits) > 0:
+		return c.bindTo(s, receiver, fits)
+	case count != nil:
+		return typed{}, c.fail(s.offset, "%s takes %s, not %d", s.text, count.methodCount(), len(s.kids)-1)
+	case kind && receiver.kinds == kindNull:
+		return typed{}, c.fail(s.offset, "null has no method %s", s.text)
+	case kind:
+		return typed{}, c.fail(s.offset, "%s has no method %s", receiver.kinds&^kindNull, s.text)
+	case dialect:
+		return typed{}, c.fail(s.offset, "the method %s belongs to the %s dialect, this expression is %s", s.text, all[0].dialect, c.options.Dialect)
+	}
+	return typed{}, c.fail(s.offset, "unknown method %s", s.text)
+}
+
+// methodCount is count without the receiver.
+func (f *function) methodCount() string {
+	without := *f
+	without.params = f.params[1:]
+	return without.count()
+}
+
+func (c *compiler) bindTo(s *syntaxNode, receiver typed, fits []*function) (typed, error) {
+	return c.bindArgs(s, []typed{receiver}, s.kids, fits, s.safe)
+}
+
+// bind compiles the arguments of a call and checks them against the
+// functions that it may be.
+func (c *compiler) bind(s *syntaxNode, kids []*syntaxNode, fits []*function, safe bool) (typed, error) {
+	if f := fits[0]; !f.takes(len(kids)) {
+		return typed{}, c.fail(s.offset, "%s takes %s, not %d", f.title(), f.count(), len(kids))
+	}
+	return c.bindArgs(s, nil, kids, fits, safe)
+}
+
+func (c *compiler) bindArgs(s *syntaxNode, done []typed, kids []*syntaxNode, fits []*function, safe bool) (typed, error) {
+	args := done
+	for _, kid := range kids[len(done):] {
+		t, err := c.compile(kid)
+		if err != nil {
+			return typed{}, err
+		}
+		args = append(args, t)
+	}
+	n := &callNode{position: c.at(s), safe: safe, args: make([]node, len(args))}
+	for i, t := range args {
+		n.args[i] = t.node
+	}
+	var result kinds
+	for _, f := range fits {
+		if err := c.checkArgs(s, f, args, len(done), kids, len(fits) > 1); err != nil {
+			return typed{}, err
+		}
+		if err := c.read(s.offset, f.reads, f.title()); err != nil {
+			return typed{}, err
+		}
+		result |= f.result
+		if f.onNull != nullFails && f.onNull != nullNull {
+			continue
+		}
+		if f.onNull == nullNull && anyNull(args[len(done):]) {
+			result |= kindNull
+		}
+	}
+	if safe && args[0].kinds&kindNull != 0 {
+		result |= kindNull
+	}
+	if n.fn = fits[0]; len(fits) > 1 {
+		n.fn, n.overloads = nil, fits
+	} else if n.fn.prepare != nil {
+		extra, err := n.fn.prepare(c, s, kids)
+		if err != nil {
+			return typed{}, err
+		}
+		n.extra = extra
+	}
+	return typed{n, result}, nil
+}
+
+func anyNull(args []typed) bool {
+	for _, t := range args {
+		if t.kinds&kindNull != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// checkArgs refuses arguments that no value could make right. A method with
+// overloads is checked when its receiver is known.
+func (c *compiler) checkArgs(s *syntaxNode, f *function, args []typed, from int, kids []*syntaxNode, overloaded bool) error {
+	if overloaded {
+		return nil
+	}
+	for i := from; i < len(args); i++ {
+		p := f.param(i)
+		accepts := arguments[p.want].accepts
+		if p.nullable || f.onNull != nullFails {
+			accepts |= kindNull
+		}
+		if args[i].kinds&accepts == 0 {
+			want := arguments[p.want].accepts
+			if p.want == argInt {
+				want = kindInt
+			} else if p.want == argText {
+				want = kindText
+			}
+			return c.fail(kids[i].offset, "%s: argument %s must be %s, not %s", f.title(), p.name, want, args[i].kinds)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package oktael
+
+import (
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Context is what an evaluation may read. It is only read, never changed, and
+// may be shared between evaluations.
+type Context struct {
+	// User is what "user" reads; nil makes "user" null.
+	User *identity.User
+
+	// Groups are the user's groups in the directory's order, with IDs and
+	// names. They mean something only where GroupsKnown is true; otherwise
+	// whatever reads groups fails with ErrGroupsUnknown.
+	Groups      []identity.Group
+	GroupsKnown bool
+
+	// Index is IndexGroups of Groups, or zero. It is ignored where it does
+	// not belong to them.
+	Index GroupIndex
+
+	// App is what "app" reads, AppUser what "appuser" reads; nil makes them
+	// null.
+	App     *identity.App
+	AppUser *identity.AppUser
+
+	// Linked are the user's linked objects by primary name. The manager and
+	// assistant functions read "manager" and "assistant".
+	Linked map[string]*identity.User
+
+	// AppUsers are assignments to other applications. AppUser.App is the
+	// application's type (active_directory, workday) or id; AppUser.ID is
+	// whose assignment it is, empty meaning the user's own.
+	AppUsers []identity.AppUser
+
+	// Scopes is what access.scope reads.
+	Scopes []string
+
+	// Org, Session, Token, Claims and Request are the members of the roots
+	// of those names, as canonical values; one that is missing is null.
+	Org, Session, Token, Claims, Request map[string]any
+
+	// Vars are variables under bare names, as canonical values. One that is
+	// missing is an error.
+	Vars map[string]any
+
+	// Now is the clock. nil means time.Now.
+	Now func() time.Time
+}
+
+// now reads the clock.
+func (c *Context) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
+}

@@ -1,0 +1,151 @@
+// Package datetime reads and writes dates as Okta's expression language does:
+// with the patterns of Joda-Time's DateTimeFormat
+// (https://www.joda.org/joda-time/key_format.html) in English, with zones by
+// their IANA names and Joda's short aliases, and with Windows and Unix
+// timestamps.
+//
+// Nothing here reads the clock or the machine's own time zone, so that a
+// claim comes out alike on every node. As in Joda-Time, the finest unit that
+// is written is the millisecond; what is finer is cut off.
+package datetime
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	// MaxPattern bounds a pattern's length in bytes. The longest pattern in
+	// Okta's documents has 28; each letter of a run may cost one byte of output.
+	MaxPattern = 256
+
+	// MaxText bounds the length in bytes of a date that is parsed, a zone's
+	// name and literal text included.
+	MaxText = 512
+)
+
+var (
+	// ErrPattern says that a pattern is empty, too long, or uses a letter that
+	// has no meaning.
+	ErrPattern = errors.New("bad date pattern")
+
+	// ErrText says that a text is not a date of the wanted form, or names one
+	// that does not exist (30 February, or an hour that a zone skipped).
+	ErrText = errors.New("not such a date")
+)
+
+// letters are the pattern letters, in the order of Joda-Time's documentation.
+const letters = "GCYxweEyDMdaKhHkmsSzZ"
+
+// numeric are the letters that always stand for digits; M does so up to MM.
+const numeric = "CYxweyDdKhHkmsS"
+
+// element is a run of one pattern letter, or literal text (letter 0).
+type element struct {
+	letter byte
+	count  int
+	text   string
+	// adjacent says that another number follows at once, so that this one
+	// takes no more digits than its letters.
+	adjacent bool
+}
+
+func (e element) isNumber() bool {
+	return e.letter != 0 && (strings.IndexByte(numeric, e.letter) >= 0 || e.letter == 'M' && e.count <= 2)
+}
+
+// Pattern is a compiled pattern. It never changes and may be used by many
+// goroutines at once.
+type Pattern struct{ elements []element }
+
+// Compile reads a Joda-Time pattern. Letters A to Z and a to z are reserved:
+// an unknown one is ErrPattern. Everything else stands for itself; 'quoted'
+// letters do too, and ” is one quote. A quote that is not closed runs to the
+// end, as in Joda-Time.
+func Compile(pattern string) (*Pattern, error) {
+	switch {
+	case pattern == "":
+		return nil, fmt.Errorf("compiling an empty pattern: %w", ErrPattern)
+	case len(pattern) > MaxPattern:
+		return nil, fmt.Errorf("compiling a pattern over %d bytes: %w", MaxPattern, ErrPattern)
+	}
+	p := &Pattern{}
+	for i := 0; i < len(pattern); {
+		c := pattern[i]
+		if !isLetter(c) {
+			text, next := literal(pattern, i)
+			i = next
+			if text != "" {
+				p.elements = append(p.elements, element{text: text})
+			}
+			continue
+		}
+		if strings.IndexByte(letters, c) < 0 {
+			return nil, fmt.Errorf("compiling a pattern: letter %q at %d: %w", c, i, ErrPattern)
+		}
+		start := i
+		for i < len(pattern) && pattern[i] == c {
+			i++
+		}
+		p.elements = append(p.elements, element{letter: c, count: i - start})
+	}
+	for i := range p.elements[:max(len(p.elements)-1, 0)] {
+		p.elements[i].adjacent = p.elements[i+1].isNumber()
+	}
+	return p, nil
+}
+
+// literal reads text up to the next unquoted letter.
+func literal(pattern string, i int) (text string, next int) {
+	var b strings.Builder
+	quoted := false
+	for i < len(pattern) {
+		c := pattern[i]
+		switch {
+		case c == '\'' && i+1 < len(pattern) && pattern[i+1] == '\'':
+			b.WriteByte('\'')
+			i++
+		case c == '\'':
+			quoted = !quoted
+		case !quoted && isLetter(c):
+			return b.String(), i
+		default:
+			b.WriteByte(c)
+		}
+		i++
+	}
+	return b.String(), i
+}
+
+func isLetter(c byte) bool { return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }
+
+// Format writes t, in its own zone, by a Joda-Time pattern. The error is
+// ErrPattern.
+func Format(t time.Time, pattern string) (string, error) {
+	p, err := Compile(pattern)
+	if err != nil {
+		return "", err
+	}
+	return p.Format(t), nil
+}
+
+// Parse reads the whole text by a Joda-Time pattern. A text without a zone of
+// its own is local time in zone (nil: UTC); the result is in the zone that the
+// text or the argument named. What the pattern lacks is the start of the next
+// larger unit, of the year 1970, or of the year 2000 where the pattern's
+// largest unit is a month, a week or a day (so that 29 February can be read).
+//
+// A year of two digits (yy, YY, xx) is the one from 1946 to 2045. Joda-Time
+// moves that window with the clock, which would change claims on New Year's
+// Eve; this is its window of the year 2026.
+//
+// The error is ErrPattern or ErrText.
+func Parse(text, pattern string, zone *time.Location) (time.Time, error) {
+	p, err := Compile(pattern)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return p.Parse(text, zone)
+}

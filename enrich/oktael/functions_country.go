@@ -1,0 +1,148 @@
+package oktael
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
+)
+
+var countryParameter = parameter{name: "country", want: argText}
+
+// countryFunctions is the Iso3166Convert family of the Classic dialect.
+var countryFunctions = []function{
+	{
+		name: "Iso3166Convert.toAlpha2", dialect: Classic, result: kindText, onNull: nullNull,
+		params: []parameter{countryParameter},
+		doc:    "The two-letter code of a country that is given by its two-letter, three-letter or numeric code, or by its English name. An unknown country is an error.",
+		call:   ofCountry(country.alpha2),
+	},
+	{
+		name: "Iso3166Convert.toAlpha3", dialect: Classic, result: kindText, onNull: nullNull,
+		params: []parameter{countryParameter},
+		doc:    "The three-letter code of a country; see Iso3166Convert.toAlpha2.",
+		call:   ofCountry(country.alpha3),
+	},
+	{
+		name: "Iso3166Convert.toNumeric", dialect: Classic, result: kindText, onNull: nullNull,
+		params: []parameter{countryParameter},
+		doc:    "The numeric code of a country, as a text of three digits; see Iso3166Convert.toAlpha2.",
+		call:   ofCountry(country.numeric),
+	},
+	{
+		name: "Iso3166Convert.toName", dialect: Classic, result: kindText, onNull: nullNull,
+		params: []parameter{countryParameter},
+		doc:    "The English name of a country; see Iso3166Convert.toAlpha2.",
+		call:   ofCountry(country.name),
+	},
+}
+
+var selfCountry = parameter{name: "country", want: argAny}
+
+// countryMethods are the country codes of the Identity Engine dialect.
+var countryMethods = []function{
+	{
+		name: "parseCountryCode", receiver: kindText, dialect: IdentityEngine, result: kindCountry,
+		params: []parameter{{name: "text", want: argText}},
+		doc:    "The country with this two-letter, three-letter or numeric code, or English name; as a result, its two-letter code. An unknown country is an error.",
+		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
+			c, err := parseCountry(args[0].(string))
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		},
+	},
+	{
+		name: "toAlpha2", receiver: kindCountry, dialect: IdentityEngine, result: kindText,
+		params: []parameter{selfCountry}, doc: "The country's two-letter code.", call: ofCountryValue(country.alpha2),
+	},
+	{
+		name: "toAlpha3", receiver: kindCountry, dialect: IdentityEngine, result: kindText,
+		params: []parameter{selfCountry}, doc: "The country's three-letter code.", call: ofCountryValue(country.alpha3),
+	},
+	{
+		name: "toNumeric", receiver: kindCountry, dialect: IdentityEngine, result: kindText,
+		params: []parameter{selfCountry}, doc: "The country's numeric code, as a text of three digits.", call: ofCountryValue(country.numeric),
+	},
+	{
+		name: "toName", receiver: kindCountry, dialect: IdentityEngine, result: kindText,
+		params: []parameter{selfCountry}, doc: "The country's English name.", call: ofCountryValue(country.name),
+	},
+}
+
+func ofCountry(get func(country) string) func(*evaluation, *callNode, []any) (any, error) {
+	return func(_ *evaluation, _ *callNode, args []any) (any, error) {
+		c, err := parseCountry(args[0].(string))
+		if err != nil {
+			return nil, err
+		}
+		return get(c), nil
+	}
+}
+
+func ofCountryValue(get func(country) string) func(*evaluation, *callNode, []any) (any, error) {
+	return func(_ *evaluation, _ *callNode, args []any) (any, error) { return get(args[0].(country)), nil }
+}
+
+// country is a country of ISO 3166-1.
+type country struct{ region language.Region }
+
+func (c country) alpha2() string  { return c.region.String() }
+func (c country) alpha3() string  { return c.region.ISO3() }
+func (c country) numeric() string { return fmt.Sprintf("%03d", c.region.M49()) }
+func (c country) name() string    { return display.English.Regions().Name(c.region) }
+
+var errCountry = errors.New("the country is unknown")
+
+// parseCountry reads a country's code or name, in any case.
+func parseCountry(text string) (country, error) {
+	s := strings.TrimSpace(text)
+	switch {
+	case s == "":
+	case isDigit(s[0]):
+		// A number may have lost its leading zeros on the way.
+		if n, err := strconv.Atoi(s); err == nil && len(s) <= 3 {
+			if r, err := language.EncodeM49(n); err == nil && isCountry(r) {
+				return country{r}, nil
+			}
+		}
+	case len(s) <= 3:
+		if r, err := language.ParseRegion(s); err == nil && isCountry(r) && (len(s) != 2 || strings.EqualFold(r.String(), s)) {
+			return country{r}, nil
+		}
+	}
+	if r, ok := countryNames()[strings.ToLower(s)]; ok {
+		return country{r}, nil
+	}
+	return country{}, errCountry
+}
+
+// isCountry leaves out continents, groupings and codes without a number or
+// a three-letter form, which ISO 3166-1 does not assign.
+func isCountry(r language.Region) bool {
+	return r.IsCountry() && r.M49() != 0 && r.ISO3() != "ZZZ" && len(r.String()) == 2
+}
+
+// countryNames are the countries by English name in lower case. The table is
+// made from the Unicode data when it is first asked for.
+var countryNames = sync.OnceValue(func() map[string]language.Region {
+	names := make(map[string]language.Region, 300)
+	english := display.English.Regions()
+	for a := 'A'; a <= 'Z'; a++ {
+		for b := 'A'; b <= 'Z'; b++ {
+			r, err := language.ParseRegion(string([]rune{a, b}))
+			if err != nil || !isCountry(r) || r.String() != string([]rune{a, b}) {
+				continue
+			}
+			if name := english.Name(r); name != "" {
+				names[strings.ToLower(name)] = r
+			}
+		}
+	}
+	return names
+})

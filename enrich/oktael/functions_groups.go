@@ -1,0 +1,278 @@
+package oktael
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// groupFunctions are the group functions of the Classic dialect. All of them
+// see the user's groups from every source, in the directory's order, and
+// fail with ErrGroupsUnknown where the groups are unknown. Case matters.
+var groupFunctions = []function{
+	{
+		name: "getFilteredGroups", dialect: Classic, result: kindList | kindNull, reads: RootGroups,
+		params: []parameter{
+			{name: "allowList", want: argList}, {name: "groupExpression", want: argText}, {name: "limit", want: argInt},
+		},
+		doc: "What the group expression gives for each of the user's groups whose id is on the allow list, in the order of the user's groups; " +
+			"null where there is none. More matches than the limit are an error, unless the rule truncates.",
+		prepare: prepareFilteredGroups,
+		call:    getFilteredGroups,
+	},
+	{
+		name: "Groups.startsWith", dialect: Classic, result: kindList | kindNull, reads: RootGroups,
+		params: groupFamilyParams,
+		doc:    "The names that begin with the pattern, of the user's groups from an app; null where there is none. More matches than the limit are an error, unless the rule truncates.",
+		call:   groupFamily(strings.HasPrefix),
+	},
+	{
+		name: "Groups.endsWith", dialect: Classic, result: kindList | kindNull, reads: RootGroups,
+		params: groupFamilyParams,
+		doc:    "As Groups.startsWith, for names that end with the pattern.",
+		call:   groupFamily(strings.HasSuffix),
+	},
+	{
+		name: "Groups.contains", dialect: Classic, result: kindList | kindNull, reads: RootGroups,
+		params: groupFamilyParams,
+		doc:    "As Groups.startsWith, for names that contain the pattern.",
+		call:   groupFamily(strings.Contains),
+	},
+	{
+		name: "isMemberOfGroupName", dialect: Classic, result: kindBool, onNull: nullFalse, reads: RootGroups,
+		params: []parameter{{name: "name", want: argText}},
+		doc:    "Whether the user is in a group of this name.",
+		call:   memberByName(func(name, wanted string) bool { return name == wanted }),
+	},
+	{
+		name: "isMemberOfGroup", dialect: Classic, result: kindBool, onNull: nullFalse, reads: RootGroups,
+		params: []parameter{{name: "groupId", want: argText}},
+		doc:    "Whether the user is in the group with this id.",
+		call:   memberOfAny,
+	},
+	{
+		name: "isMemberOfAnyGroup", dialect: Classic, result: kindBool, reads: RootGroups, rest: true,
+		params:    []parameter{{name: "groupIds", want: argAny, nullable: true}},
+		onNullDoc: "a null id is nobody's group",
+		doc:       "Whether the user is in a group with one of these ids. A list among them counts as its elements.",
+		call:      memberOfAny,
+	},
+	{
+		name: "isMemberOfGroupNameStartsWith", dialect: Classic, result: kindBool, onNull: nullFalse, reads: RootGroups,
+		params: []parameter{{name: "prefix", want: argText}},
+		doc:    "Whether the user is in a group whose name begins with the prefix.",
+		call:   memberByName(strings.HasPrefix),
+	},
+	{
+		name: "isMemberOfGroupNameContains", dialect: Classic, result: kindBool, onNull: nullFalse, reads: RootGroups,
+		params: []parameter{{name: "text", want: argText}},
+		doc:    "Whether the user is in a group whose name contains the text.",
+		call:   memberByName(strings.Contains),
+	},
+	{
+		name: "isMemberOfGroupNameRegex", dialect: Classic, result: kindBool, onNull: nullFalse, reads: RootGroups,
+		params: []parameter{{name: "regex", want: argText}},
+		doc:    "Whether the user is in a group whose whole name matches the regular expression. A slash before it, or slashes around it, may be left standing, as in the reference's own example.",
+		prepare: func(c *compiler, _ *syntaxNode, args []*syntaxNode) (any, *Error) {
+			if !args[0].isText() {
+				return nil, nil
+			}
+			res, err := nameRegexes(args[0].value.(string), compileRegex)
+			if err != nil {
+				return nil, c.failAt(args[0].offset, "%v", err)
+			}
+			return res, nil
+		},
+		call: memberByRegex,
+	},
+}
+
+// groupFamilyParams are the parameters of Groups.startsWith and its kin.
+var groupFamilyParams = []parameter{{name: "app", want: argText}, {name: "pattern", want: argText}, {name: "limit", want: argInt}}
+
+// oktaApp is the word for the groups that the directory itself holds.
+const oktaApp = "OKTA"
+
+// activeDirectory is the app type of Active Directory.
+const activeDirectory = "active_directory"
+
+// fromApp reports whether a group comes from an app: "OKTA" for the
+// directory's own, the app's id, or its type. Of types only Active
+// Directory's shows in the group itself; otherwise the directory must give
+// the type as the group's source.
+func fromApp(g *identity.Group, app string) bool {
+	switch {
+	case app == oktaApp:
+		return g.Type != identity.GroupTypeApp
+	case g.Type != identity.GroupTypeApp && g.Source == "":
+		return false
+	case g.Source == app:
+		return true
+	}
+	return app == activeDirectory && slices.Contains(g.ObjectClass, "okta:windows_security_principal")
+}
+
+var errLimitArgument = errors.New("the limit must be at least 1")
+
+// tooMany reports what to do when one more group matches than the limit
+// allows: stop, or fail.
+func (e *evaluation) tooMany(limit int64) error {
+	if e.options.TruncateOverLimit {
+		return nil
+	}
+	return fmt.Errorf("limit %d: %w", limit, ErrTooManyGroups)
+}
+
+// nameOf is a group's name as a text; empty where it has none.
+func nameOf(g *identity.Group) string {
+	if g.Name != "" {
+		return g.Name
+	}
+	name, _ := g.Profile["name"].(string)
+	return name
+}
+
+func groupFamily(match func(name, pattern string) bool) func(*evaluation, *callNode, []any) (any, error) {
+	return func(e *evaluation, _ *callNode, args []any) (any, error) {
+		app, pattern, limit := args[0].(string), args[1].(string), args[2].(int64)
+		if limit < 1 {
+			return nil, errLimitArgument
+		}
+		groups, err := e.groups()
+		if err == nil {
+			err = e.charge(len(groups), listPerStep)
+		}
+		if err != nil {
+			return nil, err
+		}
+		var names []any
+		for i := range groups {
+			name := nameOf(&groups[i])
+			if name == "" || !match(name, pattern) || !fromApp(&groups[i], app) {
+				continue
+			}
+			if int64(len(names)) == limit {
+				if err := e.tooMany(limit); err != nil {
+					return nil, err
+				}
+				break
+			}
+			names = append(names, name)
+		}
+		if names == nil {
+			return nil, nil
+		}
+		return names, nil
+	}
+}
+
+func memberByName(match func(name, wanted string) bool) func(*evaluation, *callNode, []any) (any, error) {
+	return func(e *evaluation, _ *callNode, args []any) (any, error) {
+		groups, err := e.groups()
+		if err == nil {
+			err = e.charge(len(groups), listPerStep)
+		}
+		if err != nil {
+			return nil, err
+		}
+		wanted := args[0].(string)
+		for i := range groups {
+			if name := nameOf(&groups[i]); name != "" && match(name, wanted) {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+}
+
+// memberOfAny looks for ids. With an index each id costs one look-up.
+func memberOfAny(e *evaluation, _ *callNode, args []any) (any, error) {
+	groups, err := e.groups()
+	if err != nil {
+		return nil, err
+	}
+	ids := flattened(args)
+	if err := e.charge(len(ids), listPerStep); err != nil {
+		return nil, err
+	}
+	var found [1]int32
+	for _, v := range ids {
+		if v == nil {
+			continue
+		}
+		id, err := e.text(v)
+		if err != nil {
+			return nil, err
+		}
+		if id == "" { // a group without an id is nobody's
+			continue
+		}
+		if e.c.Index.fits(groups) {
+			if len(e.c.Index.find(groups, id, found[:0])) > 0 {
+				return true, nil
+			}
+			continue
+		}
+		if err := e.charge(len(groups), listPerStep); err != nil {
+			return nil, err
+		}
+		for i := range groups {
+			if groups[i].ID == id {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// nameRegexes compiles a regular expression for names. The reference's
+// example has a slash before it that is not meant: such a one is tried as it
+// stands and without the slash.
+func nameRegexes(pattern string, compile func(string) (*regexp.Regexp, error)) ([]*regexp.Regexp, error) {
+	patterns := []string{pattern}
+	if bare, ok := strings.CutPrefix(pattern, "/"); ok {
+		patterns = append(patterns, strings.TrimSuffix(bare, "/"))
+	}
+	res := make([]*regexp.Regexp, len(patterns))
+	for i, p := range patterns {
+		re, err := compile(p)
+		if err != nil {
+			return nil, err
+		}
+		res[i] = re
+	}
+	return res, nil
+}
+
+func memberByRegex(e *evaluation, n *callNode, args []any) (any, error) {
+	res, ok := n.extra.([]*regexp.Regexp)
+	if !ok {
+		var err error
+		if res, err = nameRegexes(args[0].(string), e.regex); err != nil {
+			return nil, err
+		}
+	}
+	groups, err := e.groups()
+	if err == nil {
+		err = e.charge(len(groups)*len(res), regexPerStep)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range groups {
+		name := nameOf(&groups[i])
+		if name == "" {
+			continue
+		}
+		for _, re := range res {
+			if re.MatchString(name) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}

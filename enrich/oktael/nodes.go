@@ -1,0 +1,410 @@
+package oktael
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// literalNode is a value of the source itself.
+type literalNode struct {
+	position
+	value any
+}
+
+func (n *literalNode) eval(*evaluation) (any, error) { return n.value, nil }
+
+// rootNode reads a root.
+type rootNode struct {
+	position
+	root Roots
+}
+
+func (n *rootNode) eval(e *evaluation) (any, error) {
+	switch n.root {
+	case RootUser:
+		if e.c.User != nil {
+			return e.c.User, nil
+		}
+	case RootApp:
+		if e.c.App != nil {
+			return e.c.App, nil
+		}
+	case RootAppUser:
+		if e.c.AppUser != nil {
+			return e.c.AppUser, nil
+		}
+	case RootAccess:
+		return accessObject{}, nil
+	case RootGroups:
+		groups, err := e.groups()
+		if err == nil {
+			err = e.charge(len(groups), listPerStep)
+		}
+		if err != nil {
+			return nil, e.wrap(n.at(), err)
+		}
+		return groupList(groups), nil
+	case RootOrg:
+		return e.c.Org, nil
+	case RootSession:
+		return e.c.Session, nil
+	case RootToken:
+		return e.c.Token, nil
+	case RootClaims:
+		return e.c.Claims, nil
+	case RootRequest:
+		return e.c.Request, nil
+	}
+	return nil, nil
+}
+
+// groupList gives the groups as a list of the evaluator's.
+func groupList(groups []identity.Group) []any {
+	list := make([]any, len(groups))
+	for i := range groups {
+		list[i] = &groups[i]
+	}
+	return list
+}
+
+// varNode reads a variable.
+type varNode struct {
+	position
+	name     string
+	optional bool
+}
+
+func (n *varNode) eval(e *evaluation) (any, error) {
+	v, ok := e.c.Vars[n.name]
+	if !ok && !n.optional {
+		return nil, e.fail(n.at(), "there is no %s here", n.name)
+	}
+	return v, nil
+}
+
+// groupNode reads the group of a group expression.
+type groupNode struct{ position }
+
+func (n *groupNode) eval(e *evaluation) (any, error) { return e.group, nil }
+
+// elementNode reads the element of a projection or selection.
+type elementNode struct{ position }
+
+func (n *elementNode) eval(e *evaluation) (any, error) { return e.element, nil }
+
+// memberNode reads a bare name inside of a projection or selection: the
+// element's member, or else what the name means outside.
+type memberNode struct {
+	position
+	name      string
+	otherwise node
+}
+
+func (n *memberNode) eval(e *evaluation) (any, error) {
+	switch x := e.element.(type) {
+	case map[string]any:
+		if v, ok := x[n.name]; ok || n.otherwise == nil {
+			return v, nil
+		}
+	case *identity.Group:
+		if n.name == "group" {
+			return x, nil
+		}
+		v := groupProperty(x, n.name, e.options.Dialect)
+		if v != nil || n.otherwise == nil || isGroupField(n.name) {
+			return v, nil
+		}
+	default:
+		if n.otherwise == nil {
+			v, err := e.property(e.element, n.name)
+			if err != nil {
+				return nil, e.wrap(n.at(), err)
+			}
+			return v, nil
+		}
+		if v, err := e.property(e.element, n.name); err == nil && v != nil {
+			return v, nil
+		}
+	}
+	return e.run(n.otherwise)
+}
+
+// isGroupField tells the fields that every group has, be they unset.
+func isGroupField(name string) bool {
+	switch name {
+	case "id", "name", "type", "source", "objectClass", "profile", "description", "status", "created", "lastUpdated", "lastMembershipUpdated":
+		return true
+	}
+	return false
+}
+
+// propertyNode reads a property.
+type propertyNode struct {
+	position
+	base   node
+	name   string
+	safe   bool
+	folded bool
+}
+
+func (n *propertyNode) eval(e *evaluation) (any, error) {
+	base, err := e.run(n.base)
+	if err != nil {
+		return nil, err
+	}
+	if base == nil && n.safe {
+		return nil, nil
+	}
+	if m, ok := base.(map[string]any); ok && n.folded {
+		return foldedMember(m, n.name), nil
+	}
+	v, err := e.property(base, n.name)
+	if err != nil {
+		return nil, e.wrap(n.at(), err)
+	}
+	return v, nil
+}
+
+// indexNode reads x[key].
+type indexNode struct {
+	position
+	base, key node
+}
+
+func (n *indexNode) eval(e *evaluation) (any, error) {
+	base, err := e.run(n.base)
+	if err != nil {
+		return nil, err
+	}
+	key, err := e.run(n.key)
+	if err != nil {
+		return nil, err
+	}
+	v, err := e.index(base, key)
+	if err != nil {
+		return nil, e.wrap(n.at(), err)
+	}
+	return v, nil
+}
+
+func (e *evaluation) index(base, key any) (any, error) {
+	switch x := base.(type) {
+	case nil:
+		return nil, fmt.Errorf("indexing null: %w", ErrNull)
+	case []any:
+		i, err := integer(key)
+		if err != nil {
+			return nil, err
+		}
+		if i < 0 || i >= int64(len(x)) {
+			return nil, fmt.Errorf("there is no element %d in a list of %d", i, len(x))
+		}
+		return x[i], nil
+	case string:
+		i, err := integer(key)
+		if err != nil {
+			return nil, err
+		}
+		at, end := characterRange(x, i, i+1)
+		if i < 0 || end < 0 {
+			return nil, fmt.Errorf("there is no character %d in a text of %d", i, characters(x))
+		}
+		return x[at:end], nil
+	}
+	name, err := e.text(key)
+	if err != nil || key == nil {
+		return nil, fmt.Errorf("a key must be a text, not %s", kindOf(key))
+	}
+	return e.property(base, name)
+}
+
+// listNode makes a list.
+type listNode struct {
+	position
+	elements []node
+}
+
+func (n *listNode) eval(e *evaluation) (any, error) {
+	list := make([]any, len(n.elements))
+	for i, element := range n.elements {
+		v, err := e.run(element)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = v
+	}
+	return list, nil
+}
+
+// mapNode makes a map; of equal keys the last wins.
+type mapNode struct {
+	position
+	keys, values []node
+}
+
+func (n *mapNode) eval(e *evaluation) (any, error) {
+	m := make(map[string]any, len(n.keys))
+	for i := range n.keys {
+		k, err := e.run(n.keys[i])
+		if err != nil {
+			return nil, err
+		}
+		if kindOf(k)&(kindText|kindNumber|kindBool) == 0 {
+			return nil, e.fail(n.keys[i].at(), "a key must be a text, not %s", kindOf(k))
+		}
+		key, err := e.text(k)
+		if err != nil {
+			return nil, e.wrap(n.keys[i].at(), err)
+		}
+		if m[key], err = e.run(n.values[i]); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// entries gives a map as a list of its entries, each a map of key and value,
+// in the order of the keys.
+func entries(m map[string]any) []any {
+	list := make([]any, 0, len(m))
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, map[string]any{"key": key, "value": m[key]})
+	}
+	return list
+}
+
+// projectNode computes its body for each element.
+type projectNode struct {
+	position
+	base, body node
+	safe       bool
+}
+
+func (n *projectNode) eval(e *evaluation) (any, error) {
+	base, err := e.run(n.base)
+	if err != nil {
+		return nil, err
+	}
+	list, err := e.elements(base, n.safe)
+	if err != nil || list == nil {
+		return nil, e.wrap(n.at(), err)
+	}
+	outer := e.element
+	defer func() { e.element = outer }()
+	out := make([]any, len(list))
+	for i, element := range list {
+		e.element = element
+		if out[i], err = e.run(n.body); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// elements gives what a projection or selection goes over; nil where there
+// is nothing to do but give null.
+func (e *evaluation) elements(base any, safe bool) ([]any, error) {
+	switch x := base.(type) {
+	case nil:
+		if safe {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("going over the elements of null: %w", ErrNull)
+	case []any:
+		if x == nil {
+			x = []any{}
+		}
+		return x, e.charge(len(x), listPerStep)
+	case map[string]any:
+		return entries(x), e.charge(len(x), listPerStep)
+	}
+	return nil, fmt.Errorf("only lists and maps have elements, not %s", kindOf(base))
+}
+
+// selectNode keeps the elements for which its body is true: all of them (?),
+// the first (^) or the last ($).
+type selectNode struct {
+	position
+	base, body node
+	which      byte
+	safe       bool
+}
+
+func (n *selectNode) eval(e *evaluation) (any, error) {
+	base, err := e.run(n.base)
+	if err != nil {
+		return nil, err
+	}
+	list, err := e.elements(base, n.safe)
+	if err != nil || list == nil {
+		return nil, e.wrap(n.at(), err)
+	}
+	outer := e.element
+	defer func() { e.element = outer }()
+	kept := []any{}
+	for i := range list {
+		if n.which == '$' { // from the end, so that the last comes first
+			i = len(list) - 1 - i
+		}
+		e.element = list[i]
+		v, err := e.run(n.body)
+		if err != nil {
+			return nil, err
+		}
+		keep, ok := v.(bool)
+		if !ok {
+			return nil, e.fail(n.body.at(), "the condition is %s, not true or false", kindOf(v))
+		}
+		if !keep {
+			continue
+		}
+		if kept = append(kept, list[i]); n.which != '?' {
+			break
+		}
+	}
+	if _, ok := base.(map[string]any); ok {
+		m := make(map[string]any, len(kept))
+		for _, entry := range kept {
+			m[entry.(map[string]any)["key"].(string)] = entry.(map[string]any)["value"]
+		}
+		return m, nil
+	}
+	switch {
+	case n.which == '?':
+		return kept, nil
+	case len(kept) == 0:
+		return nil, nil
+	}
+	return kept[0], nil
+}
+
+// characters counts the characters of a text.
+func characters(s string) int { return utf8.RuneCountInString(s) }
+
+// characterRange gives the bytes of the characters from start up to end; -1
+// for what lies outside.
+func characterRange(s string, start, end int64) (from, to int) {
+	from, to = -1, -1
+	var n int64
+	for i := range s {
+		if n == start {
+			from = i
+		}
+		if n == end {
+			to = i
+			return from, to
+		}
+		n++
+	}
+	if n == start {
+		from = len(s)
+	}
+	if n == end {
+		to = len(s)
+	}
+	return from, to
+}

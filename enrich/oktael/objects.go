@@ -1,0 +1,284 @@
+package oktael
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/datetime"
+)
+
+// property reads a property of a value. An attribute that an object lacks is
+// null; a property of null is an error, and so is one of a text, number or
+// list, which have none.
+func (e *evaluation) property(v any, name string) (any, error) {
+	switch x := v.(type) {
+	case nil:
+		return nil, fmt.Errorf("reading %s of null: %w", name, ErrNull)
+	case map[string]any:
+		return x[name], nil
+	case *identity.User:
+		return userProperty(x, name, e.options.Dialect), nil
+	case *identity.AppUser:
+		return appUserProperty(x, name), nil
+	case *identity.App:
+		return appProperty(x, name), nil
+	case *identity.Group:
+		return groupProperty(x, name, e.options.Dialect), nil
+	case accessObject:
+		if name == "scope" {
+			return textList(e.c.Scopes), nil
+		}
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%s has no property %s", kindOf(v), name)
+}
+
+// userProperty reads an attribute of a user. In the Classic dialect the
+// profile comes first and the directory's own fields stand in for what it
+// lacks; in the Identity Engine dialect it is the other way round.
+func userProperty(u *identity.User, name string, d Dialect) any {
+	if name == "profile" {
+		return profileOf(u.Profile)
+	}
+	if d != IdentityEngine {
+		if v, ok := u.Profile[name]; ok {
+			return v
+		}
+	}
+	switch name {
+	case "id":
+		return textOrNull(u.ID)
+	case "login":
+		if u.Login != "" {
+			return u.Login
+		}
+	case "status":
+		return textOrNull(u.Status)
+	case "created":
+		return timeOrNull(u.Created, d)
+	case "lastUpdated":
+		return timeOrNull(u.LastUpdated, d)
+	case "passwordChanged":
+		return timeOrNull(u.PasswordChanged, d)
+	case "lastLogin":
+		return timeOrNull(u.LastLogin, d)
+	}
+	return u.Profile[name]
+}
+
+// appUserProperty reads an attribute of an assignment. The user name goes by
+// two spellings.
+func appUserProperty(u *identity.AppUser, name string) any {
+	switch name {
+	case "profile":
+		return profileOf(u.Profile)
+	case "userName", "username":
+		if u.UserName != "" {
+			return u.UserName
+		}
+		for _, spelling := range [...]string{"userName", "username"} {
+			if v, ok := u.Profile[spelling]; ok {
+				return v
+			}
+		}
+		return nil
+	}
+	if v, ok := u.Profile[name]; ok {
+		return v
+	}
+	switch name {
+	case "id":
+		return textOrNull(u.ID)
+	case "status":
+		return textOrNull(u.Status)
+	case "app":
+		return textOrNull(u.App)
+	}
+	return nil
+}
+
+func appProperty(a *identity.App, name string) any {
+	switch name {
+	case "id":
+		return textOrNull(a.ID)
+	case "clientId":
+		return textOrNull(a.ClientID)
+	case "name":
+		return textOrNull(a.Name)
+	case "label":
+		return textOrNull(a.Label)
+	case "status":
+		return textOrNull(a.Status)
+	case "profile":
+		return profileOf(a.Profile)
+	}
+	return a.Attributes[name]
+}
+
+// groupProperty reads an attribute of a group: a field, or else what the
+// group's profile has under that name.
+func groupProperty(g *identity.Group, name string, d Dialect) any {
+	switch name {
+	case "id":
+		return textOrNull(g.ID)
+	case "name":
+		return groupName(g)
+	case "type":
+		return textOrNull(g.Type)
+	case "objectClass":
+		return textList(g.ObjectClass)
+	case "source":
+		if g.Source == "" {
+			return nil
+		}
+		return map[string]any{"id": g.Source}
+	case "created":
+		return timeOrNull(g.Created, d)
+	case "lastUpdated":
+		return timeOrNull(g.LastUpdated, d)
+	case "lastMembershipUpdated":
+		return timeOrNull(g.LastMembershipUpdated, d)
+	case "profile":
+		return groupProfile(g)
+	}
+	return g.Profile[name]
+}
+
+// groupName is the name that filters match on and claims show.
+func groupName(g *identity.Group) any {
+	if g.Name != "" {
+		return g.Name
+	}
+	return g.Profile["name"]
+}
+
+// groupProfile is the group's profile, which need not repeat the name.
+func groupProfile(g *identity.Group) map[string]any {
+	if _, ok := g.Profile["name"]; ok || g.Name == "" {
+		return profileOf(g.Profile)
+	}
+	profile := make(map[string]any, len(g.Profile)+1)
+	for key, v := range g.Profile {
+		profile[key] = v
+	}
+	profile["name"] = g.Name
+	return profile
+}
+
+// profileOf is the profile, also where there is none: an attribute of it is
+// then null and not an error.
+func profileOf(m map[string]any) map[string]any {
+	if m == nil {
+		return map[string]any{}
+	}
+	return m
+}
+
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// timeOrNull is a date and time; the Classic dialect, where times are texts,
+// has it as the REST API writes it.
+func timeOrNull(t time.Time, d Dialect) any {
+	switch {
+	case t.IsZero():
+		return nil
+	case d == Classic:
+		return datetime.ISO8601(t)
+	}
+	return dateTime{t}
+}
+
+// userMap, appMap, appUserMap and groupMap are the objects as they are handed
+// out: in the shape of Okta's REST API, without what is not known.
+func userMap(u *identity.User) map[string]any {
+	m := map[string]any{"profile": profileOf(u.Profile)}
+	addText(m, "id", u.ID)
+	addText(m, "login", u.Login)
+	addText(m, "status", u.Status)
+	addTime(m, "created", u.Created)
+	addTime(m, "lastUpdated", u.LastUpdated)
+	addTime(m, "passwordChanged", u.PasswordChanged)
+	addTime(m, "lastLogin", u.LastLogin)
+	return m
+}
+
+func appMap(a *identity.App) map[string]any {
+	m := make(map[string]any, len(a.Attributes)+6)
+	for key, v := range a.Attributes {
+		m[key] = v
+	}
+	addText(m, "id", a.ID)
+	addText(m, "clientId", a.ClientID)
+	addText(m, "name", a.Name)
+	addText(m, "label", a.Label)
+	addText(m, "status", a.Status)
+	m["profile"] = profileOf(a.Profile)
+	return m
+}
+
+func appUserMap(u *identity.AppUser) map[string]any {
+	m := map[string]any{"profile": profileOf(u.Profile)}
+	addText(m, "id", u.ID)
+	addText(m, "app", u.App)
+	addText(m, "userName", u.UserName)
+	addText(m, "status", u.Status)
+	return m
+}
+
+func groupMap(g *identity.Group) map[string]any {
+	m := map[string]any{"profile": groupProfile(g)}
+	addText(m, "id", g.ID)
+	if name := groupName(g); name != nil {
+		m["name"] = name
+	}
+	addText(m, "type", g.Type)
+	if len(g.ObjectClass) > 0 {
+		m["objectClass"] = textList(g.ObjectClass)
+	}
+	if g.Source != "" {
+		m["source"] = map[string]any{"id": g.Source}
+	}
+	addTime(m, "created", g.Created)
+	addTime(m, "lastUpdated", g.LastUpdated)
+	addTime(m, "lastMembershipUpdated", g.LastMembershipUpdated)
+	return m
+}
+
+func addText(m map[string]any, key, value string) {
+	if value != "" {
+		m[key] = value
+	}
+}
+
+func addTime(m map[string]any, key string, t time.Time) {
+	if !t.IsZero() {
+		m[key] = datetime.ISO8601(t)
+	}
+}
+
+// foldedMember finds a member of a map in any case; exactly spelt wins. Okta
+// writes both org.subDomain and org.subdomain.
+func foldedMember(m map[string]any, name string) any {
+	if v, ok := m[name]; ok {
+		return v
+	}
+	// Of several that differ by case only, the first in order, so that the
+	// answer is the same each time.
+	best := ""
+	for key := range m {
+		if strings.EqualFold(key, name) && (best == "" || key < best) {
+			best = key
+		}
+	}
+	if best == "" {
+		return nil
+	}
+	return m[best]
+}

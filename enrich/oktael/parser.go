@@ -1,0 +1,278 @@
+package oktael
+
+import "strings"
+
+// parser is a recursive-descent parser; each method reads one level of
+// precedence, from the loosest (choice) to the tightest (postfix).
+type parser struct {
+	source string
+	tokens []token
+	at     int
+	depth  int
+}
+
+// parse reads a whole expression.
+func parse(source string) (*syntaxNode, error) {
+	tokens, err := lex(source)
+	if err != nil {
+		return nil, err
+	}
+	p := &parser{source: source, tokens: tokens}
+	if p.peek().kind == tokenEnd {
+		return nil, newError(source, 0, "the expression is empty")
+	}
+	tree, err := p.choice()
+	if err == nil && p.peek().kind != tokenEnd {
+		err = p.unexpected("the end of the expression")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tree, nil
+}
+
+func (p *parser) peek() token { return p.tokens[p.at] }
+
+func (p *parser) peekAt(i int) token { return p.tokens[min(p.at+i, len(p.tokens)-1)] }
+
+func (p *parser) next() token {
+	t := p.tokens[p.at]
+	if t.kind != tokenEnd {
+		p.at++
+	}
+	return t
+}
+
+// symbol takes the next token if it is one of these symbols.
+func (p *parser) symbol(texts ...string) (token, bool) {
+	if t := p.peek(); t.kind == tokenSymbol {
+		for _, s := range texts {
+			if t.text == s {
+				return p.next(), true
+			}
+		}
+	}
+	return token{}, false
+}
+
+// word takes the next token if it is one of these words, in any case, and
+// gives it in lower case.
+func (p *parser) word(texts ...string) (token, bool) {
+	if t := p.peek(); t.kind == tokenName {
+		for _, s := range texts {
+			if strings.EqualFold(t.text, s) {
+				t.text = s
+				p.next()
+				return t, true
+			}
+		}
+	}
+	return token{}, false
+}
+
+func (p *parser) want(symbol string) *Error {
+	if _, ok := p.symbol(symbol); !ok {
+		return p.unexpected("\"" + symbol + "\"")
+	}
+	return nil
+}
+
+// unexpected says what stands where something else was wanted; words of
+// Spring's language that Okta's lacks are named.
+func (p *parser) unexpected(wanted string) *Error {
+	t := p.peek()
+	at := t.start
+	switch {
+	case t.kind == tokenEnd:
+		return newError(p.source, at, "the expression ends where %s is expected", wanted)
+	case t.kind == tokenSymbol:
+		switch t.text {
+		case "=":
+			return newError(p.source, at, "assignment is not supported; equality is written ==")
+		case "++", "--":
+			return newError(p.source, at, "the operator %s is not supported", t.text)
+		case "#":
+			return newError(p.source, at, "variables and functions with # are not supported")
+		case "@":
+			return newError(p.source, at, "references with @ are not supported")
+		case "&", "|":
+			return newError(p.source, at, "unexpected \"%s\" (did you mean \"%s%s\"?)", t.text, t.text, t.text)
+		}
+	case t.kind == tokenName:
+		switch strings.ToLower(t.text) {
+		case "instanceof", "between":
+			return newError(p.source, at, "the operator %s is not supported", t.text)
+		}
+	case t.kind == tokenText:
+		return newError(p.source, at, "unexpected text; %s is expected (a quote inside of a text is doubled)", wanted)
+	}
+	return newError(p.source, at, "unexpected \"%s\"; %s is expected", t.text, wanted)
+}
+
+// enter guards each level of nesting.
+func (p *parser) enter() *Error {
+	if p.depth++; p.depth > MaxNesting {
+		return newError(p.source, p.peek().start, "the expression nests over %d levels", MaxNesting)
+	}
+	return nil
+}
+
+// choice reads a ? b : c and a ?: b, both right-associative.
+func (p *parser) choice() (*syntaxNode, *Error) {
+	if err := p.enter(); err != nil {
+		return nil, err
+	}
+	defer func() { p.depth-- }()
+	cond, err := p.or()
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := p.symbol("?:"); ok {
+		other, err := p.choice()
+		if err != nil {
+			return nil, err
+		}
+		return &syntaxNode{op: opElvis, kids: []*syntaxNode{cond, other}, offset: t.start}, nil
+	}
+	t, ok := p.symbol("?")
+	if !ok {
+		return cond, nil
+	}
+	yes, err := p.choice()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.want(":"); err != nil {
+		return nil, err
+	}
+	no, err := p.choice()
+	if err != nil {
+		return nil, err
+	}
+	return &syntaxNode{op: opTernary, kids: []*syntaxNode{cond, yes, no}, offset: t.start}, nil
+}
+
+func (p *parser) or() (*syntaxNode, *Error) {
+	left, err := p.and()
+	for err == nil {
+		t, ok := p.symbol("||")
+		if !ok {
+			if t, ok = p.word("or"); !ok {
+				return left, nil
+			}
+		}
+		var right *syntaxNode
+		right, err = p.and()
+		left = &syntaxNode{op: opOr, kids: []*syntaxNode{left, right}, offset: t.start}
+	}
+	return nil, err
+}
+
+func (p *parser) and() (*syntaxNode, *Error) {
+	left, err := p.relation()
+	for err == nil {
+		t, ok := p.symbol("&&")
+		if !ok {
+			if t, ok = p.word("and"); !ok {
+				return left, nil
+			}
+		}
+		var right *syntaxNode
+		right, err = p.relation()
+		left = &syntaxNode{op: opAnd, kids: []*syntaxNode{left, right}, offset: t.start}
+	}
+	return nil, err
+}
+
+// spelledRelations are the relations that have a word besides their symbol.
+var spelledRelations = map[string]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+// relation reads at most one relation: a < b < c means nothing.
+func (p *parser) relation() (*syntaxNode, *Error) {
+	left, err := p.sum()
+	if err != nil {
+		return nil, err
+	}
+	operator := opCompare
+	t, ok := p.symbol("==", "!=", "<", ">", "<=", ">=")
+	if !ok {
+		if t, ok = p.word("eq", "ne", "lt", "le", "gt", "ge"); ok {
+			t.text = spelledRelations[t.text]
+		} else if t, ok = p.word("matches"); ok {
+			operator = opMatches
+		} else {
+			return left, nil
+		}
+	}
+	right, err := p.sum()
+	if err != nil {
+		return nil, err
+	}
+	switch again := p.peek(); {
+	case again.kind == tokenSymbol && (again.text == "==" || again.text == "!=" || again.text[0] == '<' || again.text[0] == '>'):
+		return nil, newError(p.source, again.start, "comparisons do not chain; join two with AND")
+	}
+	return &syntaxNode{op: operator, text: t.text, kids: []*syntaxNode{left, right}, offset: t.start}, nil
+}
+
+func (p *parser) sum() (*syntaxNode, *Error) {
+	return p.chain(p.product, "+", "-")
+}
+
+func (p *parser) product() (*syntaxNode, *Error) {
+	return p.chain(p.power, "*", "/", "%")
+}
+
+// power reads a ^ b; like all arithmetic here it associates to the left.
+func (p *parser) power() (*syntaxNode, *Error) {
+	return p.chain(p.unary, "^")
+}
+
+// chain reads operands of a tighter level joined by these operators.
+func (p *parser) chain(operand func() (*syntaxNode, *Error), operators ...string) (*syntaxNode, *Error) {
+	left, err := operand()
+	for err == nil {
+		t, ok := p.symbol(operators...)
+		if !ok && operators[0] == "*" {
+			if t, ok = p.word("div", "mod"); ok {
+				t.text = map[string]string{"div": "/", "mod": "%"}[t.text]
+			}
+		}
+		if !ok {
+			return left, nil
+		}
+		var right *syntaxNode
+		right, err = operand()
+		left = &syntaxNode{op: opArithmetic, text: t.text, kids: []*syntaxNode{left, right}, offset: t.start}
+	}
+	return nil, err
+}
+
+func (p *parser) unary() (*syntaxNode, *Error) {
+	operator := opNot
+	t, ok := p.symbol("!", "-", "+")
+	switch {
+	case !ok:
+		// "not" is a word of the language only where an operand follows it.
+		if follows := p.peekAt(1); follows.kind == tokenSymbol && follows.text != "(" && follows.text != "{" &&
+			follows.text != "!" && follows.text != "-" || follows.kind == tokenEnd {
+			return p.postfix()
+		}
+		if t, ok = p.word("not"); !ok {
+			return p.postfix()
+		}
+	case t.text == "-":
+		operator = opNegate
+	case t.text == "+":
+		operator = opPlus
+	}
+	if err := p.enter(); err != nil {
+		return nil, err
+	}
+	defer func() { p.depth-- }()
+	operand, err := p.unary()
+	if err != nil {
+		return nil, err
+	}
+	return &syntaxNode{op: operator, kids: []*syntaxNode{operand}, offset: t.start}, nil
+}

@@ -1,0 +1,82 @@
+package oktael
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+// compileRegex compiles a regular expression that must match a whole text.
+// The language is RE2's, which matches in time linear to the text; what of
+// Java's it lacks is an error that says so.
+func compileRegex(pattern string) (*regexp.Regexp, error) {
+	if len(pattern) > MaxRegex {
+		return nil, fmt.Errorf("the regular expression is longer than %d bytes: %w", MaxRegex, ErrLimit)
+	}
+	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
+		return nil, explainRegex(pattern, err)
+	}
+	re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
+	if err != nil {
+		return nil, explainRegex(pattern, err)
+	}
+	return re, nil
+}
+
+// lacking are the starts of what Java has and RE2 lacks.
+var lacking = []struct{ start, what string }{
+	{"(?=", "look-ahead"}, {"(?!", "look-ahead"}, {"(?<=", "look-behind"}, {"(?<!", "look-behind"}, {"(?>", "atomic groups"},
+	{`\1`, "back-references"}, {`\2`, "back-references"}, {`\3`, "back-references"}, {`\4`, "back-references"},
+	{`\5`, "back-references"}, {`\6`, "back-references"}, {`\7`, "back-references"}, {`\8`, "back-references"},
+	{`\9`, "back-references"}, {`\k`, "back-references"},
+	{"++", "possessive repetition"}, {"*+", "possessive repetition"}, {"?+", "possessive repetition"},
+}
+
+// explainRegex says what is wrong with a regular expression without
+// repeating it: it may come from a profile.
+func explainRegex(pattern string, err error) error {
+	var fault *syntax.Error
+	if !errors.As(err, &fault) {
+		return errors.New("the regular expression does not compile")
+	}
+	switch fault.Code {
+	case syntax.ErrInvalidPerlOp, syntax.ErrInvalidEscape, syntax.ErrInvalidRepeatOp, syntax.ErrInvalidNamedCapture:
+		at := strings.Index(pattern, fault.Expr)
+		for _, l := range lacking {
+			if i := strings.Index(pattern, l.start); i >= 0 && (at < 0 || strings.Contains(pattern[at:], l.start)) {
+				return fmt.Errorf("%s (%s) is not supported in regular expressions", l.what, l.start)
+			}
+		}
+	}
+	return fmt.Errorf("the regular expression does not compile: %s", fault.Code)
+}
+
+// regex compiles a literal regular expression at load.
+func (c *compiler) regex(s *syntaxNode) (*regexp.Regexp, error) {
+	re, err := compileRegex(s.value.(string))
+	if err != nil {
+		return nil, c.fail(s.offset, "%v", err)
+	}
+	return re, nil
+}
+
+// regex compiles a regular expression that is not a literal.
+func (e *evaluation) regex(pattern string) (*regexp.Regexp, error) {
+	if re, ok := e.regexes[pattern]; ok {
+		return re, nil
+	}
+	if len(e.regexes) >= maxCompiled {
+		return nil, fmt.Errorf("over %d different regular expressions: %w", maxCompiled, ErrLimit)
+	}
+	re, err := compileRegex(pattern)
+	if err != nil {
+		return nil, err
+	}
+	if e.regexes == nil {
+		e.regexes = make(map[string]*regexp.Regexp)
+	}
+	e.regexes[pattern] = re
+	return re, nil
+}

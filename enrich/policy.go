@@ -1,0 +1,256 @@
+package enrich
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+// PolicyDefinition is what one route does: claim rules, requirements, what to
+// forward. Its zero value denies what can be denied.
+type PolicyDefinition struct {
+	// Name stands in metrics, logs and explain.
+	Name string
+
+	// Issuers are the names of the issuers that may vouch for a token; nil
+	// means all.
+	Issuers []string
+
+	// App is the id of the protected app; empty means the token's client.
+	App string
+
+	// TokenFrom are the places where a token may stand; nil means
+	// Authorization with the scheme Bearer.
+	TokenFrom []token.Place
+
+	// AllowCrossOrigin takes a cookie token also from unsafe cross-origin
+	// requests and WebSocket upgrades.
+	AllowCrossOrigin bool
+
+	// Anonymous lets a request without a token go on without identity.
+	Anonymous bool
+
+	// ContinueMissingUser and ContinueDirectoryError go on with the token's
+	// claims where the user is unknown or the directory fails.
+	ContinueMissingUser    bool
+	ContinueDirectoryError bool
+
+	// Claims are the claim rules in order.
+	Claims []claim.Definition
+
+	// Require are expressions that must all be true.
+	Require []string
+
+	// RequireScope are scopes that must all have been granted.
+	RequireScope []string
+
+	// RequireACR are the accepted values of acr; empty means any. MaxAge is
+	// how long ago auth_time may be; 0 means any time (RFC 9470).
+	RequireACR []string
+	MaxAge     time.Duration
+
+	// Forward says which headers the application receives.
+	Forward forward.Definition
+
+	// Tokens are the signed tokens that it receives.
+	Tokens []mint.TokenDefinition
+
+	// KeepToken lets the incoming token reach the application.
+	KeepToken bool
+
+	// Realm and ResourceMetadata go into challenges; empty means left out.
+	Realm            string
+	ResourceMetadata string
+
+	// DPoPPlaces adds the DPoP scheme beside Bearer; set where one of the
+	// issuers takes DPoP tokens.
+	DPoP bool
+}
+
+// Policy is a compiled PolicyDefinition. It is immutable and shared by all
+// requests of its route.
+type Policy struct {
+	name        string
+	definition  PolicyDefinition
+	places      []token.Place
+	rules       *claim.Rules
+	require     []requirement // read nothing of the request: part of the decision
+	perRequest  []requirement // read request.*: evaluated on every request
+	contract    *forward.Contract
+	tokens      []signedToken
+	reads       oktael.Roots
+	fingerprint [sha256.Size]byte
+	cookieToken bool
+}
+
+// signedToken is one token that the policy forwards, and where it goes.
+type signedToken struct {
+	template *mint.Template
+	target   forward.Target
+}
+
+// requirement is a compiled require expression.
+type requirement struct {
+	program *oktael.Program
+}
+
+// requirementRoots is what a requirement may read: all that a claim rule may,
+// and the request.
+const requirementRoots = oktael.RootUser | oktael.RootGroups | oktael.RootApp | oktael.RootAppUser | oktael.RootLinked |
+	oktael.RootAppUsers | oktael.RootAccess | oktael.RootOrg | oktael.RootSession | oktael.RootToken |
+	oktael.RootClaims | oktael.RootClock | oktael.RootRequest
+
+// CompileRequirement checks one require expression; claims are the names that
+// it may read as claims.<name>, nil meaning any.
+func CompileRequirement(source string, claims []string) (*oktael.Program, error) {
+	p, err := oktael.Compile(source, oktael.Options{Roots: requirementRoots, Claims: claims})
+	if err != nil {
+		return nil, fmt.Errorf("requirement: %w", err)
+	}
+	return p, nil
+}
+
+// CompilePolicy compiles every part of a definition. Its error names what is
+// wrong; nothing of it needs the network.
+func CompilePolicy(def PolicyDefinition) (*Policy, error) {
+	p := &Policy{name: def.Name, definition: def, places: def.TokenFrom}
+	var errs []error
+	var err error
+	if p.rules, err = claim.Compile(def.Claims); err != nil {
+		errs = append(errs, err)
+	} else {
+		p.reads = p.rules.Reads()
+		for _, source := range def.Require {
+			program, err := CompileRequirement(source, append([]string{}, p.rules.Names()...))
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			p.reads |= program.Reads()
+			if program.Reads()&oktael.RootRequest != 0 {
+				p.perRequest = append(p.perRequest, requirement{program})
+			} else {
+				p.require = append(p.require, requirement{program})
+			}
+		}
+	}
+	targets, err := p.compileTokens(def.Tokens)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if p.contract, err = forward.Compile(def.Forward, targets...); err != nil {
+		errs = append(errs, err)
+	} else if p.rules != nil {
+		if err := p.contract.CheckClaims(p.rules.Names()); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := p.compilePlaces(def); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	text, err := json.Marshal(def)
+	if err != nil {
+		return nil, fmt.Errorf("taking the policy's fingerprint: %w", err)
+	}
+	p.fingerprint = sha256.Sum256(text)
+	return p, nil
+}
+
+// compilePlaces checks the places of the token. Where DPoP is taken, a place
+// with the scheme Bearer is joined by one with the scheme DPoP (RFC 9449,
+// section 7.1).
+func (p *Policy) compilePlaces(def PolicyDefinition) error {
+	if len(p.places) == 0 {
+		p.places = token.DefaultPlaces()
+	}
+	places := make([]token.Place, 0, len(p.places)+1)
+	for _, place := range p.places {
+		n, err := place.Normalize()
+		if err != nil {
+			return err
+		}
+		places = append(places, n)
+		if n.Kind == token.Cookie {
+			p.cookieToken = true
+		}
+		if def.DPoP && n.Kind == token.Header && n.Scheme == "Bearer" {
+			n.Scheme = "DPoP"
+			places = append(places, n)
+		}
+	}
+	p.places = places
+	return nil
+}
+
+// compileTokens compiles the tokens that the policy forwards and gives the
+// places that they go to, which the policy owns.
+func (p *Policy) compileTokens(defs []mint.TokenDefinition) ([]forward.Target, error) {
+	var errs []error
+	targets := make([]forward.Target, 0, len(defs))
+	for i, def := range defs {
+		t, err := mint.Compile(def)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("token %d: %w", i+1, err))
+			continue
+		}
+		target := forward.Target{Header: t.Header(), Cookie: t.Cookie()}
+		p.tokens = append(p.tokens, signedToken{template: t, target: target})
+		targets = append(targets, target)
+	}
+	return targets, errors.Join(errs...)
+}
+
+// TokenLife is the longest life of a token that the policy forwards; 0 where
+// it forwards none.
+func (p *Policy) TokenLife() time.Duration {
+	var longest time.Duration
+	for _, t := range p.tokens {
+		longest = max(longest, t.template.TTL())
+	}
+	return longest
+}
+
+// Name is the policy's name.
+func (p *Policy) Name() string { return p.name }
+
+// Rules are the compiled claim rules, for check and explain.
+func (p *Policy) Rules() *claim.Rules { return p.rules }
+
+// Contract is the compiled header contract, for check and selftest.
+func (p *Policy) Contract() *forward.Contract { return p.contract }
+
+// Places are where the policy looks for a token.
+func (p *Policy) Places() []token.Place { return p.places }
+
+// Reads tells what the rules and requirements may read.
+func (p *Policy) Reads() oktael.Roots { return p.reads }
+
+// cacheable reports whether decisions under the policy may be used again: not
+// where a rule reads the clock.
+func (p *Policy) cacheable() bool { return p.reads&oktael.RootClock == 0 }
+
+// Schemes are the authentication schemes that a challenge offers.
+func (p *Policy) Schemes() []string {
+	var schemes []string
+	for _, place := range p.places {
+		if place.Kind == token.Header && place.Scheme != "" && !slices.Contains(schemes, place.Scheme) {
+			schemes = append(schemes, place.Scheme)
+		}
+	}
+	if len(schemes) == 0 {
+		return []string{"Bearer"}
+	}
+	return schemes
+}

@@ -1,0 +1,110 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// The kinds of places that may hold a token.
+const (
+	// Header is a request header, with a scheme (Authorization: Bearer …) or
+	// without one (X-Token: …).
+	Header = "header"
+	// Cookie is a cookie of the Cookie header.
+	Cookie = "cookie"
+	// Query is a parameter of the URL's query. RFC 6750, section 2.3 advises
+	// against it: such a token ends up in logs and histories.
+	Query = "query"
+)
+
+// ErrPlace says that a Place is written wrongly in the configuration.
+var ErrPlace = errors.New("place of a token is invalid")
+
+// Place is one place of the request where a token may stand. Places that are
+// not listed are not looked at, and bodies are never read.
+type Place struct {
+	// Where to look: "header", "cookie" or "query".
+	Kind string `json:"kind"`
+
+	// The name of the header (in any case), of the cookie (case matters) or
+	// of the query parameter.
+	Name string `json:"name"`
+
+	// For a header: the authentication scheme in front of the token, such as
+	// Bearer; a value with another scheme counts as no token. Empty means
+	// that the whole value is the token; for Authorization a scheme is
+	// required.
+	Scheme string `json:"scheme,omitempty"`
+}
+
+// DefaultPlaces gives the list that applies where none is configured, the
+// place that RFC 6750, section 2.1 prescribes: the Authorization header with
+// the scheme Bearer.
+func DefaultPlaces() []Place {
+	return []Place{{Kind: Header, Name: "Authorization", Scheme: "Bearer"}}
+}
+
+// Normalize checks the place and gives it with its header name in canonical
+// case, so that Find need not rewrite it for each request. Its errors wrap
+// ErrPlace.
+func (p Place) Normalize() (Place, error) {
+	switch p.Kind {
+	case Header:
+		if !isToken(p.Name) {
+			return p, fmt.Errorf("header name %q: %w", p.Name, ErrPlace)
+		}
+		p.Name = http.CanonicalHeaderKey(p.Name)
+		if p.Name == "Cookie" {
+			return p, fmt.Errorf("header Cookie: name the cookie instead: %w", ErrPlace)
+		}
+		if p.Scheme != "" && !isToken(p.Scheme) {
+			return p, fmt.Errorf("scheme %q: %w", p.Scheme, ErrPlace)
+		}
+		if p.Scheme == "" && p.Name == "Authorization" {
+			return p, fmt.Errorf("header Authorization needs a scheme: %w", ErrPlace)
+		}
+	case Cookie:
+		if !isToken(p.Name) {
+			return p, fmt.Errorf("cookie name %q: %w", p.Name, ErrPlace)
+		}
+	case Query:
+		if p.Name == "" {
+			return p, fmt.Errorf("query parameter without a name: %w", ErrPlace)
+		}
+	default:
+		return p, fmt.Errorf("kind %q, want header, cookie or query: %w", p.Kind, ErrPlace)
+	}
+	if p.Kind != Header && p.Scheme != "" {
+		return p, fmt.Errorf("a scheme belongs to a header, not to a %s: %w", p.Kind, ErrPlace)
+	}
+	return p, nil
+}
+
+// String names the place for a message; it holds nothing of any request.
+func (p Place) String() string {
+	return strings.TrimRight(p.Kind+" "+p.Name+" "+p.Scheme, " ")
+}
+
+// isToken reports whether s is a token in the sense of RFC 9110, section
+// 5.6.2: what names of headers, cookies and schemes are made of.
+func isToken(s string) bool {
+	if s == "" {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if !isTokenChar(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isTokenChar(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
