@@ -27,16 +27,15 @@ type wall struct {
 	direct  bool     // only what the room itself imports counts
 }
 
-// kinds are the directories; none of them knows another.
-var kinds = []string{"file", "ldap", "okta", "rest", "scim", "sql", "userinfo"}
-
 // walls are all the walls of the module, in the order in which a request
 // meets the rooms.
 func walls() []wall {
+	kinds := []string{"file", "ldap", "okta", "rest", "scim", "sql", "userinfo"}
+	concrete := below("~/enrich/directory/", kinds)
 	all := []wall{
 		{room: "~/enrich/...", never: []string{"github.com/caddyserver/...", "go.uber.org/zap/...", "~/caddymodule/...", "~/cmd/..."}},
 		{room: "~/cache/...", never: []string{"github.com/caddyserver/...", "go.uber.org/zap/...", "~/caddymodule/...", "~/cmd/...", "~/enrich/..."}},
-		{room: "~/enrich", never: []string{"~/enrich/directory/..."}, allowed: []string{"~/enrich/directory"}},
+		{room: "~/enrich", never: concrete},
 		{room: "~/enrich/identity", stdOnly: true},
 		{room: "~/enrich/token", never: []string{"~/cache/...", "~/enrich/issuer/...", "~/enrich/directory/...", "github.com/redis/..."}},
 		{room: "~/enrich/token", never: []string{"net", "net/rpc", "net/smtp", "database/sql"}, direct: true},
@@ -45,32 +44,32 @@ func walls() []wall {
 		{room: "~/enrich/oktael/...", never: []string{"net", "net/http", "os/exec", "database/sql"}},
 		{room: "~/enrich/oktael/...", never: []string{"os", "syscall", "io/fs"}, direct: true},
 		{room: "~/enrich/oktael/...", never: []string{"~/..."}, allowed: []string{"~/enrich/oktael/...", "~/enrich/identity", "~/enrich/nearest"}},
-		{room: "~/enrich/claim/...", never: []string{"net/http", "~/enrich/directory/...", "~/cache/..."}},
+		{room: "~/enrich/claim/...", never: append([]string{"net/http", "~/cache/..."}, concrete...)},
 		{room: "~/enrich/forward/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{room: "~/enrich/mint/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{room: "~/caddymodule/...", never: append(onlyForTests(), "~/cmd/...")},
 		{room: "~/cmd/caddy", never: append(onlyForTests(), "~/cmd/demo/...")},
 	}
-	for _, kind := range kinds {
-		w := wall{room: "~/enrich/directory/" + kind + "/..."}
-		for _, other := range kinds {
-			if other != kind {
-				w.never = append(w.never, "~/enrich/directory/"+other+"/...")
-			}
-		}
-		all = append(all, w)
-	}
-	tiers := []string{"memory", "redis", "seal"}
-	for _, tier := range tiers {
-		w := wall{room: "~/cache/" + tier + "/..."}
-		for _, other := range tiers {
-			if other != tier {
-				w.never = append(w.never, "~/cache/"+other+"/...")
-			}
-		}
-		all = append(all, w)
+	return slices.Concat(all, apart("~/enrich/directory/", kinds), apart("~/cache/", []string{"memory", "redis", "seal"}))
+}
+
+// apart are the walls between siblings, none of which knows another.
+func apart(parent string, names []string) []wall {
+	var all []wall
+	for _, name := range names {
+		others := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
+		all = append(all, wall{room: parent + name + "/...", never: below(parent, others)})
 	}
 	return all
+}
+
+// below are the patterns of what stands below parent under these names.
+func below(parent string, names []string) []string {
+	var out []string
+	for _, name := range names {
+		out = append(out, parent+name+"/...")
+	}
+	return out
 }
 
 // onlyForTests is what must not ship.

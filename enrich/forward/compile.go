@@ -79,6 +79,8 @@ type header struct {
 	maxBytes   int
 	delimiter  string
 	fallback   string // the default text, encoded
+
+	backslashes *strings.Replacer // nil but with escape backslash
 }
 
 // Compile checks a definition and makes a contract of it. The targets are
@@ -196,6 +198,10 @@ func compileHeader(d HeaderDefinition) (*header, error) {
 	}
 	if err := h.checkDelimiter(); err != nil {
 		return nil, err
+	}
+	if h.escape == escapeBackslash {
+		first := h.firstOfDelimiter()
+		h.backslashes = strings.NewReplacer(`\`, `\\`, first, `\`+first)
 	}
 	return h, h.encodeDefault(d)
 }

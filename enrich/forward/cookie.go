@@ -121,52 +121,88 @@ func (o *Owned) withoutCookies(line string, spare bool, buf *foldBuffer) (string
 // around a name away. Each word before an equals sign is therefore a name, and
 // so is the whole text before the first.
 func (o *Owned) ownsPair(pair string, spare bool, buf *foldBuffer) bool {
-	whole, _, _ := strings.Cut(pair, "=")
-	name := strings.Trim(whole, " \t")
+	whole, value, _ := strings.Cut(pair, "=")
+	name := trimCookie(whole)
 	if spare && o.sparedCookies[name] {
 		return false
 	}
-	if o.ownsCookie(name, buf) {
+	traits := traitsOf(name)
+	if o.cookies.has(name, buf) || traits&rewritten != 0 && o.ownsRewritten(name, buf) {
 		return true
 	}
+	if traits&divided == 0 && strings.IndexByte(value, '=') < 0 {
+		return false
+	}
 	for i := 0; i < len(pair); i++ {
-		if pair[i] != '=' {
-			continue
-		}
-		end := i
-		for end > 0 && isCookieSpace(pair[end-1]) {
-			end--
-		}
-		start := end
-		for start > 0 && !isCookieSpace(pair[start-1]) && pair[start-1] != '=' {
-			start--
-		}
-		if o.ownsCookie(pair[start:end], buf) {
-			return true
+		if pair[i] == '=' {
+			word := lastWord(pair[:i])
+			if o.cookies.has(word, buf) || o.ownsRewritten(word, buf) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-func isCookieSpace(c byte) bool {
-	return c == ' ' || c == '\t' || c == ',' || c == '"'
+// The traits of bytes in a cookie's name.
+const (
+	divided   = 1 << iota // readers may end a cookie here
+	rewritten             // PHP may read another name
+)
+
+var cookieTraits = func() (t [256]uint8) {
+	for c := range ' ' + 1 {
+		t[c] = divided | rewritten
+	}
+	t[','], t['"'] = divided, divided
+	t['%'], t['+'], t['['] = rewritten, rewritten, rewritten
+	return t
+}()
+
+func traitsOf(name string) (traits uint8) {
+	for i := range len(name) {
+		traits |= cookieTraits[name[i]]
+	}
+	return traits
 }
 
-// ownsCookie reports whether a cookie's name folds to an owned one, as it
-// stands or after what PHP did to names: until 7.2.34, 7.3.23 and 7.4.11 it
-// decoded percent signs in them, it leaves spaces before them away, and it
-// ends them at a bracket, with which arrays are written.
-func (o *Owned) ownsCookie(name string, buf *foldBuffer) bool {
-	if o.cookies.has(name, buf) {
-		return true
+// trimCookie takes white space and control characters off both ends.
+func trimCookie(s string) string {
+	for s != "" && s[0] <= ' ' {
+		s = s[1:]
 	}
+	for s != "" && s[len(s)-1] <= ' ' {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// lastWord gives the text between the last two places where a reader may end
+// a cookie or a name, leaving those at its end away.
+func lastWord(s string) string {
+	end := len(s)
+	for end > 0 && cookieTraits[s[end-1]]&divided != 0 {
+		end--
+	}
+	start := end
+	for start > 0 && cookieTraits[s[start-1]]&divided == 0 && s[start-1] != '=' {
+		start--
+	}
+	return s[start:end]
+}
+
+// ownsRewritten reports whether a cookie's name folds to an owned one after
+// what PHP does to names: until 7.2.34, 7.3.23 and 7.4.11 it decoded percent
+// signs in them; it leaves spaces before them away, and ends them at a
+// bracket, with which arrays are written.
+func (o *Owned) ownsRewritten(name string, buf *foldBuffer) bool {
 	n := 0
 	for i := 0; i < len(name); i++ {
 		c := name[i]
-		if c == '+' {
+		switch {
+		case c == '+':
 			c = ' '
-		}
-		if c == '%' && i+2 < len(name) {
+		case c == '%' && i+2 < len(name):
 			if high, low := hexValue(name[i+1]), hexValue(name[i+2]); high >= 0 && low >= 0 {
 				c = byte(high<<4 | low) //nolint:gosec // two digits
 				i += 2

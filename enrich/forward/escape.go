@@ -35,7 +35,7 @@ func (h *header) backslashed(element string) (string, error) {
 	if !strings.Contains(element, first) && !strings.Contains(element, `\`) {
 		return element, nil
 	}
-	return strings.NewReplacer(`\`, `\\`, first, `\`+first).Replace(element), nil
+	return h.backslashes.Replace(element), nil
 }
 
 func (h *header) percented(element string) string {

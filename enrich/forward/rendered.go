@@ -25,7 +25,7 @@ type Field struct {
 	// Claim is the claim that it shows.
 	Claim string
 
-	// Values are the field lines, encoded. They are shared: read only.
+	// Values are the field lines, encoded.
 	Values []string
 
 	// Bytes is what the lines take of the budget.
@@ -163,7 +163,11 @@ func (r *Rendered) Fields() []Field {
 	if r == nil {
 		return nil
 	}
-	return slices.Clone(r.fields)
+	fields := slices.Clone(r.fields)
+	for i := range fields {
+		fields[i].Values = slices.Clone(fields[i].Values)
+	}
+	return fields
 }
 
 // Notes lists the headers that are not simply written, for explain and for

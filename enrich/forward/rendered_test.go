@@ -95,6 +95,9 @@ func TestWhatLaterHandlersEditStaysWithTheRequest(t *testing.T) {
 			f.Values[i] = "edited"
 		}
 	}
+	if f := r.Fields()[0]; f.Values[0] != "ada" {
+		t.Errorf("editing Fields changed what it shows next: %q", f.Values)
+	}
 	fifth := http.Header{}
 	r.Write(fifth)
 	if !reflect.DeepEqual(fifth, pristine) {

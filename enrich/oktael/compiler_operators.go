@@ -46,11 +46,24 @@ func (c *compiler) compileKnowing(s *syntaxNode, paths []string) (typed, error) 
 // nonNull gives the paths that are certainly not null where the condition has
 // this outcome.
 func nonNull(cond *syntaxNode, outcome bool) []string {
+	return nonNullWithin(cond, outcome, maxConditions)
+}
+
+// maxConditions is how many conditions joined by AND are looked through for
+// what they exclude. It serves warnings only, and each is looked through
+// again for every one behind it.
+const maxConditions = 32
+
+func nonNullWithin(cond *syntaxNode, outcome bool, depth int) []string {
 	switch {
+	case depth == 0:
+		return nil
 	case cond.op == opNot:
-		return nonNull(cond.kids[0], !outcome)
+		return nonNullWithin(cond.kids[0], !outcome, depth-1)
 	case cond.op == opAnd && outcome, cond.op == opOr && !outcome:
-		return append(nonNull(cond.kids[0], outcome), nonNull(cond.kids[1], outcome)...)
+		// The right side first: the left one is the longer chain.
+		right := nonNullWithin(cond.kids[1], outcome, depth-1)
+		return append(right, nonNullWithin(cond.kids[0], outcome, depth-1)...)
 	case cond.op == opCompare && (cond.text == "!=") == outcome && (cond.text == "!=" || cond.text == "=="):
 		for i, kid := range cond.kids {
 			if other := cond.kids[1-i]; other.op == opLiteral && other.value == nil {

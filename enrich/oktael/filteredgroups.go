@@ -205,15 +205,14 @@ func (e *evaluation) eachGroup(groups []identity.Group, positions []int32, body 
 	return values, nil
 }
 
-// foreign strips the position off the error of a group expression whose text
-// is not part of the source.
+// foreign strips position and words off the error of a group expression whose
+// text is not part of the source: both are of that text, which may be
+// somebody's attribute.
 func foreign(err error) error {
-	var fault *EvalError
-	if !errors.As(err, &fault) {
-		return err
+	for _, known := range []error{ErrLimit, ErrNull, ErrTooManyGroups, ErrGroupsUnknown} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("evaluating the group expression: %w", known)
+		}
 	}
-	if fault.cause != nil {
-		return fmt.Errorf("in the group expression: %w", fault.cause)
-	}
-	return fmt.Errorf("in the group expression: %s", fault.Msg)
+	return errors.New("the group expression fails")
 }

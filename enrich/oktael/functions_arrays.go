@@ -164,7 +164,7 @@ func arrayRemove(e *evaluation, _ *callNode, args []any) (any, error) {
 func arrayGet(_ *evaluation, _ *callNode, args []any) (any, error) {
 	list, at := asList(args[0]), args[1].(int64)
 	if at < 0 || at >= int64(len(list)) {
-		return nil, fmt.Errorf("there is no element %d in an array of %d", at, len(list))
+		return nil, errNoElement
 	}
 	return list[at], nil
 }

@@ -1,6 +1,7 @@
 package oktael
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -191,6 +192,8 @@ func (n *indexNode) eval(e *evaluation) (any, error) {
 	return v, nil
 }
 
+var errNoElement = errors.New("there is no element at that position")
+
 func (e *evaluation) index(base, key any) (any, error) {
 	switch x := base.(type) {
 	case nil:
@@ -201,7 +204,7 @@ func (e *evaluation) index(base, key any) (any, error) {
 			return nil, err
 		}
 		if i < 0 || i >= int64(len(x)) {
-			return nil, fmt.Errorf("there is no element %d in a list of %d", i, len(x))
+			return nil, errNoElement
 		}
 		return x[i], nil
 	case string:
@@ -211,7 +214,7 @@ func (e *evaluation) index(base, key any) (any, error) {
 		}
 		at, end := characterRange(x, i, i+1)
 		if i < 0 || end < 0 {
-			return nil, fmt.Errorf("there is no character %d in a text of %d", i, characters(x))
+			return nil, errSubstring
 		}
 		return x[at:end], nil
 	}
