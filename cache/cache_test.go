@@ -195,8 +195,13 @@ func TestAPurgeDuringTheFetchDoesNotResurrect(t *testing.T) {
 		r := newRig(t, src, nil)
 		read := make(chan struct{})
 		goOn := make(chan struct{})
-		var once sync.Once
-		src.hook = func(string) { once.Do(func() { close(read); <-goOn }) }
+		var asked atomic.Bool
+		src.hook = func(string) {
+			if asked.CompareAndSwap(false, true) {
+				close(read)
+				<-goOn
+			}
+		}
 		var early cache.Result[*person]
 		var wg sync.WaitGroup
 		wg.Go(func() { early = r.must("ada", life) })
@@ -434,8 +439,12 @@ func TestALoadThatIgnoresItsDeadlineIsLeftBehind(t *testing.T) {
 		src := newSource("ada")
 		r := newRig(t, src, nil)
 		stuck := make(chan struct{})
-		var once sync.Once
-		src.hook = func(string) { once.Do(func() { <-stuck }) }
+		var asked atomic.Bool
+		src.hook = func(string) {
+			if asked.CompareAndSwap(false, true) {
+				<-stuck
+			}
+		}
 		start := time.Now()
 		_, err := r.get("ada", life)
 		if !errors.Is(err, cache.ErrLoadTimeout) || time.Since(start) != cache.DefaultLoadTimeout {

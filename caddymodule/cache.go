@@ -96,11 +96,16 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		pointer("stale_if_error", &c.StaleIfError),
 		pointer("negative", &c.Negative),
 		duration("unconfirmed_max", &c.UnconfirmedMax),
-		bytes("memory", &c.Memory),
-		bytes("decision_memory", &c.DecisionMemory),
+		byteSize("memory", &c.Memory),
+		byteSize("decision_memory", &c.DecisionMemory),
 		{name: "redis", parse: func(d *caddyfile.Dispenser) error {
 			c.Redis = new(Redis)
-			return c.Redis.UnmarshalCaddyfile(d)
+			err := c.Redis.UnmarshalCaddyfile(d)
+			if c.Redis.URL == "" && len(c.Redis.Addresses) == 0 {
+				// So that a variable which may be empty can decide.
+				c.Redis = nil
+			}
+			return err
 		}},
 		texts("seal_key", &c.SealKeys),
 	})

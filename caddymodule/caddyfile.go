@@ -21,6 +21,10 @@ func init() {
 	// it.
 	httpcaddyfile.RegisterDirective("token_enrich_scrub", parseScrub)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich_scrub", httpcaddyfile.Before, "tracing")
+	httpcaddyfile.RegisterDirective("token_enrich_jwks", parseJWKS)
+	httpcaddyfile.RegisterDirectiveOrder("token_enrich_jwks", httpcaddyfile.Before, "basic_auth")
+	httpcaddyfile.RegisterDirective("token_enrich_ready", parseReady)
+	httpcaddyfile.RegisterDirectiveOrder("token_enrich_ready", httpcaddyfile.Before, "basic_auth")
 	httpcaddyfile.RegisterDirective("token_enrich", parseHandler)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich", httpcaddyfile.After, "forward_auth")
 }
@@ -118,14 +122,24 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 
 // parseScrub reads the token_enrich_scrub directive, which takes nothing.
 func parseScrub(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	return parseBare(h, new(Scrub))
+}
+
+// parseJWKS reads the token_enrich_jwks directive, which takes nothing.
+func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	return parseBare(h, new(JWKS))
+}
+
+func parseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // consume directive name
+	name := h.Val()
 	if h.NextArg() {
 		return nil, h.ArgErr()
 	}
 	if h.NextBlock(0) {
-		return nil, h.Errf("token_enrich_scrub has no options")
+		return nil, h.Errf("%s has no options", name)
 	}
-	return h.NewRoute(nil, new(Scrub)), nil
+	return h.NewRoute(nil, handler), nil
 }
 
 // moduleJSON encodes a module's settings; it is what a shared resource is

@@ -72,7 +72,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			h.HeadersFrom = append(h.HeadersFrom, forward.HeadersFrom{Prefix: args[0], Claims: args[1:]})
 			return nil
 		}},
-		bytes("header_budget", &budget),
+		byteSize("header_budget", &budget),
 		{name: "token", repeatable: true, parse: h.unmarshalToken},
 		word("upstream_token", &h.UpstreamToken, "drop", "keep"),
 		text("realm", &h.Realm),

@@ -187,11 +187,10 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // network.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
-	app, err := ctx.App("token_enrich")
-	if err != nil {
-		return fmt.Errorf("loading the token_enrich app: %w", err)
+	var err error
+	if h.app, err = loadApp(ctx); err != nil {
+		return err
 	}
-	h.app, _ = app.(*App)
 	if len(h.app.Issuers) == 0 {
 		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
 	}

@@ -178,8 +178,8 @@ func count(name string, to *int) option {
 	}}
 }
 
-// bytes reads an option whose one argument is a size such as 8KiB.
-func bytes(name string, to *int64) option {
+// byteSize reads an option whose one argument is a size such as 8KiB.
+func byteSize(name string, to *int64) option {
 	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()

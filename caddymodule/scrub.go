@@ -30,13 +30,9 @@ func (*Scrub) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision finds the app.
-func (s *Scrub) Provision(ctx caddy.Context) error {
-	app, err := ctx.App("token_enrich")
-	if err != nil {
-		return err
-	}
-	s.app, _ = app.(*App)
-	return nil
+func (s *Scrub) Provision(ctx caddy.Context) (err error) {
+	s.app, err = loadApp(ctx)
+	return err
 }
 
 // ServeHTTP scrubs the request.

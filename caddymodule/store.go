@@ -142,6 +142,16 @@ func (f *storeFuture) work(ctx context.Context) {
 	}
 }
 
+// peek gives the store if it is there, else nil.
+func (f *storeFuture) peek() *cache.Store {
+	select {
+	case <-f.ready:
+		return f.store
+	default:
+		return nil
+	}
+}
+
 // get gives the store, waiting for it at most storeWait.
 func (f *storeFuture) get(ctx context.Context) (*cache.Store, error) {
 	select {

@@ -237,6 +237,16 @@ func (p *Policy) Places() []token.Place { return p.places }
 // Reads tells what the rules and requirements may read.
 func (p *Policy) Reads() oktael.Roots { return p.reads }
 
+// RequirementWarnings are the expression compiler's remarks on requirements,
+// for check.
+func (p *Policy) RequirementWarnings() []oktael.Warning {
+	var list []oktael.Warning
+	for _, r := range slices.Concat(p.require, p.perRequest) {
+		list = append(list, r.program.Warnings()...)
+	}
+	return list
+}
+
 // cacheable reports whether decisions under the policy may be used again: not
 // where a rule reads the clock.
 func (p *Policy) cacheable() bool { return p.reads&oktael.RootClock == 0 }

@@ -12,12 +12,19 @@ import (
 // that a longer list could not let more through.
 const MaxAllowList = 10000
 
-// allowList is an AllowList, compiled. One of ids and program is set.
+// allowList is an AllowList, compiled.
 type allowList struct {
-	ids     *idSet
-	program *oktael.Program
-	value   groupValue
-	limit   limit
+	// static are the variables with the ids of a static list; nil where
+	// dynamic is set.
+	static  map[string]any
+	listed  int
+	dynamic *oktael.Program
+
+	// ids gives the ids of the groups that are allowed, value what is emitted
+	// of each; value is nil where that is the id itself.
+	ids   *groupProgram
+	value *groupProgram
+	limit limit
 }
 
 // compileAllowList checks a and sets the rule's allow list.
@@ -30,20 +37,31 @@ func (r *Rules) compileAllowList(c *rule, a *AllowList, dialect oktael.Dialect) 
 		return "allow_list.ids", fmt.Errorf("an allow list has at most %d ids", MaxAllowList)
 	case a.Expression != "":
 		field = "allow_list.expression"
-		if l.program, err = r.program(c, field, a.Expression, dialect, readable); err != nil {
+		if l.dynamic, err = r.program(c, field, a.Expression, dialect); err != nil {
 			return field, err
 		}
-	}
-	for _, id := range a.IDs {
-		if id == "" || strings.TrimSpace(id) != id {
-			return "allow_list.ids", fmt.Errorf("%q is not a group's id", id)
+	default:
+		ids := make([]any, len(a.IDs))
+		for i, id := range a.IDs {
+			if id == "" || strings.TrimSpace(id) != id {
+				return "allow_list.ids", fmt.Errorf("%q is not a group's id", id)
+			}
+			ids[i] = id
 		}
+		l.static, l.listed = allowedVars(ids), len(ids)
 	}
-	if len(a.IDs) > 0 {
-		l.ids = newIDSet(a.IDs)
+	if l.ids, err = compileGroupProgram("group.id", oktael.Options{}); err != nil {
+		return "allow_list", err
 	}
-	if l.value, err = r.compileGroupValue(c, a.Value, dialect); err != nil {
-		return "allow_list.value", err
+	field = "allow_list.value"
+	value := a.Value
+	if strings.TrimSpace(value) == "" {
+		value = "group.name"
+	}
+	if strings.TrimSpace(value) != "group.id" {
+		if l.value, err = r.groupProgram(c, field, value, dialect); err != nil {
+			return field, err
+		}
 	}
 	if l.limit, field, err = compileLimit(a.Limit, a.OnLimit); err != nil {
 		return "allow_list." + field, err
@@ -52,60 +70,87 @@ func (r *Rules) compileAllowList(c *rule, a *AllowList, dialect oktael.Dialect) 
 	return "", nil
 }
 
-// list gives the ids that are allowed.
-func (l *allowList) list(c *oktael.Context) (*idSet, error) {
-	if l.program == nil {
-		return l.ids, nil
+// eval gives the values of the groups that are allowed.
+func (l *allowList) eval(c *oktael.Context, choice *GroupChoice) (values []any, field string, err error) {
+	vars := l.static
+	choice.Considered, choice.Listed = len(c.Groups), l.listed
+	if l.dynamic != nil {
+		v, err := l.dynamic.Eval(c)
+		if err != nil {
+			return nil, "allow_list.expression", err
+		}
+		list, err := groupIDs(v)
+		if err != nil {
+			return nil, "allow_list.expression", err
+		}
+		vars, choice.Listed = allowedVars(list), len(list)
 	}
-	v, err := l.program.Eval(c)
+	local := *c
+	local.Vars = vars
+	ids, err := l.ids.eval(&local)
 	if err != nil {
-		return nil, err
+		return nil, "allow_list", err
 	}
-	ids, err := groupIDs(v)
-	if err != nil {
-		return nil, err
+	choice.Kept = texts(ids)
+	all := len(ids)
+	if err := l.limit.cut(choice); err != nil {
+		return nil, "allow_list.limit", err
 	}
-	return newIDSet(ids), nil
+	if l.value == nil || len(choice.Kept) == 0 {
+		return ids[:len(choice.Kept)], "", nil
+	}
+	if len(choice.Kept) < all {
+		local.Vars = allowedVars(ids[:len(choice.Kept)])
+	}
+	if values, err = l.value.eval(&local); err != nil {
+		return nil, "allow_list.value", err
+	}
+	return values, "", nil
 }
 
 // groupIDs reads the value of a dynamic allow list: a list of strings, or one
 // string with the ids separated by commas, which Okta takes wherever it takes
 // a list. Null is not an empty list: it says that nobody wrote one.
-func groupIDs(v any) ([]string, error) {
-	var ids []string
+func groupIDs(v any) ([]any, error) {
+	var ids []any
 	switch x := v.(type) {
 	case nil:
 		return nil, fmt.Errorf("it is null: %w", ErrAllowList)
 	case string:
-		ids = make([]string, 0, 1+strings.Count(x, ","))
 		for id := range strings.SplitSeq(x, ",") {
 			if id = strings.TrimSpace(id); id != "" {
+				if len(ids) == MaxAllowList {
+					return nil, errLongList
+				}
 				ids = append(ids, id)
 			}
 		}
 	case []any:
-		ids = make([]string, 0, len(x))
+		if len(x) > MaxAllowList {
+			return nil, errLongList
+		}
 		for _, e := range x {
-			id, ok := e.(string)
-			if !ok {
+			if _, ok := e.(string); !ok {
 				return nil, fmt.Errorf("it holds a value that is not a string: %w", ErrAllowList)
 			}
-			if id != "" {
-				ids = append(ids, id)
-			}
 		}
+		ids = x
 	default:
 		return nil, fmt.Errorf("it is neither a list nor a string: %w", ErrAllowList)
-	}
-	if len(ids) > MaxAllowList {
-		return nil, fmt.Errorf("it holds more than %d ids: %w", MaxAllowList, ErrAllowList)
 	}
 	return ids, nil
 }
 
-// choose gives the positions of the groups that are allowed.
-func (l *allowList) choose(c *oktael.Context, allowed *idSet) (GroupChoice, error) {
-	choice := GroupChoice{Considered: len(c.Groups), Listed: len(allowed.ids)}
-	choice.Kept = allowed.positions(c.Groups)
-	return choice, l.limit.cut(&choice)
+var errLongList = fmt.Errorf("it holds more than %d ids: %w", MaxAllowList, ErrAllowList)
+
+// texts gives a list of strings as such.
+func texts(list []any) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i], _ = v.(string)
+	}
+	return out
 }

@@ -1,6 +1,8 @@
 package claim
 
 import (
+	"errors"
+	"maps"
 	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
@@ -23,49 +25,48 @@ func (r *Rules) Eval(c *oktael.Context, skip oktael.Roots) (*Result, error) {
 		Computed: r.computed,
 		Outcomes: make([]Outcome, 0, len(r.rules)),
 	}
-	if r.reads&oktael.RootClaims != 0 {
-		// The map grows with each rule. A value never holds the map itself:
-		// what an expression gives is copied out of what it read.
-		local := *c
-		local.Claims = res.Claims
-		c = &local
-	}
 	kind := ""
 	if r.byToken {
 		kind = tokenKind(c.Token)
 	}
 	for i := range r.rules {
 		rule := &r.rules[i]
-		o := Outcome{Rule: rule.name}
-		var value any
-		if o.Reason = rule.gate(c, kind, skip); o.Reason == 0 {
-			var field string
-			var err error
-			value, field, err = rule.eval(c, &o)
-			switch {
-			case err != nil && rule.omitErrors:
-				o.Reason, o.Err = OmittedError, err
-			case err != nil:
-				o.Reason, o.Err = Failed, err
-				res.Claims = nil
-				res.Outcomes = append(res.Outcomes, o)
-				return res, &RuleError{Rule: rule.name, Index: i, Field: field, Err: err}
-			default:
-				o.Reason = rule.judge(value)
+		o := Outcome{Rule: rule.name, Reason: rule.gate(c, kind, skip)}
+		if o.Reason != 0 {
+			if o.Reason == Skipped {
+				res.unknown(rule.name)
 			}
+			res.Outcomes = append(res.Outcomes, o)
+			continue
 		}
-		switch o.Reason {
-		case Emitted:
-			res.Claims[rule.name] = value
-		case Skipped:
-			if res.Unknown == nil {
-				res.Unknown = make(map[string]bool)
+		value, field, err := rule.eval(rule.sees(c, res.Claims), &o)
+		switch {
+		case err == nil:
+			if o.Reason = rule.judge(value); o.Reason == Emitted {
+				res.Claims[rule.name] = value
 			}
-			res.Unknown[rule.name] = true
+		case rule.omitErrors:
+			o.Reason, o.Err = OmittedError, err
+			if errors.Is(err, oktael.ErrGroupsUnknown) {
+				res.unknown(rule.name)
+			}
+		default:
+			o.Reason, o.Err = Failed, err
+			res.Claims = nil
+			res.Outcomes = append(res.Outcomes, o)
+			return res, &RuleError{Rule: rule.name, Index: i, Field: field, Err: err}
 		}
 		res.Outcomes = append(res.Outcomes, o)
 	}
 	return res, nil
+}
+
+// unknown notes that the claim of this name could not be told.
+func (r *Result) unknown(name string) {
+	if r.Unknown == nil {
+		r.Unknown = make(map[string]bool)
+	}
+	r.Unknown[name] = true
 }
 
 // gate tries what keeps a rule from being evaluated. Zero lets it pass.
@@ -96,6 +97,18 @@ func (r *rule) judge(value any) Reason {
 	return Emitted
 }
 
+// sees gives the context with the claims so far, where the rule reads them. It
+// takes a copy of them, because an expression may give the map itself, which
+// is still to grow.
+func (r *rule) sees(c *oktael.Context, above map[string]any) *oktael.Context {
+	if r.reads&oktael.RootClaims == 0 {
+		return c
+	}
+	local := *c
+	local.Claims = maps.Clone(above)
+	return &local
+}
+
 // eval evaluates the rule, whatever its kind. The field that it returns with
 // an error is the one that failed.
 func (r *rule) eval(c *oktael.Context, o *Outcome) (value any, field string, err error) {
@@ -113,30 +126,25 @@ func (r *rule) evalFilter(c *oktael.Context, o *Outcome) (any, string, error) {
 	if !c.GroupsKnown {
 		return nil, "groups", oktael.ErrGroupsUnknown
 	}
-	choice, err := r.filter.choose(c.Groups)
-	o.Groups = &choice
+	o.Groups = &GroupChoice{}
+	values, err := r.filter.choose(c.Groups, o.Groups)
 	if err != nil {
 		return nil, "groups.limit", err
 	}
-	return r.filter.values(c.Groups, choice.Kept), "", nil
+	return values, "", nil
 }
 
 func (r *rule) evalAllowList(c *oktael.Context, o *Outcome) (any, string, error) {
 	if !c.GroupsKnown {
 		return nil, "allow_list", oktael.ErrGroupsUnknown
 	}
-	ids, err := r.allow.list(c)
+	o.Groups = &GroupChoice{}
+	values, field, err := r.allow.eval(c, o.Groups)
 	if err != nil {
-		return nil, "allow_list.expression", err
+		return nil, field, err
 	}
-	choice, err := r.allow.choose(c, ids)
-	o.Groups = &choice
-	if err != nil {
-		return nil, "allow_list.limit", err
-	}
-	values, err := r.allow.value.of(c, choice.Kept)
-	if err != nil {
-		return nil, "allow_list.value", err
+	if values == nil {
+		values = []any{}
 	}
 	return values, "", nil
 }

@@ -297,7 +297,7 @@ func TestUnknownGroupsAreAnErrorAndNeverEmpty(t *testing.T) {
 		}
 		def.OnError = "omit"
 		res, err := compile(t, def).Eval(c, 0)
-		if err != nil || len(res.Claims) != 0 || res.Outcomes[0].Reason != OmittedError {
+		if err != nil || len(res.Claims) != 0 || res.Outcomes[0].Reason != OmittedError || !res.Unknown["g"] {
 			t.Errorf("%+v: %+v, %v", def, res, err)
 		}
 	}
@@ -332,10 +332,10 @@ func TestOutcomesTellWhichGroupsWereKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []*GroupChoice{
-		{Considered: 4, Kept: []int{0, 2}},
-		{Considered: 4, Kept: []int{0, 1, 2}, Truncated: 1},
-		{Considered: 4, Listed: 3, Kept: []int{0, 3}},
-		{Considered: 4, Listed: 2, Kept: []int{0, 3}},
+		{Considered: 4, Kept: []string{"00gIT", "00gAD"}},
+		{Considered: 4, Kept: []string{"00gIT", "00gAll", "00gAD"}, Truncated: 1},
+		{Considered: 4, Listed: 3, Kept: []string{"00gIT", "00gHR"}},
+		{Considered: 4, Listed: 2, Kept: []string{"00gIT", "00gHR"}},
 		nil,
 	}
 	for i, o := range res.Outcomes {

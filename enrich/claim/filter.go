@@ -101,50 +101,63 @@ func (f *filter) matches(g *identity.Group) bool {
 	if f.types != nil && !slices.Contains(f.types, g.Type) {
 		return false
 	}
+	name := nameOf(g)
+	if name == "" && !f.byID {
+		return false // there is nothing to emit
+	}
 	switch f.operator {
 	case startsWith:
-		_, ok := cutFold(g.Name, f.text)
+		_, ok := cutFold(name, f.text)
 		return ok
 	case equals:
-		rest, ok := cutFold(g.Name, f.text)
+		rest, ok := cutFold(name, f.text)
 		return ok && rest == ""
 	case contains:
-		return containsFold(g.Name, f.folded)
+		return containsFold(name, f.folded)
 	case wholeRegex:
-		return f.regex.MatchString(g.Name)
+		return f.regex.MatchString(name)
 	case everyGroup:
 	}
 	return true
 }
 
-// choose gives the positions of the groups that the filter lets through.
-func (f *filter) choose(groups []identity.Group) (GroupChoice, error) {
-	choice := GroupChoice{Considered: len(groups)}
-	if len(groups) == 0 {
-		return choice, nil
-	}
-	// Most filters keep a small part of many or a large part of few groups.
-	kept := make([]int, 0, min(len(groups), 32))
+// choose gives the values of the groups that the filter lets through.
+func (f *filter) choose(groups []identity.Group, choice *GroupChoice) ([]any, error) {
+	choice.Considered = len(groups)
+	var room [64]int32 // most filters keep less
+	kept := room[:0]
 	for i := range groups {
 		if f.matches(&groups[i]) {
-			kept = append(kept, i)
+			kept = append(kept, int32(i))
 		}
 	}
-	choice.Kept = kept
-	return choice, f.limit.cut(&choice)
+	if len(kept) > 0 {
+		choice.Kept = make([]string, len(kept))
+		for i, k := range kept {
+			choice.Kept[i] = groups[k].ID
+		}
+	}
+	if err := f.limit.cut(choice); err != nil {
+		return nil, err
+	}
+	values := make([]any, len(choice.Kept))
+	for i, k := range kept[:len(values)] {
+		if f.byID {
+			values[i] = groups[k].ID
+		} else {
+			values[i] = nameOf(&groups[k])
+		}
+	}
+	return values, nil
 }
 
-// values gives what the filter emits of the groups chosen.
-func (f *filter) values(groups []identity.Group, kept []int) []any {
-	out := make([]any, len(kept))
-	for i, k := range kept {
-		if f.byID {
-			out[i] = groups[k].ID
-		} else {
-			out[i] = groups[k].Name
-		}
+// nameOf is a group's name. A directory may give it in the profile only.
+func nameOf(g *identity.Group) string {
+	if g.Name != "" {
+		return g.Name
 	}
-	return out
+	name, _ := g.Profile["name"].(string)
+	return name
 }
 
 // limit bounds how many groups a rule may give.

@@ -29,15 +29,16 @@ func chosen(t *testing.T, f GroupFilter, groups []identity.Group) []string {
 	if err != nil {
 		t.Fatalf("%s: %v", field, err)
 	}
-	choice, err := c.choose(groups)
+	var choice GroupChoice
+	values, err := c.choose(groups, &choice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if choice.Considered != len(groups) {
-		t.Errorf("considered %d of %d", choice.Considered, len(groups))
+	if choice.Considered != len(groups) || len(choice.Kept) != len(values) {
+		t.Errorf("considered %d of %d, kept %q", choice.Considered, len(groups), choice.Kept)
 	}
 	names := []string{}
-	for _, v := range c.values(groups, choice.Kept) {
+	for _, v := range values {
 		names = append(names, v.(string))
 	}
 	return names
@@ -53,7 +54,7 @@ func TestFilterMatchesNamesAsOktaDoes(t *testing.T) {
 		{MatchEquals, "group1", []string{"group1", "Group1", "GROUP1"}, []string{"group123", "MyGroup1", "", "group"}},
 		{MatchContains, "group1", []string{"MyGroup123", "group1", "GROUP1"}, []string{"group 1", "", "group"}},
 		{MatchRegex, "^[a-z0-9_-]{3,16}$", []string{"abc", "a-b_c9"}, []string{"ab", "Abc", "abcdefghijklmnopq"}},
-		{MatchRegex, ".*", []string{"", "Everyone", "a b"}, nil},
+		{MatchRegex, ".*", []string{"Everyone", "a b"}, []string{""}},
 		{MatchRegex, ".*groupA.*|.*groupB.*", []string{"my groupA", "groupB2"}, []string{"groupC", "GroupA"}},
 		// A regular expression matches the whole name, alternatives included.
 		{MatchRegex, "app", []string{"app"}, []string{"apps", "my app", "App", "app\n"}},
@@ -71,8 +72,8 @@ func TestFilterMatchesNamesAsOktaDoes(t *testing.T) {
 		{MatchContains, "ς", []string{"ΟΔΟΣ", "οδος", "οδοσ"}, []string{"οδο"}},
 		{MatchStartsWith, "дом", []string{"Домен"}, []string{"до"}},
 		// The empty pattern.
-		{MatchStartsWith, "", []string{"", "x", "\xff"}, nil},
-		{MatchContains, "", []string{"", "x"}, nil},
+		{MatchStartsWith, "", []string{"x", "\xff"}, []string{""}},
+		{MatchContains, "", []string{"x", " "}, []string{""}},
 		// Names that are not UTF-8 match by what of them is.
 		{MatchStartsWith, "app", []string{"APP\xff"}, []string{"\xffapp"}},
 		{MatchContains, "app", []string{"\xffAPP\xff"}, []string{"ap\xffp"}},
@@ -121,23 +122,24 @@ func TestFilterLimit(t *testing.T) {
 	for _, tc := range []struct {
 		limit     int
 		onLimit   string
-		want      []int
+		want      []string
 		truncated int
 		err       error
 	}{
-		{0, "", []int{0, 2, 3}, 0, nil},
-		{3, "error", []int{0, 2, 3}, 0, nil},
-		{2, "", []int{0, 2, 3}, 0, oktael.ErrTooManyGroups},
-		{2, "error", []int{0, 2, 3}, 0, oktael.ErrTooManyGroups},
-		{2, "truncate", []int{0, 2}, 1, nil},
-		{1, "truncate", []int{0}, 2, nil},
-		{4, "truncate", []int{0, 2, 3}, 0, nil},
+		{0, "", []string{"g0", "g2", "g3"}, 0, nil},
+		{3, "error", []string{"g0", "g2", "g3"}, 0, nil},
+		{2, "", []string{"g0", "g2", "g3"}, 0, oktael.ErrTooManyGroups},
+		{2, "error", []string{"g0", "g2", "g3"}, 0, oktael.ErrTooManyGroups},
+		{2, "truncate", []string{"g0", "g2"}, 1, nil},
+		{1, "truncate", []string{"g0"}, 2, nil},
+		{4, "truncate", []string{"g0", "g2", "g3"}, 0, nil},
 	} {
 		c, _, err := compileFilter(&GroupFilter{Match: MatchStartsWith, Pattern: "a", Limit: tc.limit, OnLimit: tc.onLimit})
 		if err != nil {
 			t.Fatal(err)
 		}
-		choice, err := c.choose(groups)
+		var choice GroupChoice
+		_, err = c.choose(groups, &choice)
 		if !errors.Is(err, tc.err) || !slices.Equal(choice.Kept, tc.want) || choice.Truncated != tc.truncated {
 			t.Errorf("limit %d %s: kept %v, truncated %d, error %v; want %v, %d, %v",
 				tc.limit, tc.onLimit, choice.Kept, choice.Truncated, err, tc.want, tc.truncated, tc.err)
@@ -159,7 +161,7 @@ func TestFilterRefusesWhatCannotBeMeant(t *testing.T) {
 		{GroupFilter{Match: MatchContains, Pattern: strings.Repeat("é", 1025)}, "groups.pattern", "1024 characters"},
 		{GroupFilter{Match: MatchContains, Types: []string{"OKTA"}}, "groups.types", "is not one of"},
 		{GroupFilter{Match: MatchContains, Types: []string{""}}, "groups.types", "must be one of"},
-		{GroupFilter{Match: MatchContains, Value: "nmae"}, "groups.value", `did you mean "name"`},
+		{GroupFilter{Match: MatchContains, Value: "nam"}, "groups.value", `did you mean "name"`},
 		{GroupFilter{Match: MatchContains, Limit: -1}, "groups.limit", "at least 1"},
 		{GroupFilter{Match: MatchContains, OnLimit: "cut"}, "groups.on_limit", "truncate"},
 	} {
@@ -273,7 +275,7 @@ func TestFilterAgreesWithNaiveImplementation(t *testing.T) {
 		}
 		want := []string{}
 		for _, n := range names {
-			if naiveMatch(match, n, pattern) {
+			if n != "" && naiveMatch(match, n, pattern) {
 				want = append(want, n)
 			}
 		}

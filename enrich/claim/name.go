@@ -21,8 +21,6 @@ var ErrReserved = errors.New("reserved name")
 // Core, sections 2, 3.3.2.11 and 5.6.2), and those which Okta keeps for the
 // like. A rule that wrote one would forge the issuer's word in a token that
 // the gateway signs.
-//
-//nolint:gochecknoglobals // a table, never written
 var reserved = [...]string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "ver", "typ",
 	"nonce", "at_hash", "c_hash", "s_hash",

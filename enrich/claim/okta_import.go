@@ -60,8 +60,6 @@ const (
 
 // oktaMembers are all members that a claim may have. The last three are set by
 // Okta and mean nothing outside it.
-//
-//nolint:gochecknoglobals // a table, never written
 var oktaMembers = []string{
 	memberName, memberStatus, memberClaimType, memberValueType, memberValue, memberGroupFilter,
 	memberConditions, memberAlways, memberSystem, "id", "apiResourceId", "_links",
@@ -202,8 +200,7 @@ func inImport(err error, index int, c *oktaClaim) error {
 	if c != nil {
 		de.Rule = c.name
 	}
-	var fe *fieldError
-	if errors.As(err, &fe) {
+	if fe, ok := errors.AsType[*fieldError](err); ok {
 		de.Field, de.Err = fe.field, fe.err
 	}
 	return de
@@ -229,7 +226,7 @@ func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
 			continue
 		}
 		if name == "groupFilterType" {
-			return c, &fieldError{name, errors.New("Okta refuses this spelling; write group_filter_type")}
+			return c, &fieldError{name, errors.New("is a spelling that Okta refuses; write group_filter_type")}
 		}
 		return c, &fieldError{name, errors.New("is not a member of an Okta claim" + nearest.Hint(name, oktaMembers))}
 	}

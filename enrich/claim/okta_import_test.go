@@ -72,7 +72,8 @@ func TestImportTakesEveryFormOfAClaim(t *testing.T) {
 		},
 		{
 			"one name, active once",
-			`[` + claimJSON(t, map[string]string{"status": `"INACTIVE"`}) + `,` + claimJSON(t, nil) + `]`, "access", []Definition{dept},
+			`[` + claimJSON(t, map[string]string{"status": `"INACTIVE"`}) + `,` + claimJSON(t, nil) + `]`, "access",
+			[]Definition{dept},
 		},
 		{"any scope, by no conditions", claimJSON(t, map[string]string{"conditions": ""}), "", []Definition{dept}},
 		{"any scope, by null conditions", claimJSON(t, map[string]string{"conditions": "null"}), "", []Definition{dept}},

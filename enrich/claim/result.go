@@ -13,8 +13,9 @@ type Result struct {
 
 	// Unknown holds the names of the rules that could not be tried because
 	// the data they read, themselves or through another claim, were not to be
-	// had. Their claims are not absent but unknown: a requirement that reads
-	// one must fail. Nil where there is none.
+	// had, and of those that left their claim out because the user's groups
+	// are unknown. These claims are not absent but unknown: a requirement that
+	// reads one must fail. Nil where there is none.
 	Unknown map[string]bool
 
 	// Outcomes tells what became of each rule, in the order of the rules.
@@ -47,10 +48,10 @@ type GroupChoice struct {
 	// Listed is the number of ids in the allow list; zero for a filter.
 	Listed int
 
-	// Kept are the positions of the groups that were let through, in the
-	// groups of the context that was evaluated, ascending. Where a limit cut
-	// the list short, only those that were kept.
-	Kept []int
+	// Kept are the ids of the groups that were let through, in the order of
+	// the user's groups; where a limit cut the list short, only those that
+	// were kept.
+	Kept []string
 
 	// Truncated is the number of further groups that matched and that the
 	// limit cut off.

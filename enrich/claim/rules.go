@@ -130,7 +130,7 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 		c.reads |= oktael.RootGroups
 	default:
 		field = "expression"
-		c.program, err = r.program(&c, field, d.Expression, dialect, readable)
+		c.program, err = r.program(&c, field, d.Expression, dialect)
 	}
 	if err != nil {
 		return c, field, err
@@ -190,19 +190,29 @@ func (c *rule) options(d *Definition) (field string, err error) {
 }
 
 // program compiles an expression of the rule c and notes what it reads.
-func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, roots oktael.Roots) (*oktael.Program, error) {
-	// An empty list, unlike none, allows no claim at all.
-	above := append([]string{}, r.names...)
-	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Roots: roots, Claims: above})
+func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect) (*oktael.Program, error) {
+	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Roots: readable, Claims: r.above()})
 	if err != nil {
 		return nil, err
 	}
+	r.note(c, field, p, source, 0)
+	return p, nil
+}
+
+// above are the names that claims.<name> may have in the rule that is being
+// compiled. An empty list, unlike none, allows no name at all.
+func (r *Rules) above() []string { return append([]string{}, r.names...) }
+
+// note keeps what a program reads and warns of. start is where the source
+// begins in the program's own.
+func (r *Rules) note(c *rule, field string, p *oktael.Program, source string, start int) {
 	c.reads |= p.Reads()
 	if p.Reads()&oktael.RootClaims != 0 {
 		c.reads |= r.readsThrough(source)
 	}
 	for _, w := range p.Warnings() {
+		w.Offset -= start
+		w.Line, w.Column = lineColumn(source, w.Offset)
 		r.warnings = append(r.warnings, Warning{Rule: c.name, Field: field, Warning: w})
 	}
-	return p, nil
 }

@@ -136,8 +136,10 @@ func TestFailuresOfMembers(t *testing.T) {
 func TestAppsComeFromTheFirstThatKnowsThem(t *testing.T) {
 	knows := func(name string) *directorytest.Fake {
 		return &directorytest.Fake{
-			AppFunc:     func(context.Context, string) (*identity.App, error) { return &identity.App{ID: "x", Name: name}, nil },
-			AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) { return &identity.AppUser{UserName: name}, nil },
+			AppFunc: func(context.Context, string) (*identity.App, error) { return &identity.App{ID: "x", Name: name}, nil },
+			AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) {
+				return &identity.AppUser{UserName: name}, nil
+			},
 		}
 	}
 	none, down := &directorytest.Fake{}, directorytest.Failing(directory.ErrTimeout)

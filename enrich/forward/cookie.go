@@ -185,7 +185,7 @@ func lastWord(s string) string {
 		end--
 	}
 	start := end
-	for start > 0 && cookieTraits[s[start-1]]&divided == 0 && s[start-1] != '=' {
+	for start > 0 && cookieTraits[s[start-1]]&divided == 0 {
 		start--
 	}
 	return s[start:end]
@@ -193,8 +193,8 @@ func lastWord(s string) string {
 
 // ownsRewritten reports whether a cookie's name folds to an owned one after
 // what PHP does to names: until 7.2.34, 7.3.23 and 7.4.11 it decoded percent
-// signs in them; it leaves spaces before them away, and ends them at a
-// bracket, with which arrays are written.
+// signs in them (CVE-2020-7070; Rack did so too); it leaves spaces before
+// them away, and ends them at a bracket, with which arrays are written.
 func (o *Owned) ownsRewritten(name string, buf *foldBuffer) bool {
 	n := 0
 	for i := 0; i < len(name); i++ {

@@ -58,7 +58,7 @@ func TestSetCookieLeavesOthersByteForByte(t *testing.T) {
 		{[]string{"tt=1; at=2; t2=3"}, []string{"t=ours; tt=1; at=2; t2=3"}},
 		{[]string{"a=1", "b=2"}, []string{"t=ours; a=1; b=2"}},
 		{[]string{"t"}, []string{"t=ours"}}, // a cookie without a value
-		{[]string{"a=t; b=x=y"}, []string{"t=ours; a=t; b=x=y"}},
+		{[]string{"a=t; b=x=y; c=t=z"}, []string{"t=ours; a=t; b=x=y; c=t=z"}},
 		{[]string{"a=1, t=forged; b=2"}, []string{"t=ours; b=2"}},          // readers that end a cookie at a comma
 		{[]string{"a=1 t=forged; b=2"}, []string{"t=ours; b=2"}},           // or at white space
 		{[]string{"a=\"; t=forged; b=\""}, []string{"t=ours; a=\"; b=\""}}, // or inside quotation marks

@@ -42,6 +42,11 @@ func extValue(s string) (string, error) {
 	return rawURLDecode(text)
 }
 
+// looseExtValue is what applications write that have a form decoder at hand.
+func looseExtValue(s string) (string, error) {
+	return javaURLDecoder(strings.TrimPrefix(s, "UTF-8''"))
+}
+
 func latin1Text(s string) (string, error) {
 	var b strings.Builder
 	for i := range len(s) {
@@ -72,7 +77,7 @@ var decoders = map[string][]func(string) (string, error){
 		return string(b), err
 	}},
 	"rfc2047": {emailHeader},
-	"rfc8187": {extValue},
+	"rfc8187": {extValue, looseExtValue},
 }
 
 // splitters undo list and escape.

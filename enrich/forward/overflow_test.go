@@ -63,6 +63,10 @@ func TestOverflow(t *testing.T) {
 			"split an encoded text", HeaderDefinition{MaxBytes: 8, OnOverflow: "split", Encode: "base64"}, "abcdefgh",
 			map[string][]string{name + "-1": {"YWJjZGVm"}, name + "-2": {"Z2g="}}, Split,
 		},
+		{
+			"split a text whose parts encode to different lengths", HeaderDefinition{MaxBytes: 16, OnOverflow: "split", Encode: "rfc2047"}, "aaaaaaaaaaaaaa é",
+			map[string][]string{name + "-1": {"aaaaaaaaaaaaaa"}, name + "-2": {"=?UTF-8?b?IMOp?="}}, Split,
+		},
 		{"what need not be split is not", HeaderDefinition{OnOverflow: "split"}, groups(2), map[string][]string{name: {"group-00,group-01"}}, 0},
 	} {
 		r, err := mustCompile(t, header1(tc.d)).Render(map[string]any{"c": tc.claim})
@@ -100,6 +104,7 @@ func TestOverflowThatFailsTheRequest(t *testing.T) {
 		{"encoded", HeaderDefinition{MaxBytes: 4, Encode: "base64"}, "abcd", ErrTooLarge, 8},
 		{"a text has no elements to leave out", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, "abcde", ErrTooLarge, 5},
 		{"not one element fits", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, groups(2), ErrTooLarge, 17},
+		{"an empty element alone would read as nothing", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, list("", "abcdef"), ErrTooLarge, 7},
 		{"one element does not fit a part", HeaderDefinition{MaxBytes: 4, OnOverflow: "split"}, groups(2), ErrTooLarge, 17},
 		{"an object cannot be split", HeaderDefinition{MaxBytes: 4, OnOverflow: "split", List: "json"}, map[string]any{"a": "b"}, ErrTooLarge, 9},
 		{"a character does not fit a part", HeaderDefinition{MaxBytes: 2, OnOverflow: "split"}, "日本", ErrTooLarge, 6},
@@ -150,6 +155,17 @@ func TestBudget(t *testing.T) {
 	_, err = render(two(HeaderDefinition{OnOverflow: "split"}), value)
 	if !errors.Is(err, ErrBudget) {
 		t.Errorf("a split cannot stretch the budget: %v", err)
+	}
+	// Here also the header's own bound is broken; the budget is what cannot
+	// be helped.
+	_, err = render(two(HeaderDefinition{OnOverflow: "split", MaxBytes: 10}), value)
+	if !errors.Is(err, ErrBudget) {
+		t.Errorf("a split of what is over the budget anyway: %v", err)
+	}
+	// The value fits, the names of its parts do not.
+	_, err = render(two(HeaderDefinition{OnOverflow: "split", MaxBytes: 4}), value[:30])
+	if !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a split whose parts are over the budget: %v", err)
 	}
 	r, err = render(two(HeaderDefinition{OnOverflow: "omit"}), value)
 	if err != nil || len(r.Fields()) != 1 || r.Notes()[0].Outcome != OmittedOverflow {

@@ -68,7 +68,7 @@ func TestWhatIsWritten(t *testing.T) {
 		{"json number over 64 bits", HeaderDefinition{List: "json"}, list(json.Number("18446744073709551617")), []string{"[18446744073709551617]"}},
 		{"json in ascii", HeaderDefinition{List: "json", Encode: "ascii"}, list("ü", "🙂"), []string{`["\u00fc","\ud83d\ude42"]`}},
 		{"json in latin1", HeaderDefinition{List: "json", Encode: "latin1"}, list("ü日"), []string{"[\"\xfc\\u65e5\"]"}},
-		{"json escapes controls and separators", HeaderDefinition{List: "json"}, list("\x00\x7f\u0085\u2028"), []string{`["\u0000\u007f\u0085\u2028"]`}},
+		{"json escapes controls and separators", HeaderDefinition{List: "json"}, list("\x00\x7f\u0085\u2028\u2029"), []string{`["\u0000\u007f\u0085\u2028\u2029"]`}},
 		{"count", HeaderDefinition{Count: true}, list("a", nil, "b"), []string{"2"}},
 		{"count of a text", HeaderDefinition{Count: true}, "a", []string{"1"}},
 
@@ -143,6 +143,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"next line", HeaderDefinition{}, "a\u0085b", "control"},
 		{"next line in latin1", HeaderDefinition{Encode: "latin1"}, "a\u0085b", "control"},
 		{"line separator", HeaderDefinition{}, "a\u2028b", "control"},
+		{"paragraph separator", HeaderDefinition{}, "a\u2029b", "control"},
 		{"ascii", HeaderDefinition{Encode: "ascii"}, "é", "ASCII"},
 		{"latin1", HeaderDefinition{Encode: "latin1"}, "€", "8859-1"},
 		{"not a number", HeaderDefinition{}, math.NaN(), "no text"},

@@ -6,8 +6,8 @@ import (
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rsa"
-	_ "crypto/sha256" // the hashes that the table below names
-	_ "crypto/sha512"
+	"crypto/sha256"
+	"crypto/sha512"
 	"math/big"
 )
 
@@ -97,7 +97,14 @@ func (a *algorithm) verify(k *key, message, signature []byte) bool {
 }
 
 func (a *algorithm) digest(message []byte) []byte {
-	h := a.hash.New()
-	h.Write(message)
-	return h.Sum(nil)
+	switch a.hash {
+	case crypto.SHA384:
+		sum := sha512.Sum384(message)
+		return sum[:]
+	case crypto.SHA512:
+		sum := sha512.Sum512(message)
+		return sum[:]
+	}
+	sum := sha256.Sum256(message)
+	return sum[:]
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -383,6 +384,7 @@ func TestKeyServerTrouble(t *testing.T) {
 				if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrInvalidToken) {
 					t.Errorf("an unknown key: got %v", err)
 				}
+				synctest.Wait()
 				if got := o.outcomes(); !slices.Equal(got, []string{FetchOK, c.outcome}) {
 					t.Errorf("outcomes are %v, want %v", got, c.outcome)
 				}
@@ -655,13 +657,15 @@ func TestHMACFromAFile(t *testing.T) {
 // the transport of New's own, the ca option and the time-out work.
 func TestOverRealConnections(t *testing.T) {
 	var slow atomic.Bool
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if slow.Load() {
 			<-r.Context().Done()
 			return
 		}
 		_, _ = io.WriteString(w, allKeys())
 	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
 	defer server.Close()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	writeCertificate(t, ca, server.Certificate())

@@ -187,11 +187,30 @@ func (r *jsonReader) number() (any, error) {
 	if r.at == start {
 		return nil, errJSON
 	}
+	// Dates are plain integers: they need not go through text once more.
+	if n, ok := shortInteger(r.text[start:r.at]); ok {
+		return n, nil
+	}
 	v, err := identity.Canonical(json.Number(r.text[start:r.at]))
 	if err != nil {
 		return nil, fmt.Errorf("decoding JSON: number out of range: %w", ErrMalformed)
 	}
 	return v, nil
+}
+
+// shortInteger reads an integer without a sign that cannot overflow.
+func shortInteger(s string) (int64, bool) {
+	if len(s) > 18 {
+		return 0, false
+	}
+	var n int64
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
 }
 
 // errJSON cannot happen after the library's check; it is there so that a

@@ -65,6 +65,9 @@ func (n *callNode) eval(e *evaluation) (any, error) {
 	if err != nil {
 		return nil, e.wrap(n.at(), fmt.Errorf("%s: %w", fn.title(), err))
 	}
+	if s, ok := v.(string); ok && len(s) > MaxText {
+		return nil, e.wrap(n.at(), fmt.Errorf("%s: the text is longer than %d bytes: %w", fn.title(), MaxText, ErrLimit))
+	}
 	return v, nil
 }
 

@@ -113,6 +113,9 @@ func (c *compiler) compileCompare(s *syntaxNode) (typed, error) {
 	}
 	n := &compareNode{position: c.at(s), left: left.node, right: right.node, operator: s.text}
 	if s.text == "==" || s.text == "!=" {
+		if l, r := broad(left.kinds), broad(right.kinds); l&r == 0 {
+			c.warn(s.offset, "%s and %s are never equal", left.kinds, right.kinds)
+		}
 		return typed{n, kindBool}, nil
 	}
 	const ordered = kindNull | kindText | kindInt | kindReal | kindTime
@@ -126,6 +129,14 @@ func (c *compiler) compileCompare(s *syntaxNode) (typed, error) {
 		return typed{}, c.fail(s.offset, "%s and %s cannot be ordered", l, r)
 	}
 	return typed{n, kindBool}, nil
+}
+
+// broad takes the kinds of number for one, because they are compared by value.
+func broad(k kinds) kinds {
+	if k&kindNumber != 0 {
+		k |= kindNumber
+	}
+	return k
 }
 
 func (c *compiler) compilePair(s *syntaxNode) (left, right typed, err error) {

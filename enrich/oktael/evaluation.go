@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -32,7 +31,7 @@ type evaluation struct {
 
 	// regexes and groupNodes hold what had to be compiled because it is not
 	// a literal; within one evaluation the same text is compiled once.
-	regexes    map[string]*regexp.Regexp
+	regexes    map[string]*regex
 	groupNodes map[string]node
 
 	// stack holds the arguments of the calls under way; room is its first
@@ -61,8 +60,19 @@ type position int
 
 func (p position) at() int { return int(p) }
 
-// run evaluates a node, which costs a step.
+// run evaluates a node, which costs a step. What only reads a value that is
+// there already is free; whatever it is part of has cost one.
 func (e *evaluation) run(n node) (any, error) {
+	switch n := n.(type) {
+	case *literalNode:
+		return n.value, nil
+	case *groupNode:
+		return e.group, nil
+	case *elementNode:
+		return e.element, nil
+	case *rootNode, *memberNode:
+		return n.eval(e)
+	}
 	if e.steps--; e.steps < 0 {
 		return nil, e.wrap(n.at(), errSteps)
 	}

@@ -44,7 +44,7 @@ func (c *compiler) groupExpression(s *syntaxNode) (node, *Error) {
 	}
 	inner := &compiler{
 		source: c.source, options: c.options, base: c.base + s.inside, inGroup: true,
-		groupDepth: c.groupDepth + 1, reads: c.reads,
+		groupDepth: c.groupDepth + 1, known: c.known,
 	}
 	t, err := inner.compile(tree)
 	if err != nil {

@@ -3,7 +3,6 @@ package oktael
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -232,12 +231,12 @@ func memberOfAny(e *evaluation, _ *callNode, args []any) (any, error) {
 // nameRegexes compiles a regular expression for names. The reference's
 // example has a slash before it that is not meant: such a one is tried as it
 // stands and without the slash.
-func nameRegexes(pattern string, compile func(string) (*regexp.Regexp, error)) ([]*regexp.Regexp, error) {
+func nameRegexes(pattern string, compile func(string) (*regex, error)) ([]*regex, error) {
 	patterns := []string{pattern}
 	if bare, ok := strings.CutPrefix(pattern, "/"); ok {
 		patterns = append(patterns, strings.TrimSuffix(bare, "/"))
 	}
-	res := make([]*regexp.Regexp, len(patterns))
+	res := make([]*regex, len(patterns))
 	for i, p := range patterns {
 		re, err := compile(p)
 		if err != nil {
@@ -249,7 +248,7 @@ func nameRegexes(pattern string, compile func(string) (*regexp.Regexp, error)) (
 }
 
 func memberByRegex(e *evaluation, n *callNode, args []any) (any, error) {
-	res, ok := n.extra.([]*regexp.Regexp)
+	res, ok := n.extra.([]*regex)
 	if !ok {
 		var err error
 		if res, err = nameRegexes(args[0].(string), e.regex); err != nil {
@@ -258,7 +257,7 @@ func memberByRegex(e *evaluation, n *callNode, args []any) (any, error) {
 	}
 	groups, err := e.groups()
 	if err == nil {
-		err = e.charge(len(groups)*len(res), regexPerStep)
+		err = e.charge(len(groups), listPerStep)
 	}
 	if err != nil {
 		return nil, err
@@ -269,8 +268,8 @@ func memberByRegex(e *evaluation, n *callNode, args []any) (any, error) {
 			continue
 		}
 		for _, re := range res {
-			if re.MatchString(name) {
-				return true, nil
+			if matched, err := e.match(re, name); matched || err != nil {
+				return matched, err
 			}
 		}
 	}

@@ -18,8 +18,9 @@ const (
 	MaxNesting = 64
 
 	// DefaultMaxSteps is how many parts of an expression may be evaluated in
-	// one go unless Options.MaxSteps says otherwise. It allows three steps
-	// for each of 3,000 groups; long texts and lists cost further steps.
+	// one go unless Options.MaxSteps says otherwise. Reading a value that is
+	// there is free, so that a projection onto names takes one step for each
+	// of the user's groups; long texts and lists cost further steps.
 	DefaultMaxSteps = 10_000
 
 	// MaxList is how many elements a list may have: the most groups that are
@@ -42,6 +43,11 @@ const (
 	// bound of the language that Okta built on.
 	MaxRegex = 1000
 
+	// maxRegexSize is how many instructions a regular expression may compile
+	// to: a thousand bytes of alternatives need about as many, nested counted
+	// repetition a hundred times that.
+	maxRegexSize = 10_000
+
 	// maxCompiled is how many regular expressions, and how many group
 	// expressions, that are not literals one evaluation may compile.
 	maxCompiled = 32
@@ -54,7 +60,9 @@ const (
 
 // Work that one step pays for, in functions that go over long values.
 const (
-	textPerStep  = 512 // bytes copied or compared
-	listPerStep  = 64  // elements copied or compared
-	regexPerStep = 8   // names matched against a regular expression
+	textPerStep  = 512    // bytes copied or compared
+	listPerStep  = 64     // elements copied or compared
+	regexPerStep = 16_384 // bytes matched, times instructions
+
+	literalPerStep = 4 // elements of a list that the expression writes out
 )

@@ -232,6 +232,9 @@ type listNode struct {
 }
 
 func (n *listNode) eval(e *evaluation) (any, error) {
+	if err := e.charge(len(n.elements), literalPerStep); err != nil {
+		return nil, e.wrap(n.at(), err)
+	}
 	list := make([]any, len(n.elements))
 	for i, element := range n.elements {
 		v, err := e.run(element)
@@ -250,6 +253,9 @@ type mapNode struct {
 }
 
 func (n *mapNode) eval(e *evaluation) (any, error) {
+	if err := e.charge(len(n.keys), literalPerStep/2); err != nil {
+		return nil, e.wrap(n.at(), err)
+	}
 	m := make(map[string]any, len(n.keys))
 	for i := range n.keys {
 		k, err := e.run(n.keys[i])

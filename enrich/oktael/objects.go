@@ -130,10 +130,8 @@ func groupProperty(g *identity.Group, name string, d Dialect) any {
 	case "objectClass":
 		return textList(g.ObjectClass)
 	case "source":
-		if g.Source == "" {
-			return nil
-		}
-		return map[string]any{"id": g.Source}
+		// Always an object, so that source.id of a group without one is null.
+		return map[string]any{"id": textOrNull(g.Source)}
 	case "created":
 		return timeOrNull(g.Created, d)
 	case "lastUpdated":

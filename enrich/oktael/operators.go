@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 )
 
 // ternaryNode chooses by a condition.
@@ -131,7 +130,7 @@ func (n *compareNode) eval(e *evaluation) (any, error) {
 type matchesNode struct {
 	position
 	left, right node
-	regex       *regexp.Regexp // of a literal
+	regex       *regex // of a literal
 }
 
 func (n *matchesNode) eval(e *evaluation) (any, error) {
@@ -163,10 +162,11 @@ func (n *matchesNode) eval(e *evaluation) (any, error) {
 			return nil, e.wrap(n.right.at(), err)
 		}
 	}
-	if err := e.charge(len(text), textPerStep/8); err != nil {
+	matched, err := e.match(regex, text)
+	if err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
-	return regex.MatchString(text), nil
+	return matched, nil
 }
 
 // signNode is -x or +x.

@@ -8,21 +8,49 @@ import (
 	"strings"
 )
 
-// compileRegex compiles a regular expression that must match a whole text.
-// The language is RE2's, which matches in time linear to the text; what of
-// Java's it lacks is an error that says so.
-func compileRegex(pattern string) (*regexp.Regexp, error) {
+// regex is a compiled regular expression that must match a whole text.
+type regex struct {
+	re *regexp.Regexp
+
+	// size is how many instructions it compiles to; matching a text costs up
+	// to as many steps for each byte.
+	size int
+}
+
+// compileRegex compiles a regular expression. The language is RE2's, which
+// matches in time linear to the text; what of Java's it lacks is an error
+// that says so.
+func compileRegex(pattern string) (*regex, error) {
 	if len(pattern) > MaxRegex {
 		return nil, fmt.Errorf("the regular expression is longer than %d bytes: %w", MaxRegex, ErrLimit)
 	}
-	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
-		return nil, explainRegex(pattern, err)
-	}
-	re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
+	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil, explainRegex(pattern, err)
 	}
-	return re, nil
+	// The anchors are added to the tree, not to the text: there an open \Q
+	// or bracket could swallow them.
+	whole := &syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{{Op: syntax.OpBeginText}, tree, {Op: syntax.OpEndText}}}
+	re, err := regexp.Compile(whole.String())
+	if err != nil {
+		return nil, explainRegex(pattern, err)
+	}
+	program, err := syntax.Compile(whole.Simplify())
+	if err != nil {
+		return nil, errors.New("the regular expression does not compile")
+	}
+	if len(program.Inst) > maxRegexSize {
+		return nil, fmt.Errorf("the regular expression repeats too much: %w", ErrLimit)
+	}
+	return &regex{re, len(program.Inst)}, nil
+}
+
+// match matches a whole text, which costs steps by the work that it may be.
+func (e *evaluation) match(r *regex, text string) (bool, error) {
+	if err := e.charge(len(text)*r.size, regexPerStep); err != nil {
+		return false, err
+	}
+	return r.re.MatchString(text), nil
 }
 
 // lacking are the starts of what Java has and RE2 lacks.
@@ -54,7 +82,7 @@ func explainRegex(pattern string, err error) error {
 }
 
 // regex compiles a literal regular expression at load.
-func (c *compiler) regex(s *syntaxNode) (*regexp.Regexp, error) {
+func (c *compiler) regex(s *syntaxNode) (*regex, error) {
 	re, err := compileRegex(s.value.(string))
 	if err != nil {
 		return nil, c.fail(s.offset, "%v", err)
@@ -63,7 +91,7 @@ func (c *compiler) regex(s *syntaxNode) (*regexp.Regexp, error) {
 }
 
 // regex compiles a regular expression that is not a literal.
-func (e *evaluation) regex(pattern string) (*regexp.Regexp, error) {
+func (e *evaluation) regex(pattern string) (*regex, error) {
 	if re, ok := e.regexes[pattern]; ok {
 		return re, nil
 	}
@@ -75,7 +103,7 @@ func (e *evaluation) regex(pattern string) (*regexp.Regexp, error) {
 		return nil, err
 	}
 	if e.regexes == nil {
-		e.regexes = make(map[string]*regexp.Regexp)
+		e.regexes = make(map[string]*regex)
 	}
 	e.regexes[pattern] = re
 	return re, nil

@@ -222,7 +222,11 @@ func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Respons
 	if err := checkType(answer.Header.Get("Content-Type"), text, q.Accept); err != nil {
 		return nil, never, err
 	}
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: text, URL: answer.Request.URL}, never, nil
+	from := target
+	if answer.Request != nil { // an injected transport may leave it out
+		from = answer.Request.URL
+	}
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: text, URL: from}, never, nil
 }
 
 // read reads a body within the bound.

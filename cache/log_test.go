@@ -1,0 +1,484 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+)
+
+// pair is two nodes over one network, with one source.
+func pair(t *testing.T, src *source) (*cachetest.Network, [2]*rig, [2]*cachetest.Node) {
+	t.Helper()
+	net := cachetest.NewNetwork(time.Now)
+	nodes := [2]*cachetest.Node{net.Node(), net.Node()}
+	rigs := [2]*rig{newRig(t, src, nodes[0]), newRig(t, src, nodes[1])}
+	for _, r := range rigs {
+		r.store.Start()
+	}
+	synctest.Wait()
+	return net, rigs, nodes
+}
+
+func purge(t *testing.T, r *rig, id cache.ID, want cache.Reach) {
+	t.Helper()
+	if reach, err := r.store.Purge(t.Context(), id); reach != want || (err != nil) != (want == cache.Pending) {
+		t.Fatalf("reach %v, %v; want %v", reach, err, want)
+	}
+}
+
+var ada = cache.ID{Kind: cache.UserID, Value: "ada"}
+
+func TestTwoNodesShareWhatOneLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, _ := pair(t, src)
+		first := r[0].must("ada", life)
+		second := r[1].must("ada", life)
+		if src.calls.Load() != 1 || second.Tier != cache.TierRedis || second.Digest != first.Digest ||
+			!second.FetchedAt.Equal(first.FetchedAt) || second.Value.Groups[0] != "staff" {
+			t.Fatalf("%d loads; %+v", src.calls.Load(), second)
+		}
+		if third := r[1].must("ada", life); third.Tier != cache.TierMemory {
+			t.Fatalf("then from %s", third.Tier)
+		}
+	})
+}
+
+func TestAgeCountsFromTheFetchInWhicheverTier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, _ := pair(t, src)
+		strict := life
+		strict.RefreshAfter = 0
+		r[0].must("ada", strict)
+		src.groups("ada")
+		time.Sleep(strict.Fresh - 1)
+		if len(r[1].must("ada", strict).Value.Groups) != 1 {
+			t.Fatal("not taken from the other node")
+		}
+		time.Sleep(1)
+		if len(r[1].must("ada", strict).Value.Groups) != 0 {
+			t.Fatal("the second tier gave the value a new life")
+		}
+	})
+}
+
+func TestOneRefreshServesBothNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, _ := pair(t, src)
+		r[0].must("ada", life)
+		r[1].must("ada", life)
+		time.Sleep(life.RefreshAfter + life.RefreshAfter/10 + time.Second)
+		r[0].must("ada", life)
+		synctest.Wait()
+		r[1].must("ada", life)
+		synctest.Wait()
+		if src.calls.Load() != 2 {
+			t.Fatalf("%d loads, want 2", src.calls.Load())
+		}
+		if age := time.Since(r[1].must("ada", life).FetchedAt); age > time.Second {
+			t.Fatalf("the second node did not take over the refreshed value: age %v", age)
+		}
+	})
+}
+
+func TestAPurgeReachesTheOtherNodeAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, _ := pair(t, src)
+		r[0].must("ada", life)
+		part := r[1].must("ada", life).Part
+		src.groups("ada")
+		purge(t, r[0], ada, cache.AllNodes)
+		synctest.Wait()
+		if ok, _ := part.Valid(time.Now(), &life); ok {
+			t.Error("the decision stands")
+		}
+		for i, r := range r {
+			if len(r.must("ada", life).Value.Groups) != 0 {
+				t.Errorf("node %d serves a purged value", i)
+			}
+		}
+		if src.calls.Load() != 2 {
+			t.Errorf("%d loads, want 2: the purged entry is replaced once for both", src.calls.Load())
+		}
+	})
+}
+
+func TestAPurgeMissedWhileCutOffIsSeenAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada", "bob")
+		_, r, node := pair(t, src)
+		part := r[1].must("ada", life).Part
+		bob := r[1].must("bob", life).Part
+		node[1].Cut()
+		synctest.Wait()
+		src.groups("ada")
+		purge(t, r[0], ada, cache.AllNodes)
+		r[0].must("ada", life)
+		time.Sleep(10 * time.Second)
+		if ok, _ := part.Valid(time.Now(), &life); !ok {
+			t.Fatal("inside unconfirmed_max the node goes on")
+		}
+		node[1].Restore()
+		time.Sleep(time.Second)
+		if ok, _ := part.Valid(time.Now(), &life); ok {
+			t.Fatal("the missed purge is not seen")
+		}
+		if len(r[1].must("ada", life).Value.Groups) != 0 {
+			t.Fatal("serves the old value")
+		}
+		if ok, _ := bob.Valid(time.Now(), &life); !ok {
+			t.Fatal("the cut ended what nobody purged")
+		}
+	})
+}
+
+func TestWithoutContactEntriesServeUnconfirmedMaxAndNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, node := pair(t, src)
+		r[1].must("ada", life)
+		time.Sleep(10 * time.Second)
+		part := r[1].must("ada", life).Part
+		node[1].Cut()
+		lost := time.Now()
+		src.groups("ada")
+		purge(t, r[0], ada, cache.AllNodes)
+		last := time.Time{}
+		for time.Since(lost) < 2*time.Minute {
+			if ok, _ := part.Valid(time.Now(), &life); ok {
+				last = time.Now()
+			}
+			time.Sleep(time.Second)
+		}
+		if d := last.Sub(lost); d > life.UnconfirmedMax || d < life.UnconfirmedMax-2*time.Second {
+			t.Fatalf("the decision stood for %v", d)
+		}
+		if len(r[1].must("ada", life).Value.Groups) != 0 {
+			t.Fatal("the entry is served past unconfirmed_max")
+		}
+		// What was fetched without contact is bounded the same way.
+		before := src.calls.Load()
+		time.Sleep(life.UnconfirmedMax - 1)
+		r[1].must("ada", life)
+		if src.calls.Load() != before {
+			t.Fatal("a value fetched since serves unconfirmed_max as well")
+		}
+		time.Sleep(2)
+		r[1].must("ada", life)
+		if src.calls.Load() != before+1 {
+			t.Fatal("a value fetched without contact serves for too long")
+		}
+		none := life
+		none.UnconfirmedMax = 0
+		r[1].must("ada", none)
+		r[1].must("ada", none)
+		if src.calls.Load() != before+3 {
+			t.Fatal("with unconfirmed_max 0 every look-up goes to the source")
+		}
+	})
+}
+
+func TestWithoutContactNothingIsServedStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, node := pair(t, src)
+		r[1].must("ada", life)
+		node[1].Cut()
+		src.fail(errDown)
+		time.Sleep(life.Fresh)
+		if _, err := r[1].get("ada", life); !errors.Is(err, errDown) {
+			t.Fatalf("%v", err)
+		}
+	})
+}
+
+func TestAnEntryWrittenDuringAPurgeIsUnusableForOtherNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, node := pair(t, src)
+		// Node 0 has read the source; the purge comes from node 1 while
+		// node 0 does not hear of it, and node 0 then writes its entry.
+		src.hook = func(string) {
+			src.set(func(s *source) { s.hook = nil })
+			node[0].Cut()
+			synctest.Wait()
+			src.groups("ada")
+			purge(t, r[1], ada, cache.AllNodes)
+		}
+		src.delay = 0
+		var res cache.Result[*person]
+		func() {
+			load := func(ctx context.Context) (*person, error) {
+				p, err := src.load("ada")(ctx)
+				node[0].Restore()
+				return p, err
+			}
+			var err error
+			if res, err = r[0].Get(t.Context(), r[0].key("ada"), life, asked("ada"), load); err != nil {
+				t.Fatal(err)
+			}
+		}()
+		_ = res
+		time.Sleep(2 * time.Second)
+		for i, r := range r {
+			if len(r.must("ada", life).Value.Groups) != 0 {
+				t.Errorf("node %d serves what the purge named", i)
+			}
+		}
+	})
+}
+
+func TestALostLogMakesEverythingHeldUnusable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		net, r, _ := pair(t, src)
+		purge(t, r[0], ada, cache.AllNodes)
+		part := r[1].must("ada", life).Part
+		src.groups("ada")
+		time.Sleep(2 * time.Second)
+		net.Reset()
+		synctest.Wait()
+		if ok, _ := part.Valid(time.Now(), &life); ok {
+			t.Fatal("the decision stands though a purge may have been lost")
+		}
+		if len(r[1].must("ada", life).Value.Groups) != 0 {
+			t.Fatal("an entry from before the loss is served")
+		}
+		purge(t, r[0], ada, cache.AllNodes)
+		synctest.Wait()
+		if ok, _ := r[1].must("ada", life).Part.Valid(time.Now(), &life); !ok {
+			t.Fatal("after the loss nothing is cached any more")
+		}
+	})
+}
+
+func TestAPurgeWithoutTheNetworkHoldsHereAndReachesTheOthersLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, node := pair(t, src)
+		a, b := r[0].must("ada", life).Part, r[1].must("ada", life).Part
+		node[0].Cut()
+		purge(t, r[0], ada, cache.Pending)
+		if ok, _ := a.Valid(time.Now(), &life); ok {
+			t.Fatal("the purge does not hold on its own node")
+		}
+		if n := r[0].store.Status().Log.Pending; n != 1 {
+			t.Fatalf("%d pending", n)
+		}
+		node[0].Restore()
+		time.Sleep(time.Second)
+		if ok, _ := b.Valid(time.Now(), &life); ok {
+			t.Fatal("the purge never reached the other node")
+		}
+		if n := r[0].store.Status().Log.Pending; n != 0 {
+			t.Fatalf("%d pending still", n)
+		}
+	})
+}
+
+func TestANewNodeTakesOldEntriesAndNoPurgedOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada", "bob")
+		net, r, _ := pair(t, src)
+		r[0].must("ada", life)
+		r[0].must("bob", life)
+		purge(t, r[0], ada, cache.AllNodes)
+		third := newRig(t, src, net.Node())
+		third.store.Start()
+		before := src.calls.Load()
+		if res := third.must("bob", life); res.Tier != cache.TierRedis {
+			t.Errorf("bob came from %s", res.Tier)
+		}
+		if res := third.must("ada", life); res.Tier != cache.TierSource || src.calls.Load() != before+1 {
+			t.Errorf("ada came from %s", res.Tier)
+		}
+	})
+}
+
+func TestANegativeEntryReplacesThePositiveOneForAllNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		_, r, _ := pair(t, src)
+		r[0].must("ada", life)
+		time.Sleep(life.Fresh)
+		src.set(func(s *source) { delete(s.people, "ada") })
+		none := life
+		none.Negative = 0
+		if r[0].must("ada", none).Found {
+			t.Fatal("found")
+		}
+		src.fail(errDown)
+		for i, r := range r {
+			if res, err := r.get("ada", life); err == nil {
+				t.Errorf("node %d serves the deleted user: %+v", i, res)
+			}
+		}
+	})
+}
+
+func TestDenials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource()
+		net, r, node := pair(t, src)
+		keys := r[0].store.Keyer()
+		now := time.Now()
+		session := keys.Denial("https://idp", "sid", "s1")
+		user := keys.Denial("https://idp", "sub", "ada")
+		if r[1].store.Denials().Used() {
+			t.Fatal("used before anything was denied")
+		}
+		version := r[1].store.Denials().Version()
+		reach, err := r[0].store.Log().Append(t.Context(),
+			cache.Record{Kind: cache.Deny, Name: session, Until: now.Add(time.Hour)},
+			cache.Record{Kind: cache.Deny, Name: user, Until: now.Add(2 * time.Hour), IssuedBefore: now})
+		if err != nil || reach != cache.AllNodes {
+			t.Fatal(reach, err)
+		}
+		synctest.Wait()
+		d := r[1].store.Denials()
+		if !d.Used() || d.Version() == version || d.Len() != 2 {
+			t.Fatal("the denials did not reach the other node")
+		}
+		other := keys.Denial("https://other", "sid", "s1")
+		tests := []struct {
+			name   string
+			at     time.Time
+			issued time.Time
+			names  []cache.Name
+			want   bool
+		}{
+			{"the session", now, now.Add(time.Minute), []cache.Name{session}, true},
+			{"one of several names", now, now, []cache.Name{other, session}, true},
+			{"the same sid of another issuer", now, now, []cache.Name{other}, false},
+			{"until its end", now.Add(time.Hour - 1), now, []cache.Name{session}, true},
+			{"not past its end", now.Add(time.Hour), now, []cache.Name{session}, false},
+			{"a user's old token", now, now.Add(-time.Minute), []cache.Name{user}, true},
+			{"a user's token without iat", now, time.Time{}, []cache.Name{user}, true},
+			{"a user's token from a later login", now, now.Add(time.Second), []cache.Name{user}, false},
+			{"no name", now, now, nil, false},
+		}
+		for _, tt := range tests {
+			if got := d.Denied(tt.at, tt.issued, tt.names...); got != tt.want {
+				t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+			}
+		}
+		if age := d.Age(time.Now()); age != 0 {
+			t.Errorf("age %v with contact", age)
+		}
+		node[1].Cut()
+		time.Sleep(45 * time.Second)
+		if age := d.Age(time.Now()); age < 44*time.Second || age > 46*time.Second {
+			t.Errorf("age %v after 45 s without contact", age)
+		}
+
+		t.Log("a lost log is filled again by who still knows")
+		node[1].Restore()
+		net.Reset()
+		time.Sleep(3 * time.Second)
+		third := newRig(t, src, net.Node())
+		if age := third.store.Denials().Age(time.Now()); age != math.MaxInt64 {
+			t.Errorf("age %v before the list was ever loaded", age)
+		}
+		third.store.Start()
+		synctest.Wait()
+		if !third.store.Denials().Denied(time.Now(), now, session) {
+			t.Error("a denial was lost with the log")
+		}
+		third.store.Denials()
+		time.Sleep(2 * time.Hour)
+		purge(t, r[0], ada, cache.AllNodes)
+		_, _ = r[0].store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: session, Until: time.Now().Add(time.Minute)})
+		if n := r[0].store.Denials().Len(); n != 1 {
+			t.Errorf("%d names held, want the live one only", n)
+		}
+	})
+}
+
+func TestADenialWithoutTheNetworkHoldsHereAndReachesTheOthersLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, r, node := pair(t, newSource())
+		name := r[0].store.Keyer().Denial("https://idp", "jti", "x")
+		node[0].Cut()
+		reach, err := r[0].store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: name, Until: time.Now().Add(time.Hour)})
+		if reach != cache.Pending || err == nil {
+			t.Fatal(reach, err)
+		}
+		if !r[0].store.Denials().Denied(time.Now(), time.Now(), name) {
+			t.Fatal("does not hold here")
+		}
+		node[0].Restore()
+		time.Sleep(2 * time.Second)
+		if !r[1].store.Denials().Denied(time.Now(), time.Now(), name) {
+			t.Fatal("never reached the other node")
+		}
+	})
+}
+
+func TestTheDenyListRefusesWhatItCannotHold(t *testing.T) {
+	clock := cachetest.NewClock()
+	l := cache.NewLog(cache.LogOptions{Clock: clock.Now})
+	deny := func(n int) error {
+		r := cache.Record{Kind: cache.Deny, Until: clock.Now().Add(time.Hour)}
+		r.Name[0], r.Name[1], r.Name[2] = byte(n), byte(n>>8), byte(n>>16)
+		_, err := l.Append(t.Context(), r)
+		return err
+	}
+	for i := range cache.MaxDenials {
+		if err := deny(i); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if err := deny(cache.MaxDenials); !errors.Is(err, cache.ErrFull) {
+		t.Fatalf("one too many: %v", err)
+	}
+	clock.Advance(time.Hour)
+	if err := deny(0); err != nil {
+		t.Fatalf("after the old ones ended: %v", err)
+	}
+}
+
+func TestForgottenPurgesMakeUncheckedEntriesUnusable(t *testing.T) {
+	clock := cachetest.NewClock()
+	src := newSource("ada")
+	r := newRig(t, src, nil, func(o *cache.Options) { o.Clock = clock.Now })
+	part := r.must("ada", life).Part
+	records := make([]cache.Record, cache.MaxPurges+1)
+	for i := range records {
+		records[i].Kind = cache.PurgeUser
+		records[i].Name[0], records[i].Name[1], records[i].Name[2] = byte(i), byte(i>>8), byte(i>>16)
+	}
+	if _, err := r.store.Log().Append(t.Context(), records...); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.store.Status().Log.Names; n != cache.MaxPurges {
+		t.Fatalf("%d names held", n)
+	}
+	if ok, _ := part.Valid(clock.Now(), &life); ok {
+		t.Fatal("valid though a forgotten purge may have named it")
+	}
+	part = r.must("ada", life).Part
+	clock.Advance(2 * time.Hour)
+	r.store.Log().Retain(3 * time.Hour)
+	if _, err := r.store.Log().Append(t.Context(), cache.Record{Kind: cache.PurgeApp}); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.store.Status().Log.Names; n != cache.MaxPurges {
+		t.Fatalf("%d names held though the longest life is 3h", n)
+	}
+	clock.Advance(time.Hour + 1)
+	if _, err := r.store.Log().Append(t.Context(), cache.Record{Kind: cache.PurgeApp}); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.store.Status().Log.Names; n != 1 {
+		t.Fatalf("%d names held, want the newest only", n)
+	}
+}

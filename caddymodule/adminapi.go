@@ -1,0 +1,145 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(new(AdminAPI))
+}
+
+// AdminAPI answers below /token_enrich/ on Caddy's admin listener: status,
+// purge, deny and keys. What it works on is the configuration that
+// runs when the request comes.
+type AdminAPI struct {
+	log *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*AdminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.token_enrich",
+		New: func() caddy.Module { return new(AdminAPI) },
+	}
+}
+
+// Provision takes the logger. It must not ask for the app: admin modules are
+// provisioned before any app.
+func (a *AdminAPI) Provision(ctx caddy.Context) error {
+	a.log = ctx.Logger()
+	return nil
+}
+
+// adminPrefix is where the endpoints live.
+const adminPrefix = "/token_enrich/"
+
+// maxAdminBody bounds the body of a request: a token and a few names.
+const maxAdminBody = 64 << 10
+
+// Routes lists the endpoints.
+func (a *AdminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: adminPrefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
+}
+
+// endpoint answers one path; changes says that it changes something.
+type endpoint struct {
+	method  string
+	changes bool
+	answer  func(*AdminAPI, *App, *http.Request) (any, error)
+}
+
+// endpoints are the admin endpoints by path and method.
+var endpoints = map[string][]endpoint{
+	"status": {{http.MethodGet, false, (*AdminAPI).status}},
+	"purge":  {{http.MethodPost, true, (*AdminAPI).purge}},
+	"deny":   {{http.MethodPost, true, (*AdminAPI).deny}},
+	"keys":   {{http.MethodGet, false, (*AdminAPI).keys}, {http.MethodPost, true, (*AdminAPI).rotate}},
+}
+
+func (a *AdminAPI) serve(w http.ResponseWriter, r *http.Request) error {
+	list, ok := endpoints[strings.TrimPrefix(r.URL.Path, adminPrefix)]
+	if !ok {
+		return apiError(http.StatusNotFound, errors.New("no such endpoint: there are status, purge, deny and keys"))
+	}
+	var methods []string
+	for _, e := range list {
+		methods = append(methods, e.method)
+		if e.method != r.Method {
+			continue
+		}
+		if r.Method != http.MethodGet {
+			// A page in the operator's browser must not purge, deny or ask.
+			if err := http.NewCrossOriginProtection().Check(r); err != nil {
+				return apiError(http.StatusForbidden, errors.New("cross-origin request"))
+			}
+		}
+		app, err := activeApp()
+		if err != nil {
+			return apiError(http.StatusServiceUnavailable, err)
+		}
+		answer, err := e.answer(a, app, r)
+		if err != nil {
+			return err
+		}
+		if e.changes {
+			a.log.Info("admin request", zap.String("endpoint", r.URL.Path), zap.String("remote", r.RemoteAddr))
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		return json.NewEncoder(w).Encode(answer)
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	return apiError(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not answered here", r.Method))
+}
+
+// activeApp gives the app of the configuration that runs now.
+func activeApp() (*App, error) {
+	v, err := caddy.ActiveContext().AppIfConfigured("token_enrich")
+	if err != nil {
+		return nil, errors.New("the running configuration has no token_enrich")
+	}
+	app, _ := v.(*App)
+	return app, nil
+}
+
+// readBody reads the request's JSON object, with known members only.
+func readBody(r *http.Request, to any) error {
+	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxAdminBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return apiError(http.StatusBadRequest, fmt.Errorf("reading the request: %w", withoutValues(err)))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return apiError(http.StatusBadRequest, errors.New("reading the request: more than one JSON value"))
+	}
+	return nil
+}
+
+// withoutValues keeps what was sent (perhaps a token) out of an error.
+func withoutValues(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("not JSON, byte %d", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Errorf("member %q has the wrong type", kind.Field)
+	}
+	return err
+}
+
+func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
+
+// Interface guards
+var (
+	_ caddy.Provisioner = (*AdminAPI)(nil)
+	_ caddy.AdminRouter = (*AdminAPI)(nil)
+)

@@ -1,0 +1,206 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+)
+
+// status is what GET /token_enrich/status answers. It names no person, no
+// token and no secret.
+type status struct {
+	Issuers     []issuer.Status    `json:"issuers"`
+	Directories []directory.Status `json:"directories"`
+	Tiers       []cache.TierStatus `json:"tiers"`
+	PurgeLog    *cache.LogStatus   `json:"purge_log,omitempty"`
+	Decisions   decisionStatus     `json:"decisions"`
+	Keys        *mint.Status       `json:"keys"`
+	Policies    []string           `json:"policies"`
+}
+
+type decisionStatus struct {
+	Entries int    `json:"entries"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+func (*AdminAPI) status(app *App, _ *http.Request) (any, error) {
+	s := status{Issuers: []issuer.Status{}, Directories: []directory.Status{}, Tiers: []cache.TierStatus{}, Policies: []string{}}
+	for _, i := range app.issuers.Issuers() {
+		s.Issuers = append(s.Issuers, i.Status())
+	}
+	if app.directories != nil {
+		s.Directories = app.directories.Status()
+	}
+	if store := app.store.peek(); store != nil {
+		st := store.Status()
+		s.Tiers, s.PurgeLog = st.Tiers, &st.Log
+	}
+	s.Decisions.Entries, s.Decisions.Bytes = app.decisions.Status()
+	if app.signer != nil {
+		k := app.signer.Status()
+		s.Keys = &k
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	for _, p := range app.policies {
+		s.Policies = append(s.Policies, p.name)
+	}
+	return s, nil
+}
+
+// purgeRequest is what POST /token_enrich/purge takes: exactly one of its
+// members.
+type purgeRequest struct {
+	User   string `json:"user"`
+	Issuer string `json:"issuer"`
+	Group  string `json:"group"`
+	App    string `json:"app"`
+	All    bool   `json:"all"`
+}
+
+// changed is what a purge or denial answers.
+type changed struct {
+	// Nodes says how far it got: "all", "this one" (without Redis), or this
+	// one and the others later.
+	Nodes string `json:"nodes"`
+}
+
+func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
+	var q purgeRequest
+	if err := readBody(r, &q); err != nil {
+		return nil, err
+	}
+	store, err := app.store.get(r.Context())
+	if err != nil {
+		return nil, apiError(http.StatusServiceUnavailable, err)
+	}
+	var ids []cache.ID
+	named := 0
+	for _, id := range []cache.ID{{Kind: cache.UserID, Value: q.User}, {Kind: cache.GroupID, Value: q.Group}, {Kind: cache.AppID, Value: q.App}} {
+		if id.Value != "" {
+			ids = append(ids, id)
+			named++
+		}
+	}
+	if q.All {
+		named++
+	}
+	if named != 1 {
+		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of user, group, app and all"))
+	}
+	if q.Issuer != "" && (q.User == "" || app.issuers.Issuer(q.Issuer) == nil) {
+		return nil, apiError(http.StatusBadRequest, errors.New("issuer is the configured name of an issuer and goes with user"))
+	}
+	var reach cache.Reach
+	if q.All {
+		reach, err = store.PurgeAll(r.Context())
+	} else {
+		reach, err = store.Purge(r.Context(), ids...)
+	}
+	return answerReach(reach, err)
+}
+
+func answerReach(reach cache.Reach, err error) (any, error) {
+	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
+		return nil, apiError(http.StatusInternalServerError, err)
+	}
+	return changed{Nodes: reaches[reach]}, nil
+}
+
+// reaches are the words for how far a record of the log has got.
+var reaches = map[cache.Reach]string{
+	cache.ThisNode: "this one", cache.Pending: "this one, the others as soon as Redis can be reached", cache.AllNodes: "all",
+}
+
+// denyRequest is what POST /token_enrich/deny takes: one of jti, sid and
+// user, and the issuer.
+type denyRequest struct {
+	JTI    string `json:"jti"`
+	SID    string `json:"sid"`
+	User   string `json:"user"`
+	Issuer string `json:"issuer"`
+}
+
+// denyFor is how long a denial is kept: longer than any access token lives.
+// The issuer's tokens carry their own expiry, but a denial names tokens that
+// this node has not seen.
+const denyFor = 25 * time.Hour
+
+func (*AdminAPI) deny(app *App, r *http.Request) (any, error) {
+	var q denyRequest
+	if err := readBody(r, &q); err != nil {
+		return nil, err
+	}
+	claim, value, named := "", "", 0
+	for name, v := range map[string]string{enrich.DenyTokenID: q.JTI, enrich.DenySession: q.SID, enrich.DenyUser: q.User} {
+		if v != "" {
+			claim, value = name, v
+			named++
+		}
+	}
+	if named != 1 {
+		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of jti, sid and user"))
+	}
+	is := app.issuers.Issuer(q.Issuer)
+	if is == nil {
+		return nil, apiError(http.StatusBadRequest, errors.New("issuer is the configured name of the issuer whose tokens are denied"))
+	}
+	reach, err := app.denyTokens(r.Context(), is, claim, value, time.Time{})
+	return answerReach(reach, err)
+}
+
+// denyTokens puts a claim's value on the deny list, for tokens issued at or
+// before a moment (zero: all).
+func (a *App) denyTokens(ctx context.Context, is *issuer.Issuer, claim, value string, issuedBefore time.Time) (cache.Reach, error) {
+	store, err := a.store.get(ctx)
+	if err != nil {
+		return cache.ThisNode, err
+	}
+	return store.Log().Append(ctx, cache.Record{
+		Kind: cache.Deny, Name: store.Keyer().Denial(is.Identifier(), claim, value),
+		Until: time.Now().Add(denyFor), IssuedBefore: issuedBefore,
+	})
+}
+
+func (*AdminAPI) keys(app *App, _ *http.Request) (any, error) {
+	if app.signer == nil {
+		return nil, apiError(http.StatusNotFound, errors.New("the running configuration signs no tokens"))
+	}
+	return app.signer.List(), nil
+}
+
+// rotateRequest is what POST /token_enrich/keys takes.
+type rotateRequest struct {
+	Rotate bool `json:"rotate"`
+	// Now skips the overlap: the new key signs at once, for when the old one
+	// is compromised.
+	Now bool `json:"now"`
+}
+
+func (*AdminAPI) rotate(app *App, r *http.Request) (any, error) {
+	var q rotateRequest
+	if err := readBody(r, &q); err != nil {
+		return nil, err
+	}
+	if app.signer == nil {
+		return nil, apiError(http.StatusNotFound, errors.New("the running configuration signs no tokens"))
+	}
+	if !q.Rotate {
+		return nil, apiError(http.StatusBadRequest, errors.New(`say {"rotate": true}`))
+	}
+	if err := app.signer.Rotate(r.Context(), q.Now); err != nil {
+		code := http.StatusServiceUnavailable
+		if errors.Is(err, mint.ErrFixedKeys) {
+			code = http.StatusConflict
+		}
+		return nil, apiError(code, err)
+	}
+	return app.signer.List(), nil
+}

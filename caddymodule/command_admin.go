@@ -1,0 +1,202 @@
+package caddymodule
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// The commands in this file talk to a running gateway, through the admin
+// endpoint.
+
+// adminFlags are those of Caddy's own commands that do so.
+func adminFlags(cmd *cobra.Command) {
+	cmd.Flags().StringP("config", "c", "", "Configuration file (for the admin address)")
+	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
+	cmd.Flags().String("address", "", "Address of the admin endpoint, if not the default")
+}
+
+func purgeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "purge --user S [--issuer NAME] | --group ID | --app ID | --all",
+		Short: "Makes a running gateway forget what it holds of a user, group or app, on all nodes",
+		Args:  exactly(0, "flags only"),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			var q purgeRequest
+			f := cmd.Flags()
+			q.User, _ = f.GetString("user")
+			q.Issuer, _ = f.GetString("issuer")
+			q.Group, _ = f.GetString("group")
+			q.App, _ = f.GetString("app")
+			q.All, _ = f.GetBool("all")
+			if one(q.User != "", q.Group != "", q.App != "", q.All) {
+				return tell(cmd, "purge", q, "purged")
+			}
+			return misuse("name exactly one of --user, --group, --app and --all")
+		}),
+	}
+	adminFlags(cmd)
+	cmd.Flags().String("user", "", "A subject, user id, login or e-mail address")
+	cmd.Flags().String("issuer", "", "The configured name of the user's issuer")
+	cmd.Flags().String("group", "", "A group's id: everybody who is in it")
+	cmd.Flags().String("app", "", "An app's id")
+	cmd.Flags().Bool("all", false, "Everything")
+	return cmd
+}
+
+func denyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "deny --jti J | --sid S | --user S, --issuer NAME",
+		Short: "Makes all nodes refuse a token, a session or a user's tokens until they expire",
+		Args:  exactly(0, "flags only"),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			var q denyRequest
+			f := cmd.Flags()
+			q.JTI, _ = f.GetString("jti")
+			q.SID, _ = f.GetString("sid")
+			q.User, _ = f.GetString("user")
+			q.Issuer, _ = f.GetString("issuer")
+			switch {
+			case !one(q.JTI != "", q.SID != "", q.User != ""):
+				return misuse("name exactly one of --jti, --sid and --user")
+			case q.Issuer == "":
+				return misuse("--issuer names the issuer whose tokens are denied")
+			}
+			return tell(cmd, "deny", q, "denied")
+		}),
+	}
+	adminFlags(cmd)
+	cmd.Flags().String("jti", "", "A token's id")
+	cmd.Flags().String("sid", "", "A session's id")
+	cmd.Flags().String("user", "", "A subject: all its tokens")
+	cmd.Flags().String("issuer", "", "The configured name of the issuer")
+	return cmd
+}
+
+func keysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys list|rotate",
+		Short: "Lists or rotates the signing keys of a running gateway",
+		Args: func(cmd *cobra.Command, args []string) error {
+			return finish(cmd, misuse("keys takes list or rotate"))
+		},
+		RunE: run(func(*cobra.Command, []string) error { return misuse("keys takes list or rotate") }),
+	}
+	show := &cobra.Command{
+		Use:   "list",
+		Short: "Lists the keys that are published",
+		Args:  exactly(0, "flags only"),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			body, err := request(cmd, http.MethodGet, "keys", nil)
+			if err != nil {
+				return err
+			}
+			return printKeys(cmd, body)
+		}),
+	}
+	rotate := &cobra.Command{
+		Use:   "rotate [--now]",
+		Short: "Makes a new key; it signs after the overlap, or at once with --now",
+		Args:  exactly(0, "flags only"),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			now, _ := cmd.Flags().GetBool("now")
+			body, err := request(cmd, http.MethodPost, "keys", rotateRequest{Rotate: true, Now: now})
+			if err != nil {
+				return err
+			}
+			return printKeys(cmd, body)
+		}),
+	}
+	rotate.Flags().Bool("now", false, "Sign with the new key at once: for a key that is no longer secret")
+	for _, c := range []*cobra.Command{show, rotate} {
+		adminFlags(c)
+		cmd.AddCommand(c)
+	}
+	return cmd
+}
+
+func printKeys(cmd *cobra.Command, body []byte) error {
+	if wantsJSON(cmd) {
+		_, err := cmd.OutOrStdout().Write(body)
+		return err
+	}
+	var keys []struct {
+		ID    string `json:"kid"`
+		Alg   string `json:"alg"`
+		State string `json:"state"`
+		From  string `json:"signs_from"`
+	}
+	if err := json.Unmarshal(body, &keys); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	for _, k := range keys {
+		fmt.Fprintf(cmd.OutOrStdout(), "%-44s %-6s %-8s %s\n", k.ID, k.Alg, k.State, k.From)
+	}
+	return nil
+}
+
+// one reports whether exactly one of them is true.
+func one(set ...bool) bool {
+	n := 0
+	for _, s := range set {
+		if s {
+			n++
+		}
+	}
+	return n == 1
+}
+
+// tell asks a running gateway to change something and prints how far it got.
+func tell(cmd *cobra.Command, endpoint string, q any, done string) error {
+	body, err := request(cmd, http.MethodPost, endpoint, q)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(cmd) {
+		_, err := cmd.OutOrStdout().Write(body)
+		return err
+	}
+	var answer changed
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s; nodes: %s\n", done, answer.Nodes)
+	return nil
+}
+
+// request asks the admin endpoint of a running gateway.
+func request(cmd *cobra.Command, method, endpoint string, q any) ([]byte, error) {
+	f := cmd.Flags()
+	config, _ := f.GetString("config")
+	adapter, _ := f.GetString("adapter")
+	address, _ := f.GetString("address")
+	address, err := caddycmd.DetermineAdminAPIAddress(address, nil, config, adapter)
+	if err != nil {
+		return nil, fmt.Errorf("finding the admin address: %w", err)
+	}
+	var body io.Reader
+	header := http.Header{}
+	if q != nil {
+		text, err := json.Marshal(q)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+		header.Set("Content-Type", "application/json")
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, method, adminPrefix+endpoint, header, body)
+	if err != nil {
+		return nil, fmt.Errorf("asking the gateway at %s: %w", address, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxInput))
+	if err != nil {
+		return nil, fmt.Errorf("reading the gateway's answer: %w", err)
+	}
+	return text, nil
+}

@@ -1,0 +1,121 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+)
+
+func checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Loads a configuration offline, compiles every expression and lists warnings",
+		Long: `
+Loads a configuration without starting it and without the network, compiles
+every expression, and lists what is allowed but probably not meant. Warnings
+do not change the exit status; an error is status 1.
+`,
+		Args: exactly(0, "flags only"),
+		RunE: run(check),
+	}
+	cmd.Flags().StringP("config", "c", "", "Configuration file")
+	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
+	return cmd
+}
+
+// finding is one line of a check: where, and what.
+type finding struct {
+	Policy string `json:"policy,omitempty"`
+	Where  string `json:"where,omitempty"`
+	Text   string `json:"warning"`
+}
+
+func (f finding) String() string {
+	switch {
+	case f.Policy == "":
+		return f.Text
+	case f.Where == "":
+		return fmt.Sprintf("policy %s: %s", f.Policy, f.Text)
+	}
+	return fmt.Sprintf("policy %s: %s: %s", f.Policy, f.Where, f.Text)
+}
+
+func check(cmd *cobra.Command, _ []string) error {
+	config, _ := cmd.Flags().GetString("config")
+	adapter, _ := cmd.Flags().GetString("adapter")
+	if config == "" {
+		return misuse("--config names the file to check")
+	}
+	app, err := provision(config, adapter)
+	if err != nil {
+		return err
+	}
+	findings := app.findings()
+	if wantsJSON(cmd) {
+		return printJSON(cmd, map[string]any{"policies": len(app.policies), "warnings": findings})
+	}
+	for _, f := range findings {
+		fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", f)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d policies, %d warnings\n", config, len(app.policies), len(findings))
+	return nil
+}
+
+// provision loads a configuration as caddy validate does: everything is
+// provisioned, nothing is started, no network is touched.
+func provision(file, adapter string) (*App, error) {
+	text, _, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil {
+		return nil, err
+	}
+	var config caddy.Config
+	if err := caddy.StrictUnmarshalJSON(text, &config); err != nil {
+		return nil, fmt.Errorf("decoding the configuration: %w", err)
+	}
+	if _, ok := config.AppsRaw["token_enrich"]; !ok {
+		return nil, errors.New("the configuration has no global option token_enrich")
+	}
+	// What Caddy logs while it loads is for the operator of a server.
+	if config.Logging == nil {
+		config.Logging = &caddy.Logging{}
+	}
+	if config.Logging.Logs == nil {
+		config.Logging.Logs = map[string]*caddy.CustomLog{}
+	}
+	if config.Logging.Logs["default"] == nil {
+		config.Logging.Logs["default"] = &caddy.CustomLog{BaseLog: caddy.BaseLog{Level: zap.ErrorLevel.CapitalString()}}
+	}
+	config.Admin = &caddy.AdminConfig{Disabled: true}
+	ctx, err := caddy.ProvisionContext(&config)
+	if err != nil {
+		return nil, err
+	}
+	v, err := ctx.AppIfConfigured("token_enrich")
+	if err != nil {
+		return nil, err
+	}
+	app, _ := v.(*App)
+	return app, nil
+}
+
+// findings lists what is allowed but probably not meant.
+func (a *App) findings() []finding {
+	list := []finding{}
+	for _, p := range a.policies {
+		for _, w := range p.compiled.Rules().Warnings() {
+			list = append(list, finding{Policy: p.name, Where: "claim " + w.Rule, Text: w.Warning.String()})
+		}
+		for _, w := range p.compiled.RequirementWarnings() {
+			list = append(list, finding{Policy: p.name, Where: "require", Text: w.String()})
+		}
+		for _, n := range p.notes {
+			list = append(list, finding{Policy: p.name, Where: strings.TrimSpace("okta_claims " + n.Claim), Text: n.Text})
+		}
+	}
+	return list
+}

@@ -1,0 +1,175 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/file"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+func evalCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "eval [--context FILE] [--dialect classic|identity_engine] EXPRESSION",
+		Short: "Evaluates one expression and prints its value as JSON",
+		Long: `
+Evaluates an expression in Okta's language and prints the value as JSON; false
+and null are values. An error prints its position with a caret and exits with
+status 1.
+
+What the expression reads comes from a JSON file (- is stdin):
+
+  {"user": {…}, "groups": […], "app": {…}, "appuser": {…},
+   "access": {"scope": […]}, "org": {…}, "session": {…},
+   "linked": {"manager": {…}}, "appusers": […], "vars": {…}, "now": "RFC 3339"}
+
+or from a directory file: --directory FILE --user X --app Y --scope "a b".
+`,
+		Example: `  caddy token-enrich eval 'String.toUpperCase("abc")'
+  caddy token-enrich eval --directory examples/directory.yaml --user 00u1ada 'user.firstName'`,
+		Args: exactly(1, "one expression; put quotes around it"),
+		RunE: run(eval),
+	}
+	cmd.Flags().String("context", "", "A JSON file with what the expression may read")
+	cmd.Flags().String("dialect", "", "classic or identity_engine; both if left out")
+	cmd.Flags().String("directory", "", "A directory file to look user and app up in")
+	cmd.Flags().String("user", "", "The user's id or login, with --directory")
+	cmd.Flags().String("app", "", "The app's id, with --directory")
+	cmd.Flags().String("scope", "", "The granted scopes, separated by spaces")
+	return cmd
+}
+
+func eval(cmd *cobra.Command, args []string) error {
+	flags := cmd.Flags()
+	word, _ := flags.GetString("dialect")
+	dialect, err := oktael.ParseDialect(word)
+	if err != nil {
+		return misuse("--dialect: %w", err)
+	}
+	c, err := evalContext(cmd)
+	if err != nil {
+		return err
+	}
+	program, err := oktael.Compile(args[0], oktael.Options{Dialect: dialect, Roots: oktael.AllRoots})
+	if err != nil {
+		return expressionError(cmd, err)
+	}
+	value, err := program.Eval(c)
+	if err != nil {
+		return expressionError(cmd, err)
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	_, err = cmd.OutOrStdout().Write(out.Bytes())
+	return err
+}
+
+// expressionError prints an error of an expression with a caret under its
+// place, or with --json as an object.
+func expressionError(cmd *cobra.Command, err error) error {
+	var compile *oktael.Error
+	var run *oktael.EvalError
+	line, column, message, caret := 0, 0, err.Error(), ""
+	switch {
+	case errors.As(err, &compile):
+		line, column, message, caret = compile.Line, compile.Column, compile.Msg, compile.Caret()
+	case errors.As(err, &run):
+		line, column, message, caret = run.Line, run.Column, run.Msg, run.Caret()
+	}
+	if wantsJSON(cmd) {
+		e := json.NewEncoder(cmd.ErrOrStderr())
+		e.SetEscapeHTML(false)
+		_ = e.Encode(map[string]any{"error": message, "line": line, "column": column})
+		return errDenied
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "Error: %v\n%s\n", err, caret)
+	return errDenied
+}
+
+// evalContext builds what the expression may read, from --context or from
+// --directory.
+func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
+	flags := cmd.Flags()
+	contextFile, _ := flags.GetString("context")
+	directoryFile, _ := flags.GetString("directory")
+	user, _ := flags.GetString("user")
+	app, _ := flags.GetString("app")
+	scope, _ := flags.GetString("scope")
+	c := &oktael.Context{GroupsKnown: true}
+	switch {
+	case contextFile != "" && directoryFile != "":
+		return nil, misuse("--context and --directory exclude each other")
+	case contextFile != "":
+		text, err := readFile(cmd, contextFile)
+		if err != nil {
+			return nil, fmt.Errorf("--context: %w", err)
+		}
+		if c, err = oktael.DecodeContext(text); err != nil {
+			return nil, fmt.Errorf("--context: %w", err)
+		}
+	case directoryFile != "":
+		text, err := readFile(cmd, directoryFile)
+		if err != nil {
+			return nil, fmt.Errorf("--directory: %w", err)
+		}
+		snapshot, err := file.Load(text)
+		if err != nil {
+			return nil, fmt.Errorf("--directory: %w", err)
+		}
+		if err := fromDirectory(cmd.Context(), c, snapshot.Directory("id", "login"), user, app); err != nil {
+			return nil, err
+		}
+	case user != "" || app != "":
+		return nil, misuse("--user and --app go with --directory")
+	}
+	if scope != "" {
+		c.Scopes = strings.Fields(scope)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c, nil
+}
+
+// fromDirectory fills a context with what a directory says of a user and an
+// app.
+func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory, user, app string) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	q := directory.Query{Principal: &identity.Principal{Subject: user}}
+	if user != "" {
+		person, err := d.Person(ctx, q)
+		if err != nil {
+			return fmt.Errorf("--user: %w", err)
+		}
+		c.User, c.Groups, c.GroupsKnown, c.Linked, c.AppUsers = person.User, person.Groups, person.GroupsKnown, person.Linked, person.AppUsers
+	}
+	if app == "" {
+		return nil
+	}
+	var err error
+	if c.App, err = d.App(ctx, app); err != nil {
+		return fmt.Errorf("--app: %w", err)
+	}
+	if user == "" {
+		return nil
+	}
+	if c.AppUser, err = d.AppUser(ctx, q, app); err != nil && !errors.Is(err, directory.ErrNotFound) {
+		return fmt.Errorf("--app: %w", err)
+	}
+	return nil
+}

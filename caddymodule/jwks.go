@@ -1,0 +1,112 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+)
+
+func init() {
+	caddy.RegisterModule(new(JWKS))
+}
+
+// JWKS publishes the keys that verify the gateway's own tokens, at
+// /.well-known/jwks.json, and the metadata from which libraries find them, at
+// /.well-known/openid-configuration. Other requests go on.
+type JWKS struct {
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (*JWKS) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.token_enrich_jwks",
+		New: func() caddy.Module { return new(JWKS) },
+	}
+}
+
+// Provision finds the app; without signing there is nothing to publish.
+func (j *JWKS) Provision(ctx caddy.Context) error {
+	app, err := loadApp(ctx)
+	if err != nil {
+		return err
+	}
+	if app.signer == nil {
+		return errors.New("token_enrich_jwks: the global option token_enrich has no signing { issuer … }")
+	}
+	j.app = app
+	return nil
+}
+
+// ServeHTTP answers the two documents' paths.
+func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	var body []byte
+	var etag string
+	var err error
+	switch r.URL.Path {
+	case mint.KeySetPath:
+		body, etag, err = j.app.signer.KeySet()
+	case mint.DiscoveryPath:
+		body, err = j.app.signer.Discovery()
+	default:
+		return next.ServeHTTP(w, r)
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only GET and HEAD are answered here"))
+	}
+	if err != nil {
+		w.Header().Set("Retry-After", "1")
+		return caddyhttp.Error(http.StatusServiceUnavailable, enrich.Unavailable(err))
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(j.app.signer.KeySetMaxAge()/time.Second)))
+	if etag != "" {
+		h.Set("Etag", etag)
+		if r.Header.Get("If-None-Match") == etag {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	return writeJSON(w, r, body)
+}
+
+// writeJSON answers with a document that scripts of any origin may read:
+// there is nothing private in it.
+func writeJSON(w http.ResponseWriter, r *http.Request, body []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err := w.Write(body)
+	return err
+}
+
+// loadApp gives the app of the configuration that is being loaded.
+func loadApp(ctx caddy.Context) (*App, error) {
+	v, err := ctx.App("token_enrich")
+	if err != nil {
+		return nil, fmt.Errorf("loading the token_enrich app: %w", err)
+	}
+	app, _ := v.(*App)
+	return app, nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*JWKS)(nil)
+	_ caddyhttp.MiddlewareHandler = (*JWKS)(nil)
+)

@@ -1,0 +1,110 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	caddy.RegisterModule(new(Ready))
+}
+
+// Ready tells load balancers whether the gateway can decide: 200 if every
+// issuer has keys and, where tokens are signed, there is a key to sign with;
+// 503 otherwise. The body is ready, degraded (a directory or Redis is down,
+// and what is held still serves) or not ready. Other requests go on.
+type Ready struct {
+	// The path that is answered.
+	Path string `json:"path"`
+
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Ready) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.token_enrich_ready",
+		New: func() caddy.Module { return new(Ready) },
+	}
+}
+
+// Provision finds the app.
+func (h *Ready) Provision(ctx caddy.Context) (err error) {
+	h.app, err = loadApp(ctx)
+	return err
+}
+
+// Validate checks the path.
+func (h *Ready) Validate() error {
+	if h.Path == "" || h.Path[0] != '/' {
+		return errors.New("token_enrich_ready: the path begins with a slash")
+	}
+	return nil
+}
+
+// ServeHTTP answers the path.
+func (h *Ready) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if r.URL.Path != h.Path {
+		return next.ServeHTTP(w, r)
+	}
+	status, word := h.app.readiness()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, err := w.Write([]byte(word + "\n"))
+	return err
+}
+
+// readiness says whether requests can be decided now.
+func (a *App) readiness() (status int, word string) {
+	for _, i := range a.issuers.Issuers() {
+		if !i.Ready() {
+			return http.StatusServiceUnavailable, "not ready"
+		}
+	}
+	if a.signer != nil && !a.signer.Status().Ready || a.store.peek() == nil {
+		return http.StatusServiceUnavailable, "not ready"
+	}
+	if a.directories != nil {
+		for _, d := range a.directories.Status() {
+			if !d.Ready {
+				return http.StatusOK, "degraded"
+			}
+		}
+	}
+	for _, t := range a.store.peek().Status().Tiers {
+		if !t.Ready || t.Split {
+			return http.StatusOK, "degraded"
+		}
+	}
+	return http.StatusOK, "ready"
+}
+
+// parseReady reads the directive. Syntax:
+//
+//	token_enrich_ready <path>
+func parseReady(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	if !h.NextArg() {
+		return nil, h.ArgErr()
+	}
+	ready := &Ready{Path: h.Val()}
+	if h.NextArg() || ready.Validate() != nil {
+		return nil, h.Err("token_enrich_ready takes one path, which begins with a slash")
+	}
+	if h.NextBlock(0) {
+		return nil, h.Err("token_enrich_ready has no options")
+	}
+	return h.NewRoute(nil, ready), nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Ready)(nil)
+	_ caddy.Validator             = (*Ready)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Ready)(nil)
+)

@@ -1,0 +1,170 @@
+package okta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// app is an app in the API's shape.
+type app struct {
+	ID          string         `json:"id"`
+	Name        string         `json:"name"`
+	Label       string         `json:"label"`
+	Status      string         `json:"status"`
+	SignOnMode  string         `json:"signOnMode"`
+	Profile     map[string]any `json:"profile"`
+	Settings    map[string]any `json:"settings"`
+	Credentials struct {
+		OAuthClient struct {
+			ClientID string `json:"client_id"`
+		} `json:"oauthClient"`
+	} `json:"credentials"`
+}
+
+// appUser is an assignment in the API's shape.
+type appUser struct {
+	ID          string         `json:"id"`
+	Status      string         `json:"status"`
+	Profile     map[string]any `json:"profile"`
+	Credentials struct {
+		UserName string `json:"userName"`
+	} `json:"credentials"`
+}
+
+// App implements directory.Directory. An OpenID Connect app's client id is its
+// app id, unless it was given another one: then it is looked for among the
+// clients.
+func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
+	a, err := d.app(ctx, id)
+	if !isAbsent(err) {
+		return a, err
+	}
+	if id, err = d.appOf(ctx, id); err != nil {
+		return nil, err
+	}
+	return d.app(ctx, id)
+}
+
+func (d *Directory) app(ctx context.Context, id string) (*identity.App, error) {
+	segment, err := appSegment(id)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := d.get(ctx, d.apps, "/apps/"+segment, "")
+	if err != nil {
+		return nil, fmt.Errorf("reading an app: %w", err)
+	}
+	var a app
+	if err := answer.Decode(&a); err != nil {
+		return nil, fmt.Errorf("reading an app: %w", err)
+	}
+	if a.ID != id {
+		return nil, fmt.Errorf("reading an app: %w", directory.ErrForeign)
+	}
+	return a.identity()
+}
+
+// isAbsent tells Okta's own "there is none" from a failure.
+func isAbsent(err error) bool {
+	return errors.Is(err, directory.ErrNotFound) && !directory.Failed(err)
+}
+
+func appSegment(id string) (string, error) {
+	if err := directory.CheckName(id); err != nil {
+		return "", fmt.Errorf("reading an app's id: %w", err)
+	}
+	return fetch.PathSegment(id)
+}
+
+func (a *app) identity() (*identity.App, error) {
+	profile, err := canonical(a.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("reading an app: %w", err)
+	}
+	attributes := map[string]any{}
+	if a.SignOnMode != "" {
+		attributes["signOnMode"] = a.SignOnMode
+	}
+	// What an app's own settings say (domain, companyName, …) is what
+	// expressions of the Classic dialect call app.<attribute>.
+	if settings, ok := a.Settings["app"].(map[string]any); ok {
+		if settings, err = canonical(settings); err != nil {
+			return nil, fmt.Errorf("reading an app: %w", err)
+		}
+		for name, v := range settings {
+			attributes[name] = v
+		}
+	}
+	return &identity.App{
+		ID: a.ID, ClientID: a.Credentials.OAuthClient.ClientID, Name: a.Name, Label: a.Label, Status: a.Status,
+		Profile: profile, Attributes: attributes,
+	}, nil
+}
+
+// AppUser implements directory.Directory.
+func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string) (*identity.AppUser, error) {
+	if d.config.AppUsers != nil && !*d.config.AppUsers {
+		return nil, fmt.Errorf("reading an assignment: app_users is off: %w", directory.ErrNotFound)
+	}
+	subject, err := q.Subject()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := appSegment(appID); err != nil {
+		return nil, err
+	}
+	userID := subject
+	if !userIDs.MatchString(subject) || !slices.Contains(d.config.Match, "id") {
+		u, err := d.find(ctx, subject)
+		if err != nil {
+			return nil, err
+		}
+		userID = u.ID
+	}
+	a, err := d.appUser(ctx, appID, userID)
+	if !isAbsent(err) {
+		return a, err
+	}
+	// Either there is no assignment, or the id was a client id.
+	if appID, err = d.appOf(ctx, appID); err != nil {
+		return nil, err
+	}
+	return d.appUser(ctx, appID, userID)
+}
+
+// userIDs is what the ids look like that Okta gives to users.
+var userIDs = regexp.MustCompile(`^00u[A-Za-z0-9]{17}$`)
+
+func (d *Directory) appUser(ctx context.Context, appID, userID string) (*identity.AppUser, error) {
+	app, err := appSegment(appID)
+	if err != nil {
+		return nil, err
+	}
+	user, err := fetch.PathSegment(userID)
+	if err != nil {
+		return nil, fmt.Errorf("reading an assignment: user's id is none: %w", directory.ErrMalformed)
+	}
+	answer, err := d.get(ctx, d.apps, "/apps/"+app+"/users/"+user, "")
+	if err != nil {
+		return nil, fmt.Errorf("reading an assignment: %w", err)
+	}
+	var a appUser
+	if err := answer.Decode(&a); err != nil {
+		return nil, fmt.Errorf("reading an assignment: %w", err)
+	}
+	if a.ID != userID {
+		return nil, fmt.Errorf("reading an assignment: %w", directory.ErrForeign)
+	}
+	profile, err := canonical(a.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("reading an assignment: %w", err)
+	}
+	return &identity.AppUser{ID: a.ID, App: appID, UserName: a.Credentials.UserName, Status: a.Status, Profile: profile}, nil
+}

@@ -1,0 +1,86 @@
+package okta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+)
+
+const (
+	// indexLife is how long the list of clients is used, and so how long a
+	// client id that nobody knows costs no request.
+	indexLife = 10 * time.Minute
+
+	// indexPages bounds the list: 50 pages of 200 apps.
+	indexPages = 50
+)
+
+// clientIndex knows which app has which client id, where that is not the app's
+// own id. The API cannot be asked by client id, so the list of all OpenID
+// Connect apps is read, seldom and by one request at a time.
+type clientIndex struct {
+	turn    chan struct{} // held by who reads or writes what follows
+	apps    map[string]string
+	fetched time.Time
+}
+
+// appOf gives the app whose client id this is, where the app has another id.
+// An id as Okta itself makes them is no client's but the app's own.
+func (d *Directory) appOf(ctx context.Context, clientID string) (string, error) {
+	unknown := fmt.Errorf("finding an app: %w", directory.ErrNotFound)
+	if strings.HasPrefix(clientID, "0oa") {
+		return "", unknown
+	}
+	x := &d.clients
+	select {
+	case x.turn <- struct{}{}:
+		defer func() { <-x.turn }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if now := d.clock(); x.apps == nil || now.Sub(x.fetched) >= indexLife || now.Before(x.fetched) {
+		apps, err := d.listClients(ctx)
+		switch {
+		case errors.Is(err, directory.ErrRefused), errors.Is(err, directory.ErrRejected):
+			// We may read single apps and not the list. That there is no app
+			// of this id has been answered.
+			apps = map[string]string{}
+		case err != nil:
+			return "", err
+		}
+		x.apps, x.fetched = apps, now
+	}
+	if app, ok := x.apps[clientID]; ok && app != clientID {
+		return app, nil
+	}
+	return "", unknown
+}
+
+func (d *Directory) listClients(ctx context.Context) (map[string]string, error) {
+	apps := map[string]string{}
+	next := "/apps?limit=200&filter=" + fetch.QueryValue(`name eq "oidc_client"`)
+	for range indexPages {
+		answer, err := d.get(ctx, d.apps, next, "")
+		if err != nil {
+			return nil, fmt.Errorf("listing apps: %w", err)
+		}
+		var page []app
+		if err := answer.Decode(&page); err != nil {
+			return nil, fmt.Errorf("listing apps: %w", err)
+		}
+		for i := range page {
+			if client := page[i].Credentials.OAuthClient.ClientID; client != "" && page[i].ID != "" {
+				apps[client] = page[i].ID
+			}
+		}
+		if next = answer.Next(); next == "" {
+			return apps, nil
+		}
+	}
+	return nil, fmt.Errorf("listing apps: over %d pages: %w", indexPages, directory.ErrTooLarge)
+}

@@ -1,0 +1,146 @@
+// Package okta is the directory that an Okta organization is: users, their
+// groups, apps with their profiles, assignments and linked objects, read by
+// Okta's management API.
+//
+// The API's pages are followed by the links that it gives, its rate limits are
+// kept before they are reached, and its refusals are told apart by their error
+// codes.
+package okta
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+)
+
+// Config says which organization, and with whose rights it is read.
+type Config struct {
+	// The organization's address, such as https://acme.okta.com. Required.
+	URL string `json:"url,omitempty"`
+
+	// An API token (SSWS). It has the rights of the administrator who made
+	// it. Either token, or client_id with private_key, is required.
+	Token string `json:"token,omitempty"`
+
+	// The client id of an API service app, which signs in with private_key
+	// (private_key_jwt, the only way that Okta accepts for its own scopes) and
+	// needs an administrator role besides the scopes. An app that demands DPoP
+	// is not supported.
+	ClientID string `json:"client_id,omitempty"`
+
+	// The service app's private key: PEM or a JSON Web Key, as text; RSA of at
+	// least 2048 bits, or EC on P-256, P-384 or P-521.
+	PrivateKey string `json:"private_key,omitempty"`
+
+	// The id under which Okta knows the public key. Default: the JSON Web
+	// Key's own, or none.
+	KeyID string `json:"key_id,omitempty"`
+
+	// The scopes that the service app asks for. Default: okta.users.read,
+	// okta.groups.read and okta.apps.read.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// Whether assignments of users to apps are read; without it each is not
+	// found. Default: true.
+	AppUsers *bool `json:"app_users,omitempty"`
+
+	// The linked objects to read with each user, by primary name (manager).
+	// Each costs two requests. Default: none. At most 8.
+	Linked []string `json:"linked,omitempty"`
+
+	// The properties that may hold the subject: id and login are asked for
+	// directly, any other attribute by a search, which Okta answers some
+	// seconds behind. Default: id and login.
+	Match []string `json:"match,omitempty"`
+}
+
+const (
+	// maxLinked bounds Config.Linked: each name costs two requests a user.
+	maxLinked = 8
+
+	// maxMatch bounds Config.Match: each attribute costs a search.
+	maxMatch = 8
+
+	// maxSecret bounds token and private key; the largest real ones, RSA keys
+	// of 16,384 bits in PEM, have 13 KB.
+	maxSecret = 64 << 10
+)
+
+// defaultScopes are the least that user, groups, app and assignment need.
+func defaultScopes() []string {
+	return []string{"okta.users.read", "okta.groups.read", "okta.apps.read"}
+}
+
+// names is what an attribute or a relationship may be called: it stands in
+// paths and search expressions.
+var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)
+
+// Options are what a Directory gets from outside. Every field may be left out.
+type Options struct {
+	// Transport carries the requests. Default: one of its own.
+	Transport http.RoundTripper
+
+	// Clock tells the time. Default: time.Now.
+	Clock func() time.Time
+
+	// Rand is the source of randomness. Default: crypto/rand.
+	Rand io.Reader
+
+	// Logger is told, at debug level, the id that Okta gives a refused
+	// request. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// validate checks what is wrong in the configuration itself and fills in the
+// defaults.
+func (c Config) validate() (Config, error) {
+	service := c.ClientID != "" || c.PrivateKey != ""
+	switch {
+	case c.URL == "":
+		return c, errors.New("configuring the okta directory: no address given")
+	case c.Token == "" && !service:
+		return c, errors.New("configuring the okta directory: neither token nor client_id with private_key given")
+	case c.Token != "" && service:
+		return c, errors.New("configuring the okta directory: both token and client_id or private_key given")
+	case service && (c.ClientID == "" || c.PrivateKey == ""):
+		return c, errors.New("configuring the okta directory: client_id and private_key belong together")
+	case !service && (c.KeyID != "" || len(c.Scopes) > 0):
+		return c, errors.New("configuring the okta directory: key_id and scopes have no effect with a token")
+	case len(c.Token) > maxSecret || len(c.PrivateKey) > maxSecret || !printable(c.Token):
+		return c, errors.New("configuring the okta directory: the token or private key is not one")
+	case len(c.Linked) > maxLinked:
+		return c, fmt.Errorf("configuring the okta directory: over %d linked objects", maxLinked)
+	case len(c.Match) > maxMatch:
+		return c, fmt.Errorf("configuring the okta directory: over %d properties to match", maxMatch)
+	}
+	for _, name := range slices.Concat(c.Linked, c.Match) {
+		if !names.MatchString(name) {
+			return c, fmt.Errorf("configuring the okta directory: %q cannot be an attribute or relationship", name)
+		}
+	}
+	if len(c.Scopes) == 0 {
+		c.Scopes = defaultScopes()
+	}
+	if len(c.Match) == 0 {
+		c.Match = directory.DefaultMatch()
+	}
+	return c, nil
+}
+
+// printable keeps line breaks out of the Authorization header: a secret read
+// from a file often ends in one, which the reader of the file takes off.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

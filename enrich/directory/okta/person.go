@@ -1,0 +1,178 @@
+package okta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// maxPages bounds the pages of one list. Okta gives 200 groups a page, so that
+// directory.MaxGroups is reached long before.
+const maxPages = 200
+
+// group is a group in the API's shape.
+type group struct {
+	ID                    string         `json:"id"`
+	Type                  string         `json:"type"`
+	ObjectClass           []string       `json:"objectClass"`
+	Created               timestamp      `json:"created"`
+	LastUpdated           timestamp      `json:"lastUpdated"`
+	LastMembershipUpdated timestamp      `json:"lastMembershipUpdated"`
+	Profile               map[string]any `json:"profile"`
+	Links                 struct {
+		Source link `json:"source"`
+	} `json:"_links"`
+}
+
+// link is a HAL link; Okta gives some relations as a list and some as one.
+type link struct {
+	Href string `json:"href"`
+}
+
+// Person implements directory.Directory.
+func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	subject, err := q.Subject()
+	if err != nil {
+		return nil, err
+	}
+	u, err := d.find(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	id, err := fetch.PathSegment(u.ID)
+	if err != nil {
+		return nil, fmt.Errorf("reading a user: id is none: %w", directory.ErrMalformed)
+	}
+	p := &identity.Person{User: u, GroupsKnown: true}
+	var linked sync.Mutex
+	work, inside := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		groups, err := d.groups(inside, id)
+		p.Groups = groups
+		return err
+	})
+	for _, name := range d.config.Linked {
+		work.Go(func() error {
+			other, err := d.linked(inside, id, name)
+			if err != nil || other == nil {
+				return err
+			}
+			linked.Lock()
+			defer linked.Unlock()
+			if p.Linked == nil {
+				p.Linked = make(map[string]*identity.User, len(d.config.Linked))
+			}
+			p.Linked[name] = other
+			return nil
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// groups reads every page of a user's groups, in Okta's order.
+func (d *Directory) groups(ctx context.Context, id string) ([]identity.Group, error) {
+	var all []identity.Group
+	next := "/users/" + id + "/groups"
+	for range maxPages {
+		answer, err := d.get(ctx, d.users, next, "")
+		if err != nil {
+			return nil, fmt.Errorf("reading groups: %w", err)
+		}
+		var page []group
+		if err := answer.Decode(&page); err != nil {
+			return nil, fmt.Errorf("reading groups: %w", err)
+		}
+		if len(all)+len(page) > directory.MaxGroups {
+			return nil, fmt.Errorf("reading groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
+		}
+		for i := range page {
+			g, err := page[i].identity()
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, g)
+		}
+		if next = answer.Next(); next == "" {
+			return all, nil
+		}
+	}
+	return nil, fmt.Errorf("reading groups: over %d pages: %w", maxPages, directory.ErrTooLarge)
+}
+
+func (g *group) identity() (identity.Group, error) {
+	if g.ID == "" {
+		return identity.Group{}, fmt.Errorf("reading a group: no id in it: %w", directory.ErrMalformed)
+	}
+	profile, err := canonical(g.Profile)
+	if err != nil {
+		return identity.Group{}, fmt.Errorf("reading a group: %w", err)
+	}
+	name, _ := profile["name"].(string)
+	return identity.Group{
+		ID: g.ID, Name: name, Type: g.Type, Source: lastSegment(g.Links.Source.Href), ObjectClass: g.ObjectClass,
+		Created: g.Created.Time, LastUpdated: g.LastUpdated.Time, LastMembershipUpdated: g.LastMembershipUpdated.Time,
+		Profile: profile,
+	}, nil
+}
+
+// lastSegment takes the id off a link such as https://…/api/v1/apps/{id}, the
+// only place where the API tells a group's source.
+func lastSegment(href string) string {
+	u, err := url.Parse(href)
+	if err != nil {
+		return ""
+	}
+	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+}
+
+// linked reads the user at the primary end of a relationship, or nil.
+func (d *Directory) linked(ctx context.Context, id, name string) (*identity.User, error) {
+	answer, err := d.get(ctx, d.users, "/users/"+id+"/linkedObjects/"+name, "")
+	if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
+		return nil, nil //nolint:nilnil // no such relationship: nobody is linked
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a linked object: %w", err)
+	}
+	var list []struct {
+		Links struct {
+			Self link `json:"self"`
+		} `json:"_links"`
+	}
+	if err := answer.Decode(&list); err != nil {
+		return nil, fmt.Errorf("reading a linked object: %w", err)
+	}
+	switch {
+	case len(list) == 0:
+		return nil, nil //nolint:nilnil // nobody is linked
+	case len(list) > 1:
+		// The associated end, such as all subordinates.
+		return nil, fmt.Errorf("reading a linked object: %q is no primary name: %w", name, directory.ErrMalformed)
+	case list[0].Links.Self.Href == "":
+		return nil, fmt.Errorf("reading a linked object: no link in it: %w", directory.ErrMalformed)
+	}
+	answer, err = d.get(ctx, d.users, list[0].Links.Self.Href, lean)
+	if err != nil {
+		if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
+			return nil, nil //nolint:nilnil // deleted meanwhile
+		}
+		return nil, fmt.Errorf("reading a linked object: %w", err)
+	}
+	var u user
+	if err := answer.Decode(&u); err != nil {
+		return nil, fmt.Errorf("reading a linked object: %w", err)
+	}
+	return u.identity()
+}

@@ -1,0 +1,286 @@
+package okta
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+)
+
+const (
+	// assertionLife is how long a client assertion is good for; Okta accepts
+	// up to an hour, and one is used at once.
+	assertionLife = 5 * time.Minute
+
+	// expiryMargin is how long before its end a token is no longer used.
+	expiryMargin = 30 * time.Second
+
+	// failurePause is how long no new token is asked for after a refusal.
+	failurePause = time.Second
+
+	// maxTokenAnswer bounds the token endpoint's answer.
+	maxTokenAnswer = 64 << 10
+)
+
+// serviceApp signs in as an API service app: it trades signed assertions for
+// access tokens (RFC 7523, section 2.2).
+type serviceApp struct {
+	clientID, scope, endpoint string
+	signer                    jose.Signer
+	client                    *fetch.Client
+	clock                     func() time.Time
+	rand                      io.Reader
+
+	turn    chan struct{} // held by the one that asks for a token
+	current atomic.Pointer[accessToken]
+
+	mu       sync.Mutex
+	failed   error
+	failedAt time.Time
+}
+
+// accessToken is what the organization gave us.
+type accessToken struct {
+	text   string
+	renew  time.Time // from then on one request asks for the next
+	expiry time.Time
+}
+
+// String keeps the token out of what is printed.
+func (*accessToken) String() string { return "access token" }
+
+func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
+	s := &serviceApp{
+		clientID: c.ClientID, scope: strings.Join(c.Scopes, " "), endpoint: o.Base + "/oauth2/v1/token",
+		clock: o.Clock, rand: o.Rand, turn: make(chan struct{}, 1),
+	}
+	if s.rand == nil {
+		s.rand = rand.Reader
+	}
+	key, keyID, err := parsePrivateKey(c.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	if c.KeyID != "" {
+		keyID = c.KeyID
+	}
+	algorithm, err := algorithmOf(key)
+	if err != nil {
+		return nil, err
+	}
+	s.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key, KeyID: keyID}},
+		(&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return nil, errors.New("configuring the okta directory: private_key cannot sign")
+	}
+	o.MaxBody = maxTokenAnswer
+	if s.client, err = fetch.New(o); err != nil {
+		return nil, fmt.Errorf("configuring the okta directory: %w", err)
+	}
+	return s, nil
+}
+
+// parsePrivateKey reads PEM or a JSON Web Key. Errors never quote it.
+func parsePrivateKey(text string) (key any, keyID string, err error) {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "{") {
+		var k jose.JSONWebKey
+		if err := json.Unmarshal([]byte(text), &k); err != nil || k.IsPublic() || !k.Valid() {
+			return nil, "", errors.New("configuring the okta directory: private_key is no private JSON Web Key")
+		}
+		return k.Key, k.KeyID, nil
+	}
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, "", errors.New("configuring the okta directory: private_key is neither PEM nor a JSON Web Key")
+	}
+	switch block.Type {
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	default:
+		err = errors.New("another kind of block")
+	}
+	if err != nil {
+		return nil, "", errors.New("configuring the okta directory: private_key holds no plain private key")
+	}
+	return key, "", nil
+}
+
+// algorithmOf gives the algorithm that Okta accepts for the key.
+func algorithmOf(key any) (jose.SignatureAlgorithm, error) {
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		if k.N.BitLen() >= 2048 {
+			return jose.RS256, nil
+		}
+	case *ecdsa.PrivateKey:
+		switch k.Curve {
+		case elliptic.P256():
+			return jose.ES256, nil
+		case elliptic.P384():
+			return jose.ES384, nil
+		case elliptic.P521():
+			return jose.ES512, nil
+		}
+	}
+	return "", errors.New("configuring the okta directory: private_key is not RSA of 2048 bits or more, nor EC on P-256, P-384 or P-521")
+}
+
+// authorize puts an access token on a request. A token past five sixths of its
+// life is renewed by one request while the others go on with it.
+func (s *serviceApp) authorize(ctx context.Context, r *http.Request) error {
+	token, err := s.token(ctx)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+token.text)
+	return nil
+}
+
+// unauthorized forgets the token that was refused, so that the request is sent
+// once more with a new one.
+func (s *serviceApp) unauthorized(context.Context, http.Header) bool {
+	if t := s.current.Load(); t != nil {
+		s.current.CompareAndSwap(t, nil)
+	}
+	return true
+}
+
+func (s *serviceApp) token(ctx context.Context) (*accessToken, error) {
+	t := s.current.Load()
+	now := s.clock()
+	if t != nil && now.Before(t.renew) {
+		return t, nil
+	}
+	if t != nil && now.Before(t.expiry) {
+		select {
+		case s.turn <- struct{}{}:
+			defer func() { <-s.turn }()
+			if again := s.current.Load(); again != t && again != nil {
+				return again, nil
+			}
+			if next, err := s.ask(ctx); err == nil {
+				return next, nil
+			}
+		default:
+		}
+		return t, nil
+	}
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if t := s.current.Load(); t != nil && s.clock().Before(t.expiry) {
+		return t, nil
+	}
+	return s.ask(ctx)
+}
+
+// ask trades an assertion for a token. After a failure the same answer is
+// given for a moment, so that a crowd of look-ups does not become one of
+// sign-ins.
+func (s *serviceApp) ask(ctx context.Context) (*accessToken, error) {
+	s.mu.Lock()
+	failed, at := s.failed, s.failedAt
+	s.mu.Unlock()
+	if failed != nil && s.clock().Sub(at) < failurePause {
+		return nil, failed
+	}
+	t, err := s.request(ctx)
+	if ctx.Err() == nil {
+		s.mu.Lock()
+		s.failed, s.failedAt = err, s.clock()
+		s.mu.Unlock()
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.current.Store(t)
+	return t, nil
+}
+
+func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
+	asked := s.clock()
+	assertion, err := s.assertion(asked)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{
+		"grant_type":            {"client_credentials"},
+		"scope":                 {s.scope},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+		"client_assertion":      {assertion},
+	}
+	answer, err := s.client.Do(ctx, fetch.Request{
+		Method: http.MethodPost, URL: "/oauth2/v1/token",
+		Body: []byte(form.Encode()), ContentType: "application/x-www-form-urlencoded",
+	})
+	if err != nil {
+		var status *fetch.StatusError
+		if errors.As(err, &status) && status.Status == http.StatusBadRequest {
+			// invalid_scope, invalid_client, a demand for DPoP: all say that
+			// the credentials do not do.
+			return nil, fmt.Errorf("signing in: status 400: %w", directory.ErrRefused)
+		}
+		return nil, fmt.Errorf("signing in: %w", err)
+	}
+	var body struct {
+		Type    string `json:"token_type"`
+		Token   string `json:"access_token"`
+		Expires int64  `json:"expires_in"`
+	}
+	if err := answer.Decode(&body); err != nil {
+		return nil, fmt.Errorf("signing in: %w", err)
+	}
+	life := time.Duration(min(body.Expires, 24*3600)) * time.Second
+	if !strings.EqualFold(body.Type, "Bearer") || body.Token == "" || !printable(body.Token) || life <= expiryMargin {
+		return nil, fmt.Errorf("signing in: the answer holds no usable bearer token: %w", directory.ErrMalformed)
+	}
+	return &accessToken{text: body.Token, renew: asked.Add(life * 5 / 6), expiry: asked.Add(life - expiryMargin)}, nil
+}
+
+// assertion signs who we are (RFC 7523, section 3); its jti is used once.
+func (s *serviceApp) assertion(now time.Time) (string, error) {
+	var id [16]byte
+	if _, err := io.ReadFull(s.rand, id[:]); err != nil {
+		return "", errors.New("making a client assertion: no randomness")
+	}
+	claims, err := json.Marshal(map[string]any{
+		"iss": s.clientID, "sub": s.clientID, "aud": s.endpoint,
+		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
+		"jti": base64.RawURLEncoding.EncodeToString(id[:]),
+	})
+	if err != nil {
+		return "", errors.New("making a client assertion")
+	}
+	signed, err := s.signer.Sign(claims)
+	if err != nil {
+		return "", errors.New("signing a client assertion")
+	}
+	return signed.CompactSerialize()
+}
