@@ -183,3 +183,6 @@ func sizeOf(v any) int {
 	}
 	return valueOverhead
 }
+
+// Forget drops every decision.
+func (c *Decisions) Forget() { c.cache.InvalidateAll() }

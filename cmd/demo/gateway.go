@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -38,19 +39,30 @@ func gatewayConfig(caddyfile, folder, log string) ([]byte, error) {
 		}
 	}
 	if log != "" {
-		writer := map[string]any{"output": "file", "filename": log}
-		at(config, "logging", "logs", "default")["writer"] = writer
-		for _, logger := range at(config, "logging", "logs") {
-			if l, ok := logger.(map[string]any); ok {
-				l["writer"] = writer
-			}
-		}
+		logTo(at(config, "logging", "logs"), log)
 	}
 	out, err := json.Marshal(config)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the configuration: %w", err)
 	}
 	return out, nil
+}
+
+// logTo sends what every log gets to a file. The default log stays where it is
+// and falls silent instead: Caddy would announce on standard error that it
+// moved.
+func logTo(logs map[string]any, file string) {
+	writer := map[string]any{"output": "file", "filename": file}
+	for name, l := range logs {
+		if settings, ok := l.(map[string]any); ok && name != "default" {
+			settings["writer"] = writer
+		}
+	}
+	standard := at(logs, "default")
+	everything := maps.Clone(standard)
+	everything["writer"] = writer
+	logs["demo"] = everything
+	standard["level"] = "FATAL"
 }
 
 func onLoopback(server map[string]any) {

@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tokenenrich/caddy-token-enrich/cmd/demo/internal/legacy"
+	"github.com/tokenenrich/caddy-token-enrich/cmd/demo/internal/provider"
 )
 
 func TestOnceComesOutAsExpected(t *testing.T) {
@@ -20,6 +24,34 @@ func TestOnceComesOutAsExpected(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "eyJ") {
 		t.Error("a token is printed")
+	}
+}
+
+// TestWithoutTheGatewayNothingIsAsExpected lets the requests go straight to
+// the application: were one of them as expected even so, it would show nothing.
+func TestWithoutTheGatewayNothingIsAsExpected(t *testing.T) {
+	application := httptest.NewServer(legacy.Handler())
+	defer application.Close()
+	issuer := httptest.NewUnstartedServer(nil)
+	url := "http://" + issuer.Listener.Addr().String()
+	p, err := provider.New(provider.Config{Issuer: url, Audience: audience, Client: client, People: people()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer.Config.Handler = p.Handler()
+	issuer.Start()
+	defer issuer.Close()
+
+	var out strings.Builder
+	s := &stage{gateway: application.URL, issuer: url}
+	if s.play(t.Context(), &out) {
+		t.Error("all is as expected")
+	}
+	if want := fmt.Sprintf("\n0 of %d as expected\n", len(scenes())); !strings.HasSuffix(out.String(), want) {
+		t.Errorf("closing line:\n%s", out.String())
+	}
+	if !strings.Contains(out.String(), "X_groups came through") {
+		t.Errorf("a spoofed header goes unnoticed:\n%s", out.String())
 	}
 }
 

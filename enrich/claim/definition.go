@@ -50,7 +50,7 @@ type Definition struct {
 	Name string `json:"name"`
 
 	// Expression is an expression in the Okta Expression Language, at most
-	// 4,096 characters. It may read user, groups, app, appuser, access.scope,
+	// 4,096 bytes. It may read user, groups, app, appuser, access.scope,
 	// token.<claim> and claims.<name> of the rules above it; a name that no
 	// rule above has is an error at load. An app or a user that the directory
 	// does not know is null, and a property of null is an evaluation error.
@@ -68,7 +68,7 @@ type Definition struct {
 
 	// OnError says what an evaluation error does: deny (the default) fails
 	// the whole decision, which the client sees as 500 without detail; omit
-	// leaves the claim out.
+	// leaves the claim out, and rules below see null in its place.
 	OnError string `json:"on_error,omitempty"`
 
 	// OnEmpty says what an empty list does: omit (the default) leaves the
@@ -77,7 +77,9 @@ type Definition struct {
 	OnEmpty string `json:"on_empty,omitempty"`
 
 	// Dialect is the dialect of every expression of this rule: classic,
-	// identity_engine, or empty for both at once, which is the default.
+	// identity_engine, or empty for both at once, which is the default. The
+	// value of an allow list is an argument of a classic function and so takes
+	// both where identity_engine is asked for.
 	Dialect string `json:"dialect,omitempty"`
 
 	// Status is active (the default) or inactive. An inactive rule is checked

@@ -297,17 +297,27 @@ func readConfirmation(claims map[string]any) (identity.Confirmation, error) {
 	if !ok {
 		return c, fmt.Errorf("cnf is not an object: %w", ErrClaims)
 	}
-	for name, into := range map[string]*string{"jkt": &c.KeyThumbprint, "x5t#S256": &c.CertificateThumbprint} {
-		v, ok := members[name]
-		if !ok {
-			continue
-		}
-		if *into, ok = v.(string); !ok || *into == "" {
-			return c, fmt.Errorf("cnf has an empty thumbprint: %w", ErrClaims)
-		}
+	var err error
+	if c.KeyThumbprint, err = readThumbprint(members, "jkt"); err != nil {
+		return c, err
+	}
+	if c.CertificateThumbprint, err = readThumbprint(members, "x5t#S256"); err != nil {
+		return c, err
 	}
 	if !c.Bound() {
 		return c, fmt.Errorf("cnf binds the token in an unknown way: %w", ErrSender)
 	}
 	return c, nil
+}
+
+func readThumbprint(members map[string]any, name string) (string, error) {
+	v, ok := members[name]
+	if !ok {
+		return "", nil
+	}
+	s, ok := v.(string)
+	if !ok || s == "" {
+		return "", fmt.Errorf("cnf has an empty thumbprint: %w", ErrClaims)
+	}
+	return s, nil
 }

@@ -74,11 +74,16 @@ type Issuer struct {
 	subjectClaim, groupsClaim string
 	clientClaims, scopeClaims []string
 
-	clock func() time.Time
-	log   *slog.Logger
+	clock    func() time.Time
+	log      *slog.Logger
+	observer Observer
 
-	keys     *keySource
-	metadata *metadataSource
+	life       *lifetime
+	keys       *keySource
+	metadata   *metadataSource
+	introspect *introspector // nil: JWTs only
+	always     bool          // introspect JWTs as well
+	sender     *senderCheck
 }
 
 // New makes an Issuer from its configuration. It never touches the network:
@@ -111,6 +116,8 @@ func New(c Config, o Options) (*Issuer, error) {
 		scopeClaims:  c.ScopeClaim,
 		clock:        o.Clock,
 		log:          o.Logger,
+		observer:     o.Observer,
+		life:         newLifetime(),
 	}
 	for _, t := range c.Types {
 		i.types[t] = true
@@ -119,7 +126,7 @@ func New(c Config, o Options) (*Issuer, error) {
 		i.allowed[lookAlgorithm(name)] = true
 	}
 	i.metadata = newMetadataSource(c, client, o.Clock)
-	i.keys = newKeySource(c, o)
+	i.keys = newKeySource(c, o, i.life)
 	i.keys.load = i.metadata.keys
 	if c.JWKSFile != "" {
 		symmetric := lookAlgorithm(c.Algorithms[0]).family == familyHMAC
@@ -127,6 +134,15 @@ func New(c Config, o Options) (*Issuer, error) {
 		if err := i.keys.loadNow(); err != nil {
 			return nil, fmt.Errorf("configuring issuer %q: jwks_file: %w: %w", c.Issuer, err, ErrConfig)
 		}
+	}
+	if c.Introspect != nil {
+		i.always = c.Introspect.When == whenAlways
+		if i.introspect, err = newIntrospector(i, c, o, client); err != nil {
+			return nil, fmt.Errorf("configuring issuer %q: introspect: %w: %w", c.Issuer, err, ErrConfig)
+		}
+	}
+	if i.sender, err = newSenderCheck(c, o); err != nil {
+		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
 	}
 	return i, nil
 }
@@ -156,7 +172,7 @@ func (i *Issuer) Start(ctx context.Context) { i.keys.start(ctx) }
 
 // Stop ends the background work and waits for it. Requests that are still
 // under way keep the keys that are there; none is fetched any more.
-func (i *Issuer) Stop() { i.keys.stop() }
+func (i *Issuer) Stop() { i.life.end() }
 
 // KeySetVersion is the number of the current key set. It changes when the
 // content of the set changes, and only then; 0 means that there is none yet.

@@ -24,6 +24,7 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 // A jws is a compact JWS in its strict form, taken apart and not verified.
 type jws struct {
 	header    *header
+	members   map[string]any // all of the header; nil if it was remembered
 	signed    []byte // the text that the signature covers
 	payload   []byte
 	signature []byte
@@ -41,9 +42,9 @@ type header struct {
 // parseJWS takes a token apart. The form is checked before any cryptography
 // (RFC 7515, section 7.1): three parts of strict base64url, a header of
 // strict JSON, and nothing else. Errors wrap ErrMalformed or ErrCritical.
-func parseJWS(raw string, cache *headerCache) (jws, error) {
-	if len(raw) > maxTokenBytes {
-		return jws{}, fmt.Errorf("over %d bytes: %w", maxTokenBytes, ErrMalformed)
+func parseJWS(raw string, limit int, cache *headerCache) (jws, error) {
+	if len(raw) > limit {
+		return jws{}, fmt.Errorf("over %d bytes: %w", limit, ErrMalformed)
 	}
 	head, rest, ok := strings.Cut(raw, ".")
 	if !ok {
@@ -58,10 +59,10 @@ func parseJWS(raw string, cache *headerCache) (jws, error) {
 	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 {
 		return jws{}, fmt.Errorf("line break: %w", ErrMalformed)
 	}
-	h := cache.get(head)
-	if h == nil {
-		var err error
-		if h, _, err = parseHeader(head); err != nil {
+	t := jws{header: cache.get(head)}
+	var err error
+	if t.header == nil {
+		if t.header, t.members, err = parseHeader(head); err != nil {
 			return jws{}, err
 		}
 	}
@@ -70,23 +71,14 @@ func parseJWS(raw string, cache *headerCache) (jws, error) {
 	room := strictBase64.DecodedLen(len(body))
 	buffer := make([]byte, n+room+strictBase64.DecodedLen(len(tail)))
 	copy(buffer, raw[:n])
-	payload, err := decodePart(buffer[n:n+room], buffer[len(head)+1:n])
-	if err != nil {
-		return jws{}, fmt.Errorf("payload: %w", err)
+	t.signed = buffer[:n:n]
+	if t.payload, err = strictBase64.AppendDecode(buffer[n:n:n+room], t.signed[len(head)+1:]); err != nil {
+		return jws{}, fmt.Errorf("payload: not strict base64url: %w", ErrMalformed)
 	}
-	signature, err := strictBase64.AppendDecode(buffer[n+room:n+room], []byte(tail))
-	if err != nil {
+	if t.signature, err = strictBase64.AppendDecode(buffer[n+room:n+room], []byte(tail)); err != nil {
 		return jws{}, fmt.Errorf("signature: not strict base64url: %w", ErrMalformed)
 	}
-	return jws{header: h, signed: buffer[:n], payload: payload, signature: signature}, nil
-}
-
-func decodePart(dst, src []byte) ([]byte, error) {
-	n, err := strictBase64.Decode(dst, src)
-	if err != nil {
-		return nil, fmt.Errorf("not strict base64url: %w", ErrMalformed)
-	}
-	return dst[:n], nil
+	return t, nil
 }
 
 // parseHeader reads a protected header; it also gives all its members.

@@ -55,16 +55,13 @@ type keySource struct {
 
 	state atomic.Pointer[keyState]
 
-	ctx    context.Context // ends with stop
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	life *lifetime
 
 	mu       sync.Mutex
 	flying   *flight
 	begun    time.Time // of the last flight
 	unknown  map[string]time.Time
 	running  bool
-	closed   bool
 	failed   error // of the last flight that landed
 	failures int   // in a row
 	since    time.Time
@@ -72,13 +69,11 @@ type keySource struct {
 	errors   uint64
 }
 
-func newKeySource(c Config, o Options) *keySource {
-	s := &keySource{
-		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
+func newKeySource(c Config, o Options, life *lifetime) *keySource {
+	return &keySource{
+		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name, life: life,
 		refresh: c.KeyRefresh, floor: c.KeyMinInterval, maxStale: c.KeyMaxStale, timeout: c.Timeout,
 	}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	return s
 }
 
 // loadNow loads the first set in the foreground, for what needs no network.
@@ -191,13 +186,14 @@ func (s *keySource) beginLocked(now time.Time) *flight {
 		return s.flying
 	}
 	// A clock that was set back must not forbid fetches for as long.
-	if d := now.Sub(s.begun); s.closed || !s.begun.IsZero() && d >= 0 && d < s.floor {
+	if d := now.Sub(s.begun); !s.begun.IsZero() && d >= 0 && d < s.floor {
 		return nil
 	}
-	s.begun = now
 	f := &flight{done: make(chan struct{})}
-	s.flying = f
-	s.work.Go(func() { s.fly(f) })
+	if !s.life.spawn(func() { s.fly(f) }) {
+		return nil
+	}
+	s.begun, s.flying = now, f
 	return f
 }
 
@@ -225,7 +221,7 @@ func (s *keySource) fetch() (set *keySet, err error) {
 			set, err = nil, fmt.Errorf("fetching keys: panic: %v", p)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(s.ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(s.life.ctx, s.timeout)
 	defer cancel()
 	return s.load(ctx)
 }
@@ -236,7 +232,7 @@ func (s *keySource) land(set *keySet, err error, now time.Time) {
 	s.fetches++
 	if err != nil {
 		s.errors++
-		if s.failures == 0 && s.ctx.Err() == nil {
+		if s.failures == 0 && s.life.ctx.Err() == nil {
 			s.since = now
 			s.log.Warn("fetching the issuer's keys failed", "issuer", s.name, "outcome", outcomeOf(err), "error", err.Error())
 		}
@@ -282,11 +278,10 @@ func (s *keySource) wait(ctx context.Context, f *flight) error {
 func (s *keySource) start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running || s.closed {
+	if s.running {
 		return
 	}
-	s.running = true
-	s.work.Go(func() {
+	s.running = s.life.spawn(func() {
 		s.run(ctx)
 		s.mu.Lock()
 		s.running = false
@@ -302,7 +297,7 @@ func (s *keySource) run(ctx context.Context) {
 			case <-f.done:
 			case <-ctx.Done():
 				return
-			case <-s.ctx.Done():
+			case <-s.life.ctx.Done():
 				return
 			}
 			pause = s.pause()
@@ -313,7 +308,7 @@ func (s *keySource) run(ctx context.Context) {
 		case <-ctx.Done():
 			t.Stop()
 			return
-		case <-s.ctx.Done():
+		case <-s.life.ctx.Done():
 			t.Stop()
 			return
 		}
@@ -343,14 +338,4 @@ func jitter(d time.Duration, rand io.Reader) time.Duration {
 	}
 	tenth := uint64(d / 10)
 	return d - time.Duration(tenth) + time.Duration(binary.BigEndian.Uint64(b[:])%(2*tenth+1))
-}
-
-// stop ends the background and every flight, and waits for them. The set
-// stays for requests that are under way.
-func (s *keySource) stop() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.cancel()
-	s.work.Wait()
 }

@@ -2,7 +2,13 @@ package issuer
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
@@ -33,13 +39,135 @@ type Caller struct {
 	Certificate *x509.Certificate
 }
 
+// CallerOf gives what a request shows of its sender. The request must be the
+// one that the client sent: a rewritten path would not match any proof.
+func CallerOf(r *http.Request, token, authScheme string) *Caller {
+	c := &Caller{
+		Token: token, AuthScheme: authScheme, Method: r.Method,
+		URLScheme: "http", Host: r.Host, Path: r.URL.EscapedPath(), Proofs: r.Header["Dpop"],
+	}
+	if r.TLS != nil {
+		c.URLScheme = "https"
+		// PeerCertificates alone may hold one that nobody verified.
+		if chains := r.TLS.VerifiedChains; len(chains) > 0 && len(chains[0]) > 0 {
+			c.Certificate = chains[0][0]
+		}
+	}
+	return c
+}
+
+// A senderCheck holds an issuer's rules for who may use its tokens.
+type senderCheck struct {
+	dpop *dpopCheck // nil: off
+	// needKey and needCertificate say that tokens must be bound.
+	needKey, needCertificate bool
+}
+
+func newSenderCheck(c Config, o Options) (*senderCheck, error) {
+	s := &senderCheck{needKey: c.DPoP == dpopRequire, needCertificate: c.MTLS == mtlsRequire}
+	if c.DPoP == dpopOff {
+		return s, nil
+	}
+	var err error
+	s.dpop, err = newDPoPCheck(c, o)
+	return s, err
+}
+
 // CheckSender checks the sender constraints of a principal against the
 // caller of this request: DPoP proof and certificate. It belongs to every
 // request, also where the verdict about the token itself was kept. A nil
-// caller shows nothing.
+// caller shows nothing. A bound token is never taken as a bearer token,
+// whatever the configuration says (RFC 9449, section 7.2; RFC 8705, section
+// 3). Errors wrap ErrInvalidToken or ErrUnavailable.
 func (i *Issuer) CheckSender(ctx context.Context, p *identity.Principal, caller *Caller) error {
-	if p.Confirmation.Bound() {
-		return ErrSender
+	s := i.sender
+	bound := p.Confirmation
+	if caller == nil {
+		if bound.Bound() || s.needKey || s.needCertificate {
+			return fmt.Errorf("nothing is known of the caller: %w", ErrSender)
+		}
+		return nil
+	}
+	if bound.CertificateThumbprint != "" {
+		if err := checkCertificate(caller.Certificate, bound.CertificateThumbprint); err != nil {
+			return err
+		}
+	} else if s.needCertificate {
+		return fmt.Errorf("not bound to a certificate: %w", ErrSender)
+	}
+	withProof := strings.EqualFold(caller.AuthScheme, "DPoP")
+	switch {
+	case bound.KeyThumbprint == "" && (withProof || s.needKey):
+		return fmt.Errorf("not bound to a DPoP key: %w", ErrSender)
+	case bound.KeyThumbprint == "":
+		return nil
+	case s.dpop == nil:
+		return fmt.Errorf("bound to a DPoP key, and dpop is off: %w", ErrSender)
+	case !withProof:
+		return fmt.Errorf("bound to a DPoP key, and not sent with the scheme DPoP: %w", ErrSender)
+	}
+	return s.dpop.check(ctx, caller, bound.KeyThumbprint)
+}
+
+// checkCertificate compares the SHA-256 of the certificate that Caddy
+// verified with the thumbprint in the token (RFC 8705, section 3.1).
+func checkCertificate(c *x509.Certificate, thumbprint string) error {
+	if c == nil {
+		return fmt.Errorf("bound to a certificate, and none was verified: %w", ErrSender)
+	}
+	sum := sha256.Sum256(c.Raw)
+	text := base64.RawURLEncoding.EncodeToString(sum[:])
+	if subtle.ConstantTimeCompare([]byte(text), []byte(thumbprint)) != 1 {
+		return fmt.Errorf("bound to another certificate: %w", ErrSender)
 	}
 	return nil
+}
+
+// A Challenge is one way in which a token may be sent, for WWW-Authenticate.
+type Challenge struct {
+	// Scheme is Bearer or DPoP.
+	Scheme string
+	// Algorithms is the value of the parameter algs of the scheme DPoP, the
+	// algorithms that a proof may be signed with (RFC 9449, section 7.1).
+	Algorithms string
+}
+
+// Challenges lists the ways in which the issuer's tokens may be sent.
+func (i *Issuer) Challenges() []Challenge {
+	var list []Challenge
+	if !i.sender.needKey {
+		list = append(list, Challenge{Scheme: "Bearer"})
+	}
+	if i.sender.dpop != nil {
+		list = append(list, Challenge{Scheme: "DPoP", Algorithms: proofAlgorithms()})
+	}
+	return list
+}
+
+// Challenges lists the ways in which a token of any of the allowed issuers
+// (nil: all) may be sent; Bearer first.
+func (s *Set) Challenges(allowed []string) []Challenge {
+	var bearer, dpop []Challenge
+	for _, i := range s.issuers {
+		if !isAllowed(i, allowed) {
+			continue
+		}
+		for _, c := range i.Challenges() {
+			if c.Scheme == "Bearer" {
+				bearer = []Challenge{c}
+			} else {
+				dpop = []Challenge{c}
+			}
+		}
+	}
+	return append(bearer, dpop...)
+}
+
+// DPoPNonce gives a fresh nonce for the DPoP-Nonce header of an answer, or
+// the empty string where the issuer demands none (RFC 9449, section 9).
+func (i *Issuer) DPoPNonce() string {
+	if i.sender.dpop == nil || i.sender.dpop.nonces == nil {
+		return ""
+	}
+	return i.sender.dpop.nonces.issue()
 }

@@ -59,8 +59,11 @@ func (s *Set) Check(allowed []string) error {
 			continue
 		}
 		for _, other := range list {
-			if i.identifier == other.identifier {
+			switch {
+			case i.identifier == other.identifier:
 				return fmt.Errorf("issuers %q and %q have the same identifier: %w", other.name, i.name, ErrConfig)
+			case i.introspect != nil && other.introspect != nil:
+				return fmt.Errorf("issuers %q and %q both introspect, and an opaque token does not say whose it is: %w", other.name, i.name, ErrConfig)
 			}
 		}
 		list = append(list, i)
@@ -74,13 +77,30 @@ func (s *Set) Check(allowed []string) error {
 //
 // Its errors wrap ErrInvalidToken or ErrUnavailable, or are the context's.
 func (s *Set) Verify(ctx context.Context, raw string, allowed []string, caller *Caller) (*Verified, error) {
-	t, err := parseJWS(raw, &s.headers)
+	v, err := s.judge(ctx, raw, allowed)
 	if err != nil {
 		return nil, err
 	}
-	claims, err := decodeObject(t.payload)
-	if err != nil {
-		return nil, fmt.Errorf("claims: %w", err)
+	// The proof of possession comes last: only a token that is good in all
+	// else may cost an entry in the memory of used proofs.
+	if err := v.Issuer.CheckSender(ctx, v.Principal, caller); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// judge makes every check but that of the sender.
+func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verified, error) {
+	t, err := parseJWS(raw, maxTokenBytes, &s.headers)
+	var claims map[string]any
+	if err == nil {
+		claims, err = decodeObject(t.payload)
+	}
+	// The kind of a token follows from the configuration and not from its
+	// dots: what is no JWT of an issuer may be an opaque token that looks
+	// like one.
+	if _, named := claims["iss"]; err != nil || !named {
+		return s.judgeOpaque(ctx, raw, allowed, err)
 	}
 	// The unverified iss chooses who is asked to verify it, nothing else.
 	iss, _ := claims["iss"].(string)
@@ -88,15 +108,36 @@ func (s *Set) Verify(ctx context.Context, raw string, allowed []string, caller *
 	if i == nil {
 		return nil, ErrUnknownIssuer
 	}
-	p, version, err := i.verifyJWT(ctx, &t, claims)
-	if err != nil {
+	v := &Verified{Issuer: i}
+	if v.Principal, v.KeySet, err = i.verifyJWT(ctx, &t, claims); err != nil {
 		return nil, err
 	}
-	s.headers.put(raw[:strings.IndexByte(raw, '.')], t.header)
-	if err := i.CheckSender(ctx, p, caller); err != nil {
-		return nil, err
+	if t.members != nil {
+		s.headers.put(raw[:strings.IndexByte(raw, '.')], t.header)
 	}
-	return &Verified{Principal: p, Issuer: i, KeySet: version}, nil
+	if i.always {
+		if v.Until, err = i.confirmJWT(ctx, raw, v.Principal); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// judgeOpaque asks the one issuer that introspects; reason is why the token
+// is no JWT.
+func (s *Set) judgeOpaque(ctx context.Context, raw string, allowed []string, reason error) (*Verified, error) {
+	for _, i := range s.issuers {
+		if i.introspect != nil && isAllowed(i, allowed) {
+			return i.verifyOpaque(ctx, raw)
+		}
+	}
+	switch {
+	case reason == nil:
+		return nil, fmt.Errorf("iss is missing: %w", ErrUnknownIssuer)
+	case strings.IndexByte(raw, '.') < 0 && isOpaque(raw):
+		return nil, ErrOpaque
+	}
+	return nil, reason
 }
 
 // byIdentifier gives the first allowed issuer with this iss, compared byte

@@ -1,0 +1,310 @@
+// Package ldap is the directory that speaks LDAP version 3 (RFC 4511):
+// OpenLDAP, 389 Directory Server, FreeIPA, Active Directory, Samba and their
+// like. It searches the one entry that the subject names, and the groups of
+// that entry; it knows no apps.
+//
+// Values stay text, as LDAP has it. An attribute with several values is a
+// list; so is one named in Config.Lists whatever it has. Object identifiers
+// in binary (objectGUID, objectSid) get their usual spelling. Passwords and
+// keys that the bind may happen to read are left out.
+package ldap
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+)
+
+// Config says where to ask and what for. URL and Base are required.
+type Config struct {
+	// URL is ldaps://host[:port], or ldap://host[:port] with StartTLS.
+	URL string
+
+	// StartTLS upgrades an ldap:// connection before anything is said on it
+	// (RFC 4511, section 4.14). A server that does not know it is an error.
+	StartTLS bool
+
+	// Plaintext allows ldap:// without StartTLS to a host that is not this
+	// machine. Without it that is an error at load.
+	Plaintext bool
+
+	// CAFile is a PEM file with the certificates to trust instead of the
+	// system's; it is read once, by New.
+	CAFile string
+
+	// ServerName is the name that the server's certificate must carry.
+	// Default: the host of URL.
+	ServerName string
+
+	// BindDN and BindPassword are the account that searches. Neither means
+	// an anonymous search; one without the other is an error, because an
+	// empty password would bind as nobody and succeed (RFC 4513, section 5.1.2).
+	BindDN       string
+	BindPassword string
+
+	// Base is the entry under which users are searched, with all below it.
+	Base string
+
+	// UserFilter finds the user. It compares at least one attribute with
+	// {subject} by equality, and the entry found must show that value.
+	// Default: (uid={subject}).
+	UserFilter string
+
+	// UserID names the attribute that is the user's id. Default: the first
+	// that the entry has of entryUUID, objectGUID, nsUniqueId and
+	// ipaUniqueID, else its distinguished name.
+	UserID string
+
+	// Login names the attribute that is the user's login. Default: the first
+	// that the entry has of uid, sAMAccountName and userPrincipalName.
+	Login string
+
+	// Attributes are asked for; default: all user attributes. What is not
+	// text comes along only where it is named here, in base64.
+	Attributes []string
+
+	// Lists names attributes that are lists also where they have one value.
+	// Default: memberOf, objectClass.
+	Lists []string
+
+	// NoGroups leaves groups out: they are then unknown, not empty.
+	NoGroups bool
+
+	// MemberOf takes the groups from the user's own memberOf attribute
+	// instead of searching them. Their ids are distinguished names, and
+	// Nested is not possible. An entry without the attribute has no groups.
+	MemberOf bool
+
+	// GroupBase is the entry under which groups are searched. Default: Base.
+	GroupBase string
+
+	// GroupFilter finds the groups of a user by {dn} or {subject}.
+	// Default: (member={dn}).
+	GroupFilter string
+
+	// GroupID names the attribute that is a group's id: dn, entryUUID, cn, …
+	// Default: dn.
+	GroupID string
+
+	// GroupName names the attribute that is a group's name. Default: cn.
+	GroupName string
+
+	// Nested adds the groups that hold the groups, to any depth: by the
+	// server's own rule where it has one that works, as Active Directory
+	// does, else by searching level after level within bounds.
+	Nested bool
+
+	// Connections bounds the open connections. Default: 32.
+	Connections int
+
+	// Timeout bounds connecting, with TLS and bind. Default: 3 s.
+	Timeout time.Duration
+
+	// Dial replaces the network's. Default: a TCP dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Clock is what expiry dates are held to. Default: time.Now.
+	Clock func() time.Time
+
+	// Logger is told, once, how nested groups are found.
+	Logger *slog.Logger
+}
+
+// Limits of this kind.
+const (
+	// defaultConnections serve as many look-ups at once; servers commonly
+	// allow thousands.
+	defaultConnections = 32
+
+	// maxConnections bounds what may be configured.
+	maxConnections = 1024
+
+	// pageSize is asked for in each page: under the limit of 1,000 that
+	// Active Directory has by default, and OpenLDAP's of 500.
+	pageSize = 500
+
+	// maxPages ends a server that always has a next page.
+	maxPages = 1000
+
+	// maxDepth bounds how deep nested groups are followed, and walkBatch how
+	// many are asked about in one search.
+	maxDepth  = 32
+	walkBatch = 50
+
+	// idleLife is shorter than the idle time-outs of servers and firewalls;
+	// maxLife lets a changed balancer or password take hold.
+	idleLife = time.Minute
+	maxLife  = 30 * time.Minute
+)
+
+// settings is a Config that has been checked.
+type settings struct {
+	Config
+	network string
+	address string
+	tls     *tls.Config // nil: plaintext
+	ldaps   bool
+
+	user    *filter
+	group   *filter
+	inChain *filter // the group filter with the in-chain rule, or nil
+}
+
+func check(c Config) (*settings, error) {
+	s := &settings{Config: c, network: "tcp"}
+	if err := s.checkAddress(); err != nil {
+		return nil, err
+	}
+	switch {
+	case (c.BindDN == "") != (c.BindPassword == ""):
+		return nil, errors.New("reading LDAP settings: bind_dn and bind_password go together; an empty password is never bound")
+	case c.Base == "":
+		return nil, errors.New("reading LDAP settings: base is required")
+	case c.Connections < 0 || c.Connections > maxConnections:
+		return nil, fmt.Errorf("reading LDAP settings: connections must be 1 to %d", maxConnections)
+	case c.Timeout < 0:
+		return nil, errors.New("reading LDAP settings: timeout is negative")
+	}
+	for name, dn := range map[string]string{"base": c.Base, "group_base": c.GroupBase} {
+		if _, err := ldap.ParseDN(dn); err != nil {
+			return nil, fmt.Errorf("reading LDAP settings: %s is no distinguished name", name)
+		}
+	}
+	if s.Connections == 0 {
+		s.Connections = defaultConnections
+	}
+	if s.Timeout == 0 {
+		s.Timeout = directory.DefaultTimeout
+	}
+	if s.Dial == nil {
+		s.Dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+	}
+	if s.Clock == nil {
+		s.Clock = time.Now
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.Lists == nil {
+		s.Lists = []string{"memberOf", "objectClass"}
+	}
+	return s, s.checkFilters()
+}
+
+func (s *settings) checkAddress() error {
+	u, err := url.Parse(s.URL)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return errors.New("reading LDAP settings: want ldaps://host")
+	case u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("reading LDAP settings: the URL names scheme, host and port only; base and filter have options of their own")
+	}
+	port := u.Port()
+	switch u.Scheme {
+	case "ldaps":
+		if s.StartTLS {
+			return errors.New("reading LDAP settings: start_tls goes with ldap://, not ldaps://")
+		}
+		s.ldaps = true
+		if port == "" {
+			port = ldap.DefaultLdapsPort
+		}
+	case "ldap":
+		if !s.StartTLS && !s.Plaintext && !loopback(u.Hostname()) {
+			return errors.New("reading LDAP settings: ldap:// would send the password and people in the clear; use ldaps:// or start_tls")
+		}
+		if port == "" {
+			port = ldap.DefaultLdapPort
+		}
+	default:
+		return errors.New("reading LDAP settings: want ldaps://host or ldap://host")
+	}
+	s.address = net.JoinHostPort(u.Hostname(), port)
+	if !s.ldaps && !s.StartTLS {
+		if s.CAFile != "" || s.ServerName != "" {
+			return errors.New("reading LDAP settings: ca and server_name have no effect without TLS")
+		}
+		return nil
+	}
+	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.ServerName}
+	if s.ServerName == "" {
+		s.tls.ServerName = u.Hostname()
+	}
+	if s.CAFile == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		return fmt.Errorf("reading the CA file: %w", err)
+	}
+	s.tls.RootCAs = x509.NewCertPool()
+	if !s.tls.RootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("reading the CA file: %s holds no certificate", s.CAFile)
+	}
+	return nil
+}
+
+func (s *settings) checkFilters() error {
+	if s.UserFilter == "" {
+		s.UserFilter = "(uid={subject})"
+	}
+	if s.GroupBase == "" {
+		s.GroupBase = s.Base
+	}
+	if s.GroupFilter == "" {
+		s.GroupFilter = "(member={dn})"
+	}
+	if s.GroupID == "" {
+		s.GroupID = "dn"
+	}
+	if s.GroupName == "" {
+		s.GroupName = "cn"
+	}
+	var err error
+	if s.user, err = parseFilter(s.UserFilter, "subject"); err != nil {
+		return fmt.Errorf("reading LDAP settings: user_filter: %w", err)
+	}
+	if len(s.user.checks) == 0 {
+		return errors.New("reading LDAP settings: user_filter must compare an attribute with {subject} by equality, as in (uid={subject})")
+	}
+	if s.group, err = parseFilter(s.GroupFilter, "dn", "subject"); err != nil {
+		return fmt.Errorf("reading LDAP settings: group_filter: %w", err)
+	}
+	if !s.group.uses {
+		return errors.New("reading LDAP settings: group_filter must use {dn} or {subject}, or every user would have every group")
+	}
+	if s.MemberOf && !strings.EqualFold(s.GroupID, "dn") {
+		return errors.New("reading LDAP settings: groups from memberOf have their distinguished name as id; group_id must be dn")
+	}
+	if !s.Nested {
+		return nil
+	}
+	if s.MemberOf || s.NoGroups {
+		return errors.New("reading LDAP settings: nested groups are found by searching groups")
+	}
+	if s.inChain, err = s.group.withRule(inChainRule); err != nil {
+		return fmt.Errorf("reading LDAP settings: nested: group_filter: %w", err)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

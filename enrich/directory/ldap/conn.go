@@ -1,0 +1,153 @@
+package ldap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+)
+
+// conn is one bound connection. It serves one look-up at a time.
+type conn struct {
+	ldap   *ldap.Conn
+	wire   *wire
+	born   time.Time
+	idle   time.Time // since when it lies in the pool
+	broken bool      // nothing more can be asked on it
+}
+
+// wire counts what comes in, so that no answer is read beyond the bound, and
+// can be cut, which is how a context ends a call of the client library.
+type wire struct {
+	net.Conn
+	left atomic.Int64
+	over atomic.Bool
+}
+
+// budget is what one look-up may read: the bound, and what TLS and the
+// encoding of attributes add.
+const budget = directory.MaxResponse + 1<<20
+
+var errOver = errors.New("answer over the bound")
+
+func (w *wire) Read(p []byte) (int, error) {
+	if w.left.Load() <= 0 {
+		w.over.Store(true)
+		return 0, errOver
+	}
+	n, err := w.Conn.Read(p)
+	w.left.Add(-int64(n))
+	return n, err
+}
+
+// begin makes the connection ready for a look-up.
+func (c *conn) begin() { c.wire.left.Store(budget) }
+
+// close ends the connection. The wire goes first: the library's own Close
+// would wait for a write that may never end.
+func (c *conn) close() {
+	_ = c.wire.Close()
+	_ = c.ldap.Close()
+}
+
+// dial connects, secures and binds within the time-out.
+func (s *settings) dial(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	raw, err := s.Dial(ctx, s.network, s.address)
+	if err != nil {
+		return nil, networkError(ctx, "connecting", err)
+	}
+	c := &conn{wire: &wire{Conn: raw}, born: time.Now()}
+	c.begin()
+	stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
+	defer stop()
+
+	if s.ldaps {
+		secured := tls.Client(c.wire, s.tls)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = c.wire.Close()
+			return nil, networkError(ctx, "securing the connection", err)
+		}
+		c.ldap = ldap.NewConn(secured, true)
+	} else {
+		c.ldap = ldap.NewConn(c.wire, false)
+	}
+	c.ldap.Start()
+	if s.StartTLS {
+		if err := c.ldap.StartTLS(s.tls); err != nil {
+			c.close()
+			return nil, networkError(ctx, "securing the connection", err)
+		}
+	}
+	if s.BindDN != "" {
+		if err := c.ldap.Bind(s.BindDN, s.BindPassword); err != nil {
+			c.close()
+			return nil, c.explain(ctx, "binding", err)
+		}
+	}
+	if !stop() {
+		c.close()
+		return nil, networkError(ctx, "connecting", ctx.Err())
+	}
+	return c, nil
+}
+
+// networkError names a failure before the directory could be asked. What Go's
+// network and TLS say names hosts and certificates, not people.
+func networkError(ctx context.Context, doing string, err error) error {
+	if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("%s: %w", doing, directory.ErrTimeout)
+		}
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	}
+	return fmt.Errorf("%s: %w: %w", doing, err, directory.ErrUnavailable)
+}
+
+// explain turns an error of the client library into a sentinel. Of a result it
+// keeps the code alone: the server's own words may repeat filter and name.
+func (c *conn) explain(ctx context.Context, doing string, err error) error {
+	var result *ldap.Error
+	isResult := errors.As(err, &result) && result.ResultCode < ldap.ErrorNetwork
+	if !isResult {
+		c.broken = true
+	}
+	switch {
+	case ctx.Err() != nil:
+		c.broken = true
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("%s: %w", doing, directory.ErrTimeout)
+		}
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	case c.wire.over.Load():
+		return fmt.Errorf("%s: %w", doing, directory.ErrTooLarge)
+	case errors.As(err, &result) && result.ResultCode == ldap.ErrorUnexpectedResponse:
+		return fmt.Errorf("%s: %w", doing, directory.ErrMalformed)
+	case !isResult:
+		return fmt.Errorf("%s: the connection broke off: %w", doing, directory.ErrUnavailable)
+	}
+	sentinel := directory.ErrRejected
+	switch result.ResultCode {
+	case ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultInappropriateAuthentication,
+		ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultAuthMethodNotSupported:
+		sentinel = directory.ErrRefused
+	case ldap.LDAPResultTimeLimitExceeded:
+		sentinel = directory.ErrTimeout
+	case ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded:
+		sentinel = directory.ErrTooLarge
+	case ldap.LDAPResultBusy, ldap.LDAPResultUnavailable, ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultOperationsError,
+		ldap.LDAPResultOther, ldap.LDAPResultNoSuchObject, ldap.LDAPResultReferral:
+		// A base that is not there, or on another server, is a setting gone
+		// wrong or a right missing: never "no such user".
+		sentinel = directory.ErrUnavailable
+	}
+	return fmt.Errorf("%s: result %d (%s): %w", doing, result.ResultCode, ldap.LDAPResultCodeMap[result.ResultCode], sentinel)
+}

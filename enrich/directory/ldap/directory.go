@@ -1,0 +1,84 @@
+package ldap
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Directory searches users and their groups by LDAP.
+type Directory struct {
+	*settings
+	pool  *pool
+	chain atomic.Int32
+}
+
+// New checks the settings. It does not touch the network.
+func New(c Config) (*Directory, error) {
+	s, err := check(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{settings: s, pool: newPool(s.Connections, s.dial)}, nil
+}
+
+// Person implements directory.Directory.
+func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	subject, err := q.Subject()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var p *identity.Person
+	err = d.pool.with(ctx, func(c *conn) error {
+		entry, err := c.one(ctx, d.Base, d.user.expand(subject, ""), d.userAttributes())
+		if err != nil {
+			return err
+		}
+		switch d.user.resembles(entry, subject) {
+		case similar:
+			return fmt.Errorf("checking the answer: the server takes another name for the subject: %w", directory.ErrNotFound)
+		case foreign:
+			return fmt.Errorf("checking the answer: the entry does not show what it was asked for by: %w", directory.ErrForeign)
+		}
+		person := &identity.Person{User: d.readUser(entry)}
+		if person.User.ID == "" {
+			return fmt.Errorf("checking the answer: the entry does not show the attribute that is its id: %w", directory.ErrMalformed)
+		}
+		if !d.NoGroups {
+			if person.Groups, err = d.groups(ctx, c, entry, subject); err != nil {
+				return err
+			}
+			person.GroupsKnown = true
+		}
+		p = person
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// App implements directory.Directory: LDAP knows no apps.
+func (d *Directory) App(context.Context, string) (*identity.App, error) {
+	return nil, fmt.Errorf("looking up an app: LDAP knows none: %w", directory.ErrNotFound)
+}
+
+// AppUser implements directory.Directory: LDAP knows no assignments.
+func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity.AppUser, error) {
+	return nil, fmt.Errorf("looking up an app user: LDAP knows none: %w", directory.ErrNotFound)
+}
+
+// Close ends the connections as they come out of use.
+func (d *Directory) Close() error {
+	d.pool.close()
+	return nil
+}
+
+var _ directory.Directory = (*Directory)(nil)

@@ -1,0 +1,209 @@
+package ldap
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// filter is a search filter (RFC 4515) with places such as {subject} in the
+// values that it compares with, and nowhere else.
+type filter struct {
+	text   string
+	leaves []leaf
+	uses   bool    // it has a place at all
+	checks []check // what an entry found by {subject} must show
+}
+
+// leaf is one comparison of a filter.
+type leaf struct {
+	attribute, operator, value string
+	negated                    bool
+}
+
+// check is an attribute with the value that it was asked for by.
+type check struct{ attribute, value string }
+
+// maxFilter bounds a filter in bytes, and maxFilterDepth its nesting.
+const (
+	maxFilter      = 4096
+	maxFilterDepth = 32
+)
+
+// parseFilter reads a filter in which the given names may stand in braces.
+func parseFilter(text string, names ...string) (*filter, error) {
+	if len(text) > maxFilter {
+		return nil, fmt.Errorf("over %d bytes", maxFilter)
+	}
+	f := &filter{text: strings.TrimSpace(text)}
+	rest, err := f.parse(f.text, false, 0)
+	if err != nil {
+		return nil, err
+	}
+	if rest != "" {
+		return nil, errors.New("text behind the filter's end")
+	}
+	for _, l := range f.leaves {
+		if strings.ContainsAny(l.attribute+l.operator, "{}") {
+			return nil, errors.New("a place stands where an attribute is named")
+		}
+		used, err := places(l.value, names)
+		if err != nil {
+			return nil, err
+		}
+		f.uses = f.uses || (len(used) > 0 && !l.negated)
+		if slices.Contains(used, "subject") && l.operator == "=" && !l.negated && !strings.Contains(l.value, "*") {
+			f.checks = append(f.checks, check{l.attribute, l.value})
+		}
+	}
+	if _, err := ldap.CompileFilter(f.expand("x", "cn=x")); err != nil {
+		return nil, errors.New("not a filter")
+	}
+	return f, nil
+}
+
+// parse reads one filter from the start of text and gives what follows it.
+func (f *filter) parse(text string, negated bool, depth int) (rest string, err error) {
+	if depth > maxFilterDepth {
+		return "", fmt.Errorf("nested over %d levels", maxFilterDepth)
+	}
+	if !strings.HasPrefix(text, "(") {
+		return "", errors.New("a parenthesis is missing")
+	}
+	text = text[1:]
+	if text != "" && strings.IndexByte("&|!", text[0]) >= 0 {
+		negated = negated != (text[0] == '!')
+		text = text[1:]
+		for strings.HasPrefix(text, "(") {
+			if text, err = f.parse(text, negated, depth+1); err != nil {
+				return "", err
+			}
+		}
+		if !strings.HasPrefix(text, ")") {
+			return "", errors.New("a parenthesis is missing")
+		}
+		return text[1:], nil
+	}
+	end := strings.IndexAny(text, "()")
+	if end < 0 || text[end] != ')' {
+		return "", errors.New("a parenthesis is missing")
+	}
+	attribute, value, ok := strings.Cut(text[:end], "=")
+	if !ok {
+		return "", errors.New("a comparison has no =")
+	}
+	l := leaf{attribute: attribute, operator: "=", value: value, negated: negated}
+	if i := strings.IndexAny(attribute, ":~<>"); i >= 0 {
+		l.attribute, l.operator = attribute[:i], attribute[i:]+"="
+	}
+	f.leaves = append(f.leaves, l)
+	return text[end+1:], nil
+}
+
+// places lists the places in a value.
+func places(value string, names []string) ([]string, error) {
+	var used []string
+	for {
+		open := strings.IndexAny(value, "{}")
+		if open < 0 {
+			return used, nil
+		}
+		length := strings.IndexByte(value[open:], '}')
+		if value[open] == '}' || length < 0 {
+			return nil, errors.New(`a brace without its partner; write \7b or \7d for one that is meant`)
+		}
+		name := value[open+1 : open+length]
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("unknown place {%s}%s", name, nearest.Hint(name, names))
+		}
+		used = append(used, name)
+		value = value[open+length+1:]
+	}
+}
+
+// expand writes the values into their places, escaped as RFC 4515 asks. It is
+// one pass: a subject that reads {dn} stays a subject.
+func (f *filter) expand(subject, dn string) string {
+	return strings.NewReplacer("{subject}", ldap.EscapeFilter(subject), "{dn}", ldap.EscapeFilter(dn)).Replace(f.text)
+}
+
+// withRule gives the filter with a matching rule in each comparison with {dn}.
+func (f *filter) withRule(rule string) (*filter, error) {
+	text := f.text
+	for _, l := range f.leaves {
+		if l.operator == "=" && l.value == "{dn}" {
+			text = strings.ReplaceAll(text, "("+l.attribute+"={dn})", "("+l.attribute+":"+rule+":={dn})")
+		}
+	}
+	if text == f.text {
+		return nil, errors.New("it compares no attribute with {dn}")
+	}
+	return parseFilter(text, "dn", "subject")
+}
+
+// resemblance says how much of what was asked for an entry shows.
+type resemblance uint8
+
+const (
+	foreign resemblance = iota // nothing of it
+	similar                    // only as a server's lenient rules compare
+	same                       // the value, without regard to the case of ASCII letters
+)
+
+// resembles holds an entry to the checks: a filter that a server misread must
+// not become a person, and neither must a name that only a lenient rule takes
+// for another (a blank at its end, a letter that folds to another).
+func (f *filter) resembles(e *ldap.Entry, subject string) resemblance {
+	best := foreign
+	for _, c := range f.checks {
+		want := strings.ReplaceAll(unescape(c.value), "{subject}", subject)
+		for _, have := range e.GetEqualFoldAttributeValues(c.attribute) {
+			switch {
+			case foldASCII(have) == foldASCII(want):
+				return same
+			case lenient(have) == lenient(want):
+				best = similar
+			}
+		}
+	}
+	return best
+}
+
+func foldASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+// lenient is about how servers prepare text before they compare it (RFC 4518).
+func lenient(s string) string {
+	return strings.Join(strings.Fields(cases.Fold().String(norm.NFKC.String(s))), " ")
+}
+
+// unescape takes the escapes of RFC 4515 out of a value.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+2 < len(s) {
+			if hi, lo := hexDigit(s[i+1]), hexDigit(s[i+2]); hi >= 0 && lo >= 0 {
+				b.WriteByte(byte(hi<<4 | lo))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func hexDigit(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }

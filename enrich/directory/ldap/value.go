@@ -1,0 +1,127 @@
+package ldap
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// secrets are never taken over, whatever the account that searches may read:
+// what is fetched is cached, and what is cached can become a header.
+var secrets = [...]string{
+	"userPassword", "unicodePwd", "ntPwdHistory", "lmPwdHistory", "dBCSPwd", "supplementalCredentials",
+	"sambaNTPassword", "sambaLMPassword", "sambaPasswordHistory", "krbPrincipalKey", "krbMKey", "ipaNTHash",
+	"pwdHistory", "authPassword", "sshPrivateKey", "ms-Mcs-AdmPwd", "msLAPS-Password", "msLAPS-EncryptedPassword",
+	"passwordHistory", "nsRole-password", "ipatokenOTPkey", "userPKCS12",
+}
+
+func isSecret(name string) bool {
+	base, _, _ := strings.Cut(name, ";")
+	return slices.ContainsFunc(secrets[:], func(s string) bool { return strings.EqualFold(s, base) })
+}
+
+// profile gives the attributes of an entry as canonical values.
+func (s *settings) profile(e *ldap.Entry) map[string]any {
+	out := make(map[string]any, len(e.Attributes))
+	for _, a := range e.Attributes {
+		if isSecret(a.Name) || len(a.ByteValues) == 0 {
+			continue
+		}
+		name, named := a.Name, false
+		for _, wanted := range s.Attributes {
+			if strings.EqualFold(wanted, a.Name) {
+				name, named = wanted, true // as the configuration spells it
+			}
+		}
+		if len(s.Attributes) > 0 && !named {
+			continue // asked for on our own account
+		}
+		values := make([]any, 0, len(a.ByteValues))
+		for _, v := range a.ByteValues {
+			if text, ok := spell(a.Name, v, named); ok {
+				values = append(values, text)
+			}
+		}
+		switch {
+		case len(values) == 0:
+		case len(values) == 1 && !slices.ContainsFunc(s.Lists, func(l string) bool { return strings.EqualFold(l, name) }):
+			out[name] = values[0]
+		default:
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// spell gives a value as text: object identifiers in their usual spelling,
+// text as it is, and all else in base64 where it was asked for by name.
+func spell(name string, v []byte, named bool) (string, bool) {
+	switch {
+	case strings.EqualFold(name, "objectGUID") && len(v) == 16:
+		return spellGUID(v), true
+	case strings.EqualFold(name, "objectSid"), strings.EqualFold(name, "sIDHistory"):
+		if sid, ok := spellSID(v); ok {
+			return sid, true
+		}
+	}
+	if utf8.Valid(v) && !slices.Contains(v, 0) {
+		return string(v), true
+	}
+	if named {
+		return base64.StdEncoding.EncodeToString(v), true
+	}
+	return "", false
+}
+
+// spellGUID writes a GUID as Windows shows it: its first three parts are
+// little-endian.
+func spellGUID(v []byte) string {
+	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", binary.LittleEndian.Uint32(v), binary.LittleEndian.Uint16(v[4:]),
+		binary.LittleEndian.Uint16(v[6:]), v[8:10], v[10:16])
+}
+
+// spellSID writes a security identifier as S-1-5-21-… (MS-DTYP, section 2.4.2).
+func spellSID(v []byte) (string, bool) {
+	if len(v) < 8 || v[0] != 1 || len(v) != 8+4*int(v[1]) {
+		return "", false
+	}
+	authority := uint64(0)
+	for _, b := range v[2:8] {
+		authority = authority<<8 | uint64(b)
+	}
+	text := "S-1-" + strconv.FormatUint(authority, 10)
+	for rest := v[8:]; len(rest) > 0; rest = rest[4:] {
+		text += "-" + strconv.FormatUint(uint64(binary.LittleEndian.Uint32(rest)), 10)
+	}
+	return text, true
+}
+
+// text gives an attribute's first value as text, or empty.
+func text(e *ldap.Entry, name string) string {
+	if strings.EqualFold(name, "dn") {
+		return e.DN
+	}
+	for _, a := range e.Attributes {
+		if strings.EqualFold(a.Name, name) && len(a.ByteValues) > 0 {
+			t, _ := spell(a.Name, a.ByteValues[0], true)
+			return t
+		}
+	}
+	return ""
+}
+
+// firstText gives the first of several attributes that the entry has.
+func firstText(e *ldap.Entry, names ...string) string {
+	for _, name := range names {
+		if t := text(e, name); t != "" {
+			return t
+		}
+	}
+	return ""
+}

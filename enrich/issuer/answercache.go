@@ -1,0 +1,73 @@
+package issuer
+
+import (
+	"container/list"
+	"crypto/sha256"
+	"sync"
+	"time"
+)
+
+// An answerCache keeps introspection answers by the keyed hash of their
+// token: no token stands in it. It is bounded by the cost of its entries and
+// drops those unused for longest.
+type answerCache struct {
+	limit int
+
+	mu    sync.Mutex
+	cost  int
+	byKey map[tokenHash]*list.Element // of *answerEntry
+	order list.List                   // the most recently used first
+}
+
+// tokenHash is the keyed hash of a token.
+type tokenHash [sha256.Size]byte
+
+type answerEntry struct {
+	key    tokenHash
+	answer *answer
+	cost   int
+}
+
+func newAnswerCache(limit int) *answerCache {
+	return &answerCache{limit: limit, byKey: make(map[tokenHash]*list.Element)}
+}
+
+// get gives the answer that is still good at now, or nil.
+func (c *answerCache) get(key tokenHash, now time.Time) *answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byKey[key]
+	if e == nil {
+		return nil
+	}
+	a := e.Value.(*answerEntry).answer
+	if !a.goodAt(now) {
+		c.remove(e)
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return a
+}
+
+// put keeps an answer; one that costs more than the whole bound is not kept.
+func (c *answerCache) put(key tokenHash, a *answer, cost int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.byKey[key]; e != nil {
+		c.remove(e)
+	}
+	if cost > c.limit {
+		return
+	}
+	for c.cost+cost > c.limit {
+		c.remove(c.order.Back())
+	}
+	c.byKey[key] = c.order.PushFront(&answerEntry{key: key, answer: a, cost: cost})
+	c.cost += cost
+}
+
+func (c *answerCache) remove(e *list.Element) {
+	entry := c.order.Remove(e).(*answerEntry)
+	delete(c.byKey, entry.key)
+	c.cost -= entry.cost
+}

@@ -1,0 +1,340 @@
+package issuer
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// maxQuestions bounds the introspections that are under way at one
+	// issuer: forged opaque tokens cost a question each.
+	maxQuestions = 32
+	// maxAnswer bounds one answer; the largest hold a few hundred groups.
+	maxAnswer = 64 << 10
+	// maxActiveCost bounds the kept answers about active tokens, in bytes.
+	maxActiveCost = 8 << 20
+	// maxInactive bounds the kept answers about other tokens. They have room
+	// of their own, so that forged tokens cannot drive out good ones.
+	maxInactive = 4096
+	// inactiveLife is how long "not active" is kept at most: it spares the
+	// endpoint a client that insists, and passes once a replica has caught up.
+	inactiveLife = 10 * time.Second
+)
+
+// mediaSigned is the type of a signed answer (RFC 9701, section 5).
+const mediaSigned = "application/token-introspection+jwt"
+
+// An answer is what the endpoint said of one token. It is never changed.
+type answer struct {
+	active bool
+	claims map[string]any
+	keySet uint64 // the version that verified a signed answer
+	until  time.Time
+}
+
+func (a *answer) goodAt(now time.Time) bool { return now.Before(a.until) }
+
+// A question is one introspection under way.
+type question struct {
+	done   chan struct{}
+	answer *answer
+	err    error
+}
+
+// An introspector asks an issuer about tokens (RFC 7662), each once at a
+// time, and keeps the answers for a while.
+type introspector struct {
+	issuer  *Issuer
+	config  Introspection
+	auth    *clientAuth
+	client  *http.Client
+	timeout time.Duration
+	slots   chan struct{}
+
+	// macKey keys the hashes of tokens. The caches belong to one issuer, one
+	// endpoint and one client, so the token is all that need be hashed.
+	macKey           [sha256.Size]byte
+	active, inactive *answerCache
+
+	mu      sync.Mutex
+	asking  map[tokenHash]*question
+	failing bool
+}
+
+func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*introspector, error) {
+	auth, err := newClientAuth(*c.Introspect, c.Issuer, o)
+	if err != nil {
+		return nil, err
+	}
+	n := &introspector{
+		issuer: i, config: *c.Introspect, auth: auth, client: client, timeout: c.Timeout,
+		slots:  make(chan struct{}, maxQuestions),
+		active: newAnswerCache(maxActiveCost), inactive: newAnswerCache(maxInactive),
+		asking: make(map[tokenHash]*question),
+	}
+	if _, err := io.ReadFull(o.Rand, n.macKey[:]); err != nil {
+		return nil, fmt.Errorf("reading randomness: %w", err)
+	}
+	return n, nil
+}
+
+// isOpaque reports whether raw has the shape of a bearer token at all (RFC
+// 6750, section 2.1: b64token); nothing else is worth a question.
+func isOpaque(raw string) bool {
+	text := strings.TrimRight(raw, "=")
+	if text == "" || len(raw) > maxTokenBytes {
+		return false
+	}
+	for n := 0; n < len(text); n++ {
+		switch c := text[n]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// ask gives the endpoint's answer about a token: a kept one, or that of the
+// question under way, or a new one. Errors wrap ErrInactive, ErrUnavailable
+// or are those of the context.
+func (n *introspector) ask(ctx context.Context, raw string) (*answer, error) {
+	if !isOpaque(raw) {
+		return nil, fmt.Errorf("not of a bearer token's shape: %w", ErrMalformed)
+	}
+	key := n.hash(raw)
+	if a := n.kept(key); a != nil {
+		n.issuer.observer.Introspected(n.issuer.name, IntrospectCached)
+		return a.verdict()
+	}
+	n.mu.Lock()
+	q := n.asking[key]
+	n.mu.Unlock()
+	if q == nil {
+		var err error
+		if q, err = n.begin(ctx, key, raw); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.wait(ctx, q.done); err != nil {
+		return nil, err
+	}
+	if q.err != nil {
+		return nil, q.err
+	}
+	return q.answer.verdict()
+}
+
+func (a *answer) verdict() (*answer, error) {
+	if !a.active {
+		return nil, ErrInactive
+	}
+	return a, nil
+}
+
+func (n *introspector) hash(raw string) tokenHash {
+	mac := hmac.New(sha256.New, n.macKey[:])
+	io.WriteString(mac, raw)
+	return tokenHash(mac.Sum(nil))
+}
+
+func (n *introspector) kept(key tokenHash) *answer {
+	now := n.issuer.clock()
+	if a := n.active.get(key, now); a != nil {
+		// A signed answer is worth no more than the keys it was signed with.
+		if a.keySet == 0 || n.issuer.Current(a.keySet, now) {
+			return a
+		}
+	}
+	return n.inactive.get(key, now)
+}
+
+// begin starts a question as soon as one of the slots is free. It works
+// under a deadline of its own: a client that leaves does not spoil the
+// answer for those who wait as well.
+func (n *introspector) begin(ctx context.Context, key tokenHash, raw string) (*question, error) {
+	select {
+	case n.slots <- struct{}{}:
+	default:
+		t := time.NewTimer(n.timeout)
+		defer t.Stop()
+		select {
+		case n.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting to introspect: %w", ctx.Err())
+		case <-t.C:
+			return nil, ErrBusy
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if q := n.asking[key]; q != nil {
+		<-n.slots
+		return q, nil
+	}
+	q := &question{done: make(chan struct{})}
+	if a := n.kept(key); a != nil {
+		<-n.slots
+		q.answer = a
+		close(q.done)
+		return q, nil
+	}
+	if !n.issuer.life.spawn(func() { n.run(q, key, raw) }) {
+		<-n.slots
+		return nil, ErrIntrospection
+	}
+	n.asking[key] = q
+	return q, nil
+}
+
+// run is the body of a question.
+func (n *introspector) run(q *question, key tokenHash, raw string) {
+	a, cost, err := n.question(raw)
+	switch {
+	case err != nil:
+	case a.active:
+		n.active.put(key, a, cost)
+	default:
+		n.inactive.put(key, a, 1)
+	}
+	n.report(a, err)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	q.answer, q.err = a, err
+	delete(n.asking, key)
+	<-n.slots
+	close(q.done)
+}
+
+// report tells the observer, and the log when the state changes.
+func (n *introspector) report(a *answer, err error) {
+	outcome := IntrospectActive
+	switch {
+	case errors.Is(err, ErrIntrospectionRefused):
+		outcome = IntrospectRefused
+	case err != nil:
+		outcome = IntrospectError
+	case !a.active:
+		outcome = IntrospectInactive
+	}
+	n.issuer.observer.Introspected(n.issuer.name, outcome)
+	n.mu.Lock()
+	changed := n.failing != (err != nil)
+	n.failing = err != nil
+	n.mu.Unlock()
+	switch {
+	case !changed || n.issuer.life.ctx.Err() != nil:
+	case err != nil:
+		level := slog.LevelWarn
+		if outcome == IntrospectRefused {
+			level = slog.LevelError
+		}
+		n.issuer.log.Log(context.Background(), level, "introspection fails", "issuer", n.issuer.name, "outcome", outcome, "error", err.Error())
+	default:
+		n.issuer.log.Info("introspection works again", "issuer", n.issuer.name)
+	}
+}
+
+// question asks the endpoint. A panic is a failed question.
+func (n *introspector) question(raw string) (a *answer, cost int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			a, err = nil, fmt.Errorf("introspecting: panic: %w", ErrIntrospection)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(n.issuer.life.ctx, n.timeout)
+	defer cancel()
+	body, media, err := n.post(ctx, raw)
+	if err != nil {
+		return nil, 0, err
+	}
+	a, err = n.read(ctx, body, media)
+	if err != nil {
+		return nil, 0, err
+	}
+	// Decoded values take a few times the room of their text.
+	return a, 4*len(body) + 512, nil
+}
+
+// post sends the question and gives the body of a 200 with its media type.
+func (n *introspector) post(ctx context.Context, raw string) (body []byte, media string, err error) {
+	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
+	header := make(http.Header)
+	if err := n.auth.apply(form, header); err != nil {
+		return nil, "", fmt.Errorf("introspecting: %w: %w", err, ErrIntrospection)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, n.config.URL, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, "", fmt.Errorf("introspecting: %w", ErrIntrospection)
+	}
+	r.Header = header
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", "application/json")
+	if n.config.Signed {
+		r.Header.Set("Accept", mediaSigned)
+	}
+	res, err := n.client.Do(r)
+	if err != nil {
+		return nil, "", fmt.Errorf("introspecting: %w: %w", detached(err), ErrIntrospection)
+	}
+	defer res.Body.Close()
+	body, err = readBody(res.Body, maxAnswer)
+	if err != nil {
+		return nil, "", fmt.Errorf("introspecting: %w: %w", detached(err), ErrIntrospection)
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, "", refusal(res.StatusCode, body)
+	}
+	media, _, err = mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if err != nil {
+		return nil, "", fmt.Errorf("introspecting: answer without a content type: %w", ErrIntrospection)
+	}
+	return body, media, nil
+}
+
+// detached takes the identity of a context's end from an error: it was the
+// question's own deadline that ended, not that of the request.
+func detached(err error) error { return errors.New(err.Error()) }
+
+// refusal tells a gateway that is not welcome from a server in trouble. A
+// token of a kind that the server does not introspect is the former (RFC
+// 7009, section 2.2.1): it says nothing about the token.
+func refusal(status int, body []byte) error {
+	code := ""
+	if members, err := decodeObject(body); err == nil {
+		code, _ = members["error"].(string)
+	}
+	switch {
+	case code == "unsupported_token_type":
+		return fmt.Errorf("introspecting: the server does not introspect tokens of this kind: %w", ErrIntrospectionRefused)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden,
+		code == "invalid_client", code == "unauthorized_client":
+		return fmt.Errorf("introspecting: the server refuses the gateway's credentials (status %d): %w", status, ErrIntrospectionRefused)
+	}
+	return fmt.Errorf("introspecting: status %d: %w", status, ErrIntrospection)
+}
+
+func (n *introspector) wait(ctx context.Context, done <-chan struct{}) error {
+	t := time.NewTimer(n.timeout)
+	defer t.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for introspection: %w", ctx.Err())
+	case <-t.C:
+		return fmt.Errorf("waiting for introspection: %w", ErrIntrospection)
+	}
+}

@@ -1,0 +1,96 @@
+package issuer
+
+import (
+	"net/url"
+	"strings"
+)
+
+// normalURI gives an http URI in one form, so that two texts that mean the
+// same compare equal (RFC 9449, section 4.3 with RFC 3986, section 6.2.2
+// and 6.2.3): scheme and host in lower case, no default port, escapes
+// normalized, dot segments removed, no query and no fragment.
+func normalURI(text string) (string, bool) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" {
+		return "", false
+	}
+	scheme := strings.ToLower(u.Scheme)
+	if scheme != "http" && scheme != "https" {
+		return "", false
+	}
+	host := strings.ToLower(u.Host)
+	switch {
+	case scheme == "http":
+		host = strings.TrimSuffix(host, ":80")
+	default:
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + strings.TrimSuffix(host, ":") + normalPath(u.EscapedPath()), true
+}
+
+// normalPath normalizes the escapes of a path and removes its dot segments.
+func normalPath(path string) string {
+	var b strings.Builder
+	b.Grow(len(path) + 1)
+	for n := 0; n < len(path); n++ {
+		if path[n] != '%' || n+2 >= len(path) {
+			b.WriteByte(path[n])
+			continue
+		}
+		c, ok := unhex(path[n+1], path[n+2])
+		switch {
+		case ok && isUnreserved(c):
+			b.WriteByte(c)
+		default:
+			b.WriteString(strings.ToUpper(path[n : n+3]))
+		}
+		n += 2
+	}
+	return removeDots(b.String())
+}
+
+// removeDots removes "." and ".." segments (RFC 3986, section 5.2.4). Other
+// than a file path's, empty segments stay.
+func removeDots(path string) string {
+	segments := strings.Split(path, "/")
+	out := make([]string, 0, len(segments))
+	for n, s := range segments {
+		last := n == len(segments)-1
+		switch s {
+		case ".":
+		case "..":
+			if len(out) > 1 {
+				out = out[:len(out)-1]
+			}
+		default:
+			out = append(out, s)
+			continue
+		}
+		if last {
+			out = append(out, "")
+		}
+	}
+	joined := strings.Join(out, "/")
+	if !strings.HasPrefix(joined, "/") {
+		joined = "/" + joined
+	}
+	return joined
+}
+
+func unhex(high, low byte) (byte, bool) {
+	digit := func(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }
+	h, l := digit(high), digit(low)
+	if h < 0 || l < 0 {
+		return 0, false
+	}
+	return byte(h<<4 | l), true
+}
+
+// isUnreserved reports whether c never needs an escape (RFC 3986, section 2.3).
+func isUnreserved(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	return strings.IndexByte("-._~", c) >= 0
+}
