@@ -20,7 +20,7 @@ const MaxPending = 1_000
 
 // minRetain is how long a purge is remembered at least. The longest life that
 // any reader uses extends it.
-const minRetain = time.Hour
+const minRetain = 2 * time.Hour
 
 // LogOptions configures a Log. The zero value is a log of this node alone.
 type LogOptions struct {

@@ -20,7 +20,7 @@ import (
 // cache directives as headers, the rest as a Caddy error, so that
 // handle_errors can make a page of it. The text is fit for strangers; the
 // whole reason goes to our own log.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decision, err error) error {
 	var refusal *enrich.Refusal
 	if !errors.As(err, &refusal) {
 		refusal = &enrich.Refusal{Cause: err}
@@ -35,6 +35,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) erro
 	if refusal.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
 	}
+	h.logDecision(r, d, refusal)
 	answer := caddyhttp.Error(refusal.Kind.Status(), refusal)
 	level := zapcore.DebugLevel
 	if answer.StatusCode >= http.StatusInternalServerError {

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"errors"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -84,7 +86,10 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		{name: "test", repeatable: true, parse: h.unmarshalTest},
 	})
 	h.Budget = int(budget)
-	return err
+	if err != nil {
+		return err
+	}
+	return h.checkClaims()
 }
 
 func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
@@ -105,16 +110,48 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
-	at := d.Token()
+	h.claimsAt = append(h.claimsAt, d.Token())
 	def, err := parseClaim(d)
 	if err != nil {
 		return err
 	}
-	h.Claims = append(h.Claims, def)
-	if _, err := claim.Compile(h.Claims); err != nil {
-		return errorAt(at, err)
-	}
+	h.Claims = append(h.Claims, ClaimRule{Definition: &def})
 	return nil
+}
+
+// checkClaims compiles the claim rules, so that an error names their lines.
+// What stands behind an imported file is left to Provision: the names that it
+// may read are in the file, which is not read here.
+func (h *Handler) checkClaims() error {
+	var defs []claim.Definition
+	for _, rule := range h.Claims {
+		if rule.OktaClaims != nil {
+			break
+		}
+		defs = append(defs, *rule.Definition)
+	}
+	_, err := claim.Compile(defs)
+	if err == nil {
+		return nil
+	}
+	var lines []error
+	for _, e := range unjoined(err) {
+		var def *claim.DefinitionError
+		if errors.As(e, &def) && def.Index < len(h.claimsAt) {
+			e = errorAt(h.claimsAt[def.Index], e)
+		}
+		lines = append(lines, e)
+	}
+	return errors.Join(lines...)
+}
+
+// unjoined gives the errors that errors.Join put together.
+func unjoined(err error) []error {
+	var list interface{ Unwrap() []error }
+	if errors.As(err, &list) {
+		return list.Unwrap()
+	}
+	return []error{err}
 }
 
 func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
@@ -122,14 +159,15 @@ func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 	if len(args) == 0 || len(args) > 2 {
 		return d.ArgErr()
 	}
-	c := OktaClaims{File: args[0]}
+	c := &OktaClaims{File: args[0]}
 	if len(args) == 2 {
 		if args[1] != claim.TokenAccess && args[1] != claim.TokenID {
 			return d.Errf("okta_claims: %q is neither access nor id%s", args[1], nearest.Hint(args[1], []string{"access", "id"}))
 		}
 		c.Token = args[1]
 	}
-	h.OktaClaims = append(h.OktaClaims, c)
+	h.claimsAt = append(h.claimsAt, d.Token())
+	h.Claims = append(h.Claims, ClaimRule{OktaClaims: c})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -74,11 +75,7 @@ type Handler struct {
 	OnDirectoryError string `json:"on_directory_error,omitempty"`
 
 	// The claim rules, in order; each may read the claims of those above it.
-	Claims []claim.Definition `json:"claims,omitempty"`
-
-	// Files with claims as Okta's Claims API exports them. Their rules stand
-	// behind those of claims.
-	OktaClaims []OktaClaims `json:"okta_claims,omitempty"`
+	Claims []ClaimRule `json:"claims,omitempty"`
 
 	// Expressions that must all be true, else 403. One that reads request.*
 	// is evaluated on every request.
@@ -125,10 +122,20 @@ type Handler struct {
 	// Examples that the check command tries.
 	Tests []Test `json:"tests,omitempty"`
 
+	claimsAt []caddyfile.Token // where the rules stand in the Caddyfile
 	app      *App
 	matchers caddyhttp.MatcherSets
 	policy   *policy
 	logger   *zap.Logger
+}
+
+// ClaimRule is one claim rule, or a file with several.
+type ClaimRule struct {
+	*claim.Definition
+
+	// A file with claims as Okta's Claims API exports them, whose rules stand
+	// here in its order. Nothing else is set beside it.
+	OktaClaims *OktaClaims `json:"okta_claims,omitempty"`
 }
 
 // OktaClaims is a file in the form of Okta's Claims API.
@@ -212,6 +219,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // the policy decides it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	state := h.app.scrub(r, h.policy.name)
+	if served, err := h.policy.resource.serve(w, r); served {
+		return err
+	}
 	if state.decided {
 		return next.ServeHTTP(w, r)
 	}
@@ -229,8 +239,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	decision, err := h.decide(r)
 	h.setPlaceholders(r, decision, err)
 	if err != nil {
-		return h.refuse(w, r, err)
+		return h.refuse(w, r, decision, err)
 	}
+	h.logDecision(r, decision, nil)
 	return next.ServeHTTP(w, r)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 // policy is a handler's configuration, compiled.
@@ -18,6 +19,7 @@ type policy struct {
 	name     string
 	compiled *enrich.Policy
 	handler  *Handler
+	resource *metadata    // nil where the policy names none
 	notes    []claim.Note // what okta_claims left out, for check
 }
 
@@ -28,14 +30,10 @@ func (h *Handler) compile() (*policy, error) {
 	}
 	p := &policy{name: h.Name, handler: h}
 	names := make([]string, 0, len(h.app.issuers.Issuers()))
-	dpop := false
-	for i, is := range h.app.issuers.Issuers() {
+	for _, is := range h.app.issuers.Issuers() {
 		names = append(names, is.Name())
-		if len(h.Issuers) == 0 || slices.Contains(h.Issuers, is.Name()) {
-			mode := h.app.Issuers[i].DPoP
-			dpop = dpop || mode == "accept" || mode == "require"
-		}
 	}
+	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
 	for _, name := range h.Issuers {
 		if !slices.Contains(names, name) {
 			return nil, fmt.Errorf("no issuer is named %q%s", name, nearest.Hint(name, names))
@@ -44,9 +42,18 @@ func (h *Handler) compile() (*policy, error) {
 	if err := h.app.issuers.Check(h.Issuers); err != nil {
 		return nil, err
 	}
-	claims := slices.Clone(h.Claims)
-	for _, o := range h.OktaClaims {
-		defs, notes, err := o.load()
+	var claims []claim.Definition
+	for i, rule := range h.Claims {
+		switch {
+		case rule.OktaClaims == nil && rule.Definition == nil:
+			return nil, fmt.Errorf("claim rule %d is empty", i+1)
+		case rule.OktaClaims == nil:
+			claims = append(claims, *rule.Definition)
+			continue
+		case rule.Definition != nil:
+			return nil, fmt.Errorf("claim rule %d: okta_claims stands by itself", i+1)
+		}
+		defs, notes, err := rule.OktaClaims.load()
 		if err != nil {
 			return nil, err
 		}
@@ -69,13 +76,34 @@ func (h *Handler) compile() (*policy, error) {
 	if len(def.Tokens) > 0 && h.app.signer == nil {
 		return nil, fmt.Errorf("it forwards a token, but the global option token_enrich has no signing { issuer … }")
 	}
+	places := h.TokenFrom
+	if len(places) == 0 {
+		places = token.DefaultPlaces()
+	}
 	var err error
+	if p.resource, err = h.newResource(places); err != nil {
+		return nil, err
+	}
+	if p.resource != nil {
+		def.ResourceMetadata = p.resource.url
+	}
 	p.compiled, err = enrich.CompilePolicy(def)
 	return p, err
 }
 
+// issuers are the configurations of the issuers that the policy accepts.
+func (h *Handler) issuers() []*Issuer {
+	var list []*Issuer
+	for i, is := range h.app.issuers.Issuers() {
+		if len(h.Issuers) == 0 || slices.Contains(h.Issuers, is.Name()) {
+			list = append(list, h.app.Issuers[i])
+		}
+	}
+	return list
+}
+
 // load reads the file of an okta_claims option.
-func (o OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
+func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	if err := Expand(&o.File); err != nil {
 		return nil, nil, err
 	}

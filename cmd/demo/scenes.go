@@ -176,27 +176,27 @@ func (s *stage) ask(ctx context.Context, sc scene) (string, error) {
 		r.Header[h[0]] = append(r.Header[h[0]], h[1])
 	}
 	if sc.person != "" {
-		_, token, err := fetch(ctx, s.tokenURL(sc))
+		token, err := fetch(ctx, s.tokenURL(sc))
 		if err != nil {
 			return "", err
 		}
 		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
-	response, body, err := send(r)
+	a, err := send(r)
 	if err != nil {
 		return "", err
 	}
-	if response.StatusCode != sc.status {
-		return "", fmt.Errorf("the answer is %s", response.Status)
+	if a.code != sc.status {
+		return "", fmt.Errorf("the answer is %s", a.status)
 	}
 	if sc.status != http.StatusOK {
-		return strings.TrimSpace(response.Status + " " + response.Header.Get("WWW-Authenticate")), nil
+		return strings.TrimSpace(a.status + " " + a.challenge), nil
 	}
-	seen, err := received(body)
+	seen, err := received(a.body)
 	if err != nil {
 		return "", err
 	}
-	return response.Status, s.compare(ctx, sc, seen)
+	return a.status, s.compare(ctx, sc, seen)
 }
 
 // compare holds what the application received against what it should have.
@@ -235,7 +235,7 @@ func (s *stage) verify(ctx context.Context, text string) error {
 	if err != nil {
 		return fmt.Errorf("reading the gateway's token: %w", err)
 	}
-	_, body, err := fetch(ctx, s.gateway+"/.well-known/jwks.json")
+	body, err := fetch(ctx, s.gateway+"/.well-known/jwks.json")
 	if err != nil {
 		return err
 	}
@@ -267,27 +267,35 @@ func received(body []byte) (http.Header, error) {
 	return out, nil
 }
 
-func fetch(ctx context.Context, url string) (*http.Response, []byte, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, nil, fmt.Errorf("making a request: %w", err)
-	}
-	response, body, err := send(r)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("asking %s: %s", r.URL.Host, response.Status)
-	}
-	return response, body, err
+// answer is what is kept of a response.
+type answer struct {
+	code      int
+	status    string
+	challenge string // WWW-Authenticate
+	body      []byte
 }
 
-func send(r *http.Request) (*http.Response, []byte, error) {
+func fetch(ctx context.Context, url string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("making a request: %w", err)
+	}
+	a, err := send(r)
+	if err == nil && a.code != http.StatusOK {
+		err = fmt.Errorf("asking %s: %s", r.URL.Host, a.status)
+	}
+	return a.body, err
+}
+
+func send(r *http.Request) (answer, error) {
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return nil, nil, fmt.Errorf("sending a request: %w", err)
+		return answer{}, fmt.Errorf("sending a request: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading an answer: %w", err)
+		return answer{}, fmt.Errorf("reading an answer: %w", err)
 	}
-	return response, body, nil
+	return answer{response.StatusCode, response.Status, response.Header.Get("WWW-Authenticate"), body}, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,8 @@ func (s *stage) start(ctx context.Context, root string, o options) error {
 }
 
 // load reads Caddyfile.example as it stands, tells it through its variables
-// where everybody is, and starts Caddy with it.
+// where everybody is, and starts Caddy with it. DIRECTORY_FILE and REDIS_URL may
+// be set from outside.
 func (s *stage) load(ctx context.Context, root string, anyPort bool) error {
 	port, err := freePort(ctx, gatewayPort, anyPort)
 	if err != nil {
@@ -133,7 +135,7 @@ func (s *stage) load(ctx context.Context, root string, anyPort bool) error {
 		"ADMIN_ADDR":     s.admin,
 		"ISSUER_URL":     s.issuer,
 		"LEGACY_ADDR":    s.legacy,
-		"DIRECTORY_FILE": filepath.Join(root, "examples", "directory.yaml"),
+		"DIRECTORY_FILE": cmp.Or(os.Getenv("DIRECTORY_FILE"), filepath.Join(root, "examples", "directory.yaml")),
 		"DEV_DIR":        filepath.Join(root, "examples", "dev"),
 		"REDIS_OPTION":   redis,
 	} {

@@ -85,6 +85,9 @@ func TestOverflow(t *testing.T) {
 			}
 		}
 		notes := r.Notes()
+		if len(notes) == 1 && notes[0].Outcome.String() == Outcome(0).String() {
+			t.Errorf("%s: the note says %s", tc.name, notes[0].Outcome)
+		}
 		if tc.note == 0 && len(notes) > 0 || tc.note != 0 && (len(notes) != 1 || notes[0] != Note{name, tc.note} || !notes[0].Overflowed()) {
 			t.Errorf("%s: notes %v, want %v", tc.name, notes, tc.note)
 		}

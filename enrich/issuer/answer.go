@@ -78,7 +78,7 @@ func (n *introspector) readSigned(ctx context.Context, raw string) (map[string]a
 	if claims["iss"] != i.identifier {
 		return fail("iss", ErrUnknownIssuer)
 	}
-	if !namesAudience(claims["aud"], n.config.ClientID) {
+	if !namesAudience(claims["aud"], n.config.ClientID) && (i.anyAudience || i.checkAudience(claims) != nil) {
 		return fail("aud", ErrAudience)
 	}
 	if _, err := i.readDates(claims, i.clock(), false); err != nil {

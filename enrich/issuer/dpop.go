@@ -140,7 +140,7 @@ func (d *dpopCheck) checkClaims(t *jws, caller *Caller) (string, error) {
 	// 10. The nonce is one of ours, where we ask for one.
 	now := d.clock()
 	if d.nonces != nil && !d.nonces.valid(text("nonce"), now) {
-		return "", ErrNonce
+		return "", &NonceError{Nonce: d.nonces.issue()}
 	}
 	// 11. iat is within the window.
 	if age := now.Sub(issued); age >= proofAge+d.leeway || age < -d.leeway {

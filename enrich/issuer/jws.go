@@ -25,7 +25,7 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 type jws struct {
 	header    *header
 	members   map[string]any // all of the header; nil if it was remembered
-	signed    []byte // the text that the signature covers
+	signed    []byte         // the text that the signature covers
 	payload   []byte
 	signature []byte
 }

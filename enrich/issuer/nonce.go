@@ -19,6 +19,15 @@ const (
 	nonceTag   = 16
 )
 
+// NonceError is an ErrNonce with the nonce that the caller is to use in the
+// next proof: the answer's DPoP-Nonce header.
+type NonceError struct{ Nonce string }
+
+func (e *NonceError) Error() string { return ErrNonce.Error() }
+
+// Unwrap leads to ErrNonce.
+func (e *NonceError) Unwrap() error { return ErrNonce }
+
 // A nonceSource makes nonces that need no memory: a time and a tag that only
 // holders of the key can make. Nodes with the same key take each other's.
 type nonceSource struct {

@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,6 +100,9 @@ func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verifie
 	// The kind of a token follows from the configuration and not from its
 	// dots: what is no JWT of an issuer may be an opaque token that looks
 	// like one.
+	if errors.Is(err, ErrCritical) {
+		return nil, err
+	}
 	if _, named := claims["iss"]; err != nil || !named {
 		return s.judgeOpaque(ctx, raw, allowed, err)
 	}

@@ -30,6 +30,11 @@ type Status struct {
 	// Fetches and FetchErrors count since the start.
 	Fetches     uint64 `json:"fetches"`
 	FetchErrors uint64 `json:"fetch_errors"`
+
+	// Introspects says that the issuer is asked about tokens;
+	// IntrospectionFailing that the last question had no answer.
+	Introspects          bool `json:"introspects"`
+	IntrospectionFailing bool `json:"introspection_failing"`
 }
 
 // Status gives the issuer's state.
@@ -38,6 +43,12 @@ func (i *Issuer) Status() Status {
 	if st := i.keys.state.Load(); st != nil {
 		s.KeysConfirmed, s.KeySet = st.confirmed, st.version
 		s.Keys, s.KeysSkipped = len(st.set.keys), st.set.skipped
+	}
+	if n := i.introspect; n != nil {
+		s.Introspects = true
+		n.mu.Lock()
+		s.IntrospectionFailing = n.failing
+		n.mu.Unlock()
 	}
 	k := i.keys
 	k.mu.Lock()

@@ -30,9 +30,12 @@ func (n *callNode) eval(e *evaluation) (any, error) {
 				if n.safe {
 					return nil, nil
 				}
-				return nil, e.wrap(n.at(), fmt.Errorf("calling %s of null: %w", n.name(), ErrNull))
+				return nil, e.wrap(n.at(), onNull("null has no method %s", n.name()))
 			}
-			if fn, err = n.choose(v); err != nil {
+			if fn, err = n.choose(v); err == nil {
+				err = e.pay(v)
+			}
+			if err != nil {
 				return nil, e.wrap(n.at(), err)
 			}
 			e.stack = append(e.stack, v)
@@ -41,12 +44,15 @@ func (n *callNode) eval(e *evaluation) (any, error) {
 		p := fn.param(i)
 		switch {
 		case v != nil:
-			if v, err = e.convert(v, p.want); err != nil {
+			if v, err = e.convert(v, p.want); err == nil {
+				err = e.pay(v)
+			}
+			if err != nil {
 				return nil, e.wrap(arg.at(), fmt.Errorf("%s: argument %s: %w", fn.title(), p.name, err))
 			}
 		case p.nullable:
 		case fn.onNull == nullFails:
-			return nil, e.wrap(arg.at(), fmt.Errorf("%s: argument %s is null: %w", fn.title(), p.name, ErrNull))
+			return nil, e.wrap(arg.at(), onNull("%s: argument %s is null", fn.title(), p.name))
 		default:
 			nulls = true
 		}
@@ -69,6 +75,18 @@ func (n *callNode) eval(e *evaluation) (any, error) {
 		return nil, e.wrap(n.at(), fmt.Errorf("%s: the text is longer than %d bytes: %w", fn.title(), MaxText, ErrLimit))
 	}
 	return v, nil
+}
+
+// pay charges for an argument, of which every function may look at all. What
+// costs more than that, the function charges itself.
+func (e *evaluation) pay(v any) error {
+	switch x := v.(type) {
+	case string:
+		return e.charge(len(x), textPerStep)
+	case []any:
+		return e.charge(len(x), listPerStep)
+	}
+	return nil
 }
 
 // choose gives the method for a receiver.
@@ -175,11 +193,18 @@ func (c *compiler) compileMethod(s *syntaxNode) (typed, error) {
 	if receiver := s.kids[0]; receiver.op == opCall && receiver.text == "Time.now" {
 		receiver.receiver = true
 	}
+	all, known := library.methods[s.text]
+	if name := s.kids[0]; name.op == opName && !known && spelled[name.text] == 0 {
+		// Sting.len(…) looks like a method of a variable, but isn't meant as one.
+		full := name.text + "." + s.text
+		if word, ok := nearestWord(full, library.names(c.options.Dialect)); ok {
+			return typed{}, c.fail(name.offset, "unknown function %s (did you mean \"%s\"?)", full, word)
+		}
+	}
 	receiver, err := c.compile(s.kids[0])
 	if err != nil {
 		return typed{}, err
 	}
-	all, known := library.methods[s.text]
 	if !known {
 		return typed{}, c.fail(s.offset, "unknown method %s%s", s.text, c.hint(s.text, library.methodNames(c.options.Dialect)))
 	}

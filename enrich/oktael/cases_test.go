@@ -62,8 +62,8 @@ func testCases(t testing.TB) []testCase {
 	return cases
 }
 
-// rootsFor leaves out the variables where a case is about an unknown name, so
-// that the name is not taken for one.
+// options lets a case read everything, also variables: an unknown bare name
+// is then one.
 func (c *testCase) options(t testing.TB) Options {
 	t.Helper()
 	d, err := ParseDialect(c.Dialect)

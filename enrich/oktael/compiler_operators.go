@@ -195,8 +195,7 @@ func (c *compiler) compileArithmetic(s *syntaxNode) (typed, error) {
 	if left.kinds&number != 0 && right.kinds&number != 0 {
 		k |= number
 	}
-	if left.kinds&kindText != 0 && right.kinds&(kindPrintable|kindNull) != 0 ||
-		right.kinds&kindText != 0 && left.kinds&(kindPrintable|kindNull) != 0 {
+	if left.kinds&kindText != 0 && printable(right.kinds) || right.kinds&kindText != 0 && printable(left.kinds) {
 		k |= kindText
 	}
 	if k == 0 {
@@ -210,6 +209,11 @@ func (c *compiler) compileArithmetic(s *syntaxNode) (typed, error) {
 	}
 	return typed{n, k}, nil
 }
+
+// printable reports whether something of these kinds can be put into a text:
+// null can, but what is else an object should not be put there in the hope
+// that it is null.
+func printable(k kinds) bool { return k&kindPrintable != 0 || k == kindNull }
 
 // warnNull warns where an attribute that may be unset is put into a text.
 func (c *compiler) warnNull(s *syntaxNode) {

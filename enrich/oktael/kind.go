@@ -49,8 +49,11 @@ var kindNames = [...]string{
 
 // String gives the kinds in words, as in "a text or a list".
 func (k kinds) String() string {
-	if k == kindAny {
+	switch k {
+	case kindAny:
 		return "a value"
+	case kindValue, kindValue &^ kindNull:
+		return "an attribute"
 	}
 	var names []string
 	for i, name := range kindNames {

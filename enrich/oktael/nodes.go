@@ -197,7 +197,7 @@ var errNoElement = errors.New("there is no element at that position")
 func (e *evaluation) index(base, key any) (any, error) {
 	switch x := base.(type) {
 	case nil:
-		return nil, fmt.Errorf("indexing null: %w", ErrNull)
+		return nil, onNull("null cannot be indexed")
 	case []any:
 		i, err := integer(key)
 		if err != nil {
@@ -322,7 +322,7 @@ func (e *evaluation) elements(base any, safe bool) ([]any, error) {
 		if safe {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("going over the elements of null: %w", ErrNull)
+		return nil, onNull("null has no elements")
 	case []any:
 		if x == nil {
 			x = []any{}

@@ -15,7 +15,7 @@ import (
 func (e *evaluation) property(v any, name string) (any, error) {
 	switch x := v.(type) {
 	case nil:
-		return nil, fmt.Errorf("reading %s of null: %w", name, ErrNull)
+		return nil, onNull("null has no property %s", name)
 	case map[string]any:
 		return x[name], nil
 	case *identity.User:

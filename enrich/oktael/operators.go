@@ -139,7 +139,7 @@ func (n *matchesNode) eval(e *evaluation) (any, error) {
 		return nil, err
 	}
 	if left == nil {
-		return nil, e.wrap(n.left.at(), fmt.Errorf("matching null: %w", ErrNull))
+		return nil, e.wrap(n.left.at(), onNull("a text is wanted before matches, not null"))
 	}
 	if kindOf(left)&(kindText|kindNumber|kindBool) == 0 {
 		return nil, e.fail(n.left.at(), "a text is wanted before matches, not %s", kindOf(left))

@@ -163,7 +163,7 @@ type settings struct {
 	inChain *filter // the group filter with the in-chain rule, or nil
 }
 
-func check(c Config) (*settings, error) {
+func resolve(c Config) (*settings, error) {
 	s := &settings{Config: c, network: "tcp"}
 	if err := s.checkAddress(); err != nil {
 		return nil, err

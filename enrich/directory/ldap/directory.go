@@ -11,18 +11,18 @@ import (
 
 // Directory searches users and their groups by LDAP.
 type Directory struct {
-	*settings
+	set   *settings
 	pool  *pool
 	chain atomic.Int32
 }
 
 // New checks the settings. It does not touch the network.
 func New(c Config) (*Directory, error) {
-	s, err := check(c)
+	s, err := resolve(c)
 	if err != nil {
 		return nil, err
 	}
-	return &Directory{settings: s, pool: newPool(s.Connections, s.dial)}, nil
+	return &Directory{set: s, pool: newPool(s.Connections, s.dial)}, nil
 }
 
 // Person implements directory.Directory.
@@ -36,21 +36,21 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	}
 	var p *identity.Person
 	err = d.pool.with(ctx, func(c *conn) error {
-		entry, err := c.one(ctx, d.Base, d.user.expand(subject, ""), d.userAttributes())
+		entry, err := c.one(ctx, d.set.Base, d.set.user.expand(subject, ""), d.set.userAttributes())
 		if err != nil {
 			return err
 		}
-		switch d.user.resembles(entry, subject) {
+		switch d.set.user.resembles(entry, subject) {
 		case similar:
 			return fmt.Errorf("checking the answer: the server takes another name for the subject: %w", directory.ErrNotFound)
 		case foreign:
 			return fmt.Errorf("checking the answer: the entry does not show what it was asked for by: %w", directory.ErrForeign)
 		}
-		person := &identity.Person{User: d.readUser(entry)}
+		person := &identity.Person{User: d.set.readUser(entry)}
 		if person.User.ID == "" {
 			return fmt.Errorf("checking the answer: the entry does not show the attribute that is its id: %w", directory.ErrMalformed)
 		}
-		if !d.NoGroups {
+		if !d.set.NoGroups {
 			if person.Groups, err = d.groups(ctx, c, entry, subject); err != nil {
 				return err
 			}

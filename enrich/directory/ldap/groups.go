@@ -14,15 +14,15 @@ import (
 
 // groups gives the groups of a user's entry.
 func (d *Directory) groups(ctx context.Context, c *conn, user *ldap.Entry, subject string) ([]identity.Group, error) {
-	if d.MemberOf {
+	if d.set.MemberOf {
 		return d.groupsOfEntry(user)
 	}
 	var entries []*ldap.Entry
 	var err error
-	if d.Nested {
+	if d.set.Nested {
 		entries, err = d.nested(ctx, c, user.DN, subject)
 	} else {
-		entries, err = d.direct(ctx, c, d.group.expand(subject, user.DN))
+		entries, err = d.direct(ctx, c, d.set.group.expand(subject, user.DN))
 	}
 	if err != nil {
 		return nil, err
@@ -40,17 +40,17 @@ func (d *Directory) groups(ctx context.Context, c *conn, user *ldap.Entry, subje
 
 // direct searches groups by a filter.
 func (d *Directory) direct(ctx context.Context, c *conn, filter string) ([]*ldap.Entry, error) {
-	attributes := []string{d.GroupName, "description"}
-	if !strings.EqualFold(d.GroupID, "dn") {
-		attributes = append(attributes, d.GroupID)
+	attributes := []string{d.set.GroupName, "description"}
+	if !strings.EqualFold(d.set.GroupID, "dn") {
+		attributes = append(attributes, d.set.GroupID)
 	}
-	return c.all(ctx, d.GroupBase, filter, attributes)
+	return c.all(ctx, d.set.GroupBase, filter, attributes)
 }
 
 // readGroup makes a group of an entry. One that lacks its id is an error: to
 // leave it out would be to say that the user is not in it.
 func (d *Directory) readGroup(e *ldap.Entry) (identity.Group, error) {
-	g := identity.Group{ID: text(e, d.GroupID), Name: text(e, d.GroupName)}
+	g := identity.Group{ID: text(e, d.set.GroupID), Name: text(e, d.set.GroupName)}
 	if g.ID == "" {
 		return g, fmt.Errorf("reading a group: it does not show the attribute that is its id: %w", directory.ErrMalformed)
 	}
@@ -76,7 +76,7 @@ func (d *Directory) groupsOfEntry(user *ldap.Entry) ([]identity.Group, error) {
 		}
 		g := identity.Group{ID: dn}
 		for _, part := range parsed.RDNs[0].Attributes {
-			if g.Name == "" || strings.EqualFold(part.Type, d.GroupName) {
+			if g.Name == "" || strings.EqualFold(part.Type, d.set.GroupName) {
 				g.Name = part.Value
 			}
 		}
@@ -107,11 +107,11 @@ func (d *Directory) nested(ctx context.Context, c *conn, dn, subject string) ([]
 		d.decide(works, "the server's capabilities")
 	}
 	if d.chain.Load() == chainWorks {
-		entries, err := d.direct(ctx, c, d.inChain.expand(subject, dn))
+		entries, err := d.direct(ctx, c, d.set.inChain.expand(subject, dn))
 		if err != nil || len(entries) > 0 {
 			return entries, err
 		}
-		if entries, err = d.direct(ctx, c, d.group.expand(subject, dn)); err != nil || len(entries) == 0 {
+		if entries, err = d.direct(ctx, c, d.set.group.expand(subject, dn)); err != nil || len(entries) == 0 {
 			return entries, err
 		}
 		d.chain.Store(chainUnknown)
@@ -127,14 +127,14 @@ func (d *Directory) decide(works bool, because string) {
 		state = chainWorks
 	}
 	if d.chain.CompareAndSwap(chainUnknown, state) {
-		d.Logger.Info("how nested LDAP groups are found", slog.Bool("in_chain_rule", works), slog.String("because", because))
+		d.set.Logger.Info("how nested LDAP groups are found", slog.Bool("in_chain_rule", works), slog.String("because", because))
 	}
 }
 
 // walk searches level after level. Groups that hold each other end it, as do
 // the bounds; over them it is an error, as half the groups are the wrong ones.
 func (d *Directory) walk(ctx context.Context, c *conn, dn, subject string) ([]*ldap.Entry, error) {
-	found, err := d.direct(ctx, c, d.group.expand(subject, dn))
+	found, err := d.direct(ctx, c, d.set.group.expand(subject, dn))
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (d *Directory) walk(ctx context.Context, c *conn, dn, subject string) ([]*l
 			var filter strings.Builder
 			filter.WriteString("(|")
 			for _, e := range batch {
-				filter.WriteString(d.group.expand(subject, e.DN))
+				filter.WriteString(d.set.group.expand(subject, e.DN))
 			}
 			filter.WriteString(")")
 			above, err := d.direct(ctx, c, filter.String())

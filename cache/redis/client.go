@@ -1,0 +1,241 @@
+// Package redis is the cache tier that nodes share, with what else must be
+// shared: the purge log with the deny list, and the memory of used proofs.
+// Everything in Redis is sealed or authenticated; nothing there is trusted
+// that is not. Redis may be slow, full, hung or gone at any time: then the
+// tier misses, the log says how long it has been silent, and only what cannot
+// be done without it fails.
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+)
+
+// Sealer seals entries and derives secrets. *seal.Ring is one.
+type Sealer interface {
+	Seal(name [32]byte, plain []byte) ([]byte, error)
+	Open(name [32]byte, envelope []byte) ([]byte, error)
+	Derive(purpose string) [32]byte
+	Fingerprint() string
+}
+
+// Options are what a Client needs beside its configuration.
+type Options struct {
+	// Sealer seals what goes to Redis. Required.
+	Sealer Sealer
+
+	// Logger receives a line per change of state; nil means none.
+	Logger *slog.Logger
+
+	// Observer counts what did not open; nil means none.
+	Observer cache.Observer
+
+	// Clock gives the time; nil means time.Now.
+	Clock func() time.Time
+}
+
+// Connections per server: the entries' pool serves flights, which are single
+// per key, and DPoP checks; the log's serves one blocked reader and appends.
+const (
+	entryConnections = 32
+	logConnections   = 4
+)
+
+// dialTimeout is for a connection, TLS included. It is longer than a call's
+// own time-out: the call gives up, the connection still comes about for the
+// next one.
+const dialTimeout = 2 * time.Second
+
+// errPlaintext refuses to send a password to another host without TLS, also
+// where a Sentinel or a Cluster named that host.
+var errPlaintext = errors.New("redis password would go over plaintext to another host")
+
+// Client is the connection to one Redis, Sentinel set or Cluster. Its tier,
+// stream and replay memory share it. It is made without any network; servers
+// are dialed when first used.
+type Client struct {
+	end     *endpoint
+	entries goredis.UniversalClient
+	log     goredis.UniversalClient
+	sealer  Sealer
+	logger  *slog.Logger
+	observe cache.Observer
+	clock   func() time.Time
+	breaker *breaker
+
+	life   context.Context
+	cancel context.CancelFunc
+
+	tier    *Tier
+	stream  *Stream
+	replays *Replays
+	watch   watch
+}
+
+// New returns a client. The error is about the configuration itself.
+func New(cfg Config, o Options) (*Client, error) {
+	end, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	if o.Sealer == nil {
+		return nil, errors.New("connecting to redis: a sealer is required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	c := &Client{end: end, sealer: o.Sealer, logger: o.Logger, observe: o.Observer, clock: o.Clock}
+	if c.observe == nil {
+		c.observe = ignore{}
+	}
+	c.life, c.cancel = context.WithCancel(context.Background())
+	guarded := end.tls == nil && !cfg.InsecurePlaintext && (end.password != "" || cfg.SentinelPassword != "")
+	options := func(connections int, timeout time.Duration) *goredis.UniversalOptions {
+		return &goredis.UniversalOptions{
+			Addrs: end.addresses, MasterName: cfg.MasterName, IsClusterMode: end.cluster,
+			Username: end.username, Password: end.password, DB: end.db,
+			SentinelUsername: cfg.SentinelUsername, SentinelPassword: cfg.SentinelPassword,
+			Dialer: end.dialer(guarded),
+			// RESP2 without client identity: nothing here needs more, and
+			// Redis before 7.2 has no ACL rule for it.
+			Protocol: 2, DisableIdentity: true,
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+			ContextTimeoutEnabled:    true,
+			DialTimeout:              dialTimeout, DialerRetries: 1,
+			ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout,
+			// One retry, inside the same deadline, for a connection that
+			// the server closed while it was idle.
+			MaxRetries: 1, MinRetryBackoff: time.Millisecond, MaxRetryBackoff: 8 * time.Millisecond,
+			PoolSize: connections, MaxActiveConns: connections, PipelinePoolSize: -1,
+			ConnMaxIdleTime: 5 * time.Minute,
+		}
+	}
+	c.entries = goredis.NewUniversalClient(options(entryConnections, end.timeout))
+	c.log = goredis.NewUniversalClient(options(logConnections, max(end.timeout, logTimeout)))
+	c.breaker = &breaker{
+		clock: c.clock, logger: c.logger, life: c.life, since: c.clock(),
+		ping: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, max(end.timeout, dialTimeout))
+			defer cancel()
+			return c.entries.Ping(ctx).Err()
+		},
+	}
+	c.tier = newTier(c)
+	c.stream = newStream(c)
+	c.replays = &Replays{client: c}
+	return c, nil
+}
+
+// Tier is the cache tier. Closing it closes the client.
+func (c *Client) Tier() *Tier { return c.tier }
+
+// Stream carries the purge log.
+func (c *Client) Stream() *Stream { return c.stream }
+
+// Replays remembers used proofs.
+func (c *Client) Replays() *Replays { return c.replays }
+
+// Close gives connections and goroutines back, once. Later calls answer
+// cache.ErrClosed or do nothing.
+func (c *Client) Close() error {
+	c.cancel()
+	c.tier.stop()
+	c.breaker.stop()
+	err := errors.Join(c.entries.Close(), c.log.Close())
+	if errors.Is(err, goredis.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// name is where an entry stands in Redis.
+func (c *Client) name(key [32]byte) string { return c.end.prefix + "v1:" + encoding.EncodeToString(key[:]) }
+
+// call runs one command on a request's path: not at all while the breaker is
+// open, and never longer than the time-out.
+func (c *Client) call(ctx context.Context, f func(context.Context) error) error {
+	if c.life.Err() != nil {
+		return cache.ErrClosed
+	}
+	if !c.breaker.allow() {
+		return cache.ErrUnavailable
+	}
+	inner, cancel := context.WithTimeout(ctx, c.end.timeout)
+	defer cancel()
+	err := f(inner)
+	if err == nil || errors.Is(err, goredis.Nil) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // the caller's own end says nothing about Redis
+	}
+	if c.life.Err() != nil {
+		return cache.ErrClosed
+	}
+	cl := class(err)
+	if opens(cl) && !wrongType(err) {
+		c.breaker.failed(cl)
+		return fmt.Errorf("asking redis (%s): %w", cl, cache.ErrUnavailable)
+	}
+	return err
+}
+
+// dialer connects, with TLS where configured. A guarded one sends nothing to
+// another host without it.
+func (e *endpoint) dialer(guarded bool) func(context.Context, string, string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	return func(ctx context.Context, _, addr string) (net.Conn, error) {
+		network := "tcp"
+		if socket(addr) {
+			network = "unix"
+		}
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		if e.tls == nil {
+			if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok && guarded && !tcp.IP.IsLoopback() {
+				return nil, errors.Join(errPlaintext, conn.Close())
+			}
+			return conn, nil
+		}
+		cfg := e.tls.Clone()
+		if cfg.ServerName == "" {
+			if cfg.ServerName, _, err = net.SplitHostPort(addr); err != nil {
+				return nil, errors.Join(err, conn.Close())
+			}
+		}
+		t := tls.Client(conn, cfg)
+		if err := t.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return t, nil
+	}
+}
+
+// The driver logs every failed dial by itself, unstructured and to stderr.
+// What is worth saying is said by the breaker and the log, once per change.
+func init() { goredis.SetLogger(quiet{}) }
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+type ignore struct{}
+
+func (ignore) CacheRequest(string, string) {}
+func (ignore) UnsealFailure()              {}
+func (ignore) Purge(string)                {}

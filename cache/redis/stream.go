@@ -1,0 +1,262 @@
+package redis
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+)
+
+// purposeRecords labels the secret that authenticates records.
+const purposeRecords = "token-enrich log records"
+
+// recordVersion is the first byte of a record in the stream.
+const recordVersion = 1
+
+// field is the one field of a stream entry.
+const field = "r"
+
+// Bounds and rhythm of the stream.
+const (
+	// maxRecords bounds the stream's length. Past it the oldest records go
+	// early, and with them the use of entries that are older.
+	maxRecords = 200_000
+
+	// maxBatch is how many records are read at once.
+	maxBatch = 1000
+
+	// quiet is how long one read waits for news: the time within which a
+	// lost stream is noticed.
+	quietRead = time.Second
+
+	// logTimeout bounds a call of the log's own connections. Nobody's
+	// request waits for it.
+	logTimeout = time.Second
+
+	// trimEvery is the least time between two looks at what may be trimmed.
+	trimEvery = time.Minute
+
+	// Bounds between two attempts to read a stream that cannot be read.
+	firstRetry   = 50 * time.Millisecond
+	longestRetry = 2 * time.Second
+)
+
+// Stream is the purge log in one Redis stream. It is a cache.Stream.
+type Stream struct {
+	c      *Client
+	name   string
+	secret [32]byte
+}
+
+func newStream(c *Client) *Stream {
+	return &Stream{c: c, name: c.end.prefix + "v1:log", secret: c.sealer.Derive(purposeRecords)}
+}
+
+// Append adds records at the end of the stream.
+func (s *Stream) Append(ctx context.Context, records []cache.Record) ([]cache.Position, error) {
+	if s.c.life.Err() != nil {
+		return nil, cache.ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*max(logTimeout, s.c.end.timeout))
+	defer cancel()
+	positions := make([]cache.Position, 0, len(records))
+	for _, r := range records {
+		id, err := s.c.log.XAdd(ctx, &goredis.XAddArgs{
+			Stream: s.name, MaxLen: maxRecords, Approx: true, Values: []any{field, s.seal(r)},
+		}).Result()
+		if err != nil {
+			return nil, fmt.Errorf("appending to the purge log (%s): %w", class(err), cache.ErrUnavailable)
+		}
+		p, err := position(id)
+		if err != nil {
+			return nil, err
+		}
+		positions = append(positions, p)
+	}
+	return positions, nil
+}
+
+// Follow feeds the log until ctx ends, and keeps watch over the server.
+func (s *Stream) Follow(ctx context.Context, log *cache.Log) {
+	// A blocked read ends with its connection, not with its context.
+	stop := context.AfterFunc(ctx, func() { _ = s.c.log.Close() })
+	defer stop()
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		s.c.watch.run(ctx, s.c)
+	}()
+	defer func() { <-watching }()
+
+	var trimmed time.Time
+	retry := firstRetry
+	for ctx.Err() == nil {
+		first, err := s.read(ctx, log)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			log.Lost(class(err))
+			pause(ctx, retry)
+			retry = min(2*retry, longestRetry)
+			continue
+		}
+		retry = firstRetry
+		if now := s.c.clock(); now.Sub(trimmed) >= trimEvery {
+			trimmed = now
+			s.trim(ctx, first, log.Horizon())
+		}
+	}
+}
+
+// read looks where the stream starts and ends, says so, and takes what is new
+// or waits for it for a while. It returns where the stream starts.
+func (s *Stream) read(ctx context.Context, log *cache.Log) (cache.Position, error) {
+	first, last, err := s.ends(ctx)
+	if err != nil {
+		return first, err
+	}
+	log.Open(first, last)
+	for {
+		at := log.Position()
+		if !at.Before(last) {
+			log.Confirm()
+		}
+		inner, cancel := context.WithTimeout(ctx, quietRead+logTimeout)
+		streams, err := s.c.log.XRead(inner, &goredis.XReadArgs{
+			Streams: []string{s.name, id(at)}, Count: maxBatch, Block: quietRead,
+		}).Result()
+		cancel()
+		if errors.Is(err, goredis.Nil) || err == nil && len(streams) == 0 {
+			return first, nil
+		}
+		if err != nil {
+			return first, err
+		}
+		messages := streams[0].Messages
+		records := make([]cache.Placed, 0, len(messages))
+		for _, m := range messages {
+			p, err := position(m.ID)
+			if err != nil {
+				return first, err
+			}
+			records = append(records, cache.Placed{Record: s.open(m.Values), Position: p})
+		}
+		log.Apply(records)
+		if len(messages) < maxBatch {
+			log.Confirm()
+			return first, nil
+		}
+	}
+}
+
+// ends finds the first and the last record, and begins a stream that is not
+// there.
+func (s *Stream) ends(ctx context.Context) (first, last cache.Position, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*max(logTimeout, s.c.end.timeout))
+	defer cancel()
+	for range 2 {
+		var a, b *goredis.XMessageSliceCmd
+		_, err = s.c.log.Pipelined(ctx, func(p goredis.Pipeliner) error {
+			a = p.XRangeN(ctx, s.name, "-", "+", 1)
+			b = p.XRevRangeN(ctx, s.name, "+", "-", 1)
+			return nil
+		})
+		if err != nil {
+			return first, last, err
+		}
+		if len(a.Val()) == 1 && len(b.Val()) == 1 {
+			if first, err = position(a.Val()[0].ID); err != nil {
+				return first, last, err
+			}
+			last, err = position(b.Val()[0].ID)
+			return first, last, err
+		}
+		if _, err = s.Append(ctx, []cache.Record{{Kind: cache.Begin}}); err != nil {
+			return first, last, err
+		}
+	}
+	return first, last, errors.New("opening the purge log: it does not stay")
+}
+
+// trim drops records that no node needs, but for the newest of them: it tells
+// that nothing is missing after it.
+func (s *Stream) trim(ctx context.Context, first, horizon cache.Position) {
+	if !first.Before(horizon) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*max(logTimeout, s.c.end.timeout))
+	defer cancel()
+	found, err := s.c.log.XRevRangeN(ctx, s.name, id(horizon), "-", 1).Result()
+	if err != nil || len(found) != 1 {
+		return // another time
+	}
+	_ = s.c.log.XTrimMinID(ctx, s.name, found[0].ID).Err()
+}
+
+// seal gives the bytes of a record: version, record, and a MAC over both.
+func (s *Stream) seal(r cache.Record) []byte {
+	b, _ := r.AppendBinary([]byte{recordVersion}) // it has no error
+	return append(b, s.mac(b)...)
+}
+
+// open reads a record. One that is not authentic is passed over, as a record
+// that does nothing: its place in the stream still counts.
+func (s *Stream) open(values map[string]any) cache.Record {
+	var r cache.Record
+	text, _ := values[field].(string)
+	b := []byte(text)
+	if len(b) <= sha256.Size || b[0] != recordVersion ||
+		!hmac.Equal(b[len(b)-sha256.Size:], s.mac(b[:len(b)-sha256.Size])) ||
+		r.UnmarshalBinary(b[1:len(b)-sha256.Size]) != nil {
+		s.c.tier.unsealed.Add(1)
+		s.c.observe.UnsealFailure()
+		s.c.logger.Error("a record of the purge log is not authentic")
+		return cache.Record{Kind: cache.Begin}
+	}
+	return r
+}
+
+func (s *Stream) mac(b []byte) []byte {
+	m := hmac.New(sha256.New, s.secret[:])
+	m.Write([]byte(s.name)) // a record of another log is none of ours
+	m.Write([]byte{0})
+	m.Write(b)
+	return m.Sum(nil)
+}
+
+// position reads a stream id.
+func position(id string) (cache.Position, error) {
+	ms, serial, ok := strings.Cut(id, "-")
+	a, err1 := strconv.ParseUint(ms, 10, 64)
+	b, err2 := strconv.ParseUint(serial, 10, 64)
+	if !ok || err1 != nil || err2 != nil {
+		return cache.Position{}, errors.New("reading the purge log: not a stream id")
+	}
+	return cache.Position{Millis: a, Serial: b}, nil
+}
+
+func id(p cache.Position) string {
+	return strconv.FormatUint(p.Millis, 10) + "-" + strconv.FormatUint(p.Serial, 10)
+}
+
+// pause waits, or less where ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Interface guard.
+var _ cache.Stream = (*Stream)(nil)

@@ -1,0 +1,62 @@
+package caddymodule
+
+import (
+	"encoding/hex"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+)
+
+// logDecision writes the decision log, and the same fields into Caddy's
+// access log: policy, outcome, status, decision, issuer, client, and the
+// subject as log_subject says. Never a token, never a claim.
+func (h *Handler) logDecision(r *http.Request, d *enrich.Decision, refusal *enrich.Refusal) {
+	switch {
+	case h.LogDecision == "all":
+	case h.LogDecision == "denied" && refusal != nil:
+	default:
+		return
+	}
+	fields := make([]zap.Field, 0, 8)
+	fields = append(fields, zap.String("policy", h.policy.name))
+	if refusal == nil {
+		fields = append(fields, zap.String("outcome", "allowed"), zap.String("status", d.Status()))
+	} else {
+		fields = append(fields, zap.String("outcome", refusal.Kind.String()), zap.NamedError("cause", refusal.Cause))
+	}
+	if d != nil {
+		fields = append(fields, zap.String("decision_id", d.ID))
+		if p := d.Principal; p != nil {
+			fields = append(fields, zap.String("issuer", p.IssuerName), zap.String("client", p.Client))
+			if s := h.subjectForLog(p.Subject); s != "" {
+				fields = append(fields, zap.String("subject", s))
+			}
+		}
+	}
+	if c := h.logger.Check(zapcore.InfoLevel, "decision"); c != nil {
+		c.Write(fields...)
+	}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.Dict("token_enrich", fields...))
+	}
+}
+
+// subjectForLog names a subject as log_subject says: not at all, by a keyed
+// hash that is the same on every node with the same seal key, or in plain.
+func (h *Handler) subjectForLog(subject string) string {
+	switch h.LogSubject {
+	case "plain":
+		return subject
+	case "hash":
+		if store := h.app.store.peek(); store != nil {
+			name := store.Keyer().Name(cache.ID{Kind: cache.UserID, Value: subject})
+			return hex.EncodeToString(name[:])
+		}
+	}
+	return ""
+}

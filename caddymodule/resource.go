@@ -1,0 +1,85 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+// metadata is that of a protected resource (RFC 9728): who issues the
+// tokens that it takes, and how they are sent.
+type metadata struct {
+	path string // where it is served on the resource's own host
+	url  string // the same in full, for challenges
+	body []byte
+}
+
+// wellKnownResource is put between the host and the path of the resource's
+// identifier (RFC 9728, section 3.1).
+const wellKnownResource = "/.well-known/oauth-protected-resource"
+
+// newResource makes the metadata of a policy, or nil where it names no
+// resource.
+func (h *Handler) newResource(places []token.Place) (*metadata, error) {
+	if h.Resource == "" {
+		return nil, nil //nolint:nilnil // a policy need not be one
+	}
+	if err := Expand(&h.Resource); err != nil {
+		return nil, fmt.Errorf("resource: %w", err)
+	}
+	u, err := url.Parse(h.Resource)
+	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && !isLoopback(u) {
+		return nil, errors.New("resource: an https URL without a fragment is the resource's identifier")
+	}
+	well := *u
+	well.Path = wellKnownResource + strings.TrimSuffix(u.Path, "/")
+	meta := struct {
+		Resource string   `json:"resource"`
+		Servers  []string `json:"authorization_servers"`
+		Methods  []string `json:"bearer_methods_supported,omitempty"`
+		Scopes   []string `json:"scopes_supported,omitempty"`
+		DPoP     []string `json:"dpop_signing_alg_values_supported,omitempty"`
+		Bound    bool     `json:"dpop_bound_access_tokens_required,omitempty"`
+		MTLS     bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	}{Resource: h.Resource, Scopes: h.RequireScope}
+	for i, is := range h.issuers() {
+		meta.Servers = append(meta.Servers, is.URL)
+		if is.DPoP == "accept" || is.DPoP == "require" {
+			meta.DPoP = []string{"ES256", "RS256", "PS256", "EdDSA"}
+		}
+		meta.Bound = is.DPoP == "require" && (i == 0 || meta.Bound)
+		meta.MTLS = is.MTLS == "require" && (i == 0 || meta.MTLS)
+	}
+	for _, p := range places {
+		switch {
+		case p.Kind == token.Header && p.Scheme == "Bearer":
+			meta.Methods = append(meta.Methods, "header")
+		case p.Kind == token.Query && p.Name == "access_token":
+			meta.Methods = append(meta.Methods, "query")
+		}
+	}
+	body, err := json.Marshal(meta)
+	if err != nil {
+		return nil, fmt.Errorf("resource: %w", err)
+	}
+	return &metadata{path: well.Path, url: well.String(), body: body}, nil
+}
+
+// serve answers the metadata's path; it needs no token.
+func (m *metadata) serve(w http.ResponseWriter, r *http.Request) (served bool, err error) {
+	if m == nil || r.URL.Path != m.path || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false, nil
+	}
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	return true, writeJSON(w, r, m.body)
+}
+
+func isLoopback(u *url.URL) bool {
+	host := u.Hostname()
+	return u.Scheme == "http" && (host == "localhost" || strings.HasPrefix(host, "127.") || host == "::1")
+}

@@ -1,0 +1,93 @@
+package issuer
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// logoutEvent is the event that makes a token a logout token.
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// logoutAge is how old a logout token without exp may be: it is delivered as
+// soon as it is made.
+const logoutAge = 5 * time.Minute
+
+// Logout is a verified logout token (OpenID Connect Back-Channel Logout 1.0,
+// section 2.4): it names a session, a subject, or a subject's session. At
+// least one of the two is not empty.
+type Logout struct {
+	// Subject is the token's sub, SessionID its sid, ID its jti.
+	Subject, SessionID, ID string
+}
+
+// VerifyLogout verifies a logout token of this issuer. Its audience is the
+// client that users sign in with, which often is none of the issuer's
+// configured audiences; nil means those. Errors are as those of Set.Verify.
+func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string) (*Logout, error) {
+	t, err := parseJWS(raw, maxTokenBytes, nil)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := decodeObject(t.payload)
+	if err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	switch {
+	case claims["iss"] != i.identifier:
+		return nil, ErrUnknownIssuer
+	case !i.allowed[t.header.alg]:
+		return nil, ErrAlgorithm
+	case t.header.typ != "logout+jwt" && t.header.typ != "jwt" && t.header.typ != "":
+		return nil, ErrType
+	}
+	if _, err := i.verifySignature(ctx, &t); err != nil {
+		return nil, err
+	}
+	return i.judgeLogout(claims, audience)
+}
+
+// judgeLogout makes the checks of section 2.6.
+func (i *Issuer) judgeLogout(claims map[string]any, audience []string) (*Logout, error) {
+	if audience == nil {
+		if err := i.checkAudience(claims); err != nil {
+			return nil, err
+		}
+	} else {
+		match := false
+		for _, id := range audience {
+			match = match || namesAudience(claims["aud"], id)
+		}
+		if !match {
+			return nil, ErrAudience
+		}
+	}
+	now := i.clock()
+	d, err := i.readDates(claims, now, false)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case d.issued.IsZero():
+		return nil, fmt.Errorf("iat is missing: %w", ErrDates)
+	case d.expiry.IsZero() && now.Sub(d.issued) > logoutAge:
+		return nil, ErrExpired
+	}
+	events, _ := claims["events"].(map[string]any)
+	if _, ok := events[logoutEvent].(map[string]any); !ok {
+		return nil, fmt.Errorf("not a logout token: %w", ErrKind)
+	}
+	if _, ok := claims["nonce"]; ok {
+		return nil, fmt.Errorf("a logout token with a nonce: %w", ErrKind)
+	}
+	var out Logout
+	for name, into := range map[string]*string{"sub": &out.Subject, "sid": &out.SessionID, "jti": &out.ID} {
+		if *into, err = readText(claims, name); err != nil {
+			return nil, err
+		}
+	}
+	if out.ID == "" || out.Subject == "" && out.SessionID == "" {
+		return nil, fmt.Errorf("jti, or both sub and sid, are missing: %w", ErrClaims)
+	}
+	return &out, nil
+}
