@@ -68,7 +68,7 @@ install_debian() {
 		exit 1
 	fi
 	say "installing $packages"
-	# The run level keeps Debian from starting the servers it installs: the tests
+	# Without systemd, the run level keeps Debian from starting the servers: the tests
 	# start their own.
 	# shellcheck disable=SC2086 -- both are lists
 	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >/dev/null

@@ -327,8 +327,8 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 
 func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 	g := &enrich.Gateway{
-		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer,
-		Denials: store.Denials(), Keyer: store.Keyer(),
+		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Streams: enrich.NewStreams(),
+		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: or(a.DenyMaxAge, defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		Fingerprint: a.settings, Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
 	}

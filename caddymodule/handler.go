@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -236,23 +237,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	state.decided = true
 	state.restore(r)
-	decision, err := h.decide(r)
+	g, decision, err := h.decide(r)
 	h.setPlaceholders(r, decision, err)
 	if err != nil {
 		return h.refuse(w, r, decision, err)
 	}
 	h.logDecision(r, decision, nil)
+	r, done, err := g.Streams.Attend(g, r, decision, time.Duration(h.MaxConnection))
+	if err != nil {
+		return h.refuse(w, r, decision, err)
+	}
+	defer done()
 	return next.ServeHTTP(w, r)
 }
 
 // decide asks the gateway. A gateway that is not ready yet is a 503 like any
 // other thing that cannot be reached.
-func (h *Handler) decide(r *http.Request) (*enrich.Decision, error) {
+func (h *Handler) decide(r *http.Request) (*enrich.Gateway, *enrich.Decision, error) {
 	g, err := h.app.ready(r.Context())
 	if err != nil {
-		return nil, enrich.Unavailable(err)
+		return nil, nil, enrich.Unavailable(err)
 	}
-	return g.Enrich(r, h.policy.compiled)
+	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	d, err := g.Enrich(r, h.policy.compiled, clientIP)
+	return g, d, err
 }
 
 // Interface guards

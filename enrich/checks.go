@@ -147,12 +147,12 @@ func seconds(v any) (time.Time, bool) {
 // anonymous is the way of a request without a token where the policy allows
 // it: no rule runs, no header is written, nothing is minted. Requirements see
 // null for user, groups and token; one that is not true asks for a token.
-func (g *Gateway) anonymous(r *http.Request, p *Policy) (*Decision, error) {
+func (g *Gateway) anonymous(r *http.Request, p *Policy, clientIP string) (*Decision, error) {
 	if len(p.definition.RequireScope) > 0 || len(p.definition.RequireACR) > 0 || p.definition.MaxAge > 0 {
 		return nil, refuse(KindNoToken, token.ErrNone)
 	}
 	d := &Decision{ID: newID(), policy: p, status: statusAnonymous}
-	c := &oktael.Context{Request: requestRoot(r), Now: g.Clock}
+	c := &oktael.Context{Request: requestRoot(r, clientIP), Now: g.Clock}
 	for _, list := range [][]requirement{p.require, p.perRequest} {
 		if refusal := p.requireAll(list, c, d); refusal != nil {
 			return nil, refuse(KindNoToken, refusal.Cause)
@@ -162,17 +162,9 @@ func (g *Gateway) anonymous(r *http.Request, p *Policy) (*Decision, error) {
 }
 
 // requestRoot is what requirements read as request.*.
-func requestRoot(r *http.Request) map[string]any {
-	root := map[string]any{"method": r.Method, "path": r.URL.Path, "host": r.Host}
-	if ip, ok := r.Context().Value(ClientIPKey{}).(string); ok {
-		root["client_ip"] = ip
-	}
-	return root
+func requestRoot(r *http.Request, clientIP string) map[string]any {
+	return map[string]any{"method": r.Method, "path": r.URL.Path, "host": r.Host, "client_ip": clientIP}
 }
-
-// ClientIPKey is the context key under which the caller of Enrich leaves the
-// client's address as its server determined it, a string.
-type ClientIPKey struct{}
 
 // refuseToken makes a refusal of what the issuer's room says of a token.
 func refuseToken(err error) *Refusal {

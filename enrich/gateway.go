@@ -32,6 +32,9 @@ type Gateway struct {
 	// Lookup gives records; nil where no directory is configured.
 	Lookup *Lookup
 
+	// Streams ends long requests with their tokens.
+	Streams *Streams
+
 	// Decisions short-cuts the stages for a token already seen.
 	Decisions *Decisions
 
@@ -43,6 +46,7 @@ type Gateway struct {
 	// unconfirmed list matters where denials were ever made, or where
 	// DenialsConfigured says that a hook can make them.
 	Denials             *cache.DenyList
+	Log                 *cache.Log
 	Keyer               *cache.Keyer
 	DenyMaxAge          time.Duration
 	ContinueUnconfirmed bool
@@ -59,11 +63,12 @@ type Gateway struct {
 
 // Enrich takes a request through the stages under a policy. The first stage,
 // the scrub, has been done before (forward.Owned): it is for every request,
-// also for those that no policy decides.
+// also for those that no policy decides. clientIP is the client's address as
+// the server determined it; only requirements that name it read it.
 //
 // On success the request carries what the application is to receive. On
 // failure the error is a *Refusal and the request must not be passed on.
-func (g *Gateway) Enrich(r *http.Request, p *Policy) (d *Decision, err error) {
+func (g *Gateway) Enrich(r *http.Request, p *Policy, clientIP string) (d *Decision, err error) {
 	started := g.Clock()
 	hit := false
 	defer func() {
@@ -79,7 +84,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy) (d *Decision, err error) {
 	found, err := g.find(r, p)
 	if err != nil {
 		if errors.Is(err, token.ErrNone) && p.definition.Anonymous {
-			return g.anonymous(r, p)
+			return g.anonymous(r, p, clientIP)
 		}
 		return nil, err
 	}
@@ -105,7 +110,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy) (d *Decision, err error) {
 	if d.refusal != nil {
 		return d, d.refusal
 	}
-	if err := g.requireRequest(r, p, d); err != nil {
+	if err := g.requireRequest(r, p, d, clientIP); err != nil {
 		return nil, err
 	}
 	return d, g.forward(r, p, d, found)
@@ -191,12 +196,12 @@ func (g *Gateway) compute(p *Policy, d *Decision) error {
 
 // requireRequest is what of the sixth stage is not part of a decision: the
 // requirements that read the request.
-func (g *Gateway) requireRequest(r *http.Request, p *Policy, d *Decision) error {
+func (g *Gateway) requireRequest(r *http.Request, p *Policy, d *Decision, clientIP string) error {
 	if len(p.perRequest) == 0 {
 		return nil
 	}
 	c := *d.context
-	c.Request = requestRoot(r)
+	c.Request = requestRoot(r, clientIP)
 	if refusal := p.requireAll(p.perRequest, &c, d); refusal != nil {
 		return refusal
 	}

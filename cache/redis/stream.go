@@ -33,7 +33,7 @@ const (
 	// maxBatch is how many records are read at once.
 	maxBatch = 1000
 
-	// quiet is how long one read waits for news: the time within which a
+	// quietRead is how long one read waits for news: the time within which a
 	// lost stream is noticed.
 	quietRead = time.Second
 
@@ -125,14 +125,13 @@ func (s *Stream) read(ctx context.Context, log *cache.Log) (cache.Position, erro
 		return first, err
 	}
 	log.Open(first, last)
+	if !log.Position().Before(last) {
+		log.Confirm()
+	}
 	for {
-		at := log.Position()
-		if !at.Before(last) {
-			log.Confirm()
-		}
 		inner, cancel := context.WithTimeout(ctx, quietRead+logTimeout)
 		streams, err := s.c.log.XRead(inner, &goredis.XReadArgs{
-			Streams: []string{s.name, id(at)}, Count: maxBatch, Block: quietRead,
+			Streams: []string{s.name, id(log.Position())}, Count: maxBatch, Block: quietRead,
 		}).Result()
 		cancel()
 		if errors.Is(err, goredis.Nil) || err == nil && len(streams) == 0 {
@@ -217,9 +216,7 @@ func (s *Stream) open(values map[string]any) cache.Record {
 	if len(b) <= sha256.Size || b[0] != recordVersion ||
 		!hmac.Equal(b[len(b)-sha256.Size:], s.mac(b[:len(b)-sha256.Size])) ||
 		r.UnmarshalBinary(b[1:len(b)-sha256.Size]) != nil {
-		s.c.tier.unsealed.Add(1)
-		s.c.observe.UnsealFailure()
-		s.c.logger.Error("a record of the purge log is not authentic")
+		s.c.tier.alarm()
 		return cache.Record{Kind: cache.Begin}
 	}
 	return r

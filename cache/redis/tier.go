@@ -104,13 +104,18 @@ func (t *Tier) Get(ctx context.Context, key cache.Key) (*cache.Entry, error) {
 
 // unusable deletes what stands under key and says so.
 func (t *Tier) unusable(key cache.Key) {
+	t.Delete(key)
+	t.alarm()
+}
+
+// alarm counts something in Redis that is not what was put there.
+func (t *Tier) alarm() {
 	t.unsealed.Add(1)
 	t.c.observe.UnsealFailure()
-	t.Delete(key)
 	now := t.c.clock().UnixNano()
 	last := t.warned.Load()
 	if (last == 0 || now-last > int64(unsealPause)) && t.warned.CompareAndSwap(last, now) {
-		t.c.logger.Error("an entry in redis does not open: it was altered, or sealed under another key")
+		t.c.logger.Error("something in redis does not open: it was altered, or sealed under another key")
 	}
 }
 

@@ -120,6 +120,9 @@ func (c *compiler) compileName(s *syntaxNode) (typed, error) {
 	root, isRoot := spelled[s.text]
 	if c.element != 0 {
 		n := &memberNode{position: c.at(s), name: s.text}
+		if c.element == kindGroup && (isGroupField(s.text) || s.text == "group") {
+			return typed{n, kindAny}, nil
+		}
 		if isRoot && c.options.Roots.Has(root) {
 			// The element's own member of that name wins, if it has one.
 			c.reads |= root

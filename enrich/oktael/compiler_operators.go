@@ -233,6 +233,19 @@ var alwaysSet = map[string]bool{
 	"request.method": true, "request.path": true, "request.client_ip": true, "request.host": true,
 }
 
+// ofGroups reports whether a node gives a list of groups and nothing else.
+func ofGroups(n node) bool {
+	switch n := n.(type) {
+	case *rootNode:
+		return n.root == RootGroups
+	case *callNode:
+		return n.fn != nil && n.fn.ofGroups
+	case *selectNode:
+		return n.which == '?' && ofGroups(n.base)
+	}
+	return false
+}
+
 // compileCollection compiles x.![e], x.?[e], x.^[e] and x.$[e].
 func (c *compiler) compileCollection(s *syntaxNode) (typed, error) {
 	base, err := c.compile(s.kids[0])
@@ -244,6 +257,9 @@ func (c *compiler) compileCollection(s *syntaxNode) (typed, error) {
 	}
 	outer := c.element
 	c.element = kindAny
+	if ofGroups(base.node) {
+		c.element = kindGroup
+	}
 	body, err := c.compile(s.kids[1])
 	c.element = outer
 	if err != nil {

@@ -17,8 +17,8 @@ type evaluation struct {
 	source  string
 	options *Options
 
-	// steps is how many are left.
-	steps int
+	// left is what remains of the steps, in units of unitsPerStep.
+	left int64
 
 	// element is what the bare names of a projection or selection belong to.
 	element any
@@ -41,7 +41,7 @@ type evaluation struct {
 }
 
 func newEval(p *Program, c *Context) *evaluation {
-	e := &evaluation{c: c, source: p.source, options: &p.options, steps: p.options.MaxSteps}
+	e := &evaluation{c: c, source: p.source, options: &p.options, left: int64(p.options.MaxSteps) * unitsPerStep}
 	e.stack = e.room[:0]
 	return e
 }
@@ -72,8 +72,13 @@ func (e *evaluation) run(n node) (any, error) {
 		return e.element, nil
 	case *rootNode, *memberNode:
 		return n.eval(e)
+	case *propertyNode:
+		if e.left -= unitsPerStep / propertyPerStep; e.left < 0 {
+			return nil, e.wrap(n.at(), errSteps)
+		}
+		return n.eval(e)
 	}
-	if e.steps--; e.steps < 0 {
+	if e.left -= unitsPerStep; e.left < 0 {
 		return nil, e.wrap(n.at(), errSteps)
 	}
 	return n.eval(e)
@@ -81,10 +86,16 @@ func (e *evaluation) run(n node) (any, error) {
 
 var errSteps = fmt.Errorf("the evaluation takes too many steps: %w", ErrLimit)
 
-// charge takes the steps for going over n parts of which one step pays for
-// each `per`. Short work is free; the node itself has cost a step.
+// charge takes the steps for going over n parts, of which one step pays for
+// so many as per says: a power of two up to unitsPerStep, so that nothing is
+// lost in rounding.
 func (e *evaluation) charge(n, per int) error {
-	if e.steps -= n / per; e.steps < 0 {
+	return e.spend(int64(n) * int64(unitsPerStep/per))
+}
+
+// spend is charge in units.
+func (e *evaluation) spend(units int64) error {
+	if e.left -= units; e.left < 0 {
 		return errSteps
 	}
 	return nil

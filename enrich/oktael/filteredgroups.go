@@ -69,7 +69,7 @@ func (e *evaluation) groupNode(text string) (node, error) {
 		return nil, fmt.Errorf("the group expression is longer than %d bytes: %w", DefaultMaxLength, ErrLimit)
 	}
 	// Compiling costs as much as evaluating what is written does.
-	if err := e.charge(len(text), 4); err != nil {
+	if err := e.charge(len(text), sourcePerStep); err != nil {
 		return nil, err
 	}
 	tree, err := parse(text)
@@ -131,9 +131,6 @@ func getFilteredGroups(e *evaluation, n *callNode, args []any) (any, error) {
 // allowed gives the positions of the groups on the allow list, in the order
 // of the groups. With an index the cost follows the allow list.
 func (e *evaluation) allowed(groups []identity.Group, allow []any, positions []int32) ([]int32, error) {
-	if err := e.charge(len(allow), listPerStep); err != nil {
-		return nil, err
-	}
 	if e.c.Index.fits(groups) {
 		for _, v := range allow {
 			id, err := e.groupID(v)

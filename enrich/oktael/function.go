@@ -83,6 +83,9 @@ type function struct {
 	// result are the kinds that the function gives.
 	result kinds
 
+	// ofGroups says that the result is a list of groups and nothing else.
+	ofGroups bool
+
 	// onNull is what a null argument gives; onNullDoc says more where the
 	// rule alone does not tell.
 	onNull    nullRule

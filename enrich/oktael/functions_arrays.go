@@ -127,13 +127,10 @@ func asList(v any) []any {
 	return list
 }
 
-func arrayAdd(e *evaluation, _ *callNode, args []any) (any, error) {
+func arrayAdd(_ *evaluation, _ *callNode, args []any) (any, error) {
 	list := asList(args[0])
 	if len(list) >= MaxList {
 		return nil, errListLong
-	}
-	if err := e.charge(len(list), listPerStep); err != nil {
-		return nil, err
 	}
 	out := make([]any, len(list)+1)
 	copy(out, list)
@@ -145,9 +142,6 @@ var errListLong = fmt.Errorf("the list has over %d elements: %w", MaxList, ErrLi
 
 func arrayRemove(e *evaluation, _ *callNode, args []any) (any, error) {
 	list := asList(args[0])
-	if err := e.charge(len(list), listPerStep); err != nil {
-		return nil, err
-	}
 	out := make([]any, 0, len(list))
 	for _, v := range list {
 		same, err := e.equal(v, args[1])
@@ -253,9 +247,6 @@ func arrayContains(e *evaluation, _ *callNode, args []any) (any, error) {
 }
 
 func (e *evaluation) contains(list []any, value any) (any, error) {
-	if err := e.charge(len(list), listPerStep); err != nil {
-		return nil, err
-	}
 	for _, v := range list {
 		if same, err := e.equal(v, value); same || err != nil {
 			return same, err

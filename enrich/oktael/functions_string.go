@@ -205,15 +205,14 @@ func (e *evaluation) replace(s, match, replacement string, n int) (any, error) {
 	if size > MaxText {
 		return nil, fmt.Errorf("the text is longer than %d bytes: %w", MaxText, ErrLimit)
 	}
-	if err := e.charge(len(s)+size, textPerStep); err != nil {
+	if err := e.charge(size, textPerStep); err != nil {
 		return nil, err
 	}
 	return strings.Replace(s, match, replacement, n), nil
 }
 
-func textContains(e *evaluation, _ *callNode, args []any) (any, error) {
-	s := args[0].(string)
-	return strings.Contains(s, args[1].(string)), e.charge(len(s), textPerStep)
+func textContains(_ *evaluation, _ *callNode, args []any) (any, error) {
+	return strings.Contains(args[0].(string), args[1].(string)), nil
 }
 
 // pairsOnly refuses a key without a value.
@@ -271,22 +270,19 @@ func substringBefore(_ *evaluation, _ *callNode, args []any) (any, error) {
 
 // upperCase and lowerCase follow Unicode's full mappings in no language's
 // own, as Java's do in its root locale (ß becomes SS).
-func upperCase(e *evaluation, _ *callNode, args []any) (any, error) {
-	return e.mapCase(args[0].(string), strings.ToUpper, cases.Upper)
+func upperCase(_ *evaluation, _ *callNode, args []any) (any, error) {
+	return mapCase(args[0].(string), strings.ToUpper, cases.Upper), nil
 }
 
-func lowerCase(e *evaluation, _ *callNode, args []any) (any, error) {
-	return e.mapCase(args[0].(string), strings.ToLower, cases.Lower)
+func lowerCase(_ *evaluation, _ *callNode, args []any) (any, error) {
+	return mapCase(args[0].(string), strings.ToLower, cases.Lower), nil
 }
 
-func (e *evaluation) mapCase(s string, ascii func(string) string, full func(language.Tag, ...cases.Option) cases.Caser) (any, error) {
-	if err := e.charge(len(s), textPerStep); err != nil {
-		return nil, err
-	}
+func mapCase(s string, ascii func(string) string, full func(language.Tag, ...cases.Option) cases.Caser) string {
 	for i := range len(s) {
 		if s[i] >= 0x80 {
-			return full(language.Und).String(s), nil
+			return full(language.Und).String(s)
 		}
 	}
-	return ascii(s), nil
+	return ascii(s)
 }

@@ -9,6 +9,9 @@ const (
 	// 1,024 characters can take up in the longest of its published examples.
 	DefaultMaxLength = 4096
 
+	// maxSteps is the most that Options.MaxSteps can raise it to.
+	maxSteps = 1 << 30
+
 	// maxLength is the most that Options.MaxLength can raise it to. A chain
 	// of operators is as deep as it is long, and must fit the stack.
 	maxLength = 1 << 16
@@ -64,5 +67,11 @@ const (
 	listPerStep  = 64     // elements copied or compared
 	regexPerStep = 16_384 // bytes matched, times instructions
 
-	literalPerStep = 4 // elements of a list that the expression writes out
+	literalPerStep  = 4 // elements of a list that the expression writes out
+	propertyPerStep = 4 // properties read
+	sourcePerStep   = 4 // bytes compiled, where an expression is not a literal
+
+	// unitsPerStep are the parts into which a step is divided: the largest
+	// number above, which all others divide.
+	unitsPerStep = 16_384
 )

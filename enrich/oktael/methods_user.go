@@ -15,7 +15,7 @@ var selfUser = parameter{name: "user", want: argAny}
 // userMethods are the methods of the user, in both dialects.
 var userMethods = []function{
 	{
-		name: "getGroups", receiver: kindUser, result: kindList, reads: RootGroups, rest: true, optional: 1,
+		name: "getGroups", receiver: kindUser, result: kindList, ofGroups: true, reads: RootGroups, rest: true, optional: 1,
 		params: []parameter{selfUser, {name: "criteria", want: argMap}},
 		doc: "The user's groups that fit all criteria, in the directory's order. A criterion is a map of group.id, group.source.id, group.type " +
 			"or group.profile.name to a text or a list of texts, one of which must fit; with group.profile.name, operator is EXACT or " +

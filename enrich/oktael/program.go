@@ -52,6 +52,7 @@ func Compile(source string, o Options) (*Program, error) {
 	if o.MaxSteps <= 0 {
 		o.MaxSteps = DefaultMaxSteps
 	}
+	o.MaxSteps = min(o.MaxSteps, maxSteps)
 	tree, err := parse(source)
 	if err != nil {
 		return nil, err

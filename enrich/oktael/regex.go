@@ -47,7 +47,7 @@ func compileRegex(pattern string) (*regex, error) {
 
 // match matches a whole text, which costs steps by the work that it may be.
 func (e *evaluation) match(r *regex, text string) (bool, error) {
-	if err := e.charge(len(text)*r.size, regexPerStep); err != nil {
+	if err := e.spend(int64(len(text)) * int64(r.size) * (unitsPerStep / regexPerStep)); err != nil {
 		return false, err
 	}
 	return r.re.MatchString(text), nil

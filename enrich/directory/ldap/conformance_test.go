@@ -3,6 +3,7 @@ package ldap
 import (
 	"encoding/base64"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"testing"
@@ -63,11 +64,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		case directorytest.Refusing:
 			c.BindPassword = password + "x"
 		case directorytest.Cut:
-			if h.startTLS {
-				c.URL = "ldap://" + cutAfter(t, s.plain, 3000)
-			} else {
-				c.URL = "ldaps://" + cutAfter(t, s.tls, 2500)
-			}
+			h.cut(t, &c, w.Users[0].User)
 		}
 	}
 	d, err := New(c)
@@ -114,17 +111,41 @@ func talk(t *testing.T, handle func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// cutAfter gives the address of a way to a server that breaks off after so
-// many bytes of answers.
-func cutAfter(t *testing.T, address string, n int64) string {
+// cut puts a way to the server before it that breaks off shortly before the
+// end of what the server has to say about a user.
+func (h harness) cut(t *testing.T, c *Config, u identity.User) {
+	scheme, address, _ := strings.Cut(c.URL, "://")
+	whole := make(chan int64, 1)
+	c.URL = scheme + "://" + way(t, address, math.MaxInt64, whole)
+	d, err := New(*c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Person(t.Context(), h.Query(u)); err != nil {
+		t.Fatal(err)
+	}
+	_ = d.Close()
+	c.URL = scheme + "://" + way(t, address, <-whole-100, make(chan int64, 1))
+}
+
+// way gives the address of a way to a server that breaks off after so many
+// bytes of answers, and tells how many went over it.
+func way(t *testing.T, address string, limit int64, went chan<- int64) string {
 	return talk(t, func(conn net.Conn) {
 		server, err := net.Dial("tcp", address)
 		if err != nil {
 			return
 		}
 		defer server.Close()
-		go func() { _, _ = io.Copy(server, conn) }()
-		_, _ = io.CopyN(conn, server, n)
+		go func() {
+			_, _ = io.Copy(server, conn)
+			_ = server.Close()
+		}()
+		n, _ := io.CopyN(conn, server, limit)
+		select {
+		case went <- n:
+		default:
+		}
 	})
 }
 

@@ -38,6 +38,8 @@ type organization struct {
 	skew      time.Duration // of the server's clock
 	groupPage int
 
+	closing chan struct{}
+
 	mu       sync.Mutex
 	requests []string        // method and path
 	tokens   map[string]bool // access tokens that are good
@@ -56,10 +58,11 @@ const apiToken = "00secretSSWStokenOfTheOrganization"
 func newOrganization(t *testing.T, w directorytest.World) *organization {
 	o := &organization{
 		t: t, world: w, apiToken: apiToken, clock: time.Now, groupPage: 200, window: time.Minute,
-		tokens: map[string]bool{}, used: map[string]bool{}, left: map[string]int{}, resets: map[string]time.Time{}, linked: map[string]string{},
+		closing: make(chan struct{}), tokens: map[string]bool{}, used: map[string]bool{}, left: map[string]int{}, resets: map[string]time.Time{}, linked: map[string]string{},
 	}
 	o.http = httptest.NewServer(http.HandlerFunc(o.serve))
 	t.Cleanup(func() {
+		close(o.closing)
 		o.http.CloseClientConnections()
 		o.http.Close()
 	})
@@ -106,7 +109,7 @@ func (o *organization) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch o.fault {
 	case directorytest.Slow:
-		<-r.Context().Done()
+		<-o.closing
 		return
 	case directorytest.Broken:
 		w.Header().Set("Content-Type", "application/json")

@@ -1,0 +1,640 @@
+package issuer
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// thumbprint gives the jkt of a key.
+func thumbprint(key any) string {
+	k := jose.JSONWebKey{Key: key}
+	k = k.Public()
+	return base64.RawURLEncoding.EncodeToString(must(k.Thumbprint(crypto.SHA256)))
+}
+
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// dpopCaller is the caller of a good DPoP request.
+func dpopCaller(token string, proofs ...string) *Caller {
+	return &Caller{
+		Token: token, AuthScheme: "DPoP", Method: http.MethodGet,
+		URLScheme: "https", Host: "app.example.com", Path: "/pay/roll", Proofs: proofs,
+	}
+}
+
+// proofClaims are those of a good proof for dpopCaller.
+func proofClaims(token string, change ...any) map[string]any {
+	claims := map[string]any{
+		"jti": "p-" + rand.Text(), "htm": "GET", "htu": "https://app.example.com/pay/roll",
+		"iat": testNow.Unix(), "ath": hashOf(token),
+	}
+	for n := 0; n < len(change); n += 2 {
+		claims[change[n].(string)] = change[n+1]
+		if change[n+1] == nil {
+			delete(claims, change[n].(string))
+		}
+	}
+	return claims
+}
+
+// proof signs a proof with ES256 and its public key in the header.
+func proof(t testing.TB, claims any, header ...any) string {
+	t.Helper()
+	key := ecKeys()["ES256"]
+	members := map[string]any{"typ": "dpop+jwt", "jwk": jwk(key, "", "", "use", nil)}
+	for n := 0; n < len(header); n += 2 {
+		members[header[n].(string)] = header[n+1]
+		if header[n+1] == nil {
+			delete(members, header[n].(string))
+		}
+	}
+	return sign(t, "ES256", "", key, members, claims)
+}
+
+func withDPoP(mode string) func(*Config, *Options) {
+	return func(c *Config, _ *Options) { c.DPoP = mode }
+}
+
+// boundToken is a token bound to the proof's key.
+func (s *stage) boundToken() string {
+	return s.token(goodClaims("cnf", map[string]any{"jkt": thumbprint(ecKeys()["ES256"])}))
+}
+
+func TestDPoPAcceptsAGoodProof(t *testing.T) {
+	for _, mode := range []string{"accept", "require"} {
+		s := newStage(t, withDPoP(mode))
+		raw := s.boundToken()
+		v, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, proof(t, proofClaims(raw))))
+		if err != nil {
+			t.Fatalf("%s: %v", mode, err)
+		}
+		// The same by a kept verdict.
+		if err := v.Issuer.CheckSender(t.Context(), v.Principal, dpopCaller(raw, proof(t, proofClaims(raw)))); err != nil {
+			t.Errorf("%s, kept: %v", mode, err)
+		}
+		if err := v.Issuer.CheckSender(t.Context(), v.Principal, dpopCaller(raw)); !errors.Is(err, ErrSender) {
+			t.Errorf("%s, kept, without a proof: %v", mode, err)
+		}
+	}
+}
+
+func TestDPoPAcceptsEveryPublicAlgorithm(t *testing.T) {
+	s := newStage(t, withDPoP("accept"))
+	for _, alg := range publicAlgorithms {
+		key := signerKey(alg)
+		raw := s.token(goodClaims("cnf", map[string]any{"jkt": thumbprint(key)}))
+		p := sign(t, alg, "", key, map[string]any{"typ": "dpop+jwt", "jwk": jwk(key, "", "", "use", nil)}, proofClaims(raw))
+		if _, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, p)); err != nil {
+			t.Errorf("%s: %v", alg, err)
+		}
+	}
+}
+
+// TestDPoPChecks walks the checks of RFC 9449, section 4.3, by their numbers.
+func TestDPoPChecks(t *testing.T) {
+	s := newStage(t, withDPoP("accept"))
+	raw := s.boundToken()
+	good := func(change ...any) string { return proof(t, proofClaims(raw, change...)) }
+	headed := func(change ...any) string { return proof(t, proofClaims(raw), change...) }
+	key := ecKeys()["ES256"]
+	private := map[string]any{}
+	if err := json.Unmarshal(must(jose.JSONWebKey{Key: key}.MarshalJSON()), &private); err != nil {
+		t.Fatal(err)
+	}
+	weak := must(rsa.GenerateKey(rand.Reader, 1024))
+	secret := []byte(strings.Repeat("s", 32))
+	hmacProof := sign(t, "HS256", "", secret, map[string]any{"typ": "dpop+jwt", "jwk": jwk(secret, "", "", "use", nil)}, proofClaims(raw))
+	otherKey := sign(t, "EdDSA", "", edKey(), map[string]any{"typ": "dpop+jwt", "jwk": jwk(edKey(), "", "", "use", nil)}, proofClaims(raw))
+	swapped := sign(t, "EdDSA", "", edKey(), map[string]any{"typ": "dpop+jwt", "jwk": jwk(key, "", "", "use", nil)}, proofClaims(raw))
+	valid := good()
+	parts := strings.Split(valid, ".")
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"dpop+jwt","alg":"none","jwk":{}}`)) + "." + parts[1] + ".AA"
+	caller := func(f func(*Caller)) func(*Caller) { return f }
+
+	for _, c := range []struct {
+		name   string
+		proofs []string
+		caller func(*Caller)
+		want   error
+	}{
+		{"1: no proof", nil, nil, ErrSender},
+		{"1: two proofs", []string{good(), good()}, nil, ErrProof},
+		{"1: the same proof twice", []string{valid, valid}, nil, ErrProof},
+		{"1: two proofs in one value", []string{good() + ", " + good()}, nil, ErrProof},
+		{"2: empty", []string{""}, nil, ErrProof},
+		{"2: no JWT", []string{"proof"}, nil, ErrProof},
+		{"2: too long", []string{proof(t, proofClaims(raw, "x", strings.Repeat("x", maxProof)))}, nil, ErrProof},
+		{"2: padding", []string{valid + "="}, nil, ErrProof},
+		{"2: crit", []string{headed("crit", []string{"b64"}, "b64", true)}, nil, ErrProof},
+		{"2: claims with a name twice", []string{proof(t, `{"jti":"a","jti":"b"}`)}, nil, ErrProof},
+		{"3: no jti", []string{good("jti", nil)}, nil, ErrProof},
+		{"3: jti a number", []string{good("jti", 1)}, nil, ErrProof},
+		{"3: jti too long", []string{good("jti", strings.Repeat("j", maxProofID+1))}, nil, ErrProof},
+		{"3: no htm", []string{good("htm", nil)}, nil, ErrProof},
+		{"3: no htu", []string{good("htu", nil)}, nil, ErrProof},
+		{"3: no iat", []string{good("iat", nil)}, nil, ErrProof},
+		{"3: iat a string", []string{good("iat", "now")}, nil, ErrProof},
+		{"3: no ath", []string{good("ath", nil)}, nil, ErrProof},
+		{"4: no typ", []string{headed("typ", nil)}, nil, ErrProof},
+		{"4: typ JWT", []string{headed("typ", "JWT")}, nil, ErrProof},
+		{"4: typ at+jwt", []string{headed("typ", "at+jwt")}, nil, ErrProof},
+		{"5: alg none", []string{none}, nil, ErrProof},
+		{"5: an HMAC", []string{hmacProof}, nil, ErrProof},
+		{"5: an algorithm that the key is not for", []string{swapped}, nil, ErrProof},
+		{"6: the signature of another proof", []string{parts[0] + "." + strings.Split(good(), ".")[1] + "." + parts[2]}, nil, ErrProof},
+		{"7: no key", []string{headed("jwk", nil)}, nil, ErrProof},
+		{"7: the key a string", []string{headed("jwk", "x")}, nil, ErrProof},
+		{"7: a private key", []string{headed("jwk", private)}, nil, ErrProof},
+		{"7: a weak key", []string{headed("jwk", jwk(weak, "", "", "use", nil))}, nil, ErrProof},
+		{"8: another method", []string{good("htm", "POST")}, nil, ErrProof},
+		{"8: the method in lower case", []string{good("htm", "get")}, nil, ErrProof},
+		{"8: another method of the request", []string{good()}, caller(func(c *Caller) { c.Method = "DELETE" }), ErrProof},
+		{"9: another host", []string{good("htu", "https://other.example.com/pay/roll")}, nil, ErrProof},
+		{"9: another path", []string{good("htu", "https://app.example.com/pay")}, nil, ErrProof},
+		{"9: another scheme", []string{good("htu", "http://app.example.com/pay/roll")}, nil, ErrProof},
+		{"9: another port", []string{good("htu", "https://app.example.com:8443/pay/roll")}, nil, ErrProof},
+		{"9: a path alone", []string{good("htu", "/pay/roll")}, nil, ErrProof},
+		{"9: credentials", []string{good("htu", "https://app.example.com@evil.example/pay/roll")}, nil, ErrProof},
+		{"9: no URI", []string{good("htu", "::")}, nil, ErrProof},
+		{"11: an hour ago", []string{good("iat", testNow.Add(-time.Hour).Unix())}, nil, ErrProof},
+		{"11: just too old", []string{good("iat", testNow.Unix()-90)}, nil, ErrProof},
+		{"11: just too far ahead", []string{good("iat", testNow.Unix()+31)}, nil, ErrProof},
+		{"12: the hash of another token", []string{good("ath", hashOf("other"))}, nil, ErrProof},
+		{"12: the token instead of its hash", []string{good("ath", raw)}, nil, ErrProof},
+		{"12: another token", []string{good()}, caller(func(c *Caller) { c.Token = raw + "x" }), ErrProof},
+		{"12: another key", []string{otherKey}, nil, ErrProof},
+		{"scheme Bearer", []string{good()}, caller(func(c *Caller) { c.AuthScheme = "Bearer" }), ErrSender},
+		{"no scheme", []string{good()}, caller(func(c *Caller) { c.AuthScheme = "" }), ErrSender},
+
+		{"scheme in lower case", []string{good()}, caller(func(c *Caller) { c.AuthScheme = "dpop" }), nil},
+		{"9: query and fragment are ignored", []string{good("htu", "https://app.example.com/pay/roll?a=1#b")}, nil, nil},
+		{"9: the host in capitals", []string{good("htu", "HTTPS://APP.example.com/pay/roll")}, nil, nil},
+		{"9: the default port", []string{good("htu", "https://app.example.com:443/pay/roll")}, nil, nil},
+		{"9: escapes that need not be", []string{good("htu", "https://app.example.com/p%61y/./x/../roll")}, nil, nil},
+		{"11: at the edge of old", []string{good("iat", testNow.Unix()-89)}, nil, nil},
+		{"11: at the edge of ahead", []string{good("iat", testNow.Unix()+30)}, nil, nil},
+		{"11: a fraction", []string{good("iat", float64(testNow.Unix())+0.5)}, nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			from := dpopCaller(raw, c.proofs...)
+			if c.caller != nil {
+				c.caller(from)
+			}
+			_, err := s.Verify(t.Context(), raw, nil, from)
+			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+				t.Fatalf("got %v, want %v", err, c.want)
+			}
+			if err != nil && (!errors.Is(err, ErrInvalidToken) || errors.Is(err, ErrUnavailable)) {
+				t.Errorf("%v is not a refusal", err)
+			}
+		})
+	}
+}
+
+func TestBoundTokensAreNeverBearerTokens(t *testing.T) {
+	raw := newStage(t).boundToken()
+	plain := newStage(t).token(goodClaims())
+	for _, c := range []struct {
+		name, mode, raw string
+		caller          *Caller
+		want            error
+	}{
+		{"off, bound, with a proof", "off", raw, dpopCaller(raw, proof(t, proofClaims(raw))), ErrSender},
+		{"off, bound, as a bearer token", "off", raw, &Caller{Token: raw, AuthScheme: "Bearer"}, ErrSender},
+		{"off, bound, nobody known", "off", raw, nil, ErrSender},
+		{"off, not bound", "off", plain, &Caller{Token: plain, AuthScheme: "Bearer"}, nil},
+		{"accept, bound, as a bearer token", "accept", raw, &Caller{Token: raw, AuthScheme: "Bearer"}, ErrSender},
+		{"accept, bound, nobody known", "accept", raw, nil, ErrSender},
+		{"accept, not bound", "accept", plain, &Caller{Token: plain, AuthScheme: "Bearer"}, nil},
+		{"accept, not bound, nobody known", "accept", plain, nil, nil},
+		{"accept, not bound, with the scheme DPoP", "accept", plain, dpopCaller(plain, proof(t, proofClaims(plain))), ErrSender},
+		{"require, not bound", "require", plain, &Caller{Token: plain, AuthScheme: "Bearer"}, ErrSender},
+		{"require, not bound, with a proof", "require", plain, dpopCaller(plain, proof(t, proofClaims(plain))), ErrSender},
+		{"require, nobody known", "require", plain, nil, ErrSender},
+	} {
+		s := newStage(t, withDPoP(c.mode))
+		if _, err := s.Verify(t.Context(), c.raw, nil, c.caller); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+func TestExternalURLIsTheTargetOfProofs(t *testing.T) {
+	for _, c := range []struct{ external, htu string }{
+		{"https://public.example.com", "https://public.example.com/pay/roll"},
+		{"https://public.example.com/", "https://public.example.com/pay/roll"},
+		{"https://public.example.com:8443/base/", "https://public.example.com:8443/base/pay/roll"},
+	} {
+		s := newStage(t, withDPoP("accept"), func(cfg *Config, _ *Options) { cfg.ExternalURL = c.external })
+		raw := s.boundToken()
+		if _, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, proof(t, proofClaims(raw, "htu", c.htu)))); err != nil {
+			t.Errorf("%s: %v", c.external, err)
+		}
+		if _, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, proof(t, proofClaims(raw)))); !errors.Is(err, ErrProof) {
+			t.Errorf("%s, the Host that was seen: %v", c.external, err)
+		}
+	}
+}
+
+func TestProofIsUsedOnce(t *testing.T) {
+	s := newStage(t, withDPoP("accept"))
+	raw := s.boundToken()
+	claims := proofClaims(raw)
+	once := proof(t, claims)
+	use := func(p string) error {
+		_, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, p))
+		return err
+	}
+	if err := use(once); err != nil {
+		t.Fatal(err)
+	}
+	if err := use(once); !errors.Is(err, ErrReplay) || OAuthError(err) != "invalid_dpop_proof" {
+		t.Errorf("the same proof: %v", err)
+	}
+	if err := use(proof(t, claims)); !errors.Is(err, ErrReplay) {
+		t.Errorf("the same jti with another signature: %v", err)
+	}
+	for s.clock.Now().Sub(testNow) < 3*time.Minute {
+		if err := use(once); !errors.Is(err, ErrReplay) && !errors.Is(err, ErrProof) {
+			t.Fatalf("after %v: %v", s.clock.Now().Sub(testNow), err)
+		}
+		s.clock.Advance(time.Second)
+	}
+	other := s.token(goodClaims("cnf", map[string]any{"jkt": thumbprint(edKey())}))
+	claims = proofClaims(other, "jti", claims["jti"], "iat", s.clock.Now().Unix())
+	p := sign(t, "EdDSA", "", edKey(), map[string]any{"typ": "dpop+jwt", "jwk": jwk(edKey(), "", "", "use", nil)}, claims)
+	if _, err := s.Verify(t.Context(), other, nil, dpopCaller(other, p)); err != nil {
+		t.Errorf("the same jti of another key: %v", err)
+	}
+}
+
+func TestOnlyGoodProofsCostMemory(t *testing.T) {
+	s := newStage(t, withDPoP("accept"))
+	raw := s.boundToken()
+	forged := strings.Split(proof(t, proofClaims(raw)), ".")
+	forged[2] = strings.Split(proof(t, proofClaims(raw)), ".")[2]
+	expired := s.token(goodClaims("exp", testNow.Unix()-60, "cnf", map[string]any{"jkt": thumbprint(ecKeys()["ES256"])}))
+	for token, p := range map[string]string{raw: strings.Join(forged, "."), expired: proof(t, proofClaims(expired))} {
+		if _, err := s.Verify(t.Context(), token, nil, dpopCaller(token, p)); err == nil {
+			t.Error("accepted")
+		}
+	}
+	if n := len(s.issuer.sender.dpop.replay.local.young); n != 0 {
+		t.Errorf("%d are remembered", n)
+	}
+}
+
+// A sharedMemory is a memory over several nodes that can be down.
+type sharedMemory struct {
+	memory *LocalReplayMemory
+	err    error
+	life   time.Duration
+}
+
+func (m *sharedMemory) Seen(ctx context.Context, key [32]byte, life time.Duration) (bool, error) {
+	if m.err != nil {
+		return false, m.err
+	}
+	m.life = life
+	return m.memory.Seen(ctx, key, life)
+}
+
+func TestSharedMemoryOfProofs(t *testing.T) {
+	for _, c := range []struct {
+		mode                       string
+		down, downSame, downThere  error
+		upAgainSame, downOtherNode error
+	}{
+		{mode: "shared", down: ErrReplayMemory, downSame: ErrReplayMemory, downThere: ErrReplayMemory},
+		{mode: "local", down: nil, downSame: ErrReplay, downThere: nil},
+	} {
+		t.Run(c.mode, func(t *testing.T) {
+			shared := &sharedMemory{memory: NewLocalReplayMemory(newClock().Now, 100)}
+			node := func() *stage {
+				return newStage(t, withDPoP("accept"), func(cfg *Config, o *Options) { cfg.DPoPReplay, o.Replay = c.mode, shared })
+			}
+			a, b := node(), node()
+			raw := a.boundToken()
+			use := func(s *stage, p string) error {
+				_, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, p))
+				return err
+			}
+			first := proof(t, proofClaims(raw))
+			if err := use(a, first); err != nil {
+				t.Fatal(err)
+			}
+			if err := use(b, first); !errors.Is(err, ErrReplay) {
+				t.Errorf("on the other node: %v", err)
+			}
+			if shared.life != proofAge+2*defaultLeeway {
+				t.Errorf("remembered for %v", shared.life)
+			}
+			shared.err = errors.New("connection refused")
+			second := proof(t, proofClaims(raw))
+			if err := use(a, second); !errors.Is(err, c.down) || (err == nil) != (c.down == nil) {
+				t.Errorf("while it is down: %v, want %v", err, c.down)
+			}
+			if err := use(a, second); !errors.Is(err, c.downSame) {
+				t.Errorf("while it is down, the same: %v, want %v", err, c.downSame)
+			}
+			if err := use(a, first); c.mode == "local" && !errors.Is(err, ErrReplay) {
+				t.Errorf("while it is down, one from before: %v", err)
+			}
+			if err := use(a, proof(t, proofClaims(raw))); err != nil && (!errors.Is(err, ErrUnavailable) || errors.Is(err, ErrInvalidToken)) {
+				t.Errorf("%v is a refusal of the token", err)
+			}
+		})
+	}
+}
+
+func TestLocalReplayMemory(t *testing.T) {
+	clock := newClock()
+	m := NewLocalReplayMemory(clock.Now, 10)
+	key := func(n int) [32]byte { return [32]byte{byte(n)} }
+	seen := func(n int) bool { return must(m.Seen(t.Context(), key(n), time.Minute)) }
+	if seen(1) || !seen(1) || seen(2) {
+		t.Error("the first time is not told from the second")
+	}
+	clock.Advance(50 * time.Second)
+	seen(3)
+	clock.Advance(20 * time.Second) // the first generation becomes the elder
+	seen(4)
+	clock.Advance(39 * time.Second)
+	if !seen(3) || !seen(4) {
+		t.Error("forgotten within its life")
+	}
+	clock.Advance(time.Hour)
+	if seen(3) || seen(4) {
+		t.Error("remembered for ever")
+	}
+	if n := len(m.young) + len(m.elder); n != 2 {
+		t.Errorf("%d are held", n)
+	}
+	seen(5)
+	clock.Advance(-10 * time.Minute) // a clock set back lets nothing go
+	if !seen(5) {
+		t.Error("forgotten when the clock was set back")
+	}
+	for n := 10; ; n++ {
+		if _, err := m.Seen(t.Context(), key(n), time.Minute); err != nil {
+			if !errors.Is(err, ErrReplayFull) {
+				t.Errorf("got %v", err)
+			}
+			break
+		}
+		if n > 30 {
+			t.Fatal("no bound")
+		}
+	}
+	if n := len(m.young) + len(m.elder); n != 10 {
+		t.Errorf("%d are held, want 10", n)
+	}
+	if !seen(5) {
+		t.Error("a full memory does not know what it holds")
+	}
+}
+
+func TestDPoPNonce(t *testing.T) {
+	s := newStage(t, withDPoP("accept"), func(c *Config, _ *Options) { c.DPoPNonce = true })
+	raw := s.boundToken()
+	use := func(s *stage, change ...any) error {
+		change = append([]any{"iat", s.clock.Now().Unix()}, change...)
+		_, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, proof(t, proofClaims(raw, change...))))
+		return err
+	}
+	err := use(s)
+	var n *NonceError
+	if !errors.As(err, &n) || !errors.Is(err, ErrNonce) || !errors.Is(err, ErrInvalidToken) || OAuthError(err) != "use_dpop_nonce" {
+		t.Fatalf("without a nonce: %v", err)
+	}
+	if err := use(s, "nonce", n.Nonce); err != nil {
+		t.Errorf("with the nonce: %v", err)
+	}
+	for name, nonce := range map[string]any{
+		"made up": "AAAA", "empty": "", "a number": 1, "changed": "B" + n.Nonce[1:], "cut": n.Nonce[:10],
+		"of another gateway": newStage(t, withDPoP("accept"), func(c *Config, _ *Options) { c.DPoPNonce = true }).issuer.DPoPNonce(),
+	} {
+		if err := use(s, "nonce", nonce); !errors.Is(err, ErrNonce) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.clock.Advance(nonceLife - time.Second)
+	if err := use(s, "nonce", n.Nonce); err != nil {
+		t.Errorf("at the end of its life: %v", err)
+	}
+	s.clock.Advance(time.Second)
+	if err := use(s, "nonce", n.Nonce); !errors.Is(err, ErrNonce) {
+		t.Errorf("past its life: %v", err)
+	}
+	if err := use(s, "nonce", s.issuer.DPoPNonce()); err != nil {
+		t.Errorf("a fresh one: %v", err)
+	}
+	if newStage(t).issuer.DPoPNonce() != "" || newStage(t, withDPoP("accept")).issuer.DPoPNonce() != "" {
+		t.Error("a nonce is given where none is demanded")
+	}
+	shared := func(c *Config, o *Options) { c.DPoPNonce, o.NonceKey = true, []byte(strings.Repeat("k", 32)) }
+	a, b := newStage(t, withDPoP("accept"), shared), newStage(t, withDPoP("accept"), shared)
+	if err := use(a, "nonce", b.issuer.DPoPNonce()); err != nil {
+		t.Errorf("the nonce of a node with the same key: %v", err)
+	}
+	c := baseConfig()
+	c.DPoP, c.DPoPNonce = "accept", true
+	if _, err := New(c, Options{NonceKey: []byte("short")}); !errors.Is(err, ErrConfig) {
+		t.Errorf("a short key: %v", err)
+	}
+}
+
+func TestCertificateBoundTokens(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	certificate := server.Certificate()
+	sum := sha256.Sum256(certificate.Raw)
+	right := base64.RawURLEncoding.EncodeToString(sum[:])
+	bound := func(s *stage, text string) string {
+		return s.token(goodClaims("cnf", map[string]any{"x5t#S256": text}))
+	}
+	for _, mode := range []string{"off", "require"} {
+		s := newStage(t, func(c *Config, _ *Options) { c.MTLS = mode })
+		for _, c := range []struct {
+			name, raw   string
+			certificate *x509.Certificate
+			want        error
+		}{
+			{"the right certificate", bound(s, right), certificate, nil},
+			{"no certificate", bound(s, right), nil, ErrSender},
+			{"another certificate", bound(s, strings.Repeat("A", 43)), certificate, ErrSender},
+			{"a thumbprint with padding", bound(s, right+"="), certificate, ErrSender},
+			{"a thumbprint in hexadecimal", bound(s, strings.ToLower(right)), certificate, ErrSender},
+		} {
+			if _, err := s.Verify(t.Context(), c.raw, nil, &Caller{Token: c.raw, AuthScheme: "Bearer", Certificate: c.certificate}); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+				t.Errorf("%s, %s: got %v", mode, c.name, err)
+			}
+		}
+		plain := s.token(goodClaims())
+		_, err := s.Verify(t.Context(), plain, nil, &Caller{Token: plain, AuthScheme: "Bearer", Certificate: certificate})
+		if (err == nil) != (mode == "off") {
+			t.Errorf("%s, not bound: %v", mode, err)
+		}
+	}
+}
+
+func TestTokenBoundTwiceNeedsBoth(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	sum := sha256.Sum256(server.Certificate().Raw)
+	s := newStage(t, withDPoP("accept"))
+	raw := s.token(goodClaims("cnf", map[string]any{
+		"jkt": thumbprint(ecKeys()["ES256"]), "x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:]),
+	}))
+	for _, certificate := range []*x509.Certificate{nil, server.Certificate()} {
+		for _, proofs := range [][]string{nil, {proof(t, proofClaims(raw))}} {
+			c := dpopCaller(raw, proofs...)
+			c.Certificate = certificate
+			_, err := s.Verify(t.Context(), raw, nil, c)
+			if good := certificate != nil && proofs != nil; (err == nil) != good {
+				t.Errorf("certificate %v, proof %v: %v", certificate != nil, proofs != nil, err)
+			}
+		}
+	}
+}
+
+func TestCallerOfTakesWhatWasVerified(t *testing.T) {
+	one, other := &x509.Certificate{Raw: []byte{1}}, &x509.Certificate{Raw: []byte{2}}
+	r := httptest.NewRequest(http.MethodPost, "http://app.example.com/a%2Fb/c?d=e", http.NoBody)
+	r.Header.Add("DPoP", "p1")
+	r.Header.Add("dpop", "p2")
+	for name, v := range map[string]string{
+		"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "Forwarded": "proto=https;host=evil.example",
+		"X-Client-Cert": "x", "X-Forwarded-Client-Cert": "x",
+	} {
+		r.Header.Set(name, v)
+	}
+	want := Caller{
+		Token: "t", AuthScheme: "DPoP", Method: "POST", URLScheme: "http", Host: "app.example.com",
+		Path: "/a%2Fb/c", Proofs: []string{"p1", "p2"},
+	}
+	if got := CallerOf(r, "t", "DPoP"); !reflect.DeepEqual(*got, want) {
+		t.Errorf("got %+v", got)
+	}
+	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{one}}
+	if got := CallerOf(r, "t", ""); got.Certificate != nil || got.URLScheme != "https" {
+		t.Errorf("a certificate that nobody verified: %+v", got)
+	}
+	r.TLS.VerifiedChains = [][]*x509.Certificate{{one, other}}
+	if got := CallerOf(r, "t", ""); got.Certificate != one {
+		t.Errorf("the verified one: %+v", got)
+	}
+}
+
+func TestCheckSenderOfABearerTokenDoesNotAllocate(t *testing.T) {
+	s := newStage(t)
+	p, c := new(identity.Principal), &Caller{AuthScheme: "Bearer"}
+	if n := testing.AllocsPerRun(100, func() {
+		if err := s.issuer.CheckSender(context.Background(), p, c); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestChallenges(t *testing.T) {
+	const algs = "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA"
+	open := func(name, dpop string) *Issuer {
+		return must(New(Config{Name: name, Issuer: "https://" + name + ".example", AnyAudience: true, DPoP: dpop}, Options{}))
+	}
+	s := must(NewSet(open("off", "off"), open("accept", "accept"), open("require", "require")))
+	bearer, dpop := Challenge{Scheme: "Bearer"}, Challenge{Scheme: "DPoP", Algorithms: algs}
+	for _, c := range []struct {
+		allowed []string
+		want    []Challenge
+	}{
+		{nil, []Challenge{bearer, dpop}},
+		{[]string{"off"}, []Challenge{bearer}},
+		{[]string{"accept"}, []Challenge{bearer, dpop}},
+		{[]string{"require"}, []Challenge{dpop}},
+		{[]string{"require", "off"}, []Challenge{bearer, dpop}},
+		{[]string{}, nil},
+	} {
+		if got := s.Challenges(c.allowed); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %v, want %v", c.allowed, got, c.want)
+		}
+	}
+}
+
+func TestNormalURI(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://a.example":             "https://a.example/",
+		"https://a.example/":            "https://a.example/",
+		"HTTPS://A.Example:443/x":       "https://a.example/x",
+		"http://a.example:80/x":         "http://a.example/x",
+		"http://a.example:443/x":        "http://a.example:443/x",
+		"https://a.example:/x":          "https://a.example/x",
+		"https://[::1]:443/x":           "https://[::1]/x",
+		"https://a.example/%7Ex/%2f%2F": "https://a.example/~x/%2F%2F",
+		"https://a.example/a/./b/../c":  "https://a.example/a/c",
+		"https://a.example/../x":        "https://a.example/x",
+		"https://a.example/%2e%2e/x":    "https://a.example/x",
+		"https://a.example/a/..":        "https://a.example/",
+		"https://a.example/a/.":         "https://a.example/a/",
+		"https://a.example//a//b":       "https://a.example//a//b",
+		"https://a.example/a?b=c":       "https://a.example/a",
+		"https://a.example/a#b":         "https://a.example/a",
+		"https://a.example?b":           "https://a.example/",
+		"https://a.example/A":           "https://a.example/A",
+		"https://a.example/\u00e9":      "https://a.example/%C3%A9",
+		"ftp://a.example/":              "",
+		"https:///x":                    "",
+		"https:a.example":               "",
+		"https://u@a.example/":          "",
+		"https://a.example/%zz":         "",
+		"a.example/x":                   "",
+		"":                              "",
+	} {
+		got, ok := normalURI(in)
+		if got != want || ok != (want != "") {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+		if again, _ := normalURI(got); ok && again != got {
+			t.Errorf("%q: normalized twice is %q", in, again)
+		}
+	}
+}
+
+// FuzzNormalURI holds that a normal form is one: normalizing it again
+// changes nothing.
+func FuzzNormalURI(f *testing.F) {
+	f.Add("https://a.example/%2e/..//%7e?x#y")
+	f.Add("http://[::1]:80/a/b/../..")
+	f.Fuzz(func(t *testing.T, in string) {
+		once, ok := normalURI(in)
+		if !ok {
+			return
+		}
+		if twice, ok := normalURI(once); !ok || twice != once {
+			t.Fatalf("%q, then %q", once, twice)
+		}
+	})
+}

@@ -1,0 +1,263 @@
+package oktael
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+func TestReadsTellsWhatWillBeAskedFor(t *testing.T) {
+	for expr, want := range map[string]Roots{
+		`1 + 1`:                              0,
+		`user.email`:                         RootUser,
+		`groups.![name]`:                     RootGroups,
+		`isMemberOfGroup("x")`:               RootGroups,
+		`user.isMemberOf({'group.id': 'x'})`: RootUser | RootGroups,
+		`getFilteredGroups(app.profile.list, "group.name", 1)`: RootApp | RootGroups,
+		`getFilteredGroups({"x"}, "user.email + org.name", 1)`: RootUser | RootOrg | RootGroups,
+		`appuser.role`:                                     RootAppUser,
+		`access.scope`:                                     RootAccess,
+		`session.amr`:                                      RootSession,
+		`token.sub + claims.x + request.path`:              RootToken | RootClaims | RootRequest,
+		`user.getLinkedObject("manager").email`:            RootUser | RootLinked,
+		`getManagerUser("active_directory").email`:         RootLinked,
+		`getManagerAppUser("active_directory", "x").email`: RootLinked | RootAppUsers,
+		`hasWorkdayUser()`:                                 RootAppUsers,
+		`Time.now()`:                                       RootClock,
+		`DateTime.now()`:                                   RootClock,
+		`user.created.withinDays(1)`:                       RootUser | RootClock,
+		`user.created.plusDays(1)`:                         RootUser,
+		`something.else`:                                   RootVars,
+		`false ? user.email : app.id`:                      RootUser | RootApp,
+		`user.list.?[app == null]`:                         RootUser | RootApp,
+		`user.list.![name]`:                                RootUser | RootVars,
+	} {
+		p, err := Compile(expr, Options{Roots: AllRoots})
+		if err != nil {
+			t.Errorf("%s: %v", expr, err)
+			continue
+		}
+		if p.Reads() != want {
+			t.Errorf("%s reads %s, want %s", expr, p.Reads(), want)
+		}
+		// Exactly these are enough, and none of them can be missing.
+		if _, err := Compile(expr, Options{Roots: want}); err != nil {
+			t.Errorf("%s: not allowed what it reads: %v", expr, err)
+		}
+	}
+}
+
+func TestNothingIsReadThatIsNotAllowed(t *testing.T) {
+	for _, tc := range []struct {
+		expr    string
+		without Roots
+		says    string
+	}{
+		{`user.email`, RootUser, `"user" is not available here`},
+		{`user.isMemberOf({'group.id': 'x'})`, RootGroups, "reads groups"},
+		{`getFilteredGroups({"x"}, "user.email", 1)`, RootUser, `"user" is not available here`},
+		{`getFilteredGroups({"x"}, "group.id", 1)`, RootGroups, "reads groups"},
+		{`Time.now()`, RootClock, "reads the clock"},
+		{`request.path`, RootRequest, `"request" is not available here`},
+		{`something`, RootVars, "unknown name something"},
+		{`getManagerUser("active_directory").a`, RootLinked, "reads linked objects"},
+		{`hasDirectoryUser()`, RootAppUsers, "reads app users of other apps"},
+		{`group.name`, RootVars, "second argument only"},
+	} {
+		_, err := Compile(tc.expr, Options{Roots: AllRoots &^ tc.without})
+		if err == nil || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: error is %v, want one that says %q", tc.expr, err, tc.says)
+		}
+	}
+	if _, err := Compile("user", Options{}); err == nil {
+		t.Error("the zero options let an expression read the user")
+	}
+}
+
+func TestWarningsNameWhatIsProbablyNotMeant(t *testing.T) {
+	for expr, want := range map[string][]string{
+		`user.email + '!'`:                                              {"1:6: user.email may be null"},
+		`'a' + user.x + app.profile.y`:                                  {"1:12: user.x may be null", "1:28: app.profile.y may be null"},
+		`user['x'] + '!'`:                                               {"1:5: user.x may be null"},
+		`user.login + user.id + '!'`:                                    nil,
+		`(user.x ?: '') + '!'`:                                          nil,
+		`user.x != null ? user.x + '!' : ''`:                            nil,
+		`user.x == null ? '' : user.x + '!'`:                            nil,
+		`null != user.x AND true ? user.x + '!' : ''`:                   nil,
+		`user.x == null OR user.y == null ? '' : user.x + user.y + '!'`: nil,
+		`!(user.x == null) ? user.x + '!' : ''`:                         nil,
+		`user.x == 'a' ? user.x + '!' : ''`:                             nil,
+		`user.x != null AND user.x + '!' == 'a!'`:                       nil,
+		`user.x != '' ? user.x + '!' : ''`:                              {"1:21: user.x may be null"},
+		`user.x != null ? '' : user.x + '!'`:                            {"1:28: user.x may be null"},
+		`user.x != null OR true ? user.x + '!' : ''`:                    {"1:31: user.x may be null"},
+		`user.n - 1`:                 nil,
+		`String.toUpperCase(user.x)`: nil,
+		`'a' == 1`:                   {"1:5: a text and a number are never equal"},
+		`1 == 1.0`:                   nil,
+		`user.x == 1`:                nil,
+		`null == 'a'`:                {"1:6: null and a text are never equal"},
+		`getFilteredGroups({'a'}, "'x' + group.description", 1)`: {"1:39: group.description may be null"},
+	} {
+		p, err := Compile(expr, Options{Roots: AllRoots})
+		if err != nil {
+			t.Errorf("%s: %v", expr, err)
+			continue
+		}
+		var got []string
+		for _, w := range p.Warnings() {
+			text, _, _ := strings.Cut(w.String(), ", which")
+			got = append(got, text)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s warns %q, want %q", expr, got, want)
+		}
+	}
+}
+
+func TestTruncateOverLimitKeepsTheFirst(t *testing.T) {
+	c := testContexts(t)["ada"]
+	for expr, want := range map[string]any{
+		`getFilteredGroups({"00gAd1", "00gRes", "00gAll"}, "group.id", 2)`: []any{"00gAll", "00gRes"},
+		`getFilteredGroups({"00gRes"}, "group.id", 2)`:                     []any{"00gRes"},
+		`Groups.startsWith("OKTA", "", 1)`:                                 []any{"Everyone"},
+		`Groups.endsWith("OKTA", "s", 1)`:                                  []any{"Research Users"},
+	} {
+		p, err := Compile(expr, Options{Roots: AllRoots, TruncateOverLimit: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Eval(c); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s = %v, %v; want %v", expr, got, err, want)
+		}
+	}
+}
+
+func TestEvalBoolTakesNothingButTrueAndFalse(t *testing.T) {
+	for expr, want := range map[string]string{`1 == 1`: "true", `1 == 2`: "false", `'true'`: "error", `null`: "error", `1`: "error"} {
+		p, err := Compile(expr, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "error"
+		if b, err := p.EvalBool(nil); err == nil && b {
+			got = "true"
+		} else if err == nil {
+			got = "false"
+		} else if e := (*EvalError)(nil); !errors.As(err, &e) {
+			t.Errorf("%s: error is %T", expr, err)
+		}
+		if got != want {
+			t.Errorf("%s is %s, want %s", expr, got, want)
+		}
+	}
+}
+
+func TestAProgramIsSharedByGoroutines(t *testing.T) {
+	contexts := testContexts(t)
+	p, err := Compile(`getFilteredGroups({"00gRes", "00gAd1"}, app.profile.shows, 9).![toUpperCase()].?[length() > 0].contains(user.word) ? 1 : user.firstName matches ('A' + '.*')`, Options{Roots: AllRoots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			for range 50 {
+				if v, err := p.Eval(contexts["ada"]); err != nil || v != true {
+					t.Errorf("got %v, %v", v, err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// A result shares what it is made of with the record, which other requests
+// read; no function may have written to it.
+func TestEvaluationsChangeNothingTheyRead(t *testing.T) {
+	contexts, fresh := testContexts(t), testContexts(t)
+	for _, c := range testCases(t) {
+		if p, err := Compile(c.Expr, c.options(t)); err == nil {
+			_, _ = p.Eval(contexts[c.In])
+		}
+	}
+	for name, c := range contexts {
+		c.Now, fresh[name].Now = nil, nil
+		if !reflect.DeepEqual(c, fresh[name]) {
+			t.Errorf("the context %q was changed", name)
+		}
+	}
+}
+
+func TestProgramShowsItsSource(t *testing.T) {
+	p, err := Compile(" user.email ", Options{Roots: RootUser})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.String() != " user.email " {
+		t.Errorf("String is %q", p)
+	}
+}
+
+func TestParseDialect(t *testing.T) {
+	for text, want := range map[string]Dialect{"": Either, "classic": Classic, "identity_engine": IdentityEngine} {
+		if got, err := ParseDialect(text); err != nil || got != want {
+			t.Errorf("%q is %v, %v", text, got, err)
+		}
+	}
+	for _, d := range []Dialect{Either, Classic, IdentityEngine} {
+		var back Dialect
+		text, err := d.MarshalText()
+		if err == nil {
+			err = back.UnmarshalText(text)
+		}
+		if err != nil || back != d {
+			t.Errorf("%v comes back as %v, %v", d, back, err)
+		}
+	}
+	if _, err := ParseDialect("clasic"); err == nil || !strings.Contains(err.Error(), `did you mean "classic"`) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestClockIsReadFromTheContext(t *testing.T) {
+	p, err := Compile("Time.now()", Options{Roots: RootClock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	c := &Context{Now: func() time.Time { calls++; return time.Unix(0, 0) }}
+	if v, err := p.Eval(c); err != nil || v != "1970-01-01T00:00:00.000Z" || calls != 1 {
+		t.Errorf("got %v, %v after %d calls", v, err, calls)
+	}
+}
+
+func TestDialectsReadTheUserDifferently(t *testing.T) {
+	c := &Context{User: &identity.User{ID: "field", Status: "ACTIVE", Created: time.Unix(0, 0).UTC(), Profile: map[string]any{
+		"id": "attribute", "created": "attribute", "status": nil,
+	}}}
+	for _, tc := range []struct {
+		d          Dialect
+		expr, want string
+	}{
+		{Classic, "user.id", "attribute"}, {Classic, "user.created", "attribute"}, {Either, "user.id", "attribute"},
+		{Classic, "user.getInternalProperty('id')", "field"},
+		{IdentityEngine, "user.id", "field"}, {IdentityEngine, "user.created", "1970-01-01T00:00:00Z"}, {IdentityEngine, "user.profile.id", "attribute"},
+		{IdentityEngine, "user.status", "ACTIVE"},
+	} {
+		p, err := Compile(tc.expr, Options{Dialect: tc.d, Roots: AllRoots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Eval(c); err != nil || got != tc.want {
+			t.Errorf("%v: %s = %v, %v; want %s", tc.d, tc.expr, got, err, tc.want)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package enrich
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+)
+
+// ErrStreamEnded is the cause with which a long request's context ends when
+// its token does, when max_connection is over, or when token or user were
+// denied or purged meanwhile.
+var ErrStreamEnded = errors.New("the request outlived its decision")
+
+// Streams holds requests that last to the life of their tokens: upgraded
+// connections, event streams, gRPC. They are decided once and could go on for
+// days. Short requests are not attended: they end by themselves.
+type Streams struct {
+	mu   sync.Mutex
+	live map[*stream]struct{}
+}
+
+// stream is one long request.
+type stream struct {
+	gateway  *Gateway
+	decision *Decision
+	end      context.CancelCauseFunc
+	version  uint64 // of the purge log, as far as it has been looked at
+	names    []cache.Name
+}
+
+// MaxStreams bounds the long requests that are attended at once; one more is
+// refused, because it could not be ended when it has to be.
+const MaxStreams = 100_000
+
+// streamLook is how often live streams are held against deny list and purge
+// log.
+const streamLook = time.Second
+
+// NewStreams makes an empty set.
+func NewStreams() *Streams { return &Streams{live: make(map[*stream]struct{})} }
+
+// Attend gives the request a context that ends with the decision's token, or
+// after limit (0: no other limit), or when the decision is denied or purged.
+// Requests that are not long are given back as they are. done must be called
+// when the request is over.
+func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Duration) (_ *http.Request, done func(), err error) {
+	if limit == 0 && (d.Principal == nil || !isLong(r)) {
+		return r, func() {}, nil
+	}
+	until := d.Until()
+	if limit > 0 {
+		if end := g.Clock().Add(limit); until.IsZero() || end.Before(until) {
+			until = end
+		}
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	stopTimer := func() {}
+	if !until.IsZero() {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadlineCause(ctx, until, ErrStreamEnded)
+		stopTimer = stop
+	}
+	st := &stream{gateway: g, decision: d, end: cancel, names: g.purgeNames(d)}
+	if g.Log != nil {
+		st.version = g.Log.Version()
+	}
+	if !s.add(st) {
+		cancel(nil)
+		stopTimer()
+		return r, nil, refuse(KindUnavailable, errors.New("too many long requests"))
+	}
+	return r.WithContext(ctx), func() {
+		s.remove(st)
+		stopTimer()
+		cancel(nil)
+	}, nil
+}
+
+// isLong reports whether a request is one that may last: an upgrade, an event
+// stream, gRPC.
+func isLong(r *http.Request) bool {
+	return isUpgrade(r) || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") ||
+		strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+}
+
+// add takes a stream in and begins to look after them with the first.
+func (s *Streams) add(st *stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.live) >= MaxStreams {
+		return false
+	}
+	s.live[st] = struct{}{}
+	if len(s.live) == 1 {
+		go s.watch()
+	}
+	return true
+}
+
+func (s *Streams) remove(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.live, st)
+}
+
+// watch ends what is denied or purged, until no stream is left.
+func (s *Streams) watch() {
+	ticker := time.NewTicker(streamLook)
+	defer ticker.Stop()
+	for range ticker.C {
+		s.mu.Lock()
+		list := make([]*stream, 0, len(s.live))
+		for st := range s.live {
+			list = append(list, st)
+		}
+		if len(list) == 0 {
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		for _, st := range list {
+			if !st.stands() {
+				st.end(ErrStreamEnded)
+			}
+		}
+	}
+}
+
+// stands reports whether neither deny list nor purge log name the decision.
+func (st *stream) stands() bool {
+	g, d := st.gateway, st.decision
+	if d.Principal == nil {
+		return true
+	}
+	if g.Denials != nil && g.Denials.Denied(g.Clock(), d.Principal.IssuedAt, d.denials...) {
+		return false
+	}
+	if g.Log == nil {
+		return true
+	}
+	version, ok := g.Log.Unnamed(st.version, st.names)
+	st.version = version
+	return ok
+}
+
+// purgeNames are the names by which a purge may mean a decision: everything
+// that its record could be purged by.
+func (g *Gateway) purgeNames(d *Decision) []cache.Name {
+	if g.Log == nil || d.Principal == nil {
+		return nil
+	}
+	ids := []cache.ID{{Kind: cache.UserID, Value: d.Principal.Subject}}
+	r := &d.record
+	if r.Person != nil && r.Person.User != nil {
+		ids = append(ids, personCodec{}.Names(&person{Person: r.Person})...)
+	}
+	if r.App != nil {
+		ids = append(ids, appCodec{}.Names(r.App)...)
+	}
+	names := make([]cache.Name, len(ids))
+	for i, id := range ids {
+		names[i] = g.Keyer.Name(id)
+	}
+	return names
+}
