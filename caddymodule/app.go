@@ -192,7 +192,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	}
 	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
 		d, err := mod.Open(DirectoryContext{
-			Name: s.Name, Logger: sharedLogger().With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer,
+			Name: s.Name, Logger: sharedLogger().With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
 		})
 		if err != nil {
 			return nil, err
@@ -209,6 +209,23 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	return directory.Member{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
 	}, nil
+}
+
+// forgetAll makes the running configuration forget its records. It looks for
+// that configuration when it is called: a directory outlives the one that
+// opened it.
+func forgetAll() {
+	app, err := activeApp()
+	if err != nil {
+		return
+	}
+	if store := app.store.peek(); store != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+		defer cancel()
+		if _, err := store.PurgeAll(ctx); err != nil {
+			app.logger.Warn("other nodes could not be told that a directory changed", zap.Error(err))
+		}
+	}
 }
 
 // openSigner takes or makes the signing keys' holder.

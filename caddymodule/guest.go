@@ -38,6 +38,9 @@ type DirectoryContext struct {
 	// Issuer gives the issuer of that name, for the kind that asks the
 	// issuer itself; nil where there is none.
 	Issuer func(name string) *issuer.Issuer
+	// Changed makes the gateway forget what it holds, for a kind that knows
+	// when its answers have changed. It may be called at any time.
+	Changed func()
 }
 
 // DirectorySettings are the options of every kind of directory. A guest

@@ -41,7 +41,11 @@ func (f *File) Provision(caddy.Context) error {
 
 // Open reads the file; one that is missing or broken is an error.
 func (f *File) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
-	return file.New(file.Config{Path: f.Path, Match: f.Match, Logger: ctx.Logger})
+	return file.New(file.Config{Path: f.Path, Match: f.Match, Logger: ctx.Logger, OnEdit: func(err error) {
+		if err == nil {
+			ctx.Changed()
+		}
+	}})
 }
 
 // UnmarshalCaddyfile reads the directory option. Syntax:

@@ -93,7 +93,8 @@ func TestNewTakes(t *testing.T) {
 		"keys on this machine by address":     func(c *Config) { c.JWKSURL = "http://127.1.2.3/keys" },
 		"keys on this machine by v6":          func(c *Config) { c.JWKSURL = "http://[::1]:8080/keys" },
 		"a leeway of nothing":                 func(c *Config) { d := time.Duration(0); c.Leeway = &d },
-		"a ca, and a transport of its own":    func(*Config) {},
+		"key_refresh under the default floor": func(c *Config) { c.KeyRefresh = time.Second },
+		"key_refresh over the default age":    func(c *Config) { c.KeyRefresh = 48 * time.Hour },
 		"external_url with a path and a port": func(c *Config) { c.ExternalURL = "https://app.example.com:8443/base" },
 	} {
 		c := baseConfig()

@@ -408,6 +408,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 		if d := time.Since(start); d > 2*defaultTimeout {
 			t.Errorf("took %v", d)
 		}
+		s.issuer.Stop() // waits for those whose callers gave up
 		if most != maxQuestions || busy == 0 || failed == 0 {
 			t.Errorf("%d at once, %d busy, %d failed", most, busy, failed)
 		}

@@ -628,6 +628,8 @@ func TestNormalURI(t *testing.T) {
 func FuzzNormalURI(f *testing.F) {
 	f.Add("https://a.example/%2e/..//%7e?x#y")
 	f.Add("http://[::1]:80/a/b/../..")
+	f.Add("http://:")
+	f.Add("http://:80/")
 	f.Fuzz(func(t *testing.T, in string) {
 		once, ok := normalURI(in)
 		if !ok {

@@ -86,6 +86,7 @@ func settle(c Config) (Config, error) {
 			return fail("%s is %q, want one of %s", choice.option, *choice.value, strings.Join(choice.words, ", "))
 		}
 	}
+	defaulted := c
 	for _, d := range []struct {
 		option string
 		value  *time.Duration
@@ -102,6 +103,13 @@ func settle(c Config) (Config, error) {
 		if *d.value < 0 {
 			return fail("%s is negative", d.option)
 		}
+	}
+	// A default gives way to what is configured beside it.
+	if defaulted.KeyMinInterval == 0 {
+		c.KeyMinInterval = min(c.KeyMinInterval, c.KeyRefresh)
+	}
+	if defaulted.KeyMaxStale == 0 {
+		c.KeyMaxStale = max(c.KeyMaxStale, c.KeyRefresh)
 	}
 	if c.KeyMinInterval > c.KeyRefresh {
 		return fail("key_min_interval is longer than key_refresh")

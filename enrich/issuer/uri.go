@@ -11,21 +11,22 @@ import (
 // normalized, dot segments removed, no query and no fragment.
 func normalURI(text string) (string, bool) {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.Opaque != "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Opaque != "" || strings.Contains(u.Host, "%") {
 		return "", false
 	}
 	scheme := strings.ToLower(u.Scheme)
 	if scheme != "http" && scheme != "https" {
 		return "", false
 	}
-	host := strings.ToLower(u.Host)
-	switch {
-	case scheme == "http":
-		host = strings.TrimSuffix(host, ":80")
-	default:
-		host = strings.TrimSuffix(host, ":443")
+	host := strings.ToLower(u.Hostname())
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
 	}
-	return scheme + "://" + strings.TrimSuffix(host, ":") + normalPath(u.EscapedPath()), true
+	port := u.Port()
+	if port != "" && (scheme != "http" || port != "80") && (scheme != "https" || port != "443") {
+		host += ":" + port
+	}
+	return scheme + "://" + host + normalPath(u.EscapedPath()), true
 }
 
 // normalPath normalizes the escapes of a path and removes its dot segments.

@@ -93,9 +93,7 @@ func refuse(w http.ResponseWriter, status int, code, summary string) {
 func (o *organization) answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Okta-Request-Id", "reqVy8wsvmBQN27h4soUE3ZEnA")
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		o.t.Error(err)
-	}
+	_ = json.NewEncoder(w).Encode(v) // who asked may be gone
 }
 
 func (o *organization) serve(w http.ResponseWriter, r *http.Request) {

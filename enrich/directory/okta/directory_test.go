@@ -1,0 +1,567 @@
+package okta
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// direct carries requests to the organization without a network, so that time
+// can be the test's own.
+type direct struct{ o *organization }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	inbound := httptest.NewRequestWithContext(r.Context(), r.Method, r.URL.String(), r.Body)
+	inbound.Header = r.Header.Clone()
+	w := httptest.NewRecorder()
+	d.o.serve(w, inbound)
+	answer := w.Result()
+	answer.Request = r
+	return answer, nil
+}
+
+func open(t *testing.T, o *organization, c Config, options Options) *Directory {
+	t.Helper()
+	c.URL = o.http.URL
+	if c.ClientID == "" {
+		c.Token = apiToken
+	}
+	d, err := New(c, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	return d
+}
+
+// bubble opens an organization and a directory inside a synctest bubble.
+func bubble(t *testing.T, c Config) (*organization, *Directory) {
+	t.Helper()
+	o := newOrganization(t, directorytest.NewWorld())
+	o.http.Close() // only its address is used
+	return o, open(t, o, c, Options{Transport: direct{o}})
+}
+
+func TestConfig(t *testing.T) {
+	good := Config{URL: "https://acme.okta.com", Token: "t"}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		ok     bool
+	}{
+		"a token":               {func(*Config) {}, true},
+		"a trailing slash":      {func(c *Config) { c.URL += "/" }, true},
+		"linked objects":        {func(c *Config) { c.Linked = []string{"manager"} }, true},
+		"no address":            {func(c *Config) { c.URL = "" }, false},
+		"without TLS":           {func(c *Config) { c.URL = "http://acme.okta.com" }, false},
+		"no credentials":        {func(c *Config) { c.Token = "" }, false},
+		"both credentials":      {func(c *Config) { c.ClientID, c.PrivateKey = "x", "y" }, false},
+		"client without key":    {func(c *Config) { c.Token, c.ClientID = "", "x" }, false},
+		"key without client":    {func(c *Config) { c.Token, c.PrivateKey = "", "x" }, false},
+		"key that is none":      {func(c *Config) { c.Token, c.ClientID, c.PrivateKey = "", "x", "secret words" }, false},
+		"key id with a token":   {func(c *Config) { c.KeyID = "k" }, false},
+		"token with a break":    {func(c *Config) { c.Token = "a\nb" }, false},
+		"hostile relationship":  {func(c *Config) { c.Linked = []string{"../x"} }, false},
+		"hostile attribute":     {func(c *Config) { c.Match = []string{`email eq "x" or login`} }, false},
+		"too many linked":       {func(c *Config) { c.Linked = strings.Split("abcdefghi", "") }, false},
+		"too many to match":     {func(c *Config) { c.Match = strings.Split("abcdefghi", "") }, false},
+		"an address with query": {func(c *Config) { c.URL += "?x" }, false},
+	} {
+		config := good
+		c.change(&config)
+		_, err := New(config, Options{})
+		if c.ok != (err == nil) || err != nil && strings.Contains(err.Error(), "secret words") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestWhatAUserIs(t *testing.T) {
+	o := newOrganization(t, directorytest.NewWorld())
+	o.linked[directorytest.Ada] = directorytest.Lukasz
+	d := open(t, o, Config{Linked: []string{"manager", "buddy"}}, Options{})
+	p, err := d.Person(t.Context(), directorytest.Query("ADA@example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := p.User
+	if u.ID != directorytest.Ada || u.Login != "ada@example.com" || u.Status != "ACTIVE" || !u.LastLogin.IsZero() ||
+		!u.Created.Equal(time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)) {
+		t.Errorf("user is %+v", u)
+	}
+	if v, ok := u.Profile["secondEmail"]; !ok || v != nil {
+		t.Error("an attribute that Okta gives as null is not null")
+	}
+	g := p.Groups[0]
+	if g.ID != "g-all" || g.Type != "OKTA_GROUP" || g.Source != "0oaAD" || !reflect.DeepEqual(g.ObjectClass, []string{"okta:user_group"}) ||
+		g.LastMembershipUpdated.IsZero() || !g.LastUpdated.IsZero() {
+		t.Errorf("group is %+v", g)
+	}
+	if len(p.Linked) != 1 || p.Linked["manager"].ID != directorytest.Lukasz {
+		t.Errorf("linked objects are %v", p.Linked)
+	}
+	if o.asked("POST") != 0 {
+		t.Error("something was written")
+	}
+	if _, err := open(t, o, Config{Linked: []string{"subordinate"}}, Options{}).Person(t.Context(), directorytest.Query(directorytest.Ada)); !errors.Is(err, directory.ErrMalformed) {
+		t.Errorf("the associated end of a relationship: %v", err)
+	}
+}
+
+// Okta takes "me" for the owner of the credentials, and the part of a login
+// before the @ for the user; neither is the subject's name.
+func TestNamesThatOktaReadsMoreIntoAreNobody(t *testing.T) {
+	o := newOrganization(t, directorytest.NewWorld())
+	d := open(t, o, Config{}, Options{})
+	for _, subject := range []string{"me", "stranger", "ada", "ADA"} {
+		if _, err := d.Person(t.Context(), directorytest.Query(subject)); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
+			t.Errorf("%s: got %v", subject, err)
+		}
+	}
+	if o.asked("GET /api/v1/users/me") != 0 {
+		t.Error("asked for me")
+	}
+	// What is not to be matched is not matched.
+	for match, subject := range map[string]string{"id": "ada@example.com", "login": directorytest.Ada} {
+		if _, err := open(t, o, Config{Match: []string{match}}, Options{}).Person(t.Context(), directorytest.Query(subject)); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
+			t.Errorf("%s by %s: got %v", subject, match, err)
+		}
+	}
+}
+
+func TestLoginWithASlashIsSearchedFor(t *testing.T) {
+	w := directorytest.NewWorld()
+	w.Users = append(w.Users, directorytest.User{User: identity.User{ID: "00u9", Login: `corp/ada "x\y`, Profile: map[string]any{}}})
+	o := newOrganization(t, w)
+	p, err := open(t, o, Config{}, Options{}).Person(t.Context(), directorytest.Query(`corp/ada "x\y`))
+	if err != nil || p.User.ID != "00u9" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSubjectThatIsOnesLoginAndAnothersAttribute(t *testing.T) {
+	w := directorytest.NewWorld()
+	w.Users[3].Profile["nick"] = "ada@example.com"
+	o := newOrganization(t, w)
+	_, err := open(t, o, Config{Match: []string{"login", "nick"}}, Options{}).Person(t.Context(), directorytest.Query("ada@example.com"))
+	if !errors.Is(err, directory.ErrAmbiguous) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPagesAreFollowedByTheirLinksOnly(t *testing.T) {
+	t.Run("all of them", func(t *testing.T) {
+		o := newOrganization(t, directorytest.NewWorld())
+		o.groupPage = 100
+		p, err := open(t, o, Config{}, Options{}).Person(t.Context(), directorytest.Query(directorytest.Busy))
+		if err != nil || len(p.Groups) != directorytest.ManyGroups || o.asked("GET /api/v1/users/"+directorytest.Busy+"/groups") != 13 {
+			t.Errorf("%v, asked %d times", err, o.asked("GET /api/v1/users/"+directorytest.Busy+"/groups"))
+		}
+	})
+	t.Run("never to another host", func(t *testing.T) {
+		reached := false
+		other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+		defer other.Close()
+		o := newOrganization(t, directorytest.NewWorld())
+		o.override = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/groups") {
+				w.Header().Set("Link", "<"+other.URL+r.URL.Path+`?after=x>; rel="next"`)
+			}
+			return false
+		}
+		_, err := open(t, o, Config{}, Options{}).Person(t.Context(), directorytest.Query(directorytest.Lonely))
+		if !directory.Failed(err) || reached {
+			t.Errorf("got %v, reached %v", err, reached)
+		}
+	})
+	t.Run("not in a circle", func(t *testing.T) {
+		o := newOrganization(t, directorytest.NewWorld())
+		o.override = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/groups") {
+				w.Header().Set("Link", "<"+o.http.URL+r.URL.Path+`?after=x>; rel="next"`)
+				o.answer(w, []object{})
+				return true
+			}
+			return false
+		}
+		_, err := open(t, o, Config{}, Options{}).Person(t.Context(), directorytest.Query(directorytest.Lonely))
+		if !errors.Is(err, directory.ErrTooLarge) || len(o.requests) > maxPages+1 {
+			t.Errorf("got %v after %d requests", err, len(o.requests))
+		}
+	})
+}
+
+func TestErrorsGoByTheirCode(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status int
+		code   string
+		body   string
+		want   error
+	}{
+		{"no such user", 404, "E0000007", "", directory.ErrNotFound},
+		{"a path that the API does not have", 404, "E0000008", "", directory.ErrFailed},
+		{"a proxy's page", 404, "", "<html>not found</html>", directory.ErrFailed},
+		{"no permission", 403, "E0000006", "", directory.ErrRefused},
+		{"a token that was revoked", 401, "E0000011", "", directory.ErrRefused},
+		{"an invalid token, by another status", 400, "E0000011", "", directory.ErrRefused},
+		{"a bad question", 400, "E0000001", "", directory.ErrRejected},
+		{"a wrong method", 405, "E0000022", "", directory.ErrRejected},
+		{"an inner error", 500, "E0000009", "", directory.ErrUnavailable},
+		{"a code that is none", 404, `E"<script>`, "", directory.ErrFailed},
+	} {
+		o := newOrganization(t, directorytest.NewWorld())
+		o.override = func(w http.ResponseWriter, r *http.Request) bool {
+			if c.body != "" {
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte(c.body))
+				return true
+			}
+			refuse(w, c.status, c.code, "about ada@example.com")
+			return true
+		}
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		_, err := open(t, o, Config{}, Options{Logger: log}).Person(t.Context(), directorytest.Query("ada@example.com"))
+		if !errors.Is(err, c.want) || directory.Failed(err) == (c.want == directory.ErrNotFound) {
+			t.Errorf("%s: got %v", c.name, err)
+		}
+		if text := err.Error() + out.String(); strings.Contains(text, "ada@") || strings.Contains(text, "script") || strings.Contains(text, apiToken) {
+			t.Errorf("%s: says %s", c.name, text)
+		}
+		if c.body == "" && !strings.Contains(out.String(), "reqVy8wsvmBQN27h4soUE3ZEnA") {
+			t.Errorf("%s: the request's id is not logged: %s", c.name, out.String())
+		}
+	}
+}
+
+// No request is sent that is known to be refused, whatever the clocks show.
+func TestRateLimitIsKeptBeforeItBites(t *testing.T) {
+	for name, skew := range map[string]time.Duration{"clocks agree": 0, "theirs is ahead": time.Hour, "theirs is behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, d := bubble(t, Config{})
+				o.limit, o.skew = 4, skew // two look-ups a minute
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				begin := time.Now()
+				for range 6 {
+					if _, err := d.Person(ctx, directorytest.Query(directorytest.Ada)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if took := time.Since(begin); took < 2*time.Minute || took > 4*time.Minute {
+					t.Errorf("six look-ups took %v", took)
+				}
+				if n := len(o.requests); n != 12 {
+					t.Errorf("%d requests for six look-ups", n)
+				}
+			})
+		})
+	}
+}
+
+func TestRateLimitOfAppsDoesNotStopUsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, d := bubble(t, Config{})
+		o.limit = 2
+		if _, err := d.App(t.Context(), "0oa1payroll"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.App(t.Context(), "0oa1payroll"); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if _, err := d.Person(t.Context(), directorytest.Query(directorytest.Ada)); err != nil || time.Since(begin) != 0 {
+			t.Errorf("got %v after %v", err, time.Since(begin))
+		}
+	})
+}
+
+// Another client has used the window up: a 429 is waited out.
+func TestTooManyRequestsIsWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, d := bubble(t, Config{})
+		o.limit, o.skew = 3, 10*time.Minute
+		o.left["/api/v1/users"], o.resets["/api/v1/users"] = 0, time.Now().Add(10*time.Minute+20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begin := time.Now()
+		if _, err := d.Person(ctx, directorytest.Query(directorytest.Ada)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took < 20*time.Second || took > 30*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if n := len(o.requests); n != 3 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+func TestTooManyRequestsWithoutTimeToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, d := bubble(t, Config{})
+		o.limit = 3
+		o.left["/api/v1/users"], o.resets["/api/v1/users"] = 0, time.Now().Add(30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		begin := time.Now()
+		_, err := d.Person(ctx, directorytest.Query(directorytest.Ada))
+		if !errors.Is(err, directory.ErrThrottled) || time.Since(begin) > time.Second || len(o.requests) != 1 {
+			t.Errorf("got %v after %v and %d requests", err, time.Since(begin), len(o.requests))
+		}
+		// And the next look-up is not even sent.
+		if _, err := d.Person(ctx, directorytest.Query(directorytest.Ada)); !errors.Is(err, directory.ErrThrottled) || len(o.requests) != 1 {
+			t.Errorf("got %v and %d requests", err, len(o.requests))
+		}
+	})
+}
+
+func TestRateLimitHeaders(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	date := now.Add(-time.Hour).UTC().Format(http.TimeFormat)
+	for _, c := range []struct {
+		name                    string
+		status                  int
+		limit, remaining, reset string
+		date, retryAfter        string
+		want                    time.Duration
+	}{
+		{"plenty left", 200, "600", "599", "1700000030", "", "", 0},
+		{"none left", 200, "600", "0", "1700000030", "", "", 30 * time.Second},
+		{"none left, by their clock", 200, "600", "0", "1699996430", date, "", 30 * time.Second},
+		{"none left, already reset", 200, "600", "0", "1699999999", "", "", 0},
+		{"refused", 429, "600", "0", "1700000030", "", "", 30 * time.Second},
+		{"refused, already reset", 429, "600", "0", "1699999999", "", "", concurrentPause},
+		{"too many at once", 429, "0", "0", "1700000050", "", "", concurrentPause},
+		{"limit zero on success", 200, "0", "0", "1700000050", "", "", 0},
+		{"no headers", 200, "", "", "", "", "", 0},
+		{"no headers but Retry-After", 503, "", "", "", "", "7", 7 * time.Second},
+		{"no numbers", 200, "x", "0", "1700000030", "", "", 0},
+		{"negative", 200, "600", "-1", "1700000030", "", "", 0},
+		{"a reset beyond all years", 200, "600", "0", "9223372036854775807", "", "", 0},
+	} {
+		h := http.Header{}
+		for name, v := range map[string]string{"X-Rate-Limit-Limit": c.limit, "X-Rate-Limit-Remaining": c.remaining, "X-Rate-Limit-Reset": c.reset, "Date": c.date, "Retry-After": c.retryAfter} {
+			if v != "" {
+				h.Set(name, v)
+			}
+		}
+		got := rateLimit(c.status, h, now)
+		if c.want == 0 && !got.IsZero() || c.want != 0 && got.Sub(now) != c.want {
+			t.Errorf("%s: until %v, want %v from now", c.name, got, c.want)
+		}
+	}
+}
+
+func TestServiceAppKeepsItsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrganization(t, directorytest.NewWorld())
+		o.http.Close()
+		c := Config{ClientID: "0oaservice", PrivateKey: o.serviceApp(t, "RSA")}
+		d := open(t, o, c, Options{Transport: direct{o}})
+		ask := func() {
+			t.Helper()
+			if _, err := d.Person(t.Context(), directorytest.Query(directorytest.Ada)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(ask)
+		}
+		wg.Wait()
+		if o.issued != 1 {
+			t.Errorf("%d tokens for fifty callers", o.issued)
+		}
+		time.Sleep(49 * time.Minute)
+		ask()
+		if o.issued != 1 {
+			t.Error("renewed too early")
+		}
+		time.Sleep(2 * time.Minute) // past five sixths of the hour
+		for range 50 {
+			wg.Go(ask)
+		}
+		wg.Wait()
+		if o.issued != 2 {
+			t.Errorf("%d tokens, want one early renewal", o.issued)
+		}
+		// Early renewal that fails harms nobody while the token is good.
+		time.Sleep(51 * time.Minute)
+		o.override = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != "/oauth2/v1/token" {
+				return false
+			}
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		}
+		ask()
+		time.Sleep(10 * time.Minute)
+		if _, err := d.Person(t.Context(), directorytest.Query(directorytest.Ada)); !errors.Is(err, directory.ErrUnavailable) {
+			t.Errorf("without a token: %v", err)
+		}
+		o.override = nil
+		time.Sleep(failurePause)
+		ask()
+		// A token that was revoked is replaced at once.
+		issued := o.issued
+		clear(o.tokens)
+		ask()
+		if o.issued != issued+1 {
+			t.Errorf("%d tokens after a revocation", o.issued-issued)
+		}
+	})
+}
+
+func TestServiceAppThatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrganization(t, directorytest.NewWorld())
+		o.http.Close()
+		key := o.serviceApp(t, "EC")
+		for name, change := range map[string]func(c *Config){
+			"another client":  func(c *Config) { c.ClientID = "0oaother" },
+			"an unknown key":  func(c *Config) { c.KeyID = "key-2" },
+			"a key of others": func(c *Config) { c.PrivateKey = (&organization{}).serviceApp(t, "EC") },
+		} {
+			c := Config{ClientID: "0oaservice", PrivateKey: key}
+			change(&c)
+			d := open(t, o, c, Options{Transport: direct{o}})
+			before := o.asked("POST")
+			for range 20 {
+				_, err := d.Person(t.Context(), directorytest.Query(directorytest.Ada))
+				if !errors.Is(err, directory.ErrRefused) {
+					t.Errorf("%s: got %v", name, err)
+				}
+				if strings.Contains(err.Error(), "eyJ") {
+					t.Errorf("%s: the error holds the assertion", name)
+				}
+			}
+			if n := o.asked("POST") - before; n > 2 {
+				t.Errorf("%s: signed in %d times", name, n)
+			}
+		}
+	})
+}
+
+func TestPrivateKeyForms(t *testing.T) {
+	o := newOrganization(t, directorytest.NewWorld())
+	var k jose.JSONWebKey
+	if err := json.Unmarshal([]byte(o.serviceApp(t, "RSA")), &k); err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(k.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	d := open(t, o, Config{ClientID: "0oaservice", KeyID: "key-1", PrivateKey: "\n" + text}, Options{})
+	if _, err := d.Person(t.Context(), directorytest.Query(directorytest.Ada)); err != nil {
+		t.Error(err)
+	}
+	public, err := json.Marshal(o.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]string{
+		"a public key": string(public), "half a key": text[:len(text)/2], "a symmetric key": `{"kty":"oct","k":"c2VjcmV0LXdvcmRz"}`,
+		"another block": strings.ReplaceAll(text, "PRIVATE KEY", "CERTIFICATE"),
+	} {
+		_, err := New(Config{URL: o.http.URL, ClientID: "0oaservice", PrivateKey: bad}, Options{})
+		if err == nil || strings.Contains(err.Error(), "c2Vj") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestAppsByClientID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, d := bubble(t, Config{})
+		a, err := d.App(t.Context(), "payroll-client")
+		if err != nil || a.ID != "0oa1payroll" || a.ClientID != "payroll-client" || a.Label != "Payroll" || a.Attributes["domain"] != "example.com" {
+			t.Fatalf("got %+v, %v", a, err)
+		}
+		u, err := d.AppUser(t.Context(), directorytest.Query(directorytest.Ada), "payroll-client")
+		if err != nil || u.UserName != "ada" || u.App != "0oa1payroll" {
+			t.Errorf("got %+v, %v", u, err)
+		}
+		listed := o.asked("GET /api/v1/apps/")
+		for range 20 {
+			if _, err := d.App(t.Context(), "nobody"); !errors.Is(err, directory.ErrNotFound) {
+				t.Error(err)
+			}
+		}
+		all := 0
+		for _, r := range o.requests {
+			if r == "GET /api/v1/apps" {
+				all++
+			}
+		}
+		if all != 2 { // two pages, once
+			t.Errorf("the list of apps was read in %d requests (%d others)", all, listed)
+		}
+		o.override = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/api/v1/apps" {
+				refuse(w, http.StatusForbidden, "E0000006", "")
+				return true
+			}
+			return false
+		}
+		time.Sleep(indexLife)
+		if _, err := d.App(t.Context(), "payroll-client"); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
+			t.Errorf("where the list may not be read: %v", err)
+		}
+		if _, err := d.App(t.Context(), "0oa9none"); !errors.Is(err, directory.ErrNotFound) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAppUsersOff(t *testing.T) {
+	o := newOrganization(t, directorytest.NewWorld())
+	off := false
+	d := open(t, o, Config{AppUsers: &off}, Options{})
+	if _, err := d.AppUser(t.Context(), directorytest.Query(directorytest.Ada), "0oa1payroll"); !errors.Is(err, directory.ErrNotFound) || len(o.requests) != 0 {
+		t.Errorf("got %v after %v", err, o.requests)
+	}
+}
+
+func TestUserIDNeedsNoSecondLookUp(t *testing.T) {
+	w := directorytest.NewWorld()
+	w.Apps[0].Users[0].ID = "00uabcdefgHIJKLMNO12"
+	o := newOrganization(t, w)
+	d := open(t, o, Config{}, Options{})
+	if _, err := d.AppUser(t.Context(), directorytest.Query("00uabcdefgHIJKLMNO12"), "0oa1payroll"); err != nil || len(o.requests) != 1 {
+		t.Errorf("got %v after %v", err, o.requests)
+	}
+}
+
+func TestNoPermissionForGroupsIsAFailureAndNotNoGroups(t *testing.T) {
+	o := newOrganization(t, directorytest.NewWorld())
+	o.mayNot = "/api/v1/users/" + directorytest.Ada + "/groups"
+	p, err := open(t, o, Config{}, Options{}).Person(t.Context(), directorytest.Query(directorytest.Ada))
+	if p != nil || !errors.Is(err, directory.ErrRefused) {
+		t.Errorf("got %v, %v", p, err)
+	}
+}

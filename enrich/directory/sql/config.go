@@ -1,0 +1,174 @@
+// Package sql is the directory that lives in a database: each question is a
+// query of the operator's own, with the subject or the app's id as a bound
+// parameter. Columns become attributes; arrays and JSON become lists and
+// objects. The database is PostgreSQL.
+//
+// The queries run read-only and within a time limit, by settings of each
+// connection; the database role should be one that can do no more either.
+package sql
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+)
+
+// Config says which database to ask, and what. Driver, DSN and UserQuery are
+// required.
+type Config struct {
+	// Driver is the kind of database: postgres.
+	Driver string
+
+	// DSN is how to reach it: postgres://user:password@host/database?sslmode=verify-full
+	// or the same in key=value form. To another machine the server's
+	// certificate must be verified (sslmode verify-ca or verify-full).
+	DSN string
+
+	// Plaintext allows a DSN without that. Without it such a one is an error
+	// at load.
+	Plaintext bool
+
+	// UserQuery gives one row for the subject in $1, or none. Two rows mean
+	// that the subject is ambiguous, so it has no limit 1. The columns id,
+	// login, status, created, lastUpdated, passwordChanged and lastLogin
+	// (also as last_updated, …) are the user's own; profile, a JSON object,
+	// and every other column are attributes. A row without an id has the
+	// subject as its id. status is a word of Okta's (ACTIVE, SUSPENDED, …),
+	// in any case; another word is an error. Null is the lack of a value.
+	UserQuery string
+
+	// GroupsQuery gives a row for each group of the subject in $1: id, name,
+	// type, source, profile, and further attributes; or one column alone,
+	// which is both id and name. Without it a column groups of UserQuery
+	// counts: an array of texts, or of JSON objects with id and name.
+	// Without that too the groups are unknown.
+	GroupsQuery string
+
+	// AppQuery gives the row of the app whose id or client id is $1: id,
+	// clientId, name, label, status, profile, and further attributes.
+	AppQuery string
+
+	// AppUserQuery gives the row of the assignment of the subject in $1 to
+	// the app in $2: userName, status, profile, and further attributes.
+	AppUserQuery string
+
+	// Match names columns of UserQuery (id, login, or an attribute) of which
+	// one must hold the subject; a row in which none does is
+	// directory.ErrForeign. Default: the query is taken at its word.
+	Match []string
+
+	// StatementTimeout is how long the database works on one query.
+	// Default: 3 s.
+	StatementTimeout time.Duration
+
+	// Connections bounds the open connections. Default: 16.
+	Connections int
+}
+
+// Limits of this kind.
+const (
+	// defaultConnections is a share of the hundred that PostgreSQL allows
+	// all its clients by default.
+	defaultConnections = 16
+	maxConnections     = 1024
+
+	// maxQuery bounds a query in bytes.
+	maxQuery = 64 << 10
+
+	// idleLife and maxLife end connections, so that a changed password, role
+	// or balancer takes hold.
+	idleLife = 5 * time.Minute
+	maxLife  = 30 * time.Minute
+
+	// maxArrayDepth is the most that PostgreSQL gives arrays.
+	maxArrayDepth = 6
+)
+
+// resolve checks the settings and gives those of the driver.
+func resolve(c Config) (Config, *pgx.ConnConfig, error) {
+	switch {
+	case c.Driver != "postgres":
+		return c, nil, errors.New("reading SQL settings: the driver must be postgres")
+	case c.StatementTimeout < 0:
+		return c, nil, errors.New("reading SQL settings: statement_timeout is negative")
+	case c.Connections < 0 || c.Connections > maxConnections:
+		return c, nil, fmt.Errorf("reading SQL settings: connections must be 1 to %d", maxConnections)
+	}
+	for _, q := range []struct {
+		option, query string
+		required      bool
+		parameters    []string
+	}{
+		{"user_query", c.UserQuery, true, []string{"$1"}},
+		{"groups_query", c.GroupsQuery, false, []string{"$1"}},
+		{"app_query", c.AppQuery, false, []string{"$1"}},
+		{"app_user_query", c.AppUserQuery, false, []string{"$1", "$2"}},
+	} {
+		switch {
+		case q.query == "" && q.required:
+			return c, nil, fmt.Errorf("reading SQL settings: %s is required", q.option)
+		case q.query == "":
+			continue
+		case len(q.query) > maxQuery:
+			return c, nil, fmt.Errorf("reading SQL settings: %s is over %d bytes", q.option, maxQuery)
+		}
+		for _, p := range q.parameters {
+			if !strings.Contains(q.query, p) {
+				return c, nil, fmt.Errorf("reading SQL settings: %s does not use %s, so everybody would have the same answer", q.option, p)
+			}
+		}
+	}
+	if c.StatementTimeout == 0 {
+		c.StatementTimeout = directory.DefaultTimeout
+	}
+	if c.Connections == 0 {
+		c.Connections = defaultConnections
+	}
+	config, err := pgx.ParseConfig(c.DSN)
+	if err != nil || c.DSN == "" {
+		// The driver's own words repeat parts of the DSN.
+		return c, nil, errors.New("reading SQL settings: the DSN is not a PostgreSQL connection string, or names a file that cannot be read")
+	}
+	if !c.Plaintext {
+		verified := secure(config.Host, config.TLSConfig)
+		for _, f := range config.Fallbacks {
+			verified = verified && secure(f.Host, f.TLSConfig)
+		}
+		if !verified {
+			return c, nil, errors.New("reading SQL settings: the DSN would reach another machine without verified TLS; add sslmode=verify-full")
+		}
+	}
+	config.MaxProtocolMessageBodyLen = directory.MaxResponse
+	for name, value := range map[string]string{
+		"application_name":                    "token-enrich",
+		"default_transaction_read_only":       "on",
+		"statement_timeout":                   strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10),
+		"idle_in_transaction_session_timeout": strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10),
+		"DateStyle":                           "ISO",
+		"TimeZone":                            "UTC",
+		"client_encoding":                     "UTF8",
+	} {
+		config.RuntimeParams[name] = value
+	}
+	return c, config, nil
+}
+
+// secure reports whether what goes to the host is safe from others: it stays
+// on this machine, or goes over TLS to a server that is verified.
+func secure(host string, t *tls.Config) bool {
+	if strings.HasPrefix(host, "/") || strings.EqualFold(host, "localhost") {
+		return true
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+		return true
+	}
+	return t != nil && (!t.InsecureSkipVerify || t.VerifyPeerCertificate != nil || t.VerifyConnection != nil)
+}

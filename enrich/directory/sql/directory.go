@@ -1,0 +1,242 @@
+package sql
+
+import (
+	"context"
+	dbsql "database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Directory asks a database.
+type Directory struct {
+	db     *dbsql.DB
+	config Config
+}
+
+// New checks the settings. It does not touch the network.
+func New(c Config) (*Directory, error) {
+	c, driver, err := resolve(c)
+	if err != nil {
+		return nil, err
+	}
+	db := stdlib.OpenDB(*driver)
+	db.SetMaxOpenConns(c.Connections)
+	db.SetMaxIdleConns(c.Connections)
+	db.SetConnMaxIdleTime(idleLife)
+	db.SetConnMaxLifetime(maxLife)
+	c.DSN = "" // the driver holds it; nothing else should
+	return &Directory{db: db, config: c}, nil
+}
+
+// Close ends the connections as they come out of use.
+func (d *Directory) Close() error {
+	if err := d.db.Close(); err != nil {
+		return fmt.Errorf("closing the database: %w", err)
+	}
+	return nil
+}
+
+// Person implements directory.Directory.
+func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	subject, err := q.Subject()
+	if err != nil {
+		return nil, err
+	}
+	var p *identity.Person
+	err = d.with(ctx, func(ctx context.Context, s *session) error {
+		r, err := s.one(ctx, "searching the user", d.config.UserQuery, subject)
+		if err != nil {
+			return err
+		}
+		person := &identity.Person{}
+		var groups any
+		if person.User, groups, err = d.readUser(r, subject); err != nil {
+			return err
+		}
+		switch {
+		case d.config.GroupsQuery != "":
+			rows, names, err := s.all(ctx, "searching groups", directory.MaxGroups+1, d.config.GroupsQuery, subject)
+			if err != nil {
+				return asFailure(err)
+			}
+			if person.Groups, err = readGroups(rows, names); err != nil {
+				return err
+			}
+			person.GroupsKnown = true
+		case groups != nil:
+			if person.Groups, err = listedGroups(groups); err != nil {
+				return err
+			}
+			person.GroupsKnown = true
+		}
+		p = person
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// asFailure keeps "no such user" out of the second question: the user exists.
+func asFailure(err error) error {
+	if directory.Failed(err) {
+		return err
+	}
+	return fmt.Errorf("searching groups: the query does not take the subject: %w", directory.ErrRejected)
+}
+
+// App implements directory.Directory.
+func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
+	if err := directory.CheckName(id); err != nil {
+		return nil, fmt.Errorf("reading the app's id: %w", err)
+	}
+	if d.config.AppQuery == "" {
+		return nil, fmt.Errorf("searching the app: no app_query: %w", directory.ErrNotFound)
+	}
+	var a *identity.App
+	err := d.with(ctx, func(ctx context.Context, s *session) error {
+		r, err := s.one(ctx, "searching the app", d.config.AppQuery, id)
+		if err != nil {
+			return err
+		}
+		a, err = readApp(r, id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// AppUser implements directory.Directory.
+func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string) (*identity.AppUser, error) {
+	subject, err := q.Subject()
+	if err != nil {
+		return nil, err
+	}
+	if err := directory.CheckName(appID); err != nil {
+		return nil, fmt.Errorf("reading the app's id: %w", err)
+	}
+	if d.config.AppUserQuery == "" {
+		return nil, fmt.Errorf("searching the app user: no app_user_query: %w", directory.ErrNotFound)
+	}
+	var u *identity.AppUser
+	err = d.with(ctx, func(ctx context.Context, s *session) error {
+		r, err := s.one(ctx, "searching the app user", d.config.AppUserQuery, subject, appID)
+		if err != nil {
+			return err
+		}
+		u, err = readAppUser(r, appID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+var _ directory.Directory = (*Directory)(nil)
+
+// take removes a column under one of its names and gives its value.
+func (r row) take(names ...string) any {
+	var v any
+	for _, name := range names {
+		if found, has := r[name]; has {
+			delete(r, name)
+			if v == nil {
+				v = found
+			}
+		}
+	}
+	return v
+}
+
+// text takes a column as text.
+func (r row) text(names ...string) string {
+	switch v := r.take(names...).(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool, []any, map[string]any:
+		return ""
+	default:
+		return fmt.Sprint(v) // a number, digit by digit
+	}
+}
+
+// time takes a column as a point in time; zero where it is none.
+func (r row) time(names ...string) time.Time {
+	s, _ := r.take(names...).(string)
+	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// attributes gives what is left of a row, with the object in the column
+// profile, if there is one, spread under it.
+func (r row) attributes() (map[string]any, error) {
+	profile := r.take("profile")
+	out := make(map[string]any, len(r))
+	if profile != nil {
+		object, ok := profile.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("reading the answer: column profile is no JSON object: %w", directory.ErrMalformed)
+		}
+		for name, v := range object {
+			out[name] = v
+		}
+	}
+	for name, v := range r {
+		if _, has := out[name]; v != nil || !has {
+			out[name] = v
+		}
+	}
+	return out, nil
+}
+
+// statuses are the words that a user's status may be.
+var statuses = [...]string{"STAGED", "PROVISIONED", "ACTIVE", "RECOVERY", "PASSWORD_EXPIRED", "LOCKED_OUT", "SUSPENDED", "DEPROVISIONED"}
+
+// readUser makes a user of a row, and gives the column groups apart where no
+// query asks for groups.
+func (d *Directory) readUser(r row, subject string) (*identity.User, any, error) {
+	var groups any
+	if d.config.GroupsQuery == "" {
+		groups = r.take("groups")
+	}
+	u := &identity.User{
+		ID: r.text("id"), Login: r.text("login"), Status: strings.ToUpper(r.text("status")),
+		Created: r.time("created"), LastUpdated: r.time("lastUpdated", "last_updated"),
+		PasswordChanged: r.time("passwordChanged", "password_changed"), LastLogin: r.time("lastLogin", "last_login"),
+	}
+	known := u.Status == ""
+	for _, s := range statuses {
+		known = known || s == u.Status
+	}
+	if !known {
+		// An unknown word must not let in whom it was meant to keep out.
+		return nil, nil, fmt.Errorf("reading the answer: the status is an unknown word: %w", directory.ErrMalformed)
+	}
+	var err error
+	if u.Profile, err = r.attributes(); err != nil {
+		return nil, nil, err
+	}
+	if len(d.config.Match) > 0 && !directory.Answers(u, subject, d.config.Match) {
+		return nil, nil, fmt.Errorf("checking the answer: %w", directory.ErrForeign)
+	}
+	if u.ID == "" {
+		u.ID = subject
+	}
+	return u, groups, nil
+}

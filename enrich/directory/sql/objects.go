@@ -1,0 +1,92 @@
+package sql
+
+import (
+	"fmt"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// readGroups makes groups of rows.
+func readGroups(rows []row, names []string) ([]identity.Group, error) {
+	if len(rows) > directory.MaxGroups {
+		return nil, fmt.Errorf("searching groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
+	}
+	groups := make([]identity.Group, 0, len(rows))
+	for _, r := range rows {
+		var g identity.Group
+		var err error
+		if len(names) == 1 && names[0] != "profile" {
+			g.ID = r.text(names[0])
+		} else if g, err = readGroup(r); err != nil {
+			return nil, err
+		}
+		if g.Name == "" {
+			g.Name = g.ID
+		}
+		if g.ID == "" {
+			return nil, fmt.Errorf("reading the answer: a group has no id: %w", directory.ErrMalformed)
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
+}
+
+func readGroup(r row) (identity.Group, error) {
+	g := identity.Group{ID: r.text("id"), Name: r.text("name"), Type: r.text("type"), Source: r.text("source")}
+	var err error
+	if g.Profile, err = r.attributes(); err != nil {
+		return g, err
+	}
+	if name, ok := g.Profile["name"].(string); ok && g.Name == "" {
+		g.Name = name
+	}
+	return g, nil
+}
+
+// listedGroups reads groups from one column: texts, or objects.
+func listedGroups(column any) ([]identity.Group, error) {
+	list, ok := column.([]any)
+	if !ok {
+		return nil, fmt.Errorf("reading the answer: column groups is no list: %w", directory.ErrMalformed)
+	}
+	rows := make([]row, len(list))
+	for i, v := range list {
+		switch x := v.(type) {
+		case string:
+			rows[i] = row{"id": x}
+		case map[string]any:
+			rows[i] = make(row, len(x))
+			for name, v := range x {
+				rows[i][name] = v
+			}
+		default:
+			return nil, fmt.Errorf("reading the answer: column groups holds neither text nor objects: %w", directory.ErrMalformed)
+		}
+	}
+	return readGroups(rows, []string{"id", "name"})
+}
+
+// readApp makes an app of a row, and holds it to the id that was asked for.
+func readApp(r row, id string) (*identity.App, error) {
+	a := &identity.App{
+		ID: r.text("id"), ClientID: r.text("clientId", "client_id"), Name: r.text("name"),
+		Label: r.text("label"), Status: r.text("status"),
+	}
+	if (a.ID != "" || a.ClientID != "") && a.ID != id && a.ClientID != id {
+		return nil, fmt.Errorf("checking the answer: %w", directory.ErrForeign)
+	}
+	if a.ID == "" {
+		a.ID = id
+	}
+	var err error
+	a.Profile, err = r.attributes()
+	return a, err
+}
+
+func readAppUser(r row, appID string) (*identity.AppUser, error) {
+	u := &identity.AppUser{ID: r.text("id"), App: appID, UserName: r.text("userName", "user_name"), Status: r.text("status")}
+	var err error
+	u.Profile, err = r.attributes()
+	return u, err
+}

@@ -1,0 +1,183 @@
+package sql
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Values are asked for in PostgreSQL's text format, in which every type has a
+// form: those that claims have a kind for are read, and all others (enums,
+// ranges, addresses, UUIDs, …) stay the text that they are.
+
+var errValue = errors.New("a value cannot be read")
+
+// decode gives a column's value as a canonical one.
+func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
+	if text == nil {
+		return nil, nil
+	}
+	s := string(text)
+	switch oid {
+	case pgtype.BoolOID:
+		return s == "t", nil
+	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.OIDOID:
+		return strconv.ParseInt(s, 10, 64)
+	case pgtype.Float4OID, pgtype.Float8OID, pgtype.NumericOID:
+		return decodeNumber(s)
+	case pgtype.JSONOID, pgtype.JSONBOID:
+		v, err := identity.DecodeJSON(text)
+		if err != nil {
+			return nil, errValue
+		}
+		return v, nil
+	case pgtype.TimestamptzOID:
+		return decodeTime(s), nil
+	case pgtype.TimestampOID:
+		return strings.Replace(s, " ", "T", 1), nil
+	case pgtype.ByteaOID:
+		raw, err := hex.DecodeString(strings.TrimPrefix(s, `\x`))
+		if err != nil {
+			return nil, errValue
+		}
+		return base64.StdEncoding.EncodeToString(raw), nil
+	}
+	if t, known := types.TypeForOID(oid); known {
+		if array, ok := t.Codec.(*pgtype.ArrayCodec); ok {
+			return decodeArray(s, func(element string) (any, error) {
+				return decode(types, array.ElementType.OID, []byte(element))
+			})
+		}
+	}
+	return s, nil
+}
+
+// decodeNumber keeps whole numbers whole. What is not finite stays text.
+func decodeNumber(s string) (any, error) {
+	if f, err := strconv.ParseFloat(s, 64); err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		return s, nil
+	}
+	return identity.Canonical(json.Number(s))
+}
+
+// decodeTime writes a point in time as RFC 3339 does. Infinity, and years
+// that RFC 3339 has no form for, stay text.
+func decodeTime(s string) any {
+	t, err := time.Parse("2006-01-02 15:04:05.999999999Z07", s)
+	if err != nil {
+		return s
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// decodeArray reads the text form of an array, {1,"b c",NULL,{…}}, whose
+// parts may be arrays again. Bounds in front of it are passed over.
+func decodeArray(s string, element func(string) (any, error)) (any, error) {
+	if strings.HasPrefix(s, "[") {
+		_, rest, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, errValue
+		}
+		s = rest
+	}
+	r := arrayReader{text: s, element: element}
+	v, err := r.list(0)
+	if err != nil {
+		return nil, err
+	}
+	if r.at != len(r.text) {
+		return nil, errValue
+	}
+	return v, nil
+}
+
+type arrayReader struct {
+	text    string
+	at      int
+	element func(string) (any, error)
+}
+
+// peek gives the next byte, or zero at the end.
+func (r *arrayReader) peek() byte {
+	if r.at < len(r.text) {
+		return r.text[r.at]
+	}
+	return 0
+}
+
+func (r *arrayReader) list(depth int) (any, error) {
+	if depth >= maxArrayDepth || r.peek() != '{' {
+		return nil, errValue
+	}
+	r.at++
+	out := []any{}
+	if r.peek() == '}' {
+		r.at++
+		return out, nil
+	}
+	for {
+		var v any
+		var err error
+		switch r.peek() {
+		case '{':
+			v, err = r.list(depth + 1)
+		case '"':
+			v, err = r.quoted()
+		default:
+			v, err = r.bare()
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+		switch r.peek() {
+		case ',':
+			r.at++
+		case '}':
+			r.at++
+			return out, nil
+		default:
+			return nil, errValue
+		}
+	}
+}
+
+func (r *arrayReader) quoted() (any, error) {
+	var b strings.Builder
+	for r.at++; r.at < len(r.text); r.at++ {
+		switch c := r.text[r.at]; c {
+		case '"':
+			r.at++
+			return r.element(b.String())
+		case '\\':
+			if r.at++; r.at < len(r.text) {
+				b.WriteByte(r.text[r.at])
+			}
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return nil, errValue
+}
+
+func (r *arrayReader) bare() (any, error) {
+	length := strings.IndexAny(r.text[r.at:], `,{}"\`)
+	if length <= 0 {
+		return nil, errValue
+	}
+	s := r.text[r.at : r.at+length]
+	r.at += length
+	if s == "NULL" {
+		return nil, nil
+	}
+	return r.element(s)
+}
