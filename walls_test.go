@@ -75,8 +75,8 @@ func below(parent string, names []string) []string {
 // onlyForTests is what must not ship.
 func onlyForTests() []string {
 	return []string{
-		"testing", "net/http/httptest", "~/enrich/enrichtest/...", "~/cache/cachetest/...", "github.com/alicebob/miniredis/...",
-		"github.com/jimlambrt/gldap/...", "github.com/Shopify/toxiproxy/...", "github.com/zitadel/...", "github.com/C2SP/...", "go.uber.org/goleak",
+		"testing", "net/http/httptest", "~/enrich/enrichtest/...", "~/cache/cachetest/...", "~/enrich/directory/directorytest/...",
+		"github.com/alicebob/miniredis/...", "github.com/jimlambrt/gldap/...", "github.com/Shopify/toxiproxy/...", "github.com/zitadel/...", "github.com/C2SP/...", "go.uber.org/goleak",
 	}
 }
 

@@ -176,3 +176,14 @@ var life = cache.Life{
 	Fresh: 5 * time.Minute, RefreshAfter: 4 * time.Minute, StaleIfError: time.Hour,
 	Negative: 5 * time.Second, UnconfirmedMax: 30 * time.Second,
 }
+
+// bareNode is one node of a network, outside a bubble, whose log is read.
+func bareNode(t *testing.T) (*cachetest.Network, *rig, *cachetest.Node) {
+	t.Helper()
+	net := cachetest.NewNetwork(time.Now)
+	node := net.Node()
+	r := newRig(t, newSource("ada"), node)
+	r.store.Start()
+	cachetest.Eventually(t, 20*time.Second, "the log is read", r.store.Log().Loaded)
+	return net, r, node
+}

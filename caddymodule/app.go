@@ -131,7 +131,7 @@ func (a *App) openIssuers() error {
 			return err
 		}
 		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
-			return issuer.New(*c, issuer.Options{Logger: sharedLogger(), Observer: a.metrics})
+			return issuer.New(*c, issuer.Options{Logger: sharedLogger(), Observer: a.metrics, Replay: newReplays()})
 		}, func(i *issuer.Issuer) error {
 			i.Stop()
 			return nil

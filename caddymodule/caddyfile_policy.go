@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -116,7 +118,37 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 		return err
 	}
 	h.Claims = append(h.Claims, ClaimRule{Definition: &def})
+	if err := rewritten(def); err != nil {
+		return errorAt(h.claimsAt[len(h.claimsAt)-1], err)
+	}
 	return nil
+}
+
+// rewritten refuses a rule whose text Caddy has changed while it read the
+// Caddyfile: in a site it turns shorthands such as {path} and {host} into
+// placeholders, also between backticks. Such a text is not what was written.
+func rewritten(def claim.Definition) error {
+	texts := []string{def.Expression}
+	if l := def.AllowList; l != nil {
+		texts = append(texts, l.Expression, l.Value)
+		texts = append(texts, l.IDs...)
+	}
+	if g := def.Groups; g != nil {
+		texts = append(texts, g.Pattern)
+	}
+	for _, t := range texts {
+		if err := notRewritten(t); err != nil {
+			return fmt.Errorf("claim %q: %w", def.Name, err)
+		}
+	}
+	return nil
+}
+
+func notRewritten(text string) error {
+	if !strings.Contains(text, "{http.") {
+		return nil
+	}
+	return errors.New("it holds {http.…}: Caddy replaces its shorthands ({path}, {host}, …) in a Caddyfile, also between backticks; put a space behind the brace")
 }
 
 // checkClaims compiles the claim rules, so that an error names their lines.
@@ -179,6 +211,9 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 	source := d.Val()
 	if d.NextArg() {
 		return d.Err("require takes one expression; put backticks around one with spaces")
+	}
+	if err := notRewritten(source); err != nil {
+		return errorAt(at, fmt.Errorf("require: %w", err))
 	}
 	if err := compileRequirement(source); err != nil {
 		return errorAt(at, err)

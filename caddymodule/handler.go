@@ -213,6 +213,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("policy %q: %w", h.Name, err)
 	}
+	if h.policy.compiled.ReadsHost() && !siteHostIsFixed(ctx) {
+		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
+	}
 	return h.app.register(h.policy)
 }
 

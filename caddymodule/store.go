@@ -3,12 +3,18 @@ package caddymodule
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
+	"github.com/caddyserver/certmagic"
+
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
+	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
 
@@ -17,14 +23,17 @@ import (
 // is there at once; else a worker begun in the app's Start loads the key from
 // Caddy's storage, or makes it.
 type storeFuture struct {
-	open  func(keys [][]byte) (*cache.Store, error)
-	fetch func(context.Context) ([]byte, error) // nil: nothing to wait for
+	memory  int64         // bytes
+	remote  *redis.Config // nil: memory only
+	metrics *metrics
+	fetch   func(context.Context) ([]byte, error) // nil: nothing to wait for
 
 	once   sync.Once
 	cancel context.CancelFunc
 	done   chan struct{}
 	ready  chan struct{} // closed when store is there
 	store  *cache.Store
+	client *redis.Client // nil: memory only
 }
 
 // storeWait is how long a request waits for the store, as long as a person
@@ -43,6 +52,9 @@ func (a *App) openStore() error {
 	if err := c.expand(); err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
+	if l := c.life(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {
+		return fmt.Errorf("cache: refresh_after (%v) is not shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
+	}
 	keys := make([][]byte, len(c.SealKeys))
 	for i, text := range c.SealKeys {
 		var err error
@@ -50,43 +62,61 @@ func (a *App) openStore() error {
 			return fmt.Errorf("cache: seal_key %d: %w", i+1, err)
 		}
 	}
+	var remote *redis.Config
 	if c.Redis != nil {
-		return fmt.Errorf("cache: redis is not part of this build yet")
+		config := c.Redis.config()
+		if err := config.Validate(); err != nil {
+			return fmt.Errorf("cache: %w", err)
+		}
+		remote = &config
 	}
-	key, err := digest(c.Memory, c.SealKeys)
+	storage := a.ctx.Storage()
+	key, err := digest(c.Memory, c.SealKeys, remote, fmt.Sprintf("%T %v", storage, storage))
 	if err != nil {
 		return err
 	}
 	a.store, err = acquire(&a.releases, "store", key, func() (*storeFuture, error) {
-		f := &storeFuture{ready: make(chan struct{}), open: func(keys [][]byte) (*cache.Store, error) {
-			return openStore(c, keys, a.metrics)
-		}}
-		if len(keys) == 0 {
-			// Nothing leaves this process, so neither needs its key to.
-			own, err := seal.NewKey(nil)
-			if err != nil {
-				return nil, err
-			}
-			keys = [][]byte{own}
+		f := &storeFuture{ready: make(chan struct{}), memory: c.Memory, remote: remote, metrics: a.metrics}
+		switch {
+		case len(keys) > 0:
+			return f, f.use(keys)
+		case remote != nil:
+			f.fetch = func(ctx context.Context) ([]byte, error) { return sealKey(ctx, storage) }
+			return f, nil
 		}
-		return f, f.use(keys)
+		// Nothing leaves this process, so neither needs its key to.
+		own, err := seal.NewKey(nil)
+		if err != nil {
+			return nil, err
+		}
+		return f, f.use([][]byte{own})
 	}, (*storeFuture).close)
 	return err
 }
 
-// openStore makes a store of the configured tiers. It touches no network.
-func openStore(c *Cache, keys [][]byte, m *metrics) (*cache.Store, error) {
+// open makes a store of the configured tiers. It touches no network.
+func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
 	ring, err := seal.NewRing(nil, keys...)
 	if err != nil {
 		return nil, err
 	}
-	mem, err := memory.New(memory.Options{Bytes: c.Memory})
+	mem, err := memory.New(memory.Options{Bytes: f.memory})
 	if err != nil {
 		return nil, err
 	}
-	return cache.NewStore(cache.Options{
-		Keyer: cache.NewKeyer(ring), Memory: mem, Rand: rand.Reader, Logger: sharedLogger(), Observer: m,
-	})
+	logger := sharedLogger()
+	options := cache.Options{
+		Keyer: cache.NewKeyer(ring), Memory: mem, Rand: rand.Reader, Logger: logger, Observer: f.metrics,
+	}
+	if f.remote != nil {
+		f.client, err = redis.New(*f.remote, redis.Options{Sealer: ring, Logger: logger, Observer: f.metrics})
+		if err != nil {
+			return nil, err
+		}
+		options.Shared = f.client.Tier()
+		options.Log = cache.NewLog(cache.LogOptions{Stream: f.client.Stream(), Logger: logger, Observer: f.metrics})
+	}
+	return cache.NewStore(options)
 }
 
 // use opens the store with these keys.
@@ -188,6 +218,57 @@ func (f *storeFuture) close() error {
 
 // errStoreNotReady says that the key that seals shared entries is not known.
 var errStoreNotReady = fmt.Errorf("the cache's seal key is not ready")
+
+// Where the seal key stands in Caddy's storage, and the lock under which it is
+// made.
+const (
+	sealKeyName = "token_enrich/seal.key"
+	sealKeyLock = "token_enrich/seal"
+)
+
+// sealKey loads the key that seals shared entries from Caddy's storage, which
+// the nodes of a cluster share, or makes it there.
+func sealKey(ctx context.Context, storage certmagic.Storage) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, sealKeyTimeout)
+	defer cancel()
+	text, err := storage.Load(ctx, sealKeyName)
+	if err == nil {
+		return seal.ParseKey(string(text))
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("loading the seal key: %w", err)
+	}
+	if err := storage.Lock(ctx, sealKeyLock); err != nil {
+		return nil, fmt.Errorf("locking the seal key: %w", err)
+	}
+	defer func() { _ = storage.Unlock(context.WithoutCancel(ctx), sealKeyLock) }()
+	if text, err := storage.Load(ctx, sealKeyName); err == nil { // another node was faster
+		return seal.ParseKey(string(text))
+	}
+	key, err := seal.NewKey(nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := storage.Store(ctx, sealKeyName, []byte(base64.StdEncoding.EncodeToString(key))); err != nil {
+		return nil, fmt.Errorf("storing the seal key: %w", err)
+	}
+	return key, nil
+}
+
+// sealKeyTimeout bounds one attempt to load or make the key.
+const sealKeyTimeout = 10 * time.Second
+
+// config turns the settings into the tier's own.
+func (r *Redis) config() redis.Config {
+	c := redis.Config{
+		URL: r.URL, Address: r.Addresses, MasterName: r.MasterName, Username: r.Username, Password: r.Password, DB: r.DB,
+		Prefix: r.Prefix, Timeout: cache.Duration(r.Timeout), InsecurePlaintext: r.InsecurePlaintext,
+	}
+	if r.TLS != nil {
+		c.TLS = &redis.TLS{CA: r.TLS.CA, Cert: r.TLS.Cert, Key: r.TLS.Key, ServerName: r.TLS.ServerName}
+	}
+	return c
+}
 
 // expand resolves the placeholders of the cache's settings.
 func (c *Cache) expand() error {

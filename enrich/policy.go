@@ -247,6 +247,12 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 	return list
 }
 
+// ReadsHost reports whether a requirement reads request.host, which the caller
+// chooses where the site's own host is not fixed.
+func (p *Policy) ReadsHost() bool {
+	return slices.ContainsFunc(p.perRequest, func(r requirement) bool { return r.program.ReadsMember("request", "host") })
+}
+
 // cacheable reports whether decisions under the policy may be used again: not
 // where a rule reads the clock.
 func (p *Policy) cacheable() bool { return p.reads&oktael.RootClock == 0 }

@@ -32,6 +32,18 @@ func (n *Network) Sets() int {
 	return n.sets
 }
 
+// Put writes an entry as another node would.
+func (n *Network) Put(key cache.Key, e *cache.Entry) error {
+	b, err := e.AppendBinary(nil)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.entries[key] = b
+	return nil
+}
+
 // Reset loses the log, as a server does that restarts without its data.
 func (n *Network) Reset() {
 	n.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,13 +36,17 @@ const startTimeout = 20 * time.Second
 // for redis-server. It ends with the test.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	return start(t, "redis-server", freePort(t), append([]string{"--save", "", "--appendonly", "no"}, args...))
+	return start(t, "redis-server", FreePort(t), append([]string{"--save", "", "--appendonly", "no"}, args...))
 }
 
-// StartRedisOn starts a server on a given port.
-func StartRedisOn(t testing.TB, port string, args ...string) *Redis {
+// StartTLSRedis starts a server that speaks TLS only and asks for a client
+// certificate of the same authority.
+func StartTLSRedis(t testing.TB, pki PKI, args ...string) *Redis {
 	t.Helper()
-	return start(t, "redis-server", port, append([]string{"--save", "", "--appendonly", "no"}, args...))
+	return start(t, "redis-server", FreePort(t), append([]string{
+		"--save", "", "--appendonly", "no", "--tls-cert-file", pki.ServerCert, "--tls-key-file", pki.ServerKey,
+		"--tls-ca-cert-file", pki.CA,
+	}, args...))
 }
 
 // StartSentinel starts a Sentinel that watches the master under that name and
@@ -58,7 +63,7 @@ func StartSentinel(t testing.TB, name string, master *Redis) *Redis {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return start(t, "redis-server", freePort(t), []string{conf, "--sentinel"})
+	return start(t, "redis-server", FreePort(t), []string{conf, "--sentinel"})
 }
 
 func start(t testing.TB, bin, port string, args []string) *Redis {
@@ -69,6 +74,9 @@ func start(t testing.TB, bin, port string, args []string) *Redis {
 	}
 	// A configuration file comes first, options after it.
 	base := []string{"--port", port, "--bind", "127.0.0.1"}
+	if slices.Contains(args, "--tls-cert-file") {
+		base = []string{"--port", "0", "--tls-port", port, "--bind", "127.0.0.1"}
+	}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		base = append([]string{args[0]}, base...)
 		args = args[1:]
@@ -165,7 +173,8 @@ func (r *Redis) Port() string {
 	return port
 }
 
-func freePort(t testing.TB) string {
+// FreePort is a port on loopback that nobody listens on just now.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

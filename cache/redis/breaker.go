@@ -88,7 +88,7 @@ func (b *breaker) probe() {
 
 // stop waits for the probe; the client's life has ended.
 func (b *breaker) stop() {
-	b.mu.Lock() // a failure seen under this lock starts no probe any more
+	b.mu.Lock()   // a failure seen under this lock starts no probe any more
 	b.mu.Unlock() //nolint:staticcheck // a barrier
 	b.group.Wait()
 }

@@ -162,7 +162,9 @@ func (c *Client) Close() error {
 }
 
 // name is where an entry stands in Redis.
-func (c *Client) name(key [32]byte) string { return c.end.prefix + "v1:" + encoding.EncodeToString(key[:]) }
+func (c *Client) name(key [32]byte) string {
+	return c.end.prefix + "v1:" + encoding.EncodeToString(key[:])
+}
 
 // call runs one command on a request's path: not at all while the breaker is
 // open, and never longer than the time-out.

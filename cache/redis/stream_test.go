@@ -143,8 +143,6 @@ func TestNoPersonIsToBeSeenInADumpOfRedis(t *testing.T) {
 
 func TestAPurgeMissedInAnOutageIsSeenAfterwards(t *testing.T) {
 	server := cachetest.StartRedis(t)
-	other := cachetest.StartRedis(t, "--replicaof", "no", "one")
-	_ = other
 	a := join(t, redis.Config{URL: server.URL()}).ready(t)
 	part := a.get(t, "ada").Part
 	bob := a.get(t, "bob").Part

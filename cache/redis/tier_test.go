@@ -106,7 +106,9 @@ func key(n byte) (k cache.Key) {
 	return k
 }
 
-func name(k cache.Key) string { return redis.DefaultPrefix + "v1:" + base64.RawURLEncoding.EncodeToString(k[:]) }
+func name(k cache.Key) string {
+	return redis.DefaultPrefix + "v1:" + base64.RawURLEncoding.EncodeToString(k[:])
+}
 
 func entry(content string) *cache.Entry {
 	return &cache.Entry{Found: true, FetchedAt: time.Unix(1_700_000_000, 0), Content: []byte(content)}

@@ -32,8 +32,10 @@ type world struct {
 	admin     string
 	issuer    *enrichtest.Provider
 	legacy    *enrichtest.Legacy
-	directory string // the directory's file
-	log       string // the log's file
+	directory string       // the directory's file
+	log       string       // the log's file
+	servers   string       // further options of the server
+	client    *http.Client // for another protocol than HTTP/1.1
 }
 
 // people is the directory of most tests.
@@ -110,6 +112,7 @@ func (w *world) caddyfile(site string, global ...string) string {
 	servers {
 		trusted_proxies static 127.0.0.1/32
 		protocols h1 h2c
+		%s
 	}
 	token_enrich {
 %s
@@ -118,7 +121,7 @@ func (w *world) caddyfile(site string, global ...string) string {
 http://%s {
 %s
 }
-`, w.admin, filepath.Dir(w.log), w.log, options, w.addr, site)
+`, w.admin, filepath.Dir(w.log), w.log, w.servers, options, w.addr, site)
 }
 
 // standard is the issuer and the file directory of most tests.
@@ -211,7 +214,11 @@ func (w *world) do(method, path, token string, headers ...string) answer {
 
 func (w *world) send(r *http.Request) answer {
 	w.t.Helper()
-	resp, err := client.Do(r)
+	c := client
+	if w.client != nil {
+		c = w.client
+	}
+	resp, err := c.Do(r)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func (m *Merged) App(ctx context.Context, id string) (*identity.App, error) {
 		return nil, fmt.Errorf("looking up an app: %w", ErrNoDirectory)
 	}
 	app, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.App, error) {
-		return m.guards[i].App(ctx, id)
+		return m.guards[i].App(m.aboutFor(ctx, i), id)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app: %w", err)

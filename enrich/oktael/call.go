@@ -324,10 +324,13 @@ func (c *compiler) checkArgs(s *syntaxNode, f *function, args []typed, from int,
 		}
 		if args[i].kinds&accepts == 0 {
 			want := arguments[p.want].accepts
-			if p.want == argInt {
+			switch p.want { // what is meant, not all that is converted
+			case argInt:
 				want = kindInt
-			} else if p.want == argText {
+			case argText:
 				want = kindText
+			case argList, argElements:
+				want = kindList
 			}
 			return c.fail(kids[i].offset, "%s: argument %s must be %s, not %s", f.title(), p.name, want, args[i].kinds)
 		}

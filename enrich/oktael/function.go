@@ -14,11 +14,13 @@ import (
 type argument uint8
 
 const (
-	argAny  argument = iota // any
-	argText                 // string: a text, or what can be written as one
-	argList                 // []any: a list, or a text with commas
-	argInt                  // int64: an integer, or a text or real that is one
-	argMap                  // map[string]any
+	argAny      argument = iota // any
+	argText                     // string: a text, or what can be written as one
+	argList                     // []any: a list, or a text with commas
+	argInt                      // int64: an integer, or a text or real that is one
+	argMap                      // map[string]any
+	argElements                 // []any or string: as argList, but a text is left as it is
+	argNumeric                  // int64, float64, json.Number or string
 )
 
 // arguments tells, by argument, the word for signatures and the kinds that
@@ -32,6 +34,9 @@ var arguments = [...]struct {
 	argList: {"list", kindList | kindText},
 	argInt:  {"integer", kindInt | kindReal | kindText},
 	argMap:  {"map", kindMap},
+
+	argElements: {"list", kindList | kindText},
+	argNumeric:  {"text or number", kindText | kindNumber},
 }
 
 // parameter is one parameter of a function.
@@ -165,8 +170,16 @@ func (e *evaluation) convert(v any, want argument) (any, error) {
 		}
 		return integer(v)
 	case argMap:
-		if _, ok := v.(map[string]any); !ok {
+		if kindOf(v) != kindMap {
 			return nil, fmt.Errorf("a map is wanted, not %s", kindOf(v))
+		}
+	case argElements:
+		if kindOf(v)&(kindList|kindText) == 0 {
+			return nil, fmt.Errorf("a list is wanted, not %s", kindOf(v))
+		}
+	case argNumeric:
+		if kindOf(v)&(kindText|kindNumber) == 0 {
+			return nil, fmt.Errorf("a text or a number is wanted, not %s", kindOf(v))
 		}
 	}
 	return v, nil

@@ -46,10 +46,9 @@ var arrayFunctions = []function{
 	},
 	{
 		name: "Arrays.contains", dialect: Classic, result: kindBool,
-		params:    []parameter{{name: "array", want: argAny, nullable: true}, {name: "value", want: argAny, nullable: true}},
+		params:    []parameter{{name: "array", want: argElements, nullable: true}, {name: "value", want: argAny, nullable: true}},
 		onNullDoc: "a null array contains nothing",
 		doc:       "Whether an element equals the value. Case matters. Elements of a text with commas are compared with the value written as text.",
-		prepare:   listFirst,
 		call:      arrayContainsCSV,
 	},
 	{
@@ -213,16 +212,7 @@ func (e *evaluation) appendFlat(out, values []any, depth int) ([]any, error) {
 	return out, nil
 }
 
-// listFirst refuses what can never be an array as the first argument.
-func listFirst(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Error) {
-	switch args[0].value.(type) {
-	case int64, float64, bool:
-		return nil, c.failAt(args[0].offset, "Arrays.contains: argument array must be a list, not %s", kindOf(args[0].value))
-	}
-	return nil, nil
-}
-
-func arrayContainsCSV(e *evaluation, n *callNode, args []any) (any, error) {
+func arrayContainsCSV(e *evaluation, _ *callNode, args []any) (any, error) {
 	list, value := args[0], args[1]
 	if s, ok := list.(string); ok {
 		parts, err := e.splitCSV(s)
@@ -235,9 +225,6 @@ func arrayContainsCSV(e *evaluation, n *callNode, args []any) (any, error) {
 			}
 		}
 		list = parts
-	}
-	if _, ok := list.([]any); !ok && list != nil {
-		return nil, fmt.Errorf("a list is wanted, not %s", kindOf(list))
 	}
 	return e.contains(asList(list), value)
 }

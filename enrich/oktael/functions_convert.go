@@ -15,7 +15,7 @@ import (
 var convertFunctions = []function{
 	{
 		name: "Convert.toInt", dialect: Classic, result: kindInt, onNull: nullNull,
-		params: []parameter{{name: "value", want: argAny}},
+		params: []parameter{{name: "value", want: argNumeric}},
 		doc:    "The text or number rounded to the nearest integer, halves upwards. What does not fit 32 bits is an error, and so is a text that is not a number.",
 		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
 			n, err := rounded(args[0])
@@ -30,13 +30,13 @@ var convertFunctions = []function{
 	},
 	{
 		name: "Convert.toNum", dialect: Classic, result: kindReal, onNull: nullNull,
-		params: []parameter{{name: "value", want: argAny}},
+		params: []parameter{{name: "value", want: argNumeric}},
 		doc:    "The text or number as a number with a fraction. A text that is not a number is an error.",
 		call:   toNumber,
 	},
 	{
 		name: "toInteger", receiver: kindText | kindNumber, dialect: IdentityEngine, result: kindInt,
-		params: []parameter{{name: "value", want: argAny}},
+		params: []parameter{{name: "value", want: argNumeric}},
 		doc:    "The text or number rounded to the nearest integer, halves upwards. What does not fit 32 bits wraps around; a text that is not a number is an error.",
 		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
 			n, err := rounded(args[0])
@@ -48,7 +48,7 @@ var convertFunctions = []function{
 	},
 	{
 		name: "toNumber", receiver: kindText, dialect: IdentityEngine, result: kindReal,
-		params: []parameter{{name: "text", want: argAny}},
+		params: []parameter{{name: "text", want: argNumeric}},
 		doc:    "The text as a number with a fraction. A text that is not a number is an error.",
 		call:   toNumber,
 	},

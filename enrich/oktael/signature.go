@@ -72,7 +72,7 @@ func Functions() []Signature {
 
 func (f *function) signature() Signature {
 	s := Signature{
-		Name: f.name, Dialect: f.dialect, Result: (f.result &^ kindNull).String(), OnNull: f.onNullDoc,
+		Name: f.name, Dialect: f.dialect, Result: resultName(f.result), OnNull: f.onNullDoc,
 		Reads: f.reads, Instead: f.instead, Doc: f.doc,
 	}
 	params := f.params
@@ -89,13 +89,24 @@ func (f *function) signature() Signature {
 	if s.OnNull == "" && len(f.params) > 0 {
 		s.OnNull = nullDocs[f.onNull]
 	}
-	if f.result == kindAny {
-		s.Result = "any"
-	}
-	if f.result&kindNull != 0 && f.result != kindAny {
-		s.Result += " or null"
-	}
 	return s
+}
+
+// resultName is what a function gives in words; null stands last.
+func resultName(k kinds) string {
+	name := ""
+	switch k &^ kindNull {
+	case kindAny &^ kindNull:
+		return "any"
+	case kindInt:
+		name = "an integer"
+	default:
+		name = (k &^ kindNull).String()
+	}
+	if k&kindNull != 0 {
+		name += " or null"
+	}
+	return name
 }
 
 // String gives the signature in one line, as in

@@ -13,12 +13,8 @@ import (
 // maxProblems bounds how many errors of one file are told at once.
 const maxProblems = 10
 
-// The words that may stand where the file says what state an account is in or
-// what type a group has. A misspelt SUSPENDED must not let anybody in.
-var (
-	statuses   = [...]string{"STAGED", "PROVISIONED", "ACTIVE", "RECOVERY", "PASSWORD_EXPIRED", "LOCKED_OUT", "SUSPENDED", "DEPROVISIONED"}
-	groupTypes = [...]string{identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn}
-)
+// groupTypes are the words that a group's type may be.
+var groupTypes = [...]string{identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn}
 
 // reader turns nodes into a snapshot and collects what is wrong on the way.
 type reader struct {
@@ -196,7 +192,7 @@ func (r *reader) user(n *node) {
 	if !r.object(n, "a user",
 		field{"id", r.id(&u.ID, "id")},
 		field{"login", r.text(&u.Login, "login")},
-		field{"status", r.word(&u.Status, "status", statuses[:])},
+		field{"status", r.word(&u.Status, "status", directory.AccountStates())},
 		field{"created", r.time(&u.Created, "created")},
 		field{"lastUpdated", r.time(&u.LastUpdated, "lastUpdated")},
 		field{"passwordChanged", r.time(&u.PasswordChanged, "passwordChanged")},

@@ -4,9 +4,12 @@ import (
 	"context"
 	dbsql "database/sql"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -15,29 +18,50 @@ import (
 
 // Directory asks a database.
 type Directory struct {
-	db     *dbsql.DB
 	config Config
+	driver *pgx.ConnConfig
+
+	mu     sync.Mutex
+	pool   *dbsql.DB // opened by the first look-up, because opening starts a goroutine
+	closed bool
 }
 
-// New checks the settings. It does not touch the network.
+// New checks the settings. It starts nothing and does not touch the network.
 func New(c Config) (*Directory, error) {
 	c, driver, err := resolve(c)
 	if err != nil {
 		return nil, err
 	}
-	db := stdlib.OpenDB(*driver)
-	db.SetMaxOpenConns(c.Connections)
-	db.SetMaxIdleConns(c.Connections)
-	db.SetConnMaxIdleTime(idleLife)
-	db.SetConnMaxLifetime(maxLife)
 	c.DSN = "" // the driver holds it; nothing else should
-	return &Directory{db: db, config: c}, nil
+	return &Directory{config: c, driver: driver}, nil
+}
+
+// database gives the pool of connections.
+func (d *Directory) database() (*dbsql.DB, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, fmt.Errorf("connecting: %w", directory.ErrClosed)
+	}
+	if d.pool == nil {
+		d.pool = stdlib.OpenDB(*d.driver)
+		d.pool.SetMaxOpenConns(d.config.Connections)
+		d.pool.SetMaxIdleConns(d.config.Connections)
+		d.pool.SetConnMaxIdleTime(idleLife)
+		d.pool.SetConnMaxLifetime(maxLife)
+	}
+	return d.pool, nil
 }
 
 // Close ends the connections as they come out of use.
 func (d *Directory) Close() error {
-	if err := d.db.Close(); err != nil {
-		return fmt.Errorf("closing the database: %w", err)
+	d.mu.Lock()
+	pool := d.pool
+	d.pool, d.closed = nil, true
+	d.mu.Unlock()
+	if pool != nil {
+		// What it may say is that a connection was dead already.
+		_ = pool.Close()
 	}
 	return nil
 }
@@ -205,9 +229,6 @@ func (r row) attributes() (map[string]any, error) {
 	return out, nil
 }
 
-// statuses are the words that a user's status may be.
-var statuses = [...]string{"STAGED", "PROVISIONED", "ACTIVE", "RECOVERY", "PASSWORD_EXPIRED", "LOCKED_OUT", "SUSPENDED", "DEPROVISIONED"}
-
 // readUser makes a user of a row, and gives the column groups apart where no
 // query asks for groups.
 func (d *Directory) readUser(r row, subject string) (*identity.User, any, error) {
@@ -220,12 +241,7 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 		Created: r.time("created"), LastUpdated: r.time("lastUpdated", "last_updated"),
 		PasswordChanged: r.time("passwordChanged", "password_changed"), LastLogin: r.time("lastLogin", "last_login"),
 	}
-	known := u.Status == ""
-	for _, s := range statuses {
-		known = known || s == u.Status
-	}
-	if !known {
-		// An unknown word must not let in whom it was meant to keep out.
+	if u.Status != "" && !slices.Contains(directory.AccountStates(), u.Status) {
 		return nil, nil, fmt.Errorf("reading the answer: the status is an unknown word: %w", directory.ErrMalformed)
 	}
 	var err error

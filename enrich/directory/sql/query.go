@@ -32,7 +32,11 @@ func (d *Directory) with(ctx context.Context, ask func(context.Context, *session
 	// not read at all: the driver then gives the connection up.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, err := d.db.Conn(ctx)
+	db, err := d.database()
+	if err != nil {
+		return err
+	}
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return explain(ctx, "connecting", err)
 	}

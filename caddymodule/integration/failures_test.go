@@ -1,0 +1,714 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/file"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// shaky is a directory of the tests' people that can be made to fail.
+type shaky struct {
+	directorytest.Fake
+	err atomic.Pointer[error]
+}
+
+func newShaky(t *testing.T) *shaky {
+	t.Helper()
+	snapshot, err := file.Load([]byte(people))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := snapshot.Directory()
+	s := new(shaky)
+	s.PersonFunc = func(ctx context.Context, q directory.Query) (*identity.Person, error) {
+		if err := s.err.Load(); err != nil {
+			return nil, *err
+		}
+		return inner.Person(ctx, q)
+	}
+	s.AppFunc = func(ctx context.Context, id string) (*identity.App, error) {
+		if err := s.err.Load(); err != nil {
+			return nil, *err
+		}
+		return inner.App(ctx, id)
+	}
+	s.AppUserFunc = func(ctx context.Context, q directory.Query, id string) (*identity.AppUser, error) {
+		if err := s.err.Load(); err != nil {
+			return nil, *err
+		}
+		return inner.AppUser(ctx, q, id)
+	}
+	return s
+}
+
+// fail makes every question from here on end in err; nil ends that.
+func (s *shaky) fail(err error) {
+	if err == nil {
+		s.err.Store(nil)
+		return
+	}
+	s.err.Store(&err)
+}
+
+// status lets the application see what the decision rests on.
+const status = "\n\trequest_header X-Status {token_enrich.status}\n\treverse_proxy "
+
+// enriched is a policy whose rules read the directory and the token.
+const enriched = `
+	token_enrich {
+		name payroll
+		app 0oa1payroll
+		%s
+		claim login user.login
+		claim limit app.profile.maxLimit
+		claim role appuser.role
+		header X-User login
+		header X-Limit limit
+		header X-Role role
+		header X-Subject sub
+	}` + status
+
+func policyWith(options string) string { return strings.Replace(enriched, "%s", options, 1) }
+
+// want checks what the application received under a name; an empty text means
+// no such header, under any spelling.
+func wantHeader(t *testing.T, seen enrichtest.RawRequest, name, value string) {
+	t.Helper()
+	like := seen.Like(name)
+	switch {
+	case value == "" && len(like) > 0:
+		t.Errorf("the application received %v, want nothing like %s", like, name)
+	case value != "" && (len(like) != 1 || like[0].Value != value):
+		t.Errorf("the application received %v, want one %s with %q", like, name, value)
+	}
+}
+
+func wantStatus(t *testing.T, got answer, code int) {
+	t.Helper()
+	if got.StatusCode != code {
+		t.Fatalf("status %d, want %d; body %q", got.StatusCode, code, got.body)
+	}
+}
+
+// wantRefusal checks what every refusal has in common.
+func wantRefusal(t *testing.T, got answer, code int) {
+	t.Helper()
+	wantStatus(t, got, code)
+	if c := got.Header.Get("Cache-Control"); c != "no-store" {
+		t.Errorf("Cache-Control %q, want no-store", c)
+	}
+	if c, want := got.Header.Get("Retry-After"), code == http.StatusServiceUnavailable; (c != "") != want {
+		t.Errorf("Retry-After is %q with status %d", c, code)
+	}
+	if got.body != "" {
+		t.Errorf("the body is %q, want none", got.body)
+	}
+}
+
+func (w *world) shaky(cache string, options ...string) (*shaky, string) {
+	w.t.Helper()
+	s := newShaky(w.t)
+	global := w.issuerBlock("") + "\n" + script(w.t, &s.Fake, options...)
+	if cache != "" {
+		global += "\ncache {\n" + cache + "\n}"
+	}
+	return s, global
+}
+
+func TestDirectoryThatGoesDownIsNotNoticedWhileItsAnswersAreFresh(t *testing.T) {
+	w := prepare(t)
+	s, global := w.shaky("")
+	w.load(policyWith("")+w.legacy.Addr(), global)
+	wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+	w.received()
+	s.fail(directory.ErrUnavailable)
+	asked := s.Persons.Load()
+	for range 3 {
+		wantStatus(t, w.get("/", w.token("00u1ada")), 200) // another token each time
+		seen := w.received()
+		wantHeader(t, seen, "X-User", "ada@example.com")
+		wantHeader(t, seen, "X-Limit", "40")
+		wantHeader(t, seen, "X-Role", "admin")
+		wantHeader(t, seen, "X-Status", "fresh")
+	}
+	if n := s.Persons.Load(); n != asked {
+		t.Errorf("the directory was asked %d times more", n-asked)
+	}
+}
+
+func TestDirectoryThatIsDownIsCoveredByStaleAnswers(t *testing.T) {
+	w := prepare(t)
+	s, global := w.shaky("fresh 1ms\nstale_if_error 1h")
+	w.load(policyWith("")+w.legacy.Addr(), global)
+	token := w.token("00u1ada")
+	wantStatus(t, w.get("/", token), 200)
+	w.received()
+	s.fail(directory.ErrUnavailable)
+	eventually(t, "a stale decision", func() bool {
+		wantStatus(t, w.get("/", token), 200)
+		seen := w.received()
+		wantHeader(t, seen, "X-User", "ada@example.com")
+		return len(seen.Values("X-Status")) == 1 && seen.Values("X-Status")[0] == "stale"
+	})
+	s.fail(nil)
+	eventually(t, "a fresh decision", func() bool {
+		wantStatus(t, w.get("/", token), 200)
+		return w.received().Values("X-Status")[0] == "fresh"
+	})
+}
+
+func TestDirectoryThatIsDownWithNothingUsableRefusesWith503(t *testing.T) {
+	for name, err := range map[string]error{
+		"unavailable": directory.ErrUnavailable, "throttled": directory.ErrThrottled, "refused": directory.ErrRefused,
+		"malformed": directory.ErrMalformed, "too large": directory.ErrTooLarge, "no sentinel": errors.New("boom"),
+		"not found that is a failure": errors.Join(directory.ErrNotFound, directory.ErrFailed),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := prepare(t)
+			s, global := w.shaky("")
+			s.fail(err)
+			w.load(policyWith("")+w.legacy.Addr(), global)
+			wantRefusal(t, w.get("/", w.token("00u1ada")), 503)
+			w.nothingReceived()
+			s.fail(nil)
+			eventually(t, "the directory's return", func() bool { return w.get("/", w.token("00u1ada")).StatusCode == 200 })
+		})
+	}
+}
+
+func TestStaleAnswersEndWithStaleIfError(t *testing.T) {
+	w := prepare(t)
+	s, global := w.shaky("fresh 1ms\nstale_if_error 0s")
+	w.load(policyWith("")+w.legacy.Addr(), global)
+	token := w.token("00u1ada")
+	wantStatus(t, w.get("/", token), 200)
+	s.fail(directory.ErrUnavailable)
+	eventually(t, "the end of what is held", func() bool { return w.get("/", token).StatusCode == 503 })
+	w.legacy.Forget()
+	wantRefusal(t, w.get("/", token), 503)
+	w.nothingReceived()
+}
+
+func TestOneWhoAnswersForTwoUsersIsNobody(t *testing.T) {
+	for _, options := range []string{"", "on_missing_user continue"} {
+		w := prepare(t)
+		s, global := w.shaky("")
+		s.fail(directory.ErrAmbiguous)
+		w.load(policyWith(options)+w.legacy.Addr(), global)
+		if got := w.get("/", w.token("00u1ada")); got.StatusCode < 400 {
+			t.Errorf("with %q: status %d", options, got.StatusCode)
+		}
+		w.nothingReceived()
+	}
+}
+
+func TestPanicOfADirectoryReachesNobody(t *testing.T) {
+	w := prepare(t)
+	d := &directorytest.Fake{PersonFunc: func(context.Context, directory.Query) (*identity.Person, error) { panic("boom 00u1ada") }}
+	w.load(policyWith("")+w.legacy.Addr(), w.issuerBlock("")+"\n"+script(t, d))
+	wantRefusal(t, w.get("/", w.token("00u1ada")), 503)
+	w.nothingReceived()
+}
+
+func TestDirectoryErrorContinueGoesOnWithTheTokenAlone(t *testing.T) {
+	for _, tc := range []struct {
+		name, options string
+		code          int
+	}{
+		{"without requirements", "", 200},
+		{"with a requirement on the token", "require `token.sub == \"00u1ada\"`", 200},
+		{"with a requirement on the user", "require `user == null`", 403},
+		{"with a requirement on groups", "require `!isMemberOfGroup(\"00gOps\")`", 403},
+		{"with a requirement on the app", "require `app == null`", 403},
+		{"with a requirement on the app user", "require `appuser == null`", 403},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			s, global := w.shaky("")
+			s.fail(directory.ErrUnavailable)
+			w.load(policyWith("on_directory_error continue\n"+tc.options)+w.legacy.Addr(), global)
+			got := w.get("/", w.token("00u1ada", enrichtest.Claims{"login": "forged", "role": "forged"}), "X-User", "root", "X-Role", "root")
+			if tc.code != 200 {
+				wantRefusal(t, got, tc.code)
+				w.nothingReceived()
+				return
+			}
+			wantStatus(t, got, 200)
+			seen := w.received()
+			wantHeader(t, seen, "X-User", "") // the rule's name hides the token's claim
+			wantHeader(t, seen, "X-Limit", "")
+			wantHeader(t, seen, "X-Role", "")
+			wantHeader(t, seen, "X-Subject", "00u1ada")
+			wantHeader(t, seen, "X-Status", "degraded")
+			s.fail(nil) // what was decided in need is not kept
+			eventually(t, "the directory's return", func() bool {
+				wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+				return w.received().Values("X-Status")[0] == "fresh"
+			})
+		})
+	}
+}
+
+func TestUserWhomTheDirectoryDoesNotKnow(t *testing.T) {
+	for _, tc := range []struct {
+		name, options string
+		code          int
+	}{
+		{"is denied", "", 403},
+		{"goes on with the token alone", "on_missing_user continue", 200},
+		{"does not go on for on_directory_error", "on_directory_error continue", 403},
+		{"fails a requirement on the user", "on_missing_user continue\nrequire `user == null`", 403},
+		{"fails a requirement on groups", "on_missing_user continue\nrequire `!isMemberOfGroup(\"00gOps\")`", 403},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			_, global := w.shaky("")
+			w.load(policyWith(tc.options)+w.legacy.Addr(), global)
+			token := w.token("00u9new", enrichtest.Claims{"login": "forged"})
+			got := w.get("/", token, "X-User", "root")
+			if tc.code != 200 {
+				wantRefusal(t, got, tc.code)
+				w.nothingReceived()
+			} else {
+				wantStatus(t, got, 200)
+				seen := w.received()
+				wantHeader(t, seen, "X-User", "")
+				wantHeader(t, seen, "X-Role", "")
+				wantHeader(t, seen, "X-Limit", "40") // the app is known all the same
+				wantHeader(t, seen, "X-Subject", "00u9new")
+				wantHeader(t, seen, "X-Status", "degraded")
+			}
+		})
+	}
+}
+
+func TestUserWhoIsMadeAfterwardsIsSeenWhenTheAbsenceIsOld(t *testing.T) {
+	w := prepare(t)
+	var made atomic.Bool
+	d := &directorytest.Fake{PersonFunc: func(context.Context, directory.Query) (*identity.Person, error) {
+		if !made.Load() {
+			return nil, directory.ErrNotFound
+		}
+		return &identity.Person{User: &identity.User{ID: "00u9new", Login: "new@example.com"}, GroupsKnown: true}, nil
+	}}
+	w.load(policyOf("claim login user.login\nheader X-User login")+"\n", w.issuerBlock("")+"\n"+script(t, d)+"\ncache {\nnegative 1ms\n}")
+	token := w.token("00u9new")
+	wantRefusal(t, w.get("/", token), 403)
+	made.Store(true)
+	eventually(t, "the new user", func() bool { return w.get("/", token).StatusCode == 200 })
+}
+
+func TestRequestsThatComeBeforeTheFirstKeysWaitForThem(t *testing.T) {
+	w := prepare(t)
+	gate := make(chan struct{})
+	w.issuer.Break(enrichtest.Discovery, enrichtest.Hold(gate))
+	w.load(policyWith("") + w.legacy.Addr())
+	done := make(chan answer)
+	go func() { done <- w.get("/", w.token("00u1ada")) }()
+	eventually(t, "the fetch", func() bool { return w.issuer.Hits(enrichtest.Discovery) > 0 })
+	select {
+	case got := <-done:
+		t.Fatalf("answered %d without keys", got.StatusCode)
+	default:
+	}
+	close(gate)
+	wantStatus(t, <-done, 200)
+}
+
+func TestKeyServerThatIsDownFromTheStartRefusesWith503(t *testing.T) {
+	for name, fault := range map[string]enrichtest.Fault{
+		"an error": enrichtest.Status(500, "down"), "a cut connection": enrichtest.Cut(), "no answer": enrichtest.Hang(),
+		"not JSON": enrichtest.Status(200, "<html>"), "a redirect": enrichtest.Redirect("http://127.0.0.1:1/"),
+		"half an answer": enrichtest.Truncated(), "an endless answer": enrichtest.Huge(8 << 20),
+	} {
+		for _, e := range []enrichtest.Endpoint{enrichtest.Discovery, enrichtest.KeySet} {
+			t.Run(name+" "+string(e), func(t *testing.T) {
+				w := prepare(t)
+				w.issuer.Break(e, fault)
+				w.issuer.Break(enrichtest.OAuthMetadata, enrichtest.Status(404, ""))
+				w.load(policyWith("")+w.legacy.Addr(), w.issuerBlock("timeout 100ms")+"\ndirectory file "+w.directory)
+				wantRefusal(t, w.get("/", w.token("00u1ada")), 503)
+				w.nothingReceived()
+				w.issuer.Mend(e)
+				eventually(t, "the keys", func() bool { return w.get("/", w.token("00u1ada")).StatusCode == 200 })
+			})
+		}
+	}
+}
+
+func TestKeysKeepWorkingWhileTheKeyServerIsDown(t *testing.T) {
+	w := prepare(t)
+	w.load(policyWith("")+w.legacy.Addr(), w.issuerBlock("key_refresh 10ms")+"\ndirectory file "+w.directory)
+	wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+	w.issuer.Break(enrichtest.KeySet, enrichtest.Status(500, "down"))
+	hits := w.issuer.Hits(enrichtest.KeySet)
+	eventually(t, "failing refreshes", func() bool { return w.issuer.Hits(enrichtest.KeySet) > hits+2 })
+	wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+}
+
+func TestKeysThatAreTooOldRefuseWith503(t *testing.T) {
+	w := prepare(t)
+	w.load(policyWith("")+w.legacy.Addr(), w.issuerBlock("key_refresh 10ms\nkey_max_stale 50ms")+"\ndirectory file "+w.directory)
+	token := w.token("00u1ada")
+	wantStatus(t, w.get("/", token), 200)
+	w.issuer.Break(enrichtest.KeySet, enrichtest.Status(500, "down"))
+	eventually(t, "the end of the keys, also for a decision made before", func() bool {
+		got := w.get("/", token)
+		if got.StatusCode == 401 {
+			t.Fatal("401 for a good token while the key server is down")
+		}
+		return got.StatusCode == 503
+	})
+	w.legacy.Forget()
+	wantRefusal(t, w.get("/", w.token("00u1ada")), 503)
+	w.nothingReceived()
+	w.issuer.Mend(enrichtest.KeySet)
+	eventually(t, "the keys", func() bool { return w.get("/", token).StatusCode == 200 })
+}
+
+func TestErrorsOfRulesAndHeadersAre500WithoutDetail(t *testing.T) {
+	long := strings.Repeat("g", 5000)
+	for _, tc := range []struct {
+		name, options string
+		claims        enrichtest.Claims
+		code          int
+		header        string // of X-Out
+	}{
+		{"a rule that errors", "claim out user.nosuch.deep\nheader X-Out out", nil, 500, ""},
+		{"a rule that errors and may be left out", "claim out user.nosuch.deep {\non_error omit\n}\nheader X-Out out", enrichtest.Claims{"out": "forged"}, 200, ""},
+		{"a rule on an unknown app", "claim out app.profile.x\nheader X-Out out\napp nosuch", nil, 500, ""},
+		{"more groups than the limit", "claim out groups regex .* {\nlimit 2\n}\nheader X-Out out", nil, 500, ""},
+		{"more groups than the limit, cut", "claim out groups regex .* {\nlimit 2\non_limit truncate\n}\nheader X-Out out", nil, 200, "Everyone,IT"},
+		{"a value that is too long", "header X-Out out", enrichtest.Claims{"out": long}, 500, ""},
+		{"a value that is too long and may be left out", "header X-Out out {\non_overflow omit\n}", enrichtest.Claims{"out": long}, 200, ""},
+		{"headers over budget", "header_budget 100B\nheader X-Out out", enrichtest.Claims{"out": strings.Repeat("g", 200)}, 500, ""},
+		{"an element with the delimiter", "header X-Out out", enrichtest.Claims{"out": []string{"a,b", "c"}}, 500, ""},
+		{"an empty claim that must not be", "header X-Out out {\non_empty deny\n}", nil, 500, ""},
+		{"an empty claim with a default", "header X-Out out {\non_empty default none\n}", nil, 200, "none"},
+		{"an object", "header X-Out out", enrichtest.Claims{"out": map[string]any{"a": 1}}, 500, ""},
+		{"a value that does not fit its encoding", "header X-Out out {\nencode ascii\n}", enrichtest.Claims{"out": "Łukasz"}, 500, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich {\n" + tc.options + "\n}\nreverse_proxy " + w.legacy.Addr())
+			for range 2 {
+				got := w.get("/", w.token("00u1ada", tc.claims), "X-Out", "root")
+				if tc.code != 200 {
+					wantRefusal(t, got, tc.code)
+					w.nothingReceived()
+					if c := got.Header.Get("WWW-Authenticate"); c != "" {
+						t.Errorf("a challenge with a 500: %q", c)
+					}
+					continue
+				}
+				wantStatus(t, got, 200)
+				wantHeader(t, w.received(), "X-Out", tc.header)
+			}
+		})
+	}
+}
+
+func TestRuleThatErrorsIsNamedInTheLogWithoutWhatItWorkedOn(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\nname payroll\nclaim out user.email.nosuch\nheader X-Out out\n}\nreverse_proxy " + w.legacy.Addr())
+	token := w.token("00u1ada")
+	wantRefusal(t, w.get("/", token), 500)
+	eventually(t, "the log line", func() bool { return strings.Contains(w.logged(), "claim_error") })
+	log := w.logged()
+	for _, want := range []string{`"payroll"`, `claim \"out\"`, "1:"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log does not hold %s", want)
+		}
+	}
+	for _, no := range []string{"ada@example.com", "00u1ada", token} {
+		if strings.Contains(log, no) {
+			t.Errorf("the log holds %s", no)
+		}
+	}
+}
+
+func TestRequirementsAndScopes(t *testing.T) {
+	for _, tc := range []struct {
+		name, options string
+		claims        enrichtest.Claims
+		code          int
+		challenge     []string
+	}{
+		{"a requirement that holds", "require `user.login == \"ada@example.com\"`", nil, 200, nil},
+		{"a requirement that is false", "require `user.login == \"grace@example.com\"`", nil, 403, nil},
+		{"a requirement that is no boolean", "require `user.login`", nil, 403, nil},
+		{"a requirement that errors", "require `user.nosuch.deep == null`", nil, 403, nil},
+		{"a requirement that is null", "require `user.nosuch`", nil, 403, nil},
+		{"two requirements, the second false", "require `user.login == \"ada@example.com\"`\nrequire `1 == 2`", nil, 403, nil},
+		{"a requirement on a computed claim", "claim it `isMemberOfGroup(\"00gIT\")`\nrequire claims.it", nil, 200, nil},
+		{"a requirement on a claim that was left out", "claim it `isMemberOfGroup(\"00gIT\")` {\nscopes nosuch\n}\nrequire claims.it", enrichtest.Claims{"it": true}, 403, nil},
+		{"a scope that was granted", "require_scope groups", nil, 200, nil},
+		{"a scope that is missing", "require_scope groups payroll:write", nil, 403, []string{`error="insufficient_scope"`, `scope="groups payroll:write"`}},
+		{"a scope that only begins alike", "require_scope group", nil, 403, []string{`error="insufficient_scope"`}},
+		{"scopes in one text", "require_scope b", enrichtest.Claims{"scp": nil, "scope": "a b c"}, 200, nil},
+		{"an acr that suffices", "require_acr phr phrh", enrichtest.Claims{"acr": "phrh"}, 200, nil},
+		{"an acr that does not", "require_acr phr phrh", enrichtest.Claims{"acr": "pwd"}, 401, []string{`error="insufficient_user_authentication"`, `acr_values="phr phrh"`}},
+		{"a login that is too old", "require_acr max_age 1h", enrichtest.Claims{"auth_time": time.Now().Add(-2 * time.Hour).Unix()}, 401, []string{`error="insufficient_user_authentication"`, `max_age="3600"`}},
+		{"a login that is young", "require_acr max_age 1h", enrichtest.Claims{"auth_time": time.Now().Add(-time.Minute).Unix()}, 200, nil},
+		{"a login of unknown age", "require_acr max_age 1h", nil, 401, []string{`max_age="3600"`}},
+		{"the caller's address as Caddy knows it", "require `request.client_ip == \"127.0.0.1\"`", nil, 200, nil},
+		{"another address", "require `request.client_ip == \"10.0.0.1\"`", nil, 403, nil},
+		{"the path", "require `String.startsWith(request.path, \"/in\")`", nil, 200, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich {\n" + tc.options + "\n}\nreverse_proxy " + w.legacy.Addr())
+			token := w.token("00u1ada", tc.claims)
+			for range 2 { // the second decision comes from the cache
+				got := w.get("/in", token)
+				if tc.code == 200 {
+					wantStatus(t, got, 200)
+					w.received()
+					continue
+				}
+				wantRefusal(t, got, tc.code)
+				w.nothingReceived()
+				challenge := got.Header.Get("WWW-Authenticate")
+				if tc.challenge == nil && challenge != "" {
+					t.Errorf("challenge %q with %d", challenge, tc.code)
+				}
+				for _, want := range tc.challenge {
+					if !strings.Contains(challenge, want) {
+						t.Errorf("challenge %q lacks %s", challenge, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestForwardedHeadersOfAStrangerChangeNoRequirement(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\nrequire `request.path == \"/in\"`\nrequire `request.method == \"GET\"`\n}\nreverse_proxy " + w.legacy.Addr())
+	token := w.token("00u1ada")
+	for _, headers := range [][]string{
+		{"X-Original-URL", "/in"}, {"X-Rewrite-URL", "/in"}, {"X-Forwarded-Uri", "/in"}, {"X-HTTP-Method-Override", "GET"}, {"X-Forwarded-Method", "GET"},
+	} {
+		wantRefusal(t, w.do("POST", "/out", token, headers...), 403)
+	}
+	w.nothingReceived()
+}
+
+func TestRequirementOnTheRequestIsJudgedEachTime(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\nrequire `request.method == \"GET\"`\n}\nreverse_proxy " + w.legacy.Addr())
+	token := w.token("00u1ada")
+	for _, step := range []struct {
+		method string
+		code   int
+	}{{"GET", 200}, {"POST", 403}, {"GET", 200}, {"DELETE", 403}} {
+		wantStatus(t, w.do(step.method, "/", token), step.code)
+	}
+	if n := len(w.legacy.Requests()); n != 2 {
+		t.Errorf("the application received %d requests, want 2", n)
+	}
+}
+
+func TestAnonymousRequests(t *testing.T) {
+	for _, tc := range []struct {
+		name, options, token string
+		headers              []string
+		code                 int
+	}{
+		{"without a token", "", "", nil, 200},
+		{"with another scheme", "", "", []string{"Authorization", "Basic YTpi"}, 200},
+		{"with a bad token", "", "garbage", nil, 401},
+		{"with a malformed request", "", "", []string{"Authorization", "Bearer"}, 400},
+		{"under a requirement that is true of nobody", "require `user == null && token.sub == null`", "", nil, 200},
+		{"under a requirement that is false", "require `user != null`", "", nil, 401},
+		{"under a requirement that errors", "require `user.login == \"ada\"`", "", nil, 401},
+		{"under a requirement on the request", "require `request.method == \"GET\"`", "", nil, 200},
+		{"under a false requirement on the request", "require `request.method == \"POST\"`", "", nil, 401},
+		{"under a required scope", "require_scope groups", "", nil, 401},
+		{"under a required acr", "require_acr phr", "", nil, 401},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich {\nanonymous\n" + tc.options + `
+				claim login user.login
+				header X-User login
+				header X-Group groups {
+					on_empty default none
+				}
+			}` + status + w.legacy.Addr())
+			got := w.get("/", tc.token, append([]string{"X-User", "root", "x_group", "root"}, tc.headers...)...)
+			if tc.code != 200 {
+				wantRefusal(t, got, tc.code)
+				w.nothingReceived()
+				if c := got.Header.Get("WWW-Authenticate"); tc.code == 401 && !strings.HasPrefix(c, "Bearer") {
+					t.Errorf("challenge %q", c)
+				}
+				return
+			}
+			wantStatus(t, got, 200)
+			seen := w.received()
+			wantHeader(t, seen, "X-User", "")
+			wantHeader(t, seen, "X-Group", "") // not even the default
+			wantHeader(t, seen, "X-Status", "anonymous")
+		})
+	}
+}
+
+func TestMalformedRequestsAre400(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\ntoken_from header Authorization Bearer\ntoken_from header X-Token\ntoken_from cookie session\ntoken_from query access_token\n}\nreverse_proxy " + w.legacy.Addr())
+	token := w.token("00u1ada")
+	for _, tc := range []struct {
+		name, path string
+		headers    []string
+	}{
+		{"two Authorization headers", "/", []string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + token}},
+		{"two Authorization headers of other schemes", "/", []string{"Authorization", "Bearer " + token, "Authorization", "Basic YTpi"}},
+		{"a scheme alone", "/", []string{"Authorization", "Bearer"}},
+		{"header and cookie", "/", []string{"Authorization", "Bearer " + token, "Cookie", "session=" + token}},
+		{"header and query", "/?access_token=" + token, []string{"Authorization", "Bearer " + token}},
+		{"two headers", "/", []string{"Authorization", "Bearer " + token, "X-Token", token}},
+		{"cookie twice", "/", []string{"Cookie", "session=" + token + "; session=" + token}},
+		{"query twice", "/?access_token=" + token + "&access_token=" + token, nil},
+		{"query twice, one encoded", "/?access_token=" + token + "&access%5ftoken=" + token, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := w.get(tc.path, "", tc.headers...)
+			wantRefusal(t, got, 400)
+			if c := got.Header.Get("WWW-Authenticate"); !strings.Contains(c, `error="invalid_request"`) {
+				t.Errorf("challenge %q", c)
+			}
+			w.nothingReceived()
+		})
+	}
+	t.Run("a query token beside a good header where query is not listed", func(t *testing.T) {
+		w := prepare(t)
+		w.load("token_enrich\nreverse_proxy " + w.legacy.Addr())
+		wantStatus(t, w.get("/?access_token=x&access_token=y", w.token("00u1ada")), 200)
+		if line := w.received().Line; line != "GET /?access_token=x&access_token=y HTTP/1.1" {
+			t.Errorf("the application received %q", line)
+		}
+	})
+	t.Run("a body is never read for a token", func(t *testing.T) {
+		w := prepare(t)
+		w.load("token_enrich {\ntoken_from query access_token\n}\nreverse_proxy " + w.legacy.Addr())
+		body := "access_token=" + w.token("00u1ada")
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+w.addr+"/", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		wantRefusal(t, w.send(r), 401)
+		w.nothingReceived()
+	})
+}
+
+func TestGroupsThatTheTokenLeftOutAreUnknownAndNotEmpty(t *testing.T) {
+	for name, claims := range map[string]enrichtest.Claims{
+		"by _claim_names":     {"_claim_names": map[string]any{"groups": "src1"}, "_claim_sources": map[string]any{"src1": map[string]any{"endpoint": "https://example.com"}}},
+		"by hasgroups":        {"hasgroups": true},
+		"by a list at a cap":  {"groups": names(200)},
+		"by no claim at all":  nil,
+		"by a claim of null":  {"groups": []byte(nil)},
+		"by a claim of texts": {"groups": 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich {\nrequire `!isMemberOfGroupName(\"banned\")`\n}\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""))
+			wantRefusal(t, w.get("/", w.token("00u1ada", claims)), 403)
+			w.nothingReceived()
+		})
+	}
+	t.Run("but a list is known", func(t *testing.T) {
+		w := prepare(t)
+		w.load("token_enrich {\nrequire `!isMemberOfGroupName(\"banned\")`\n}\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""))
+		wantStatus(t, w.get("/", w.token("00u1ada", enrichtest.Claims{"groups": []string{"a"}})), 200)
+		wantRefusal(t, w.get("/", w.token("00u1ada", enrichtest.Claims{"groups": []string{"banned"}})), 403)
+	})
+}
+
+func names(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = "g" + string(rune('a'+i%26)) + strings.Repeat("x", i/26)
+	}
+	return list
+}
+
+func TestErrorRoutesSeeTheClassOfARefusal(t *testing.T) {
+	w := prepare(t)
+	w.load(`token_enrich {
+		require_scope admin
+	}
+	reverse_proxy ` + w.legacy.Addr() + `
+	handle_errors {
+		respond "{err.status_code} {token_enrich.reason} {token_enrich.subject} {err.message}"
+	}`)
+	for _, tc := range []struct{ token, want string }{
+		{"", "401 no_token  authentication required"},
+		{"garbage", "401 invalid_token  invalid token"},
+		{w.token("00u1ada"), "403 insufficient_scope  insufficient scope"},
+		{w.token("00u9nobody", enrichtest.Claims{"scp": "admin"}), "403 unknown_user  forbidden"},
+		{w.token("00u3alan", enrichtest.Claims{"scp": "admin"}), "403 denied  forbidden"},
+	} {
+		if got := w.get("/", tc.token); got.body != tc.want {
+			t.Errorf("the error route says %q, want %q", got.body, tc.want)
+		}
+	}
+	w.nothingReceived()
+}
+
+// A gateway without issuers is a defect that no configuration can bring
+// about: its stages panic.
+func TestPanicInAStageIs500AndReachesNobody(t *testing.T) {
+	p, err := enrich.CompilePolicy(enrich.PolicyDefinition{Name: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &enrich.Gateway{Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Observer: enrich.Silent{}}
+	passed := false
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_, err := g.Enrich(r, p, "127.0.0.1")
+		var refusal *enrich.Refusal
+		switch {
+		case err == nil:
+			passed = true
+		case !errors.As(err, &refusal), !errors.Is(err, enrich.ErrPanic):
+			t.Errorf("the panic became %v", err)
+		default:
+			http.Error(rw, refusal.Error(), refusal.Kind.Status())
+		}
+	}))
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer abc")
+	resp, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != 500 || string(body) != "internal error\n" || passed {
+		t.Errorf("status %d, body %q, passed on: %v", resp.StatusCode, body, passed)
+	}
+}

@@ -1,0 +1,188 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// shaped reports whether answers have the shape of an evaluation's context:
+// nothing says otherwise.
+func (d *Directory) shaped() bool {
+	return d.profilePath == nil && d.groupsPath == nil && d.appPath == nil
+}
+
+// person reads the user and the groups out of an answer about subject.
+func (d *Directory) person(answer any, subject string) (*identity.Person, error) {
+	r := &reader{}
+	var p *identity.Person
+	var err error
+	if d.shaped() {
+		p, err = d.shapedPerson(r, answer)
+	} else {
+		p, err = d.selectedPerson(r, answer)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case r.err != nil:
+		return nil, r.err
+	}
+	if err := d.checkSubject(p.User, subject); err != nil {
+		return nil, err
+	}
+	if p.User.ID == "" {
+		// The service knows the user by what it was asked with.
+		p.User.ID = subject
+	}
+	return p, nil
+}
+
+func (d *Directory) shapedPerson(r *reader, answer any) (*identity.Person, error) {
+	m := r.object(answer, "the answer")
+	p := &identity.Person{User: r.user(m["user"])}
+	if p.User == nil {
+		return nil, fmt.Errorf("reading an answer: it has no user; 404 would say that there is none: %w", directory.ErrMalformed)
+	}
+	if groups := r.list(m["groups"], "groups"); groups != nil {
+		p.Groups, p.GroupsKnown = r.groups(groups), true
+	}
+	for name, v := range r.object(m["linked"], "linked") {
+		if u := r.user(v); u != nil {
+			if p.Linked == nil {
+				p.Linked = make(map[string]*identity.User)
+			}
+			p.Linked[name] = u
+		}
+	}
+	for _, v := range r.list(m["appusers"], "appusers") {
+		if u := r.appUser(v); u != nil {
+			p.AppUsers = append(p.AppUsers, *u)
+		}
+	}
+	return p, nil
+}
+
+func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, error) {
+	p := &identity.Person{User: &identity.User{}}
+	if d.profilePath != nil {
+		profile, err := d.profilePath.object(answer)
+		switch {
+		case errors.Is(err, errSeveral):
+			return nil, fmt.Errorf("reading an answer: profile_path selects more than one user: %w", directory.ErrAmbiguous)
+		case err != nil:
+			return nil, err
+		case profile == nil:
+			return nil, fmt.Errorf("reading an answer: profile_path selects nothing; 404 would say that there is no user: %w", directory.ErrMalformed)
+		}
+		p.User.Profile = profile
+		p.User.ID = r.id(scalar(profile["id"]), "id")
+		p.User.Login, _ = profile["login"].(string)
+	}
+	if d.groupsPath == nil {
+		return p, nil
+	}
+	nodes, known, err := d.groupsPath.all(answer)
+	if err != nil {
+		return nil, err
+	}
+	if len(nodes) == 1 {
+		// A path to the list itself.
+		if list, ok := nodes[0].([]any); ok {
+			nodes = list
+		}
+	}
+	if known {
+		p.Groups, p.GroupsKnown = r.groups(nodes), true
+	}
+	return p, nil
+}
+
+// scalar gives v where it can be an id: an attribute of that name may be
+// anything.
+func scalar(v any) any {
+	switch v.(type) {
+	case map[string]any, []any, bool, float64:
+		return nil
+	}
+	return v
+}
+
+// checkSubject holds the answer to the subject that was asked for: where it
+// has any of the properties that may hold one, one of them must.
+func (d *Directory) checkSubject(u *identity.User, subject string) error {
+	has := false
+	for _, name := range d.match {
+		has = has || len(directory.MatchValues(u, name)) > 0
+	}
+	if has && !directory.Answers(u, subject, d.match) {
+		return fmt.Errorf("reading an answer: none of the properties that match names holds the subject: %w", directory.ErrForeign)
+	}
+	return nil
+}
+
+// appOf gives what an answer about a user says of an app, nil where it speaks
+// of none.
+func (d *Directory) appOf(answer any) (*identity.App, error) {
+	r := &reader{}
+	var m map[string]any
+	var err error
+	switch {
+	case d.appPath != nil:
+		m, err = d.appPath.object(answer)
+		if errors.Is(err, errSeveral) {
+			err = fmt.Errorf("reading an answer: app_path selects more than one app: %w", directory.ErrMalformed)
+		}
+	case d.shaped() || d.app != nil:
+		m = r.object(r.object(answer, "the answer")["app"], "app")
+	}
+	if err != nil {
+		return nil, err
+	}
+	a := r.app(m)
+	return a, r.err
+}
+
+// is reports whether an app is the one with that id. One that does not say is
+// whichever was asked for.
+func is(a *identity.App, id string) bool {
+	return a.ID == "" && a.ClientID == "" || a.ID == id || a.ClientID == id
+}
+
+// appUserOf gives the assignment to an app out of an answer about a user.
+func (d *Directory) appUserOf(answer any, p *identity.Person, app string) (*identity.AppUser, error) {
+	r := &reader{}
+	u := r.appUser(r.object(answer, "the answer")["appuser"])
+	if r.err != nil {
+		return nil, r.err
+	}
+	if u != nil && u.App == "" {
+		// Of the app that the answer names, or else of the one asked for.
+		switch a, err := d.appOf(answer); {
+		case err != nil:
+			return nil, err
+		case a == nil || is(a, app):
+			u.App = app
+		default:
+			u = nil
+		}
+	}
+	if u == nil || u.App != app {
+		u = nil
+		for i := range p.AppUsers {
+			if p.AppUsers[i].App == app {
+				u = &p.AppUsers[i]
+				break
+			}
+		}
+	}
+	switch {
+	case u == nil:
+		return nil, fmt.Errorf("reading an answer: no assignment to the app in it: %w", directory.ErrNotFound)
+	case u.ID != "" && u.ID != p.User.ID:
+		return nil, fmt.Errorf("reading an answer: the assignment is another user's: %w", directory.ErrForeign)
+	}
+	return u, nil
+}

@@ -1,0 +1,206 @@
+// Package rest is the directory that a service of one's own is, asked by HTTP:
+// one question for a user, answered in JSON. Where the answer keeps to the
+// shape of an evaluation's context (user, groups, app, appuser) nothing more is
+// needed; else JSONPath queries (RFC 9535) say where things are.
+//
+// Nothing of a request reaches the service but what the URL and the body
+// declare: subject, issuer, client and app, each escaped for its place.
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+)
+
+// Config says which service, and how it is asked. URL is required.
+type Config struct {
+	// URL asks for a user, such as https://host/profile/{subject}. In path
+	// and query it may hold {subject}, {issuer} (the token's iss) and
+	// {client}; in the query also {app}, which is empty where a user is asked
+	// for. Never in scheme, host or port: what a user is called does not
+	// decide who is asked.
+	URL string
+
+	// Method is GET (default) or POST.
+	Method string
+
+	// Header is sent with every question, as it stands.
+	Header http.Header
+
+	// Body is the JSON that a POST sends. {subject}, {issuer}, {client} and
+	// {app} in it are replaced by JSON strings, within quotes by what stands
+	// between a string's quotes. Default: none.
+	Body string
+
+	// ProfilePath selects the object whose members are the user's
+	// attributes. GroupsPath selects the groups: texts, which are id and name
+	// at once, or objects with id, name or profile. AppPath selects the app.
+	// With any of them, what has no path is not read; with none, the answer
+	// has the shape of an evaluation's context.
+	ProfilePath, GroupsPath, AppPath string
+
+	// AppURL asks for an app instead, by GET, such as
+	// https://host/apps/{app}; it must be at URL's host. Default: the app is
+	// read from the answer about a user.
+	AppURL string
+
+	// Match names the properties of a user that may hold the subject. Where
+	// the answer has any of them, one must. Default: id and login.
+	Match []string
+
+	// HonourCache keeps answers that have an ETag or Last-Modified and no
+	// no-store, and asks whether they still hold (RFC 9110, section 13). The
+	// service is asked each time all the same: how long an answer is used
+	// without asking is the cache's affair, and a purge must reach the
+	// service. POST answers are never kept.
+	HonourCache bool
+
+	// Plaintext allows http to a host that is not this machine.
+	Plaintext bool
+
+	// CAFile is a PEM file with the certificates to trust instead of the
+	// system's. It is read once, by New.
+	CAFile string
+}
+
+// Options are what a Directory gets from outside. Every field may be left out.
+type Options struct {
+	// Transport carries the requests. Default: one of its own.
+	Transport http.RoundTripper
+
+	// Clock tells the time. Default: time.Now.
+	Clock func() time.Time
+
+	// Rand is the source of the jitter of retries. Default: crypto/rand.
+	Rand io.Reader
+}
+
+// Limits of a configuration.
+const (
+	// maxHeaders bounds the header values that are sent with each question.
+	maxHeaders = 32
+
+	// maxHeaderValue bounds one of them, in bytes: the largest real ones are
+	// tokens, which servers commonly refuse over 8 KB.
+	maxHeaderValue = 8 << 10
+)
+
+// ownHeaders belong to the client; one that is set by hand would break what it
+// is for.
+var ownHeaders = [...]string{
+	"Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Expect", "Host", "If-Match", "If-Modified-Since",
+	"If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Range", "Te",
+	"Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// checkHeader refuses what would not arrive as it stands.
+func checkHeader(h http.Header) error {
+	count := 0
+	for name, values := range h {
+		switch {
+		case !isToken(name):
+			return errors.New("header: not a header name")
+		case slices.Contains(ownHeaders[:], textproto.CanonicalMIMEHeaderKey(name)):
+			return fmt.Errorf("header: %s cannot be set", name)
+		}
+		for _, v := range values {
+			count++
+			switch {
+			case len(v) > maxHeaderValue:
+				return fmt.Errorf("header: %s is over %d bytes", name, maxHeaderValue)
+			case !isFieldValue(v):
+				return fmt.Errorf("header: the value of %s holds a control character", name)
+			}
+			for _, place := range inputNames() {
+				if strings.Contains(v, "{"+place+"}") {
+					return fmt.Errorf("header: {%s} is not replaced in headers; send it in the URL or the body", place)
+				}
+			}
+		}
+	}
+	if count > maxHeaders {
+		return fmt.Errorf("header: over %d values", maxHeaders)
+	}
+	return nil
+}
+
+// isToken reports whether s is a token (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isFieldValue reports whether s can stand in a header (RFC 9110, section 5.5).
+func isFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// New makes a directory from a configuration. It does not touch the network.
+func New(c Config, o Options) (*Directory, error) {
+	d, err := compile(c)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the http directory: %w", err)
+	}
+	d.client, err = fetch.New(fetch.Options{
+		Base: d.user.url.Base(), Plaintext: c.Plaintext, CAFile: c.CAFile, Transport: o.Transport,
+		Header: c.Header, Clock: o.Clock, Rand: o.Rand,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configuring the http directory: %w", err)
+	}
+	return d, nil
+}
+
+// compile checks what is wrong in the configuration itself.
+func compile(c Config) (*Directory, error) {
+	d := &Directory{match: c.Match}
+	if len(d.match) == 0 {
+		d.match = directory.DefaultMatch()
+	}
+	if c.HonourCache {
+		d.held = newHeld()
+	}
+	err := checkHeader(c.Header)
+	if err != nil {
+		return nil, err
+	}
+	if d.user, err = userQuestion(c); err != nil {
+		return nil, err
+	}
+	if c.AppURL != "" {
+		if d.app, err = appQuestion(c, d.user); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range []struct {
+		option, text string
+		to           **path
+	}{{"profile_path", c.ProfilePath, &d.profilePath}, {"groups_path", c.GroupsPath, &d.groupsPath}, {"app_path", c.AppPath, &d.appPath}} {
+		if p.text == "" {
+			continue
+		}
+		if *p.to, err = parsePath(p.text); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.option, err)
+		}
+	}
+	return d, nil
+}

@@ -1,0 +1,105 @@
+package rest
+
+import (
+	"container/list"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+)
+
+// held keeps answers that the service can confirm, the latest asked for.
+type held struct {
+	mu     sync.Mutex
+	byURL  map[string]*list.Element // of *heldAnswer
+	recent *list.List
+	size   int
+}
+
+// heldAnswer is an answer with what the service knows it by.
+type heldAnswer struct {
+	url, etag, modified string
+	body                []byte
+}
+
+func (a *heldAnswer) size() int { return len(a.url) + len(a.body) }
+
+const (
+	// maxHeld bounds what is held, in bytes: 16,000 users of 1 KB.
+	maxHeld = 16 << 20
+
+	// maxHeldAnswer keeps one answer from taking the place of all others.
+	maxHeldAnswer = maxHeld / 16
+)
+
+func newHeld() *held {
+	return &held{byURL: make(map[string]*list.Element), recent: list.New()}
+}
+
+func (h *held) get(url string) *heldAnswer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e, ok := h.byURL[url]
+	if !ok {
+		return nil
+	}
+	h.recent.MoveToFront(e)
+	return e.Value.(*heldAnswer)
+}
+
+func (h *held) drop(url string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e, ok := h.byURL[url]; ok {
+		h.remove(e)
+	}
+}
+
+func (h *held) remove(e *list.Element) {
+	a := h.recent.Remove(e).(*heldAnswer)
+	delete(h.byURL, a.url)
+	h.size -= a.size()
+}
+
+// keep holds an answer where the service lets it be held and can confirm it.
+func (h *held) keep(url string, r *fetch.Response) {
+	a := &heldAnswer{url: url, etag: r.Header.Get("ETag"), modified: r.Header.Get("Last-Modified"), body: r.Body}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e, ok := h.byURL[url]; ok {
+		h.remove(e)
+	}
+	if a.etag == "" && a.modified == "" || a.size() > maxHeldAnswer || forbidden(r.Header) {
+		return
+	}
+	h.byURL[url] = h.recent.PushFront(a)
+	for h.size += a.size(); h.size > maxHeld; {
+		h.remove(h.recent.Back())
+	}
+}
+
+// forbidden reports whether Cache-Control has no-store (RFC 9111, section 5.2.2.5).
+func forbidden(h http.Header) bool {
+	for _, line := range h.Values("Cache-Control") {
+		for directive := range strings.SplitSeq(line, ",") {
+			name, _, _ := strings.Cut(directive, "=")
+			if strings.EqualFold(strings.TrimSpace(name), "no-store") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// condition asks for an answer only where it is another one.
+func (a *heldAnswer) condition() http.Header {
+	h := http.Header{}
+	if a.etag != "" {
+		h.Set("If-None-Match", a.etag)
+	}
+	if a.modified != "" {
+		h.Set("If-Modified-Since", a.modified)
+	}
+	return h
+}

@@ -1,0 +1,117 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/theory/jsonpath"
+	"github.com/theory/jsonpath/spec"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+)
+
+// path is a JSONPath query (RFC 9535).
+type path struct {
+	query *jsonpath.Path
+
+	// fixed is the beginning of the query that selects one node at most: with
+	// it there is something to select from, even where nothing is selected.
+	// Nil where that is the whole query.
+	fixed *jsonpath.Path
+}
+
+const (
+	// maxPath bounds a query's text, in bytes.
+	maxPath = 1024
+
+	// maxDescents bounds its descendant segments (..): each of them selects
+	// what lies below what the one before it selected, every time anew.
+	maxDescents = 1
+
+	// maxNodes bounds what a query may select. It is above the bound of
+	// groups, so that too many of them are told as such.
+	maxNodes = 4 * directory.MaxGroups
+)
+
+func parsePath(text string) (*path, error) {
+	if len(text) > maxPath {
+		return nil, fmt.Errorf("over %d bytes", maxPath)
+	}
+	query, err := jsonpath.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("not a JSONPath query (RFC 9535): %w", err)
+	}
+	p := &path{query: query}
+	segments := query.Query().Segments()
+	descents := 0
+	for i, s := range segments {
+		if s.IsDescendant() {
+			descents++
+		}
+		if p.fixed == nil && !isSingular(s) {
+			p.fixed = jsonpath.New(spec.Query(true, segments[:i]...))
+		}
+	}
+	if descents > maxDescents {
+		return nil, fmt.Errorf("over %d descendant segment (..)", maxDescents)
+	}
+	return p, nil
+}
+
+// isSingular reports whether a segment selects one node at most.
+func isSingular(s *spec.Segment) bool {
+	if s.IsDescendant() || len(s.Selectors()) != 1 {
+		return false
+	}
+	switch s.Selectors()[0].(type) {
+	case spec.Name, spec.Index:
+		return true
+	}
+	return false
+}
+
+// all gives the selected nodes, in the order of lists and, where the members of
+// an object are selected, of their names. known is false where the answer does
+// not have what the query selects from: nothing said is not nothing there.
+func (p *path) all(answer any) (nodes []any, known bool, err error) {
+	if p.fixed == nil {
+		nodes = p.query.Select(answer)
+		return nodes, len(nodes) == 1 && nodes[0] != nil, nil
+	}
+	from := p.fixed.Select(answer)
+	if len(from) == 0 || from[0] == nil {
+		return nil, false, nil
+	}
+	located := p.query.SelectLocated(answer)
+	if len(located) > maxNodes {
+		return nil, false, fmt.Errorf("reading an answer: a path selects over %d values: %w", maxNodes, directory.ErrTooLarge)
+	}
+	located.Sort()
+	nodes = make([]any, len(located))
+	for i, n := range located {
+		nodes[i] = n.Node
+	}
+	return nodes, true, nil
+}
+
+// object gives the one object that the query selects, nil where it selects
+// nothing or null.
+func (p *path) object(answer any) (map[string]any, error) {
+	nodes, _, err := p.all(answer)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(nodes) > 1:
+		return nil, errSeveral
+	case len(nodes) == 0 || nodes[0] == nil:
+		return nil, nil
+	}
+	o, ok := nodes[0].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("reading an answer: a path selects no object: %w", directory.ErrMalformed)
+	}
+	return o, nil
+}
+
+// errSeveral: where one object is wanted, the query selects more.
+var errSeveral = errors.New("a path selects more than one")

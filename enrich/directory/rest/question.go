@@ -1,0 +1,182 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// inputs are all that a question may hold, by the names of their places.
+type inputs map[string]string
+
+// inputNames are the places that a question may have.
+func inputNames() []string { return []string{"subject", "issuer", "client", "app"} }
+
+// inputsOf gives what may be asked with on behalf of a principal. The issuer
+// is the token's iss, because answers are kept by it: two configured names of
+// one issuer must not lead to two answers.
+func inputsOf(p *identity.Principal, app string) inputs {
+	return inputs{"subject": p.Subject, "issuer": p.Issuer, "client": p.Client, "app": app}
+}
+
+// question is what the service is asked.
+type question struct {
+	method string
+	url    *fetch.Template
+	body   *bodyTemplate // nil: none
+}
+
+// userQuestion reads URL, method and body.
+func userQuestion(c Config) (*question, error) {
+	q := &question{method: c.Method}
+	switch {
+	case c.URL == "":
+		return nil, errors.New("no URL given")
+	case c.Method == "":
+		q.method = http.MethodGet
+	case c.Method != http.MethodGet && c.Method != http.MethodPost:
+		return nil, fmt.Errorf("method must be GET or POST%s", nearest.Hint(strings.ToUpper(c.Method), []string{http.MethodGet, http.MethodPost}))
+	}
+	if c.Body != "" && q.method != http.MethodPost {
+		return nil, errors.New("body goes with method POST")
+	}
+	var err error
+	if q.url, err = fetch.ParseTemplate(c.URL, inputNames()...); err != nil {
+		return nil, err
+	}
+	if before, _, _ := strings.Cut(c.URL, "?"); strings.Contains(before, "{app}") {
+		return nil, errors.New("the URL's path holds {app}, but a user is looked up once for all apps; put it into the query, or use app_url")
+	}
+	if c.Body != "" {
+		if q.body, err = parseBody(c.Body); err != nil {
+			return nil, fmt.Errorf("body: %w", err)
+		}
+	}
+	if !q.has("subject") {
+		return nil, errors.New("neither URL nor body holds {subject}, so that everybody would be the same user")
+	}
+	return q, nil
+}
+
+// appQuestion reads the app's URL. It is asked with the headers of the user's,
+// so it must be at the same place.
+func appQuestion(c Config, user *question) (*question, error) {
+	t, err := fetch.ParseTemplate(c.AppURL, "app")
+	if err != nil {
+		return nil, fmt.Errorf("app_url: %w", err)
+	}
+	switch {
+	case !t.Has("app"):
+		return nil, errors.New("app_url: it does not hold {app}, so that every app would be the same")
+	case !sameOrigin(t.Base(), user.url.Base()):
+		return nil, errors.New("app_url: it is at another host than the URL; the headers would go to both")
+	}
+	return &question{method: http.MethodGet, url: t}, nil
+}
+
+func sameOrigin(a, b string) bool {
+	x, errX := url.Parse(a)
+	y, errY := url.Parse(b)
+	return errX == nil && errY == nil && x.User == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
+}
+
+// has reports whether the question has a place for name.
+func (q *question) has(name string) bool { return q.url.Has(name) || q.body.has(name) }
+
+// request writes the inputs into their places. One that cannot stand in its
+// place is directory.ErrNotFound.
+func (q *question) request(in inputs) (fetch.Request, error) {
+	address, err := q.url.Expand(in)
+	if err != nil {
+		return fetch.Request{}, err
+	}
+	r := fetch.Request{Method: q.method, URL: address, Repeat: true, Absent: []int{http.StatusNotFound}}
+	if q.body != nil {
+		r.Body, r.ContentType = q.body.fill(in), fetch.MediaJSON
+	}
+	return r, nil
+}
+
+// bodyTemplate is JSON with places in it.
+type bodyTemplate struct{ parts []bodyPart }
+
+type bodyPart struct {
+	text   string // literal, where name is empty
+	name   string
+	quoted bool // within a string
+}
+
+// maxTemplate bounds a body's template, in bytes.
+const maxTemplate = 64 << 10
+
+// place is a word in braces, which outside strings is no JSON.
+var place = regexp.MustCompile(`^\{([A-Za-z_]+)\}`)
+
+// parseBody reads a template. Outside strings every word in braces is a place,
+// and an unknown one an error; within strings, where queries of other
+// languages stand, only the known ones are.
+func parseBody(text string) (*bodyTemplate, error) {
+	if len(text) > maxTemplate {
+		return nil, fmt.Errorf("over %d bytes", maxTemplate)
+	}
+	t := &bodyTemplate{}
+	quoted, begin := false, 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case c == '\\' && quoted:
+			i++
+		case c == '{':
+			m := place.FindStringSubmatch(text[i:])
+			if m == nil {
+				continue
+			}
+			if !slices.Contains(inputNames(), m[1]) {
+				if quoted {
+					continue
+				}
+				return nil, fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], inputNames()))
+			}
+			t.parts = append(t.parts, bodyPart{text: text[begin:i]}, bodyPart{name: m[1], quoted: quoted})
+			begin = i + len(m[0])
+			i = begin - 1
+		}
+	}
+	t.parts = append(t.parts, bodyPart{text: text[begin:]})
+	if !json.Valid(t.fill(inputs{})) {
+		return nil, errors.New("not JSON")
+	}
+	return t, nil
+}
+
+// has reports whether the template has a place for name; a nil one has none.
+func (t *bodyTemplate) has(name string) bool {
+	return t != nil && slices.ContainsFunc(t.parts, func(p bodyPart) bool { return p.name == name })
+}
+
+// fill writes the inputs into their places.
+func (t *bodyTemplate) fill(in inputs) []byte {
+	var out []byte
+	for _, p := range t.parts {
+		if p.name == "" {
+			out = append(out, p.text...)
+			continue
+		}
+		text, _ := json.Marshal(in[p.name]) // a string always has a JSON form
+		if p.quoted {
+			text = text[1 : len(text)-1]
+		}
+		out = append(out, text...)
+	}
+	return out
+}

@@ -1,0 +1,202 @@
+package rest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// reader takes typed values out of an answer and remembers the first fault. A
+// member that is missing or null is the zero value; one of another type is a
+// fault, because a person read by half is another person.
+type reader struct{ err error }
+
+// fail notes a fault. It names the member and never its value.
+func (r *reader) fail(what, want string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("reading an answer: %s is not %s: %w", what, want, directory.ErrMalformed)
+	}
+}
+
+func (r *reader) object(v any, what string) map[string]any {
+	m, ok := v.(map[string]any)
+	if !ok && v != nil {
+		r.fail(what, "an object")
+	}
+	return m
+}
+
+func (r *reader) list(v any, what string) []any {
+	l, ok := v.([]any)
+	if !ok && v != nil {
+		r.fail(what, "a list")
+	}
+	return l
+}
+
+func (r *reader) text(v any, what string) string {
+	s, ok := v.(string)
+	if !ok && v != nil {
+		r.fail(what, "a text")
+	}
+	return s
+}
+
+// id reads an identifier: a text, or the digits of an integer.
+func (r *reader) id(v any, what string) string {
+	switch x := v.(type) {
+	case int64:
+		return strconv.FormatInt(x, 10)
+	case json.Number:
+		return string(x)
+	}
+	return r.text(v, what)
+}
+
+func (r *reader) time(v any, what string) time.Time {
+	s := r.text(v, what)
+	if s == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		r.fail(what, "a time (RFC 3339)")
+	}
+	return t
+}
+
+// statuses are the words for an account's state, in Okta's spelling.
+var statuses = [...]string{
+	"", "STAGED", "PROVISIONED", identity.StatusActive, "RECOVERY", "PASSWORD_EXPIRED",
+	identity.StatusLockedOut, identity.StatusSuspended, identity.StatusDeprovisioned,
+}
+
+// status reads an account's state. A word that the gateway does not know is a
+// fault: it might mean that nobody is to be let in.
+func (r *reader) status(v any) string {
+	s := strings.ToUpper(r.text(v, "status"))
+	if !slices.Contains(statuses[:], s) {
+		r.fail("status", "ACTIVE, SUSPENDED or another of Okta's words")
+	}
+	return s
+}
+
+// user reads a user in the shape of an evaluation's context.
+func (r *reader) user(v any) *identity.User {
+	m := r.object(v, "user")
+	if m == nil {
+		return nil
+	}
+	u := &identity.User{
+		ID: r.id(m["id"], "a user's id"), Login: r.text(m["login"], "login"), Status: r.status(m["status"]),
+		Created: r.time(m["created"], "created"), LastUpdated: r.time(m["lastUpdated"], "lastUpdated"),
+		PasswordChanged: r.time(m["passwordChanged"], "passwordChanged"), LastLogin: r.time(m["lastLogin"], "lastLogin"),
+		Profile: r.object(m["profile"], "profile"),
+	}
+	if u.Login == "" {
+		u.Login, _ = u.Profile["login"].(string)
+	}
+	return u
+}
+
+// group reads a group: a text, which is id and name at once, or an object with
+// id, name or profile.
+func (r *reader) group(v any) identity.Group {
+	if s, ok := v.(string); ok && s != "" {
+		return identity.Group{ID: s, Name: s}
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		r.fail("a group", "a text or an object")
+		return identity.Group{}
+	}
+	g := identity.Group{
+		ID: r.id(m["id"], "a group's id"), Name: r.text(m["name"], "a group's name"), Type: r.text(m["type"], "a group's type"),
+		Created: r.time(m["created"], "created"), LastUpdated: r.time(m["lastUpdated"], "lastUpdated"),
+		LastMembershipUpdated: r.time(m["lastMembershipUpdated"], "lastMembershipUpdated"),
+		Profile:               r.object(m["profile"], "a group's profile"),
+	}
+	if name, ok := g.Profile["name"].(string); ok {
+		g.Name = name
+	}
+	for _, c := range r.list(m["objectClass"], "objectClass") {
+		g.ObjectClass = append(g.ObjectClass, r.text(c, "objectClass"))
+	}
+	switch source := m["source"].(type) {
+	case string:
+		g.Source = source
+	case map[string]any:
+		g.Source = r.id(source["id"], "source")
+	}
+	if g.ID == "" {
+		g.ID = g.Name
+	}
+	if g.ID == "" {
+		r.fail("a group", "known by id or name")
+	}
+	return g
+}
+
+// groups reads groups, each once.
+func (r *reader) groups(nodes []any) []identity.Group {
+	if len(nodes) > directory.MaxGroups {
+		if r.err == nil {
+			r.err = fmt.Errorf("reading an answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
+		}
+		return nil
+	}
+	if len(nodes) == 0 {
+		return nil
+	}
+	out := make([]identity.Group, 0, len(nodes))
+	seen := make(map[string]struct{}, len(nodes))
+	for _, n := range nodes {
+		g := r.group(n)
+		if _, twice := seen[g.ID]; twice {
+			continue
+		}
+		seen[g.ID] = struct{}{}
+		out = append(out, g)
+	}
+	return out
+}
+
+// app reads an app. An object that has no profile is the profile itself.
+func (r *reader) app(m map[string]any) *identity.App {
+	if m == nil {
+		return nil
+	}
+	if _, ok := m["profile"]; !ok && m["attributes"] == nil {
+		a := &identity.App{Profile: m}
+		if id := m["id"]; id != nil {
+			a.ID = r.id(id, "an app's id")
+		}
+		if id, ok := m["clientId"].(string); ok {
+			a.ClientID = id
+		}
+		return a
+	}
+	return &identity.App{
+		ID: r.id(m["id"], "an app's id"), ClientID: r.text(m["clientId"], "clientId"), Name: r.text(m["name"], "an app's name"),
+		Label: r.text(m["label"], "label"), Status: r.text(m["status"], "an app's status"),
+		Profile: r.object(m["profile"], "an app's profile"), Attributes: r.object(m["attributes"], "attributes"),
+	}
+}
+
+// appUser reads an assignment.
+func (r *reader) appUser(v any) *identity.AppUser {
+	m := r.object(v, "appuser")
+	if m == nil {
+		return nil
+	}
+	return &identity.AppUser{
+		ID: r.id(m["id"], "an app user's id"), App: r.id(m["app"], "an app user's app"), UserName: r.text(m["userName"], "userName"),
+		Status: r.text(m["status"], "an app user's status"), Profile: r.object(m["profile"], "an app user's profile"),
+	}
+}

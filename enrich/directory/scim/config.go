@@ -1,0 +1,116 @@
+// Package scim is the directory that a SCIM 2.0 service is (RFC 7643 and
+// 7644): users found by one attribute, with their groups. SCIM knows no apps,
+// so that every app and assignment is not found.
+package scim
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// How a user can be found.
+const (
+	ByUserName   = "userName"
+	ByExternalID = "externalId"
+	ByEmail      = "emails.value"
+	ByID         = "id"
+)
+
+// Where a user's groups are read.
+const (
+	// GroupsAuto: from the user; where that says nothing of groups, or leaves
+	// their names out, by asking for the groups that have the user as member.
+	GroupsAuto = "auto"
+	// GroupsOfUser: from the user only; a user without the attribute has none.
+	GroupsOfUser = "user"
+	// GroupsByMember: by asking for the groups that have the user as member.
+	// A service that holds groups within groups answers with the direct ones.
+	GroupsByMember = "member"
+	// GroupsUnknown: not at all; the groups are unknown, which is not none.
+	GroupsUnknown = "unknown"
+)
+
+// Config says which service, and how its users are found.
+type Config struct {
+	// The service's base address, such as https://host/scim/v2. Required.
+	URL string `json:"url,omitempty"`
+
+	// The bearer token that the service accepts.
+	Bearer string `json:"bearer,omitempty"`
+
+	// User name and password, where the service takes HTTP Basic
+	// authentication instead. Either these or bearer are required.
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
+
+	// The attribute that holds the subject: userName, externalId,
+	// emails.value or id. User names and e-mail addresses are compared
+	// without regard to the case of ASCII letters (RFC 7643, section 4.1),
+	// the other two exactly. Default: userName.
+	UserFilter string `json:"user_filter,omitempty"`
+
+	// Where groups are read: auto, user, member or unknown. Default: auto.
+	Groups string `json:"groups,omitempty"`
+}
+
+// maxSecret bounds bearer, username and password.
+const maxSecret = 16 << 10
+
+// Options are what a Directory gets from outside. Every field may be left out.
+type Options struct {
+	// Transport carries the requests. Default: one of its own.
+	Transport http.RoundTripper
+
+	// Clock tells the time. Default: time.Now.
+	Clock func() time.Time
+
+	// Rand is the source of randomness. Default: crypto/rand.
+	Rand io.Reader
+}
+
+// validate checks what is wrong in the configuration itself and fills in the
+// defaults.
+func (c Config) validate() (Config, error) {
+	basic := c.Username != "" || c.Password != ""
+	if c.UserFilter == "" {
+		c.UserFilter = ByUserName
+	}
+	if c.Groups == "" {
+		c.Groups = GroupsAuto
+	}
+	switch {
+	case c.URL == "":
+		return c, errors.New("configuring the scim directory: no address given")
+	case c.Bearer == "" && !basic:
+		return c, errors.New("configuring the scim directory: neither bearer nor basic given")
+	case c.Bearer != "" && basic:
+		return c, errors.New("configuring the scim directory: both bearer and basic given")
+	case basic && (c.Username == "" || c.Password == "" || strings.Contains(c.Username, ":")):
+		return c, errors.New("configuring the scim directory: basic needs a user name without a colon, and a password")
+	case len(c.Bearer) > maxSecret || len(c.Username) > maxSecret || len(c.Password) > maxSecret || hasControl(c.Bearer) || strings.Contains(c.Bearer, " "):
+		return c, errors.New("configuring the scim directory: the credentials are none")
+	case !slices.Contains([]string{ByUserName, ByExternalID, ByEmail, ByID}, c.UserFilter):
+		return c, fmt.Errorf("configuring the scim directory: user_filter %q is not userName, externalId, emails.value or id", c.UserFilter)
+	case !slices.Contains([]string{GroupsAuto, GroupsOfUser, GroupsByMember, GroupsUnknown}, c.Groups):
+		return c, fmt.Errorf("configuring the scim directory: groups %q is not auto, user, member or unknown", c.Groups)
+	}
+	return c, nil
+}
+
+// authorization is the header that carries the credentials.
+func (c Config) authorization() string {
+	if c.Bearer != "" {
+		return "Bearer " + c.Bearer
+	}
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password))
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}

@@ -1,0 +1,137 @@
+package scim
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Directory reads one SCIM service.
+type Directory struct {
+	config Config
+	client *fetch.Client
+	own    *http.Transport // nil where the transport was injected
+
+	clock   func() time.Time
+	rand    io.Reader
+	service atomic.Pointer[serviceConfig]
+	probed  atomic.Pointer[time.Time] // when filters on groups last proved themselves
+
+	mu   sync.Mutex // guards the background work
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// New makes a Directory. It does not touch the network and starts nothing: see
+// Start.
+func New(c Config, o Options) (*Directory, error) {
+	c, err := c.validate()
+	if err != nil {
+		return nil, err
+	}
+	d := &Directory{config: c, clock: o.Clock, rand: o.Rand}
+	if d.clock == nil {
+		d.clock = time.Now
+	}
+	if d.rand == nil {
+		d.rand = rand.Reader
+	}
+	transport := o.Transport
+	if transport == nil {
+		d.own = newTransport()
+		transport = d.own
+	}
+	authorization := c.authorization()
+	d.client, err = fetch.New(fetch.Options{
+		Base:      strings.TrimSuffix(c.URL, "/"),
+		Transport: noting{transport},
+		Clock:     d.clock,
+		Rand:      d.rand,
+		Authorize: func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", authorization)
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configuring the scim directory: %w", err)
+	}
+	return d, nil
+}
+
+// newTransport is made here and not by package fetch, because errors are read
+// from bodies (see noting), which fetch throws away.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    2 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxConnsPerHost:        256,
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+}
+
+// Person implements directory.Directory.
+func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	subject, err := q.Subject()
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.find(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	u, err := r.user()
+	if err != nil {
+		return nil, err
+	}
+	p := &identity.Person{User: u}
+	p.Groups, p.GroupsKnown, err = d.groups(ctx, r, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// App implements directory.Directory; SCIM knows no apps.
+func (d *Directory) App(context.Context, string) (*identity.App, error) {
+	return nil, fmt.Errorf("reading an app: SCIM knows none: %w", directory.ErrNotFound)
+}
+
+// AppUser implements directory.Directory; SCIM knows no assignments.
+func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity.AppUser, error) {
+	return nil, fmt.Errorf("reading an assignment: SCIM knows none: %w", directory.ErrNotFound)
+}
+
+// get asks one question. A 404 is "there is none" only where the service's own
+// error body says so: a wrong address, or a proxy's error page, is a failure.
+func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error) {
+	var n note
+	answer, err := d.client.Do(context.WithValue(ctx, noteKey{}, &n), fetch.Request{
+		URL: url, Accept: []string{fetch.MediaSCIM, fetch.MediaJSON},
+	})
+	if err == nil {
+		return answer, nil
+	}
+	return nil, n.explain(err)
+}
+
+var (
+	_ directory.Directory = (*Directory)(nil)
+	_ directory.Starter   = (*Directory)(nil)
+)

@@ -1,0 +1,155 @@
+package scim
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// groups gives the groups of a user, and whether they are known.
+func (d *Directory) groups(ctx context.Context, r resource, id string) ([]identity.Group, bool, error) {
+	if d.config.Groups == GroupsUnknown {
+		return nil, false, nil
+	}
+	if d.config.Groups != GroupsByMember {
+		groups, complete, err := r.groups()
+		if err != nil {
+			return nil, false, err
+		}
+		if complete && len(groups) > 0 || d.config.Groups == GroupsOfUser && len(groups) == 0 {
+			return groups, true, nil
+		}
+	}
+	// The user says nothing of groups, which may mean none (an attribute
+	// without a value is commonly left out) or that the service does not tell
+	// there; or the groups lack their names.
+	groups, err := d.byMember(ctx, id)
+	if d.config.Groups == GroupsAuto && (errors.Is(err, directory.ErrRejected) || errors.Is(err, directory.ErrRefused)) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("reading groups: %w", err)
+	}
+	return groups, true, nil
+}
+
+// groups reads the user's own groups attribute (RFC 7643, section 4.1.2),
+// direct and indirect ones. It is complete where each has a name.
+func (r resource) groups() (groups []identity.Group, complete bool, err error) {
+	complete = true
+	values := r.list("groups")
+	if len(values) > directory.MaxGroups {
+		return nil, false, fmt.Errorf("reading groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
+	}
+	seen := make(map[string]bool, len(values))
+	for _, v := range values {
+		id := v.text("value")
+		if id == "" {
+			return nil, false, fmt.Errorf("reading groups: one has no id: %w", directory.ErrMalformed)
+		}
+		if seen[id] {
+			continue // once as direct, once as indirect
+		}
+		seen[id] = true
+		name := v.text("display")
+		complete = complete && name != ""
+		groups = append(groups, identity.Group{ID: id, Name: name, Profile: map[string]any{"name": name}})
+	}
+	return groups, complete, nil
+}
+
+// probeLife is how long a service is trusted to heed filters on groups.
+const probeLife = 10 * time.Minute
+
+// probe makes sure that the service heeds the filter that finds groups by
+// their members: one that takes no notice of it would answer with every group
+// there is, and the answer cannot be checked without reading all members. So
+// it is asked for the groups of somebody who does not exist.
+func (d *Directory) probe(ctx context.Context) error {
+	if at := d.probed.Load(); at != nil && d.clock().Sub(*at) < probeLife && !d.clock().Before(*at) {
+		return nil
+	}
+	var nobody [16]byte
+	if _, err := io.ReadFull(d.rand, nobody[:]); err != nil {
+		return errors.New("probing for filters: no randomness")
+	}
+	f, err := filter("members.value", "nobody-"+hex.EncodeToString(nobody[:]))
+	if err != nil {
+		return err
+	}
+	l, err := d.query(ctx, "/Groups?count=1&excludedAttributes=members&filter="+f)
+	if err != nil {
+		return err
+	}
+	if *l.Total != 0 || len(l.Resources) != 0 {
+		return fmt.Errorf("probing for filters: the service does not heed members.value: %w", directory.ErrRejected)
+	}
+	now := d.clock()
+	d.probed.Store(&now)
+	return nil
+}
+
+// byMember asks for the groups that have the user as a member.
+func (d *Directory) byMember(ctx context.Context, id string) ([]identity.Group, error) {
+	if err := d.probe(ctx); err != nil {
+		return nil, err
+	}
+	f, err := filter("members.value", id)
+	if err != nil {
+		return nil, err
+	}
+	var groups []identity.Group
+	err = d.all(ctx, "/Groups?excludedAttributes=members&filter="+f, directory.MaxGroups, func(text json.RawMessage) (string, error) {
+		v, err := identity.DecodeJSON(text)
+		object, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return "", fmt.Errorf("no resource in the list: %w", directory.ErrMalformed)
+		}
+		r := resource(object)
+		g, err := r.group(id)
+		if err != nil {
+			return "", err
+		}
+		groups = append(groups, g)
+		return g.ID, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return groups, nil
+}
+
+// group gives the group. Where the service sends the members although they
+// were not asked for, the user must be one of them.
+func (r resource) group(member string) (identity.Group, error) {
+	id, name := r.text("id"), r.text("displayName")
+	if id == "" || name == "" {
+		return identity.Group{}, fmt.Errorf("a group has no id or no name: %w", directory.ErrMalformed)
+	}
+	if members := r.list("members"); len(members) > 0 {
+		found := false
+		for _, m := range members {
+			found = found || m.text("value") == member
+		}
+		if !found {
+			return identity.Group{}, fmt.Errorf("a group of others: %w", directory.ErrForeign)
+		}
+	}
+	profile := map[string]any{"name": name}
+	for attribute, v := range r {
+		if !left[attribute] && attribute != "members" {
+			profile[attribute] = v
+		}
+	}
+	meta := r.object("meta")
+	return identity.Group{
+		ID: id, Name: name, Created: instant(meta.text("created")), LastUpdated: instant(meta.text("lastModified")), Profile: profile,
+	}, nil
+}

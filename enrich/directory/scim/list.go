@@ -1,0 +1,113 @@
+package scim
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+)
+
+// listResponse is RFC 7644's answer to a query (section 3.4.2), with the
+// cursor of RFC 9865.
+type listResponse struct {
+	Schemas    []string          `json:"schemas"`
+	Total      *int64            `json:"totalResults"`
+	Start      int64             `json:"startIndex"`
+	Resources  []json.RawMessage `json:"Resources"`
+	NextCursor string            `json:"nextCursor"`
+}
+
+// pageSize is asked for in lists, unless the service says that it gives fewer.
+const pageSize = 200
+
+// maxPages bounds the pages of one list.
+const maxPages = 500
+
+// query asks for one page.
+func (d *Directory) query(ctx context.Context, url string) (*listResponse, error) {
+	answer, err := d.get(ctx, url)
+	if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
+		// A query that finds nothing is an empty list; only a wrong address
+		// is not there.
+		return nil, fmt.Errorf("querying: status 404: %w", directory.ErrRejected)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var l listResponse
+	if err := answer.Decode(&l); err != nil {
+		return nil, err
+	}
+	if l.Total == nil || *l.Total < 0 || *l.Total < int64(len(l.Resources)) {
+		return nil, fmt.Errorf("querying: the answer is no list: %w", directory.ErrMalformed)
+	}
+	return &l, nil
+}
+
+// all reads every page of a list. The pages must add up to what the service
+// says it has: half of a list is a wrong list.
+func (d *Directory) all(ctx context.Context, url string, limit int, each func(json.RawMessage) (id string, err error)) error {
+	seen := map[string]bool{}
+	start, cursor := 1, ""
+	for range maxPages {
+		page := url + "&count=" + strconv.Itoa(d.pageSize())
+		if cursor != "" {
+			page += "&cursor=" + fetch.QueryValue(cursor)
+		} else {
+			page += "&startIndex=" + strconv.Itoa(start)
+		}
+		l, err := d.query(ctx, page)
+		if err != nil {
+			return err
+		}
+		if *l.Total > int64(limit) {
+			return fmt.Errorf("querying: over %d: %w", limit, directory.ErrTooLarge)
+		}
+		for _, text := range l.Resources {
+			id, err := each(text)
+			if err != nil {
+				return err
+			}
+			if seen[id] {
+				// The list moved between two pages.
+				return fmt.Errorf("querying: the pages overlap: %w", directory.Transient(directory.ErrMalformed))
+			}
+			seen[id] = true
+		}
+		start += len(l.Resources)
+		cursor = l.NextCursor
+		switch {
+		case cursor != "":
+		case int64(len(seen)) == *l.Total:
+			return nil
+		case len(l.Resources) == 0 || int64(len(seen)) > *l.Total:
+			return fmt.Errorf("querying: the pages do not add up: %w", directory.Transient(directory.ErrMalformed))
+		}
+	}
+	return fmt.Errorf("querying: over %d pages: %w", maxPages, directory.ErrTooLarge)
+}
+
+func (d *Directory) pageSize() int {
+	if s := d.service.Load(); s != nil && s.Filter.MaxResults > 0 {
+		return min(s.Filter.MaxResults, pageSize)
+	}
+	return pageSize
+}
+
+// filter writes attribute eq "value" for a query. The value is a JSON string
+// (RFC 7644, section 3.4.2.2), so that whatever it holds stays inside it.
+func filter(attribute, value string) (string, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // the fewer escapes, the fewer services stumble
+	if err := e.Encode(value); err != nil {
+		return "", errors.New("writing a filter")
+	}
+	return fetch.QueryValue(attribute + " eq " + strings.TrimSuffix(text.String(), "\n")), nil
+}

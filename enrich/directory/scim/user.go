@@ -1,0 +1,197 @@
+package scim
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// enterprise is the extension for organizations (RFC 7643, section 4.3).
+const enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+// resource is a SCIM resource as canonical values.
+type resource map[string]any
+
+// find asks for the user whom the subject names, and checks the answer: a
+// filter that the service misread must not become a person.
+func (d *Directory) find(ctx context.Context, subject string) (resource, error) {
+	if d.config.UserFilter == ByID {
+		segment, err := fetch.PathSegment(subject)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := d.get(ctx, "/Users/"+segment)
+		if err != nil {
+			return nil, fmt.Errorf("finding a user: %w", err)
+		}
+		object, err := answer.Object()
+		if err != nil {
+			return nil, err
+		}
+		if r := resource(object); r.answers(ByID, subject) {
+			return r, nil
+		}
+		return nil, fmt.Errorf("finding a user: %w", directory.ErrForeign)
+	}
+	f, err := filter(d.config.UserFilter, subject)
+	if err != nil {
+		return nil, err
+	}
+	l, err := d.query(ctx, "/Users?count=2&filter="+f)
+	if err != nil {
+		return nil, fmt.Errorf("finding a user: %w", err)
+	}
+	var found resource
+	for _, text := range l.Resources {
+		v, err := identity.DecodeJSON(text)
+		object, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("finding a user: no resource in the list: %w", directory.ErrMalformed)
+		}
+		if found = object; !found.answers(d.config.UserFilter, subject) {
+			return nil, fmt.Errorf("finding a user: %w", directory.ErrForeign)
+		}
+	}
+	switch {
+	case *l.Total > 1:
+		return nil, fmt.Errorf("finding a user: %w", directory.ErrAmbiguous)
+	case *l.Total == 1 && found == nil:
+		return nil, fmt.Errorf("finding a user: the list is short: %w", directory.ErrMalformed)
+	case found == nil:
+		return nil, fmt.Errorf("finding a user: %w", directory.ErrNotFound)
+	}
+	return found, nil
+}
+
+// answers tells whether the resource holds the subject in an attribute.
+func (r resource) answers(attribute, subject string) bool {
+	switch attribute {
+	case ByUserName:
+		return directory.MatchKey("login", r.text("userName")) == directory.MatchKey("login", subject)
+	case ByEmail:
+		for _, e := range r.list("emails") {
+			if directory.MatchKey("email", e.text("value")) == directory.MatchKey("email", subject) {
+				return true
+			}
+		}
+		return false
+	}
+	return r.text(attribute) == subject
+}
+
+func (r resource) text(name string) string {
+	s, _ := r[name].(string)
+	return s
+}
+
+func (r resource) object(name string) resource {
+	o, _ := r[name].(map[string]any)
+	return o
+}
+
+func (r resource) list(name string) []resource {
+	values, _ := r[name].([]any)
+	out := make([]resource, 0, len(values))
+	for _, v := range values {
+		if o, ok := v.(map[string]any); ok {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// best gives the value that is marked primary, or of the wanted type, or else
+// the first (RFC 7643, section 2.4).
+func best(values []resource, kind string) resource {
+	for _, v := range values {
+		if v["primary"] == true && kind == "" {
+			return v
+		}
+	}
+	for _, v := range values {
+		if kind != "" && strings.EqualFold(v.text("type"), kind) {
+			return v
+		}
+	}
+	if len(values) == 0 || kind != "" {
+		return nil
+	}
+	return values[0]
+}
+
+// left are the members that are no attributes of the person, or must not go
+// any further.
+var left = map[string]bool{"schemas": true, "meta": true, "groups": true, "password": true, "x509Certificates": true}
+
+// user gives the user. Its profile holds the SCIM attributes under their own
+// names (those of an extension in an object under its URN) and, where the
+// service does not use the name itself, the same facts under the names that
+// Okta's profiles have, so that expressions need not know whom they ask.
+func (r resource) user() (*identity.User, error) {
+	if r.text("id") == "" {
+		return nil, fmt.Errorf("reading a user: no id in it: %w", directory.ErrMalformed)
+	}
+	profile := make(map[string]any, len(r)+16)
+	for name, v := range r {
+		if !left[name] {
+			profile[name] = v
+		}
+	}
+	add := func(name string, v any) {
+		if _, taken := profile[name]; v != nil && v != "" && !taken {
+			profile[name] = v
+		}
+	}
+	add("login", r["userName"])
+	person := r.object("name")
+	for okta, name := range map[string]string{
+		"firstName": "givenName", "lastName": "familyName", "middleName": "middleName",
+		"honorificPrefix": "honorificPrefix", "honorificSuffix": "honorificSuffix",
+	} {
+		add(okta, person[name])
+	}
+	add("email", best(r.list("emails"), "")["value"])
+	phones := r.list("phoneNumbers")
+	add("mobilePhone", best(phones, "mobile")["value"])
+	add("primaryPhone", best(phones, "")["value"])
+	address := best(r.list("addresses"), "")
+	for okta, name := range map[string]string{
+		"streetAddress": "streetAddress", "city": "locality", "state": "region", "zipCode": "postalCode",
+		"countryCode": "country", "postalAddress": "formatted",
+	} {
+		add(okta, address[name])
+	}
+	company := r.object(enterprise)
+	for _, name := range []string{"employeeNumber", "costCenter", "organization", "division", "department"} {
+		add(name, company[name])
+	}
+	manager := company.object("manager")
+	add("managerId", manager["value"])
+	add("manager", manager["displayName"])
+
+	u := &identity.User{ID: r.text("id"), Login: r.text("userName"), Profile: profile}
+	switch r["active"] {
+	case true:
+		u.Status = identity.StatusActive
+	case false:
+		// SCIM tells that an account is not to be used, and not why.
+		u.Status = identity.StatusSuspended
+	}
+	meta := r.object("meta")
+	u.Created, u.LastUpdated = instant(meta.text("created")), instant(meta.text("lastModified"))
+	return u, nil
+}
+
+// instant reads a SCIM dateTime; zero where there is none.
+func instant(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

@@ -1,0 +1,112 @@
+package userinfo
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// protocol are the members that speak of the answer and not of the user.
+var protocol = [...]string{"iss", "aud", "exp", "iat", "nbf", "jti", "_claim_names", "_claim_sources"}
+
+// person makes a person of what the endpoint says. Every member is an
+// attribute under its own name; sub is the id, preferred_username the login.
+func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
+	u := &identity.User{Profile: make(map[string]any, len(claims))}
+	for name, v := range claims {
+		u.Profile[name] = v
+	}
+	for _, name := range protocol {
+		delete(u.Profile, name)
+	}
+	u.ID, _ = claims["sub"].(string)
+	u.Login, _ = claims["preferred_username"].(string)
+	u.LastUpdated = updatedAt(claims["updated_at"])
+	p := &identity.Person{User: u}
+	if elsewhere(claims, d.config.GroupsClaim) {
+		return p, nil
+	}
+	var err error
+	p.Groups, p.GroupsKnown, err = groups(claims[d.config.GroupsClaim])
+	if err != nil {
+		return nil, err
+	}
+	if p.GroupsKnown {
+		// They are the person's groups, and there is no reason to keep them
+		// twice.
+		delete(u.Profile, d.config.GroupsClaim)
+	}
+	return p, nil
+}
+
+// groups reads the groups: a list of texts, which are id and name at once, or
+// of objects with id or name. Where there is no list, the groups are unknown.
+func groups(v any) (list []identity.Group, known bool, err error) {
+	entries, ok := v.([]any)
+	switch {
+	case !ok:
+		return nil, false, nil
+	case len(entries) > directory.MaxGroups:
+		return nil, false, fmt.Errorf("reading the answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
+	}
+	seen := make(map[string]struct{}, len(entries))
+	for _, e := range entries {
+		var g identity.Group
+		switch x := e.(type) {
+		case string:
+			g = identity.Group{ID: x, Name: x}
+		case map[string]any:
+			g.ID, _ = x["id"].(string)
+			g.Name, _ = x["name"].(string)
+			if g.ID == "" {
+				g.ID = g.Name
+			}
+		}
+		if g.ID == "" {
+			return nil, false, fmt.Errorf("reading the answer: a group is neither a text nor an object with id or name: %w", directory.ErrMalformed)
+		}
+		if _, twice := seen[g.ID]; !twice {
+			seen[g.ID] = struct{}{}
+			list = append(list, g)
+		}
+	}
+	return list, true, nil
+}
+
+// elsewhere reports whether the answer says that the groups were left out for
+// size or have to be fetched from another place (OpenID Connect Core, section
+// 5.6.2), which is never done. They are then unknown, not empty.
+func elsewhere(claims map[string]any, name string) bool {
+	if names, ok := claims["_claim_names"]; ok {
+		members, isObject := names.(map[string]any)
+		if _, ok := members[name]; ok || !isObject {
+			return true
+		}
+	}
+	switch v := claims["hasgroups"].(type) {
+	case bool:
+		return v
+	case string:
+		return v == "true"
+	}
+	return false
+}
+
+// updatedAt reads seconds since 1970 (OpenID Connect Core, section 5.1), or
+// the text that some issuers send instead; anything else says nothing.
+func updatedAt(v any) time.Time {
+	switch x := v.(type) {
+	case int64:
+		if x > 0 && x < math.MaxInt32*4 {
+			return time.Unix(x, 0).UTC()
+		}
+	case string:
+		if t, err := time.Parse(time.RFC3339, x); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,81 @@
+// Package userinfo is the directory that an OpenID issuer is to the holder of
+// a token: its userinfo endpoint (OpenID Connect Core, section 5.3), asked with
+// the caller's own token. It knows the caller and nobody else, so its answers
+// are never kept for another caller, and no apps.
+package userinfo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Config says whose endpoint is asked. Name, Identifier and Endpoint are
+// required.
+type Config struct {
+	// Name is the issuer's configured name. A token of any other issuer is
+	// never sent to the endpoint.
+	Name string
+
+	// Identifier is the issuer's iss. An endpoint on this machine is used
+	// only where the issuer is on this machine.
+	Identifier string
+
+	// Endpoint gives the address of the endpoint, from the issuer's metadata.
+	// It is called for every question and holds on to what it knows.
+	Endpoint func(ctx context.Context) (string, error)
+
+	// Verify checks the signature of an answer that is a JWT, and that its
+	// iss is the issuer's, and gives its claims. Nil refuses such answers.
+	Verify func(ctx context.Context, raw string) (map[string]any, error)
+
+	// GroupsClaim is the member with the groups. Default: groups.
+	GroupsClaim string
+
+	// CAFile is a PEM file with the certificates to trust instead of the
+	// system's.
+	CAFile string
+}
+
+// Options are what a Directory gets from outside. Every field may be left out.
+type Options struct {
+	// Transport carries the requests. Default: one of its own.
+	Transport http.RoundTripper
+
+	// Clock tells the time. Default: time.Now.
+	Clock func() time.Time
+
+	// Rand is the source of the jitter of retries. Default: crypto/rand.
+	Rand io.Reader
+}
+
+// defaultGroupsClaim is what issuers call it that have any groups.
+const defaultGroupsClaim = "groups"
+
+// New makes a directory. It does not touch the network: the endpoint is
+// looked for when the first question comes.
+func New(c Config, o Options) (*Directory, error) {
+	switch {
+	case c.Name == "" || c.Identifier == "":
+		return nil, errors.New("configuring the userinfo directory: no issuer given")
+	case c.Endpoint == nil:
+		return nil, errors.New("configuring the userinfo directory: no way to the endpoint given")
+	}
+	if c.GroupsClaim == "" {
+		c.GroupsClaim = defaultGroupsClaim
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	d := &Directory{config: c, options: o}
+	// What is wrong with the CA file is wrong in the configuration itself.
+	if c.CAFile != "" {
+		if _, err := d.newClient("https://localhost"); err != nil {
+			return nil, fmt.Errorf("configuring the userinfo directory: %w", err)
+		}
+	}
+	return d, nil
+}

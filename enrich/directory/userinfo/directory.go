@@ -1,0 +1,254 @@
+package userinfo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// Directory asks an issuer's userinfo endpoint with the caller's token.
+type Directory struct {
+	config  Config
+	options Options
+
+	mu     sync.Mutex // guards the client while the endpoint moves
+	at     string
+	client *fetch.Client
+	closed bool
+}
+
+// Person implements directory.Directory. An answer about another subject than
+// the token's sub is directory.ErrForeign (OpenID Connect Core, section 5.3.2).
+// A token that the endpoint does not take is directory.ErrRefused and says
+// nothing of the endpoint's health.
+func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	if _, err := q.Subject(); err != nil {
+		return nil, err
+	}
+	subject, err := d.check(q)
+	if err != nil {
+		return nil, err
+	}
+	client, address, err := d.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := ask(ctx, client, address, q.Token)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := d.claims(ctx, answer, q.Principal)
+	if err != nil {
+		return nil, err
+	}
+	// Exactly: a sub is compared byte for byte.
+	if sub, ok := claims["sub"].(string); !ok || sub != subject {
+		return nil, fmt.Errorf("reading the answer: its sub is not the token's: %w", directory.ErrForeign)
+	}
+	return d.person(claims)
+}
+
+// check gives the sub that the answer must have, where the endpoint can be
+// asked for this principal at all.
+func (d *Directory) check(q directory.Query) (string, error) {
+	p := q.Principal
+	sub, _ := p.Claims["sub"].(string)
+	switch {
+	case p.IssuerName != d.config.Name || p.Issuer != d.config.Identifier:
+		return "", fmt.Errorf("asking: the token is another issuer's: %w", directory.ErrRejected)
+	case p.Confirmation.Bound():
+		// It proves nothing without the sender's key, which we do not have.
+		return "", fmt.Errorf("asking: the token is bound to a key of its sender: %w", directory.ErrRejected)
+	case sub == "":
+		return "", fmt.Errorf("asking: the token has no sub to hold the answer to: %w", directory.ErrRejected)
+	case q.Token == "":
+		return "", fmt.Errorf("asking: no token to ask with: %w", directory.ErrRejected)
+	}
+	return sub, nil
+}
+
+// App implements directory.Directory: the endpoint knows no apps.
+func (d *Directory) App(context.Context, string) (*identity.App, error) {
+	return nil, fmt.Errorf("looking up an app: userinfo knows none: %w", directory.ErrNotFound)
+}
+
+// AppUser implements directory.Directory: the endpoint knows no assignments.
+func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity.AppUser, error) {
+	return nil, fmt.Errorf("looking up an app user: userinfo knows none: %w", directory.ErrNotFound)
+}
+
+// Dependence implements directory.Dependent. What the endpoint tells depends
+// on the client and the scopes; the expiry is among the parts so that no answer
+// outlives the token that it was asked with.
+func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
+	scopes := slices.Sorted(slices.Values(p.Scopes))
+	return directory.Dependence{
+		Caller: append([]string{p.Client, strconv.FormatInt(p.Expiry.Unix(), 10)}, slices.Compact(scopes)...),
+		Token:  true,
+	}
+}
+
+// accept is what the endpoint may answer in.
+var accept = []string{fetch.MediaJSON, fetch.MediaJWT}
+
+// ask sends the token. The address is the endpoint's path and query.
+func ask(ctx context.Context, client *fetch.Client, address, token string) (*fetch.Response, error) {
+	answer, err := client.Do(ctx, fetch.Request{
+		URL: address, Accept: accept, Header: http.Header{"Authorization": {"Bearer " + token}},
+	})
+	switch {
+	case err == nil:
+		return answer, nil
+	case errors.Is(err, directory.ErrRefused):
+		// One caller's token must not close the way for all others.
+		return nil, fmt.Errorf("%w: %w", err, directory.ErrRejected)
+	}
+	return nil, err
+}
+
+// claims reads the answer, which is JSON or a JWT.
+func (d *Directory) claims(ctx context.Context, answer *fetch.Response, p *identity.Principal) (map[string]any, error) {
+	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	if kind != fetch.MediaJWT {
+		return answer.Object()
+	}
+	if d.config.Verify == nil {
+		return nil, fmt.Errorf("reading the answer: it is signed, and there is no way to verify it: %w", directory.ErrMalformed)
+	}
+	claims, err := d.config.Verify(ctx, strings.TrimSpace(string(answer.Body)))
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		// The reason may repeat what stands in the answer.
+		return nil, fmt.Errorf("reading the answer: it does not verify: %w", directory.ErrMalformed)
+	}
+	return claims, d.checkSigned(claims, p)
+}
+
+// checkSigned makes the checks of a signed answer that an unsigned one, which
+// comes over a connection of its own, does not need: that it was made by this
+// issuer, for this client, and now.
+func (d *Directory) checkSigned(claims map[string]any, p *identity.Principal) error {
+	if claims["iss"] != d.config.Identifier {
+		return fmt.Errorf("reading the answer: its iss is another: %w", directory.ErrForeign)
+	}
+	if p.Client == "" || !named(claims["aud"], p.Client) {
+		return fmt.Errorf("reading the answer: its aud is another client: %w", directory.ErrForeign)
+	}
+	if exp, ok := claims["exp"]; ok {
+		var until time.Time
+		switch n := exp.(type) {
+		case int64:
+			until = time.Unix(n, 0)
+		case float64:
+			until = time.Unix(int64(n), 0)
+		}
+		if !d.options.Clock().Before(until.Add(leeway)) {
+			return fmt.Errorf("reading the answer: it has expired: %w", directory.ErrMalformed)
+		}
+	}
+	return nil
+}
+
+// leeway is how far the clocks of the issuer and of this machine may differ.
+const leeway = 30 * time.Second
+
+// named reports whether an aud is or holds the client.
+func named(aud any, client string) bool {
+	if list, ok := aud.([]any); ok {
+		return slices.Contains(list, any(client))
+	}
+	return aud == client
+}
+
+// reach gives a client for where the endpoint is now, and what to ask there.
+func (d *Directory) reach(ctx context.Context) (*fetch.Client, string, error) {
+	endpoint, err := d.config.Endpoint(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, "", ctx.Err()
+	case err != nil:
+		return nil, "", fmt.Errorf("looking for the endpoint: the issuer's metadata cannot be had: %w", directory.ErrUnavailable)
+	case endpoint == "":
+		return nil, "", fmt.Errorf("looking for the endpoint: the issuer has none: %w", directory.ErrUnavailable)
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return nil, "", fmt.Errorf("looking for the endpoint: what the issuer names is no address: %w", directory.ErrUnavailable)
+	}
+	// An issuer out there must not send tokens to ports of this machine.
+	if own, err := url.Parse(d.config.Identifier); err != nil || loopback(u.Hostname()) && !loopback(own.Hostname()) {
+		return nil, "", fmt.Errorf("looking for the endpoint: it is on this machine and the issuer is not: %w", directory.ErrUnavailable)
+	}
+	client, err := d.clientAt(u.Scheme + "://" + u.Host)
+	return client, u.RequestURI(), err
+}
+
+// clientAt gives the client for an origin, a new one where it has moved.
+func (d *Directory) clientAt(origin string) (*fetch.Client, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, fmt.Errorf("asking: %w", directory.ErrClosed)
+	}
+	if d.client != nil && d.at == origin {
+		return d.client, nil
+	}
+	client, err := d.newClient(origin)
+	if err != nil {
+		return nil, fmt.Errorf("reaching the endpoint: %w: %w", err, directory.ErrUnavailable)
+	}
+	if d.client != nil {
+		_ = d.client.Close()
+	}
+	d.client, d.at = client, origin
+	return client, nil
+}
+
+func (d *Directory) newClient(origin string) (*fetch.Client, error) {
+	return fetch.New(fetch.Options{
+		Base: origin, CAFile: d.config.CAFile, Transport: d.options.Transport, Clock: d.options.Clock, Rand: d.options.Rand,
+		// Issuers bound how often one token may ask. That is no reason to
+		// leave off asking for others, so no answer sets a pace for all.
+		RateLimit: func(int, http.Header, time.Time) time.Time { return time.Time{} },
+		Retries:   1,
+	})
+}
+
+// Close ends the idle connections.
+func (d *Directory) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	if d.client == nil {
+		return nil
+	}
+	return d.client.Close()
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+var (
+	_ directory.Directory = (*Directory)(nil)
+	_ directory.Dependent = (*Directory)(nil)
+)

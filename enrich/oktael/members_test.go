@@ -1,0 +1,26 @@
+package oktael
+
+import "testing"
+
+func TestReadsMemberTellsWhichMembersOfARootAreRead(t *testing.T) {
+	for _, tc := range []struct {
+		source string
+		want   bool
+	}{
+		{`request.method == "GET"`, false},
+		{`request.path == "/host"`, false},
+		{`request.host == "a.example.com"`, true},
+		{`request.path == "/" OR request.host == "a"`, true},
+		{`request["host"] == "a"`, true},
+		{`String.len(request.host) > 3`, true},
+		{`user.host == "a"`, false},
+	} {
+		p, err := Compile(tc.source, Options{Roots: AllRoots &^ RootVars})
+		if err != nil {
+			t.Fatalf("%s: %v", tc.source, err)
+		}
+		if got := p.ReadsMember("request", "host"); got != tc.want {
+			t.Errorf("%s: ReadsMember = %v, want %v", tc.source, got, tc.want)
+		}
+	}
+}
