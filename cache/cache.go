@@ -308,6 +308,7 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 		return nil
 	}
 	e.fetched = s.log.line.at(now) - int64(max(age, 0))
+	e.asked = asked
 	if e.Found {
 		v, err := c.codec.Decode(e.Content)
 		if err != nil {
@@ -317,7 +318,6 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 		}
 		c.fill(e, v)
 	}
-	e.asked = asked
 	e.Cost += entryOverhead
 	list, _ := e.allNames()
 	version, ok := s.log.stands(e.Position, list)
@@ -372,6 +372,9 @@ func (c *Cache[V]) fill(e *Entry, v V) {
 	e.Value = v
 	e.digest = sha256.Sum256(e.Content)
 	e.Cost += int64(max(0, c.codec.Cost(v)))
+	// Names are hashed when they are first needed; that they then take room
+	// is counted from the beginning.
+	e.Cost += int64(len(e.asked)+len(c.codec.Names(v))) * int64(len(Name{}))
 	e.lookup = func() []Name {
 		ids := c.codec.Names(v)
 		out := make([]Name, len(ids))

@@ -26,7 +26,9 @@ type Life struct {
 	// UnconfirmedMax is how long a value serves without contact to a shared
 	// purge log, counted from the last contact or from its own fetch,
 	// whichever is later. Zero means that without contact every look-up goes
-	// to the source. Without a shared log it has no effect.
+	// to the source. Contact is renewed about every second, so less than a
+	// few seconds makes entries come and go. Without a shared log it has no
+	// effect.
 	UnconfirmedMax time.Duration
 }
 

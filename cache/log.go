@@ -287,6 +287,7 @@ func (l *Log) Open(start, end Position) {
 		l.forgotten = l.version.Add(1)
 		l.position = Position{}
 		l.names, l.all, l.order = map[Name]mark{}, mark{}, nil
+		l.start = Position{}
 		l.logger.Warn("purge log has a gap; cached entries are fetched anew")
 	}
 	if l.start.Before(start) {

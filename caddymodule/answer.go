@@ -27,10 +27,13 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decis
 	}
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
-	for _, scheme := range h.policy.compiled.Schemes() {
-		if challenge := h.policy.compiled.Challenge(refusal, scheme); challenge != "" {
+	for _, way := range h.app.issuers.Challenges(h.Issuers) {
+		if challenge := h.policy.compiled.Challenge(refusal, way); challenge != "" {
 			header.Add("WWW-Authenticate", challenge)
 		}
+	}
+	if refusal.DPoPNonce != "" {
+		header.Set("DPoP-Nonce", refusal.DPoPNonce)
 	}
 	if refusal.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))

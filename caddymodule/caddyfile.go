@@ -41,11 +41,11 @@ func init() {
 //		explain shapes|values
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // consume option name
 	if existing != nil {
 		return nil, d.Err("the option token_enrich stands twice")
 	}
 	app := new(App)
-	d.Next() // consume option name
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}

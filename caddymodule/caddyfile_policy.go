@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -105,7 +106,11 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	}
 	p, err := p.Normalize()
 	if err != nil {
-		return d.Errf("token_from: %v%s", err, nearest.Hint(args[0], []string{token.Header, token.Cookie, token.Query}))
+		hint := ""
+		if kinds := []string{token.Header, token.Cookie, token.Query}; !slices.Contains(kinds, args[0]) {
+			hint = nearest.Hint(args[0], kinds)
+		}
+		return d.Errf("token_from: %v%s", err, hint)
 	}
 	h.TokenFrom = append(h.TokenFrom, p)
 	return nil

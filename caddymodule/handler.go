@@ -241,6 +241,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	state.decided = true
 	state.restore(r)
 	g, decision, err := h.decide(r)
+	if err != nil || decision.Principal == nil {
+		// Without a token of ours, nothing stands where one would.
+		h.app.owned.Load().ScrubSpared(r)
+	}
 	h.setPlaceholders(r, decision, err)
 	if err != nil {
 		return h.refuse(w, r, decision, err)
@@ -261,8 +265,12 @@ func (h *Handler) decide(r *http.Request) (*enrich.Gateway, *enrich.Decision, er
 	if err != nil {
 		return nil, nil, enrich.Unavailable(err)
 	}
-	clientIP, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	d, err := g.Enrich(r, h.policy.compiled, clientIP)
+	var from enrich.Arrival
+	from.ClientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		from.URL = sent.URL
+	}
+	d, err := g.Enrich(r, h.policy.compiled, from)
 	return g, d, err
 }
 

@@ -48,6 +48,8 @@ func (j *JWKS) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers the two documents' paths.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	// A refusal of ours may end in an error route that proxies.
+	j.app.scrubEarly(r)
 	var body []byte
 	var etag string
 	var err error

@@ -3,6 +3,7 @@ package enrich
 import (
 	"errors"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,18 +51,11 @@ func isUpgrade(r *http.Request) bool {
 	return r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect
 }
 
-// callerOf is what a request shows of its sender besides the token. Forwarded
-// headers have no part in it.
-func callerOf(r *http.Request, found token.Found) *issuer.Caller {
-	c := &issuer.Caller{
-		Token: found.Token, AuthScheme: found.Scheme, Method: r.Method,
-		URLScheme: "http", Host: r.Host, Path: r.URL.EscapedPath(), Proofs: r.Header["Dpop"],
-	}
-	if r.TLS != nil {
-		c.URLScheme = "https"
-		if len(r.TLS.VerifiedChains) > 0 && len(r.TLS.VerifiedChains[0]) > 0 {
-			c.Certificate = r.TLS.VerifiedChains[0][0]
-		}
+// callerOf is what a request shows of its sender besides the token.
+func callerOf(r *http.Request, found token.Found, from Arrival) *issuer.Caller {
+	c := issuer.CallerOf(r, found.Token, found.Scheme)
+	if from.URL != nil {
+		c.Path = from.URL.EscapedPath()
 	}
 	return c
 }
@@ -147,12 +141,12 @@ func seconds(v any) (time.Time, bool) {
 // anonymous is the way of a request without a token where the policy allows
 // it: no rule runs, no header is written, nothing is minted. Requirements see
 // null for user, groups and token; one that is not true asks for a token.
-func (g *Gateway) anonymous(r *http.Request, p *Policy, clientIP string) (*Decision, error) {
+func (g *Gateway) anonymous(r *http.Request, p *Policy, from Arrival) (*Decision, error) {
 	if len(p.definition.RequireScope) > 0 || len(p.definition.RequireACR) > 0 || p.definition.MaxAge > 0 {
 		return nil, refuse(KindNoToken, token.ErrNone)
 	}
 	d := &Decision{ID: newID(), policy: p, status: statusAnonymous}
-	c := &oktael.Context{Request: requestRoot(r, clientIP), Now: g.Clock}
+	c := &oktael.Context{Request: requestRoot(r, from), Now: g.Clock}
 	for _, list := range [][]requirement{p.require, p.perRequest} {
 		if refusal := p.requireAll(list, c, d); refusal != nil {
 			return nil, refuse(KindNoToken, refusal.Cause)
@@ -161,9 +155,15 @@ func (g *Gateway) anonymous(r *http.Request, p *Policy, clientIP string) (*Decis
 	return d, nil
 }
 
-// requestRoot is what requirements read as request.*.
-func requestRoot(r *http.Request, clientIP string) map[string]any {
-	return map[string]any{"method": r.Method, "path": r.URL.Path, "host": r.Host, "client_ip": clientIP}
+// requestRoot is what requirements read as request.*. The path is the one that
+// is forwarded, without dot segments and repeated slashes, because that is
+// what the application will make of it.
+func requestRoot(r *http.Request, from Arrival) map[string]any {
+	clean := path.Clean("/" + r.URL.Path)
+	if clean != "/" && strings.HasSuffix(r.URL.Path, "/") {
+		clean += "/"
+	}
+	return map[string]any{"method": r.Method, "path": clean, "host": r.Host, "client_ip": from.ClientIP}
 }
 
 // refuseToken makes a refusal of what the issuer's room says of a token.
@@ -171,6 +171,10 @@ func refuseToken(err error) *Refusal {
 	if errors.Is(err, issuer.ErrInvalidToken) {
 		r := refuse(KindInvalidToken, err)
 		r.OAuthError = issuer.OAuthError(err)
+		var nonce *issuer.NonceError
+		if errors.As(err, &nonce) {
+			r.DPoPNonce = nonce.Nonce
+		}
 		return r
 	}
 	return refuse(KindUnavailable, err)
@@ -179,9 +183,9 @@ func refuseToken(err error) *Refusal {
 // Challenge gives the WWW-Authenticate value of a refusal (RFC 6750, section
 // 3; RFC 9470, section 3; RFC 9728, section 5.1), or nothing where the status
 // needs none. All of it is fit for strangers.
-func (p *Policy) Challenge(r *Refusal, scheme string) string {
+func (p *Policy) Challenge(r *Refusal, c issuer.Challenge) string {
 	var b strings.Builder
-	b.WriteString(scheme)
+	b.WriteString(c.Scheme)
 	sep := " "
 	add := func(name, value string) {
 		if value != "" {
@@ -213,6 +217,7 @@ func (p *Policy) Challenge(r *Refusal, scheme string) string {
 	default:
 		return ""
 	}
+	add("algs", c.Algorithms)
 	add("resource_metadata", p.definition.ResourceMetadata)
 	return b.String()
 }

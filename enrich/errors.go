@@ -118,9 +118,6 @@ type Refusal struct {
 
 	// DPoPNonce asks the client to repeat with this nonce (RFC 9449, section 8).
 	DPoPNonce string
-
-	// DPoP says that the challenge is to use the DPoP scheme.
-	DPoP bool
 }
 
 // Error gives the text for strangers.

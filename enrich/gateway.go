@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -61,14 +62,24 @@ type Gateway struct {
 	Observer Observer
 }
 
+// Arrival is what the server knows of a request besides what it holds now.
+type Arrival struct {
+	// ClientIP is the client's address as the server determined it; only
+	// requirements that name it read it.
+	ClientIP string
+
+	// URL is the request's URL as the client sent it, before any rewrite, for
+	// the htu of DPoP proofs. Nil means that nothing was rewritten.
+	URL *url.URL
+}
+
 // Enrich takes a request through the stages under a policy. The first stage,
 // the scrub, has been done before (forward.Owned): it is for every request,
-// also for those that no policy decides. clientIP is the client's address as
-// the server determined it; only requirements that name it read it.
+// also for those that no policy decides.
 //
 // On success the request carries what the application is to receive. On
 // failure the error is a *Refusal and the request must not be passed on.
-func (g *Gateway) Enrich(r *http.Request, p *Policy, clientIP string) (d *Decision, err error) {
+func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision, err error) {
 	started := g.Clock()
 	hit := false
 	defer func() {
@@ -78,20 +89,26 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, clientIP string) (d *Decisi
 			g.Logger.Error("a stage panicked", "policy", p.name, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 			d, err = nil, refuse(KindInternal, ErrPanic)
 		}
+		if err != nil && !p.definition.KeepToken && !errors.Is(err, token.ErrNone) {
+			// A refusal may end in an error route that proxies.
+			for i := range p.places {
+				token.Found{Place: &p.places[i]}.Drop(r)
+			}
+		}
 		g.Observer.Decided(p.name, outcome(d, err), hit, g.Clock().Sub(started))
 	}()
 
 	found, err := g.find(r, p)
 	if err != nil {
 		if errors.Is(err, token.ErrNone) && p.definition.Anonymous {
-			return g.anonymous(r, p, clientIP)
+			return g.anonymous(r, p, from)
 		}
 		return nil, err
 	}
 	if err := crossOrigin(r, p, found); err != nil {
 		return nil, err
 	}
-	caller := callerOf(r, found)
+	caller := callerOf(r, found, from)
 	if d = g.Decisions.find(g, p, found, started); d != nil {
 		hit = true
 		// What a cached decision cannot know: who sends the token this time.
@@ -110,7 +127,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, clientIP string) (d *Decisi
 	if d.refusal != nil {
 		return d, d.refusal
 	}
-	if err := g.requireRequest(r, p, d, clientIP); err != nil {
+	if err := g.requireRequest(r, p, d, from); err != nil {
 		return nil, err
 	}
 	return d, g.forward(r, p, d, found)
@@ -196,12 +213,12 @@ func (g *Gateway) compute(p *Policy, d *Decision) error {
 
 // requireRequest is what of the sixth stage is not part of a decision: the
 // requirements that read the request.
-func (g *Gateway) requireRequest(r *http.Request, p *Policy, d *Decision, clientIP string) error {
+func (g *Gateway) requireRequest(r *http.Request, p *Policy, d *Decision, from Arrival) error {
 	if len(p.perRequest) == 0 {
 		return nil
 	}
 	c := *d.context
-	c.Request = requestRoot(r, clientIP)
+	c.Request = requestRoot(r, from)
 	if refusal := p.requireAll(p.perRequest, &c, d); refusal != nil {
 		return refusal
 	}

@@ -71,8 +71,8 @@ type PolicyDefinition struct {
 	Realm            string
 	ResourceMetadata string
 
-	// DPoPPlaces adds the DPoP scheme beside Bearer; set where one of the
-	// issuers takes DPoP tokens.
+	// DPoP adds the scheme DPoP beside Bearer to the places; set where one of
+	// the issuers takes DPoP tokens.
 	DPoP bool
 }
 
@@ -113,7 +113,11 @@ const requirementRoots = oktael.RootUser | oktael.RootGroups | oktael.RootApp | 
 // it may read as claims.<name>, nil meaning any.
 func CompileRequirement(source string, claims []string) (*oktael.Program, error) {
 	p, err := oktael.Compile(source, oktael.Options{Roots: requirementRoots, Claims: claims})
-	if err != nil {
+	var place *oktael.Error
+	switch {
+	case errors.As(err, &place):
+		return nil, fmt.Errorf("requirement: %w\n%s", err, place.Caret())
+	case err != nil:
 		return nil, fmt.Errorf("requirement: %w", err)
 	}
 	return p, nil
@@ -256,17 +260,3 @@ func (p *Policy) ReadsHost() bool {
 // cacheable reports whether decisions under the policy may be used again: not
 // where a rule reads the clock.
 func (p *Policy) cacheable() bool { return p.reads&oktael.RootClock == 0 }
-
-// Schemes are the authentication schemes that a challenge offers.
-func (p *Policy) Schemes() []string {
-	var schemes []string
-	for _, place := range p.places {
-		if place.Kind == token.Header && place.Scheme != "" && !slices.Contains(schemes, place.Scheme) {
-			schemes = append(schemes, place.Scheme)
-		}
-	}
-	if len(schemes) == 0 {
-		return []string{"Bearer"}
-	}
-	return schemes
-}

@@ -78,7 +78,7 @@ func TestAbsencesDriveOutNoValue(t *testing.T) {
 	for i := range uint64(500) {
 		m.Set(key(i), &cache.Entry{Found: true, Cost: 1000}, time.Minute)
 	}
-	for i := range uint64(100_000) {
+	for i := range uint64(20_000) {
 		m.Set(key(1_000_000+i), &cache.Entry{Cost: 700}, time.Minute)
 	}
 	for i := range uint64(500) {
@@ -101,7 +101,7 @@ func TestAScanDoesNotDriveOutWhatIsHot(t *testing.T) {
 	}
 	rate := func(scan bool) float64 {
 		hits, all := 0, 0
-		for i := range uint64(100_000) {
+		for i := range uint64(30_000) {
 			if ask(zipf.Uint64()) {
 				hits++
 			}
@@ -124,7 +124,7 @@ func TestAScanDoesNotDriveOutWhatIsHot(t *testing.T) {
 // TestAccountedBytesAreWhatTheHeapHolds fills a store with people of a hundred
 // groups each, far more than fit.
 func TestAccountedBytesAreWhatTheHeapHolds(t *testing.T) {
-	const limit = 32 << 20
+	const limit = 16 << 20
 	m := open(t, limit)
 	live := func() int64 {
 		runtime.GC()
@@ -133,7 +133,7 @@ func TestAccountedBytesAreWhatTheHeapHolds(t *testing.T) {
 		runtime.ReadMemStats(&s)
 		return int64(s.HeapAlloc)
 	}
-	const people = 20_000
+	const people = 10_000
 	fill := filler(t, m)
 	before := live()
 	parts := fill(people)

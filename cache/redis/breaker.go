@@ -23,11 +23,16 @@ const (
 	longestProbe = 5 * time.Second
 )
 
+// steady is how long the server must have been usable for a new failure to be
+// news. Before that it is the old one: the probes go on at their slower pace,
+// and nothing is logged again.
+const steady = 10 * time.Second
+
 // breaker keeps requests away from a server that does not answer. The first
 // failure opens it; from then on a probe of its own asks behind the requests,
 // so that no request pays for finding out.
 type breaker struct {
-	ping   func(context.Context) error
+	probe  func(context.Context) error
 	clock  func() time.Time
 	logger *slog.Logger
 
@@ -37,6 +42,9 @@ type breaker struct {
 	since     time.Time
 	lastError string
 	probing   bool
+	wait      time.Duration
+	closedAt  time.Time // zero before the first failure
+	level     slog.Level
 
 	life  context.Context
 	group sync.WaitGroup
@@ -53,36 +61,44 @@ func (b *breaker) failed(class string) {
 	if b.life.Err() != nil || b.probing {
 		return
 	}
+	now := b.clock()
+	level := slog.LevelWarn
+	if b.closedAt.IsZero() || now.Sub(b.closedAt) >= steady {
+		b.wait, b.level = firstProbe, slog.LevelInfo
+	} else {
+		level, b.level = slog.LevelDebug, slog.LevelDebug
+	}
 	b.probing = true
 	b.open.Store(true)
-	b.since = b.clock()
-	b.logger.Warn("redis is not usable; going on without it", "error", class)
-	b.group.Go(b.probe)
+	b.since = now
+	b.logger.Log(b.life, level, "redis is not usable; going on without it", "error", class)
+	b.group.Go(b.await)
 }
 
-func (b *breaker) probe() {
-	wait := firstProbe
+// await probes until the server answers.
+func (b *breaker) await() {
 	for {
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-b.life.Done():
-			t.Stop()
+		b.mu.Lock()
+		wait := b.wait
+		b.wait = min(2*b.wait, longestProbe)
+		b.mu.Unlock()
+		pause(b.life, wait)
+		if b.life.Err() != nil {
 			return
 		}
-		err := b.ping(b.life)
+		err := b.probe(b.life)
 		b.mu.Lock()
 		if err == nil {
 			b.probing = false
 			b.open.Store(false)
 			b.since = b.clock()
+			b.closedAt = b.since
+			b.logger.Log(b.life, b.level, "redis is usable again")
 			b.mu.Unlock()
-			b.logger.Info("redis is usable again")
 			return
 		}
 		b.lastError = class(err)
 		b.mu.Unlock()
-		wait = min(2*wait, longestProbe)
 	}
 }
 

@@ -127,11 +127,7 @@ func New(cfg Config, o Options) (*Client, error) {
 	c.log = goredis.NewUniversalClient(options(logConnections, max(end.timeout, logTimeout)))
 	c.breaker = &breaker{
 		clock: c.clock, logger: c.logger, life: c.life, since: c.clock(),
-		ping: func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, max(end.timeout, dialTimeout))
-			defer cancel()
-			return c.entries.Ping(ctx).Err()
-		},
+		probe: c.probe,
 	}
 	c.tier = newTier(c)
 	c.stream = newStream(c)
@@ -159,6 +155,20 @@ func (c *Client) Close() error {
 		return nil
 	}
 	return err
+}
+
+// probe asks whether Redis is of use: every master answers, and a read is
+// allowed.
+func (c *Client) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(c.end.timeout, dialTimeout))
+	defer cancel()
+	if all, ok := c.entries.(*goredis.ClusterClient); ok {
+		err := all.ForEachMaster(ctx, func(ctx context.Context, one *goredis.Client) error { return one.Ping(ctx).Err() })
+		if err != nil {
+			return err
+		}
+	}
+	return c.entries.GetRange(ctx, c.end.prefix+"v1:probe", 0, 0).Err()
 }
 
 // name is where an entry stands in Redis.

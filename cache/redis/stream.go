@@ -67,15 +67,24 @@ func (s *Stream) Append(ctx context.Context, records []cache.Record) ([]cache.Po
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*max(logTimeout, s.c.end.timeout))
 	defer cancel()
-	positions := make([]cache.Position, 0, len(records))
-	for _, r := range records {
-		id, err := s.c.log.XAdd(ctx, &goredis.XAddArgs{
-			Stream: s.name, MaxLen: maxRecords, Approx: true, Values: []any{field, s.seal(r)},
-		}).Result()
-		if err != nil {
-			return nil, fmt.Errorf("appending to the purge log (%s): %w", class(err), cache.ErrUnavailable)
+	cmds, err := s.c.log.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		for _, r := range records {
+			p.XAdd(ctx, &goredis.XAddArgs{
+				Stream: s.name, MaxLen: maxRecords, Approx: true, Values: []any{field, s.seal(r)},
+			})
 		}
-		p, err := position(id)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("appending to the purge log (%s): %w", class(err), cache.ErrUnavailable)
+	}
+	positions := make([]cache.Position, 0, len(records))
+	for _, cmd := range cmds {
+		added, ok := cmd.(*goredis.StringCmd)
+		if !ok {
+			return nil, fmt.Errorf("appending to the purge log: %w", cache.ErrUnavailable)
+		}
+		p, err := position(added.Val())
 		if err != nil {
 			return nil, err
 		}

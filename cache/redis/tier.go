@@ -68,16 +68,16 @@ func (t *Tier) Name() string { return cache.TierRedis }
 // Get reads and opens the entry under key. What does not open is deleted and
 // counted, and is a miss for the caller.
 func (t *Tier) Get(ctx context.Context, key cache.Key) (*cache.Entry, error) {
-	var sealed string
+	var sealed []byte
 	err := t.c.call(ctx, func(ctx context.Context) error {
 		var err error
 		// One byte over the bound tells an oversized value without reading
 		// it. A missing key reads as empty.
-		sealed, err = t.c.entries.GetRange(ctx, t.c.name(key), 0, maxSealed).Result()
+		sealed, err = t.c.entries.GetRange(ctx, t.c.name(key), 0, maxSealed).Bytes()
 		return err
 	})
 	switch {
-	case err == nil && sealed == "", errors.Is(err, goredis.Nil):
+	case err == nil && len(sealed) == 0, errors.Is(err, goredis.Nil):
 		return nil, cache.ErrMiss
 	case err != nil && wrongType(err):
 		t.unusable(key)
@@ -89,7 +89,7 @@ func (t *Tier) Get(ctx context.Context, key cache.Key) (*cache.Entry, error) {
 		t.unusable(key)
 		return nil, cache.ErrUnsealed
 	}
-	plain, err := t.c.sealer.Open(key, []byte(sealed))
+	plain, err := t.c.sealer.Open(key, sealed)
 	if err != nil {
 		t.unusable(key)
 		return nil, cache.ErrUnsealed

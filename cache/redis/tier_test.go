@@ -438,3 +438,39 @@ func TestReplays(t *testing.T) {
 		t.Errorf("after close: %v", err)
 	}
 }
+
+func TestAServerThatFailsAgainAtOnceIsNoNews(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	n := connect(t, redis.Config{URL: server.URL()})
+	for range 3 {
+		server.Kill()
+		if _, err := n.tier.Get(t.Context(), key(1)); !errors.Is(err, cache.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		server.Restart()
+		cachetest.Eventually(t, patience, "the tier is ready again", func() bool { return n.tier.Status().Ready })
+	}
+	if down, up := n.logged("redis is not usable"), n.logged("redis is usable again"); down != 1 || up != 1 {
+		t.Errorf("logged %d times down, %d times up", down, up)
+	}
+}
+
+func TestAReadThatIsNotAllowedKeepsTheTierClosedThoughTheServerAnswers(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	r := raw(t, server)
+	rule := []string{"on", ">right", "~*", "-@all", "+@connection", "+set"}
+	if err := r.ACLSetUser(t.Context(), "gateway", rule...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	n := connect(t, redis.Config{URL: "redis://gateway:right@" + server.Addr})
+	if _, err := n.tier.Get(t.Context(), key(1)); !errors.Is(err, cache.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	if s := n.tier.Status(); s.Ready || s.LastError != "denied" {
+		t.Fatalf("%+v", s)
+	}
+	if err := r.ACLSetUser(t.Context(), "gateway", "+getrange").Err(); err != nil {
+		t.Fatal(err)
+	}
+	cachetest.Eventually(t, patience, "the tier is ready", func() bool { return n.tier.Status().Ready })
+}

@@ -91,7 +91,7 @@ func wantHeader(t *testing.T, seen enrichtest.RawRequest, name, value string) {
 	like := seen.Like(name)
 	switch {
 	case value == "" && len(like) > 0:
-		t.Errorf("the application received %v, want nothing like %s", like, name)
+		t.Errorf("the application received %d headers like %v, want nothing like %s", len(like), like[0], name)
 	case value != "" && (len(like) != 1 || like[0].Value != value):
 		t.Errorf("the application received %v, want one %s with %q", like, name, value)
 	}
@@ -682,7 +682,7 @@ func TestPanicInAStageIs500AndReachesNobody(t *testing.T) {
 	g := &enrich.Gateway{Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Observer: enrich.Silent{}}
 	passed := false
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		_, err := g.Enrich(r, p, "127.0.0.1")
+		_, err := g.Enrich(r, p, enrich.Arrival{})
 		var refusal *enrich.Refusal
 		switch {
 		case err == nil:

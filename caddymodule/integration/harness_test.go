@@ -35,6 +35,7 @@ type world struct {
 	directory string       // the directory's file
 	log       string       // the log's file
 	servers   string       // further options of the server
+	scheme    string       // http where empty
 	client    *http.Client // for another protocol than HTTP/1.1
 }
 
@@ -199,7 +200,11 @@ func (w *world) get(path, token string, headers ...string) answer {
 
 func (w *world) do(method, path, token string, headers ...string) answer {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+w.addr+path, nil)
+	scheme := "http"
+	if w.scheme != "" {
+		scheme = w.scheme
+	}
+	r, err := http.NewRequestWithContext(w.t.Context(), method, scheme+"://"+w.addr+path, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ type compiler struct {
 	known map[string]int
 
 	reads    Roots
+	members  *memberReads
 	warnings []Warning
 }
 
@@ -126,6 +127,7 @@ func (c *compiler) compileName(s *syntaxNode) (typed, error) {
 		if isRoot && c.options.Roots.Has(root) {
 			// The element's own member of that name wins, if it has one.
 			c.reads |= root
+			c.members.whole |= root
 			n.otherwise = &rootNode{c.at(s), root}
 		} else if c.options.Roots.Has(RootVars) {
 			c.reads |= RootVars
@@ -141,6 +143,7 @@ func (c *compiler) compileName(s *syntaxNode) (typed, error) {
 			return typed{}, c.fail(s.offset, "\"%s\" is not available here", s.text)
 		}
 		c.reads |= root
+		c.members.whole |= root
 		k, ok := rootKinds[root]
 		if !ok {
 			k = kindMap
@@ -169,7 +172,7 @@ var members = map[string][]string{
 }
 
 func (c *compiler) compileProperty(s *syntaxNode) (typed, error) {
-	base, err := c.compile(s.kids[0])
+	base, err := c.compileBase(s.kids[0], s.text, true)
 	if err != nil {
 		return typed{}, err
 	}
@@ -246,7 +249,8 @@ func (c *compiler) propertyKinds(base kinds, name string, safe bool) kinds {
 }
 
 func (c *compiler) compileIndex(s *syntaxNode) (typed, error) {
-	base, err := c.compile(s.kids[0])
+	name, known := s.kids[1].value.(string)
+	base, err := c.compileBase(s.kids[0], name, known && s.kids[1].isText())
 	if err != nil {
 		return typed{}, err
 	}

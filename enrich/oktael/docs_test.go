@@ -114,9 +114,17 @@ func TestReferenceNamesTheBounds(t *testing.T) {
 		value int
 		text  string
 	}{
-		{DefaultMaxLength, "4,096 bytes"}, {MaxNesting, "64 levels"}, {DefaultMaxSteps, "| 10,000; reading"}, {MaxText, "65,536 bytes"},
-		{MaxList, "10,000 elements"}, {MaxResult, "100,000 values"}, {maxResultText >> 20, "4 MiB of text"}, {identity.MaxDepth, "32 levels"},
-		{MaxRegex, "1,000 bytes"}, {maxRegexSize, "10,000 instructions"}, {maxGroupDepth, "group expressions | 2 |"},
+		{DefaultMaxLength, "4,096 bytes"},
+		{MaxNesting, "64 levels"},
+		{DefaultMaxSteps, "| 10,000; reading"},
+		{MaxText, "65,536 bytes"},
+		{MaxList, "10,000 elements"},
+		{MaxResult, "100,000 values"},
+		{maxResultText >> 20, "4 MiB of text"},
+		{identity.MaxDepth, "32 levels"},
+		{MaxRegex, "1,000 bytes"},
+		{maxRegexSize, "10,000 instructions"},
+		{maxGroupDepth, "group expressions | 2 |"},
 	} {
 		if !strings.Contains(page, bound.text) {
 			t.Errorf("the page does not say %q", bound.text)

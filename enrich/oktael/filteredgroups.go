@@ -44,7 +44,7 @@ func (c *compiler) groupExpression(s *syntaxNode) (node, *Error) {
 	}
 	inner := &compiler{
 		source: c.source, options: c.options, base: c.base + s.inside, inGroup: true,
-		groupDepth: c.groupDepth + 1, known: c.known,
+		groupDepth: c.groupDepth + 1, known: c.known, members: c.members,
 	}
 	t, err := inner.compile(tree)
 	if err != nil {
@@ -75,7 +75,7 @@ func (e *evaluation) groupNode(text string) (node, error) {
 	tree, err := parse(text)
 	var t typed
 	if err == nil {
-		c := &compiler{source: text, options: Options{Dialect: e.options.Dialect}, inGroup: true, groupDepth: maxGroupDepth}
+		c := &compiler{source: text, options: Options{Dialect: e.options.Dialect}, inGroup: true, groupDepth: maxGroupDepth, members: new(memberReads)}
 		t, err = c.compile(tree)
 	}
 	if err != nil {

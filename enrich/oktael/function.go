@@ -117,6 +117,7 @@ type function struct {
 // least and most are how many arguments a call may have; most is -1 for any
 // number.
 func (f *function) least() int { return len(f.params) - f.optional }
+
 func (f *function) most() int {
 	if f.rest {
 		return -1

@@ -72,7 +72,8 @@ var stringFunctions = append([]function{
 	{
 		name: "String.stringSwitch", dialect: Classic, result: kindText | kindNull,
 		params: []parameter{
-			{name: "input", want: argText, nullable: true}, {name: "default", want: argText, nullable: true},
+			{name: "input", want: argText, nullable: true},
+			{name: "default", want: argText, nullable: true},
 			{name: "keyValuePairs", want: argText, nullable: true},
 		},
 		rest:      true,

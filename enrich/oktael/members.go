@@ -1,36 +1,42 @@
 package oktael
 
+// memberReads is what an expression reads of the roots, as the compiler finds
+// it, also inside of group expressions.
+type memberReads struct {
+	// whole are the roots that are read as such, or by a name that is
+	// computed.
+	whole Roots
+
+	// named are the members that are read by name, of each root.
+	named map[Roots]map[string]bool
+}
+
+func (m *memberReads) add(root Roots, name string) {
+	if m.named == nil {
+		m.named = make(map[Roots]map[string]bool)
+	}
+	if m.named[root] == nil {
+		m.named[root] = make(map[string]bool)
+	}
+	m.named[root][name] = true
+}
+
 // ReadsMember reports whether an evaluation may read a member of a root, such
 // as host of request. Where that cannot be told, because the whole root is
 // read or the name is computed, it says yes.
 func (p *Program) ReadsMember(root, name string) bool {
-	if p.reads&spelled[root] == 0 {
-		return false
+	r := spelled[root]
+	return r != 0 && (p.members.whole.Has(r) || p.members.named[r][name])
+}
+
+// compileBase compiles what a member is read of. Where that is a root and the
+// member's name is known, only the member counts as read.
+func (c *compiler) compileBase(base *syntaxNode, name string, known bool) (typed, error) {
+	whole := c.members.whole
+	t, err := c.compile(base)
+	if n, ok := t.node.(*rootNode); ok && err == nil && known {
+		c.members.whole = whole
+		c.members.add(n.root, name)
 	}
-	tree, err := parse(p.source)
-	if err != nil {
-		return true
-	}
-	named, seen := false, false
-	var walk func(s *syntaxNode)
-	walk = func(s *syntaxNode) {
-		if s == nil {
-			return
-		}
-		if s.op == opProperty && len(s.kids) > 0 && s.kids[0] != nil && s.kids[0].op == opName && s.kids[0].text == root {
-			seen = true
-			named = named || s.text == name
-			return
-		}
-		if s.op == opName && s.text == root {
-			named, seen = true, true
-			return
-		}
-		for _, kid := range s.kids {
-			walk(kid)
-		}
-	}
-	walk(tree)
-	// Not seen at all: it stands in an expression inside of a string.
-	return named || !seen
+	return t, err
 }

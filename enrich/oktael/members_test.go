@@ -14,6 +14,13 @@ func TestReadsMemberTellsWhichMembersOfARootAreRead(t *testing.T) {
 		{`request["host"] == "a"`, true},
 		{`String.len(request.host) > 3`, true},
 		{`user.host == "a"`, false},
+		{`request["path"] == "/host"`, false},
+		{`request["ho" + "st"] == "a"`, true},
+		{`request?.host == "a"`, true},
+		{`request == null`, true},
+		{`request.path == "/" OR getFilteredGroups({"g"}, "request.host", 1) != null`, true},
+		{`request.path == "/" OR getFilteredGroups({"g"}, "request.path", 1) != null`, false},
+		{`request.path == "/" OR groups.?[profile.host == request.host].size() > 0`, true},
 	} {
 		p, err := Compile(tc.source, Options{Roots: AllRoots &^ RootVars})
 		if err != nil {

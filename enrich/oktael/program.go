@@ -1,7 +1,5 @@
 package oktael
 
-import "fmt"
-
 // Options say how an expression is compiled and how far it may go.
 type Options struct {
 	// Dialect restricts the functions and methods. Default: either dialect's.
@@ -34,6 +32,7 @@ type Program struct {
 	root     node
 	options  Options
 	reads    Roots
+	members  *memberReads
 	warnings []Warning
 }
 
@@ -57,12 +56,12 @@ func Compile(source string, o Options) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{source: source, options: o}
+	c := &compiler{source: source, options: o, members: new(memberReads)}
 	root, err := c.compile(tree)
 	if err != nil {
 		return nil, err
 	}
-	return &Program{source: source, root: root.node, options: o, reads: c.reads, warnings: c.warnings}, nil
+	return &Program{source: source, root: root.node, options: o, reads: c.reads, members: c.members, warnings: c.warnings}, nil
 }
 
 // Eval computes the expression's value as a canonical value: nil, bool,
@@ -108,6 +107,3 @@ func (p *Program) Warnings() []Warning { return p.warnings }
 
 // String gives the source.
 func (p *Program) String() string { return p.source }
-
-// GoString keeps a program that is printed for debugging to one line.
-func (p *Program) GoString() string { return fmt.Sprintf("oktael.Program(%q)", p.source) }

@@ -247,9 +247,13 @@ func TestDialectsReadTheUserDifferently(t *testing.T) {
 		d          Dialect
 		expr, want string
 	}{
-		{Classic, "user.id", "attribute"}, {Classic, "user.created", "attribute"}, {Either, "user.id", "attribute"},
+		{Classic, "user.id", "attribute"},
+		{Classic, "user.created", "attribute"},
+		{Either, "user.id", "attribute"},
 		{Classic, "user.getInternalProperty('id')", "field"},
-		{IdentityEngine, "user.id", "field"}, {IdentityEngine, "user.created", "1970-01-01T00:00:00Z"}, {IdentityEngine, "user.profile.id", "attribute"},
+		{IdentityEngine, "user.id", "field"},
+		{IdentityEngine, "user.created", "1970-01-01T00:00:00Z"},
+		{IdentityEngine, "user.profile.id", "attribute"},
 		{IdentityEngine, "user.status", "ACTIVE"},
 	} {
 		p, err := Compile(tc.expr, Options{Dialect: tc.d, Roots: AllRoots})

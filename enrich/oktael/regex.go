@@ -55,11 +55,24 @@ func (e *evaluation) match(r *regex, text string) (bool, error) {
 
 // lacking are the starts of what Java has and RE2 lacks.
 var lacking = []struct{ start, what string }{
-	{"(?=", "look-ahead"}, {"(?!", "look-ahead"}, {"(?<=", "look-behind"}, {"(?<!", "look-behind"}, {"(?>", "atomic groups"},
-	{`\1`, "back-references"}, {`\2`, "back-references"}, {`\3`, "back-references"}, {`\4`, "back-references"},
-	{`\5`, "back-references"}, {`\6`, "back-references"}, {`\7`, "back-references"}, {`\8`, "back-references"},
-	{`\9`, "back-references"}, {`\k`, "back-references"},
-	{"++", "possessive repetition"}, {"*+", "possessive repetition"}, {"?+", "possessive repetition"},
+	{"(?=", "look-ahead"},
+	{"(?!", "look-ahead"},
+	{"(?<=", "look-behind"},
+	{"(?<!", "look-behind"},
+	{"(?>", "atomic groups"},
+	{`\1`, "back-references"},
+	{`\2`, "back-references"},
+	{`\3`, "back-references"},
+	{`\4`, "back-references"},
+	{`\5`, "back-references"},
+	{`\6`, "back-references"},
+	{`\7`, "back-references"},
+	{`\8`, "back-references"},
+	{`\9`, "back-references"},
+	{`\k`, "back-references"},
+	{"++", "possessive repetition"},
+	{"*+", "possessive repetition"},
+	{"?+", "possessive repetition"},
 }
 
 // explainRegex says what is wrong with a regular expression without

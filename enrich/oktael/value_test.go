@@ -25,8 +25,10 @@ func TestRealsAreWrittenAsJavaDoes(t *testing.T) {
 func TestOrderIsAnOrder(t *testing.T) {
 	now := time.Unix(1700000000, 0)
 	kinds := [][]any{
-		{nil, int64(math.MinInt64), -1e300, int64(-1), -0.5, int64(0), 0.0, 0.5, int64(1), 1.0, int64(1 << 53), float64(1 << 53), int64(1<<53 + 1),
-			int64(math.MaxInt64), float64(math.MaxInt64), 1e300},
+		{
+			nil, int64(math.MinInt64), -1e300, int64(-1), -0.5, int64(0), 0.0, 0.5, int64(1), 1.0, int64(1 << 53), float64(1 << 53), int64(1<<53 + 1),
+			int64(math.MaxInt64), float64(math.MaxInt64), 1e300,
+		},
 		{nil, "", "A", "a", "aa", "ß"},
 		{nil, dateTime{now}, dateTime{now.Add(time.Second)}, dateTime{now.UTC()}},
 	}

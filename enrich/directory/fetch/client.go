@@ -9,20 +9,18 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 )
 
 // Options shape a Client. Only Base is required.
@@ -181,14 +179,11 @@ func (c *Client) Close() error {
 func newTransport(o Options) (*http.Transport, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName, Certificates: o.Certificates}
 	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
+		authorities, err := trust.Authorities(o.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("reading the CA file: %w", err)
+			return nil, err
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading the CA file: %s holds no certificate", o.CAFile)
-		}
+		config.RootCAs = authorities
 	}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -219,18 +214,10 @@ func parseBase(text string, plaintext bool) (*url.URL, error) {
 		return nil, errors.New("reading the directory's address: credentials do not belong in it")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, errors.New("reading the directory's address: it has a query or a fragment")
-	case u.Scheme == "http" && !plaintext && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !plaintext && !trust.Loopback(u.Hostname()):
 		return nil, errors.New("reading the directory's address: http would send credentials and people in the clear; use https")
 	}
 	return u, nil
-}
-
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 // SameOrigin reports whether u has the scheme, host and port of the base.

@@ -231,7 +231,7 @@ func TestPollFindsWhatNotificationsMiss(t *testing.T) {
 		if got := w.login(); got != "second" {
 			t.Errorf("login %q without a file, want that of the last good copy", got)
 		}
-		<-time.After(time.Minute) // many polls later
+		<-time.After(61 * time.Second) // many polls later, and between two
 		if n := w.log.lines.Load(); n != 2 || len(w.edits) != 0 {
 			t.Errorf("%d lines logged for one edit and one loss, want 2", n)
 		}

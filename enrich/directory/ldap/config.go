@@ -12,20 +12,18 @@ package ldap
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 )
 
 // Config says where to ask and what for. URL and Base are required.
@@ -223,7 +221,7 @@ func (s *settings) checkAddress() error {
 			port = ldap.DefaultLdapsPort
 		}
 	case "ldap":
-		if !s.StartTLS && !s.Plaintext && !loopback(u.Hostname()) {
+		if !s.StartTLS && !s.Plaintext && !trust.Loopback(u.Hostname()) {
 			return errors.New("reading LDAP settings: ldap:// would send the password and people in the clear; use ldaps:// or start_tls")
 		}
 		if port == "" {
@@ -246,15 +244,8 @@ func (s *settings) checkAddress() error {
 	if s.CAFile == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(s.CAFile)
-	if err != nil {
-		return fmt.Errorf("reading the CA file: %w", err)
-	}
-	s.tls.RootCAs = x509.NewCertPool()
-	if !s.tls.RootCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("reading the CA file: %s holds no certificate", s.CAFile)
-	}
-	return nil
+	s.tls.RootCAs, err = trust.Authorities(s.CAFile)
+	return err
 }
 
 func (s *settings) checkFilters() error {
@@ -299,12 +290,4 @@ func (s *settings) checkFilters() error {
 		return fmt.Errorf("reading LDAP settings: nested: group_filter: %w", err)
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

@@ -35,7 +35,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 	switch f {
 	case directorytest.Broken:
 		c = valid()
-		c.URL = "ldap://" + talk(t, func(conn net.Conn) {
+		c.URL = "ldap://" + directorytest.Listen(t, func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html>")
 		})
 	case directorytest.Foreign:
@@ -43,7 +43,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		c.URL = "ldap://" + serveForeign(t, w.Users[len(w.Users)-1])
 	case directorytest.Down:
 		c = valid()
-		c.URL = "ldap://" + freeAddress(t)
+		c.URL = "ldap://" + directorytest.Unused(t)
 	default:
 		ldif := worldLDIF(w)
 		switch f {
@@ -60,7 +60,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		c = h.config(s)
 		switch f {
 		case directorytest.Slow:
-			s.stop(t)
+			directorytest.Halt(t, s.process)
 		case directorytest.Refusing:
 			c.BindPassword = password + "x"
 		case directorytest.Cut:
@@ -89,34 +89,12 @@ func (harness) Secret() string { return password }
 func TestConformanceOverLDAPS(t *testing.T)    { directorytest.Run(t, harness{}) }
 func TestConformanceOverStartTLS(t *testing.T) { directorytest.Run(t, harness{startTLS: true}) }
 
-// talk gives the address of a server that handles each connection so.
-func talk(t *testing.T, handle func(net.Conn)) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				handle(conn)
-			}()
-		}
-	}()
-	return l.Addr().String()
-}
-
 // cut puts a way to the server before it that breaks off shortly before the
 // end of what the server has to say about a user.
 func (h harness) cut(t *testing.T, c *Config, u identity.User) {
 	scheme, address, _ := strings.Cut(c.URL, "://")
 	whole := make(chan int64, 1)
-	c.URL = scheme + "://" + way(t, address, math.MaxInt64, whole)
+	c.URL = scheme + "://" + directorytest.Way(t, address, math.MaxInt64, whole)
 	d, err := New(*c)
 	if err != nil {
 		t.Fatal(err)
@@ -125,28 +103,7 @@ func (h harness) cut(t *testing.T, c *Config, u identity.User) {
 		t.Fatal(err)
 	}
 	_ = d.Close()
-	c.URL = scheme + "://" + way(t, address, <-whole-100, make(chan int64, 1))
-}
-
-// way gives the address of a way to a server that breaks off after so many
-// bytes of answers, and tells how many went over it.
-func way(t *testing.T, address string, limit int64, went chan<- int64) string {
-	return talk(t, func(conn net.Conn) {
-		server, err := net.Dial("tcp", address)
-		if err != nil {
-			return
-		}
-		defer server.Close()
-		go func() {
-			_, _ = io.Copy(server, conn)
-			_ = server.Close()
-		}()
-		n, _ := io.CopyN(conn, server, limit)
-		select {
-		case went <- n:
-		default:
-		}
-	})
+	c.URL = scheme + "://" + directorytest.Way(t, address, <-whole-100, make(chan int64, 1))
 }
 
 // serve gives the address of a server that a test writes by hand. It accepts
@@ -177,7 +134,7 @@ func serve(t *testing.T, search func(*gldap.ResponseWriter, *gldap.Request, *gld
 		search(w, r, m)
 	}))
 	must(server.Router(mux))
-	address := freeAddress(t)
+	address := directorytest.Unused(t)
 	go func() { _ = server.Run(address) }()
 	t.Cleanup(func() { _ = server.Stop() })
 	await(t, address)

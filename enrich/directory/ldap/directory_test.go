@@ -73,7 +73,7 @@ func TestTLSIsVerified(t *testing.T) {
 
 func TestNothingIsSaidBeforeTLSThatWasAskedFor(t *testing.T) {
 	heard := make(chan string, 1)
-	address := talk(t, func(conn net.Conn) {
+	address := directorytest.Listen(t, func(conn net.Conn) {
 		// Refuses StartTLS: message 1, extended response, protocolError.
 		buf := make([]byte, 4096)
 		n, _ := conn.Read(buf)
@@ -262,7 +262,7 @@ func TestValuesThatComeInPartsAreMadeWhole(t *testing.T) {
 
 func TestReferralsAreNotFollowed(t *testing.T) {
 	var elsewhere atomic.Int64
-	other := talk(t, func(net.Conn) { elsewhere.Add(1) })
+	other := directorytest.Listen(t, func(net.Conn) { elsewhere.Add(1) })
 	ldif := worldLDIF(adaOnly()) + "dn: ou=away,dc=example,dc=test\nobjectClass: referral\nobjectClass: extensibleObject\nou: away\nref: ldap://" + other + "/dc=away\n\n"
 	s := startSlapd(t, ldif)
 	c := harness{}.config(s)
@@ -376,7 +376,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if _, err := look(t, d, "ada@example.com"); err != nil {
 			t.Fatal(err)
 		}
-		s.stop(t)
+		directorytest.Halt(t, s.process)
 		short, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		for range 3 {

@@ -2,15 +2,8 @@ package ldap
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -45,8 +38,10 @@ func startSlapd(t testing.TB, ldif string) *slapd {
 		}
 	}
 	folder := t.TempDir()
-	s := &slapd{plain: freeAddress(t), tls: freeAddress(t), ca: filepath.Join(folder, "cert.pem")}
-	writeCertificate(t, s.ca, filepath.Join(folder, "key.pem"))
+	s := &slapd{plain: directorytest.Unused(t), tls: directorytest.Unused(t), ca: filepath.Join(folder, "cert.pem")}
+	if err := directorytest.WriteCertificate(s.ca, filepath.Join(folder, "key.pem")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Mkdir(filepath.Join(folder, "db"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -73,13 +68,6 @@ func startSlapd(t testing.TB, ldif string) *slapd {
 	return s
 }
 
-// stop makes the server accept connections and never answer.
-func (s *slapd) stop(t testing.TB) {
-	if err := s.process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func await(t testing.TB, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -98,42 +86,11 @@ func await(t testing.TB, address string) {
 	}
 }
 
-func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func writeCertificate(t testing.TB, cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "127.0.0.1"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 }
 
 // The server knows the attributes of the suite's world by their own names, and

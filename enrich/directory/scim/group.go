@@ -80,10 +80,7 @@ func (d *Directory) probe(ctx context.Context) error {
 	if _, err := io.ReadFull(d.rand, nobody[:]); err != nil {
 		return errors.New("probing for filters: no randomness")
 	}
-	f, err := filter("members.value", "nobody-"+hex.EncodeToString(nobody[:]))
-	if err != nil {
-		return err
-	}
+	f := filter("members.value", "nobody-"+hex.EncodeToString(nobody[:]))
 	l, err := d.query(ctx, "/Groups?count=1&excludedAttributes=members&filter="+f)
 	if err != nil {
 		return err
@@ -101,12 +98,9 @@ func (d *Directory) byMember(ctx context.Context, id string) ([]identity.Group, 
 	if err := d.probe(ctx); err != nil {
 		return nil, err
 	}
-	f, err := filter("members.value", id)
-	if err != nil {
-		return nil, err
-	}
+	// The id is the service's own; what it holds is escaped like any value.
 	var groups []identity.Group
-	err = d.all(ctx, "/Groups?excludedAttributes=members&filter="+f, directory.MaxGroups, func(text json.RawMessage) (string, error) {
+	err := d.all(ctx, "/Groups?excludedAttributes=members&filter="+filter("members.value", id), directory.MaxGroups, func(text json.RawMessage) (string, error) {
 		v, err := identity.DecodeJSON(text)
 		object, ok := v.(map[string]any)
 		if err != nil || !ok {

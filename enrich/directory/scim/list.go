@@ -1,7 +1,6 @@
 package scim
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,13 +100,13 @@ func (d *Directory) pageSize() int {
 }
 
 // filter writes attribute eq "value" for a query. The value is a JSON string
-// (RFC 7644, section 3.4.2.2), so that whatever it holds stays inside it.
-func filter(attribute, value string) (string, error) {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false) // the fewer escapes, the fewer services stumble
-	if err := e.Encode(value); err != nil {
-		return "", errors.New("writing a filter")
-	}
-	return fetch.QueryValue(attribute + " eq " + strings.TrimSuffix(text.String(), "\n")), nil
+// (RFC 7644, section 3.4.2.2), so that whatever it holds stays inside it. Its
+// quotes and backslashes are written as \u escapes: the string then holds no
+// quote at all, and services that end a string at the first one, as some do,
+// read it right or find nobody.
+func filter(attribute, value string) string {
+	return fetch.QueryValue(attribute + ` eq "` + inString.Replace(value) + `"`)
 }
+
+// inString escapes for a JSON string. Control characters never get here.
+var inString = strings.NewReplacer(`\`, `\u005c`, `"`, `\u0022`)

@@ -140,7 +140,8 @@ type object = map[string]any
 type shape struct {
 	groupsOfUser bool // users carry their groups, with names
 	nameless     bool // … but without names
-	byEmail      bool // nobody else has the address
+	naive        bool // the service does not read escapes in filters
+	deaf         bool // the service takes no notice of filters
 }
 
 // world puts a world into the service and gives the bearer token for it.
@@ -170,17 +171,20 @@ func world(t testing.TB, w directorytest.World, s shape) string {
 			enterprise: object{"department": u.Profile["department"], "employeeNumber": "0042", "manager": object{"value": "00u2eve", "displayName": "Eve"}},
 			"meta":     object{"resourceType": "User", "created": "2024-01-02T03:04:05.000Z", "lastModified": "2024-05-01T09:00:00Z"},
 		}
-		if s.groupsOfUser {
+		if s.groupsOfUser && of != nil {
 			r["groups"] = of
 		}
 		users = append(users, r)
 	}
 	for _, g := range w.Groups {
+		if members[g.ID] == nil {
+			members[g.ID] = []object{}
+		}
 		groups = append(groups, object{
 			"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}, "id": g.ID, "displayName": g.Name, "members": members[g.ID],
 		})
 	}
-	text, err := json.Marshal(object{"users": users, "groups": groups})
+	text, err := json.Marshal(object{"users": users, "groups": groups, "naive": s.naive, "deaf": s.deaf})
 	if err != nil {
 		t.Fatal(err)
 	}

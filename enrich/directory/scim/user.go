@@ -38,11 +38,7 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 		}
 		return nil, fmt.Errorf("finding a user: %w", directory.ErrForeign)
 	}
-	f, err := filter(d.config.UserFilter, subject)
-	if err != nil {
-		return nil, err
-	}
-	l, err := d.query(ctx, "/Users?count=2&filter="+f)
+	l, err := d.query(ctx, "/Users?count=2&filter="+filter(d.config.UserFilter, subject))
 	if err != nil {
 		return nil, fmt.Errorf("finding a user: %w", err)
 	}

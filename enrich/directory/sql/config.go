@@ -11,7 +11,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 )
 
 // Config says which database to ask, and what. Driver, DSN and UserQuery are
@@ -164,10 +164,7 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 // secure reports whether what goes to the host is safe from others: it stays
 // on this machine, or goes over TLS to a server that is verified.
 func secure(host string, t *tls.Config) bool {
-	if strings.HasPrefix(host, "/") || strings.EqualFold(host, "localhost") {
-		return true
-	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+	if strings.HasPrefix(host, "/") || trust.Loopback(host) {
 		return true
 	}
 	return t != nil && (!t.InsecureSkipVerify || t.VerifyPeerCertificate != nil || t.VerifyConnection != nil)

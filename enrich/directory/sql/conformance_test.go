@@ -5,7 +5,6 @@ import (
 	"math"
 	"net"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -41,24 +40,16 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 	case directorytest.Slow:
 		// The server's first process takes no more connections; those that
 		// the system takes for it are never answered.
-		if err := p.process.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = p.process.Signal(syscall.SIGCONT) })
+		directorytest.Halt(t, p.process)
 	case directorytest.Down:
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.DSN = p.at(dsn, l.Addr().String())
-		_ = l.Close()
+		c.DSN = p.at(dsn, directorytest.Unused(t))
 	case directorytest.Broken:
-		c.DSN = p.at(dsn, talk(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n<html>") }))
+		c.DSN = p.at(dsn, directorytest.Listen(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n<html>") }))
 	case directorytest.Refusing:
 		c.DSN = strings.Replace(dsn, password, password+"x", 1)
 	case directorytest.Cut:
 		whole := make(chan int64, 1)
-		c.DSN = p.at(dsn, way(t, p.address, math.MaxInt64, whole))
+		c.DSN = p.at(dsn, directorytest.Way(t, p.address, math.MaxInt64, whole))
 		d, err := New(c)
 		if err != nil {
 			t.Fatal(err)
@@ -67,7 +58,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 			t.Fatal(err)
 		}
 		_ = d.Close()
-		c.DSN = p.at(dsn, way(t, p.address, <-whole-150, make(chan int64, 1)))
+		c.DSN = p.at(dsn, directorytest.Way(t, p.address, <-whole-150, make(chan int64, 1)))
 	case directorytest.Huge:
 		if _, err := p.admin(t, name).Exec(`update users set department = repeat('x', 9000000)`); err != nil {
 			t.Fatal(err)

@@ -3,17 +3,9 @@ package sql
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	dbsql "database/sql"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"io"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -95,7 +87,7 @@ func launch() (*postgres, func(), error) {
 	}
 	p := &postgres{ca: filepath.Join(folder, "cert.pem")}
 	key := filepath.Join(folder, "key.pem")
-	if err := writeCertificate(p.ca, key); err != nil {
+	if err := directorytest.WriteCertificate(p.ca, key); err != nil {
 		return nil, clean, err
 	}
 	secret := filepath.Join(folder, "password")
@@ -158,29 +150,6 @@ func launch() (*postgres, func(), error) {
 	}
 	_, err = db.ExecContext(ctx, `create role reader login password '`+password+`'`)
 	return p, stop, err
-}
-
-func writeCertificate(cert, key string) error {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "127.0.0.1"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		return err
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600)
 }
 
 func (p *postgres) dsn(database, name, secret string) string {
@@ -264,49 +233,6 @@ func (p *postgres) fill(t testing.TB, database string, w directorytest.World) {
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// talk gives the address of a server that handles each connection so.
-func talk(t *testing.T, handle func(net.Conn)) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				handle(conn)
-			}()
-		}
-	}()
-	return l.Addr().String()
-}
-
-// way gives the address of a way to the server that breaks off after so many
-// bytes of answers, and tells how many went over it.
-func way(t *testing.T, address string, limit int64, went chan<- int64) string {
-	return talk(t, func(conn net.Conn) {
-		server, err := net.Dial("tcp", address)
-		if err != nil {
-			return
-		}
-		defer server.Close()
-		go func() {
-			_, _ = io.Copy(server, conn)
-			_ = server.Close()
-		}()
-		n, _ := io.CopyN(conn, server, limit)
-		select {
-		case went <- n:
-		default:
-		}
-	})
 }
 
 // at gives a DSN with another address in it.
