@@ -83,7 +83,7 @@ func (w *world) overPlainHTTP2() {
 }
 
 // spoof sends forged headers and trailers over the test's client.
-func (w *world) spoof(token string, names []string) answer {
+func (w *world) spoof(token string, names ...string) answer {
 	w.t.Helper()
 	scheme := w.scheme
 	if scheme == "" {
@@ -146,7 +146,7 @@ func TestEveryProtocolIsScrubbed(t *testing.T) {
 				want  map[string]string
 			}{{w.token("00u1ada"), spoofedNames}, {"", nothing(spoofedNames)}} {
 				for range 2 {
-					wantStatus(t, w.spoof(tc.token, keys(spoofedNames)), 200)
+					wantStatus(t, w.spoof(tc.token, "X-User", "X-User-Groups", "X-Null"), 200)
 					seen := w.received()
 					if string(seen.Body) != "hello" {
 						t.Errorf("the body is %q", seen.Body)
@@ -159,7 +159,7 @@ func TestEveryProtocolIsScrubbed(t *testing.T) {
 					}
 				}
 			}
-			wantRefusal(t, w.spoof("garbage", keys(spoofedNames)), 401)
+			wantRefusal(t, w.spoof("garbage", "X-User"), 401)
 			w.nothingReceived()
 		})
 	}

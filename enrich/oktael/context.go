@@ -39,6 +39,10 @@ type Context struct {
 	// Scopes is what access.scope reads.
 	Scopes []string
 
+	// Anonymous says that nobody is known: user, groups, app, appuser, token
+	// and claims are then null, whatever else stands here.
+	Anonymous bool
+
 	// Org, Session, Token, Claims and Request are the members of the roots
 	// of those names, as canonical values; one that is missing is null.
 	Org, Session, Token, Claims, Request map[string]any

@@ -25,6 +25,10 @@ type rootNode struct {
 }
 
 func (n *rootNode) eval(e *evaluation) (any, error) {
+	const ofPerson = RootUser | RootGroups | RootApp | RootAppUser | RootToken | RootClaims
+	if e.c.Anonymous && n.root&ofPerson != 0 {
+		return nil, nil
+	}
 	switch n.root {
 	case RootUser:
 		if e.c.User != nil {

@@ -124,7 +124,7 @@ func TestConformance(t *testing.T) {
 		"by user name, groups without their names":  {filter: ByUserName, shape: shape{groupsOfUser: true, nameless: true}},
 		"by e-mail address, only the user's groups": {filter: ByEmail, groups: GroupsOfUser, shape: shape{groupsOfUser: true}},
 		"by external id":                            {filter: ByExternalID, groups: GroupsByMember},
-		"by id":                                     {filter: ByID},
+		"by id":                                     {filter: ByID, shape: shape{groupsOfUser: true}},
 		"by id, without groups":                     {filter: ByID, groups: GroupsUnknown},
 	} {
 		t.Run(name, func(t *testing.T) { directorytest.Run(t, h) })

@@ -21,6 +21,11 @@ type resource map[string]any
 // filter that the service misread must not become a person.
 func (d *Directory) find(ctx context.Context, subject string) (resource, error) {
 	if d.config.UserFilter == ByID {
+		if strings.ContainsAny(subject, `"\\`) {
+			// Some services write the id from the path into a filter of their
+			// own, unescaped. No real id holds these.
+			return nil, fmt.Errorf("finding a user: no id: %w", directory.ErrNotFound)
+		}
 		segment, err := fetch.PathSegment(subject)
 		if err != nil {
 			return nil, err

@@ -40,7 +40,7 @@ const refuse = () => {
 SCIMMY.Resources.declare(SCIMMY.Resources.User).extend(SCIMMY.Schemas.EnterpriseUser)
 	.egress(read('users')).ingress(refuse).degress(refuse);
 SCIMMY.Resources.declare(SCIMMY.Resources.Group).egress(read('groups')).ingress(refuse).degress(refuse);
-SCIMMY.Config.set({ filter: { supported: true, maxResults: 100 } });
+SCIMMY.Config.set({ filter: { supported: true, maxResults: 150 } });
 
 const app = express();
 app.post('/_world', express.json({ limit: '64mb' }), (req, res) => {
