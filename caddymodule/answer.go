@@ -79,8 +79,7 @@ func (p *placeholders) get(key string) (any, bool) {
 		return nil, false
 	}
 	if name == "reason" {
-		var refusal *enrich.Refusal
-		if errors.As(p.err, &refusal) {
+		if refusal, ok := errors.AsType[*enrich.Refusal](p.err); ok {
 			return refusal.Kind.String(), true
 		}
 		return "", true

@@ -338,6 +338,11 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 		return g, nil
 	}
 	g := a.newGateway(store)
+	if registry := a.ctx.GetMetricsRegistry(); registry != nil {
+		if err := register(registry, sizes{store: store, decisions: a.decisions}); err != nil {
+			a.logger.Error("sizes of the caches are not among the metrics", zap.Error(err))
+		}
+	}
 	a.gateway.Store(g)
 	return g, nil
 }

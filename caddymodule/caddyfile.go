@@ -1,9 +1,6 @@
 package caddymodule
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -140,14 +137,4 @@ func parseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]h
 		return nil, h.Errf("%s has no options", name)
 	}
 	return h.NewRoute(nil, handler), nil
-}
-
-// moduleJSON encodes a module's settings; it is what a shared resource is
-// known by, so it must tell two settings apart.
-func moduleJSON(v any) (json.RawMessage, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encoding settings: %w", err)
-	}
-	return text, nil
 }

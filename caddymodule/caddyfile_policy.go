@@ -233,7 +233,7 @@ func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	h.RequireACR = new(RequireACR)
-	for i := 0; i < len(args); i++ {
+	for i := range args {
 		if args[i] != "max_age" {
 			h.RequireACR.Values = append(h.RequireACR.Values, args[i])
 			continue

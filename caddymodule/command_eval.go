@@ -129,7 +129,7 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--directory: %w", err)
 		}
-		if err := fromDirectory(cmd.Context(), c, snapshot.Directory("id", "login"), user, app); err != nil {
+		if err := fromDirectory(contextOf(cmd), c, snapshot.Directory("id", "login"), user, app); err != nil {
 			return nil, err
 		}
 	case user != "" || app != "":
@@ -144,12 +144,17 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	return c, nil
 }
 
+// contextOf gives the command's context; Caddy runs commands without one.
+func contextOf(cmd *cobra.Command) context.Context {
+	if ctx := cmd.Context(); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}
+
 // fromDirectory fills a context with what a directory says of a user and an
 // app.
 func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory, user, app string) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	q := directory.Query{Principal: &identity.Principal{Subject: user}}
 	if user != "" {
 		person, err := d.Person(ctx, q)

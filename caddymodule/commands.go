@@ -104,7 +104,7 @@ func wantsJSON(cmd *cobra.Command) bool {
 
 // readFile reads a file, or stdin for "-". What it reads is bounded.
 func readFile(cmd *cobra.Command, name string) ([]byte, error) {
-	var in io.Reader = cmd.InOrStdin()
+	in := cmd.InOrStdin()
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {

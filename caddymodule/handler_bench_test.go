@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -103,9 +104,7 @@ func serve(tb testing.TB, h *Handler, r *http.Request, header http.Header) {
 	vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	clear(vars)
 	clear(r.Header)
-	for k, v := range header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, header)
 	if err := h.ServeHTTP(httptest.NewRecorder(), r, done); err != nil {
 		tb.Fatal(err)
 	}
@@ -122,9 +121,7 @@ func BenchmarkHandlerHit(b *testing.B) {
 	for b.Loop() {
 		clear(vars)
 		clear(r.Header)
-		for k, v := range header {
-			r.Header[k] = v
-		}
+		maps.Copy(r.Header, header)
 		if err := h.ServeHTTP(w, r, done); err != nil {
 			b.Fatal(err)
 		}
@@ -153,9 +150,7 @@ func BenchmarkHandlerMiss(b *testing.B) {
 		r := requests[i%n]
 		clear(r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any))
 		clear(r.Header)
-		for k, v := range header[i%n] {
-			r.Header[k] = v
-		}
+		maps.Copy(r.Header, header[i%n])
 		if err := h.ServeHTTP(w, r, done); err != nil {
 			b.Fatal(err)
 		}
@@ -176,9 +171,7 @@ func TestAHitParsesEvaluatesAndRendersNothingAgain(t *testing.T) {
 	got := testing.AllocsPerRun(200, func() {
 		clear(vars)
 		clear(r.Header)
-		for k, v := range header {
-			r.Header[k] = v
-		}
+		maps.Copy(r.Header, header)
 		if err := h.ServeHTTP(w, r, done); err != nil {
 			t.Fatal(err)
 		}

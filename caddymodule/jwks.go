@@ -72,7 +72,7 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	h := w.Header()
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(j.app.signer.KeySetMaxAge()/time.Second)))
 	if etag != "" {
-		h.Set("Etag", etag)
+		h.Set("ETag", etag)
 		if r.Header.Get("If-None-Match") == etag {
 			w.WriteHeader(http.StatusNotModified)
 			return nil

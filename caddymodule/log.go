@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap/exp/zapslog"
@@ -47,5 +48,5 @@ func (h sharedHandler) WithGroup(name string) slog.Handler {
 }
 
 func (h sharedHandler) and(f func(slog.Handler) slog.Handler) sharedHandler {
-	return sharedHandler{with: append(h.with[:len(h.with):len(h.with)], f)}
+	return sharedHandler{with: append(slices.Clip(h.with), f)}
 }

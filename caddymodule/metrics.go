@@ -92,7 +92,9 @@ func takeMetrics(r *releases, ctx caddy.Context) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.decisions, m.decisionSeconds, m.cacheRequests, m.unseal, m.directories, m.directorySecs, m.directoryState,
-		m.keyFetches, m.keysSkipped, keyAges{m}, m.introspections, m.scrubbed, m.overflow, m.minted, m.purges,
+		m.keyFetches, m.keysSkipped,
+		keyAges{m},
+		m.introspections, m.scrubbed, m.overflow, m.minted, m.purges,
 	} {
 		if err := register(registry, c); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -212,18 +213,18 @@ func repeat(o option) option {
 }
 
 func list(words []string) string {
-	var s string
+	var s strings.Builder
 	for i, w := range words {
 		switch {
 		case i == 0:
 		case i == len(words)-1:
-			s += " or "
+			s.WriteString(" or ")
 		default:
-			s += ", "
+			s.WriteString(", ")
 		}
-		s += w
+		s.WriteString(w)
 	}
-	return s
+	return s.String()
 }
 
 // or gives v, or the default where v was left out.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -61,7 +62,7 @@ type releases []func() error
 // all gives everything back, once, in the opposite order.
 func (r *releases) all() error {
 	var first error
-	for i := len(*r) - 1; i >= 0; i-- {
+	for i := range slices.Backward(*r) {
 		if err := (*r)[i](); err != nil && first == nil {
 			first = err
 		}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -112,9 +113,7 @@ func (a *App) scrub(r *http.Request, policy string) *requestState {
 // restore puts back what was set aside, for the policy that reads its token
 // there.
 func (s *requestState) restore(r *http.Request) {
-	for name, v := range s.aside {
-		r.Header[name] = v
-	}
+	maps.Copy(r.Header, s.aside)
 	s.aside = nil
 }
 

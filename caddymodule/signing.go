@@ -51,7 +51,8 @@ func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // config resolves placeholders and durations.
 func (s *Signing) config() (mint.Config, error) {
-	texts := []*string{&s.Issuer}
+	texts := make([]*string, 0, len(s.KeyFiles)+1)
+	texts = append(texts, &s.Issuer)
 	for i := range s.KeyFiles {
 		texts = append(texts, &s.KeyFiles[i])
 	}

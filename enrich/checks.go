@@ -171,8 +171,7 @@ func refuseToken(err error) *Refusal {
 	if errors.Is(err, issuer.ErrInvalidToken) {
 		r := refuse(KindInvalidToken, err)
 		r.OAuthError = issuer.OAuthError(err)
-		var nonce *issuer.NonceError
-		if errors.As(err, &nonce) {
+		if nonce, ok := errors.AsType[*issuer.NonceError](err); ok {
 			r.DPoPNonce = nonce.Nonce
 		}
 		return r

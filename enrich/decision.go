@@ -43,8 +43,7 @@ type Decision struct {
 	from     time.Time // not before, leeway included
 	until    time.Time // when the token ends, leeway included, or its verdict
 	cost     uint32
-	record   identity.Record
-	index    oktael.GroupIndex
+	record   Looked
 	status   string
 	refusal  *Refusal
 	skip     oktael.Roots
@@ -52,7 +51,6 @@ type Decision struct {
 	unknown  map[string]bool // those of rules that could not be tried
 	context  *oktael.Context
 	rendered *forward.Rendered
-	parts    []cache.Part
 	denials  []cache.Name
 	minted   []atomic.Pointer[mintedToken]
 }
@@ -102,7 +100,7 @@ func newID() string {
 func (d *Decision) Status() string { return d.status }
 
 // Record is what the directory said, for explain.
-func (d *Decision) Record() identity.Record { return d.record }
+func (d *Decision) Record() identity.Record { return d.record.Record }
 
 // Rendered are the header lines that the application receives; nil where
 // there are none.

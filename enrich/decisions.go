@@ -1,7 +1,6 @@
 package enrich
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"hash"
@@ -126,15 +125,15 @@ func (d *Decision) stands(g *Gateway, now time.Time) bool {
 		return false
 	}
 	refresh := false
-	for i := range d.parts {
-		ok, due := d.parts[i].Valid(now, g.Lookup.life)
+	for i := range d.record.Parts {
+		ok, due := d.record.Parts[i].Valid(now, g.Lookup.life)
 		if !ok {
 			return false
 		}
 		refresh = refresh || due
 	}
 	if refresh {
-		g.Lookup.refresh(context.Background(), d)
+		g.Lookup.refresh(d)
 	}
 	return true
 }
@@ -149,7 +148,7 @@ const (
 // costOf estimates a decision's bytes, values counted once although the
 // token's and the overlaid claims share them.
 func costOf(d *Decision) uint32 {
-	n := decisionOverhead + len(d.parts)*64 + len(d.denials)*16
+	n := decisionOverhead + len(d.record.Parts)*64 + len(d.denials)*16
 	n += sizeOf(d.Principal.Claims)
 	n += sizeOf(d.Computed) + len(d.Claims)*memberOverhead + len(d.Outcomes)*64
 	if d.rendered != nil {

@@ -95,7 +95,7 @@ var (
 // Refusal is an answer to a request that is not let through. Its text is fit
 // for strangers: the same for an unknown user, a bad signature and an expired
 // token. The cause stands behind it, for the log.
-type Refusal struct {
+type Refusal struct { //nolint:errname // an answer, which is also an error
 	// Kind decides the status.
 	Kind Kind
 

@@ -109,7 +109,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 		return nil, err
 	}
 	caller := callerOf(r, found, from)
-	if d = g.Decisions.find(g, p, found, started); d != nil {
+	if d = g.Decisions.find(g, p, found, started); d != nil { //nolint:contextcheck // a refresh behind the request outlives it
 		hit = true
 		// What a cached decision cannot know: who sends the token this time.
 		if err := d.verified.Issuer.CheckSender(r.Context(), d.Principal, caller); err != nil {
@@ -189,7 +189,7 @@ func (g *Gateway) lookUp(ctx context.Context, p *Policy, d *Decision, raw string
 	}
 	var err error
 	q := directory.Query{Principal: d.Principal, Token: raw}
-	d.record, d.index, d.parts, err = g.Lookup.Record(ctx, q, d.app, p.reads)
+	d.record, err = g.Lookup.Record(ctx, q, d.app, p.reads)
 	if ctx.Err() != nil {
 		return refuse(KindUnavailable, ctx.Err())
 	}
@@ -287,7 +287,7 @@ func (g *Gateway) contextOf(d *Decision) *oktael.Context {
 		c.User = person.User
 		c.Groups, c.GroupsKnown = person.Groups, person.GroupsKnown
 		c.Linked, c.AppUsers = person.Linked, person.AppUsers
-		c.Index = d.index
+		c.Index = d.record.Index
 	}
 	return c
 }

@@ -45,6 +45,15 @@ func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, li
 	}
 }
 
+// Looked is a record with what a decision needs to know of it: the index of
+// the person's groups, and the handles by which it learns later whether the
+// parts still stand.
+type Looked struct {
+	identity.Record
+	Index oktael.GroupIndex
+	Parts []cache.Part
+}
+
 // found is one part of a record with what the cache knows of it.
 type found struct {
 	state identity.State
@@ -56,9 +65,8 @@ type found struct {
 // always looked up, because a barred or unknown user must not pass whatever
 // the rules read; a client on its own behalf has none. The error says why a
 // part failed; the record's states say which.
-func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Roots) (identity.Record, oktael.GroupIndex, []cache.Part, error) {
-	var r identity.Record
-	var index oktael.GroupIndex
+func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Roots) (Looked, error) {
+	var r Looked
 	var answers [3]found
 	var wg sync.WaitGroup
 	machine := q.Principal.Machine
@@ -71,26 +79,28 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 		wg.Go(func() { r.AppUser, answers[2] = l.appUser(ctx, q, app) })
 	}
 	if !machine {
-		r.Person, index, answers[0] = l.person(ctx, q)
+		r.Person, r.Index, answers[0] = l.person(ctx, q)
 	}
 	wg.Wait()
 	r.PersonState, r.AppState, r.AppUserState = answers[0].state, answers[1].state, answers[2].state
-	parts := make([]cache.Part, 0, len(answers))
+	r.Parts = make([]cache.Part, 0, len(answers))
 	var err error
 	for _, a := range answers {
 		if a.state != identity.Unasked && a.state != identity.Failed {
-			parts = append(parts, a.part)
+			r.Parts = append(r.Parts, a.part)
 		}
 		err = errors.Join(err, a.err)
 	}
-	return r, index, parts, err
+	return r, err
 }
 
 // refresh fetches parts anew that are due, behind the request: looking them
 // up is enough, because the cache refreshes what is due and serves what it
 // has. Answers for a caller's own token are left to requests that bring it.
-func (l *Lookup) refresh(ctx context.Context, d *Decision) {
-	_, _, _, _ = l.Record(ctx, directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
+//
+// It takes no context of the request: the fetch outlives it.
+func (l *Lookup) refresh(d *Decision) {
+	_, _ = l.Record(context.Background(), directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
 }
 
 func (l *Lookup) person(ctx context.Context, q directory.Query) (*identity.Person, oktael.GroupIndex, found) {

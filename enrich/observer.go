@@ -28,7 +28,8 @@ const (
 
 // Outcomes lists every outcome that Decided can be told.
 func Outcomes() []string {
-	words := []string{OutcomeAllowed, OutcomeAnonymous}
+	words := make([]string, 0, len(kinds)+2)
+	words = append(words, OutcomeAllowed, OutcomeAnonymous)
 	for _, k := range kinds {
 		words = append(words, k.word)
 	}

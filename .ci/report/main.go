@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -152,19 +153,35 @@ func (t *tally) take(out io.Writer, e event) {
 }
 
 // fail counts a failure. That of a package counts only where none of its
-// tests did: it did not build, say, or it panicked between tests.
+// tests did: it did not build, say, or it was stopped for taking too long, and
+// then what it said is with the test that it was in.
 func (t *tally) fail(out io.Writer, pkg, test, key string) {
-	name := test
-	if test == "" {
-		fmt.Fprintf(out, "FAIL  %s\n", short(pkg))
-		if slices.ContainsFunc(t.failures, func(f string) bool { return strings.HasPrefix(f, pkg+" ") || f == pkg }) {
-			return
-		}
-		name = "(package)"
+	if test != "" {
+		t.count(out, pkg, test, key)
+		return
 	}
+	fmt.Fprintf(out, "FAIL  %s\n", short(pkg))
+	inside := func(key string) bool { return key == pkg || strings.HasPrefix(key, pkg+" ") }
+	if !slices.ContainsFunc(t.failures, inside) {
+		t.count(out, pkg, "(package)", pkg)
+	}
+	for _, key := range slices.Sorted(maps.Keys(t.output)) {
+		if inside(key) && key != pkg {
+			fmt.Fprintf(out, "----- UNFINISHED %s\n", short(key))
+			t.flush(out, key)
+		}
+	}
+}
+
+func (t *tally) count(out io.Writer, pkg, test, key string) {
 	t.failed++
 	t.failures = append(t.failures, key)
-	fmt.Fprintf(out, "----- FAIL %s %s\n", short(pkg), name)
+	fmt.Fprintf(out, "----- FAIL %s %s\n", short(pkg), test)
+	t.flush(out, key)
+}
+
+// flush prints what a test said and forgets it.
+func (t *tally) flush(out io.Writer, key string) {
 	if b := t.output[key]; b != nil {
 		fmt.Fprintln(out, strings.TrimRight(b.String(), "\n"))
 		delete(t.output, key)

@@ -43,6 +43,14 @@ func TestSummary(t *testing.T) {
 			closing: "0 passed, 1 failed, 0 skipped",
 			says:    []string{"undefined: x"},
 		},
+		"a test that was stopped shows what it said, and one that had passed does not": {
+			events: []string{
+				`{"Action":"output",` + p + `,"Test":"TestA","Output":"fine\n"}`, `{"Action":"pass",` + p + `,"Test":"TestA"}`,
+				`{"Action":"output",` + p + `,"Test":"TestB","Output":"panic: test timed out\n"}`, `{"Action":"fail",` + p + `}`,
+			},
+			closing: "1 passed, 1 failed, 0 skipped",
+			says:    []string{"----- UNFINISHED example.com/p TestB\npanic: test timed out"},
+		},
 		"no test at all": {closing: "0 passed, 0 failed, 0 skipped"},
 		"what is no event is passed on": {
 			events:  []string{"go: downloading something", `{"Action":"pass",` + p + `,"Test":"TestA"}`},

@@ -83,14 +83,14 @@ func (w *world) overPlainHTTP2() {
 }
 
 // spoof sends forged headers and trailers over the test's client.
-func (w *world) spoof(token string, names ...string) answer {
+func (w *world) spoof(path, token string, names ...string) answer {
 	w.t.Helper()
 	scheme := w.scheme
 	if scheme == "" {
 		scheme = "http"
 	}
 	body := &trailing{Reader: *bytes.NewReader([]byte("hello"))}
-	r, err := http.NewRequestWithContext(w.t.Context(), "POST", scheme+"://"+w.addr+"/in", body)
+	r, err := http.NewRequestWithContext(w.t.Context(), "POST", scheme+"://"+w.addr+path, body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -132,7 +132,11 @@ func TestEveryProtocolIsScrubbed(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2 without TLS", "HTTP/1.1 with TLS", "HTTP/2", "HTTP/3"} {
 		t.Run(protocol, func(t *testing.T) {
 			w := prepare(t)
-			switch site := site("anonymous") + w.legacy.Addr(); protocol {
+			// The last resort of the test itself: without a policy the same
+			// request gets through.
+			site := "@bare path /bare\nhandle @bare {\nreverse_proxy " + w.legacy.Addr() + "\n}\n" +
+				"handle {\n" + site("anonymous") + w.legacy.Addr() + "\n}"
+			switch protocol {
 			case "HTTP/1.1":
 				w.load(site)
 			case "HTTP/2 without TLS":
@@ -141,12 +145,16 @@ func TestEveryProtocolIsScrubbed(t *testing.T) {
 			default:
 				w.overTLS(strings.TrimSuffix(protocol, " with TLS"), site)
 			}
+			wantStatus(t, w.spoof("/bare", "", "X-User"), 200)
+			if seen := w.received(); len(seen.Trailers) == 0 || len(seen.Like("X-User")) < len(separators) {
+				t.Fatalf("the attack does not even reach an unprotected application: %q", seen.Raw)
+			}
 			for _, tc := range []struct {
 				token string
 				want  map[string]string
 			}{{w.token("00u1ada"), spoofedNames}, {"", nothing(spoofedNames)}} {
 				for range 2 {
-					wantStatus(t, w.spoof(tc.token, "X-User", "X-User-Groups", "X-Null"), 200)
+					wantStatus(t, w.spoof("/in", tc.token, "X-User", "X-User-Groups", "X-Null"), 200)
 					seen := w.received()
 					if string(seen.Body) != "hello" {
 						t.Errorf("the body is %q", seen.Body)
@@ -159,7 +167,7 @@ func TestEveryProtocolIsScrubbed(t *testing.T) {
 					}
 				}
 			}
-			wantRefusal(t, w.spoof("garbage", "X-User"), 401)
+			wantRefusal(t, w.spoof("/in", "garbage", "X-User"), 401)
 			w.nothingReceived()
 		})
 	}

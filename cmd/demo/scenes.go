@@ -102,12 +102,8 @@ func (s *stage) explain(out io.Writer) {
 	for i, sc := range scenes() {
 		s.show(out, i+1, sc)
 	}
-	fmt.Fprintf(out, "\nWhy a decision comes out as it does, and what the gateway knows:\n")
-	fmt.Fprintf(out, "   curl -s -d '{\"issuer\":\"corp\",\"subject\":\"00u2grace\",\"client\":\"%s\",\"policy\":\"payroll\"}' http://%s/token_enrich/explain\n", client, s.admin)
-	fmt.Fprintf(out, "   curl -s http://%s/token_enrich/status\n", s.admin)
-	fmt.Fprintf(out, "\nEdit examples/directory.yaml while this runs; to see it before the cache's time is up, purge:\n")
-	fmt.Fprintf(out, "   curl -s -d '{\"app\":\"%s\"}' http://%s/token_enrich/purge\n", client, s.admin)
-	fmt.Fprintf(out, "\nCtrl-C ends it.\n")
+	fmt.Fprintf(out, "\nWhat the gateway knows of itself:\n   curl -s http://%s/token_enrich/status\n", s.admin)
+	fmt.Fprintf(out, "\nEdit examples/directory.yaml while this runs: the next request sees it. Ctrl-C ends it.\n")
 }
 
 // show prints one request and what to expect.

@@ -5,7 +5,10 @@
 // been handed over: they are shared between requests.
 package identity
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Principal is a verified token. It exists only after signature, issuer,
 // audience, times and type have been checked; there is no way to hold an
@@ -82,10 +85,5 @@ func (c Confirmation) Bound() bool {
 
 // HasScope reports whether scope was granted.
 func (p *Principal) HasScope(scope string) bool {
-	for _, s := range p.Scopes {
-		if s == scope {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.Scopes, scope)
 }

@@ -56,6 +56,7 @@ func (s State) String() string {
 		return "missing"
 	case Failed:
 		return "failed"
+	case Unasked:
 	}
 	return "unasked"
 }

@@ -241,6 +241,8 @@ func TestUnknownGroupsAreNotNone(t *testing.T) {
 		"filter":                           {at("$.groups[?@.active==true].name"), `{"user":{},"groups":[{"name":"b","active":true},{"name":"a","active":false}]}`, []string{"b=b"}, true},
 		"filter that nothing passes":       {at("$.groups[?@.active==true]"), `{"user":{},"groups":[{"name":"a"}]}`, nil, true},
 		"list in the only element of many": {at("$.memberships[*].groups"), `{"user":{},"memberships":[{"groups":["a","b"]}]}`, []string{"a=a", "b=b"}, true},
+		"filter by pattern":                {at("$.groups[?match(@.name,'app-.*')].name"), `{"user":{},"groups":[{"name":"app-x"},{"id":1},{"name":7},{"name":null},{"name":"my-app-y"}]}`, []string{"app-x=app-x"}, true},
+		"filter by part":                   {at("$.groups[?search(@.name,'app-')].name"), `{"user":{},"groups":[{"name":"my-app-y"},{"id":1}]}`, []string{"my-app-y=my-app-y"}, true},
 		"descent":                          {at("$..role"), `{"user":{},"x":[{"role":"a"},{"y":{"role":"b"}}]}`, []string{"a=a", "b=b"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,8 +3,10 @@ package rest
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/theory/jsonpath"
+	"github.com/theory/jsonpath/registry"
 	"github.com/theory/jsonpath/spec"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -37,7 +39,7 @@ func parsePath(text string) (*path, error) {
 	if len(text) > maxPath {
 		return nil, fmt.Errorf("over %d bytes", maxPath)
 	}
-	query, err := jsonpath.Parse(text)
+	query, err := jsonpath.NewParser(jsonpath.WithRegistry(functions())).Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("not a JSONPath query (RFC 9535): %w", err)
 	}
@@ -56,6 +58,23 @@ func parsePath(text string) (*path, error) {
 		return nil, fmt.Errorf("over %d descendant segment (..)", maxDescents)
 	}
 	return p, nil
+}
+
+// functions are those of RFC 9535. Its match and search say no to what is not
+// there (section 2.4.6); the library's own would not survive it.
+func functions() *registry.Registry {
+	r := registry.New()
+	for _, name := range []string{"match", "search"} {
+		f := r.Get(name)
+		inner := *f
+		*f = *spec.Extension(name, spec.FuncLogical, inner.Validate, func(args []spec.PathValue) spec.PathValue {
+			if slices.Contains(args, nil) {
+				return spec.LogicalFalse
+			}
+			return inner.Evaluate(args)
+		})
+	}
+	return r
 }
 
 // isSingular reports whether a segment selects one node at most.

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,8 +21,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// real opens a directory on a world in the real service.
-func real(t *testing.T, c Config, w directorytest.World, s shape) (*Directory, *front) {
+// served opens a directory on a world in the real service.
+func served(t *testing.T, c Config, w directorytest.World, s shape) (*Directory, *front) {
 	t.Helper()
 	f := &front{}
 	c.URL, c.Bearer = service(t)+"/scim/v2", world(t, w, s)
@@ -99,7 +100,7 @@ func TestBasicAuthentication(t *testing.T) {
 }
 
 func TestWhatAUserIs(t *testing.T) {
-	d, f := real(t, Config{}, directorytest.NewWorld(), shape{groupsOfUser: true})
+	d, f := served(t, Config{}, directorytest.NewWorld(), shape{groupsOfUser: true})
 	p, err := d.Person(t.Context(), directorytest.Query("ada@example.com"))
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +189,7 @@ func FuzzFilter(f *testing.F) {
 // The real service as it is, which does not read escapes: nobody is found, and
 // never somebody else.
 func TestServiceThatDoesNotReadEscapes(t *testing.T) {
-	d, _ := real(t, Config{}, directorytest.NewWorld(), shape{naive: true, groupsOfUser: true})
+	d, _ := served(t, Config{}, directorytest.NewWorld(), shape{naive: true, groupsOfUser: true})
 	if _, err := d.Person(t.Context(), directorytest.Query("ada@example.com")); err != nil {
 		t.Error(err)
 	}
@@ -202,23 +203,23 @@ func TestServiceThatDoesNotReadEscapes(t *testing.T) {
 // A service that takes no notice of filters answers with everyone, and with
 // every group.
 func TestServiceThatIgnoresFilters(t *testing.T) {
-	d, _ := real(t, Config{}, directorytest.NewWorld(), shape{deaf: true})
+	d, _ := served(t, Config{}, directorytest.NewWorld(), shape{deaf: true})
 	if p, err := d.Person(t.Context(), directorytest.Query("ada@example.com")); p != nil || !errors.Is(err, directory.ErrForeign) {
 		t.Errorf("users: got %v", err)
 	}
-	d, _ = real(t, Config{UserFilter: ByID}, directorytest.NewWorld(), shape{deaf: true})
+	d, _ = served(t, Config{UserFilter: ByID}, directorytest.NewWorld(), shape{deaf: true})
 	p, err := d.Person(t.Context(), directorytest.Query(directorytest.Ada))
 	if err != nil || p.GroupsKnown || len(p.Groups) != 0 {
 		t.Errorf("groups are known from a service that does not filter them: %v", err)
 	}
-	d, _ = real(t, Config{UserFilter: ByID, Groups: GroupsByMember}, directorytest.NewWorld(), shape{deaf: true})
+	d, _ = served(t, Config{UserFilter: ByID, Groups: GroupsByMember}, directorytest.NewWorld(), shape{deaf: true})
 	if _, err := d.Person(t.Context(), directorytest.Query(directorytest.Ada)); !errors.Is(err, directory.ErrRejected) {
 		t.Errorf("groups by member only: got %v", err)
 	}
 }
 
 func TestPageSizeFollowsTheService(t *testing.T) {
-	d, f := real(t, Config{}, directorytest.NewWorld(), shape{})
+	d, f := served(t, Config{}, directorytest.NewWorld(), shape{})
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -250,10 +251,11 @@ func TestPageSizeFollowsTheService(t *testing.T) {
 func TestReportOfAServiceThatSaysItCannotFilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := `{"filter":{"supported":false,"maxResults":0}}`
-		status := 500
+		var status atomic.Int64
+		status.Store(500)
 		d, f := played(t, Config{}, func(r *http.Request) (int, string) {
 			if strings.HasSuffix(r.URL.Path, "/ServiceProviderConfig") {
-				return status, answer
+				return int(status.Load()), answer
 			}
 			return 200, list(1, ada)
 		})
@@ -264,7 +266,7 @@ func TestReportOfAServiceThatSaysItCannotFilter(t *testing.T) {
 		if _, problem := d.Report(); problem != "" || d.service.Load() != nil {
 			t.Errorf("a failed reading reports %q", problem)
 		}
-		status = 200
+		status.Store(200)
 		time.Sleep(2 * configRetry)
 		synctest.Wait()
 		if ready, problem := d.Report(); !ready || !strings.Contains(problem, "filter") {
@@ -277,9 +279,9 @@ func TestReportOfAServiceThatSaysItCannotFilter(t *testing.T) {
 		if err := errors.Join(d.Close(), d.Close()); err != nil {
 			t.Error(err)
 		}
-		asked := len(f.asked)
+		asked := f.count("")
 		time.Sleep(2 * configLife)
-		if len(f.asked) != asked {
+		if f.count("") != asked {
 			t.Error("asks on after Close")
 		}
 	})

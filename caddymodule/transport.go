@@ -1,0 +1,177 @@
+package caddymodule
+
+import (
+	"maps"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+)
+
+func init() {
+	caddy.RegisterModule(new(Transport))
+}
+
+// Transport is Caddy's HTTP transport, with all its options, for applications
+// that read header names letter by letter. It gives the headers that a policy
+// writes with `exact` their spelling back, just before the request leaves:
+// reverse_proxy itself puts every name into the canonical form (Sm_user for
+// SM_USER) as soon as it edits headers, which it does for header_up and for
+// every upstream with TLS.
+//
+// Over HTTP/2 and HTTP/3 names are lower-case whatever is configured.
+type Transport struct {
+	reverseproxy.HTTPTransport
+
+	app       *App
+	spellings atomic.Pointer[spellings]
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Transport) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.reverse_proxy.transport.token_enrich",
+		New: func() caddy.Module { return new(Transport) },
+	}
+}
+
+// Provision finds the app and sets up the HTTP transport.
+func (t *Transport) Provision(ctx caddy.Context) (err error) {
+	if t.app, err = loadApp(ctx); err != nil {
+		return err
+	}
+	return t.HTTPTransport.Provision(ctx)
+}
+
+// UnmarshalCaddyfile reads the transport's block. Its options are those of
+// `transport http`:
+//
+//	transport token_enrich {
+//		tls
+//		dial_timeout <duration>
+//		...
+//	}
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume transport name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	d.Reset()
+	return t.HTTPTransport.UnmarshalCaddyfile(d)
+}
+
+// RoundTrip sends the request with the exact names respelled.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.HTTPTransport.RoundTrip(t.spelled().respell(r))
+}
+
+// spelled gives the spellings that the policies of the configuration ask for.
+// Policies register while the configuration is provisioned, some of them
+// after this transport, so they are collected when a request needs them.
+func (t *Transport) spelled() *spellings {
+	owned := t.app.owned.Load()
+	if s := t.spellings.Load(); s != nil && s.owned == owned {
+		return s
+	}
+	s := newSpellings(owned)
+	t.spellings.Store(s)
+	return s
+}
+
+// spellings are the exact names of a configuration, by the canonical form
+// that they would have without `exact`.
+type spellings struct {
+	owned *forward.Owned
+	names map[string]string
+	parts map[string]string // of headers that are split into Name-1 … Name-n
+}
+
+// newSpellings collects the exact names. Where two policies spell one name
+// differently, the spelling of the policy that was loaded first holds.
+func newSpellings(owned *forward.Owned) *spellings {
+	s := &spellings{owned: owned, names: map[string]string{}, parts: map[string]string{}}
+	for _, n := range owned.Names() {
+		canonical := http.CanonicalHeaderKey(n.Name)
+		if !n.Exact || canonical == n.Name {
+			continue
+		}
+		names := s.names
+		switch n.Kind {
+		case forward.OwnedHeader:
+		case forward.OwnedParts:
+			names = s.parts
+		default:
+			continue
+		}
+		if _, taken := names[canonical]; !taken {
+			names[canonical] = n.Name
+		}
+	}
+	return s
+}
+
+// respell gives the request with its exact names spelled as configured. The
+// request itself stays as it is, because a transport must not change it and a
+// retry sends it again; where there is nothing to do, it is what comes back.
+func (s *spellings) respell(r *http.Request) *http.Request {
+	var changed http.Header
+	for key, values := range r.Header {
+		exact, ok := s.of(key)
+		if !ok {
+			continue
+		}
+		if _, there := r.Header[exact]; there {
+			// Somebody wrote the name twice, once in each spelling; which of
+			// the two is meant is not ours to say.
+			continue
+		}
+		if changed == nil {
+			changed = maps.Clone(r.Header)
+		}
+		delete(changed, key)
+		changed[exact] = values
+	}
+	if changed == nil {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	r.Header = changed
+	return r
+}
+
+// of gives the exact spelling of a canonical name, also of a numbered part.
+func (s *spellings) of(key string) (string, bool) {
+	if exact, ok := s.names[key]; ok {
+		return exact, true
+	}
+	if len(s.parts) == 0 {
+		return "", false
+	}
+	i := len(key)
+	for i > 0 && '0' <= key[i-1] && key[i-1] <= '9' {
+		i--
+	}
+	if i == len(key) || i < 2 || key[i-1] != '-' {
+		return "", false
+	}
+	exact, ok := s.parts[key[:i-1]]
+	return exact + key[i-1:], ok
+}
+
+// What reverse_proxy asks of a transport beyond the round trip. Losing one of
+// them would silently lose what it configures.
+var (
+	_ caddy.Provisioner                                = (*Transport)(nil)
+	_ caddy.CleanerUpper                               = (*Transport)(nil)
+	_ caddyfile.Unmarshaler                            = (*Transport)(nil)
+	_ http.RoundTripper                                = (*Transport)(nil)
+	_ reverseproxy.TLSTransport                        = (*Transport)(nil)
+	_ reverseproxy.H2CTransport                        = (*Transport)(nil)
+	_ reverseproxy.HealthCheckSchemeOverriderTransport = (*Transport)(nil)
+	_ reverseproxy.ProxyProtocolTransport              = (*Transport)(nil)
+	_ reverseproxy.RequestHeaderOpsTransport           = (*Transport)(nil)
+)

@@ -1,0 +1,133 @@
+package okta
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
+)
+
+// No request is sent that is known to be refused, whatever the clocks show.
+func TestRateLimitIsKeptBeforeItBites(t *testing.T) {
+	for name, skew := range map[string]time.Duration{"clocks agree": 0, "theirs is ahead": time.Hour, "theirs is behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, d := bubble(t, Config{})
+				o.limit, o.skew = 4, skew // two look-ups a minute
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				begin := time.Now()
+				for range 6 {
+					if _, err := d.Person(ctx, directorytest.Query(directorytest.Ada)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if took := time.Since(begin); took < 2*time.Minute || took > 4*time.Minute {
+					t.Errorf("six look-ups took %v", took)
+				}
+				if n := len(o.requests); n != 12 {
+					t.Errorf("%d requests for six look-ups", n)
+				}
+			})
+		})
+	}
+}
+
+func TestRateLimitOfAppsDoesNotStopUsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, d := bubble(t, Config{})
+		o.limit = 2
+		if _, err := d.App(t.Context(), "0oa1payroll"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.App(t.Context(), "0oa1payroll"); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if _, err := d.Person(t.Context(), directorytest.Query(directorytest.Ada)); err != nil || time.Since(begin) != 0 {
+			t.Errorf("got %v after %v", err, time.Since(begin))
+		}
+	})
+}
+
+// Another client has used the window up: a 429 is waited out.
+func TestTooManyRequestsIsWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, d := bubble(t, Config{})
+		o.limit, o.skew = 3, 10*time.Minute
+		o.left["/api/v1/users"], o.resets["/api/v1/users"] = 0, time.Now().Add(10*time.Minute+20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begin := time.Now()
+		if _, err := d.Person(ctx, directorytest.Query(directorytest.Ada)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took < 20*time.Second || took > 30*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if n := len(o.requests); n != 3 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+func TestTooManyRequestsWithoutTimeToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, d := bubble(t, Config{})
+		o.limit = 3
+		o.left["/api/v1/users"], o.resets["/api/v1/users"] = 0, time.Now().Add(30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		begin := time.Now()
+		_, err := d.Person(ctx, directorytest.Query(directorytest.Ada))
+		if !errors.Is(err, directory.ErrThrottled) || time.Since(begin) > time.Second || len(o.requests) != 1 {
+			t.Errorf("got %v after %v and %d requests", err, time.Since(begin), len(o.requests))
+		}
+		// And the next look-up is not even sent.
+		if _, err := d.Person(ctx, directorytest.Query(directorytest.Ada)); !errors.Is(err, directory.ErrThrottled) || len(o.requests) != 1 {
+			t.Errorf("got %v and %d requests", err, len(o.requests))
+		}
+	})
+}
+
+func TestRateLimitHeaders(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	date := now.Add(-time.Hour).UTC().Format(http.TimeFormat)
+	for _, c := range []struct {
+		name                    string
+		status                  int
+		limit, remaining, reset string
+		date, retryAfter        string
+		want                    time.Duration
+	}{
+		{"plenty left", 200, "600", "599", "1700000030", "", "", 0},
+		{"none left", 200, "600", "0", "1700000030", "", "", 30 * time.Second},
+		{"none left, by their clock", 200, "600", "0", "1699996430", date, "", 30 * time.Second},
+		{"none left, already reset", 200, "600", "0", "1699999999", "", "", 0},
+		{"refused", 429, "600", "0", "1700000030", "", "", 30 * time.Second},
+		{"refused, already reset", 429, "600", "0", "1699999999", "", "", concurrentPause},
+		{"too many at once", 429, "0", "0", "1700000050", "", "", concurrentPause},
+		{"limit zero on success", 200, "0", "0", "1700000050", "", "", 0},
+		{"no headers", 200, "", "", "", "", "", 0},
+		{"no headers but Retry-After", 503, "", "", "", "", "7", 7 * time.Second},
+		{"no numbers", 200, "x", "0", "1700000030", "", "", 0},
+		{"negative", 200, "600", "-1", "1700000030", "", "", 0},
+		{"a reset beyond all years", 200, "600", "0", "9223372036854775807", "", "", 0},
+	} {
+		h := http.Header{}
+		for name, v := range map[string]string{"X-Rate-Limit-Limit": c.limit, "X-Rate-Limit-Remaining": c.remaining, "X-Rate-Limit-Reset": c.reset, "Date": c.date, "Retry-After": c.retryAfter} {
+			if v != "" {
+				h.Set(name, v)
+			}
+		}
+		got := rateLimit(c.status, h, now)
+		if c.want == 0 && !got.IsZero() || c.want != 0 && got.Sub(now) != c.want {
+			t.Errorf("%s: until %v, want %v from now", c.name, got, c.want)
+		}
+	}
+}
