@@ -74,6 +74,12 @@ type App struct {
 	settings []byte
 	sourced  [sha256.Size]byte
 
+	// developmentSecrets says that a secret of examples/dev is in use;
+	// denialsConfigured that a hook can deny, so that a deny list which is out
+	// of date matters even if nothing was ever denied.
+	developmentSecrets bool
+	denialsConfigured  atomic.Bool
+
 	mu       sync.Mutex // guards policies while they register
 	policies []*policy
 	unnamed  int
@@ -300,6 +306,7 @@ func (a *App) register(p *policy) error {
 // Start begins the background work: keys are fetched, files watched, the
 // purge log read. Nothing waits for it.
 func (a *App) Start() error {
+	a.warnOfDevelopmentSecrets()
 	for _, i := range a.issuers.Issuers() {
 		i.Start(context.Background())
 	}
@@ -352,7 +359,8 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Streams: enrich.NewStreams(),
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: or(a.DenyMaxAge, defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
-		Fingerprint: a.settings, Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
+		DenialsConfigured: a.denialsConfigured.Load(),
+		Fingerprint:       a.settings, Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
 	}
 	if a.directories != nil {
 		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.life())

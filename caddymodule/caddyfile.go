@@ -20,6 +20,8 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich_scrub", httpcaddyfile.Before, "tracing")
 	httpcaddyfile.RegisterDirective("token_enrich_jwks", parseJWKS)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich_jwks", httpcaddyfile.Before, "basic_auth")
+	httpcaddyfile.RegisterDirective("token_enrich_hook", parseHook)
+	httpcaddyfile.RegisterDirectiveOrder("token_enrich_hook", httpcaddyfile.Before, "basic_auth")
 	httpcaddyfile.RegisterDirective("token_enrich_ready", parseReady)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich_ready", httpcaddyfile.Before, "basic_auth")
 	httpcaddyfile.RegisterDirective("token_enrich", parseHandler)

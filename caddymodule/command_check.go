@@ -113,6 +113,7 @@ func (a *App) findings() []finding {
 		for _, w := range p.compiled.RequirementWarnings() {
 			list = append(list, finding{Policy: p.name, Where: "require", Text: w.String()})
 		}
+		list = append(list, p.remarks...)
 		for _, n := range p.notes {
 			list = append(list, finding{Policy: p.name, Where: strings.TrimSpace("okta_claims " + n.Claim), Text: n.Text})
 		}

@@ -20,6 +20,7 @@ type policy struct {
 	compiled *enrich.Policy
 	handler  *Handler
 	resource *metadata    // nil where the policy names none
+	remarks  []finding    // what the policy's own settings make likely to be a mistake
 	notes    []claim.Note // what okta_claims left out, for check
 }
 
@@ -72,6 +73,9 @@ func (h *Handler) compile() (*policy, error) {
 	}
 	for _, t := range h.Tokens {
 		def.Tokens = append(def.Tokens, t.definition())
+	}
+	if len(def.Tokens) > 0 && len(h.issuers()) > 1 && slices.ContainsFunc(h.Tokens, func(t SignedToken) bool { return t.Subject == "" }) {
+		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "token", Text: "it accepts several issuers, whose subjects may be alike, and signs them all as one issuer: name a claim with subject that is unique over all of them"})
 	}
 	if len(def.Tokens) > 0 && h.app.signer == nil {
 		return nil, fmt.Errorf("it forwards a token, but the global option token_enrich has no signing { issuer … }")

@@ -61,6 +61,7 @@ func (a *App) openStore() error {
 		if keys[i], err = seal.ParseKey(text); err != nil {
 			return fmt.Errorf("cache: seal_key %d: %w", i+1, err)
 		}
+		a.developmentSecrets = a.developmentSecrets || string(keys[i]) == developmentSealKey
 	}
 	var remote *redis.Config
 	if c.Redis != nil {

@@ -95,6 +95,13 @@ func prepare(t *testing.T) *world {
 	return w
 }
 
+// in is the same world for a subtest.
+func (w *world) in(t *testing.T) *world {
+	sub := *w
+	sub.t = t
+	return &sub
+}
+
 // caddyfile makes the whole configuration.
 func (w *world) caddyfile(site string, global ...string) string {
 	options := w.standard()

@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -89,7 +90,7 @@ func (w *world) spoof(path, token string, names ...string) answer {
 	if scheme == "" {
 		scheme = "http"
 	}
-	body := &trailing{Reader: *bytes.NewReader([]byte("hello"))}
+	body := &trailing{text: strings.NewReader("hello")}
 	r, err := http.NewRequestWithContext(w.t.Context(), "POST", scheme+"://"+w.addr+path, body)
 	if err != nil {
 		w.t.Fatal(err)
@@ -116,12 +117,12 @@ func (w *world) spoof(path, token string, names ...string) answer {
 
 // trailing is a body that gives the trailers their values when it ends.
 type trailing struct {
-	bytes.Reader
+	text io.Reader
 	fill func()
 }
 
 func (b *trailing) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
+	n, err := b.text.Read(p)
 	if err != nil {
 		b.fill()
 	}
@@ -146,7 +147,8 @@ func TestEveryProtocolIsScrubbed(t *testing.T) {
 				w.overTLS(strings.TrimSuffix(protocol, " with TLS"), site)
 			}
 			wantStatus(t, w.spoof("/bare", "", "X-User"), 200)
-			if seen := w.received(); len(seen.Trailers) == 0 || len(seen.Like("X-User")) < len(separators) {
+			// Over HTTP/3 trailers come too late for Caddy to see them.
+			if seen := w.received(); len(seen.Trailers) == 0 && protocol != "HTTP/3" || len(seen.Like("X-User")) < len(separators) {
 				t.Fatalf("the attack does not even reach an unprotected application: %q", seen.Raw)
 			}
 			for _, tc := range []struct {

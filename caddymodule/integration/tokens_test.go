@@ -288,7 +288,7 @@ func TestTamperedTokensAreRefusedAlike(t *testing.T) {
 	} {
 		add("claims: "+name, w.token("00u1ada", c))
 	}
-	for _, typ := range []string{"logout+jwt", "token-introspection+jwt", "dpop+jwt", "secevent+jwt", "client-authentication+jwt", "foo", "at+jw", "jwt at+jwt", "application/", "application/application/jwt", "text/at+jwt", "oauth-authz-req+jwt", "kb+jwt"} {
+	for _, typ := range []string{"logout+jwt", "token-introspection+jwt", "dpop+jwt", "secevent+jwt", "client-authentication+jwt", "foo", "at+jw", "jwt at+jwt", "application/", "application/application/jwt", "text/at+jwt", "oauth-authz-req+jwt", "kb+jwt", "none", "application/none"} {
 		add("typ "+typ, w.mintFor(enrichtest.WithType(typ)))
 	}
 	for name, typ := range map[string]any{"a number": 7, "null": json.RawMessage("null"), "a list": []string{"at+jwt"}, "empty": ""} {

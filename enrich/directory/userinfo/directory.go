@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
@@ -191,7 +191,7 @@ func (d *Directory) reach(ctx context.Context) (*fetch.Client, string, error) {
 		return nil, "", fmt.Errorf("looking for the endpoint: what the issuer names is no address: %w", directory.ErrUnavailable)
 	}
 	// An issuer out there must not send tokens to ports of this machine.
-	if own, err := url.Parse(d.config.Identifier); err != nil || loopback(u.Hostname()) && !loopback(own.Hostname()) {
+	if own, err := url.Parse(d.config.Identifier); err != nil || trust.Loopback(u.Hostname()) && !trust.Loopback(own.Hostname()) {
 		return nil, "", fmt.Errorf("looking for the endpoint: it is on this machine and the issuer is not: %w", directory.ErrUnavailable)
 	}
 	client, err := d.clientAt(u.Scheme + "://" + u.Host)
@@ -238,14 +238,6 @@ func (d *Directory) Close() error {
 		return nil
 	}
 	return d.client.Close()
-}
-
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 var (

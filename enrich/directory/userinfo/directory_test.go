@@ -408,10 +408,16 @@ func TestACertifiedProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.User.ID != "alice" {
-		t.Errorf("user %+v", p.User)
+	if u := p.User; u.ID != "alice" || u.Profile["name"] != "Alice Ærø" || u.Profile["email"] != "alice@example.com" || u.Profile["email_verified"] != true {
+		t.Errorf("user %+v", u)
 	}
-	t.Logf("it tells of %d attributes and %d groups", len(p.User.Profile), len(p.Groups))
+	if !p.GroupsKnown || len(p.Groups) != 2 || p.Groups[0].Name != "admins" || p.Groups[1].Name != "dev" {
+		t.Errorf("groups %+v, known %v", p.Groups, p.GroupsKnown)
+	}
+	less, err := ask("bob", op.Mint(enrichtest.Grant{Subject: "bob", Format: enrichtest.FormatUserinfo, Scope: "openid"}))
+	if err != nil || less.GroupsKnown || less.User.Profile["email"] != nil {
+		t.Errorf("with fewer scopes: %+v, %v", less, err)
+	}
 	if _, err := ask("bob", token); !errors.Is(err, directory.ErrForeign) {
 		t.Errorf("alice's token for bob: %v", err)
 	}

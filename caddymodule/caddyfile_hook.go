@@ -1,0 +1,34 @@
+package caddymodule
+
+import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+// parseHook reads the directive. Syntax:
+//
+//	token_enrich_hook <path> backchannel_logout {
+//		issuer   <name>
+//		audience <client id>...
+//	}
+func parseHook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	hook := new(Hook)
+	if !h.Args(&hook.Path, &hook.Kind) || h.NextArg() {
+		return nil, h.Err("token_enrich_hook takes a path and a kind of hook, " + list(hookKinds))
+	}
+	if err := hook.checkPath(); err != nil {
+		return nil, h.WrapErr(err)
+	}
+	if hook.Kind != hookBackchannelLogout {
+		return nil, h.WrapErr(unknownHook(hook.Kind))
+	}
+	err := parseBlock(h.Dispenser, "token_enrich_hook", []option{
+		text("issuer", &hook.Issuer),
+		texts("audience", &hook.Audience),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if hook.Issuer == "" {
+		return nil, h.Err("token_enrich_hook: issuer is missing: the configured name of the issuer that sends logout tokens")
+	}
+	return h.NewRoute(nil, hook), nil
+}

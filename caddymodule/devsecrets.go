@@ -1,0 +1,52 @@
+package caddymodule
+
+import (
+	"net"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+// developmentSealKey is the key in examples/dev. It is public and protects
+// nothing; it is meant for one's own machine.
+const developmentSealKey = "only for development, no secret."
+
+// warnOfDevelopmentSecrets logs a warning where a public key protects a
+// gateway that others can reach.
+func (a *App) warnOfDevelopmentSecrets() {
+	if !a.developmentSecrets {
+		return
+	}
+	v, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return
+	}
+	app, ok := v.(*caddyhttp.App)
+	if !ok {
+		return
+	}
+	for name, server := range app.Servers {
+		for _, address := range server.Listen {
+			if !onLoopback(address) {
+				a.logger.Warn("a seal key of examples/dev is in use, which everybody knows, and the server listens beyond this machine: make your own with openssl rand -base64 32",
+					zap.String("server", name), zap.String("listen", address))
+				return
+			}
+		}
+	}
+}
+
+// onLoopback reports whether a listen address can be reached from this machine
+// only.
+func onLoopback(address string) bool {
+	a, err := caddy.ParseNetworkAddress(address)
+	if err != nil {
+		return false
+	}
+	if a.IsUnixNetwork() || a.Host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(a.Host)
+	return ip != nil && ip.IsLoopback()
+}

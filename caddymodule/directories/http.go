@@ -1,0 +1,139 @@
+package directories
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
+)
+
+func init() {
+	caddy.RegisterModule(new(HTTP))
+}
+
+// HTTP is a directory that a service of one's own is: one question for a user,
+// answered in JSON. Only what URL and body declare reaches the service.
+type HTTP struct {
+	caddymodule.DirectorySettings
+
+	// The URL that a user is asked for by, such as
+	// https://host/profile/{subject}. Path and query may hold {subject},
+	// {issuer} (the token's iss) and {client}; the query also {app}, which is
+	// empty where a user is asked for. A 404 means that there is no such user.
+	URL string `json:"url"`
+
+	// GET or POST. Default: GET.
+	Method string `json:"method,omitempty"`
+
+	// Headers to send with every question. Give secrets as {env.…} or
+	// {file.…}.
+	Headers http.Header `json:"headers,omitempty"`
+
+	// The JSON that a POST sends, in which {subject}, {issuer}, {client} and
+	// {app} are replaced, escaped. It is not expanded otherwise.
+	Body string `json:"body,omitempty"`
+
+	// The JSONPath query (RFC 9535) of the object whose members are the user's
+	// attributes. Without any path, the answer has the shape of the context
+	// of an evaluation: user, groups, app, appuser.
+	ProfilePath string `json:"profile_path,omitempty"`
+
+	// The JSONPath query of the groups: texts, which are id and name at once,
+	// or objects with id, name or profile.
+	GroupsPath string `json:"groups_path,omitempty"`
+
+	// The JSONPath query of the app.
+	AppPath string `json:"app_path,omitempty"`
+
+	// The URL that an app is asked for by, such as https://host/apps/{app}, at
+	// the same host. Default: the app is read from the answer about a user.
+	AppURL string `json:"app_url,omitempty"`
+
+	// Keep answers that the service can confirm (ETag, Last-Modified) and
+	// allows to keep, and ask whether they still hold. The service is asked
+	// each time all the same. Default: off.
+	HonourCache bool `json:"honour_cache,omitempty"`
+
+	// A PEM file with the certificates to trust instead of the system's.
+	CA string `json:"ca,omitempty"`
+
+	// Allow http:// to another host. Anybody on the way can then read what is
+	// asked and answered.
+	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*HTTP) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "token_enrich.directories.http",
+		New: func() caddy.Module { return new(HTTP) },
+	}
+}
+
+// Provision expands the placeholders of URLs, headers and paths of files.
+func (h *HTTP) Provision(caddy.Context) error {
+	if err := expandTemplate(&h.URL); err != nil {
+		return err
+	}
+	if err := expandHeaders(&h.Headers); err != nil {
+		return err
+	}
+	return caddymodule.Expand(&h.AppURL, &h.CA)
+}
+
+// Open makes the directory.
+func (h *HTTP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
+	return rest.New(rest.Config{
+		URL: h.URL, Method: h.Method, Header: h.Headers, Body: h.Body,
+		ProfilePath: h.ProfilePath, GroupsPath: h.GroupsPath, AppPath: h.AppPath, AppURL: h.AppURL,
+		Match: h.Match, HonourCache: h.HonourCache, CAFile: h.CA, Plaintext: h.InsecurePlaintext,
+	}, rest.Options{Clock: ctx.Clock})
+}
+
+// UnmarshalCaddyfile reads the directory option. Syntax:
+//
+//	directory http <url> {
+//		method             GET|POST
+//		header             <name> <value>
+//		body               <template>
+//		profile_path       <jsonpath>
+//		groups_path        <jsonpath>
+//		app_path           <jsonpath>
+//		app_url            <url>
+//		honour_cache
+//		ca                 <file>
+//		insecure_plaintext
+//		<options of every directory>
+//	}
+func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d, err := takeHeaders(d, &h.Headers)
+	if err != nil {
+		return err
+	}
+	if err := address(d, &h.URL); err != nil {
+		return err
+	}
+	return caddymodule.ParseDirectory(d, &h.DirectorySettings, "http", []caddymodule.Option{
+		caddymodule.WordOption("method", &h.Method, http.MethodGet, http.MethodPost),
+		caddymodule.CustomOption("header", func(d *caddyfile.Dispenser) error { return d.ArgErr() }),
+		caddymodule.TextOption("body", &h.Body),
+		caddymodule.TextOption("profile_path", &h.ProfilePath),
+		caddymodule.TextOption("groups_path", &h.GroupsPath),
+		caddymodule.TextOption("app_path", &h.AppPath),
+		caddymodule.TextOption("app_url", &h.AppURL),
+		caddymodule.FlagOption("honour_cache", &h.HonourCache),
+		caddymodule.TextOption("ca", &h.CA),
+		caddymodule.FlagOption("insecure_plaintext", &h.InsecurePlaintext),
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*HTTP)(nil)
+	_ caddyfile.Unmarshaler       = (*HTTP)(nil)
+	_ caddymodule.DirectoryModule = (*HTTP)(nil)
+)

@@ -1,0 +1,150 @@
+package directories
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/okta"
+)
+
+func init() {
+	caddy.RegisterModule(new(Okta))
+}
+
+// Okta is a directory that an Okta organization is, read by its management API:
+// users, groups, apps with their profiles, and assignments.
+type Okta struct {
+	caddymodule.DirectorySettings
+
+	// The organization's address, such as https://acme.okta.com.
+	URL string `json:"url"`
+
+	// An API token (SSWS). It has the rights of the administrator who made it.
+	// Give it as {env.…} or {file.…}. Either it or client_id with private_key
+	// is required.
+	Token string `json:"token,omitempty"`
+
+	// The client id of an API service app, which signs in with its private key
+	// and needs an administrator role besides its scopes.
+	ClientID string `json:"client_id,omitempty"`
+
+	// The service app's private key, PEM or a JSON Web Key: the path of a
+	// file, or {env.…} or {file.…} with the key itself.
+	PrivateKey string `json:"private_key,omitempty"`
+
+	// The id under which Okta knows the key. Default: the JSON Web Key's own.
+	KeyID string `json:"key_id,omitempty"`
+
+	// The scopes that the service app asks for. Default: okta.users.read,
+	// okta.groups.read, okta.apps.read.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// Whether assignments of users to apps are read. Default: true.
+	AppUsers *bool `json:"app_users,omitempty"`
+
+	// The linked objects to read with each user, by primary name (manager).
+	// Each costs two requests. Default: none.
+	Linked []string `json:"linked,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Okta) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "token_enrich.directories.okta",
+		New: func() caddy.Module { return new(Okta) },
+	}
+}
+
+// Provision expands the placeholders of address, client id and secrets, and
+// reads the file of the private key.
+func (o *Okta) Provision(caddy.Context) error {
+	if err := caddymodule.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID); err != nil {
+		return err
+	}
+	return expandKey(&o.PrivateKey)
+}
+
+// maxKeyFile bounds the file of a private key, in bytes; the largest real ones
+// have 13 KB.
+const maxKeyFile = 64 << 10
+
+// expandKey gives the text of a key: one that is written out stays as it is,
+// because the braces of a JSON Web Key are no placeholder; anything else is the
+// path of a file, once its placeholders have been expanded.
+func expandKey(key *string) error {
+	if *key == "" || isKey(*key) {
+		return nil
+	}
+	if err := caddymodule.Expand(key); err != nil {
+		return err
+	}
+	if isKey(*key) {
+		return nil
+	}
+	f, err := os.Open(*key)
+	if err != nil {
+		// Its words repeat the name, which may be a key in another form.
+		return fmt.Errorf("reading the private key: neither PEM, nor a JSON Web Key, nor a file that can be read")
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return fmt.Errorf("reading the private key: %w", err)
+	}
+	*key = string(text)
+	return nil
+}
+
+// isKey reports whether a text is a key and not the name of a file.
+func isKey(text string) bool {
+	return strings.Contains(text, "-----BEGIN") || strings.HasPrefix(strings.TrimSpace(text), "{") && strings.Contains(text, `"kty"`)
+}
+
+// Open makes the directory.
+func (o *Okta) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
+	return okta.New(okta.Config{
+		URL: o.URL, Token: o.Token, ClientID: o.ClientID, PrivateKey: o.PrivateKey, KeyID: o.KeyID,
+		Scopes: o.Scopes, AppUsers: o.AppUsers, Linked: o.Linked, Match: o.Match,
+	}, okta.Options{Clock: ctx.Clock, Logger: ctx.Logger})
+}
+
+// UnmarshalCaddyfile reads the directory option. Syntax:
+//
+//	directory okta <url> {
+//		token       <secret>
+//		client_id   <id>
+//		private_key <file or key>
+//		key_id      <id>
+//		scopes      <scope>...
+//		app_users   on|off
+//		linked      <name>...
+//		<options of every directory>
+//	}
+func (o *Okta) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if err := address(d, &o.URL); err != nil {
+		return err
+	}
+	return caddymodule.ParseDirectory(d, &o.DirectorySettings, "okta", []caddymodule.Option{
+		caddymodule.TextOption("token", &o.Token),
+		caddymodule.TextOption("client_id", &o.ClientID),
+		caddymodule.TextOption("private_key", &o.PrivateKey),
+		caddymodule.TextOption("key_id", &o.KeyID),
+		caddymodule.TextsOption("scopes", &o.Scopes),
+		onOff("app_users", &o.AppUsers),
+		caddymodule.TextsOption("linked", &o.Linked),
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Okta)(nil)
+	_ caddyfile.Unmarshaler       = (*Okta)(nil)
+	_ caddymodule.DirectoryModule = (*Okta)(nil)
+)

@@ -1,0 +1,142 @@
+package directories
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// onOff reads an option that is on or off, where absent is neither.
+func onOff(name string, to **bool) caddymodule.Option {
+	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
+		word, err := oneArg(d)
+		if err != nil {
+			return err
+		}
+		if word != "on" && word != "off" {
+			return d.Errf("%s: %q is neither on nor off%s", name, word, nearest.Hint(word, []string{"on", "off"}))
+		}
+		on := word == "on"
+		*to = &on
+		return nil
+	})
+}
+
+// count reads an option whose one argument is a whole number from 1 up.
+func count(name string, to *int) caddymodule.Option {
+	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
+		word, err := oneArg(d)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return d.Errf("%s: %q is not a whole number from 1 up", name, word)
+		}
+		*to = n
+		return nil
+	})
+}
+
+// duration reads an option whose one argument is a Caddy duration.
+func duration(name string, to *caddy.Duration) caddymodule.Option {
+	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
+		word, err := oneArg(d)
+		if err != nil {
+			return err
+		}
+		v, err := caddy.ParseDuration(word)
+		if err != nil || v <= 0 {
+			return d.Errf("%s: %q is not a duration such as 3s or 500ms", name, word)
+		}
+		*to = caddy.Duration(v)
+		return nil
+	})
+}
+
+// oneArg reads exactly one argument.
+func oneArg(d *caddyfile.Dispenser) (string, error) {
+	var arg string
+	if !d.AllArgs(&arg) {
+		return "", d.ArgErr()
+	}
+	return arg, nil
+}
+
+// address reads the kind, which d stands before, and the one argument that
+// follows it.
+func address(d *caddyfile.Dispenser, to *string) error {
+	d.Next() // the kind
+	var err error
+	*to, err = oneArg(d)
+	return err
+}
+
+// takeHeaders takes the header lines out of a block, which may have any
+// number of them, and gives the rest.
+func takeHeaders(d *caddyfile.Dispenser, to *http.Header) (*caddyfile.Dispenser, error) {
+	var rest []caddyfile.Token
+	depth := 0
+	for last := (caddyfile.Token{}); d.Next(); {
+		token := d.Token()
+		begins := len(rest) > 0 && (token.File != last.File || token.Line != last.Line+last.NumLineBreaks())
+		switch {
+		case depth == 1 && begins && token.Text == "header":
+			args := d.RemainingArgs()
+			if len(args) != 2 {
+				return nil, d.ArgErr()
+			}
+			if *to == nil {
+				*to = make(http.Header)
+			}
+			to.Add(args[0], args[1])
+			last = d.Token()
+			continue
+		case token.Text == "{":
+			depth++
+		case token.Text == "}":
+			depth--
+		}
+		rest, last = append(rest, token), token
+	}
+	return caddyfile.NewDispenser(rest), nil
+}
+
+// expandTemplate expands the placeholders of a URL in which, besides what
+// caddymodule.Expand knows, {issuer} and {client} stand for the directory.
+func expandTemplate(text *string) error {
+	places := strings.NewReplacer("{issuer}", "\x00{issuer}\x00", "{client}", "\x00{client}\x00").Replace(*text)
+	parts := strings.Split(places, "\x00")
+	for i := 0; i < len(parts); i += 2 {
+		if err := caddymodule.Expand(&parts[i]); err != nil {
+			return err
+		}
+	}
+	*text = strings.Join(parts, "")
+	return nil
+}
+
+// expandHeaders expands the placeholders of header values, which are secrets
+// more often than not. The map is made anew, because it may be shared with the
+// configuration as it was written.
+func expandHeaders(h *http.Header) error {
+	if *h == nil {
+		return nil
+	}
+	out := h.Clone()
+	for _, values := range out {
+		for i := range values {
+			if err := caddymodule.Expand(&values[i]); err != nil {
+				return err
+			}
+		}
+	}
+	*h = out
+	return nil
+}

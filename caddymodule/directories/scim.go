@@ -1,0 +1,94 @@
+package directories
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/scim"
+)
+
+func init() {
+	caddy.RegisterModule(new(SCIM))
+}
+
+// SCIM is a directory that a SCIM 2.0 service is (RFC 7643, 7644): users with
+// their groups. It knows no apps.
+type SCIM struct {
+	caddymodule.DirectorySettings
+
+	// The service's base address, such as https://host/scim/v2.
+	URL string `json:"url"`
+
+	// The bearer token that the service accepts. Give it as {env.…} or
+	// {file.…}. Either it or username with password is required.
+	Bearer string `json:"bearer,omitempty"`
+
+	// User name and password for a service that takes HTTP Basic
+	// authentication.
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
+
+	// The attribute that holds the subject: userName, externalId, emails.value
+	// or id. Default: userName.
+	UserFilter string `json:"user_filter,omitempty"`
+
+	// Where groups are read: user (the user's own list), member (the groups
+	// that have the user as member), unknown (not at all), or auto: the user's
+	// list, and by member where there is none. Default: auto.
+	Groups string `json:"groups,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*SCIM) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "token_enrich.directories.scim",
+		New: func() caddy.Module { return new(SCIM) },
+	}
+}
+
+// Provision expands the placeholders of address, user name and secrets.
+func (s *SCIM) Provision(caddy.Context) error {
+	return caddymodule.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password)
+}
+
+// Open makes the directory.
+func (s *SCIM) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
+	return scim.New(scim.Config{
+		URL: s.URL, Bearer: s.Bearer, Username: s.Username, Password: s.Password, UserFilter: s.UserFilter, Groups: s.Groups,
+	}, scim.Options{Clock: ctx.Clock})
+}
+
+// UnmarshalCaddyfile reads the directory option. Syntax:
+//
+//	directory scim <url> {
+//		bearer      <secret>
+//		basic       <username> <password>
+//		user_filter userName|externalId|emails.value|id
+//		groups      auto|user|member|unknown
+//		<options of every directory>
+//	}
+func (s *SCIM) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if err := address(d, &s.URL); err != nil {
+		return err
+	}
+	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "scim", []caddymodule.Option{
+		caddymodule.TextOption("bearer", &s.Bearer),
+		caddymodule.CustomOption("basic", func(d *caddyfile.Dispenser) error {
+			if !d.AllArgs(&s.Username, &s.Password) {
+				return d.ArgErr()
+			}
+			return nil
+		}),
+		caddymodule.WordOption("user_filter", &s.UserFilter, scim.ByUserName, scim.ByExternalID, scim.ByEmail, scim.ByID),
+		caddymodule.WordOption("groups", &s.Groups, scim.GroupsAuto, scim.GroupsOfUser, scim.GroupsByMember, scim.GroupsUnknown),
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*SCIM)(nil)
+	_ caddyfile.Unmarshaler       = (*SCIM)(nil)
+	_ caddymodule.DirectoryModule = (*SCIM)(nil)
+)

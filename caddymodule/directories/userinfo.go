@@ -1,0 +1,111 @@
+package directories
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/userinfo"
+)
+
+func init() {
+	caddy.RegisterModule(new(Userinfo))
+}
+
+// Userinfo is a directory that an issuer's userinfo endpoint is, asked with the
+// caller's own token. It knows the caller only, and no apps. The endpoint comes
+// from the issuer's metadata, whatever its keys come from.
+type Userinfo struct {
+	caddymodule.DirectorySettings
+
+	// The name of the issuer. The directory answers for its subjects only.
+	Issuer string `json:"issuer"`
+
+	// The member of the answer that holds the groups: a list of texts, which
+	// are id and name at once, or of objects with id or name. Default: groups.
+	GroupsClaim string `json:"groups_claim,omitempty"`
+
+	// A PEM file with the certificates to trust instead of the system's.
+	CA string `json:"ca,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Userinfo) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "token_enrich.directories.userinfo",
+		New: func() caddy.Module { return new(Userinfo) },
+	}
+}
+
+// Provision binds the directory to its issuer: a token must never be sent to
+// the endpoint of another.
+func (u *Userinfo) Provision(caddy.Context) error {
+	switch {
+	case u.Issuer == "":
+		return errors.New("directory userinfo: issuer is required: say whose endpoint is asked")
+	case len(u.Issuers) == 0:
+		u.Issuers = []string{u.Issuer}
+	case len(u.Issuers) > 1 || u.Issuers[0] != u.Issuer:
+		return fmt.Errorf("directory userinfo: it answers for issuer %q only; leave issuers out", u.Issuer)
+	}
+	return caddymodule.Expand(&u.CA)
+}
+
+// signatory is an issuer that can check what else it has signed.
+type signatory interface {
+	VerifyUserinfo(ctx context.Context, raw string) (map[string]any, error)
+}
+
+// Open makes the directory. It does not ask for the issuer's metadata yet.
+func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
+	is := ctx.Issuer(u.Issuer)
+	if is == nil {
+		return nil, fmt.Errorf("directory userinfo: no issuer is named %q", u.Issuer)
+	}
+	c := userinfo.Config{
+		Name: is.Name(), Identifier: is.Identifier(), GroupsClaim: u.GroupsClaim, CAFile: u.CA,
+		Endpoint: func(ctx context.Context) (string, error) {
+			m, err := is.Metadata(ctx)
+			if err != nil {
+				return "", err
+			}
+			return m.UserinfoEndpoint, nil
+		},
+	}
+	if s, ok := any(is).(signatory); ok {
+		c.Verify = s.VerifyUserinfo
+	}
+	return userinfo.New(c, userinfo.Options{Clock: ctx.Clock})
+}
+
+// UnmarshalCaddyfile reads the directory option. Syntax:
+//
+//	directory userinfo {
+//		issuer       <name>
+//		groups_claim <name>
+//		ca           <file>
+//		<options of every directory>
+//	}
+func (u *Userinfo) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the kind
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return caddymodule.ParseDirectory(d, &u.DirectorySettings, "userinfo", []caddymodule.Option{
+		caddymodule.TextOption("issuer", &u.Issuer),
+		caddymodule.TextOption("groups_claim", &u.GroupsClaim),
+		caddymodule.TextOption("ca", &u.CA),
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Userinfo)(nil)
+	_ caddyfile.Unmarshaler       = (*Userinfo)(nil)
+	_ caddymodule.DirectoryModule = (*Userinfo)(nil)
+)

@@ -1,0 +1,127 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+func init() {
+	caddy.RegisterModule(new(Hook))
+}
+
+// Hook takes messages that an identity provider sends by itself, and acts on
+// them on all nodes. It answers one path; other requests go on.
+//
+// Kind | What is sent | What it does
+// -----|--------------|-------------
+// `backchannel_logout` | A logout token (OpenID Connect Back-Channel Logout 1.0) | Denies the tokens of the session that it names, or those that its subject was issued before it
+type Hook struct {
+	// The path that is answered, as the provider was told.
+	Path string `json:"path"`
+
+	// What is sent: backchannel_logout.
+	Kind string `json:"kind"`
+
+	// The configured name of the issuer that sends. Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// For whom a logout token is: the client ids under which users sign in at
+	// the issuer; it must name one of them. Default: the issuer's audiences,
+	// which often are others. Required where the issuer has any_audience.
+	Audience []string `json:"audience,omitempty"`
+
+	app    *App
+	logger *zap.Logger
+	take   func(http.ResponseWriter, *http.Request) error
+}
+
+// hookBackchannelLogout is the one kind of hook.
+const hookBackchannelLogout = "backchannel_logout"
+
+// hookKinds lists the kinds.
+var hookKinds = []string{hookBackchannelLogout}
+
+// CaddyModule returns the Caddy module information.
+func (*Hook) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.token_enrich_hook",
+		New: func() caddy.Module { return new(Hook) },
+	}
+}
+
+// Provision finds the app and the issuer.
+func (h *Hook) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	if err := h.checkPath(); err != nil {
+		return err
+	}
+	var err error
+	if h.app, err = loadApp(ctx); err != nil {
+		return err
+	}
+	switch h.Kind {
+	case hookBackchannelLogout:
+		h.take, err = h.newLogout()
+	default:
+		err = unknownHook(h.Kind)
+	}
+	if err != nil {
+		return fmt.Errorf("token_enrich_hook %s: %w", h.Path, err)
+	}
+	return nil
+}
+
+func (h *Hook) checkPath() error {
+	if h.Path == "" || h.Path[0] != '/' {
+		return errors.New("token_enrich_hook: the path begins with a slash")
+	}
+	return nil
+}
+
+// unknownHook names the kinds that there are.
+func unknownHook(kind string) error {
+	return fmt.Errorf("there is no kind of hook %q%s; there is %s", kind, nearest.Hint(kind, hookKinds), list(hookKinds))
+}
+
+// ServeHTTP answers the path.
+func (h *Hook) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if r.URL.Path != h.Path {
+		return next.ServeHTTP(w, r)
+	}
+	// A refusal of ours may end in an error route that proxies.
+	h.app.scrubEarly(r)
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST is answered here"))
+	}
+	return h.take(w, r)
+}
+
+// hookError is the body of a 400, in the form of OAuth 2.0 (RFC 6749, section
+// 5.2). Its text is fit for strangers.
+type hookError struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+// refuseHook answers a message that is none.
+func refuseHook(w http.ResponseWriter, description string) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadRequest)
+	return json.NewEncoder(w).Encode(hookError{Error: "invalid_request", Description: description})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Hook)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Hook)(nil)
+)

@@ -1,0 +1,202 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+const (
+	// maxLogoutBody bounds a logout request: a token of at most 16 KiB, and
+	// values that are not ours beside it.
+	maxLogoutBody = 64 << 10
+
+	// logoutMemory is how long a logout token's jti is remembered: from the
+	// earliest moment at which one is taken (an iat five minutes ahead) to the
+	// latest (five minutes after it, and the largest leeway), and some more.
+	logoutMemory = 20 * time.Minute
+
+	// denyLogout is the claim under which the deny list remembers the jti of
+	// a logout token. No access token is ever looked up under it.
+	denyLogout = "logout_jti"
+)
+
+// errLogoutReplayed says that a logout token has been used before.
+var errLogoutReplayed = errors.New("the logout token was used before")
+
+// logout takes logout tokens of one issuer (OpenID Connect Back-Channel Logout
+// 1.0, sections 2.5 to 2.8).
+type logout struct {
+	app      *App
+	issuer   *issuer.Issuer
+	audience []string // nil: the issuer's own
+	logger   *zap.Logger
+
+	mu sync.Mutex
+	// underWay holds the tokens that are being acted on, so that the same one
+	// sent twice at once counts as sent twice.
+	underWay map[cache.Name]struct{}
+}
+
+// newLogout checks the settings of this kind.
+func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, error) {
+	if h.Issuer == "" {
+		return nil, errors.New("issuer is missing: the configured name of the issuer that sends logout tokens")
+	}
+	l := &logout{app: h.app, logger: h.logger, audience: h.Audience, underWay: make(map[cache.Name]struct{})}
+	var names []string
+	for n, i := range h.app.issuers.Issuers() {
+		names = append(names, i.Name())
+		if i.Name() != h.Issuer {
+			continue
+		}
+		if h.app.Issuers[n].AnyAudience && len(h.Audience) == 0 {
+			return nil, fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer)
+		}
+		l.issuer = i
+	}
+	if l.issuer == nil {
+		return nil, fmt.Errorf("issuer %q is not configured%s", h.Issuer, nearest.Hint(h.Issuer, names))
+	}
+	h.app.denialsConfigured.Store(true)
+	return l.take, nil
+}
+
+// take answers one logout request. What cannot be judged now is 503, so that
+// the provider can tell it from a token that is refused.
+func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
+	raw, err := logoutToken(r)
+	if err != nil {
+		l.logger.Info("logout request refused", zap.String("issuer", l.issuer.Name()), zap.Error(err))
+		return refuseHook(w, "The request holds no logout token.")
+	}
+	reach, err := l.logOut(r.Context(), raw)
+	switch {
+	case errors.Is(err, issuer.ErrInvalidToken), errors.Is(err, errLogoutReplayed):
+		l.logger.Info("logout token refused", zap.String("issuer", l.issuer.Name()), zap.Error(err))
+		return refuseHook(w, "The logout token is not valid.")
+	case err != nil:
+		l.logger.Error("logout cannot be carried out", zap.String("issuer", l.issuer.Name()), zap.Error(err))
+		refusal := enrich.Unavailable(err)
+		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
+		return caddyhttp.Error(refusal.Kind.Status(), refusal)
+	}
+	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("nodes", reaches[reach]))
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// logoutToken reads the one logout token of a form body. Other values of the
+// form are for others (section 2.5); the query is not looked at.
+func logoutToken(r *http.Request) (string, error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
+		return "", errors.New("the body is not a form")
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxLogoutBody+1))
+	if err != nil {
+		return "", errors.New("the body cannot be read")
+	}
+	if len(body) > maxLogoutBody {
+		return "", errors.New("the body is too large")
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return "", errors.New("the body is not a form")
+	}
+	values := form["logout_token"]
+	if len(values) != 1 || values[0] == "" {
+		return "", errors.New("there is not exactly one logout_token")
+	}
+	return values[0], nil
+}
+
+// logOut verifies a logout token and denies what it names.
+func (l *logout) logOut(ctx context.Context, raw string) (cache.Reach, error) {
+	out, err := l.issuer.VerifyLogout(ctx, raw, l.audience)
+	if err != nil {
+		return cache.ThisNode, err
+	}
+	store, err := l.app.store.get(ctx)
+	if err != nil {
+		return cache.ThisNode, err
+	}
+	now := time.Now()
+	keyer, id := store.Keyer(), l.issuer.Identifier()
+	used := cache.Record{Kind: cache.Deny, Name: keyer.Denial(id, denyLogout, out.ID), Until: now.Add(logoutMemory)}
+	if !l.begin(store, used.Name, now) {
+		return cache.ThisNode, errLogoutReplayed
+	}
+	defer l.end(used.Name)
+
+	denial := cache.Record{Kind: cache.Deny, Until: now.Add(denyFor)}
+	if out.SessionID != "" {
+		denial.Name = keyer.Denial(id, enrich.DenySession, out.SessionID)
+	} else {
+		// The issuer dates logout token and access tokens by one clock, so
+		// what it issued before is told from a later login whatever ours says.
+		denial.Name = keyer.Denial(id, enrich.DenyUser, out.Subject)
+		denial.IssuedBefore = issuedAt(raw, now)
+	}
+	// In one go, the denial first: a token whose denial found no room can be
+	// sent again.
+	reach, err := store.Log().Append(ctx, denial, used)
+	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
+		return reach, fmt.Errorf("denying: %w", err)
+	}
+	// Without Redis in reach it holds here at once, and elsewhere as soon as
+	// the record gets there.
+	return reach, nil
+}
+
+// begin reports whether a logout token is used for the first time. The deny
+// list remembers its jti: it is bounded, and every node has it.
+func (l *logout) begin(store *cache.Store, name cache.Name, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.underWay[name]; ok || store.Denials().Denied(now, time.Time{}, name) {
+		return false
+	}
+	l.underWay[name] = struct{}{}
+	return true
+}
+
+func (l *logout) end(name cache.Name) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.underWay, name)
+}
+
+// issuedAt reads the iat of a token that has been verified; now where it has
+// none, which is the wider denial.
+func issuedAt(raw string, now time.Time) time.Time {
+	_, rest, _ := strings.Cut(raw, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	var claims map[string]json.RawMessage
+	var seconds float64
+	if err != nil || json.Unmarshal(text, &claims) != nil || json.Unmarshal(claims["iat"], &seconds) != nil {
+		return now
+	}
+	whole, part := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(part*float64(time.Second)))
+}

@@ -1,0 +1,356 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/goleak"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// asked counts every question to the world outside.
+func asked(w *world, s *shaky) string {
+	return fmt.Sprintf("persons %d, apps %d, app users %d, discoveries %d, key sets %d",
+		s.Persons.Load(), s.Apps.Load(), s.AppUsers.Load(), w.issuer.Hits(enrichtest.Discovery), w.issuer.Hits(enrichtest.KeySet))
+}
+
+func TestReloadsUnderLoadLoseNoRequestAndKeepTheCacheWarm(t *testing.T) {
+	w := prepare(t)
+	s, global := w.shaky("")
+	// Each configuration differs from the one before it, so that it is loaded.
+	version := func(n int) string {
+		return policyWith("") + w.legacy.Addr() + fmt.Sprintf(" {\n\t\theader_up X-Version %d\n\t}", n)
+	}
+	w.load(version(0), global)
+	tokens := make([]string, 8)
+	for i := range tokens {
+		tokens[i] = w.token("00u1ada")
+		wantStatus(t, w.get("/", tokens[i]), 200)
+	}
+	w.legacy.Forget()
+	before := asked(w, s)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var sent, reloads atomic.Int64
+	var senders sync.WaitGroup
+	problems := make(chan string, 64)
+	report := func(format string, args ...any) {
+		select {
+		case problems <- fmt.Sprintf(format, args...):
+		default:
+		}
+	}
+	for i := range 4 {
+		senders.Go(func() {
+			for n := i; ctx.Err() == nil; n++ {
+				r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+w.addr+"/", nil)
+				if err != nil {
+					report("%v", err)
+					return
+				}
+				r.Header.Set("Authorization", "Bearer "+tokens[n%len(tokens)])
+				r.Header.Set("X-User", "root")
+				resp, err := client.Do(r)
+				if err != nil {
+					// Caddy gives each configuration a listener of its own, and
+					// the system resets what the old one has not accepted yet,
+					// with and without us: the client asks again.
+					continue
+				}
+				_ = resp.Body.Close()
+				if resp.StatusCode != 200 {
+					report("status %d", resp.StatusCode)
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	for n := range 20 {
+		at := sent.Load()
+		eventually(t, "requests between two reloads", func() bool { return sent.Load() >= at+20 })
+		w.load(version(n+1), global)
+		reloads.Add(1)
+	}
+	at := sent.Load()
+	eventually(t, "requests after the last reload", func() bool { return sent.Load() >= at+20 })
+	stop()
+	senders.Wait()
+	close(problems)
+	for p := range problems {
+		t.Error(p)
+	}
+	if after := asked(w, s); after != before {
+		t.Errorf("the reloads cost questions: %s, before %s", after, before)
+	}
+	versions := map[string]bool{}
+	for _, seen := range w.legacy.Requests() {
+		wantHeader(t, seen, "X-User", "ada@example.com")
+		wantHeader(t, seen, "X-Role", "admin")
+		versions[seen.Values("X-Version")[0]] = true
+		if t.Failed() {
+			break
+		}
+	}
+	if len(versions) < 15 {
+		t.Errorf("only %d configurations answered anything", len(versions))
+	}
+}
+
+func TestReloadThatFailsLeavesTheRunningConfigurationUnharmed(t *testing.T) {
+	w := prepare(t)
+	s, global := w.shaky("")
+	good := "token_enrich_jwks\n" + policyWith("") + w.legacy.Addr()
+	options := global + "\n" + signing
+	w.load(good, options)
+	w.signed()
+	token := w.token("00u1ada")
+	wantStatus(t, w.get("/", token), 200)
+	keys := w.get("/.well-known/jwks.json", "").body
+	w.legacy.Forget()
+	before := asked(w, s)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	for _, tc := range []struct {
+		name         string
+		site, global string
+	}{
+		{"in the Caddyfile", "token_enrich {\nnonsense\n}", options},
+		{"at an issuer", good, options + "\nissuer http://plain.example.com {\naudience a\n}"},
+		{"at a second issuer of the first one's name", good, options + "\nissuer https://other.example.com {\nname corp\naudience a\n}"},
+		{"at a directory", good, options + "\ndirectory file " + dir + "/none.yaml"},
+		{"at a directory that another issuer needs", good, options + "\nissuer https://other.example.com {\nname other\naudience a\n}"},
+		{"at the cache", good, options + "\ncache {\nseal_key short\n}"},
+		{"at the signing keys", good, global + "\nsigning {\nissuer https://gateway.example.com\nkey_file " + dir + "/none.pem\n}"},
+		{"at a policy", strings.Replace(good, "app 0oa1payroll", "app 0oa1payroll\nissuers nosuch", 1), options},
+		{"at a header", strings.Replace(good, "app 0oa1payroll", "app 0oa1payroll\nheader Host sub", 1), options},
+		{"at the second policy", "token_enrich /other {\nname payroll\n}\n" + good, options},
+		{"behind our modules", good + "\n}\nhttp://127.0.0.1:" + port(freeAddr(t)) + " {\nrespond {$UNSET}\nreverse_proxy unix//dev/null {\nlb_policy header\n}", options},
+		{"at the start", good + "\n}\nhttp://" + taken.Addr().String() + " {\nrespond ok", options},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := w.in(t)
+			for range 3 {
+				if err := w.tryLoad(tc.site, tc.global); err == nil {
+					t.Fatal("it loads")
+				}
+				wantStatus(t, w.get("/", token), 200)
+				seen := w.received()
+				wantHeader(t, seen, "X-User", "ada@example.com")
+				wantHeader(t, seen, "X-Status", "fresh")
+				wantStatus(t, w.get("/", w.token("00u1ada")), 200) // not from the decision cache
+				w.received()
+				if after := asked(w, s); after != before {
+					t.Errorf("questions: %s, before %s", after, before)
+				}
+				if got := w.get("/.well-known/jwks.json", ""); got.StatusCode != 200 || got.body != keys {
+					t.Errorf("the key set is %d %s, was %s", got.StatusCode, got.body, keys)
+				}
+			}
+		})
+	}
+	// And what is shared is still alive: a new key is found, a new person
+	// looked up.
+	w.issuer.Rotate()
+	eventually(t, "the new key", func() bool { return w.get("/", w.token("00u2grace")).StatusCode == 200 })
+}
+
+func TestDirectoryFileIsStillWatchedAfterReloadsThatFailAndThatDoNot(t *testing.T) {
+	w := prepare(t)
+	global := w.standard() + "\ncache {\nfresh 1ms\n}"
+	site := policyWith("") + w.legacy.Addr()
+	w.load(site, global)
+	rename := func(login string) {
+		t.Helper()
+		w.write(w.directory, strings.ReplaceAll(people, "login: ada@example.com", "login: "+login))
+		eventually(t, "the edit "+login, func() bool {
+			got := w.get("/", w.token("00u1ada"))
+			seen := w.received()
+			return got.StatusCode == 200 && len(seen.Values("X-User")) == 1 && seen.Values("X-User")[0] == login
+		})
+	}
+	rename("first")
+	if err := w.tryLoad(site, global, "issuer http://plain.example.com"); err == nil {
+		t.Fatal("it loads")
+	}
+	rename("second")
+	w.load(site+"\nheader X-Version 2", global)
+	rename("third")
+	w.load(site+"\nheader X-Version 3", global)
+	rename("fourth")
+}
+
+func TestBrokenEditOfTheDirectoryFileKeepsTheLastGoodCopy(t *testing.T) {
+	w := prepare(t)
+	w.load(policyWith("")+w.legacy.Addr(), w.standard()+"\ncache {\nfresh 1ms\n}")
+	for _, edit := range []string{"users: [", "", "users: 7\n", "\x00\xff"} {
+		w.write(w.directory, edit)
+		eventually(t, "the refusal of the edit", func() bool { return strings.Contains(w.logged(), "the edit is not used") })
+		wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+		seen := w.received()
+		wantHeader(t, seen, "X-User", "ada@example.com")
+		wantHeader(t, seen, "X-Status", "fresh")
+	}
+}
+
+func TestReloadTakesEffectAtOnce(t *testing.T) {
+	w := prepare(t)
+	s, global := w.shaky("")
+	w.load("token_enrich {\nclaim login user.login\nheader X-Old login\n}"+status+w.legacy.Addr(), global)
+	token := w.token("00u1ada")
+	wantStatus(t, w.get("/", token), 200)
+	wantHeader(t, w.received(), "X-Old", "ada@example.com")
+	persons := s.Persons.Load()
+
+	w.load("token_enrich {\nclaim login user.firstName\nheader X-New login\n}"+status+w.legacy.Addr(), global)
+	wantStatus(t, w.get("/", token, "X-New", "root", "X-Old", "mine"), 200)
+	seen := w.received()
+	wantHeader(t, seen, "X-New", "Ada")
+	wantHeader(t, seen, "X-Old", "mine") // is nobody's any more
+	if s.Persons.Load() != persons {
+		t.Error("a changed policy emptied the cache")
+	}
+
+	w.load("token_enrich {\nrequire `1 == 2`\n}"+status+w.legacy.Addr(), global)
+	wantRefusal(t, w.get("/", token), 403)
+
+	w.load("token_enrich {\n}"+status+w.legacy.Addr(), global+"\ncache {\nfresh 10m\n}")
+	wantStatus(t, w.get("/", token), 200)
+	if s.Persons.Load() != persons {
+		t.Error("a changed lifetime emptied the cache")
+	}
+
+	w.load("token_enrich {\n}"+status+w.legacy.Addr(), strings.Replace(global, "audience "+audience, "audience api://new", 1))
+	if got := w.get("/", token); got.StatusCode != 401 {
+		t.Errorf("another audience: status %d", got.StatusCode)
+	}
+
+	other := newShaky(t)
+	w.load("token_enrich {\n}"+status+w.legacy.Addr(), w.issuerBlock("")+"\n"+script(t, &other.Fake))
+	wantStatus(t, w.get("/", token), 200)
+	if other.Persons.Load() == 0 {
+		t.Error("another directory was not asked: the old one's answers were used")
+	}
+}
+
+func TestRequestUnderWayOutlivesItsConfiguration(t *testing.T) {
+	w := prepare(t)
+	gate, inside := make(chan struct{}), make(chan struct{})
+	s := newShaky(t)
+	person := s.PersonFunc
+	s.PersonFunc = func(ctx context.Context, q directory.Query) (*identity.Person, error) {
+		close(inside)
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil, errors.Join(directory.ErrTimeout, ctx.Err())
+		}
+		return person(ctx, q)
+	}
+	w.load(policyWith("")+w.legacy.Addr(), w.issuerBlock("")+"\n"+script(t, &s.Fake, "timeout 20s"))
+	done := make(chan answer)
+	token := w.token("00u1ada")
+	go func() { done <- w.get("/", token) }()
+	<-inside
+	// The new configuration shares nothing with the old one.
+	w.load("respond new", "issuer https://other.example.com {\naudience a\n}")
+	if got := w.get("/", ""); got.body != "new" {
+		t.Fatalf("the new configuration answers %q", got.body)
+	}
+	close(gate)
+	got := <-done
+	wantStatus(t, got, 200)
+	seen := w.received()
+	wantHeader(t, seen, "X-User", "ada@example.com")
+}
+
+// ours are the goroutines that run our own code, tests and their helpers left
+// out.
+func ours() (stacks []string) {
+	all := make([]byte, 8<<20)
+	all = all[:runtime.Stack(all, true)]
+	for _, stack := range strings.Split(string(all), "\n\n") {
+		if strings.Contains(stack, "caddy-token-enrich/") && !strings.Contains(stack, "_test.go:") && !strings.Contains(stack, "/enrichtest.") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
+}
+
+func TestReloadsLeaveNoGoroutineBehind(t *testing.T) {
+	w := prepare(t)
+	load := func(n int) {
+		w.load("token_enrich_jwks\n"+policyWith("")+w.legacy.Addr()+fmt.Sprintf(" {\n\t\theader_up X-Version %d\n\t}", n), w.standard(), signing)
+		w.signed()
+		wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+	}
+	stop := func() {
+		if err := caddy.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		client.CloseIdleConnections()
+	}
+	load(0) // what Caddy begins once for all
+	stop()
+	base := goleak.IgnoreCurrent()
+	load(1)
+	load(2)
+	before := len(ours())
+	if before == 0 {
+		t.Fatal("nothing of ours runs: the count proves nothing")
+	}
+	for n := range 12 {
+		load(3 + n)
+		_ = w.tryLoad("token_enrich {\nheader Host sub\n}", w.standard(), signing) // a failed one in between
+	}
+	eventually(t, fmt.Sprintf("%d goroutines of ours", before), func() bool { return len(ours()) == before })
+	stop()
+	eventually(t, "no goroutine of ours", func() bool { return len(ours()) == 0 })
+	w.legacy.Close() // and with it connections that Caddy's proxy keeps
+	w.issuer.Close()
+	if err := goleak.Find(base); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValidationBesideARunningServerTakesNothingAway(t *testing.T) {
+	w := prepare(t)
+	s, global := w.shaky("")
+	site := policyWith("") + w.legacy.Addr()
+	w.load(site, global)
+	wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+	before := asked(w, s)
+	config, err := adapt(w.caddyfile(site, global))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		var c caddy.Config
+		if err := caddy.StrictUnmarshalJSON(config, &c); err != nil {
+			t.Fatal(err)
+		}
+		c.Admin = &caddy.AdminConfig{Disabled: true}
+		if err := caddy.Validate(&c); err != nil {
+			t.Fatal(err)
+		}
+		wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+	}
+	if after := asked(w, s); after != before {
+		t.Errorf("questions: %s, before %s", after, before)
+	}
+}
