@@ -126,9 +126,7 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []I
 		case out.loaded && e.began >= arrived:
 			// Purged after this request came: the answer is not kept, but
 			// for this request it is the truth.
-			r := c.result(e, Fresh, out.tier)
-			r.Part = Part{}
-			return r, nil
+			return c.result(e, Fresh, out.tier), nil
 		}
 		if attempt+1 == maxAttempts {
 			return Result[V]{}, ErrBusy

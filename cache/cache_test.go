@@ -343,6 +343,29 @@ func TestADeadSourceIsNotAskedByEveryRequestAndNoneWaitsForItTwice(t *testing.T)
 	})
 }
 
+func TestASourceThatIsWellAgainIsAskedInTheForeground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource("ada")
+		r := newRig(t, src, nil)
+		short := life
+		short.Fresh, short.RefreshAfter = 2*time.Second, 0
+		r.must("ada", short)
+		time.Sleep(short.Fresh)
+		src.fail(errDown)
+		if r.must("ada", short).State != cache.Stale {
+			t.Fatal("not stale")
+		}
+		src.fail(nil)
+		time.Sleep(cache.DefaultRetryFloor)
+		r.must("ada", short) // asks behind, and succeeds
+		synctest.Wait()
+		time.Sleep(short.Fresh)
+		if res := r.must("ada", short); res.State != cache.Fresh {
+			t.Fatal("a failure of long ago still makes requests take stale values")
+		}
+	})
+}
+
 func TestAPurgedValueIsNotServedStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("ada")

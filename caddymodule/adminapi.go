@@ -17,7 +17,7 @@ func init() {
 }
 
 // AdminAPI answers below /token_enrich/ on Caddy's admin listener: status,
-// purge, deny and keys. What it works on is the configuration that
+// explain, purge, deny and keys. What it works on is the configuration that
 // runs when the request comes.
 type AdminAPI struct {
 	log *zap.Logger
@@ -58,16 +58,17 @@ type endpoint struct {
 
 // endpoints are the admin endpoints by path and method.
 var endpoints = map[string][]endpoint{
-	"status": {{http.MethodGet, false, (*AdminAPI).status}},
-	"purge":  {{http.MethodPost, true, (*AdminAPI).purge}},
-	"deny":   {{http.MethodPost, true, (*AdminAPI).deny}},
-	"keys":   {{http.MethodGet, false, (*AdminAPI).keys}, {http.MethodPost, true, (*AdminAPI).rotate}},
+	"status":  {{http.MethodGet, false, (*AdminAPI).status}},
+	"explain": {{http.MethodPost, false, (*AdminAPI).explain}},
+	"purge":   {{http.MethodPost, true, (*AdminAPI).purge}},
+	"deny":    {{http.MethodPost, true, (*AdminAPI).deny}},
+	"keys":    {{http.MethodGet, false, (*AdminAPI).keys}, {http.MethodPost, true, (*AdminAPI).rotate}},
 }
 
 func (a *AdminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	list, ok := endpoints[strings.TrimPrefix(r.URL.Path, adminPrefix)]
 	if !ok {
-		return apiError(http.StatusNotFound, errors.New("no such endpoint: there are status, purge, deny and keys"))
+		return apiError(http.StatusNotFound, errors.New("no such endpoint: there are status, explain, purge, deny and keys"))
 	}
 	var methods []string
 	for _, e := range list {

@@ -157,25 +157,44 @@ func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, call
 	}
 	d := newDecision(p, verified, now)
 	d.denials = g.denialNames(verified.Principal)
-	if err := g.lookUp(ctx, p, d, found.Token); err != nil {
+	if err := g.conclude(ctx, p, d, found.Token); err != nil {
 		return nil, err
 	}
-	if d.refusal == nil {
-		if err := g.compute(p, d); err != nil {
-			return nil, err
-		}
-		d.refusal = p.judge(d)
-	}
-	if d.refusal == nil {
-		if d.rendered, err = p.contract.Render(d.Claims); err != nil {
-			if header, ok := forward.Overflowed(err); ok {
-				g.Observer.HeaderOverflowed(p.name, header)
+	if d.rendered != nil {
+		for _, note := range d.rendered.Notes() {
+			if note.Overflowed() {
+				g.Observer.HeaderOverflowed(p.name, note.Header)
 			}
-			return nil, refuse(KindHeader, err)
 		}
 	}
 	g.Decisions.keep(g, p, found, d)
 	return d, nil
+}
+
+// conclude takes a verified principal through the stages that need no request.
+// What could be found out stands in the decision also where it ends in an
+// error, for those who ask why.
+func (g *Gateway) conclude(ctx context.Context, p *Policy, d *Decision, raw string) error {
+	if err := g.lookUp(ctx, p, d, raw); err != nil {
+		return err
+	}
+	if d.refusal != nil {
+		return nil
+	}
+	if err := g.compute(p, d); err != nil {
+		return err
+	}
+	if d.refusal = p.judge(d); d.refusal != nil {
+		return nil
+	}
+	var err error
+	if d.rendered, err = p.contract.Render(d.Claims); err != nil {
+		if header, ok := forward.Overflowed(err); ok {
+			g.Observer.HeaderOverflowed(p.name, header)
+		}
+		return refuse(KindHeader, err)
+	}
+	return nil
 }
 
 // lookUp is the fourth stage: the record, from memory, Redis or directory. A

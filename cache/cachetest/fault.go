@@ -52,6 +52,15 @@ func (n *Network) Reset() {
 	n.wake()
 }
 
+// Rollback loses the last records of the log, as a replica does that becomes
+// master before it has them all.
+func (n *Network) Rollback(records int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.records = n.records[:len(n.records)-records]
+	n.wake()
+}
+
 func (n *Network) wake() {
 	close(n.moved)
 	n.moved = make(chan struct{})

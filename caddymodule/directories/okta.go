@@ -1,6 +1,7 @@
 package directories
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -91,7 +92,7 @@ func expandKey(key *string) error {
 	f, err := os.Open(*key)
 	if err != nil {
 		// Its words repeat the name, which may be a key in another form.
-		return fmt.Errorf("reading the private key: neither PEM, nor a JSON Web Key, nor a file that can be read")
+		return errors.New("reading the private key: neither PEM, nor a JSON Web Key, nor a file that can be read")
 	}
 	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))

@@ -1,0 +1,189 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+)
+
+func explainCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "explain (--token FILE|- | --issuer NAME --subject S --client C --scope \"…\") [--policy NAME | --site HOST --path P]",
+		Short: "Tells how a request would be decided, and why",
+		Long: `
+Tells how a request would be decided: what the token says, what the directory
+says, each rule with its value or why it was omitted, each requirement, the
+headers with their bytes. A running gateway is asked through its admin
+endpoint; with --offline, the configuration file is loaded and decides here.
+
+Values are shown where the configuration says explain values; else names,
+types and counts. The token is never shown, and nothing is signed. The exit
+status is 1 where the decision is a denial.
+`,
+		Args: exactly(0, "flags only"),
+		RunE: run(explain),
+	}
+	adminFlags(cmd)
+	cmd.Flags().Bool("offline", false, "Load --config and decide here, instead of asking a running gateway")
+	cmd.Flags().String("token", "", "A file with a token; - is stdin")
+	cmd.Flags().String("issuer", "", "The configured name of an issuer, for a made-up caller")
+	cmd.Flags().String("subject", "", "The made-up caller's subject")
+	cmd.Flags().String("client", "", "The made-up caller's client id")
+	cmd.Flags().String("scope", "", "The made-up caller's scopes, separated by spaces")
+	cmd.Flags().String("policy", "", "The policy's name")
+	cmd.Flags().String("site", "", "The host of a request")
+	cmd.Flags().String("path", "", "The path of a request")
+	return cmd
+}
+
+func explain(cmd *cobra.Command, _ []string) error {
+	f := cmd.Flags()
+	var q explainRequest
+	q.Issuer, _ = f.GetString("issuer")
+	q.Subject, _ = f.GetString("subject")
+	q.Client, _ = f.GetString("client")
+	q.Policy, _ = f.GetString("policy")
+	q.Site, _ = f.GetString("site")
+	q.Path, _ = f.GetString("path")
+	scope, _ := f.GetString("scope")
+	q.Scope = strings.Fields(scope)
+	file, _ := f.GetString("token")
+	offline, _ := f.GetBool("offline")
+	switch {
+	case (file == "") == (q.Issuer == "" && q.Subject == ""):
+		return misuse("name a token, or an issuer and a subject")
+	case file == "" && (q.Issuer == "" || q.Subject == ""):
+		return misuse("--issuer and --subject go together")
+	case q.Policy != "" && q.Site != "":
+		return misuse("--policy and --site exclude each other")
+	}
+	if file != "" {
+		text, err := readFile(cmd, file)
+		if err != nil {
+			return fmt.Errorf("--token: %w", err)
+		}
+		q.Token = strings.TrimSpace(string(text))
+	}
+	var e enrich.Explanation
+	if offline {
+		answer, err := explainOffline(cmd, q)
+		if err != nil {
+			return err
+		}
+		e = *answer
+	} else {
+		body, err := request(cmd, http.MethodPost, "explain", q)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &e); err != nil {
+			return fmt.Errorf("reading the answer: %w", err)
+		}
+	}
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd, e); err != nil {
+			return err
+		}
+	} else {
+		printExplanation(cmd, &e)
+	}
+	if !e.Allowed {
+		return errDenied
+	}
+	return nil
+}
+
+// explainOffline decides by a configuration file. Keys and directories are
+// asked as a server would ask them.
+func explainOffline(cmd *cobra.Command, q explainRequest) (*enrich.Explanation, error) {
+	config, _ := cmd.Flags().GetString("config")
+	adapter, _ := cmd.Flags().GetString("adapter")
+	if config == "" {
+		return nil, misuse("--offline needs --config")
+	}
+	app, err := provision(config, adapter)
+	if err != nil {
+		return nil, err
+	}
+	if err := app.Start(); err != nil {
+		return nil, err
+	}
+	return app.explain(contextOf(cmd), q)
+}
+
+func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
+	out := cmd.OutOrStdout()
+	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	line("policy %s: %s", e.Policy, e.Outcome)
+	if e.Cause != "" {
+		line("  because %s", e.Cause)
+	}
+	if p := e.Principal; p != nil {
+		line("token: issuer %s, client %s, scopes %s", p.Issuer, orNone(p.Client), orNone(strings.Join(p.Scopes, " ")))
+	}
+	if r := e.Record; r != nil {
+		line("directory: person %s, groups %s, app %s %s, app user %s", r.Person, countOf(r.Groups), r.App, r.AppID, r.AppUser)
+		for _, a := range r.Attributes {
+			line("  %-24s %s from %s%s", a.Name, a.Type, orNone(a.Origin), shown(a.Value))
+		}
+	}
+	for _, r := range e.Rules {
+		text := r.Result
+		if r.Error != "" {
+			text += ": " + r.Error
+		}
+		if r.Type != "" {
+			text += ", " + r.Type
+		}
+		if r.Considered > 0 {
+			text += fmt.Sprintf(", %d of %d groups", r.Kept, r.Considered)
+		}
+		line("claim %s: %s%s", r.Claim, text, shown(r.Value))
+	}
+	for _, r := range e.Requirements {
+		line("require %s: %s", r.Expression, r.Result)
+	}
+	for _, h := range e.Headers {
+		line("header %s from %s: %d bytes%s", h.Name, h.Claim, h.Bytes, shownList(h.Values))
+	}
+	for _, t := range e.Tokens {
+		line("signed token in %s", t)
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "(none)"
+	}
+	return s
+}
+
+func countOf(n int) string {
+	if n < 0 {
+		return "unknown"
+	}
+	return fmt.Sprint(n)
+}
+
+func shown(v any) string {
+	if v == nil {
+		return ""
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return " = " + string(text)
+}
+
+func shownList(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return shown(values)
+}

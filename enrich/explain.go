@@ -1,0 +1,318 @@
+package enrich
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+)
+
+// Asked says whose decision is to be explained: that of a token, or that of a
+// made-up caller.
+type Asked struct {
+	// Token is a token as a client would send it. Its sender constraint is
+	// not checked, because nobody sends it.
+	Token string
+
+	// Issuer is the configured name of an issuer, with Subject, Client and
+	// Scopes of somebody who might come with a token of it.
+	Issuer, Subject, Client string
+	Scopes                  []string
+
+	// Values shows the values of claims and attributes; without it only their
+	// names and types are shown.
+	Values bool
+}
+
+// Explanation is a decision with everything it rests on, for an operator. It
+// never holds the token, and nothing in it was signed.
+type Explanation struct {
+	Policy  string `json:"policy"`
+	Outcome string `json:"outcome"`
+	Allowed bool   `json:"allowed"`
+	Status  string `json:"status,omitempty"`
+	// Cause is the whole reason of a refusal.
+	Cause string `json:"cause,omitempty"`
+
+	Principal    *ExplainedPrincipal    `json:"principal,omitempty"`
+	Record       *ExplainedRecord       `json:"record,omitempty"`
+	Rules        []ExplainedRule        `json:"rules,omitempty"`
+	Requirements []ExplainedRequirement `json:"requirements,omitempty"`
+	Headers      []ExplainedHeader      `json:"headers,omitempty"`
+	// Tokens are the places that signed tokens would go to.
+	Tokens []string `json:"tokens,omitempty"`
+}
+
+// ExplainedPrincipal is what the token says.
+type ExplainedPrincipal struct {
+	Issuer  string   `json:"issuer"`
+	Subject string   `json:"subject,omitempty"`
+	Client  string   `json:"client,omitempty"`
+	Machine bool     `json:"machine,omitempty"`
+	Scopes  []string `json:"scopes,omitempty"`
+	// Claims are the values, or the types where values are not shown.
+	Claims map[string]any `json:"claims,omitempty"`
+	// Groups is how many groups the token brings; -1 where it says nothing or
+	// left them out.
+	Groups int       `json:"groups"`
+	Expiry time.Time `json:"expiry,omitzero"`
+}
+
+// ExplainedRecord is what the directory says.
+type ExplainedRecord struct {
+	Person     string               `json:"person"`
+	UserStatus string               `json:"user_status,omitempty"`
+	Attributes []ExplainedAttribute `json:"attributes,omitempty"`
+	// Groups is their number; -1 where they are unknown.
+	Groups     int      `json:"groups"`
+	GroupNames []string `json:"group_names,omitempty"`
+	LeftOut    []string `json:"left_out,omitempty"`
+	App        string   `json:"app"`
+	AppID      string   `json:"app_id,omitempty"`
+	AppUser    string   `json:"app_user"`
+}
+
+// ExplainedAttribute is one attribute of the user's profile.
+type ExplainedAttribute struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Origin string `json:"origin,omitempty"`
+	Value  any    `json:"value,omitempty"`
+}
+
+// ExplainedRule is what became of one claim rule.
+type ExplainedRule struct {
+	Claim  string `json:"claim"`
+	Result string `json:"result"`
+	Error  string `json:"error,omitempty"`
+	Type   string `json:"type,omitempty"`
+	Value  any    `json:"value,omitempty"`
+	// Considered and Kept count groups, for group rules; KeptIDs are the ids
+	// of those that were kept.
+	Considered int      `json:"groups_considered,omitempty"`
+	Kept       int      `json:"groups_kept,omitempty"`
+	KeptIDs    []string `json:"groups_kept_ids,omitempty"`
+	Truncated  int      `json:"groups_cut_off,omitempty"`
+}
+
+// ExplainedRequirement is one require expression.
+type ExplainedRequirement struct {
+	Expression string `json:"expression"`
+	// Result is true, false, an error, or "depends on the request".
+	Result string `json:"result"`
+}
+
+// ExplainedHeader is one header that the application would receive.
+type ExplainedHeader struct {
+	Name   string   `json:"name"`
+	Claim  string   `json:"claim"`
+	Bytes  int      `json:"bytes"`
+	Values []string `json:"values,omitempty"`
+}
+
+// Explain goes the way of a request under a policy and tells what each stage
+// found. It decides anew, keeps nothing and signs nothing. Its error is for a
+// question that cannot be asked; a refusal is an answer.
+func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation, error) {
+	verified, err := g.asked(ctx, p, q)
+	e := &Explanation{Policy: p.name}
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		e.refused(refusal)
+		return e, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d := newDecision(p, verified, g.Clock())
+	d.denials = g.denialNames(d.Principal)
+	e.Principal = explainPrincipal(d.Principal, q.Values)
+	err = g.conclude(ctx, p, d, q.Token)
+	if err == nil && d.refusal != nil {
+		err = d.refusal
+	}
+	if err == nil {
+		err = g.denied(d.Principal, d.denials, g.Clock())
+	}
+	if err == nil {
+		err = p.authenticationContext(d.Principal, g.Clock(), d.verified.Issuer.Leeway())
+	}
+	e.Status = d.status
+	e.Record = explainRecord(d, q.Values)
+	e.Rules = explainRules(d, q.Values)
+	if d.context != nil {
+		e.Requirements = p.explainRequirements(d)
+	}
+	if errors.As(err, &refusal) {
+		e.refused(refusal)
+		return e, nil
+	}
+	e.Allowed, e.Outcome = true, OutcomeAllowed
+	for _, f := range d.rendered.Fields() {
+		h := ExplainedHeader{Name: f.Name, Claim: f.Claim, Bytes: f.Bytes}
+		if q.Values {
+			h.Values = f.Values
+		}
+		e.Headers = append(e.Headers, h)
+	}
+	for _, t := range p.tokens {
+		if t.target.Cookie != "" {
+			e.Tokens = append(e.Tokens, "cookie "+t.target.Cookie)
+		} else {
+			e.Tokens = append(e.Tokens, "header "+t.target.Header)
+		}
+	}
+	return e, nil
+}
+
+func (e *Explanation) refused(r *Refusal) {
+	e.Outcome = r.Kind.String()
+	if r.Cause != nil {
+		e.Cause = r.Cause.Error()
+	}
+}
+
+// asked gives the principal that the question is about.
+func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verified, error) {
+	if q.Token != "" {
+		v, err := g.Issuers.Verify(ctx, q.Token, p.definition.Issuers, nil)
+		if err != nil {
+			return nil, refuseToken(err)
+		}
+		return v, nil
+	}
+	is := g.Issuers.Issuer(q.Issuer)
+	if is == nil || q.Subject == "" {
+		return nil, errors.New("name a token, or an issuer and a subject")
+	}
+	if len(p.definition.Issuers) > 0 && !slices.Contains(p.definition.Issuers, q.Issuer) {
+		return nil, refuse(KindInvalidToken, issuer.ErrUnknownIssuer)
+	}
+	claims := map[string]any{"iss": is.Identifier(), "sub": q.Subject}
+	if q.Client != "" {
+		claims["client_id"] = q.Client
+	}
+	now := g.Clock()
+	return &issuer.Verified{Issuer: is, Principal: &identity.Principal{
+		Issuer: is.Identifier(), IssuerName: is.Name(), Subject: q.Subject, Client: q.Client, Machine: q.Subject == q.Client,
+		Scopes: q.Scopes, Claims: claims, IssuedAt: now, Expiry: now.Add(time.Hour),
+	}}, nil
+}
+
+func explainPrincipal(p *identity.Principal, values bool) *ExplainedPrincipal {
+	e := &ExplainedPrincipal{
+		Issuer: p.IssuerName, Client: p.Client, Machine: p.Machine, Scopes: p.Scopes,
+		Claims: make(map[string]any, len(p.Claims)), Groups: -1, Expiry: p.Expiry,
+	}
+	if p.GroupsKnown {
+		e.Groups = len(p.Groups)
+	}
+	for name, v := range p.Claims {
+		if values {
+			e.Claims[name] = v
+		} else {
+			e.Claims[name] = shape(v)
+		}
+	}
+	if values {
+		e.Subject = p.Subject
+	}
+	return e
+}
+
+func explainRecord(d *Decision, values bool) *ExplainedRecord {
+	r := &d.record
+	e := &ExplainedRecord{Person: r.PersonState.String(), App: r.AppState.String(), AppUser: r.AppUserState.String(), Groups: -1}
+	if r.App != nil {
+		e.AppID = r.App.ID
+	}
+	if r.Person == nil {
+		return e
+	}
+	e.LeftOut = r.Person.LeftOut
+	if r.Person.GroupsKnown {
+		e.Groups = len(r.Person.Groups)
+		for i := range r.Person.Groups {
+			if values {
+				e.GroupNames = append(e.GroupNames, r.Person.Groups[i].Name)
+			}
+		}
+	}
+	if u := r.Person.User; u != nil {
+		e.UserStatus = u.Status
+		for _, name := range slices.Sorted(maps.Keys(u.Profile)) {
+			a := ExplainedAttribute{Name: name, Type: shape(u.Profile[name]), Origin: r.Person.Origin[name]}
+			if values {
+				a.Value = u.Profile[name]
+			}
+			e.Attributes = append(e.Attributes, a)
+		}
+	}
+	return e
+}
+
+func explainRules(d *Decision, values bool) []ExplainedRule {
+	list := make([]ExplainedRule, 0, len(d.Outcomes))
+	for _, o := range d.Outcomes {
+		e := ExplainedRule{Claim: o.Rule, Result: o.Reason.String()}
+		if o.Err != nil {
+			e.Error = o.Err.Error()
+		}
+		if o.Groups != nil {
+			e.Considered, e.Kept, e.Truncated = o.Groups.Considered, len(o.Groups.Kept), o.Groups.Truncated
+			if values {
+				e.KeptIDs = o.Groups.Kept
+			}
+		}
+		if o.Reason == claim.Emitted {
+			e.Type = shape(d.Computed[o.Rule])
+			if values {
+				e.Value = d.Computed[o.Rule]
+			}
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+func (p *Policy) explainRequirements(d *Decision) []ExplainedRequirement {
+	var list []ExplainedRequirement
+	for _, r := range p.require {
+		e := ExplainedRequirement{Expression: r.program.String(), Result: "true"}
+		if refusal := p.requireAll([]requirement{r}, d.context, d); refusal != nil {
+			e.Result = "false"
+			if _, err := r.program.EvalBool(d.context); err != nil {
+				e.Result = "error: " + err.Error()
+			}
+		}
+		list = append(list, e)
+	}
+	for _, r := range p.perRequest {
+		list = append(list, ExplainedRequirement{Expression: r.program.String(), Result: "depends on the request"})
+	}
+	return list
+}
+
+// shape tells the type of a value, and of a list its length, without showing
+// it.
+func shape(v any) string {
+	switch x := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return fmt.Sprintf("text of %d bytes", len(x))
+	case []any:
+		return fmt.Sprintf("list of %d", len(x))
+	case map[string]any:
+		return fmt.Sprintf("object of %d", len(x))
+	}
+	return "number"
+}
