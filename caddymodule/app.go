@@ -384,7 +384,7 @@ func (i *Issuer) config() (*issuer.Config, error) {
 		Algorithms: i.Algorithms, DiscoveryURL: i.DiscoveryURL, JWKSURL: i.JWKSURL, JWKSFile: i.JWKSFile,
 		KeyRefresh: time.Duration(i.KeyRefresh), KeyMinInterval: time.Duration(i.KeyMinInterval), KeyMaxStale: time.Duration(i.KeyMaxStale),
 		Leeway: (*time.Duration)(i.Leeway), SubjectClaim: i.SubjectClaim, ClientClaim: i.ClientClaim, ScopeClaim: i.ScopeClaim,
-		GroupsClaim: i.GroupsClaim, DPoP: i.DPoP, DPoPReplay: i.DPoPReplay, MTLS: i.MTLS, ExternalURL: i.ExternalURL,
+		GroupsClaim: i.GroupsClaim, DPoP: i.DPoP, DPoPNonce: i.DPoPNonce, DPoPReplay: i.DPoPReplay, MTLS: i.MTLS, ExternalURL: i.ExternalURL,
 		Timeout: time.Duration(i.Timeout), CA: i.CA,
 	}
 	if n := i.Introspect; n != nil {
@@ -393,7 +393,7 @@ func (i *Issuer) config() (*issuer.Config, error) {
 		}
 		c.Introspect = &issuer.Introspection{
 			URL: n.URL, ClientID: n.ClientID, ClientSecret: n.ClientSecret, PrivateKey: n.PrivateKey, KeyID: n.KeyID,
-			Auth: authMethods[n.AuthMethod], When: n.When, TTL: time.Duration(n.TTL),
+			Auth: authMethods[n.AuthMethod], Signed: n.Signed, When: n.When, TTL: time.Duration(n.TTL),
 		}
 	}
 	return c, nil

@@ -92,6 +92,9 @@ type Issuer struct {
 	// Default: off.
 	DPoP string `json:"dpop,omitempty"`
 
+	// Demand a nonce of this gateway in DPoP proofs (RFC 9449, section 9).
+	DPoPNonce bool `json:"dpop_nonce,omitempty"`
+
 	// What to do with DPoP requests while Redis is down: shared (default)
 	// answers 503, local remembers proofs in this node's memory only.
 	DPoPReplay string `json:"dpop_replay,omitempty"`
@@ -136,6 +139,9 @@ type Introspect struct {
 	// or private_key_jwt (default with a key).
 	AuthMethod string `json:"auth_method,omitempty"`
 
+	// Ask for, and insist on, a signed answer (RFC 9701).
+	Signed bool `json:"signed,omitempty"`
+
 	// Which tokens are asked about: opaque (default), those that are not
 	// JWTs of this issuer; or always.
 	When string `json:"when,omitempty"`
@@ -174,6 +180,7 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		text("groups_claim", &i.GroupsClaim),
 		{name: "introspect", parse: i.unmarshalIntrospect},
 		word("dpop", &i.DPoP, "off", "accept", "require"),
+		flag("dpop_nonce", &i.DPoPNonce),
 		word("dpop_replay", &i.DPoPReplay, "shared", "local"),
 		word("mtls", &i.MTLS, "off", "require"),
 		text("external_url", &i.ExternalURL),
@@ -198,6 +205,7 @@ func (i *Issuer) unmarshalIntrospect(d *caddyfile.Dispenser) error {
 		text("private_key", &n.PrivateKey),
 		text("key_id", &n.KeyID),
 		word("auth_method", &n.AuthMethod, "basic", "post", "private_key_jwt"),
+		flag("signed", &n.Signed),
 		word("when", &n.When, "opaque", "always"),
 		duration("ttl", &n.TTL),
 	})

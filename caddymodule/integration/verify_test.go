@@ -1,0 +1,660 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	_ "embed" // brings the JavaScript example's lock file along
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
+)
+
+//go:embed testdata/verify/package-lock.json
+var verifierLock []byte
+
+// algorithms are all that the gateway signs with.
+var algorithms = []string{"ES256", "ES384", "EdDSA", "RS256", "PS256"}
+
+// signer is the global option with the gateway's own site as its issuer.
+func (w *world) signer(options ...string) string {
+	return fmt.Sprintf("signing {\n\tissuer http://%s\n\t%s\n}", w.addr, strings.Join(options, "\n\t"))
+}
+
+// anew gives the next configuration a storage of its own, without keys.
+func (w *world) anew() {
+	w.t.Helper()
+	w.log = filepath.Join(w.t.TempDir(), "log.json")
+}
+
+// published gives the key set as an application fetches it.
+func (w *world) published() jose.JSONWebKeySet {
+	w.t.Helper()
+	var set jose.JSONWebKeySet
+	got := w.get("/.well-known/jwks.json", "")
+	if err := json.Unmarshal([]byte(got.body), &set); got.StatusCode != 200 || err != nil {
+		w.t.Fatalf("the key set is answered %d %s: %v", got.StatusCode, got.body, err)
+	}
+	return set
+}
+
+// verified checks a token as the application would and gives its claims.
+func (w *world) verified(token, audience string) enrichtest.Claims {
+	w.t.Helper()
+	var all []jose.SignatureAlgorithm
+	for _, a := range algorithms {
+		all = append(all, jose.SignatureAlgorithm(a))
+	}
+	parsed, err := jwt.ParseSigned(token, all)
+	if err != nil {
+		w.t.Fatalf("the application received %q: %v", token, err)
+	}
+	keys := w.published()
+	found := keys.Key(parsed.Headers[0].KeyID)
+	if len(found) != 1 {
+		w.t.Fatalf("%d published keys have the token's id", len(found))
+	}
+	var claims jwt.Claims
+	var members map[string]any
+	if err := parsed.Claims(found[0], &claims, &members); err != nil {
+		w.t.Fatal(err)
+	}
+	want := jwt.Expected{Issuer: "http://" + w.addr, AnyAudience: jwt.Audience{audience}, Time: time.Now()}
+	if err := claims.ValidateWithLeeway(want, time.Minute); err != nil || claims.Expiry == nil {
+		w.t.Fatalf("the claims %v are not valid: %v", members, err)
+	}
+	return members
+}
+
+// asReceived takes the tokens out of a request: of Authorization, a header,
+// or a cookie.
+func asReceived(seen enrichtest.RawRequest, name string) string {
+	if v := seen.Values(name); len(v) == 1 {
+		return strings.TrimPrefix(v[0], "Bearer ")
+	}
+	for _, pair := range strings.Split(strings.Join(seen.Values("Cookie"), "; "), "; ") {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// counterfeit signs claims with the gateway's own key, taken from its
+// storage: what a verifier refuses then, it refuses for what it says.
+func (w *world) counterfeit(alg string, header map[string]any, claims enrichtest.Claims) string {
+	w.t.Helper()
+	private, kid := w.privateKey()
+	options := (&jose.SignerOptions{}).WithHeader("kid", kid)
+	for name, value := range header {
+		options = options.WithHeader(jose.HeaderKey(name), value)
+	}
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: private}, options)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	token, err := jwt.Signed(s).Claims(claims).Serialize()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token
+}
+
+// privateKey reads the gateway's only signing key from its storage.
+func (w *world) privateKey() (private crypto.PrivateKey, kid string) {
+	w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(w.log), "token_enrich", "signing", "keys.json"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var document struct {
+		Keys []struct {
+			ID    string `json:"kid"`
+			PKCS8 []byte `json:"pkcs8"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &document); err != nil || len(document.Keys) != 1 {
+		w.t.Fatalf("%d stored keys: %v", len(document.Keys), err)
+	}
+	if private, err = x509.ParsePKCS8PrivateKey(document.Keys[0].PKCS8); err != nil {
+		w.t.Fatal(err)
+	}
+	return private, document.Keys[0].ID
+}
+
+// verifier is one of the programs of docs/verify.md.
+type verifier struct {
+	library    string
+	algorithms []string // by the page's table
+	looksAtTyp bool
+	command    func(alg string) *exec.Cmd
+}
+
+// verifiers makes the page's programs ready to run against this gateway.
+func (w *world) verifiers() []verifier {
+	w.t.Helper()
+	text, err := os.ReadFile("../../docs/verify.md")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	page := strings.NewReplacer("https://gateway.example.com", "http://"+w.addr).Replace(string(text))
+	blocks := map[string][]string{}
+	for _, m := range regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$").FindAllStringSubmatch(page, -1) {
+		blocks[m[1]] = append(blocks[m[1]], m[2])
+	}
+	if len(blocks["go"]) != 2 || len(blocks["js"]) != 1 || len(blocks["python"]) != 1 || len(blocks["ruby"]) != 1 {
+		w.t.Fatal("docs/verify.md holds other programs than this test knows")
+	}
+	able := map[string][]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\| \w+, ([\w-]+) \|(.*)\|$`).FindAllStringSubmatch(page, -1) {
+		for i, cell := range strings.Split(m[2], "|") {
+			if strings.TrimSpace(cell) == "yes" {
+				able[strings.ToLower(m[1])] = append(able[strings.ToLower(m[1])], algorithms[i])
+			}
+		}
+	}
+	dir := w.t.TempDir()
+	if err := os.Symlink(enrichtest.NodeModules(w.t, verifierLock), filepath.Join(dir, "node_modules")); err != nil {
+		w.t.Fatal(err)
+	}
+	compiled := func(name, program string) func(string) *exec.Cmd {
+		// One build for all algorithms: the program's constant becomes its argument.
+		program = strings.Replace(strings.Replace(program, "const (", "var (", 1), `"ES256"`, "os.Args[1]", 1)
+		source, binary := filepath.Join(dir, name+".go"), filepath.Join(dir, name)
+		w.write(source, program)
+		if out, err := exec.CommandContext(w.t.Context(), "go", "build", "-o", binary, source).CombinedOutput(); err != nil {
+			w.t.Fatalf("building the %s example: %v\n%s", name, err, out)
+		}
+		return func(alg string) *exec.Cmd { return exec.CommandContext(w.t.Context(), binary, alg) }
+	}
+	interpreted := func(interpreter, name, program string) func(string) *exec.Cmd {
+		return func(alg string) *exec.Cmd {
+			file := filepath.Join(dir, name)
+			w.write(file, strings.ReplaceAll(program, `"ES256"`, `"`+alg+`"`))
+			return exec.CommandContext(w.t.Context(), interpreter, file)
+		}
+	}
+	all := []verifier{
+		{"go-oidc", nil, false, compiled("oidc", blocks["go"][0])},
+		{"go-jose", nil, true, compiled("jose", blocks["go"][1])},
+		{"jose", nil, true, interpreted("node", "verify.mjs", blocks["js"][0])},
+		{"pyjwt", nil, true, interpreted("/usr/bin/python3", "verify.py", blocks["python"][0])},
+		{"ruby-jwt", nil, true, interpreted("/usr/bin/ruby", "verify.rb", blocks["ruby"][0])},
+	}
+	for i := range all {
+		all[i].algorithms = able[all[i].library]
+		if len(all[i].algorithms) < 4 {
+			w.t.Fatalf("the page's table gives %s %v", all[i].library, all[i].algorithms)
+		}
+	}
+	return all
+}
+
+// judge gives a program tokens and returns what it says of each.
+func (v verifier) judge(t *testing.T, alg string, tokens []string) []string {
+	t.Helper()
+	cmd := v.command(alg)
+	cmd.Stdin = strings.NewReader(strings.Join(tokens, "\n") + "\n")
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if err != nil || len(lines) != len(tokens) {
+		t.Fatalf("%v: %d lines for %d tokens\n%s%s", err, len(lines), len(tokens), out, complaints.Bytes())
+	}
+	return lines
+}
+
+const verifiedSite = `
+	token_enrich_jwks
+	token_enrich {
+		app 0oa1payroll
+		claim groups groups regex .*
+		token {
+			audience payroll archive
+			claims *
+		}
+		token {
+			header X-Payroll-Token
+			audience archive payroll
+			claims groups
+		}
+		token {
+			header cookie payroll
+			audience payroll
+		}
+		token {
+			header X-Ledger-Token Bearer
+			audience ledger
+		}
+		token {
+			header X-Plain-Token
+			audience payroll
+			type JWT
+		}
+	}
+	reverse_proxy %a`
+
+func TestSignedTokensAreVerifiedByLibrariesOfEveryLanguage(t *testing.T) {
+	w := prepare(t)
+	programs := w.verifiers()
+	for _, alg := range algorithms {
+		t.Run(alg, func(t *testing.T) {
+			w.anew()
+			w.load(strings.ReplaceAll(verifiedSite, "%a", w.legacy.Addr()), w.standard(), w.signer("algorithm "+alg))
+			w.signed()
+			incoming := w.token("00u1ada", enrichtest.Claims{"address": map[string]any{"city": "Łódź", "lines": []any{"a", 1, true, nil}}})
+			wantStatus(t, w.get("/", incoming), 200)
+			seen := w.received()
+			good := []string{asReceived(seen, "Authorization"), asReceived(seen, "X-Payroll-Token"), asReceived(seen, "payroll")}
+			bad := w.refusable(alg, good[0], incoming, asReceived(seen, "X-Ledger-Token"))
+			plain := asReceived(seen, "X-Plain-Token")
+			names := slices.Sorted(maps.Keys(bad))
+			for _, p := range programs {
+				t.Run(p.library, func(t *testing.T) {
+					if !slices.Contains(p.algorithms, alg) {
+						if said := p.judge(t, alg, good[:1]); !strings.HasPrefix(said[0], "refused") {
+							t.Errorf("the page says that %s is not known, and it is: %s", alg, said[0])
+						}
+						return
+					}
+					tokens := append(slices.Clone(good), plain)
+					for _, name := range names {
+						tokens = append(tokens, bad[name])
+					}
+					said := p.judge(t, alg, append(tokens, good[0]))
+					for i := range good {
+						var got enrichtest.Claims
+						if err := json.Unmarshal([]byte(said[i]), &got); err != nil {
+							t.Fatalf("token %d: %s", i, said[i])
+						}
+						if want := w.verified(good[i], "payroll"); fmt.Sprint(got) != fmt.Sprint(want) {
+							t.Errorf("token %d says %v, want %v", i, got, want)
+						}
+					}
+					if refused := strings.HasPrefix(said[len(good)], "refused"); refused != p.looksAtTyp {
+						t.Errorf("a token of type JWT: %s", said[len(good)])
+					}
+					for i, name := range names {
+						if line := said[len(good)+1+i]; !strings.HasPrefix(line, "refused") {
+							t.Errorf("%s is accepted: %s", name, line)
+						}
+					}
+					if last := said[len(said)-1]; last != said[0] {
+						t.Errorf("after the bad tokens, the first one gives %s", last)
+					}
+				})
+			}
+		})
+	}
+}
+
+// refusable are tokens that no application may take.
+func (w *world) refusable(alg, good, incoming, ledger string) map[string]string {
+	w.t.Helper()
+	claims, err := enrichtest.Payload(good)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	forged := func(edit func(enrichtest.Claims)) string {
+		c := maps.Clone(claims)
+		edit(c)
+		return w.counterfeit(alg, map[string]any{"typ": "at+jwt"}, c)
+	}
+	now := time.Now().Unix()
+	header, payload, signature := segments(good)
+	kid := w.published().Keys[0].KeyID
+	public, err := x509.MarshalPKIXPublicKey(w.published().Keys[0].Key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	headed := func(text string) string { return encoded(text) + "." + payload }
+	confused := headed(`{"alg":"HS256","typ":"at+jwt","kid":"` + kid + `"}`)
+	mac, err := enrichtest.SignHMAC("HS256", public, []byte(confused))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	tokens := map[string]string{
+		"the token of the client":           incoming,
+		"a token for another application":   ledger,
+		"a flipped signature":               enrichtest.FlipSignature(good),
+		"no signature":                      header + "." + payload + ".",
+		"another payload":                   header + "." + encoded(`{"sub":"root"}`) + "." + signature,
+		"alg none":                          headed(`{"alg":"none","typ":"at+jwt","kid":"`+kid+`"}`) + ".",
+		"alg HS256 with the public key":     confused + "." + base64.RawURLEncoding.EncodeToString(mac),
+		"a key id that nobody knows":        headed(`{"alg":"`+alg+`","typ":"at+jwt","kid":"unknown"}`) + "." + signature,
+		"an hour past its expiry":           forged(func(c enrichtest.Claims) { c["exp"], c["nbf"], c["iat"] = now-3600, now-7200, now-7200 }),
+		"without an expiry":                 forged(func(c enrichtest.Claims) { delete(c, "exp") }),
+		"an hour before its time":           forged(func(c enrichtest.Claims) { c["nbf"], c["exp"] = now+3600, now+7200 }),
+		"of another issuer":                 forged(func(c enrichtest.Claims) { c["iss"] = "http://" + w.addr + "/" }),
+		"for nobody":                        forged(func(c enrichtest.Claims) { delete(c, "aud") }),
+		"for one whose name begins like it": forged(func(c enrichtest.Claims) { c["aud"] = "payroll2" }),
+	}
+	if alg == "RS256" || alg == "PS256" {
+		other := map[string]string{"RS256": "PS256", "PS256": "RS256"}[alg]
+		tokens["the key used with "+other] = w.counterfeit(other, map[string]any{"typ": "at+jwt"}, claims)
+	}
+	// What makes the rest of them a test: the same, unchanged, is good.
+	w.verified(forged(func(enrichtest.Claims) {}), "payroll")
+	return tokens
+}
+
+func TestSignedTokenSaysWhatThePolicySays(t *testing.T) {
+	nested := enrichtest.Claims{
+		"address": map[string]any{"city": "Łódź", "geo": map[string]any{"lat": 51.75, "lon": []any{19, 45.5}}, "none": nil},
+		"tier":    "gold", "large": json.Number("9007199254740993"), "nonce": nil, "cnf": nil, "uid": 4711,
+		"act": map[string]any{"sub": "service"}, "groups": []any{"from the token"}, "email": "ada@corp.example",
+	}
+	always := []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope"}
+	for _, tc := range []struct {
+		name, options string
+		want          map[string]any // beside what every token has; nil: just not looked at
+		only          bool
+	}{
+		{"the computed ones by default", "", map[string]any{"groups": []any{"Everyone", "IT", "Ops"}, "login": "ada@example.com"}, true},
+		{"named ones", "claims login email tier sub", map[string]any{"login": "ada@example.com", "email": "ada@corp.example"}, true},
+		{"names that are there anyway", "claims iss sub", map[string]any{}, true},
+		{"all, with the computed ones on top", "claims *", map[string]any{
+			"groups": []any{"Everyone", "IT", "Ops"}, "login": "ada@example.com", "email": "ada@corp.example",
+			"address": nested["address"], "act": nested["act"], "large": json.Number("9007199254740993"), "uid": json.Number("4711"),
+		}, false},
+		{"a computed subject", "subject login", map[string]any{"sub": "ada@example.com"}, false},
+		{"a subject of the token", "subject email", map[string]any{"sub": "ada@corp.example"}, false},
+		{"a number as subject", "subject uid", map[string]any{"sub": "4711"}, false},
+		{"two audiences", "audience payroll archive", map[string]any{"aud": []any{"payroll", "archive"}}, false},
+		{"one audience is a string", "", map[string]any{"aud": "payroll", "sub": "00u1ada", "client_id": "0oa1payroll", "scope": "openid groups"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			if !strings.Contains(tc.options, "audience") {
+				tc.options += "\naudience payroll"
+			}
+			w.load(`token_enrich_jwks
+	token_enrich {
+		claim groups groups regex .*
+		claim login user.login
+		claim tier user.tier
+		token {
+			`+tc.options+`
+		}
+	}
+	reverse_proxy `+w.legacy.Addr(), w.standard(), w.signer())
+			w.signed()
+			incoming := w.token("00u1ada", nested)
+			in, err := enrichtest.Payload(incoming)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second comes from the decision cache
+				wantStatus(t, w.get("/", incoming), 200)
+				token := asReceived(w.received(), "Authorization")
+				w.verified(token, "payroll")
+				got := exactly(t, token)
+				for name, want := range tc.want {
+					if a, b := asJSON(t, got[name]), asJSON(t, want); a != b {
+						t.Errorf("%s is %s, want %s", name, a, b)
+					}
+				}
+				for _, name := range always {
+					if got[name] == nil {
+						t.Errorf("%s is missing", name)
+					}
+				}
+				if _, there := got["tier"]; there {
+					t.Error("a claim whose rule gave nothing is taken from the incoming token")
+				}
+				if got["jti"] == in["jti"] || got["iss"] == in["iss"] {
+					t.Errorf("jti %v and iss %v are of the incoming token", got["jti"], got["iss"])
+				}
+				for name := range got {
+					if _, wanted := tc.want[name]; tc.only && !wanted && !slices.Contains(always, name) {
+						t.Errorf("it has a claim %s besides", name)
+					}
+				}
+			}
+		})
+	}
+}
+
+// exactly reads a token's claims with numbers as they stand.
+func exactly(t *testing.T, token string) map[string]any {
+	t.Helper()
+	_, payload, _ := segments(token)
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var claims map[string]any
+	if err := d.Decode(&claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestBoundAndForeignClaimsDoNotPassIntoTheSignedToken(t *testing.T) {
+	w := prepare(t)
+	w.load(`token_enrich_jwks
+	token_enrich {
+		token {
+			audience payroll
+			claims *
+		}
+	}
+	reverse_proxy `+w.legacy.Addr(), w.standard(), w.signer())
+	w.signed()
+	wantStatus(t, w.get("/", w.token("00u1ada", enrichtest.Claims{"s_hash": "x", "sid": "s1"})), 200)
+	claims := w.verified(asReceived(w.received(), "Authorization"), "payroll")
+	if claims["s_hash"] != nil || claims["sid"] != "s1" {
+		t.Errorf("the token says %v", claims)
+	}
+}
+
+func TestSubjectThatIsNoneRefusesTheRequest(t *testing.T) {
+	w := prepare(t)
+	w.load(`token_enrich_jwks
+	token_enrich {
+		token {
+			audience payroll
+			subject employee
+		}
+	}
+	reverse_proxy `+w.legacy.Addr(), w.standard(), w.signer())
+	w.signed()
+	for name, value := range map[string]any{"absent": nil, "empty": "", "a list": []string{"a"}, "an object": map[string]any{"a": 1}, "a truth": true} {
+		t.Run(name, func(t *testing.T) {
+			wantRefusal(t, w.get("/", w.token("00u1ada", enrichtest.Claims{"employee": value})), 401)
+			w.nothingReceived()
+		})
+	}
+	wantStatus(t, w.get("/", w.token("00u1ada", enrichtest.Claims{"employee": "e1"})), 200)
+	if claims := w.verified(asReceived(w.received(), "Authorization"), "payroll"); claims["sub"] != "e1" {
+		t.Errorf("sub is %v", claims["sub"])
+	}
+}
+
+// tokenOf is what a header of the next request to the application holds.
+func (w *world) tokenOf(name, incoming string) string {
+	w.t.Helper()
+	wantStatus(w.t, w.get("/", incoming), 200)
+	return asReceived(w.received(), name)
+}
+
+func TestMintedTokenServesHalfItsLifeOrOneRequest(t *testing.T) {
+	w := prepare(t)
+	w.load(`token_enrich_jwks
+	token_enrich {
+		token {
+			audience payroll
+			ttl 1h
+		}
+		token {
+			header X-Once
+			audience payroll
+			mint per_request
+		}
+		token {
+			header X-Short
+			audience payroll
+			ttl 2s
+		}
+	}
+	reverse_proxy `+w.legacy.Addr(), w.standard(), w.signer())
+	w.signed()
+	incoming := w.token("00u1ada")
+	cached, once := map[string]bool{}, map[string]bool{}
+	var first string
+	for range 4 {
+		wantStatus(t, w.get("/", incoming), 200)
+		seen := w.received()
+		cached[asReceived(seen, "Authorization")] = true
+		jti, _ := w.verified(asReceived(seen, "X-Once"), "payroll")["jti"].(string)
+		once[jti] = true
+		if first == "" {
+			first = asReceived(seen, "X-Short")
+		}
+	}
+	if len(cached) != 1 {
+		t.Errorf("%d tokens served four requests, want one", len(cached))
+	}
+	if len(once) != 4 {
+		t.Errorf("%d token ids for four requests, want four", len(once))
+	}
+	// Another token of the same user is another decision, with a token of its own.
+	if cached[w.tokenOf("Authorization", w.token("00u1ada"))] {
+		t.Error("two incoming tokens share one signed token")
+	}
+	eventually(t, "a new token after half the life of the old one", func() bool { return w.tokenOf("X-Short", incoming) != first })
+}
+
+func TestIncomingTokenReachesTheApplicationOnlyWhereItIsKept(t *testing.T) {
+	for _, tc := range []struct {
+		name, options string
+		kept          bool
+	}{
+		{"dropped", "token {\nheader X-Token\naudience payroll\n}", false},
+		{"dropped in so many words", "upstream_token drop\ntoken {\nheader X-Token\naudience payroll\n}", false},
+		{"kept beside ours", "upstream_token keep\ntoken {\nheader X-Token\naudience payroll\n}", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich_jwks\ntoken_enrich {\n"+tc.options+"\n}\nreverse_proxy "+w.legacy.Addr(), w.standard(), w.signer())
+			w.signed()
+			incoming := w.token("00u1ada")
+			wantStatus(t, w.get("/", incoming), 200)
+			seen := w.received()
+			w.verified(asReceived(seen, "X-Token"), "payroll")
+			if got := strings.Contains(string(seen.Raw), incoming); got != tc.kept {
+				t.Errorf("the application received the incoming token: %v, want %v", got, tc.kept)
+			}
+		})
+	}
+}
+
+func TestSignedTokenNeverOutlivesTheIncomingOne(t *testing.T) {
+	w := prepare(t)
+	w.load(`token_enrich_jwks
+	token_enrich {
+		token {
+			audience payroll
+			ttl 1h
+		}
+	}
+	reverse_proxy `+w.legacy.Addr(), w.issuerBlock("leeway 2m")+"\ndirectory file "+w.directory, w.signer())
+	w.signed()
+	now := time.Now().Unix()
+	for name, tc := range map[string]struct{ incoming, latest any }{
+		"a short one":            {now + 120, now + 120},
+		"with a fraction":        {float64(now) + 120.75, now + 120},
+		"a long one":             {now + 86400, now + 3600 + 60},
+		"past it, in the leeway": {now - 30, now - 30 + 120},
+	} {
+		t.Run(name, func(t *testing.T) {
+			claims := exactly(t, w.tokenOf("Authorization", w.token("00u1ada", enrichtest.Claims{"exp": tc.incoming, "iat": now - 300, "nbf": nil})))
+			exp, err := claims["exp"].(json.Number).Int64()
+			if err != nil {
+				t.Fatalf("exp is not whole: %v", err)
+			}
+			latest, _ := tc.latest.(int64)
+			if exp > latest || exp <= now {
+				t.Errorf("exp is %d, want after %d and at most %d", exp, now, latest)
+			}
+		})
+	}
+	wantRefusal(t, w.get("/", w.token("00u1ada", enrichtest.Claims{"exp": now - 130, "iat": now - 300, "nbf": nil})), 401)
+}
+
+// Below a path, both documents are served where the issuer says.
+func TestIssuerBelowAPathIsDiscovered(t *testing.T) {
+	w := prepare(t)
+	w.load(`handle_path /gate/* {
+		token_enrich_jwks
+	}
+	handle {
+		token_enrich {
+			token {
+				audience payroll
+			}
+		}
+		reverse_proxy `+w.legacy.Addr()+`
+	}`, w.standard(), "signing {\nissuer http://"+w.addr+"/gate\n}")
+	eventually(t, "a key to sign with", func() bool { return w.get("/gate/.well-known/jwks.json", "").StatusCode == 200 })
+	var metadata struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if err := json.Unmarshal([]byte(w.get("/gate/.well-known/openid-configuration", "").body), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	if metadata.Issuer != "http://"+w.addr+"/gate" || metadata.Keys != "http://"+w.addr+"/gate/.well-known/jwks.json" {
+		t.Errorf("the metadata says %+v", metadata)
+	}
+	claims, err := enrichtest.Payload(w.tokenOf("Authorization", w.token("00u1ada")))
+	if err != nil || claims["iss"] != metadata.Issuer {
+		t.Errorf("iss %v: %v", claims["iss"], err)
+	}
+}
+
+// thumbprint is the id that a key must have (RFC 7638).
+func thumbprint(t *testing.T, k jose.JSONWebKey) string {
+	t.Helper()
+	sum, err := k.Thumbprint(crypto.SHA256)
+	if err != nil || len(sum) != sha256.Size {
+		t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(sum)
+}
+
+// patience bounds what another program is waited for.
+func patience(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
