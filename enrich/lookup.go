@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
@@ -24,6 +27,12 @@ type Lookup struct {
 	persons  *cache.Cache[*person]
 	apps     *cache.Cache[*identity.App]
 	appUsers *cache.Cache[*identity.AppUser]
+}
+
+// perCaller reports whether answers about a principal belong to its token.
+func (l *Lookup) perCaller(p *identity.Principal) bool {
+	d, ok := l.directory.(interface{ PerCaller(issuerName string) bool })
+	return ok && d.PerCaller(p.IssuerName)
 }
 
 // person is a person as the cache holds it, with the index that makes an
@@ -100,14 +109,26 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 //
 // It takes no context of the request: the fetch outlives it.
 func (l *Lookup) refresh(d *Decision) {
+	if l.perCaller(d.Principal) {
+		return // without the caller's token nobody may ask
+	}
 	_, _ = l.Record(context.Background(), directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
 }
 
 func (l *Lookup) person(ctx context.Context, q directory.Query) (*identity.Person, oktael.GroupIndex, found) {
 	p := q.Principal
-	key := l.keyer.Key("person", l.fingerprint, p.Issuer, p.Subject)
+	life, ids := *l.life, []string{p.Issuer, p.Subject}
+	if l.perCaller(p) {
+		// The answer belongs to this token: only requests with the same rights
+		// and the same end may have it, and only one that brings the token may
+		// fetch it anew.
+		scopes := slices.Sorted(slices.Values(p.Scopes))
+		ids = append(ids, p.Client, strings.Join(scopes, " "), strconv.FormatInt(p.Expiry.Unix(), 10))
+		life.RefreshAfter = 0
+	}
+	key := l.keyer.Key("person", l.fingerprint, ids...)
 	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
-	res, err := l.persons.Get(ctx, key, *l.life, names, func(ctx context.Context) (*person, error) {
+	res, err := l.persons.Get(ctx, key, life, names, func(ctx context.Context) (*person, error) {
 		v, err := l.directory.Person(ctx, q)
 		if err != nil {
 			return nil, absent(err)
