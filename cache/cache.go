@@ -91,7 +91,7 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []I
 	arrived := s.log.Version()
 	for attempt := 0; ; attempt++ {
 		t := s.log.line.at(s.log.line.now())
-		held := s.held(key)
+		held := s.held(ctx, key)
 		if held != nil {
 			if r, ok := c.serve(ctx, held, t, life, names, load); ok {
 				return r, nil
@@ -103,7 +103,7 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []I
 		l := life // its own copy: a hit allocates nothing
 		fl, err := s.flights.join(ctx, key, false,
 			func(ctx context.Context) outcome { return c.fetch(ctx, key, &l, false, names, load) },
-			func(out outcome) { s.land(key, nil, &l, out) })
+			func(out outcome) { s.land(ctx, key, nil, &l, out) })
 		if err != nil {
 			return c.fallback(outcome{err: err}, held, &life)
 		}
@@ -149,7 +149,7 @@ func (c *Cache[V]) refresh(ctx context.Context, cl *cell, life Life, names func(
 	}
 	fl, err := s.flights.join(ctx, cl.key, true,
 		func(ctx context.Context) outcome { return c.fetch(ctx, cl.key, &life, true, names, load) },
-		func(out outcome) { s.land(cl.key, cl, &life, out) })
+		func(out outcome) { s.land(ctx, cl.key, cl, &life, out) })
 	if err != nil || fl == nil {
 		cl.refreshing.Store(false)
 	}
@@ -232,7 +232,7 @@ func (c *Cache[V]) result(e *Entry, state State, tier string) Result[V] {
 func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool, names func() []ID, load func(context.Context) (V, error)) outcome {
 	s := c.store
 	closed := s.closed.Load()
-	held := s.held(key)
+	held := s.held(ctx, key)
 	if held != nil && !refresh && !held.gone && !closed {
 		// Somebody may have landed it just before this flight was set up.
 		if fresh, _ := s.judge(held, s.log.line.at(s.log.line.now()), life); fresh {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -79,7 +80,7 @@ func (e *Entry) allNames() ([]Name, bool) {
 	}
 	list := e.asked
 	if e.lookup != nil {
-		list = append(list[:len(list):len(list)], e.lookup()...)
+		list = append(slices.Clip(list), e.lookup()...)
 	}
 	e.names.Store(&list)
 	return list, true

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -192,90 +191,6 @@ func (l *Log) Retain(d time.Duration) {
 // keeps at least as much.
 func (l *Log) Retention() time.Duration { return time.Duration(l.retain.Load()) }
 
-// Reach tells how far a record has got.
-type Reach uint8
-
-const (
-	// ThisNode: there is no shared log, this node alone knows.
-	ThisNode Reach = iota
-	// Pending: this node knows, the others will as soon as the shared log
-	// can be reached again (while this process lives).
-	Pending
-	// AllNodes: the record stands in the shared log.
-	AllNodes
-)
-
-// Append records purges and denials. On this node they hold when it returns,
-// whatever the error; the reach says whether they reached the others. The
-// error is ErrFull where the deny list or the list of pending records has no
-// room, and the stream's own where that failed.
-func (l *Log) Append(ctx context.Context, records ...Record) (Reach, error) {
-	now := l.line.now()
-	denials := 0
-	for _, r := range records {
-		if r.Kind == Deny {
-			denials++
-		}
-	}
-	if denials > 0 && !l.denials.room(now, denials) {
-		return ThisNode, ErrFull
-	}
-	if l.stream == nil {
-		l.applyOwn(now, records, nil)
-		return ThisNode, nil
-	}
-	positions, err := l.stream.Append(ctx, records)
-	if err != nil || len(positions) != len(records) {
-		l.applyOwn(now, records, nil)
-		if full := l.postpone(records); full != nil {
-			return ThisNode, full
-		}
-		return Pending, err
-	}
-	l.applyOwn(now, records, positions)
-	return AllNodes, nil
-}
-
-// postpone keeps records until the stream can be reached again. Denials need
-// no keeping: the deny list knows which of its names have no place yet.
-func (l *Log) postpone(records []Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.carry = true
-	for _, r := range records {
-		if r.Kind == Deny {
-			continue
-		}
-		if len(l.pending) >= MaxPending {
-			return ErrFull
-		}
-		l.pending = append(l.pending, r)
-	}
-	return nil
-}
-
-// applyOwn applies what this node itself recorded, before it is read back.
-// With a stream and no positions the records are not shared yet.
-func (l *Log) applyOwn(now time.Time, records []Record, positions []Position) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, r := range records {
-		at := unplaced
-		switch {
-		case positions != nil:
-			at = positions[i]
-		case l.stream == nil:
-			l.position.Serial++
-			at = l.position
-		}
-		l.apply(now, Placed{Record: r, Position: at}, now)
-		if r.Kind != Deny {
-			l.observer.Purge(OriginLocal)
-		}
-	}
-	l.prune(now)
-}
-
 // Open tells where the stream starts; the caller is about to read from
 // Position on. A stream that starts past this node's position, or ends before
 // it, has lost records that this node may not have seen: then everything held
@@ -320,7 +235,8 @@ func (l *Log) Apply(records []Placed) {
 		if when.After(now) {
 			when = now
 		}
-		if l.apply(now, r, when) {
+		if l.apply(now, r, when) && l.loaded.Load() {
+			// What happened before this node came is none of its news.
 			l.observer.Purge(OriginLog)
 		}
 		if l.position.Before(r.Position) {
@@ -428,159 +344,5 @@ func (l *Log) Lost(class string) {
 	l.lastError = class
 }
 
-// flush appends what could not be shared when it was recorded, and live
-// denials that the stream no longer holds, so that a node that starts later
-// learns of them.
-func (l *Log) flush() {
-	l.mu.Lock()
-	records := append([]Record(nil), l.pending...)
-	purges := len(records)
-	records = append(records, l.denials.before(l.line.now(), l.start)...)
-	l.mu.Unlock()
-
-	var err error
-	for batch := range slices.Chunk(records, flushBatch) {
-		ctx, cancel := context.WithTimeout(l.life, flushTimeout)
-		var positions []Position
-		positions, err = l.stream.Append(ctx, batch)
-		cancel()
-		if err != nil || len(positions) != len(batch) {
-			break
-		}
-		l.applyOwn(l.line.now(), batch, positions)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err == nil {
-		l.pending = append([]Record(nil), l.pending[purges:]...)
-	} else {
-		l.carry = true
-	}
-	l.flushing = false
-}
-
-// flushBatch is how many records one attempt appends at once.
-const flushBatch = 100
-
-// flushTimeout bounds one attempt to append what is pending.
-const flushTimeout = 5 * time.Second
-
-// unchanged reports whether a value checked at that version stands: the log
-// has not moved, or none of what came since names it. The version to remember
-// is returned with it. Names are only asked for when they are needed.
-func (l *Log) unchanged(checked uint64, names func() ([]Name, bool)) (uint64, bool) {
-	version := l.version.Load()
-	if checked == version {
-		return version, true
-	}
-	list, known := names()
-	if !known {
-		return version, false
-	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if checked < l.forgotten || l.all.version > checked {
-		return version, false
-	}
-	for _, n := range list {
-		if l.names[n].version > checked {
-			return version, false
-		}
-	}
-	return version, true
-}
-
-// stands reports whether an entry whose fetch began at that position may be
-// used, and the version of the log at which that was found.
-func (l *Log) stands(at Position, names []Name) (uint64, bool) {
-	version := l.version.Load()
-	if !l.loaded.Load() {
-		return version, false
-	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if at.Before(l.start) || l.all.version != 0 && at.Before(l.all.position) {
-		return version, false
-	}
-	for _, n := range names {
-		if m, ok := l.names[n]; ok && at.Before(m.position) {
-			return version, false
-		}
-	}
-	return version, true
-}
-
-// confirmed reports whether a value fetched at those ticks may be used at now:
-// there was contact to the stream, or the value itself was fetched, no longer
-// than max ago.
-func (l *Log) confirmed(now, fetched int64, max time.Duration) bool {
-	return l.stream == nil || now-l.contact.Load() <= int64(max) && l.contact.Load() != never ||
-		now-fetched <= int64(max) && max > 0
-}
-
-// LogStatus describes the log for the status endpoint and the gauges.
-type LogStatus struct {
-	// Shared says whether other nodes see this log.
-	Shared bool `json:"shared"`
-
-	// Ready says whether it can be read now; without a shared log always.
-	Ready bool `json:"ready"`
-
-	// Since is when Ready last changed.
-	Since time.Time `json:"since,omitzero"`
-
-	// LastError is the class of the last error.
-	LastError string `json:"last_error,omitempty"`
-
-	// Age is how long ago the log was last known to be complete; -1 where it
-	// was never read.
-	Age time.Duration `json:"age"`
-
-	// Purges counts the purges learned of, Names those remembered, Denials
-	// the names on the deny list, Pending the records that are not shared
-	// yet.
-	Purges  uint64 `json:"purges"`
-	Names   int    `json:"names"`
-	Denials int    `json:"denials"`
-	Pending int    `json:"pending,omitempty"`
-}
-
-// Status describes the log.
-func (l *Log) Status() LogStatus {
-	now := l.line.now()
-	age := l.Age(now)
-	if age == math.MaxInt64 {
-		age = -1
-	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	s := LogStatus{
-		Shared: l.stream != nil, Ready: l.stream == nil || l.reachable,
-		LastError: l.lastError, Age: age,
-		Purges: l.purges.Load(), Names: len(l.names), Denials: l.denials.Len(), Pending: len(l.pending),
-	}
-	if t := l.changed.Load(); t != 0 {
-		s.Since = now.Add(-time.Duration(l.line.at(now) - t))
-	}
-	return s
-}
-
 // Attempted is closed once the first attempt to read the stream has ended.
 func (l *Log) Attempted() <-chan struct{} { return l.attempted }
-
-// timeline counts time from a fixed base, on the monotonic clock where the
-// clock has one: a step of the wall clock ages no entry.
-type timeline struct {
-	now  func() time.Time
-	base time.Time
-}
-
-func newTimeline(now func() time.Time) timeline {
-	if now == nil {
-		now = time.Now
-	}
-	// A base in the past keeps every tick positive.
-	return timeline{now: now, base: now().Add(-time.Hour)}
-}
-
-func (t *timeline) at(now time.Time) int64 { return int64(now.Sub(t.base)) }

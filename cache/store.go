@@ -196,8 +196,8 @@ func (s *Store) Close() error {
 }
 
 // held is the entry that this process holds under key, or nil.
-func (s *Store) held(key Key) *Entry {
-	e, err := s.memory.Get(context.Background(), key)
+func (s *Store) held(ctx context.Context, key Key) *Entry {
+	e, err := s.memory.Get(ctx, key)
 	if err != nil {
 		return nil
 	}
@@ -230,11 +230,11 @@ func (s *Store) newCell(key Key) *cell {
 // land puts what a flight brought in its place. hint is the cell that asked
 // for it, if one did: it may be another than the one held under the key, where
 // the tier let that go in between.
-func (s *Store) land(key Key, hint *cell, life *Life, out outcome) {
+func (s *Store) land(ctx context.Context, key Key, hint *cell, life *Life, out outcome) {
 	if hint != nil {
 		defer hint.refreshing.Store(false)
 	}
-	held := s.held(key)
+	held := s.held(ctx, key)
 	c := hint
 	if held != nil {
 		c = held.cell

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 
@@ -49,7 +48,7 @@ func (a *AdminAPI) explain(app *App, r *http.Request) (any, error) {
 
 // explain finds the policy and asks the gateway.
 func (a *App) explain(ctx context.Context, q explainRequest) (*enrich.Explanation, error) {
-	p, err := a.policyFor(q)
+	p, err := a.policyFor(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +64,7 @@ func (a *App) explain(ctx context.Context, q explainRequest) (*enrich.Explanatio
 // policyFor gives the policy that a question names, or the one that would
 // decide a request for site and path. Where there is only one, it need not be
 // named.
-func (a *App) policyFor(q explainRequest) (*policy, error) {
+func (a *App) policyFor(ctx context.Context, q explainRequest) (*policy, error) {
 	a.mu.Lock()
 	policies := slices.Clone(a.policies)
 	a.mu.Unlock()
@@ -80,7 +79,7 @@ func (a *App) policyFor(q explainRequest) (*policy, error) {
 	case q.Policy != "":
 		return nil, fmt.Errorf("no policy is named %q%s", q.Policy, nearest.Hint(q.Policy, names))
 	case q.Site != "":
-		return a.policyAt(q.Site, q.Path)
+		return a.policyAt(ctx, q.Site, q.Path)
 	case len(policies) == 1:
 		return policies[0], nil
 	}
@@ -88,7 +87,7 @@ func (a *App) policyFor(q explainRequest) (*policy, error) {
 }
 
 // policyAt follows the routes of the HTTP app, as a GET request would.
-func (a *App) policyAt(site, path string) (*policy, error) {
+func (a *App) policyAt(ctx context.Context, site, path string) (*policy, error) {
 	if path == "" {
 		path = "/"
 	}
@@ -105,14 +104,29 @@ func (a *App) policyAt(site, path string) (*policy, error) {
 		return nil, errors.New("the configuration serves no sites")
 	}
 	for _, server := range app.Servers {
-		r := httptest.NewRequest(http.MethodGet, "http://"+site+u.RequestURI(), nil)
-		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), server)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+site+u.RequestURI(), nil)
+		if err != nil {
+			return nil, errors.New("site is not a host name")
+		}
+		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), discarded{}, server)
 		if p := decides(server.Routes, r); p != nil {
 			return p, nil
 		}
 	}
 	return nil, errors.New("no policy decides requests for that site and path")
 }
+
+// discarded is the answer to a request that nobody sent.
+type discarded struct{}
+
+// Header gives an empty header.
+func (discarded) Header() http.Header { return http.Header{} }
+
+// Write drops what is written.
+func (discarded) Write(b []byte) (int, error) { return len(b), nil }
+
+// WriteHeader does nothing.
+func (discarded) WriteHeader(int) {}
 
 // decides gives the first policy in routes that would decide the request.
 func decides(routes caddyhttp.RouteList, r *http.Request) *policy {

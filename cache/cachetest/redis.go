@@ -2,6 +2,7 @@ package cachetest
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -92,7 +93,7 @@ func start(t testing.TB, bin, port string, args []string) *Redis {
 
 func (r *Redis) run() {
 	r.t.Helper()
-	cmd := exec.Command(r.bin, r.args...)
+	cmd := exec.CommandContext(context.Background(), r.bin, r.args...) // it ends by Kill
 	cmd.Dir = r.dir
 	out, err := os.OpenFile(filepath.Join(r.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -123,7 +124,9 @@ func (r *Redis) run() {
 // answers reports whether something that speaks Redis listens there, TLS or
 // not: every server answers something, or closes what is not TLS.
 func answers(addr string) bool {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return false
 	}
@@ -176,7 +179,7 @@ func (r *Redis) Port() string {
 // FreePort is a port on loopback that nobody listens on just now.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 )
 
-// person loads somebody with a hundred groups, none of whose strings are
+// person loads somebody with so many groups, none of whose strings are
 // shared.
-func person(id string) func(context.Context) (*cachetest.Person, error) {
+func person(id string, groups int) func(context.Context) (*cachetest.Person, error) {
 	return func(context.Context) (*cachetest.Person, error) {
 		p := &cachetest.Person{ID: strings.Clone(id), Login: id + "@example.com"}
-		for i := range 100 {
+		for i := range groups {
 			p.Groups = append(p.Groups, fmt.Sprintf("%s-group-%03d", id, i))
 		}
 		return p, nil

@@ -219,7 +219,7 @@ func (e *endpoint) dialer(guarded bool) func(context.Context, string, string) (n
 			return nil, err
 		}
 		if e.tls == nil {
-			if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok && guarded && !tcp.IP.IsLoopback() {
+			if guarded && leaves(conn.RemoteAddr()) {
 				return nil, errors.Join(errPlaintext, conn.Close())
 			}
 			return conn, nil
@@ -236,6 +236,17 @@ func (e *endpoint) dialer(guarded bool) func(context.Context, string, string) (n
 		}
 		return t, nil
 	}
+}
+
+// leaves reports whether what is sent to an address leaves this machine.
+func leaves(a net.Addr) bool {
+	switch a := a.(type) {
+	case *net.UnixAddr:
+		return false
+	case *net.TCPAddr:
+		return !a.IP.IsLoopback()
+	}
+	return true
 }
 
 // The driver logs every failed dial by itself, unstructured and to stderr.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -236,7 +237,7 @@ func (e *endpoint) merge(text string) (secure bool, err error) {
 			e.password = password
 		}
 	}
-	db := ""
+	var db string
 	switch u.Scheme {
 	case "redis", "rediss":
 		if u.RawQuery != "" || u.Fragment != "" {
@@ -292,14 +293,7 @@ func normalize(a string) (string, error) {
 
 func socket(a string) bool { return strings.HasPrefix(a, "/") }
 
-func anySocket(addresses []string) bool {
-	for _, a := range addresses {
-		if socket(a) {
-			return true
-		}
-	}
-	return false
-}
+func anySocket(addresses []string) bool { return slices.ContainsFunc(addresses, socket) }
 
 // local reports whether an address cannot leave this machine.
 func local(a string) bool {

@@ -213,4 +213,9 @@ func TestCluster(t *testing.T) {
 	if r := single.get(t, "user8"); r.Tier != cache.TierRedis {
 		t.Errorf("from %s", r.Tier)
 	}
+
+	nodes[2].Kill()
+	for i := range 50 {
+		single.get(t, fmt.Sprint("user", i)) // from a tier or the source, never an error
+	}
 }

@@ -65,7 +65,7 @@ func TestExactSpelling(t *testing.T) {
 		{"transport, with header_up that deletes", "reverse_proxy " + plain + " {\n header_up -X-A\n transport token_enrich {\n  compression off\n }\n}", true},
 		{"transport, over TLS", "reverse_proxy " + secure + " {\n transport token_enrich {\n  tls_insecure_skip_verify\n }\n}", true},
 		{"transport, over TLS with header_up", "reverse_proxy " + secure + " {\n header_up X-A b\n transport token_enrich {\n  tls_insecure_skip_verify\n  versions 1.1\n }\n}", true},
-		{"transport, with retries and header_up", "reverse_proxy DEAD " + plain + " {\n lb_policy first\n lb_retries 3\n lb_try_duration 5s\n header_up X-A b\n transport token_enrich\n}", true},
+		{"transport, with retries and header_up", "reverse_proxy DEAD " + plain + " {\n lb_policy first\n fail_duration 10s\n lb_retries 3\n lb_try_duration 5s\n header_up X-A b\n transport token_enrich\n}", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := prepare(t)
@@ -153,21 +153,37 @@ func secured(t *testing.T, address string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveAll(t, l, func(in net.Conn) { splice(in, address) })
+	return l.Addr().String()
+}
+
+// serveAll serves connections until the test ends, and cuts them then: Caddy
+// keeps its own open for the next request.
+func serveAll(t *testing.T, l net.Listener, serve func(net.Conn)) {
 	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var open []net.Conn
 	t.Cleanup(func() {
 		_ = l.Close()
+		mu.Lock()
+		for _, c := range open {
+			_ = c.Close()
+		}
+		mu.Unlock()
 		wg.Wait()
 	})
 	wg.Go(func() {
 		for {
-			in, err := l.Accept()
+			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			wg.Go(func() { splice(in, address) })
+			mu.Lock()
+			open = append(open, c)
+			mu.Unlock()
+			wg.Go(func() { serve(c) })
 		}
 	})
-	return l.Addr().String()
 }
 
 // splice copies both ways until either side ends.
@@ -219,20 +235,7 @@ func newH2C(t *testing.T) *h2cApp {
 		t.Fatal(err)
 	}
 	a := &h2cApp{addr: l.Addr().String(), names: map[string]bool{}}
-	var wg sync.WaitGroup
-	t.Cleanup(func() {
-		_ = l.Close()
-		wg.Wait()
-	})
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { a.serve(c) })
-		}
-	})
+	serveAll(t, l, a.serve)
 	return a
 }
 

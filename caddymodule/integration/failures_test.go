@@ -508,6 +508,27 @@ func TestForwardedHeadersOfAStrangerChangeNoRequirement(t *testing.T) {
 	w.nothingReceived()
 }
 
+// The path is judged as the application will make it out.
+func TestDotSegmentsAndSlashesDoNotGetAroundARequirement(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\nrequire `String.startsWith(request.path, \"/in/\")`\n}\nreverse_proxy " + w.legacy.Addr())
+	authorization := "Authorization: Bearer " + w.token("00u1ada")
+	for _, target := range []string{
+		"/out", "/in/../out", "/in/%2e%2e/out", "/in/%2E%2E/out", "/in/..%2fout", "/in%2f..%2fout", "/in/./../out", "/in//../../out", "//out", "/in/x/../../out",
+		"/in;/../out", "/in", "/IN/x", "/in/../", "/out?/in/", "/out;/in/", "/out%3f/in/",
+	} {
+		if got := answered(t, w.rawGet(target, authorization)); got != "403" {
+			t.Errorf("%s: status %s", target, got)
+		}
+		w.nothingReceived()
+	}
+	for _, target := range []string{"/in/", "/in/x", "//in/x", "/out/../in/x", "/in/%2e/x"} {
+		if got := answered(t, w.rawGet(target, authorization)); got != "200" {
+			t.Errorf("%s: status %s", target, got)
+		}
+	}
+}
+
 func TestRequirementOnTheRequestIsJudgedEachTime(t *testing.T) {
 	w := prepare(t)
 	w.load("token_enrich {\nrequire `request.method == \"GET\"`\n}\nreverse_proxy " + w.legacy.Addr())
@@ -533,7 +554,10 @@ func TestAnonymousRequests(t *testing.T) {
 		{"with another scheme", "", "", []string{"Authorization", "Basic YTpi"}, 200},
 		{"with a bad token", "", "garbage", nil, 401},
 		{"with a malformed request", "", "", []string{"Authorization", "Bearer"}, 400},
-		{"under a requirement that is true of nobody", "require `user == null && token.sub == null`", "", nil, 200},
+		{"under a requirement that is true of nobody", "require `user == null`", "", nil, 200},
+		{"under a requirement that there is no token", "require `token == null`", "", nil, 200},
+		{"under a requirement that there are no groups", "require `groups == null`", "", nil, 200},
+		{"under a requirement on a claim", "require `token.sub == \"00u1ada\"`", "", nil, 401},
 		{"under a requirement that is false", "require `user != null`", "", nil, 401},
 		{"under a requirement that errors", "require `user.login == \"ada\"`", "", nil, 401},
 		{"under a requirement on the request", "require `request.method == \"GET\"`", "", nil, 200},
@@ -587,6 +611,7 @@ func TestMalformedRequestsAre400(t *testing.T) {
 		{"query twice, one encoded", "/?access_token=" + token + "&access%5ftoken=" + token, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			w := w.in(t)
 			got := w.get(tc.path, "", tc.headers...)
 			wantRefusal(t, got, 400)
 			if c := got.Header.Get("WWW-Authenticate"); !strings.Contains(c, `error="invalid_request"`) {

@@ -59,7 +59,7 @@ func TestKeyBelongsToItsIssuer(t *testing.T) {
 		"both issuers in a list":                                         w.token("alice", enrichtest.Claims{"iss": []string{w.issuer.Issuer(), partner.Issuer()}}),
 		"a good token of ours with the partner named in the header only": w.issuer.Mint(enrichtest.Claims{"iss": "x", "aud": audience}, enrichtest.WithHeader("iss", w.issuer.Issuer())),
 	} {
-		t.Run(name, func(t *testing.T) { w.wantInvalidToken(t, w.get("/", token)) })
+		t.Run(name, func(t *testing.T) { w.in(t).wantInvalidToken(t, w.get("/", token)) })
 	}
 }
 

@@ -39,6 +39,7 @@ func TestCookieTokenIsSafeFromForeignPages(t *testing.T) {
 		{"a WebSocket where it is allowed", "GET", "/open", append([]string{"Origin", "https://evil.example"}, upgrade...), 200},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			w := w.in(t)
 			got := w.do(tc.method, tc.path, "", append(append([]string{}, cookie...), tc.headers...)...)
 			if tc.code == 200 {
 				wantStatus(t, got, 200)
@@ -50,6 +51,7 @@ func TestCookieTokenIsSafeFromForeignPages(t *testing.T) {
 		})
 	}
 	t.Run("a token in a header comes from no foreign page by accident", func(t *testing.T) {
+		w := w.in(t)
 		wantStatus(t, w.do("POST", "/", w.token("00u1ada"), "Sec-Fetch-Site", "cross-site"), 200)
 		w.received()
 	})
@@ -84,6 +86,7 @@ func TestIncomingTokenIsDroppedAndTheRestKeepsItsBytes(t *testing.T) {
 		{"Authorization", "/", []string{"Authorization: Bearer " + token, "Cookie: a=1"}, "GET / HTTP/1.1", []string{"a=1"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			w := w.in(t)
 			if got := answered(t, w.rawGet(tc.target, tc.lines...)); got != "200" {
 				t.Fatalf("status %s", got)
 			}

@@ -386,6 +386,7 @@ func TestTrailersOfTheClientDoNotReachTheApplication(t *testing.T) {
 	w.load(site("") + w.legacy.Addr())
 	for name, declared := range map[string]string{"declared": "Trailer: X-User, X-Null, X_User\r\n", "undeclared": "", "half declared": "Trailer: X-User\r\n"} {
 		t.Run(name, func(t *testing.T) {
+			w := w.in(t)
 			got := w.raw("POST / HTTP/1.1\r\nHost: " + w.addr + "\r\nConnection: close\r\nTE: trailers\r\nAuthorization: Bearer " + w.token("00u1ada") + "\r\n" + declared +
 				"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-User: root\r\nX-Null: root\r\nx_user: root\r\nX.User.Groups: root\r\n\r\n")
 			if answered(t, got) != "200" {

@@ -298,6 +298,7 @@ func TestTamperedTokensAreRefusedAlike(t *testing.T) {
 
 	for _, tc := range all {
 		t.Run(tc.name, func(t *testing.T) {
+			w := w.in(t)
 			for range 2 {
 				w.wantInvalidToken(t, w.get("/", tc.token))
 			}
@@ -308,6 +309,7 @@ func TestTamperedTokensAreRefusedAlike(t *testing.T) {
 	}
 
 	t.Run("while good ones are let in", func(t *testing.T) {
+		w := w.in(t)
 		for name, token := range map[string]string{
 			"RS256": good, "PS256": w.mintFor(enrichtest.WithKey(w.issuer.KeyFor("PS256"))), "ES256": w.mintFor(enrichtest.WithKey(es)),
 			"EdDSA": w.mintFor(enrichtest.WithKey(w.issuer.KeyFor("EdDSA"))), "its newer name": w.mintFor(enrichtest.WithKey(w.issuer.KeyFor("EdDSA")), enrichtest.WithHeader("alg", "Ed25519")),
@@ -403,11 +405,12 @@ func TestAccessTokenProfileRequiresItsClaims(t *testing.T) {
 	w.received()
 	for _, claim := range []string{"iss", "exp", "aud", "sub", "client_id", "iat", "jti"} {
 		t.Run(claim, func(t *testing.T) {
+			w := w.in(t)
 			w.wantInvalidToken(t, w.get("/", w.token("00u1ada", enrichtest.Claims{claim: nil})))
 		})
 	}
 	for _, typ := range []string{"JWT", ""} {
-		t.Run("typ "+typ, func(t *testing.T) { w.wantInvalidToken(t, w.get("/", w.mintFor(enrichtest.WithType(typ)))) })
+		t.Run("typ "+typ, func(t *testing.T) { w.in(t).wantInvalidToken(t, w.get("/", w.mintFor(enrichtest.WithType(typ)))) })
 	}
 }
 
@@ -447,6 +450,7 @@ func TestChallengesSayWhatStrangersMayKnow(t *testing.T) {
 		{"a scope", w.token("00u1ada"), `Bearer realm="payroll", error="insufficient_scope", scope="admin", ` + meta, 403},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			w := w.in(t)
 			got := w.get("/", tc.token)
 			wantRefusal(t, got, tc.code)
 			if all := got.Header.Values("WWW-Authenticate"); len(all) != 1 || all[0] != tc.want {
@@ -460,6 +464,7 @@ func TestChallengesSayWhatStrangersMayKnow(t *testing.T) {
 		})
 	}
 	t.Run("the metadata", func(t *testing.T) {
+		w := w.in(t)
 		got := w.get("/.well-known/oauth-protected-resource/payroll", "garbage")
 		wantStatus(t, got, 200)
 		var meta struct {
@@ -498,6 +503,6 @@ func TestRefusalsOfAKindAreIdentical(t *testing.T) {
 		"bad signature of a known user": enrichtest.FlipSignature(w.token("00u1ada")), "bad signature of an unknown one": enrichtest.FlipSignature(w.token("00u9nobody")),
 		"expired": w.token("00u1ada", enrichtest.Claims{"exp": 1000}), "expired and unknown": w.token("00u9nobody", enrichtest.Claims{"exp": 1000}), "garbage": "garbage",
 	} {
-		t.Run(name, func(t *testing.T) { w.wantInvalidToken(t, w.get("/", token)) })
+		t.Run(name, func(t *testing.T) { w.in(t).wantInvalidToken(t, w.get("/", token)) })
 	}
 }

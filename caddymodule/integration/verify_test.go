@@ -119,7 +119,7 @@ func (w *world) counterfeit(alg string, header map[string]any, claims enrichtest
 // privateKey reads the gateway's only signing key from its storage.
 func (w *world) privateKey() (private crypto.PrivateKey, kid string) {
 	w.t.Helper()
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(w.log), "token_enrich", "signing", "keys.json"))
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(w.log), keysFile))
 	if err != nil {
 		w.t.Fatal(err)
 	}

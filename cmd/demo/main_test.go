@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -24,6 +27,31 @@ func TestOnceComesOutAsExpected(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "eyJ") {
 		t.Error("a token is printed")
+	}
+}
+
+func TestQuestionsAreAnswered(t *testing.T) {
+	s, err := open(t.Context(), options{anyPort: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	for _, q := range s.questions() {
+		method, body := http.MethodGet, io.Reader(http.NoBody)
+		if q.body != "" {
+			method, body = http.MethodPost, strings.NewReader(q.body)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, q.url, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := send(r)
+		if err != nil || a.code != http.StatusOK || !json.Valid(a.body) {
+			t.Errorf("%s %s, %v", q.title, a.status, err)
+		}
+		if strings.HasSuffix(q.url, "/explain") && !strings.Contains(string(a.body), "requirement") {
+			t.Errorf("the answer does not name the requirement: %s", a.body)
+		}
 	}
 }
 

@@ -102,8 +102,29 @@ func (s *stage) explain(out io.Writer) {
 	for i, sc := range scenes() {
 		s.show(out, i+1, sc)
 	}
-	fmt.Fprintf(out, "\nWhat the gateway knows of itself:\n   curl -s http://%s/token_enrich/status\n", s.admin)
+	for _, q := range s.questions() {
+		fmt.Fprintf(out, "\n%s\n   curl -s", q.title)
+		if q.body != "" {
+			fmt.Fprintf(out, " -d '%s'", q.body)
+		}
+		fmt.Fprintf(out, " %s\n", q.url)
+	}
 	fmt.Fprintf(out, "\nEdit examples/directory.yaml while this runs: the next request sees it. Ctrl-C ends it.\n")
+}
+
+// question is one that an operator asks at the admin address.
+type question struct{ title, body, url string }
+
+func (s *stage) questions() []question {
+	base := "http://" + s.admin + "/token_enrich/"
+	return []question{
+		{
+			title: "Why Grace may not do what only payroll administrators may:",
+			body:  `{"issuer":"corp","subject":"` + people()["grace"] + `","client":"` + client + `","policy":"payroll-admin"}`,
+			url:   base + "explain",
+		},
+		{title: "What the gateway knows of itself:", url: base + "status"},
+	}
 }
 
 // show prints one request and what to expect.

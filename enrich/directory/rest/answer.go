@@ -72,10 +72,10 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 		switch {
 		case errors.Is(err, errSeveral):
 			return nil, fmt.Errorf("reading an answer: profile_path selects more than one user: %w", directory.ErrAmbiguous)
+		case errors.Is(err, errNothing):
+			return nil, fmt.Errorf("reading an answer: profile_path selects nothing; 404 would say that there is no user: %w", directory.ErrMalformed)
 		case err != nil:
 			return nil, err
-		case profile == nil:
-			return nil, fmt.Errorf("reading an answer: profile_path selects nothing; 404 would say that there is no user: %w", directory.ErrMalformed)
 		}
 		p.User.Profile = profile
 		p.User.ID = r.id(scalar(profile["id"]), "id")
@@ -131,8 +131,10 @@ func (d *Directory) appOf(answer any) (*identity.App, error) {
 	var err error
 	switch {
 	case d.appPath != nil:
-		m, err = d.appPath.object(answer)
-		if errors.Is(err, errSeveral) {
+		switch m, err = d.appPath.object(answer); {
+		case errors.Is(err, errNothing):
+			err = nil
+		case errors.Is(err, errSeveral):
 			err = fmt.Errorf("reading an answer: app_path selects more than one app: %w", directory.ErrMalformed)
 		}
 	case d.shaped() || d.app != nil:

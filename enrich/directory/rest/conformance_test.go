@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -38,6 +39,7 @@ type service struct {
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch s.fault {
+	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign:
 	case directorytest.Slow:
 		select {
 		case <-r.Context().Done():
@@ -146,9 +148,7 @@ func (s *service) answer(r *http.Request) any {
 	matches := []any{}
 	for _, u := range found {
 		attributes := object{"id": u.ID, "login": u.Login}
-		for k, v := range u.Profile {
-			attributes[k] = v
-		}
+		maps.Copy(attributes, u.Profile)
 		matches = append(matches, object{"attributes": attributes})
 	}
 	memberships := make([]any, len(names))

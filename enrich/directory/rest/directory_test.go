@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -38,9 +39,7 @@ func (c *canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	c.bodies = append(c.bodies, sent)
 	h := http.Header{"Content-Type": {"application/json"}}
-	for name, values := range c.header {
-		h[name] = values
-	}
+	maps.Copy(h, c.header)
 	status := c.status
 	if status == 0 {
 		status = http.StatusOK

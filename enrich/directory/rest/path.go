@@ -113,8 +113,7 @@ func (p *path) all(answer any) (nodes []any, known bool, err error) {
 	return nodes, true, nil
 }
 
-// object gives the one object that the query selects, nil where it selects
-// nothing or null.
+// object gives the one object that the query selects.
 func (p *path) object(answer any) (map[string]any, error) {
 	nodes, _, err := p.all(answer)
 	switch {
@@ -123,7 +122,7 @@ func (p *path) object(answer any) (map[string]any, error) {
 	case len(nodes) > 1:
 		return nil, errSeveral
 	case len(nodes) == 0 || nodes[0] == nil:
-		return nil, nil
+		return nil, errNothing
 	}
 	o, ok := nodes[0].(map[string]any)
 	if !ok {
@@ -132,5 +131,8 @@ func (p *path) object(answer any) (map[string]any, error) {
 	return o, nil
 }
 
-// errSeveral: where one object is wanted, the query selects more.
-var errSeveral = errors.New("a path selects more than one")
+// Where one object is wanted, the query may select more, or nothing or null.
+var (
+	errSeveral = errors.New("a path selects more than one")
+	errNothing = errors.New("a path selects nothing")
+)

@@ -2,6 +2,7 @@ package userinfo
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -16,9 +17,7 @@ var protocol = [...]string{"iss", "aud", "exp", "iat", "nbf", "jti", "_claim_nam
 // attribute under its own name; sub is the id, preferred_username the login.
 func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u := &identity.User{Profile: make(map[string]any, len(claims))}
-	for name, v := range claims {
-		u.Profile[name] = v
-	}
+	maps.Copy(u.Profile, claims)
 	for _, name := range protocol {
 		delete(u.Profile, name)
 	}

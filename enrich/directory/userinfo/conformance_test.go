@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -87,6 +88,7 @@ type endpoint struct {
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch e.fault {
+	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign:
 	case directorytest.Slow:
 		select {
 		case <-r.Context().Done():
@@ -128,9 +130,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		user = &e.world.Users[len(e.world.Users)-1]
 	}
 	answer := object{"sub": user.ID, "preferred_username": user.Login}
-	for k, v := range user.Profile {
-		answer[k] = v
-	}
+	maps.Copy(answer, user.Profile)
 	names := e.world.GroupNames(*user)
 	groups := make([]any, len(names))
 	for i, id := range user.Groups {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,9 +34,7 @@ func (c *canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.kind != "" {
 		h.Set("Content-Type", c.kind)
 	}
-	for name, values := range c.header {
-		h[name] = values
-	}
+	maps.Copy(h, c.header)
 	status := c.status
 	if status == 0 {
 		status = http.StatusOK

@@ -1,0 +1,128 @@
+package cache
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Reach tells how far a record has got.
+type Reach uint8
+
+const (
+	// ThisNode: there is no shared log, this node alone knows.
+	ThisNode Reach = iota
+	// Pending: this node knows, the others will as soon as the shared log
+	// can be reached again (while this process lives).
+	Pending
+	// AllNodes: the record stands in the shared log.
+	AllNodes
+)
+
+// Append records purges and denials. On this node they hold when it returns,
+// whatever the error; the reach says whether they reached the others. The
+// error is ErrFull where the deny list or the list of pending records has no
+// room, and the stream's own where that failed.
+func (l *Log) Append(ctx context.Context, records ...Record) (Reach, error) {
+	now := l.line.now()
+	denials := 0
+	for _, r := range records {
+		if r.Kind == Deny {
+			denials++
+		}
+	}
+	if denials > 0 && !l.denials.room(now, denials) {
+		return ThisNode, ErrFull
+	}
+	if l.stream == nil {
+		l.applyOwn(now, records, nil)
+		return ThisNode, nil
+	}
+	positions, err := l.stream.Append(ctx, records)
+	if err != nil || len(positions) != len(records) {
+		l.applyOwn(now, records, nil)
+		if full := l.postpone(records); full != nil {
+			return ThisNode, full
+		}
+		return Pending, err
+	}
+	l.applyOwn(now, records, positions)
+	return AllNodes, nil
+}
+
+// postpone keeps records until the stream can be reached again. Denials need
+// no keeping: the deny list knows which of its names have no place yet.
+func (l *Log) postpone(records []Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.carry = true
+	for _, r := range records {
+		if r.Kind == Deny {
+			continue
+		}
+		if len(l.pending) >= MaxPending {
+			return ErrFull
+		}
+		l.pending = append(l.pending, r)
+	}
+	return nil
+}
+
+// applyOwn applies what this node itself recorded, before it is read back.
+// With a stream and no positions the records are not shared yet.
+func (l *Log) applyOwn(now time.Time, records []Record, positions []Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, r := range records {
+		at := unplaced
+		switch {
+		case positions != nil:
+			at = positions[i]
+		case l.stream == nil:
+			l.position.Serial++
+			at = l.position
+		}
+		l.apply(now, Placed{Record: r, Position: at}, now)
+		if r.Kind != Deny {
+			l.observer.Purge(OriginLocal)
+		}
+	}
+	l.prune(now)
+}
+
+// flush appends what could not be shared when it was recorded, and live
+// denials that the stream no longer holds, so that a node that starts later
+// learns of them.
+func (l *Log) flush() {
+	l.mu.Lock()
+	records := append([]Record(nil), l.pending...)
+	purges := len(records)
+	records = append(records, l.denials.before(l.line.now(), l.start)...)
+	l.mu.Unlock()
+
+	var err error
+	for batch := range slices.Chunk(records, flushBatch) {
+		ctx, cancel := context.WithTimeout(l.life, flushTimeout)
+		var positions []Position
+		positions, err = l.stream.Append(ctx, batch)
+		cancel()
+		if err != nil || len(positions) != len(batch) {
+			break
+		}
+		l.applyOwn(l.line.now(), batch, positions)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.pending = append([]Record(nil), l.pending[purges:]...)
+	} else {
+		l.carry = true
+	}
+	l.flushing = false
+}
+
+// flushBatch is how many records one attempt appends at once.
+const flushBatch = 100
+
+// flushTimeout bounds one attempt to append what is pending.
+const flushTimeout = 5 * time.Second

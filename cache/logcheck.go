@@ -1,0 +1,56 @@
+package cache
+
+import "time"
+
+// unchanged reports whether a value checked at that version stands: the log
+// has not moved, or none of what came since names it. The version to remember
+// is returned with it. Names are only asked for when they are needed.
+func (l *Log) unchanged(checked uint64, names func() ([]Name, bool)) (uint64, bool) {
+	version := l.version.Load()
+	if checked == version {
+		return version, true
+	}
+	list, known := names()
+	if !known {
+		return version, false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if checked < l.forgotten || l.all.version > checked {
+		return version, false
+	}
+	for _, n := range list {
+		if l.names[n].version > checked {
+			return version, false
+		}
+	}
+	return version, true
+}
+
+// stands reports whether an entry whose fetch began at that position may be
+// used, and the version of the log at which that was found.
+func (l *Log) stands(at Position, names []Name) (uint64, bool) {
+	version := l.version.Load()
+	if !l.loaded.Load() {
+		return version, false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if at.Before(l.start) || l.all.version != 0 && at.Before(l.all.position) {
+		return version, false
+	}
+	for _, n := range names {
+		if m, ok := l.names[n]; ok && at.Before(m.position) {
+			return version, false
+		}
+	}
+	return version, true
+}
+
+// confirmed reports whether a value fetched at those ticks may be used at now:
+// there was contact to the stream, or the value itself was fetched, no longer
+// than max ago.
+func (l *Log) confirmed(now, fetched int64, max time.Duration) bool {
+	return l.stream == nil || now-l.contact.Load() <= int64(max) && l.contact.Load() != never ||
+		now-fetched <= int64(max) && max > 0
+}

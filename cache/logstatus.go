@@ -1,0 +1,53 @@
+package cache
+
+import (
+	"math"
+	"time"
+)
+
+// LogStatus describes the log for the status endpoint and the gauges.
+type LogStatus struct {
+	// Shared says whether other nodes see this log.
+	Shared bool `json:"shared"`
+
+	// Ready says whether it can be read now; without a shared log always.
+	Ready bool `json:"ready"`
+
+	// Since is when Ready last changed.
+	Since time.Time `json:"since,omitzero"`
+
+	// LastError is the class of the last error.
+	LastError string `json:"last_error,omitempty"`
+
+	// Age is how long ago the log was last known to be complete; -1 where it
+	// was never read.
+	Age time.Duration `json:"age"`
+
+	// Purges counts the purges learned of, Names those remembered, Denials
+	// the names on the deny list, Pending the records that are not shared
+	// yet.
+	Purges  uint64 `json:"purges"`
+	Names   int    `json:"names"`
+	Denials int    `json:"denials"`
+	Pending int    `json:"pending,omitempty"`
+}
+
+// Status describes the log.
+func (l *Log) Status() LogStatus {
+	now := l.line.now()
+	age := l.Age(now)
+	if age == math.MaxInt64 {
+		age = -1
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	s := LogStatus{
+		Shared: l.stream != nil, Ready: l.stream == nil || l.reachable,
+		LastError: l.lastError, Age: age,
+		Purges: l.purges.Load(), Names: len(l.names), Denials: l.denials.Len(), Pending: len(l.pending),
+	}
+	if t := l.changed.Load(); t != 0 {
+		s.Since = now.Add(-time.Duration(l.line.at(now) - t))
+	}
+	return s
+}

@@ -1,0 +1,210 @@
+package caddymodule
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+// What Caddy names the loggers that write requests.
+const (
+	accessLogger  = "http.log.access"
+	proxyLogger   = "http.handlers.reverse_proxy" // at debug level, with the headers it sends on
+	redactedByAll = "authorization cookie proxy-authorization set-cookie"
+)
+
+// logs looks for logs that would hold a token, or identity, because their
+// encoder does not take them out. Caddy writes requests as they came, before
+// any handler of ours; it redacts Authorization and Cookie by itself.
+func (c *forwardCheck) logs(a *App, root any) {
+	secret, query := a.loggedSecrets()
+	var owned []string
+	for _, n := range c.owned.Names() {
+		if n.Kind == forward.OwnedHeader && !redacted(n.Name) {
+			owned = append(owned, http.CanonicalHeaderKey(n.Name))
+		}
+	}
+	slices.Sort(owned)
+	owned = slices.Compact(owned)
+	access := accessLoggers(root)
+	sinks := object(root, "logging", "logs")
+	if sinks["default"] == nil {
+		all := map[string]any{"default": map[string]any{}}
+		for name, sink := range sinks {
+			all[name] = sink
+		}
+		sinks = all
+	}
+	for name, s := range ordered(sinks) {
+		sink := asObject(s)
+		writesRequests := slices.ContainsFunc(access, func(l string) bool { return accepts(sink, l) })
+		level, _ := sink["level"].(string)
+		writesProxied := strings.EqualFold(level, "debug") && accepts(sink, proxyLogger)
+		fields, known := filtered(sink["encoder"])
+		if !known {
+			continue
+		}
+		if writesRequests {
+			if missing := fields.missing(secret, query); len(missing) > 0 {
+				c.add("", "log "+name, "it writes requests with tokens in them (%s): put `format filter` with `%s` into the log", strings.Join(missing, ", "), fields.remedy(secret, query))
+			}
+		}
+		if writesRequests || writesProxied {
+			if missing := fields.missing(owned, nil); len(missing) > 0 {
+				c.add("", "log "+name, "it writes headers about people (%s), which clients can make up in an access log and this gateway fills in at level DEBUG: delete `request>headers>%s` and the others with `format filter`, or `request>headers` as a whole", strings.Join(missing, ", "), missing[0])
+			}
+		}
+	}
+}
+
+// loggedSecrets lists the headers and query parameters in which requests bring
+// tokens and proofs, beyond those that Caddy redacts.
+func (a *App) loggedSecrets() (headers, query []string) {
+	for _, p := range a.policies {
+		for _, place := range p.compiled.Places() {
+			switch {
+			case place.Kind == token.Query:
+				query = append(query, place.Name)
+			case place.Kind == token.Header && place.Scheme == "DPoP":
+				headers = append(headers, "Dpop")
+			}
+			if place.Kind == token.Header && !redacted(place.Name) {
+				headers = append(headers, http.CanonicalHeaderKey(place.Name))
+			}
+		}
+	}
+	slices.Sort(headers)
+	slices.Sort(query)
+	return slices.Compact(headers), slices.Compact(query)
+}
+
+func redacted(name string) bool {
+	return slices.Contains(strings.Fields(redactedByAll), strings.ToLower(name))
+}
+
+// accessLoggers lists the loggers that sites with a policy write their access
+// log to.
+func accessLoggers(root any) []string {
+	var list []string
+	for _, server := range ordered(object(root, "apps", "http", "servers")) {
+		logs, ok := asObject(server)["logs"].(map[string]any)
+		if !ok || !strings.Contains(textOf(server), `"handler":"token_enrich"`) {
+			continue
+		}
+		name, _ := logs["default_logger_name"].(string)
+		list = append(list, loggerName(name))
+		for _, names := range asObject(logs["logger_names"]) {
+			for _, n := range asStrings(names) {
+				list = append(list, loggerName(n))
+			}
+		}
+	}
+	return list
+}
+
+func loggerName(name string) string {
+	if name == "" {
+		return accessLogger
+	}
+	return accessLogger + "." + name
+}
+
+// accepts reports whether a log takes what a logger writes: the longest name
+// that it includes or excludes decides.
+func accepts(sink map[string]any, logger string) bool {
+	include, exclude := asStrings(sink["include"]), asStrings(sink["exclude"])
+	longest := func(names []string) int {
+		best := 0
+		for _, n := range names {
+			if strings.HasPrefix(logger+".", n+".") {
+				best = max(best, len(n))
+			}
+		}
+		return best
+	}
+	in, out := longest(include), longest(exclude)
+	if in == 0 && out == 0 {
+		return len(include) == 0
+	}
+	return in > out
+}
+
+// logFields are the fields that a log's encoder leaves as they are not.
+type logFields map[string]map[string]any
+
+// filtered gives the fields that an encoder filters; false where the encoder
+// is of a kind that cannot be looked into.
+func filtered(encoder any) (logFields, bool) {
+	e := asObject(encoder)
+	switch e["format"] {
+	case nil, "json", "console", "journald":
+		return nil, true
+	case "filter":
+		fields := logFields{}
+		inner, known := filtered(e["wrap"])
+		for name, f := range inner {
+			fields[name] = f
+		}
+		for name, f := range asObject(e["fields"]) {
+			fields[name] = asObject(f)
+		}
+		return fields, known
+	case "append":
+		return filtered(e["wrap"])
+	}
+	return nil, false
+}
+
+// missing lists the headers and query parameters that pass an encoder.
+func (f logFields) missing(headers, query []string) []string {
+	if f["request"] != nil {
+		return nil
+	}
+	var list []string
+	if f["request>headers"] == nil {
+		for _, h := range headers {
+			if f["request>headers>"+h] == nil {
+				list = append(list, h)
+			}
+		}
+	}
+	uri := f["request>uri"]
+	for _, q := range query {
+		if !hidesParameter(uri, q) {
+			list = append(list, "query "+q)
+		}
+	}
+	return list
+}
+
+// hidesParameter reports whether a filter of the URI takes a query parameter
+// out. Every other filter than query works on the whole URI.
+func hidesParameter(filter map[string]any, name string) bool {
+	if filter == nil {
+		return false
+	}
+	if filter["filter"] != "query" {
+		return true
+	}
+	for _, action := range asList(filter["actions"]) {
+		if asObject(action)["parameter"] == name {
+			return true
+		}
+	}
+	return false
+}
+
+// remedy writes the lines that are to stand in the filter.
+func (f logFields) remedy(headers, query []string) string {
+	var lines []string
+	for _, h := range headers {
+		lines = append(lines, "request>headers>"+h+" delete")
+	}
+	for _, q := range query {
+		lines = append(lines, "request>uri query { delete "+q+" }")
+	}
+	return strings.Join(lines, "; ")
+}

@@ -1,0 +1,200 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+// checkFindings gives what is found in a Caddyfile: global stands inside
+// token_enrich, behind an issuer.
+func checkFindings(t *testing.T, options, global, sites string) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	text := "{\n\tadmin off\n\tauto_https off\n\tstorage file_system " + filepath.Dir(file) + "\n" + options +
+		"\n\ttoken_enrich {\n\t\tissuer https://idp.example.com {\n\t\t\tname corp\n\t\t\taudience x\n\t\t\tjwks_url https://idp.example.com/keys\n\t\t}\n" + global + "\n\t}\n}\n" + sites
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config, _, _, err := caddycmd.LoadConfig(file, "caddyfile")
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	app, err := provision(file, "caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := []string{}
+	for _, f := range app.forwardFindings(config) {
+		list = append(list, f.Where+": "+f.Text)
+	}
+	return list
+}
+
+// wantFindings compares findings with what each must contain, in their order.
+func wantFindings(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d findings, want %d:\n%s", len(got), len(want), strings.Join(got, "\n"))
+	}
+	for i, w := range want {
+		for part := range strings.SplitSeq(w, " … ") {
+			if !strings.Contains(got[i], part) {
+				t.Errorf("finding %d is %q, want %q in it", i+1, got[i], part)
+			}
+		}
+	}
+}
+
+func TestCheckFindsWhatStandsBeforeTheScrub(t *testing.T) {
+	const policy = "\ttoken_enrich {\n\theader X-User login\n\tclaim login user.login\n\t}\n"
+	const missing = "put token_enrich_scrub into the site"
+	for _, tc := range []struct {
+		name, sites string
+		want        []string
+	}{
+		{"nothing", "http://a.example {\n" + policy + "\treverse_proxy app:80\n}\n", nil},
+		{"basic_auth", "http://a.example {\n\tbasic_auth {\n\t\tada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n\t}\n" + policy + "\treverse_proxy app:80\n}\n", []string{"site a.example: basic_auth … " + missing}},
+		{"forward_auth", "http://a.example {\n\tforward_auth auth:80 {\n\t\turi /v\n\t\tcopy_headers X-Role\n\t}\n" + policy + "\treverse_proxy app:80\n}\n", []string{"forward_auth auth:80 stands before … " + missing}},
+		{"map of a header", "http://a.example {\n\tmap {header.X-Any} {x} {\n\t\tdefault y\n\t}\n" + policy + "\treverse_proxy app:80\n}\n", []string{"map, which reads headers, … " + missing}},
+		{"map of the path", "http://a.example {\n\tmap {path} {x} {\n\t\tdefault y\n\t}\n" + policy + "\treverse_proxy app:80\n}\n", nil},
+		{"vars of an alias of ours", "http://a.example {\n\tvars who {header.x_user}\n" + policy + "\treverse_proxy app:80\n}\n", []string{"vars, which reads x_user, … " + missing}},
+		{"root, which is vars", "http://a.example {\n\troot * /srv\n" + policy + "\treverse_proxy app:80\n}\n", nil},
+		{"a matcher that reads ours", "http://a.example {\n\t@root header X-User root\n\trewrite @root /admin\n" + strings.Replace(policy, "token_enrich {", "token_enrich /x/* {", 1) + "\treverse_proxy app:80\n}\n", []string{"a matcher that reads X-User … " + missing}},
+		{"a proxy in another handle", "http://a.example {\n\thandle /in/* {\n" + policy + "\treverse_proxy app:80\n\t}\n\thandle {\n\t\treverse_proxy open:80\n\t}\n}\n", []string{"reverse_proxy open:80 … " + missing}},
+		{"a matcher of the policy itself", "http://a.example {\n" + strings.Replace(policy, "token_enrich {", "token_enrich /x/* {", 1) + "\treverse_proxy app:80\n}\n", nil},
+		{"a site without hosts", ":8080 {\n\tbasic_auth /b/* {\n\t\tada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n\t}\n" + policy + "\treverse_proxy app:80\n}\n", []string{"server srv0: basic_auth"}},
+		{"handle_errors with a proxy", "http://a.example {\n" + policy + "\treverse_proxy app:80\n\thandle_errors {\n\t\treverse_proxy pages:80\n\t}\n}\n", []string{"reverse_proxy pages:80 in handle_errors"}},
+		{"handle_errors without one", "http://a.example {\n" + policy + "\treverse_proxy app:80\n\thandle_errors {\n\t\trespond oops\n\t}\n}\n", nil},
+		{"handle_errors with a scrub", "http://a.example {\n" + policy + "\treverse_proxy app:80\n\thandle_errors {\n\t\ttoken_enrich_scrub\n\t\treverse_proxy pages:80\n\t}\n}\n", nil},
+		{"everything behind a scrub", "http://a.example {\n\ttoken_enrich_scrub\n\tvars who {header.x_user}\n\tforward_auth auth:80 {\n\t\turi /v\n\t}\n" + policy + "\treverse_proxy app:80\n\thandle_errors {\n\t\treverse_proxy pages:80\n\t}\n}\n", nil},
+		{"the same application from another site", "http://a.example {\n" + policy + "\treverse_proxy app:80\n}\nhttp://b.example {\n\treverse_proxy app:80\n}\n", []string{"site b.example: reverse_proxy app:80 reaches the same application as site a.example"}},
+		{"another application from another site", "http://a.example {\n" + policy + "\treverse_proxy app:80\n}\nhttp://b.example {\n\treverse_proxy other:80\n}\n", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			wantFindings(t, checkFindings(t, "", "", tc.sites), tc.want...)
+		})
+	}
+}
+
+func TestCheckFindsWhereExactCannotHold(t *testing.T) {
+	const names = "header SM_USER: nginx, Apache … HTTP_SM_USER … SM-USER"
+	for _, tc := range []struct{ name, proxy, want string }{
+		{"plain", "reverse_proxy app:80", ""},
+		{"header_up", "reverse_proxy app:80 {\n header_up X-A b\n}", "header_up … `transport token_enrich`"},
+		{"header_down", "reverse_proxy app:80 {\n header_down X-A b\n}", ""},
+		{"TLS", "reverse_proxy https://app", "over TLS reverse_proxy … `versions 1.1`"},
+		{"HTTP/2", "reverse_proxy h2c://app:80", "HTTP/2 and HTTP/3 write names in lower case"},
+		{"the transport with header_up", "reverse_proxy app:80 {\n header_up X-A b\n transport token_enrich\n}", ""},
+		{"the transport over TLS", "reverse_proxy https://app {\n transport token_enrich\n}", "the upstream may choose HTTP/2"},
+		{"the transport over TLS with HTTP/1.1", "reverse_proxy https://app {\n transport token_enrich {\n versions 1.1\n }\n}", ""},
+		{"FastCGI", "php_fastcgi app:9000 {\n env A b\n}", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := checkFindings(t, "", "", "http://a.example {\ntoken_enrich {\nheader SM_USER sub {\nexact\n}\n}\n"+tc.proxy+"\n}\n")
+			want := []string{names}
+			if tc.want != "" {
+				want = []string{"does not keep the exact spelling of SM_USER … " + tc.want, names}
+			}
+			wantFindings(t, got, want...)
+		})
+	}
+	t.Run("a preset", func(t *testing.T) {
+		got := checkFindings(t, "", "", "http://a.example {\ntoken_enrich {\npreset siteminder\n}\nreverse_proxy https://app\n}\n")
+		wantFindings(t, got, "SM_USER, SM_USERDN, SM_USERGROUPS: over TLS", "header SM_USER, SM_USERDN, SM_USERGROUPS")
+	})
+	t.Run("two spellings of one name", func(t *testing.T) {
+		got := checkFindings(t, "", "", "http://a.example {\ntoken_enrich {\nheader X-USER sub {\nexact\n}\n}\nreverse_proxy app:80\n}\nhttp://b.example {\ntoken_enrich {\nheader x-user sub {\nexact\n}\n}\nreverse_proxy app:80\n}\n")
+		wantFindings(t, got, "are one header in two exact spellings")
+	})
+}
+
+func TestCheckFindsSecretsThatAreWrittenOut(t *testing.T) {
+	for _, tc := range []struct {
+		name, node string
+		want       int
+	}{
+		{"a client secret", `{"issuers":[{"introspect":{"url":"https://x/i","client_secret":"hunter2"}}]}`, 1},
+		{"a client secret from the environment", `{"issuers":[{"introspect":{"client_secret":"{env.SECRET}"}}]}`, 0},
+		{"an API token", `{"directories":[{"kind":"okta","token":"00abc"}]}`, 1},
+		{"an API token from a file", `{"directories":[{"kind":"okta","token":"{file./run/secrets/okta}"}]}`, 0},
+		{"a bearer token", `{"directories":[{"kind":"scim","bearer":"abc"}]}`, 1},
+		{"a bind password", `{"directories":[{"kind":"ldap","bind_password":"abc"}]}`, 1},
+		{"a data source with a password", `{"directories":[{"kind":"sql","dsn":"postgres://ada:abc@db/x"}]}`, 1},
+		{"a data source with password=", `{"directories":[{"kind":"sql","dsn":"host=db user=ada password=abc dbname=x"}]}`, 1},
+		{"a data source without a password", `{"directories":[{"kind":"sql","dsn":"postgres://ada@db/x"}]}`, 0},
+		{"a data source from the environment", `{"directories":[{"kind":"sql","dsn":"{env.DSN}"}]}`, 0},
+		{"a data source with a password from the environment", `{"directories":[{"kind":"sql","dsn":"postgres://ada:{env.PASSWORD}@db/x"}]}`, 0},
+		{"an API key in a header", `{"directories":[{"kind":"http","headers":{"X-Api-Key":["abc"],"Accept":["application/json"]}}]}`, 1},
+		{"an API key in a header from a file", `{"directories":[{"kind":"http","headers":{"Authorization":["Bearer {file./x}"]}}]}`, 0},
+		{"seal keys", `{"cache":{"seal_keys":["{env.A}","abc"]}}`, 1},
+		{"a Redis password", `{"cache":{"redis":{"password":"abc"}}}`, 1},
+		{"a Redis address with a password", `{"cache":{"redis":{"url":"rediss://:abc@cache:6379/0"}}}`, 1},
+		{"a private key", `{"directories":[{"kind":"okta","private_key":"-----BEGIN PRIVATE KEY-----"}]}`, 1},
+		{"a private key's file", `{"directories":[{"kind":"okta","private_key":"/etc/okta.pem"}]}`, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var node any
+			if err := json.Unmarshal([]byte(tc.node), &node); err != nil {
+				t.Fatal(err)
+			}
+			c := &forwardCheck{seen: map[finding]bool{}}
+			c.secrets("here", node)
+			if len(c.list) != tc.want {
+				t.Errorf("findings %v, want %d", c.list, tc.want)
+			}
+			for _, f := range c.list {
+				if strings.Contains(f.Text, "abc") || strings.Contains(f.Text, "hunter2") {
+					t.Errorf("the finding tells the secret: %s", f.Text)
+				}
+			}
+		})
+	}
+}
+
+func TestCheckFindsLogsThatHoldTokens(t *testing.T) {
+	const site = "http://a.example {\n%s\ntoken_enrich {\nheader X-User sub\n%t\n}\nreverse_proxy app:80\n}\n"
+	for _, tc := range []struct {
+		name, options, log, policy string
+		want                       []string
+	}{
+		{"no access log", "", "", "token_from query t", nil},
+		{"an access log without a filter", "", "log", "token_from query t", []string{"log default: it writes requests with tokens … query t … request>uri query { delete t }", "X-User"}},
+		{"a named header", "", "log", "token_from header X-Token", []string{"tokens in them (X-Token)", "X-User"}},
+		{"Authorization, which Caddy redacts", "", "log", "", []string{"log default: it writes headers about people (X-User)"}},
+		{"a log of its own", "", "log {\noutput stdout\n}", "token_from query t", []string{"log log0: it writes requests with tokens", "log log0: it writes headers"}},
+		{"a filter", "", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>uri query {\ndelete t\n}\n}\n}", "token_from query t", nil},
+		{"a filter of all headers", "", "log {\nformat filter {\nrequest>headers delete\n}\n}", "token_from header X-Token", nil},
+		{"a filter of another parameter", "", "log {\nformat filter {\nrequest>headers delete\nrequest>uri query {\nreplace other x\n}\n}\n}", "token_from query t", []string{"query t"}},
+		{"a filter around another", "", "log {\nformat filter {\nwrap json\nrequest>headers>X-User hash\n}\n}", "", nil},
+		{"a default log at debug level", "debug", "", "", []string{"log default: it writes headers about people (X-User)"}},
+		{"a default log at debug level with a filter", "log {\nlevel DEBUG\nformat filter {\nrequest>headers>X-User delete\n}\n}", "", "", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			wantFindings(t, checkFindings(t, tc.options, "", strings.NewReplacer("%s", tc.log, "%t", tc.policy).Replace(site)), tc.want...)
+		})
+	}
+}
+
+func TestCheckFindsHeadersThatExceedTheBudget(t *testing.T) {
+	for _, tc := range []struct{ name, policy, want string }{
+		{"defaults", "header X-A a\nheader X-B b\nheader X-C c", ""},
+		{"one header over the budget", "header_budget 1KiB\nheader X-A a", "header X-A: its value may take 4096 bytes, but header_budget is 1024"},
+		{"the sum over the budget", "header X-A a {\nmax_bytes 5000\n}\nheader X-B b {\nmax_bytes 5000\n}", "add up to 10000, but header_budget is 8192"},
+		{"the sum within the budget", "header_budget 10KiB\nheader X-A a {\nmax_bytes 5000\n}\nheader X-B b {\nmax_bytes 5000\n}", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := checkFindings(t, "", "", "http://a.example {\ntoken_enrich {\n"+tc.policy+"\n}\nreverse_proxy app:80\n}\n")
+			if tc.want == "" {
+				wantFindings(t, got)
+				return
+			}
+			wantFindings(t, got, tc.want)
+		})
+	}
+}
