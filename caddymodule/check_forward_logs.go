@@ -94,9 +94,14 @@ func accessLoggers(root any) []string {
 		if !ok || !strings.Contains(textOf(server), `"handler":"token_enrich"`) {
 			continue
 		}
+		// Requests of hosts that no entry names are not for a site of ours,
+		// unless there are no entries.
 		name, _ := logs["default_logger_name"].(string)
-		list = append(list, loggerName(name))
-		for _, names := range asObject(logs["logger_names"]) {
+		hosts := asObject(logs["logger_names"])
+		if name != "" || len(hosts) == 0 {
+			list = append(list, loggerName(name))
+		}
+		for _, names := range hosts {
 			for _, n := range asStrings(names) {
 				list = append(list, loggerName(n))
 			}

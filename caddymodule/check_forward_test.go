@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
 
@@ -21,13 +20,9 @@ func checkFindings(t *testing.T, options, global, sites string) []string {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config, _, _, err := caddycmd.LoadConfig(file, "caddyfile")
+	app, config, err := provision(file, "caddyfile")
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
-	}
-	app, err := provision(file, "caddyfile")
-	if err != nil {
-		t.Fatal(err)
 	}
 	list := []string{}
 	for _, f := range app.forwardFindings(config) {

@@ -51,11 +51,11 @@ func check(cmd *cobra.Command, _ []string) error {
 	if config == "" {
 		return misuse("--config names the file to check")
 	}
-	app, err := provision(config, adapter)
+	app, text, err := provision(config, adapter)
 	if err != nil {
 		return err
 	}
-	findings := app.findings()
+	findings := append(app.findings(), app.forwardFindings(text)...)
 	if wantsJSON(cmd) {
 		return printJSON(cmd, map[string]any{"policies": len(app.policies), "warnings": findings})
 	}
@@ -67,18 +67,19 @@ func check(cmd *cobra.Command, _ []string) error {
 }
 
 // provision loads a configuration as caddy validate does: everything is
-// provisioned, nothing is started, no network is touched.
-func provision(file, adapter string) (*App, error) {
+// provisioned, nothing is started, no network is touched. It gives the app and
+// the configuration as JSON.
+func provision(file, adapter string) (*App, []byte, error) {
 	text, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var config caddy.Config
 	if err := caddy.StrictUnmarshalJSON(text, &config); err != nil {
-		return nil, fmt.Errorf("decoding the configuration: %w", err)
+		return nil, nil, fmt.Errorf("decoding the configuration: %w", err)
 	}
 	if _, ok := config.AppsRaw["token_enrich"]; !ok {
-		return nil, errors.New("the configuration has no global option token_enrich")
+		return nil, nil, errors.New("the configuration has no global option token_enrich")
 	}
 	// What Caddy logs while it loads is for the operator of a server.
 	if config.Logging == nil {
@@ -93,14 +94,14 @@ func provision(file, adapter string) (*App, error) {
 	config.Admin = &caddy.AdminConfig{Disabled: true}
 	ctx, err := caddy.ProvisionContext(&config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v, err := ctx.AppIfConfigured("token_enrich")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	app, _ := v.(*App)
-	return app, nil
+	return app, text, nil
 }
 
 // findings lists what is allowed but probably not meant.

@@ -106,7 +106,7 @@ func explainOffline(cmd *cobra.Command, q explainRequest) (*enrich.Explanation, 
 	if config == "" {
 		return nil, misuse("--offline needs --config")
 	}
-	app, err := provision(config, adapter)
+	app, _, err := provision(config, adapter)
 	if err != nil {
 		return nil, err
 	}

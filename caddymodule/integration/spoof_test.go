@@ -224,6 +224,27 @@ func TestOwnEndpointsPassNothingOn(t *testing.T) {
 		w.attack("POST", "/.well-known/jwks.json", "", keys(spoofedNames))
 		w.wantHeaders(nothing(spoofedNames))
 	})
+	for name, more := range map[string][]string{
+		"a hook that refuses a bad token": {"Content-Type: application/x-www-form-urlencoded", "Content-Length: 14"},
+		"a hook that refuses no token":    {"Content-Type: application/x-www-form-urlencoded", "Content-Length: 0"},
+		"a hook that refuses a form":      {"Content-Type: text/plain", "Content-Length: 0"},
+	} {
+		t.Run(name+", with a proxy in the error route", func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich_hook /logout backchannel_logout {\nissuer corp\naudience gateway\n}\n" + site("") + w.legacy.Addr() + "\nhandle_errors {\nreverse_proxy " + w.legacy.Addr() + "\n}")
+			lines := append([]string{"POST /logout HTTP/1.1", "Host: " + w.addr, "Connection: close"}, append(more, forged(keys(spoofedNames)...)...)...)
+			body := ""
+			if strings.HasSuffix(more[1], "14") {
+				body = "logout_token=x"
+			}
+			w.raw(strings.Join(lines, "\r\n") + "\r\n\r\n" + body)
+			for _, seen := range w.legacy.Requests() {
+				for name := range spoofedNames {
+					wantHeader(t, seen, name, "")
+				}
+			}
+		})
+	}
 }
 
 func TestErrorRouteWithAProxyReceivesNoForgedHeader(t *testing.T) {

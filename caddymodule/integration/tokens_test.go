@@ -45,6 +45,7 @@ var permitted = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]*$`)
 func (w *world) wantInvalidToken(t *testing.T, got answer) {
 	t.Helper()
 	if got.StatusCode != 401 {
+		w.legacy.Forget()
 		t.Fatalf("status %d, want 401", got.StatusCode)
 	}
 	if got.body != "401 invalid token" {

@@ -93,7 +93,7 @@ func Class(err error) string {
 func Classes() []string {
 	words := []string{"found"}
 	for _, c := range classes {
-		if c.err != context.DeadlineExceeded {
+		if !errors.Is(c.err, context.DeadlineExceeded) {
 			words = append(words, c.word)
 		}
 	}

@@ -159,8 +159,15 @@ func TestTargetsMayHaveAuthorizationOnly(t *testing.T) {
 		mustCompile(t, Definition{}, good)
 	}
 	for _, bad := range []Target{
-		{}, {Header: "X-Token", Cookie: "t"}, {Header: "Host"}, {Header: "Cookie"}, {Header: "Proxy-Authorization"},
-		{Header: "X Token"}, {Cookie: "a b"}, {Cookie: "a=b"}, {Cookie: strings.Repeat("c", MaxNameBytes+1)},
+		{},
+		{Header: "X-Token", Cookie: "t"},
+		{Header: "Host"},
+		{Header: "Cookie"},
+		{Header: "Proxy-Authorization"},
+		{Header: "X Token"},
+		{Cookie: "a b"},
+		{Cookie: "a=b"},
+		{Cookie: strings.Repeat("c", MaxNameBytes+1)},
 	} {
 		if _, err := Compile(Definition{}, bad); err == nil {
 			t.Errorf("%+v is accepted", bad)

@@ -15,13 +15,14 @@ func SetCookie(r *http.Request, name, value string) error {
 	}
 	DropCookies(r, name)
 	lines := r.Header["Cookie"]
-	line := name + "=" + value
+	var line strings.Builder
+	line.WriteString(name + "=" + value)
 	for _, l := range lines {
 		if l != "" {
-			line += "; " + l
+			line.WriteString("; " + l)
 		}
 	}
-	r.Header["Cookie"] = []string{line}
+	r.Header["Cookie"] = []string{line.String()}
 	return nil
 }
 

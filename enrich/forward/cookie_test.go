@@ -81,8 +81,18 @@ func TestSetCookieLeavesOthersByteForByte(t *testing.T) {
 
 func TestSetCookieRefusesWhatIsNoCookie(t *testing.T) {
 	for _, tc := range [][2]string{
-		{"t", ""}, {"t", "a b"}, {"t", "a;b"}, {"t", "a,b"}, {"t", "a\"b"}, {"t", "a\\b"}, {"t", "a\r\nb"}, {"t", "ü"},
-		{"", "a"}, {"a b", "a"}, {"a=b", "a"}, {strings.Repeat("t", MaxNameBytes+1), "a"},
+		{"t", ""},
+		{"t", "a b"},
+		{"t", "a;b"},
+		{"t", "a,b"},
+		{"t", "a\"b"},
+		{"t", "a\\b"},
+		{"t", "a\r\nb"},
+		{"t", "ü"},
+		{"", "a"},
+		{"a b", "a"},
+		{"a=b", "a"},
+		{strings.Repeat("t", MaxNameBytes+1), "a"},
 	} {
 		r := cookieRequest("a=1")
 		if err := SetCookie(r, tc[0], tc[1]); err == nil || r.Header.Get("Cookie") != "a=1" {

@@ -141,8 +141,7 @@ func onWire(name string, lines []string) int {
 
 // refuse names the header in an error.
 func (h *header) refuse(err error) error {
-	var reason refusal
-	if errors.As(err, &reason) {
+	if reason, ok := errors.AsType[refusal](err); ok {
 		return &HeaderError{Header: h.name, Reason: string(reason), Err: ErrRefused}
 	}
 	return &HeaderError{Header: h.name, Err: errors.Join(ErrRefused, err)}

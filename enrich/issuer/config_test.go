@@ -199,8 +199,14 @@ func TestSetRefusesWhatIsAmbiguous(t *testing.T) {
 		allowed []string
 		good    bool
 	}{
-		{nil, false}, {[]string{"a"}, true}, {[]string{"a", "c"}, true}, {[]string{"a", "b"}, false},
-		{[]string{"c", "d"}, false}, {[]string{"b", "d"}, true}, {[]string{"x"}, false}, {[]string{}, true},
+		{nil, false},
+		{[]string{"a"}, true},
+		{[]string{"a", "c"}, true},
+		{[]string{"a", "b"}, false},
+		{[]string{"c", "d"}, false},
+		{[]string{"b", "d"}, true},
+		{[]string{"x"}, false},
+		{[]string{}, true},
 	} {
 		if err := s.Check(v.allowed); (err == nil) != v.good || err != nil && !errors.Is(err, ErrConfig) {
 			t.Errorf("%q: got %v", v.allowed, err)

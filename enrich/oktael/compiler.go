@@ -2,6 +2,7 @@ package oktael
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
@@ -199,18 +200,14 @@ func (c *compiler) checkMember(s, base *syntaxNode, name string) error {
 		return nil
 	}
 	if known, ok := members[base.text]; ok {
-		for _, m := range known {
-			if m == name {
-				return nil
-			}
+		if slices.Contains(known, name) {
+			return nil
 		}
 		return c.fail(s.offset, "%s has no member %s%s", base.text, name, c.hint(name, known))
 	}
 	if base.text == "claims" && c.options.Claims != nil {
-		for _, m := range c.options.Claims {
-			if m == name {
-				return nil
-			}
+		if slices.Contains(c.options.Claims, name) {
+			return nil
 		}
 		return c.fail(s.offset, "no rule above this one computes the claim %s%s", name, c.hint(name, c.options.Claims))
 	}

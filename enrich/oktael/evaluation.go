@@ -106,8 +106,7 @@ func (e *evaluation) wrap(at int, err error) error {
 	if err == nil {
 		return nil
 	}
-	var already *EvalError
-	if errors.As(err, &already) {
+	if _, ok := errors.AsType[*EvalError](err); ok {
 		return err
 	}
 	x := &EvalError{Offset: at, Msg: err.Error(), source: e.source, cause: err}

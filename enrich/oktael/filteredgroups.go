@@ -36,8 +36,7 @@ func (c *compiler) groupExpression(s *syntaxNode) (node, *Error) {
 	}
 	tree, err := parse(s.value.(string))
 	if err != nil {
-		var fault *Error
-		if errors.As(err, &fault) {
+		if fault, ok := errors.AsType[*Error](err); ok {
 			fault.Offset += c.base + s.inside
 		}
 		return nil, inside(err)
@@ -79,8 +78,7 @@ func (e *evaluation) groupNode(text string) (node, error) {
 		t, err = c.compile(tree)
 	}
 	if err != nil {
-		var fault *Error
-		if errors.As(err, &fault) {
+		if fault, ok := errors.AsType[*Error](err); ok {
 			return nil, fmt.Errorf("the group expression does not compile (at %d:%d)", fault.Line, fault.Column)
 		}
 		return nil, errors.New("the group expression does not compile")

@@ -2,6 +2,7 @@ package oktael
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"testing"
 
@@ -40,9 +41,7 @@ func FuzzCompileEval(f *testing.F) {
 			c := *base
 			user := *base.User
 			user.Profile = map[string]any{"fuzz": value}
-			for k, v := range base.User.Profile {
-				user.Profile[k] = v
-			}
+			maps.Copy(user.Profile, base.User.Profile)
 			c.User = &user
 			got, err := p.Eval(&c)
 			if err != nil {

@@ -2,6 +2,7 @@ package oktael
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -158,9 +159,7 @@ func groupProfile(g *identity.Group) map[string]any {
 		return profileOf(g.Profile)
 	}
 	profile := make(map[string]any, len(g.Profile)+1)
-	for key, v := range g.Profile {
-		profile[key] = v
-	}
+	maps.Copy(profile, g.Profile)
 	profile["name"] = g.Name
 	return profile
 }
@@ -209,9 +208,7 @@ func userMap(u *identity.User) map[string]any {
 
 func appMap(a *identity.App) map[string]any {
 	m := make(map[string]any, len(a.Attributes)+6)
-	for key, v := range a.Attributes {
-		m[key] = v
-	}
+	maps.Copy(m, a.Attributes)
 	addText(m, "id", a.ID)
 	addText(m, "clientId", a.ClientID)
 	addText(m, "name", a.Name)

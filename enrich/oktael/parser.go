@@ -1,6 +1,9 @@
 package oktael
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // parser is a recursive-descent parser; each method reads one level of
 // precedence, from the loosest (choice) to the tightest (postfix).
@@ -46,10 +49,8 @@ func (p *parser) next() token {
 // symbol takes the next token if it is one of these symbols.
 func (p *parser) symbol(texts ...string) (token, bool) {
 	if t := p.peek(); t.kind == tokenSymbol {
-		for _, s := range texts {
-			if t.text == s {
-				return p.next(), true
-			}
+		if slices.Contains(texts, t.text) {
+			return p.next(), true
 		}
 	}
 	return token{}, false
@@ -82,10 +83,10 @@ func (p *parser) want(symbol string) *Error {
 func (p *parser) unexpected(wanted string) *Error {
 	t := p.peek()
 	at := t.start
-	switch {
-	case t.kind == tokenEnd:
+	switch t.kind {
+	case tokenEnd:
 		return newError(p.source, at, "the expression ends where %s is expected", wanted)
-	case t.kind == tokenSymbol:
+	case tokenSymbol:
 		switch t.text {
 		case "=":
 			return newError(p.source, at, "assignment is not supported; equality is written ==")
@@ -98,12 +99,12 @@ func (p *parser) unexpected(wanted string) *Error {
 		case "&", "|":
 			return newError(p.source, at, "unexpected \"%s\" (did you mean \"%s%s\"?)", t.text, t.text, t.text)
 		}
-	case t.kind == tokenName:
+	case tokenName:
 		switch strings.ToLower(t.text) {
 		case "instanceof", "between":
 			return newError(p.source, at, "the operator %s is not supported", t.text)
 		}
-	case t.kind == tokenText:
+	case tokenText:
 		return newError(p.source, at, "unexpected text; %s is expected (a quote inside of a text is doubled)", wanted)
 	}
 	return newError(p.source, at, "unexpected \"%s\"; %s is expected", t.text, wanted)

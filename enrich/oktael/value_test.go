@@ -91,7 +91,7 @@ func TestIntegerArithmeticIsExactOrAnError(t *testing.T) {
 	}
 	for x := int64(-12); x <= 12; x++ {
 		power, fits := big(1), true
-		for y := int64(0); y < 70; y++ {
+		for y := range int64(70) {
 			want, ok := power.int64()
 			fits = fits && ok
 			got, err := calculateInt('^', x, y)

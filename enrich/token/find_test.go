@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -167,9 +168,8 @@ func TestDropRemovesTheTokenAlone(t *testing.T) {
 			r := request(c.query, c.lines...)
 			before := r.Header.Clone()
 			shared := make(http.Header)
-			for k, v := range r.Header {
-				shared[k] = v // the same slices, as a shallow copy of the request has
-			}
+			// the same slices, as a shallow copy of the request has
+			maps.Copy(shared, r.Header)
 			f, err := Find(r, everywhere, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -265,7 +265,7 @@ func FuzzFind(f *testing.F) {
 // split gives the parts that say anything, without the blanks around them.
 func split(s, separator string) []string {
 	var out []string
-	for _, part := range strings.Split(s, separator) {
+	for part := range strings.SplitSeq(s, separator) {
 		if part = strings.Trim(part, " \t"); part != "" {
 			out = append(out, part)
 		}

@@ -219,12 +219,23 @@ func TestStatusesBecomeSentinels(t *testing.T) {
 		want   error
 		tries  int
 	}{
-		{200, nil, 1}, {204, nil, 1},
-		{301, directory.ErrUnavailable, 1}, {304, directory.ErrUnavailable, 1},
-		{400, directory.ErrRejected, 1}, {401, directory.ErrRefused, 1}, {403, directory.ErrRefused, 1},
-		{404, directory.ErrRejected, 1}, {407, directory.ErrRefused, 1}, {408, directory.ErrUnavailable, 3},
-		{410, directory.ErrRejected, 1}, {414, directory.ErrRejected, 1}, {429, directory.ErrThrottled, 3},
-		{500, directory.ErrUnavailable, 1}, {502, directory.ErrUnavailable, 3}, {503, directory.ErrUnavailable, 3}, {504, directory.ErrUnavailable, 3},
+		{200, nil, 1},
+		{204, nil, 1},
+		{301, directory.ErrUnavailable, 1},
+		{304, directory.ErrUnavailable, 1},
+		{400, directory.ErrRejected, 1},
+		{401, directory.ErrRefused, 1},
+		{403, directory.ErrRefused, 1},
+		{404, directory.ErrRejected, 1},
+		{407, directory.ErrRefused, 1},
+		{408, directory.ErrUnavailable, 3},
+		{410, directory.ErrRejected, 1},
+		{414, directory.ErrRejected, 1},
+		{429, directory.ErrThrottled, 3},
+		{500, directory.ErrUnavailable, 1},
+		{502, directory.ErrUnavailable, 3},
+		{503, directory.ErrUnavailable, 3},
+		{504, directory.ErrUnavailable, 3},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			tries := 0

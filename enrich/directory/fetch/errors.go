@@ -22,8 +22,7 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 	if ctx.Err() != nil {
 		return nil, never, ctx.Err()
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	var certificate *tls.CertificateVerificationError

@@ -61,7 +61,7 @@ const maxLinks = 32
 func (r *Response) Next() string {
 	values := r.Header.Values("Link")
 	for _, value := range values[:min(len(values), maxLinks)] {
-		for n := 0; n < maxLinks; n++ {
+		for range maxLinks {
 			open := strings.IndexByte(value, '<')
 			if open < 0 {
 				break
@@ -90,7 +90,7 @@ func isNext(params string) bool {
 		if !strings.EqualFold(strings.TrimSpace(name), "rel") {
 			continue
 		}
-		for _, rel := range strings.Fields(strings.Trim(strings.TrimSpace(value), `"`)) {
+		for rel := range strings.FieldsSeq(strings.Trim(strings.TrimSpace(value), `"`)) {
 			if strings.EqualFold(rel, "next") {
 				return true
 			}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -84,10 +85,8 @@ func (w *watch) attach() {
 	if w.watcher == nil {
 		return
 	}
-	for _, watched := range w.watcher.WatchList() {
-		if watched == w.folder {
-			return
-		}
+	if slices.Contains(w.watcher.WatchList(), w.folder) {
+		return
 	}
 	// Where this fails the poll finds out what there is to find out.
 	_ = w.watcher.Add(w.folder)

@@ -95,11 +95,12 @@ func spellSID(v []byte) (string, bool) {
 	for _, b := range v[2:8] {
 		authority = authority<<8 | uint64(b)
 	}
-	text := "S-1-" + strconv.FormatUint(authority, 10)
+	var text strings.Builder
+	text.WriteString("S-1-" + strconv.FormatUint(authority, 10))
 	for rest := v[8:]; len(rest) > 0; rest = rest[4:] {
-		text += "-" + strconv.FormatUint(uint64(binary.LittleEndian.Uint32(rest)), 10)
+		text.WriteString("-" + strconv.FormatUint(uint64(binary.LittleEndian.Uint32(rest)), 10))
 	}
-	return text, true
+	return text.String(), true
 }
 
 // text gives an attribute's first value as text, or empty.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -98,9 +99,7 @@ func (a *app) identity() (*identity.App, error) {
 		if settings, err = canonical(settings); err != nil {
 			return nil, fmt.Errorf("reading an app: %w", err)
 		}
-		for name, v := range settings {
-			attributes[name] = v
-		}
+		maps.Copy(attributes, settings)
 	}
 	return &identity.App{
 		ID: a.ID, ClientID: a.Credentials.OAuthClient.ClientID, Name: a.Name, Label: a.Label, Status: a.Status,

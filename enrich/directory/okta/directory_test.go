@@ -236,7 +236,7 @@ func TestErrorsGoByTheirCode(t *testing.T) {
 		var out bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		_, err := open(t, o, Config{}, Options{Logger: log}).Person(t.Context(), directorytest.Query("ada@example.com"))
-		if !errors.Is(err, c.want) || directory.Failed(err) == (c.want == directory.ErrNotFound) {
+		if !errors.Is(err, c.want) || directory.Failed(err) == errors.Is(c.want, directory.ErrNotFound) {
 			t.Errorf("%s: got %v", c.name, err)
 		}
 		if text := err.Error() + out.String(); strings.Contains(text, "ada@") || strings.Contains(text, "script") || strings.Contains(text, apiToken) {

@@ -73,8 +73,7 @@ var safe = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // explain turns a refusal into what its error code means.
 func (n *note) explain(err error) error {
-	var status *fetch.StatusError
-	if !errors.As(err, &status) {
+	if _, ok := errors.AsType[*fetch.StatusError](err); !ok {
 		return err
 	}
 	switch {

@@ -103,10 +103,10 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 		directorytest.Apps:     "SCIM knows no apps",
 		directorytest.AppUsers: "SCIM knows no assignments to apps",
 	}
-	switch {
-	case h.filter == ByID:
+	switch h.filter {
+	case ByID:
 		lacks[directorytest.CanAmbiguous] = "an id names one resource"
-	case h.filter == ByExternalID:
+	case ByExternalID:
 		lacks[directorytest.CanAmbiguous] = "the twin of the world has another id"
 	}
 	if h.groups == GroupsUnknown {

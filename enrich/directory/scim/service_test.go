@@ -76,7 +76,7 @@ func startService() error {
 	line, err := bufio.NewReader(output).ReadString('\n')
 	port, ready := strings.CutPrefix(strings.TrimSpace(line), "READY ")
 	if err != nil || !ready {
-		return fmt.Errorf("the SCIM service did not start: %q, %v", line, err)
+		return fmt.Errorf("the SCIM service did not start: %q, %w", line, err)
 	}
 	node.url = "http://127.0.0.1:" + port
 	return nil

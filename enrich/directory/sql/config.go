@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -147,7 +148,7 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		}
 	}
 	config.MaxProtocolMessageBodyLen = directory.MaxResponse
-	for name, value := range map[string]string{
+	maps.Copy(config.RuntimeParams, map[string]string{
 		"application_name":                    "token-enrich",
 		"default_transaction_read_only":       "on",
 		"statement_timeout":                   strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10),
@@ -155,9 +156,7 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		"DateStyle":                           "ISO",
 		"TimeZone":                            "UTC",
 		"client_encoding":                     "UTF8",
-	} {
-		config.RuntimeParams[name] = value
-	}
+	})
 	return c, config, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	dbsql "database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -217,9 +218,7 @@ func (r row) attributes() (map[string]any, error) {
 		if !ok {
 			return nil, fmt.Errorf("reading the answer: column profile is no JSON object: %w", directory.ErrMalformed)
 		}
-		for name, v := range object {
-			out[name] = v
-		}
+		maps.Copy(out, object)
 	}
 	for name, v := range r {
 		if _, has := out[name]; v != nil || !has {

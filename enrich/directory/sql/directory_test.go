@@ -88,7 +88,8 @@ func look(t testing.TB, d *Directory, subject string) (*identity.Person, error) 
 }
 
 func TestColumnsBecomeAttributes(t *testing.T) {
-	d := open(t, Config{UserQuery: `select $1 as id, 'ADA' as login, 'suspended' as status,
+	d := open(t, Config{
+		UserQuery: `select $1 as id, 'ADA' as login, 'suspended' as status,
 		'2026-03-01 12:00:00+01'::timestamptz as created, '2026-03-02'::date as last_login,
 		7::int2 as small, 9007199254740993 as big, 12345678901234567890::numeric as huge, 1.50::numeric as price,
 		1.5::float8 as real, 'NaN'::float8 as nan, 'infinity'::numeric as endless, true as truth, false as lie, null::text as nothing, ''::text as empty,
@@ -143,13 +144,19 @@ func TestGroupsInTheirForms(t *testing.T) {
 		{"an array", "select $1 as id, array['a','b'] as groups", "", []identity.Group{{ID: "a", Name: "a"}, {ID: "b", Name: "b"}}, true, nil},
 		{"an empty array", "select $1 as id, '{}'::text[] as groups", "", []identity.Group{}, true, nil},
 		{"a null array is not known", "select $1 as id, null::text[] as groups", "", nil, false, nil},
-		{"objects", `select $1 as id, '[{"id":1,"name":"A","type":"OKTA_GROUP","x":2}]'::jsonb as groups`, "",
-			[]identity.Group{{ID: "1", Name: "A", Type: "OKTA_GROUP", Profile: map[string]any{"x": int64(2)}}}, true, nil},
+		{
+			"objects", `select $1 as id, '[{"id":1,"name":"A","type":"OKTA_GROUP","x":2}]'::jsonb as groups`, "",
+			[]identity.Group{{ID: "1", Name: "A", Type: "OKTA_GROUP", Profile: map[string]any{"x": int64(2)}}},
+			true, nil,
+		},
 		{"a text for a list", "select $1 as id, 'a,b' as groups", "", nil, false, directory.ErrMalformed},
 		{"numbers for groups", "select $1 as id, array[1,2] as groups", "", nil, false, directory.ErrMalformed},
 		{"rows of one column", "select $1 as id", "select 'g' || length($1::text) as member", []identity.Group{{ID: "g3", Name: "g3"}}, true, nil},
-		{"rows", "select $1 as id", `select 7 as id, 'Seven' as name, $1::text as owner, '{"description":"d"}'::json as profile`,
-			[]identity.Group{{ID: "7", Name: "Seven", Profile: map[string]any{"owner": "ada", "description": "d"}}}, true, nil},
+		{
+			"rows", "select $1 as id", `select 7 as id, 'Seven' as name, $1::text as owner, '{"description":"d"}'::json as profile`,
+			[]identity.Group{{ID: "7", Name: "Seven", Profile: map[string]any{"owner": "ada", "description": "d"}}},
+			true, nil,
+		},
 		{"no rows", "select $1 as id", "select 1 as id where $1::text is null", []identity.Group{}, true, nil},
 		{"a row without id", "select $1 as id", "select null::text as id, $1::text as name", nil, false, directory.ErrMalformed},
 		{"a subject that groups cannot take", "select $1::text as id", "select id from generate_series(1,2) id where id = $1", nil, false, directory.ErrRejected},
@@ -202,7 +209,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			if !errors.Is(err, c.want) || strings.Contains(err.Error(), "ada") {
 				t.Errorf("error %v, want %v", err, c.want)
 			}
-			if errors.Is(err, directory.ErrNotFound) != (c.want == directory.ErrNotFound) {
+			if errors.Is(err, directory.ErrNotFound) != errors.Is(c.want, directory.ErrNotFound) {
 				t.Errorf("%v makes a user unknown", err)
 			}
 		})

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -57,9 +58,7 @@ func listedGroups(column any) ([]identity.Group, error) {
 			rows[i] = row{"id": x}
 		case map[string]any:
 			rows[i] = make(row, len(x))
-			for name, v := range x {
-				rows[i][name] = v
-			}
+			maps.Copy(rows[i], x)
 		default:
 			return nil, fmt.Errorf("reading the answer: column groups holds neither text nor objects: %w", directory.ErrMalformed)
 		}
