@@ -280,6 +280,51 @@ func TestErrorRouteWithAProxyReceivesNoForgedHeader(t *testing.T) {
 	}
 }
 
+func TestErrorRouteReceivesNoForgedTrailer(t *testing.T) {
+	for name, token := range map[string]string{"without a token": "", "with a bad token": "Authorization: Bearer garbage\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			w := prepare(t)
+			w.load(site("") + w.legacy.Addr() + "\nhandle_errors {\ntoken_enrich_scrub\nreverse_proxy " + w.legacy.Addr() + "\n}")
+			w.raw("POST / HTTP/1.1\r\nHost: " + w.addr + "\r\nConnection: close\r\nTE: trailers\r\n" + token +
+				"Trailer: X-User\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-User: root\r\nX-Null: root\r\nx_user: root\r\n\r\n")
+			if seen := w.received(); strings.Contains(string(seen.Raw), "root") {
+				t.Errorf("the error route's application received %q", seen.Raw)
+			}
+		})
+	}
+}
+
+// A policy in an error route protects what stands behind it there: that
+// another one has refused the request is no reason to let it through.
+func TestPolicyInAnErrorRouteDecidesForItself(t *testing.T) {
+	w := prepare(t)
+	w.load(`token_enrich /main* {
+		name main
+		require ` + "`1 == 2`" + `
+	}
+	reverse_proxy ` + w.legacy.Addr() + `
+	handle_errors {
+		token_enrich {
+			name fallback
+			claim login user.login
+			header X-User login
+		}
+		reverse_proxy ` + w.legacy.Addr() + `
+	}`)
+	for name, token := range map[string]string{"no token": "", "a bad token": "garbage", "a stranger's": enrichtest.FlipSignature(w.token("00u1ada"))} {
+		if got := w.get("/main", token, "X-User", "root"); got.StatusCode < 400 {
+			t.Errorf("%s: status %d", name, got.StatusCode)
+		}
+		w.nothingReceived()
+	}
+	// A token that the first policy denies may be good enough for the second,
+	// with the headers that say whose it is, or not; but never without them.
+	w.get("/main", w.token("00u1ada"), "X-User", "root")
+	for _, seen := range w.legacy.Requests() {
+		wantHeader(t, seen, "X-User", "ada@example.com")
+	}
+}
+
 func TestEarlyScrubProtectsWhatStandsBeforeThePolicy(t *testing.T) {
 	named := keys(spoofedNames)
 	t.Run("a directive that answers", func(t *testing.T) {
