@@ -111,7 +111,7 @@ func (b *breaker) allow() (func(error), error) {
 
 // verdict says what a result means for the circuit: nil is health,
 // errExcluded nothing, all else a failure. late tells that the caller's own
-// deadline ended a call that had its time.
+// deadline ended a call that had already had its time.
 func verdict(ctx context.Context, err error, late bool) error {
 	switch {
 	case !Failed(err):
@@ -134,6 +134,7 @@ func stateOf(s gobreaker.State) State {
 		return StateHalfOpen
 	case gobreaker.StateOpen:
 		return StateOpen
+	default:
+		return StateClosed
 	}
-	return StateClosed
 }

@@ -24,8 +24,9 @@ func (s State) String() string {
 		return "half_open"
 	case StateOpen:
 		return "open"
+	default:
+		return "closed"
 	}
-	return "closed"
 }
 
 // Observer is told of every look-up and every change of state. Its methods

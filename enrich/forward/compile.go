@@ -327,7 +327,7 @@ func fromClaim(prefix, claim string) (*header, error) {
 		}
 	}
 	if len(name) > MaxNameBytes {
-		return nil, refusedLong
+		return nil, errLong
 	}
 	return &header{
 		name: string(name), key: http.CanonicalHeaderKey(string(name)), claim: claim,

@@ -92,7 +92,7 @@ func (h *header) text(v any) (string, error) {
 			return name, nil
 		}
 	}
-	return "", refusedName
+	return "", errName
 }
 
 // element gives the text of an element between delimiters.
@@ -157,7 +157,7 @@ func (h *header) repeat(items []string) ([]string, error) {
 			return nil, err
 		}
 		if h.escape == escapeRefuse && strings.Contains(line, DefaultDelimiter) {
-			return nil, refusedComma
+			return nil, errComma
 		}
 		lines[i] = line
 	}
@@ -169,7 +169,7 @@ func countOf(v any) (int, error) {
 	case []any:
 		return len(withoutNull(x)), nil
 	case map[string]any:
-		return 0, refusedCount
+		return 0, errCount
 	}
 	return 1, nil
 }

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -10,8 +11,8 @@ import (
 	"testing"
 )
 
-func tlsDial(address string, config *tls.Config) (net.Conn, error) {
-	return tls.Dial("tcp", address, config)
+func tlsDial(ctx context.Context, address string, config *tls.Config) (net.Conn, error) {
+	return (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
 }
 
 // cookiesOf gives the names of the cookies as net/http reads them.

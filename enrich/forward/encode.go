@@ -11,14 +11,14 @@ import (
 func (h *header) encoded(text string) (string, error) {
 	switch h.encode {
 	case encodeUTF8:
-		return text, plain(text, utf8.MaxRune, refusedASCII)
+		return text, plain(text, utf8.MaxRune, errASCII)
 	case encodeASCII:
-		return text, plain(text, 0x7E, refusedASCII)
+		return text, plain(text, 0x7E, errASCII)
 	case encodeLatin1:
 		return latin1(text)
 	}
 	if !utf8.ValidString(text) {
-		return "", refusedUTF8
+		return "", errUTF8
 	}
 	switch h.encode {
 	case encodePercent:
@@ -50,12 +50,12 @@ func (h *header) limit() rune {
 // plain checks text that goes onto the wire as it is.
 func plain(text string, limit rune, outside refusal) error {
 	if spaceAtEnd(text) {
-		return refusedEdge
+		return errEdge
 	}
 	for i := 0; i < len(text); {
 		if c := text[i]; c < utf8.RuneSelf {
 			if c < 0x20 || c == 0x7F {
-				return refusedControl
+				return errControl
 			}
 			i++
 			continue
@@ -63,9 +63,9 @@ func plain(text string, limit rune, outside refusal) error {
 		r, n := utf8.DecodeRuneInString(text[i:])
 		switch {
 		case r == utf8.RuneError && n == 1:
-			return refusedUTF8
+			return errUTF8
 		case isControl(r):
-			return refusedControl
+			return errControl
 		case r > limit:
 			return outside
 		}
@@ -75,7 +75,7 @@ func plain(text string, limit rune, outside refusal) error {
 }
 
 func latin1(text string) (string, error) {
-	if err := plain(text, 0xFF, refusedLatin1); err != nil {
+	if err := plain(text, 0xFF, errLatin1); err != nil {
 		return "", err
 	}
 	b := make([]byte, 0, len(text))
@@ -106,7 +106,7 @@ func percent(text, keep string) string {
 // back. All of the text is encoded, because white space between an encoded
 // and a plain word would be lost or kept depending on the reader.
 func words(text string) string {
-	if plain(text, 0x7E, refusedASCII) == nil && !strings.Contains(text, "=?") {
+	if plain(text, 0x7E, errASCII) == nil && !strings.Contains(text, "=?") {
 		return text
 	}
 	encoded := mime.BEncoding.Encode("UTF-8", text)

@@ -16,20 +16,20 @@ func (h *header) separated(element string) (string, error) {
 		return h.percented(element), nil
 	}
 	if spaceAtEnd(element) {
-		return "", refusedElement
+		return "", errElement
 	}
 	// With a delimiter of several characters, an element that ends in part
 	// of it could move the place where a reader sees it.
 	if strings.Contains(element, h.delimiter) ||
 		len(h.delimiter) > 1 && strings.Index(element+h.delimiter, h.delimiter) != len(element) {
-		return "", refusedDelimiter
+		return "", errDelimiter
 	}
 	return element, nil
 }
 
 func (h *header) backslashed(element string) (string, error) {
 	if spaceAtEnd(element) {
-		return "", refusedElement
+		return "", errElement
 	}
 	first := h.firstOfDelimiter()
 	if !strings.Contains(element, first) && !strings.Contains(element, `\`) {
@@ -44,9 +44,9 @@ func (h *header) percented(element string) string {
 		return element
 	}
 	var b strings.Builder
-	for i, size := 0, 0; i < len(element); i += size {
-		r, n := utf8.DecodeRuneInString(element[i:])
-		size = n
+	for i, n := 0, 0; i < len(element); i += n {
+		var r rune
+		r, n = utf8.DecodeRuneInString(element[i:])
 		part := element[i : i+n]
 		edge := (i == 0 || i+n == len(element)) && unicode.IsSpace(r)
 		if r == '%' || r == '+' || part == first || edge {

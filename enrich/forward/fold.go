@@ -88,7 +88,7 @@ func Aliases(name string) []string {
 			places = append(places, i)
 		}
 	}
-	spellings := []string{name}
+	spellings := append(make([]string, 0, 1+(len(places)+1)*len(separators)), name)
 	for k := range len(separators) {
 		all := []byte(name)
 		for _, p := range places {

@@ -58,7 +58,7 @@ func TestFieldNamesAreTokens(t *testing.T) {
 	for c := range 256 {
 		name := "X" + string([]byte{byte(c)})
 		// What net/http accepts on the wire is our measure.
-		req, _ := http.NewRequest(http.MethodGet, "http://example.com/", nil)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com/", nil)
 		req.Header[name] = []string{"v"}
 		var wire strings.Builder
 		if err := req.Write(&wire); err != nil {

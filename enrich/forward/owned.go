@@ -27,8 +27,9 @@ func (k OwnedKind) String() string {
 		return "parts"
 	case OwnedCookie:
 		return "cookie"
+	default:
+		return "header"
 	}
-	return "header"
 }
 
 // OwnedName is a name that only the gateway may write.
@@ -220,8 +221,9 @@ func (n OwnedName) covers(header string) bool {
 	case OwnedParts:
 		base, isPart := partOf(fold)
 		return isPart && base == n.Fold
+	default: // a cookie is no header
+		return false
 	}
-	return false
 }
 
 // Names lists the owned names.

@@ -56,7 +56,7 @@ func (r *rendering) addEvery(c *Contract, prefix string, claims map[string]any) 
 			continue
 		}
 		if seen[fold] {
-			return &HeaderError{Header: prefix, Reason: refusedTwice.Error(), Err: ErrRefused}
+			return &HeaderError{Header: prefix, Reason: errTwice.Error(), Err: ErrRefused}
 		}
 		seen[fold] = true
 		if err := r.add(h, claims[claim]); err != nil {

@@ -184,7 +184,7 @@ func TestTrailersOverHTTP2(t *testing.T) {
 	app, seen := application(t)
 	server := gateway(t, app.URL)
 	for _, declared := range []string{"X-User-Groups", "X-Other"} {
-		req, err := http.NewRequest(http.MethodPost, server.URL, io.MultiReader(strings.NewReader("body")))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, io.MultiReader(strings.NewReader("body")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func dialTLS(t *testing.T, server *httptest.Server) net.Conn {
 	config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	config.NextProtos = []string{"http/1.1"}
 	config.ServerName = "example.com"
-	conn, err := tlsDial(server.Listener.Addr().String(), config)
+	conn, err := tlsDial(t.Context(), server.Listener.Addr().String(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func (t Target) Write(r *http.Request, value string) error {
 	if t.Cookie != "" {
 		return SetCookie(r, t.Cookie, value)
 	}
-	if err := plain(value, 0x7E, refusedASCII); err != nil {
+	if err := plain(value, 0x7E, errASCII); err != nil {
 		return &HeaderError{Header: t.Header, Reason: err.Error(), Err: ErrRefused}
 	}
 	r.Header[http.CanonicalHeaderKey(t.Header)] = []string{value}

@@ -47,18 +47,18 @@ func scalarText(v any) (string, error) {
 	case time.Time:
 		return x.Format(time.RFC3339Nano), nil
 	case map[string]any:
-		return "", refusedObject
+		return "", errObject
 	case []any:
-		return "", refusedNested
+		return "", errNested
 	}
-	return "", refusedKind
+	return "", errKind
 }
 
 // floatText writes the shortest digits that read back as the same number, in
 // the form that ECMAScript and RFC 8785 use: an exponent only far from one.
 func floatText(f float64) (string, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return "", refusedKind
+		return "", errKind
 	}
 	format := byte('f')
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
@@ -120,7 +120,7 @@ const hexDigits = "0123456789abcdef"
 
 func appendJSONString(b []byte, s string, limit rune) ([]byte, error) {
 	if !utf8.ValidString(s) {
-		return nil, refusedUTF8
+		return nil, errUTF8
 	}
 	b = append(b, '"')
 	for _, r := range s {

@@ -104,7 +104,8 @@ func (a *algorithm) digest(message []byte) []byte {
 	case crypto.SHA512:
 		sum := sha512.Sum512(message)
 		return sum[:]
+	default:
+		sum := sha256.Sum256(message)
+		return sum[:]
 	}
-	sum := sha256.Sum256(message)
-	return sum[:]
 }

@@ -103,11 +103,11 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 	st := s.usable(now)
 	if st != nil {
 		if now.Sub(st.confirmed) > s.refresh+s.refresh/10 {
-			s.begin(now)
+			s.begin(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 		}
 		return st, nil
 	}
-	f := s.begin(now)
+	f := s.begin(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 	if f == nil {
 		return nil, ErrKeysUnavailable
 	}
@@ -128,9 +128,9 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 	s.mu.Lock()
 	if until, ok := s.unknown[kid]; ok && now.Before(until) && s.failed == nil {
 		s.mu.Unlock()
-		return nil, nil
+		return nil, nil //nolint:nilnil // as documented: there is none, and that is no fault
 	}
-	f := s.beginLocked(now)
+	f := s.beginLocked(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 	failed := s.failed
 	s.mu.Unlock()
 	switch {
@@ -152,7 +152,7 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 		s.remember(kid, now)
 	}
 	if next.version == st.version {
-		return nil, nil
+		return nil, nil //nolint:nilnil // as documented: there is none, and that is no fault
 	}
 	return next, nil
 }
@@ -292,7 +292,7 @@ func (s *keySource) start(ctx context.Context) {
 func (s *keySource) run(ctx context.Context) {
 	for {
 		pause := s.floor
-		if f := s.begin(s.clock()); f != nil {
+		if f := s.begin(s.clock()); f != nil { //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 			select {
 			case <-f.done:
 			case <-ctx.Done():

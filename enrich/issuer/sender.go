@@ -147,7 +147,7 @@ func (i *Issuer) Challenges() []Challenge {
 // Challenges lists the ways in which a token of any of the allowed issuers
 // (nil: all) may be sent; Bearer first.
 func (s *Set) Challenges(allowed []string) []Challenge {
-	var bearer, dpop []Challenge
+	var bearer, dpop []Challenge //nolint:prealloc // each holds one at most
 	for _, i := range s.issuers {
 		if !isAllowed(i, allowed) {
 			continue

@@ -31,7 +31,7 @@ type wycheproofFile struct {
 
 func readWycheproof(t *testing.T, name string) wycheproofFile {
 	t.Helper()
-	cmd := exec.Command("go", "mod", "download", "-json", wycheproof)
+	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", wycheproof)
 	cmd.Dir = t.TempDir() // outside of any module: nothing is added to go.mod
 	out, err := cmd.Output()
 	if err != nil {

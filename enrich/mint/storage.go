@@ -128,7 +128,8 @@ func decodeRing(text []byte) (*ring, error) {
 	case len(doc.Keys) == 0 || len(doc.Keys) > maxKeys:
 		return nil, fmt.Errorf("decoding signing keys: %d keys: %w", len(doc.Keys), ErrStored)
 	}
-	r := &ring{longest: min(max(time.Duration(doc.Longest), 0), MaxTTL/time.Second) * time.Second}
+	longest := min(max(doc.Longest, 0), int64(MaxTTL/time.Second))
+	r := &ring{longest: time.Duration(longest) * time.Second}
 	for i, sk := range doc.Keys {
 		private, err := parsePKCS8(sk.PKCS8)
 		if err != nil {

@@ -59,7 +59,7 @@ func claims(t *testing.T, s *Signer, m Minted) map[string]any {
 	if err := json.Unmarshal(document, &set); err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := jose.ParseSigned(m.Token, []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.EdDSA, jose.RS256, jose.PS256})
+	parsed, err := jose.ParseSignedCompact(m.Token, []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.EdDSA, jose.RS256, jose.PS256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestTokensVerifyWithOtherLibraries(t *testing.T) {
 					t.Errorf("go-oidc reads %+v", got)
 				}
 				claims(t, s, m)
-				parsed, err := jose.ParseSigned(m.Token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
+				parsed, err := jose.ParseSignedCompact(m.Token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
 				if err != nil {
 					t.Fatal(err)
 				}

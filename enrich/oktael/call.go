@@ -64,8 +64,9 @@ func (n *callNode) eval(e *evaluation) (any, error) {
 			return false, nil
 		case nullZero:
 			return int64(0), nil
+		default:
+			return nil, nil
 		}
-		return nil, nil
 	}
 	v, err := fn.call(e, n, e.stack[base:])
 	if err != nil {
@@ -331,6 +332,7 @@ func (c *compiler) checkArgs(s *syntaxNode, f *function, args []typed, from int,
 				want = kindText
 			case argList, argElements:
 				want = kindList
+			default:
 			}
 			return c.fail(kids[i].offset, "%s: argument %s must be %s, not %s", f.title(), p.name, want, args[i].kinds)
 		}

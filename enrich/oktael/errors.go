@@ -73,18 +73,18 @@ func (e *EvalError) Caret() string { return caret(e.source, e.Offset) }
 // Unwrap gives the cause: one of this package's sentinels, or nil.
 func (e *EvalError) Unwrap() error { return e.cause }
 
-// causedBy is an error that says its own words only and still is its cause.
-type causedBy struct {
+// rewordedError is an error that says its own words only and still is its cause.
+type rewordedError struct {
 	msg   string
 	cause error
 }
 
-func (e *causedBy) Error() string { return e.msg }
-func (e *causedBy) Unwrap() error { return e.cause }
+func (e *rewordedError) Error() string { return e.msg }
+func (e *rewordedError) Unwrap() error { return e.cause }
 
 // onNull is an error that is ErrNull in better words.
 func onNull(format string, args ...any) error {
-	return &causedBy{fmt.Sprintf(format, args...), ErrNull}
+	return &rewordedError{fmt.Sprintf(format, args...), ErrNull}
 }
 
 // Warning is something that is allowed but probably not meant.

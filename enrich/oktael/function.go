@@ -182,6 +182,7 @@ func (e *evaluation) convert(v any, want argument) (any, error) {
 		if kindOf(v)&(kindText|kindNumber) == 0 {
 			return nil, fmt.Errorf("a text or a number is wanted, not %s", kindOf(v))
 		}
+	case argAny:
 	}
 	return v, nil
 }

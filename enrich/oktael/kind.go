@@ -54,6 +54,7 @@ func (k kinds) String() string {
 		return "a value"
 	case kindValue, kindValue &^ kindNull:
 		return "an attribute"
+	default: // the kinds one by one
 	}
 	var names []string
 	for i, name := range kindNames {

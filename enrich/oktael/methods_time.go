@@ -90,8 +90,7 @@ var timeMethods = append([]function{
 
 // durationMethods are plus…, minus… and within… for each unit.
 func durationMethods() []function {
-	var methods []function
-	for _, unit := range []struct {
+	units := []struct {
 		name, word string
 		length     time.Duration
 	}{
@@ -99,7 +98,9 @@ func durationMethods() []function {
 		{"Hours", "hours", time.Hour},
 		{"Minutes", "minutes", time.Minute},
 		{"Seconds", "seconds", time.Second},
-	} {
+	}
+	methods := make([]function, 0, 3*len(units))
+	for _, unit := range units {
 		params := []parameter{selfTime, {name: unit.word, want: argInt}}
 		days := unit.name == "Days"
 		methods = append(methods,

@@ -63,6 +63,7 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 		return e.c.Claims, nil
 	case RootRequest:
 		return e.c.Request, nil
+	default: // what has a node of its own, or is only asked for by functions
 	}
 	return nil, nil
 }

@@ -133,6 +133,7 @@ func (p *parser) primary() (*syntaxNode, *Error) {
 		case "[":
 			return nil, newError(p.source, t.start, "a list is written {1, 2}, not [1, 2]")
 		}
+	case tokenEnd:
 	}
 	return nil, p.unexpected("a value")
 }

@@ -222,7 +222,7 @@ func TestParseDialect(t *testing.T) {
 			t.Errorf("%v comes back as %v, %v", d, back, err)
 		}
 	}
-	if _, err := ParseDialect("classic"); err == nil || !strings.Contains(err.Error(), `did you mean "classic"`) {
+	if _, err := ParseDialect("clasic"); err == nil || !strings.Contains(err.Error(), `did you mean "classic"`) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -90,6 +90,7 @@ func explainRegex(pattern string, err error) error {
 				return fmt.Errorf("%s (%s) is not supported in regular expressions", l.what, l.start)
 			}
 		}
+	default: // the parser's own words for the fault say it all
 	}
 	return fmt.Errorf("the regular expression does not compile: %s", fault.Code)
 }

@@ -94,7 +94,7 @@ func (f *function) signature() Signature {
 
 // resultName is what a function gives in words; null stands last.
 func resultName(k kinds) string {
-	name := ""
+	var name string
 	switch k &^ kindNull {
 	case kindAny &^ kindNull:
 		return "any"

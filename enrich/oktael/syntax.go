@@ -72,6 +72,7 @@ func (s *syntaxNode) path() string {
 				return base + "." + key.value.(string)
 			}
 		}
+	default: // no path
 	}
 	return ""
 }

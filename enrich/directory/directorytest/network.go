@@ -18,7 +18,7 @@ import (
 // Unused gives an address on loopback on which nobody listens.
 func Unused(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func Unused(t testing.TB) string {
 // ends with the test.
 func Listen(t testing.TB, handle func(net.Conn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func Listen(t testing.TB, handle func(net.Conn)) string {
 func Way(t testing.TB, address string, limit int64, went chan<- int64) string {
 	t.Helper()
 	return Listen(t, func(conn net.Conn) {
-		server, err := net.Dial("tcp", address)
+		server, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 		if err != nil {
 			return
 		}

@@ -54,6 +54,7 @@ func (n *node) what() string {
 		return "an object"
 	case null:
 		return "nothing"
+	default: // a scalar
 	}
 	if _, ok := n.value.(string); ok {
 		return "text"
@@ -78,8 +79,9 @@ func (n *node) canonical() any {
 			out[n.keys[i].name] = item.canonical()
 		}
 		return out
+	default:
+		return nil
 	}
-	return nil
 }
 
 // Errors about the file as a whole.

@@ -66,8 +66,9 @@ func (c *yamlConverter) convert(y *yaml.Node, depth int, inAlias bool) (*node, e
 		return n, nil
 	case yaml.MappingNode:
 		return c.object(y, depth, inAlias)
+	default:
+		return nil, at(y.Line, "not a value")
 	}
-	return nil, at(y.Line, "not a value")
 }
 
 func (c *yamlConverter) object(y *yaml.Node, depth int, inAlias bool) (*node, error) {
@@ -130,8 +131,9 @@ func (n *node) merge(m *node, seen keyset) error {
 			}
 		}
 		return nil
+	default:
+		return at(m.line, "<< takes an object or a list of objects")
 	}
-	return at(m.line, "<< takes an object or a list of objects")
 }
 
 // plainTag refuses tags of one's own: nothing here gives them a meaning.

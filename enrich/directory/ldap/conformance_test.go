@@ -57,6 +57,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		case directorytest.Huge:
 			photo := base64.StdEncoding.EncodeToString(make([]byte, directory.MaxResponse+2<<20))
 			ldif = strings.Replace(ldif, "firstName::", "jpegPhoto:: "+photo+"\nfirstName::", 1)
+		default: // what the fault is about is not the data
 		}
 		s := startSlapd(t, ldif)
 		c = h.config(s)
@@ -67,6 +68,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 			c.BindPassword = password + "x"
 		case directorytest.Cut:
 			h.cut(t, &c, w.Users[0].User)
+		default: // all is well but for the data
 		}
 	}
 	d, err := New(c)

@@ -45,6 +45,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 			return fmt.Errorf("checking the answer: the server takes another name for the subject: %w", directory.ErrNotFound)
 		case foreign:
 			return fmt.Errorf("checking the answer: the entry does not show what it was asked for by: %w", directory.ErrForeign)
+		case same:
 		}
 		person := &identity.Person{User: d.set.readUser(entry)}
 		if person.User.ID == "" {

@@ -230,11 +230,10 @@ func TestValuesThatComeInPartsAreMadeWhole(t *testing.T) {
 				from, _ = strconv.Atoi(strings.TrimSuffix(text, "-*"))
 			}
 		}
-		end, name := min(from+part, total), ""
+		end := min(from+part, total)
+		name := fmt.Sprintf("memberOf;range=%d-%d", from, end-1)
 		if end == total {
 			name = fmt.Sprintf("memberOf;range=%d-*", from)
-		} else {
-			name = fmt.Sprintf("memberOf;range=%d-%d", from, end-1)
 		}
 		var values []string
 		for i := from; i < end; i++ {

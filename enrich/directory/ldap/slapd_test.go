@@ -51,10 +51,11 @@ func startSlapd(t testing.TB, ldif string) *slapd {
 	write(t, conf, strings.ReplaceAll(slapdConf, "FOLDER", folder))
 	seed := filepath.Join(folder, "seed.ldif")
 	write(t, seed, baseLDIF+ldif)
-	if out, err := exec.Command("/usr/sbin/slapadd", "-q", "-f", conf, "-l", seed).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "/usr/sbin/slapadd", "-q", "-f", conf, "-l", seed).CombinedOutput(); err != nil {
 		t.Fatalf("slapadd: %v\n%s", err, out)
 	}
-	cmd := exec.Command("/usr/sbin/slapd", "-d", "0", "-f", conf, "-h", "ldap://"+s.plain+"/ ldaps://"+s.tls+"/")
+	// Clean-up ends it, after those who still speak to it.
+	cmd := exec.CommandContext(context.Background(), "/usr/sbin/slapd", "-d", "0", "-f", conf, "-h", "ldap://"+s.plain+"/ ldaps://"+s.tls+"/")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

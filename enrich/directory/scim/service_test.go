@@ -3,6 +3,7 @@ package scim
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -58,7 +59,7 @@ func startService() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("node", "server.mjs")
+	cmd := exec.CommandContext(context.Background(), "node", "server.mjs")
 	cmd.Dir = folder
 	cmd.Stderr = os.Stderr
 	input, err := cmd.StdinPipe()
@@ -120,7 +121,7 @@ func installed() (string, error) {
 			return "", err
 		}
 	}
-	install := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	install := exec.CommandContext(context.Background(), "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 	install.Dir = making
 	if out, err := install.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
@@ -188,7 +189,12 @@ func world(t testing.TB, w directorytest.World, s shape) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := http.Post(service(t)+"/_world", "application/json", bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, service(t)+"/_world", bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -255,7 +255,7 @@ func TestAConnectionThatDiedIsReplaced(t *testing.T) {
 		if _, err := guarded.Person(t.Context(), directorytest.Query("ada")); err != nil {
 			t.Fatalf("look-up: %v", err)
 		}
-		if _, err := p.admin(t, "postgres").Exec(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1`, name); err != nil {
+		if _, err := p.admin(t, "postgres").ExecContext(t.Context(), `select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1`, name); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -104,20 +104,20 @@ func launch() (*postgres, func(), error) {
 	if err := os.Chmod(folder, 0o755); err != nil {
 		return nil, clean, err
 	}
-	initdb := exec.Command(filepath.Join(programs, "initdb"), "-D", filepath.Join(folder, "data"), "-U", "postgres",
+	initdb := exec.CommandContext(context.Background(), filepath.Join(programs, "initdb"), "-D", filepath.Join(folder, "data"), "-U", "postgres",
 		"-A", "scram-sha-256", "--pwfile="+secret, "--no-sync", "-E", "UTF8", "--locale=C")
 	initdb.SysProcAttr, initdb.Dir = attributes, folder
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, clean, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, clean, err
 	}
 	p.address = l.Addr().String()
 	_ = l.Close()
 	_, port, _ := net.SplitHostPort(p.address)
-	run := exec.Command(found[len(found)-1], "-D", filepath.Join(folder, "data"), "-p", port,
+	run := exec.CommandContext(context.Background(), found[len(found)-1], "-D", filepath.Join(folder, "data"), "-p", port,
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=100",
 		"-c", "ssl=on", "-c", "ssl_cert_file="+p.ca, "-c", "ssl_key_file="+key)
 	run.SysProcAttr, run.Dir = attributes, folder
@@ -165,12 +165,12 @@ func (p *postgres) database(t testing.TB, statements ...string) (name, dsn strin
 	p.count++
 	name = fmt.Sprintf("test%d", p.count)
 	admin := p.admin(t, "postgres")
-	if _, err := admin.Exec("create database " + name); err != nil {
+	if _, err := admin.ExecContext(t.Context(), "create database " + name); err != nil {
 		t.Fatal(err)
 	}
 	owner := p.admin(t, name)
 	for _, s := range append(statements, "grant select on all tables in schema public to reader") {
-		if _, err := owner.Exec(s); err != nil {
+		if _, err := owner.ExecContext(t.Context(), s); err != nil {
 			t.Fatalf("%.60s: %v", s, err)
 		}
 	}
@@ -198,14 +198,14 @@ create table app_users(user_id text, app_id text references apps, user_name text
 func (p *postgres) fill(t testing.TB, database string, w directorytest.World) {
 	t.Helper()
 	db := p.admin(t, database)
-	tx, err := db.Begin()
+	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
 	do := func(query string, args ...any) {
 		t.Helper()
-		if _, err := tx.Exec(query, args...); err != nil {
+		if _, err := tx.ExecContext(t.Context(), query, args...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,7 +16,7 @@ type civil struct {
 
 	era, century, year, weekyear                      int
 	month, week, yearday, day, weekday                int
-	halfday, hour, clockhour24, hour12, minute, milli int
+	halfday, hour, hour12, minute, milli int
 	second                                            int
 }
 

@@ -1,0 +1,211 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+)
+
+// privateConfig is a configuration, as JSON, made fit to run beside the real
+// one: it listens on loopback only, proxies to probes only, keeps what it
+// stores in a folder of its own, logs nothing, and takes part in nothing that
+// is shared: no Redis, no signing keys of one's own, no apps besides those
+// that answer requests.
+type privateConfig struct {
+	root    map[string]any
+	folder  string
+	pem     certificatePEM
+	probes  *probes
+	servers []privateServer
+	notes   []string
+}
+
+// privateServer is one server of the configuration and where it listens now.
+type privateServer struct {
+	name  string
+	addr  string
+	sites []site
+}
+
+// keptApps answer requests; of every other app nothing is known, and it might
+// listen or act in the real world.
+var keptApps = [...]string{"http", "token_enrich"}
+
+// newPrivateConfig rewrites a configuration.
+func newPrivateConfig(text []byte, folder string, p *probes) (*privateConfig, error) {
+	c := &privateConfig{folder: folder, probes: p}
+	if err := json.Unmarshal(text, &c.root); err != nil {
+		return nil, fmt.Errorf("decoding the configuration: %w", err)
+	}
+	if object(c.root, "apps", "token_enrich") == nil {
+		return nil, fmt.Errorf("the configuration has no global option token_enrich")
+	}
+	apps := object(c.root, "apps")
+	for name := range ordered(apps) {
+		if !slices.Contains(keptApps[:], name) {
+			delete(apps, name)
+			if name != "tls" && name != "pki" && name != "events" {
+				c.note("the app %s was left out", name)
+			}
+		}
+	}
+	if err := c.rewriteHTTP(object(apps, "http")); err != nil {
+		return nil, err
+	}
+	c.rewriteGateway(object(apps, "token_enrich"))
+	// What a certificate authority would do beyond issuing: trust itself.
+	apps["pki"] = map[string]any{"certificate_authorities": map[string]any{"local": map[string]any{"install_trust": false}}}
+	apps["tls"] = map[string]any{
+		"certificates":          map[string]any{"load_pem": []any{map[string]any{"certificate": c.pem.certificate, "key": c.pem.key}}},
+		"disable_ocsp_stapling": true,
+	}
+	c.root = map[string]any{
+		"admin":   map[string]any{"disabled": true, "config": map[string]any{"persist": false}},
+		"storage": map[string]any{"module": "file_system", "root": folder},
+		"logging": map[string]any{"logs": map[string]any{"default": map[string]any{"writer": map[string]any{"output": "discard"}}}},
+		"apps":    apps,
+	}
+	return c, nil
+}
+
+func (c *privateConfig) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(c.notes, text) {
+		c.notes = append(c.notes, text)
+	}
+}
+
+// text gives the configuration as JSON.
+func (c *privateConfig) text() ([]byte, error) { return json.Marshal(c.root) }
+
+// What of a server or of the HTTP app concerns the outside: addresses,
+// certificates, access logs.
+var (
+	outwardServer = [...]string{
+		"listener_wrappers", "packet_conn_wrappers", "listen_protocols", "tls_connection_policies", "strict_sni_host", "logs", "protocols",
+	}
+	outwardHTTP = [...]string{"http_port", "https_port", "shutdown_delay", "metrics"}
+)
+
+func (c *privateConfig) rewriteHTTP(http map[string]any) error {
+	for _, name := range outwardHTTP {
+		delete(http, name)
+	}
+	http["grace_period"] = "1s"
+	var hosts []string
+	for name, v := range ordered(asObject(http["servers"])) {
+		server := asObject(v)
+		for _, o := range outwardServer {
+			delete(server, o)
+		}
+		addr, err := freeLoopback()
+		if err != nil {
+			return err
+		}
+		s := privateServer{name: name, addr: addr, sites: sitesOf(server)}
+		server["listen"] = []any{addr}
+		server["protocols"] = []any{"h1", "h2", "h3"}
+		server["automatic_https"] = map[string]any{"disable": true}
+		server["tls_connection_policies"] = []any{map[string]any{"default_sni": s.sites[0].host, "fallback_sni": s.sites[0].host}}
+		c.rewrite(server)
+		for _, site := range s.sites {
+			hosts = append(hosts, site.host)
+		}
+		c.servers = append(c.servers, s)
+	}
+	if len(c.servers) == 0 {
+		return fmt.Errorf("the configuration has no server")
+	}
+	var err error
+	c.pem, err = selfSigned(hosts)
+	return err
+}
+
+// rewriteGateway takes out what nodes share: what the test makes up must not
+// reach the cache of a real one, and no live key is to sign for it.
+func (c *privateConfig) rewriteGateway(app map[string]any) {
+	if cache := asObject(app["cache"]); cache["redis"] != nil {
+		delete(cache, "redis")
+	}
+	if signing := asObject(app["signing"]); signing["key_files"] != nil {
+		delete(signing, "key_files")
+	}
+}
+
+// rewrite goes through everything below a server and turns each proxy to a
+// probe.
+func (c *privateConfig) rewrite(v any) {
+	switch x := v.(type) {
+	case []any:
+		for _, e := range x {
+			c.rewrite(e)
+		}
+	case map[string]any:
+		for name, e := range x {
+			if list, ok := e.([]any); ok && name == "handle" {
+				// It would report these requests to a collector.
+				x[name] = slices.DeleteFunc(list, func(h any) bool { return asObject(h)["handler"] == "tracing" })
+			}
+			c.rewrite(x[name])
+		}
+		if x["handler"] == "reverse_proxy" {
+			c.rewriteProxy(x)
+		}
+	}
+}
+
+// What of a proxy chooses among upstreams or reaches them; a probe needs none
+// of it.
+var (
+	outwardProxy     = [...]string{"dynamic_upstreams", "load_balancing", "health_checks", "circuit_breaker"}
+	outwardTransport = [...]string{"tls", "resolver", "proxy_protocol", "forward_proxy_url", "network_proxy", "local_address", "versions"}
+)
+
+func (c *privateConfig) rewriteProxy(proxy map[string]any) {
+	label := strings.Join(dials(proxy), " ")
+	if source := asObject(proxy["dynamic_upstreams"]); label == "" && source != nil {
+		label = fmt.Sprintf("dynamic %v", source["source"])
+	}
+	for _, o := range outwardProxy {
+		delete(proxy, o)
+	}
+	protocol := "http"
+	transport := asObject(proxy["transport"])
+	if transport != nil {
+		protocol, _ = transport["protocol"].(string)
+	}
+	switch protocol {
+	case "fastcgi":
+		proxy["upstreams"] = []any{map[string]any{"dial": c.probes.fastCGI(label)}}
+		return
+	case "http", "token_enrich":
+		for _, o := range outwardTransport {
+			delete(transport, o)
+		}
+	default:
+		c.note("the transport %s of %s was replaced by HTTP", protocol, label)
+		delete(proxy, "transport")
+	}
+	proxy["upstreams"] = []any{map[string]any{"dial": c.probes.http(label)}}
+}
+
+// freeLoopback gives a loopback address whose port is free for TCP and UDP.
+func freeLoopback() (string, error) {
+	var last error
+	for range 16 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", fmt.Errorf("looking for a free port: %w", err)
+		}
+		addr := l.Addr().String()
+		u, err := net.ListenPacket("udp", addr)
+		_ = l.Close()
+		if err == nil {
+			_ = u.Close()
+			return addr, nil
+		}
+		last = err
+	}
+	return "", fmt.Errorf("looking for a free port: %w", last)
+}
