@@ -248,6 +248,7 @@ func (a *App) openSigner() error {
 	if err != nil {
 		return err
 	}
+	a.settings = append(a.settings, key...) // decisions hold what was signed
 	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
 		return mint.New(c, mint.Options{Storage: storage, Logger: sharedLogger()})
 	}, func(s *mint.Signer) error {

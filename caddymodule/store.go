@@ -76,6 +76,7 @@ func (a *App) openStore() error {
 	if err != nil {
 		return err
 	}
+	a.settings = append(a.settings, key...) // the names on the deny list are the store's own
 	a.store, err = acquire(&a.releases, "store", key, func() (*storeFuture, error) {
 		f := &storeFuture{ready: make(chan struct{}), memory: c.Memory, remote: remote, metrics: a.metrics}
 		switch {

@@ -33,12 +33,18 @@ func TestATokenStandsInExactlyOnePlace(t *testing.T) {
 		edit func(req *http.Request)
 		want Kind // zero: let through
 	}{
-		"none":                         {func(*http.Request) {}, KindNoToken},
-		"another scheme":               {func(req *http.Request) { req.Header.Set("Authorization", "Basic YTpi") }, KindNoToken},
-		"a scheme without a token":     {func(req *http.Request) { req.Header.Set("Authorization", "Bearer ") }, KindMalformedRequest},
-		"two headers":                  {func(req *http.Request) { req.Header["Authorization"] = []string{"Bearer " + good, "Bearer " + good} }, KindMalformedRequest},
-		"header and cookie":            {func(req *http.Request) { req.Header.Set("Authorization", "Bearer "+good); req.Header.Set("Cookie", "session="+good) }, KindMalformedRequest},
-		"cookie and query":             {func(req *http.Request) { req.Header.Set("Cookie", "session="+good); req.URL.RawQuery = "access_token=" + good }, KindMalformedRequest},
+		"none":                     {func(*http.Request) {}, KindNoToken},
+		"another scheme":           {func(req *http.Request) { req.Header.Set("Authorization", "Basic YTpi") }, KindNoToken},
+		"a scheme without a token": {func(req *http.Request) { req.Header.Set("Authorization", "Bearer ") }, KindMalformedRequest},
+		"two headers":              {func(req *http.Request) { req.Header["Authorization"] = []string{"Bearer " + good, "Bearer " + good} }, KindMalformedRequest},
+		"header and cookie": {func(req *http.Request) {
+			req.Header.Set("Authorization", "Bearer "+good)
+			req.Header.Set("Cookie", "session="+good)
+		}, KindMalformedRequest},
+		"cookie and query": {func(req *http.Request) {
+			req.Header.Set("Cookie", "session="+good)
+			req.URL.RawQuery = "access_token=" + good
+		}, KindMalformedRequest},
 		"query twice":                  {func(req *http.Request) { req.URL.RawQuery = "access_token=" + good + "&access_token=" + good }, KindMalformedRequest},
 		"longer than any token may be": {func(req *http.Request) { req.Header.Set("Authorization", "Bearer "+strings.Repeat("a", 17<<10)) }, KindInvalidToken},
 		"a header":                     {func(req *http.Request) { req.Header.Set("Authorization", "Bearer "+good) }, KindInternal},

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,11 +97,11 @@ func TestADecisionEnds(t *testing.T) {
 			change: func(r *rig) { r.clock.Advance(r.life.Fresh); r.people.put("00u1ada", ada("Staff")) },
 			groups: "Staff",
 		},
-		"when its subject is purged":  {change: func(r *rig) { r.purge(cache.ID{Kind: cache.UserID, Value: "00u1ada"}) }},
-		"when its login is purged":    {change: func(r *rig) { r.purge(cache.ID{Kind: cache.UserID, Value: "ada.login@example.com"}) }},
-		"when its e-mail is purged":   {change: func(r *rig) { r.purge(cache.ID{Kind: cache.UserID, Value: "ADA@example.com"}) }},
-		"when a group of its is":      {change: func(r *rig) { r.purge(cache.ID{Kind: cache.GroupID, Value: "00gPayroll"}) }},
-		"when its app is purged":      {change: func(r *rig) { r.purge(cache.ID{Kind: cache.AppID, Value: "0oa1payroll"}) }},
+		"when its subject is purged": {change: func(r *rig) { r.purge(cache.ID{Kind: cache.UserID, Value: "00u1ada"}) }},
+		"when its login is purged":   {change: func(r *rig) { r.purge(cache.ID{Kind: cache.UserID, Value: "ada.login@example.com"}) }},
+		"when its e-mail is purged":  {change: func(r *rig) { r.purge(cache.ID{Kind: cache.UserID, Value: "ADA@example.com"}) }},
+		"when a group of its is":     {change: func(r *rig) { r.purge(cache.ID{Kind: cache.GroupID, Value: "00gPayroll"}) }},
+		"when its app is purged":     {change: func(r *rig) { r.purge(cache.ID{Kind: cache.AppID, Value: "0oa1payroll"}) }},
 		"when everything is purged": {change: func(r *rig) {
 			if _, err := r.store.PurgeAll(t.Context()); err != nil {
 				t.Fatal(err)
@@ -180,7 +181,11 @@ func TestADecisionStands(t *testing.T) {
 			long := func(l *cache.Life) { l.Fresh = 90 * time.Minute }
 			r := newRig(t, options{life: long})
 			p := r.usual()
-			token := r.token(enrichtest.Claims{"jti": "j-1", "sid": "s-1"})
+			claims := enrichtest.Claims{"jti": "j-1", "sid": "s-1"}
+			if strings.Contains(name, "person") {
+				claims["exp"] = r.Clock().Add(3 * time.Hour).Unix()
+			}
+			token := r.token(claims)
 			before := r.warm(p, token)
 			change(r)
 			after := r.allowed(p, token)
@@ -254,13 +259,15 @@ func TestTwoPoliciesThatDifferNeverShareADecision(t *testing.T) {
 	token := r.token()
 	r.warm(r.policy(base), token)
 	for name, change := range map[string]func(d *PolicyDefinition){
-		"name":         func(d *PolicyDefinition) { d.Name = "wiki" },
-		"issuers":      func(d *PolicyDefinition) { d.Issuers = []string{"corp"} },
-		"app":          func(d *PolicyDefinition) { d.App = "0oa2wiki" },
-		"rules":        func(d *PolicyDefinition) { d.Claims = d.Claims[:1] },
-		"requirement":  func(d *PolicyDefinition) { d.Require = []string{"user != null"} },
-		"scopes":       func(d *PolicyDefinition) { d.RequireScope = []string{"pay"} },
-		"headers":      func(d *PolicyDefinition) { d.Forward.Headers = []forward.HeaderDefinition{{Name: "X-User", Claim: "email"}} },
+		"name":        func(d *PolicyDefinition) { d.Name = "wiki" },
+		"issuers":     func(d *PolicyDefinition) { d.Issuers = []string{"corp"} },
+		"app":         func(d *PolicyDefinition) { d.App = "0oa2wiki" },
+		"rules":       func(d *PolicyDefinition) { d.Claims = d.Claims[:1] },
+		"requirement": func(d *PolicyDefinition) { d.Require = []string{"user != null"} },
+		"scopes":      func(d *PolicyDefinition) { d.RequireScope = []string{"pay"} },
+		"headers": func(d *PolicyDefinition) {
+			d.Forward.Headers = []forward.HeaderDefinition{{Name: "X-User", Claim: "email"}}
+		},
 		"missing user": func(d *PolicyDefinition) { d.ContinueMissingUser = true },
 		"outage":       func(d *PolicyDefinition) { d.ContinueDirectoryError = true },
 	} {

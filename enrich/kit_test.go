@@ -83,6 +83,7 @@ func inBubble(t *testing.T, o options, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		o.now = time.Now
 		test(t, assemble(t, p, o))
+		time.Sleep(2 * streamLook) // what looks after streams ends by itself
 	})
 }
 

@@ -391,18 +391,17 @@ func TestADirectoryThatPanicsIsAFailedDirectory(t *testing.T) {
 }
 
 func TestARequestThatIsGoneLeavesTheLookUpToTheOthers(t *testing.T) {
-	gate := make(chan struct{})
-	people := newPeople()
-	answer := people.PersonFunc
-	people.PersonFunc = func(ctx context.Context, q directory.Query) (*identity.Person, error) {
-		select {
-		case <-gate:
-			return answer(ctx, q)
-		case <-ctx.Done():
-			return nil, ctx.Err()
+	inBubble(t, options{}, func(t *testing.T, r *rig) {
+		gate := make(chan struct{})
+		answer := r.people.PersonFunc
+		r.people.PersonFunc = func(ctx context.Context, q directory.Query) (*identity.Person, error) {
+			select {
+			case <-gate:
+				return answer(ctx, q)
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
 		}
-	}
-	inBubble(t, options{directory: people}, func(t *testing.T, r *rig) {
 		p := r.usual()
 		token := r.token()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -434,11 +433,10 @@ type answerOf struct {
 
 // TestOneQuestionForMany: a cold key under many requests is one question.
 func TestOneQuestionForMany(t *testing.T) {
-	people := newPeople()
-	inBubble(t, options{directory: people}, func(t *testing.T, r *rig) {
+	inBubble(t, options{}, func(t *testing.T, r *rig) {
 		hold := make(chan struct{})
-		answer := people.PersonFunc
-		people.PersonFunc = func(ctx context.Context, q directory.Query) (*identity.Person, error) {
+		answer := r.people.PersonFunc
+		r.people.PersonFunc = func(ctx context.Context, q directory.Query) (*identity.Person, error) {
 			<-hold
 			return answer(ctx, q)
 		}
@@ -459,7 +457,7 @@ func TestOneQuestionForMany(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if n := people.Persons.Load(); n != 1 {
+		if n := r.people.Persons.Load(); n != 1 {
 			t.Errorf("%d questions for %d requests", n, many)
 		}
 	})
