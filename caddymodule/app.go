@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,8 +72,9 @@ type App struct {
 	// settings tells configurations apart whose decisions must not be shared;
 	// sources tells directories apart whose answers must not be, on every node
 	// alike.
-	settings []byte
-	sourced  [sha256.Size]byte
+	settings       []byte
+	issuerSettings []byte
+	sourced        [sha256.Size]byte
 
 	// developmentSecrets says that a secret of examples/dev is in use;
 	// denialsConfigured that a hook can deny, so that a deny list which is out
@@ -147,6 +149,7 @@ func (a *App) openIssuers() error {
 		}
 		a.settings = append(a.settings, key...)
 	}
+	a.issuerSettings = slices.Clone(a.settings)
 	var err error
 	a.issuers, err = issuer.NewSet(issuers...)
 	return err
@@ -192,7 +195,8 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	if s.Name == "" {
 		s.Name = kind
 	}
-	key, err := digest(kind, mod)
+	// With the issuers, because a kind may hold on to one of them.
+	key, err := digest(kind, mod, a.issuerSettings)
 	if err != nil {
 		return directory.Member{}, err
 	}
@@ -207,7 +211,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
 			Logger: sharedLogger(), Observer: a.metrics,
 		})
-	}, (*directory.Guarded).Close)
+	}, closeLater)
 	if err != nil {
 		return directory.Member{}, err
 	}
@@ -215,6 +219,20 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	return directory.Member{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
 	}, nil
+}
+
+// drainTime is how long a directory that no configuration uses any more stays
+// open for requests that came before the reload and have not reached their
+// look-up: longer than they may wait for anything of ours.
+const drainTime = 15 * time.Second
+
+func closeLater(g *directory.Guarded) error {
+	time.AfterFunc(drainTime, func() {
+		if err := g.Close(); err != nil {
+			sharedLogger().Warn("a directory did not close", "error", err)
+		}
+	})
+	return nil
 }
 
 // forgetAll makes the running configuration forget its records. It looks for

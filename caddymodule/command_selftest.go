@@ -92,11 +92,11 @@ func runSelftest(ctx context.Context, adapted []byte, host, path, text string) (
 	defer os.RemoveAll(folder)
 	p := newProbes()
 	defer p.Close()
-	private, err := newPrivateConfig(adapted, folder, p)
-	if err != nil {
-		return nil, err
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
 	}
-	if err := errors.Join(p.failed, private.choose(host, path)); err != nil {
+	private := &privateConfig{folder: folder, host: host, path: path, probes: p}
+	if err := private.rewriteAll(adapted); err != nil {
 		return nil, err
 	}
 	config, err := private.text()
@@ -135,38 +135,6 @@ func (c *privateConfig) leftOut() string {
 		return ""
 	}
 	return " (" + strings.Join(c.notes, "; ") + ")"
-}
-
-// choose keeps what --site and --path name.
-func (c *privateConfig) choose(host, path string) error {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	var known []string
-	found := host == ""
-	for i := range c.servers {
-		s := &c.servers[i]
-		if host != "" {
-			var kept []site
-			for _, site := range s.sites {
-				known = append(known, site.host)
-				if site.host == host {
-					kept = append(kept, site)
-				}
-			}
-			s.sites = kept
-			found = found || len(kept) > 0
-		}
-		if path != "" {
-			for j := range s.sites {
-				s.sites[j].paths = []string{path, madeUpPath}
-			}
-		}
-	}
-	if !found {
-		return misuse("--site: no site is for %q; there are %s", host, list(slices.Compact(slices.Sorted(slices.Values(known)))))
-	}
-	return nil
 }
 
 // maxTable is how many lines a table has; --json gives more.

@@ -22,7 +22,7 @@ func Expand(texts ...*string) error {
 			case name == "subject" || name == "dn" || name == "app":
 				return "{" + name + "}", nil
 			case !strings.HasPrefix(name, "env.") && !strings.HasPrefix(name, "file."):
-				return nil, fmt.Errorf("placeholder {%s} is not expanded here: only {env.*} and {file.*} are", name)
+				return nil, fmt.Errorf("placeholder%s is not expanded here: only {env.*} and {file.*} are", placeholderName(name))
 			case strings.HasPrefix(name, "file.") && !strings.Contains(name, "/"):
 				return nil, fmt.Errorf("placeholder {%s}: a file path holds a slash", name)
 			case val == nil || val == "":
@@ -39,4 +39,15 @@ func Expand(texts ...*string) error {
 		*t = out
 	}
 	return nil
+}
+
+// placeholderName names a placeholder of Caddy's for an error. Anything else
+// between braces may be part of a secret and is not repeated.
+func placeholderName(name string) string {
+	for _, known := range []string{"http.", "system.", "time.", "vars."} {
+		if strings.HasPrefix(name, known) {
+			return " {" + name + "}"
+		}
+	}
+	return ""
 }

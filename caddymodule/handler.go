@@ -238,7 +238,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return next.ServeHTTP(w, r)
 		}
 	}
-	state.decided = true
 	state.restore(r)
 	g, decision, err := h.decide(r)
 	if err != nil || decision.Principal == nil {
@@ -249,6 +248,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return h.refuse(w, r, decision, err)
 	}
+	// Not before: a policy in an error route decides for itself.
+	state.decided = true
+	h.dropSpared(r, decision)
 	h.logDecision(r, decision, nil)
 	r, done, err := g.Streams.Attend(g, r, decision, time.Duration(h.MaxConnection))
 	if err != nil {
@@ -256,6 +258,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer done()
 	return next.ServeHTTP(w, r)
+}
+
+// dropSpared deletes what a client sent to places where another policy of the
+// configuration would write a token of ours, unless this policy wrote there,
+// or forwards the incoming token.
+func (h *Handler) dropSpared(r *http.Request, d *enrich.Decision) {
+	if d.Principal == nil || h.UpstreamToken == "keep" {
+		return
+	}
+	for _, name := range *h.app.spared.Load() {
+		if name != "Cookie" && !h.policy.compiled.WritesToken(name) {
+			delete(r.Header, name)
+		}
+	}
 }
 
 // decide asks the gateway. A gateway that is not ready yet is a 503 like any

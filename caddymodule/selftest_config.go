@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -16,6 +17,8 @@ import (
 type privateConfig struct {
 	root    map[string]any
 	folder  string
+	host    string // what to try; empty: every site
+	path    string // what to try there; empty: what the matchers name
 	pem     certificatePEM
 	probes  *probes
 	servers []privateServer
@@ -33,16 +36,18 @@ type privateServer struct {
 // listen or act in the real world.
 var keptApps = [...]string{"http", "token_enrich"}
 
-// newPrivateConfig rewrites a configuration.
-func newPrivateConfig(text []byte, folder string, p *probes) (*privateConfig, error) {
-	c := &privateConfig{folder: folder, probes: p}
+// rewriteAll turns the real configuration into the private one.
+func (c *privateConfig) rewriteAll(text []byte) error {
 	if err := json.Unmarshal(text, &c.root); err != nil {
-		return nil, fmt.Errorf("decoding the configuration: %w", err)
-	}
-	if object(c.root, "apps", "token_enrich") == nil {
-		return nil, fmt.Errorf("the configuration has no global option token_enrich")
+		return fmt.Errorf("decoding the configuration: %w", err)
 	}
 	apps := object(c.root, "apps")
+	switch {
+	case apps["token_enrich"] == nil:
+		return errors.New("the configuration has no global option token_enrich")
+	case len(object(apps, "http", "servers")) == 0:
+		return errors.New("the configuration has no server")
+	}
 	for name := range ordered(apps) {
 		if !slices.Contains(keptApps[:], name) {
 			delete(apps, name)
@@ -52,7 +57,7 @@ func newPrivateConfig(text []byte, folder string, p *probes) (*privateConfig, er
 		}
 	}
 	if err := c.rewriteHTTP(object(apps, "http")); err != nil {
-		return nil, err
+		return err
 	}
 	c.rewriteGateway(object(apps, "token_enrich"))
 	// What a certificate authority would do beyond issuing: trust itself.
@@ -63,11 +68,11 @@ func newPrivateConfig(text []byte, folder string, p *probes) (*privateConfig, er
 	}
 	c.root = map[string]any{
 		"admin":   map[string]any{"disabled": true, "config": map[string]any{"persist": false}},
-		"storage": map[string]any{"module": "file_system", "root": folder},
+		"storage": map[string]any{"module": "file_system", "root": c.folder},
 		"logging": map[string]any{"logs": map[string]any{"default": map[string]any{"writer": map[string]any{"output": "discard"}}}},
 		"apps":    apps,
 	}
-	return c, nil
+	return c.probes.failed
 }
 
 func (c *privateConfig) note(format string, args ...any) {
@@ -93,7 +98,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 		delete(http, name)
 	}
 	http["grace_period"] = "1s"
-	var hosts []string
+	hosts, known := []string{madeUpHost}, []string{}
 	for name, v := range ordered(asObject(http["servers"])) {
 		server := asObject(v)
 		for _, o := range outwardServer {
@@ -103,19 +108,22 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 		if err != nil {
 			return err
 		}
-		s := privateServer{name: name, addr: addr, sites: sitesOf(server)}
+		s := privateServer{name: name, addr: addr}
+		for _, site := range sitesOf(server) {
+			known = append(known, site.pattern)
+			if c.choose(&site) {
+				s.sites, hosts = append(s.sites, site), append(hosts, site.host)
+			}
+		}
 		server["listen"] = []any{addr}
 		server["protocols"] = []any{"h1", "h2", "h3"}
 		server["automatic_https"] = map[string]any{"disable": true}
-		server["tls_connection_policies"] = []any{map[string]any{"default_sni": s.sites[0].host, "fallback_sni": s.sites[0].host}}
+		server["tls_connection_policies"] = []any{map[string]any{"default_sni": madeUpHost, "fallback_sni": madeUpHost}}
 		c.rewrite(server)
-		for _, site := range s.sites {
-			hosts = append(hosts, site.host)
-		}
 		c.servers = append(c.servers, s)
 	}
-	if len(c.servers) == 0 {
-		return fmt.Errorf("the configuration has no server")
+	if len(hosts) == 1 {
+		return misuse("--site: no site is for %q; there are %s", c.host, list(known))
 	}
 	var err error
 	c.pem, err = selfSigned(hosts)

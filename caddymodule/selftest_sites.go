@@ -7,8 +7,9 @@ import (
 
 // site is a host and the paths that are tried there.
 type site struct {
-	host  string
-	paths []string
+	pattern string // the host as configured
+	host    string // one that it matches
+	paths   []string
 }
 
 // Bounds of what is tried of one configuration; --site and --path choose
@@ -23,6 +24,9 @@ const (
 	madeUpWord = "selftest"
 	madeUpPath = "/token-enrich-selftest"
 	madeUpHost = "localhost"
+
+	// anyHost is the pattern of routes that name no host.
+	anyHost = "*"
 )
 
 // sitesOf lists the hosts that a server's routes name, each with paths of its
@@ -30,10 +34,13 @@ const (
 // as a host of their own.
 func sitesOf(server map[string]any) []site {
 	var list []site
-	add := func(host string, paths []string) {
-		i := slices.IndexFunc(list, func(s site) bool { return s.host == host })
+	add := func(pattern string, paths []string) {
+		i := slices.IndexFunc(list, func(s site) bool { return s.pattern == pattern })
 		if i < 0 {
-			list = append(list, site{host: host})
+			list = append(list, site{pattern: pattern, host: strings.ReplaceAll(pattern, "*", madeUpWord)})
+			if pattern == anyHost {
+				list[len(list)-1].host = madeUpHost
+			}
 			i = len(list) - 1
 		}
 		list[i].paths = append(list[i].paths, paths...)
@@ -42,16 +49,16 @@ func sitesOf(server map[string]any) []site {
 		paths := concretePaths(route, nil)
 		hosts := hostsOf(route)
 		if len(hosts) == 0 {
-			hosts = []string{madeUpHost}
+			hosts = []string{anyHost}
 		}
 		for _, host := range hosts {
 			if !strings.Contains(host, "{") {
-				add(strings.ReplaceAll(host, "*", madeUpWord), paths)
+				add(host, paths)
 			}
 		}
 	}
 	if len(list) == 0 {
-		add(madeUpHost, nil)
+		add(anyHost, nil)
 	}
 	for i := range list {
 		all := append([]string{"/", madeUpPath}, list[i].paths...)
@@ -67,6 +74,29 @@ func sitesOf(server map[string]any) []site {
 		list = list[:maxSites]
 	}
 	return list
+}
+
+// choose reports whether a site is among those that --site and --path leave,
+// and narrows it to what they name.
+func (c *privateConfig) choose(s *site) bool {
+	if c.path != "" {
+		s.paths = []string{c.path, madeUpPath}
+	}
+	if c.host == "" {
+		return true
+	}
+	if s.pattern != anyHost && !hostMatches(s.pattern, c.host) {
+		return false
+	}
+	s.host = c.host
+	return true
+}
+
+// hostMatches reports whether a host fits a pattern, in which an asterisk
+// stands for one label.
+func hostMatches(pattern, host string) bool {
+	want, have := strings.Split(pattern, "."), strings.Split(host, ".")
+	return slices.EqualFunc(want, have, func(w, h string) bool { return w == "*" || strings.EqualFold(w, h) })
 }
 
 // concretePaths gives a path for each path pattern below a route.

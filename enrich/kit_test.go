@@ -42,6 +42,7 @@ type rig struct {
 	life     cache.Life
 	seen     *seen
 	logs     *journal
+	warmed   bool // the records are in memory
 }
 
 // options shape a rig; what is nil or zero is left as it is usually.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
@@ -29,10 +26,23 @@ type Lookup struct {
 	appUsers *cache.Cache[*identity.AppUser]
 }
 
-// perCaller reports whether answers about a principal belong to its token.
-func (l *Lookup) perCaller(p *identity.Principal) bool {
-	d, ok := l.directory.(interface{ PerCaller(issuerName string) bool })
-	return ok && d.PerCaller(p.IssuerName)
+// dependence gives on what the directory's answers depend besides what they
+// are about.
+func (l *Lookup) dependence(p *identity.Principal) directory.Dependence {
+	if d, ok := l.directory.(directory.Dependent); ok {
+		return d.Dependence(p)
+	}
+	return directory.Dependence{}
+}
+
+// lifeOf gives how long an answer is used: one that only a caller's own token
+// can renew is never renewed behind a request.
+func (l *Lookup) lifeOf(on directory.Dependence) cache.Life {
+	life := *l.life
+	if on.Token {
+		life.RefreshAfter = 0
+	}
+	return life
 }
 
 // person is a person as the cache holds it, with the index that makes an
@@ -79,16 +89,17 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 	var answers [3]found
 	var wg sync.WaitGroup
 	machine := q.Principal.Machine
+	on := l.dependence(q.Principal)
 	wantApp := app != "" && reads&oktael.RootApp != 0
 	wantAppUser := app != "" && !machine && reads&oktael.RootAppUser != 0
 	if wantApp {
-		wg.Go(func() { r.App, answers[1] = l.app(ctx, app) })
+		wg.Go(func() { r.App, answers[1] = l.app(ctx, q, app, on) })
 	}
 	if wantAppUser {
-		wg.Go(func() { r.AppUser, answers[2] = l.appUser(ctx, q, app) })
+		wg.Go(func() { r.AppUser, answers[2] = l.appUser(ctx, q, app, on) })
 	}
 	if !machine {
-		r.Person, r.Index, answers[0] = l.person(ctx, q)
+		r.Person, r.Index, answers[0] = l.person(ctx, q, on)
 	}
 	wg.Wait()
 	r.PersonState, r.AppState, r.AppUserState = answers[0].state, answers[1].state, answers[2].state
@@ -109,26 +120,17 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 //
 // It takes no context of the request: the fetch outlives it.
 func (l *Lookup) refresh(d *Decision) {
-	if l.perCaller(d.Principal) {
+	if l.dependence(d.Principal).Token {
 		return // without the caller's token nobody may ask
 	}
 	_, _ = l.Record(context.Background(), directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
 }
 
-func (l *Lookup) person(ctx context.Context, q directory.Query) (*identity.Person, oktael.GroupIndex, found) {
+func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, found) {
 	p := q.Principal
-	life, ids := *l.life, []string{p.Issuer, p.Subject}
-	if l.perCaller(p) {
-		// The answer belongs to this token: only requests with the same rights
-		// and the same end may have it, and only one that brings the token may
-		// fetch it anew.
-		scopes := slices.Sorted(slices.Values(p.Scopes))
-		ids = append(ids, p.Client, strings.Join(scopes, " "), strconv.FormatInt(p.Expiry.Unix(), 10))
-		life.RefreshAfter = 0
-	}
-	key := l.keyer.Key("person", l.fingerprint, ids...)
+	key := l.keyer.Key("person", l.fingerprint, append([]string{p.Issuer, p.Subject}, on.Caller...)...)
 	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
-	res, err := l.persons.Get(ctx, key, life, names, func(ctx context.Context) (*person, error) {
+	res, err := l.persons.Get(ctx, key, l.lifeOf(on), names, func(ctx context.Context) (*person, error) {
 		v, err := l.directory.Person(ctx, q)
 		if err != nil {
 			return nil, absent(err)
@@ -145,23 +147,34 @@ func (l *Lookup) person(ctx context.Context, q directory.Query) (*identity.Perso
 	return res.Value.Person, res.Value.index, f
 }
 
-func (l *Lookup) app(ctx context.Context, id string) (*identity.App, found) {
+func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence) (*identity.App, found) {
+	life, names := *l.life, []cache.ID{{Kind: cache.AppID, Value: id}}
 	key := l.keyer.Key("app", l.fingerprint, id)
-	names := func() []cache.ID { return []cache.ID{{Kind: cache.AppID, Value: id}} }
-	res, err := l.apps.Get(ctx, key, *l.life, names, func(ctx context.Context) (*identity.App, error) {
+	if on.App {
+		// The app is known only from what is said about a user, so it is kept
+		// as an answer about that user: a user who is unknown must not make
+		// the app unknown to all.
+		p := q.Principal
+		key = l.keyer.Key("app of a user", l.fingerprint, append([]string{id, p.Issuer, p.Subject}, on.Caller...)...)
+		life, names = l.lifeOf(on), append(names, cache.ID{Kind: cache.UserID, Value: p.Subject})
+	}
+	res, err := l.apps.Get(ctx, key, life, func() []cache.ID { return names }, func(ctx context.Context) (*identity.App, error) {
+		if on.App {
+			ctx = directory.About(ctx, q)
+		}
 		v, err := l.directory.App(ctx, id)
 		return v, absent(err)
 	})
 	return res.Value, judged(res.Found, res.State, res.Part, err)
 }
 
-func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string) (*identity.AppUser, found) {
+func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence) (*identity.AppUser, found) {
 	p := q.Principal
-	key := l.keyer.Key("app user", l.fingerprint, p.Issuer, p.Subject, app)
+	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.Issuer, p.Subject, app}, on.Caller...)...)
 	names := func() []cache.ID {
 		return []cache.ID{{Kind: cache.UserID, Value: p.Subject}, {Kind: cache.AppID, Value: app}}
 	}
-	res, err := l.appUsers.Get(ctx, key, *l.life, names, func(ctx context.Context) (*identity.AppUser, error) {
+	res, err := l.appUsers.Get(ctx, key, l.lifeOf(on), names, func(ctx context.Context) (*identity.AppUser, error) {
 		v, err := l.directory.AppUser(ctx, q, app)
 		return v, absent(err)
 	})

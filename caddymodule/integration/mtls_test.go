@@ -143,8 +143,6 @@ func TestCertificateBoundTokens(t *testing.T) {
 				w.wantAs(t, pki, pki.ClientCert, pki.ClientKey, token, 200)
 				w.wantAs(t, pki, "", "", token, 401)
 			}
-			// Of the same authority and another one: the server's own
-			// certificate is none for clients, so it fails the handshake.
 			if _, err := w.as(pki, foreign.ClientCert, foreign.ClientKey, token); err == nil {
 				t.Error("a certificate of another authority got through the handshake")
 			}
@@ -160,13 +158,11 @@ func TestCertificateBoundTokens(t *testing.T) {
 	}
 }
 
-func TestTwoClientsOfOneAuthorityAreTwo(t *testing.T) {
+func TestAuthorityAloneIsNoBinding(t *testing.T) {
 	pki := cachetest.NewPKI(t)
-	// The server's certificate and key serve as a second client's where Caddy
-	// is not asked what the certificate is for; so the thumbprint alone
-	// decides between two that the same authority signed.
 	w := certified(t, pki, "verify_if_given", "mtls require")
-	w.wantAs(t, pki, pki.ClientCert, pki.ClientKey, w.certificateBound(pki.ServerCert), 401)
+	w.wantAs(t, pki, pki.ClientCert, pki.ClientKey, w.certificateBound(pki.ServerCert), 401) // of the same authority
+	w.wantAs(t, pki, pki.ClientCert, pki.ClientKey, w.certificateBound(pki.CA), 401)
 	w.wantAs(t, pki, pki.ClientCert, pki.ClientKey, w.certificateBound(pki.ClientCert), 200)
 }
 

@@ -248,7 +248,31 @@ func TestReloadTakesEffectAtOnce(t *testing.T) {
 	}
 }
 
-func TestRequestUnderWayOutlivesItsConfiguration(t *testing.T) {
+// A request that has come to the gate under one configuration and is held up
+// before our stages is still decided by it, with all that it needs.
+func TestRequestThatIsNotDecidedYetOutlivesItsConfiguration(t *testing.T) {
+	w := prepare(t)
+	gate, inside := make(chan struct{}), make(chan struct{})
+	authority := enrichtest.NewLegacy(t)
+	authority.Respond(func(enrichtest.RawRequest) []byte {
+		close(inside)
+		<-gate
+		return nil
+	})
+	_, global := w.shaky("")
+	w.load("forward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+policyWith("")+w.legacy.Addr(), global)
+	done := make(chan answer)
+	token := w.token("00u1ada")
+	go func() { done <- w.get("/", token) }()
+	<-inside
+	// The new configuration shares nothing with the old one.
+	w.load("respond new", "issuer https://other.example.com {\naudience a\n}")
+	close(gate)
+	wantStatus(t, <-done, 200)
+	wantHeader(t, w.received(), "X-User", "ada@example.com")
+}
+
+func TestLookUpUnderWayOutlivesItsConfiguration(t *testing.T) {
 	w := prepare(t)
 	gate, inside := make(chan struct{}), make(chan struct{})
 	s := newShaky(t)
@@ -262,7 +286,7 @@ func TestRequestUnderWayOutlivesItsConfiguration(t *testing.T) {
 		}
 		return person(ctx, q)
 	}
-	w.load(policyWith("")+w.legacy.Addr(), w.issuerBlock("")+"\n"+script(t, &s.Fake, "timeout 20s"))
+	w.load("token_enrich {\nclaim login user.login\nheader X-User login\n}\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock("")+"\n"+script(t, &s.Fake, "timeout 20s"))
 	done := make(chan answer)
 	token := w.token("00u1ada")
 	go func() { done <- w.get("/", token) }()

@@ -177,7 +177,7 @@ func TestAnswersOverABoundAreRefusedWhole(t *testing.T) {
 		}
 	}
 	nothing := &directorytest.Fake{
-		AppFunc:     func(context.Context, string) (*identity.App, error) { return nil, nil }, //nolint:nilnil // the fault that is tested
+		AppFunc:     func(context.Context, string) (*identity.App, error) { return nil, nil },                      //nolint:nilnil // the fault that is tested
 		AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) { return nil, nil }, //nolint:nilnil // the same
 	}
 	g := guard(t, nothing, directory.GuardOptions{})

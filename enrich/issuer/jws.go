@@ -116,7 +116,10 @@ func parseHeader(encoded string) (*header, map[string]any, error) {
 		if !ok {
 			return nil, nil, fmt.Errorf("header's typ is not a string: %w", ErrMalformed)
 		}
-		h.typ = normalType(typ)
+		// Two words that would pass for a token without typ.
+		if h.typ = normalType(typ); h.typ == "" || h.typ == "none" {
+			return nil, nil, fmt.Errorf("header's typ is empty: %w", ErrType)
+		}
 	}
 	return h, members, nil
 }

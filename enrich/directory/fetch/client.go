@@ -112,7 +112,6 @@ const (
 type Client struct {
 	base         *url.URL
 	http         *http.Client
-	own          *http.Transport // nil where the transport was injected
 	header       http.Header
 	authorize    func(context.Context, *http.Request) error
 	unauthorized func(context.Context, http.Header) bool
@@ -156,10 +155,9 @@ func New(o Options) (*Client, error) {
 	}
 	transport := o.Transport
 	if transport == nil {
-		if c.own, err = newTransport(o); err != nil {
+		if transport, err = NewTransport(o); err != nil {
 			return nil, err
 		}
-		transport = c.own
 	} else if o.CAFile != "" || o.ServerName != "" || len(o.Certificates) > 0 {
 		return nil, errors.New("making an HTTP client: TLS settings have no effect on an injected transport")
 	}
@@ -176,7 +174,10 @@ func (c *Client) Close() error {
 	return nil
 }
 
-func newTransport(o Options) (*http.Transport, error) {
+// NewTransport makes the transport that New makes where none is injected, for
+// kinds whose clients share one. Of the options it reads CAFile, ServerName
+// and Certificates.
+func NewTransport(o Options) (*http.Transport, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName, Certificates: o.Certificates}
 	if o.CAFile != "" {
 		authorities, err := trust.Authorities(o.CAFile)

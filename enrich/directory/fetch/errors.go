@@ -43,8 +43,8 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 }
 
 // statusError turns a status outside 2xx into an error.
-func (c *Client) statusError(ctx context.Context, q Request, answer *http.Response) (*Response, repetition, error) {
-	e := &StatusError{Status: answer.StatusCode}
+func (c *Client) statusError(ctx context.Context, q Request, answer *http.Response, body []byte) (*Response, repetition, error) {
+	e := &StatusError{Status: answer.StatusCode, header: answer.Header, body: body}
 	if until := RetryAfter(answer.StatusCode, answer.Header, c.clock()); !until.IsZero() {
 		e.RetryAfter = max(until.Sub(c.clock()), 0)
 	}

@@ -64,8 +64,14 @@ type StatusError struct {
 	// RetryAfter is how long the server asks to be left alone, or zero.
 	RetryAfter time.Duration
 
-	cause error
+	cause  error
+	header http.Header
+	body   []byte
 }
+
+// maxErrorBody bounds what is read of the body of a status that is no answer;
+// error documents take a few hundred bytes.
+const maxErrorBody = 64 << 10
 
 // Error tells the status and the sentinel; never the URL.
 func (e *StatusError) Error() string {
@@ -74,6 +80,14 @@ func (e *StatusError) Error() string {
 
 // Unwrap gives the sentinel.
 func (e *StatusError) Unwrap() error { return e.cause }
+
+// Header gives the header that came with the status.
+func (e *StatusError) Header() http.Header { return e.header }
+
+// Body gives what the server said with the status, up to 64 KiB of it, and
+// nothing where that broke off. It is for error codes: servers repeat in it
+// what they were asked, so that it belongs in no error and no log.
+func (e *StatusError) Body() []byte { return e.body }
 
 // Do asks and gives the answer. Any other status than 2xx is an error: see
 // StatusError and Request.Absent.
@@ -208,9 +222,12 @@ func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Respons
 		c.pauseUntil(until)
 	}
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		// What is read here lets the connection be used again.
-		_, _ = io.CopyN(io.Discard, answer.Body, 4<<10)
-		return c.statusError(ctx, q, answer)
+		// To read the body also lets the connection be used again.
+		text, err := io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
+		if err != nil {
+			text = nil // the status is known, and says enough
+		}
+		return c.statusError(ctx, q, answer, text)
 	}
 	text, err := c.read(answer.Body, answer.ContentLength)
 	if err != nil {

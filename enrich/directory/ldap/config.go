@@ -82,8 +82,9 @@ type Config struct {
 	NoGroups bool
 
 	// MemberOf takes the groups from the user's own memberOf attribute
-	// instead of searching them. Their ids are distinguished names, and
-	// Nested is not possible. An entry without the attribute has no groups.
+	// instead of searching them, all but the primary group (see GroupFilter).
+	// Their ids are distinguished names, and Nested is not possible. An entry
+	// without the attribute has no groups.
 	MemberOf bool
 
 	// GroupBase is the entry under which groups are searched. Default: Base.
@@ -91,6 +92,14 @@ type Config struct {
 
 	// GroupFilter finds the groups of a user by {dn} or {subject}.
 	// Default: (member={dn}).
+	//
+	// Active Directory lists an account neither among the members of its
+	// primary group, most often Domain Users, nor that group in memberOf, but
+	// gives its number in primaryGroupID
+	// (https://learn.microsoft.com/windows/win32/adschema/a-primarygroupid). Where
+	// an entry shows that attribute and objectSid, the primary group is
+	// searched as well: under GroupBase, with the filter's further conditions,
+	// the group's own objectSid taking the place of the comparison with {dn}.
 	GroupFilter string
 
 	// GroupID names the attribute that is a group's id: dn, entryUUID, cn, …
@@ -159,6 +168,7 @@ type settings struct {
 	user    *filter
 	group   *filter
 	inChain *filter // the group filter with the in-chain rule, or nil
+	primary *filter // the group filter for the primary group, whose SID stands for {dn}; or nil
 }
 
 func resolve(c Config) (*settings, error) {
@@ -276,6 +286,14 @@ func (s *settings) checkFilters() error {
 	}
 	if !s.group.uses {
 		return errors.New("reading LDAP settings: group_filter must use {dn} or {subject}, or every user would have every group")
+	}
+	if s.MemberOf {
+		s.primary, err = parseFilter("(objectSid={dn})", "dn")
+	} else {
+		s.primary, err = s.group.withSID()
+	}
+	if err != nil {
+		return fmt.Errorf("reading LDAP settings: group_filter: %w", err)
 	}
 	if s.MemberOf && !strings.EqualFold(s.GroupID, "dn") {
 		return errors.New("reading LDAP settings: groups from memberOf have their distinguished name as id; group_id must be dn")

@@ -148,6 +148,40 @@ func (f *filter) withRule(rule string) (*filter, error) {
 	return parseFilter(text, "dn", "subject")
 }
 
+// withSID gives the filter with the group's own SID in the place of each
+// comparison with {dn}, or nil where {dn} stands in any other place, or in
+// none.
+func (f *filter) withSID() (*filter, error) {
+	text := f.text
+	for _, l := range f.leaves {
+		switch {
+		case !strings.Contains(l.value, "{dn}"):
+		case l.value == "{dn}" && !l.negated:
+			text = strings.ReplaceAll(text, "("+l.attribute+strings.TrimSuffix(l.operator, "=")+"={dn})", "(objectSid={dn})")
+		default:
+			return nil, nil //nolint:nilnil // as documented
+		}
+	}
+	if text == f.text {
+		return nil, nil //nolint:nilnil // as documented
+	}
+	return parseFilter(text, "dn", "subject")
+}
+
+// anyOf gives the filter for any of several distinguished names.
+func (f *filter) anyOf(subject string, dns []string) string {
+	if len(dns) == 1 {
+		return f.expand(subject, dns[0])
+	}
+	var text strings.Builder
+	text.WriteString("(|")
+	for _, dn := range dns {
+		text.WriteString(f.expand(subject, dn))
+	}
+	text.WriteString(")")
+	return text.String()
+}
+
 // resemblance says how much of what was asked for an entry shows.
 type resemblance uint8
 

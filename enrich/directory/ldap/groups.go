@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
@@ -14,28 +15,55 @@ import (
 
 // groups gives the groups of a user's entry.
 func (d *Directory) groups(ctx context.Context, c *conn, user *ldap.Entry, subject string) ([]identity.Group, error) {
-	if d.set.MemberOf {
-		return d.groupsOfEntry(user)
+	primary, err := d.primary(ctx, c, user, subject)
+	if err != nil {
+		return nil, err
 	}
+	groups := []identity.Group{}
 	var entries []*ldap.Entry
-	var err error
-	if d.set.Nested {
-		entries, err = d.nested(ctx, c, user.DN, subject)
-	} else {
+	switch {
+	case d.set.MemberOf:
+		groups, err = d.groupsOfEntry(user)
+	case d.set.Nested:
+		dns := []string{user.DN}
+		for _, e := range primary {
+			dns = append(dns, e.DN)
+		}
+		entries, err = d.nested(ctx, c, dns, subject)
+	default:
 		entries, err = d.direct(ctx, c, d.set.group.expand(subject, user.DN))
 	}
 	if err != nil {
 		return nil, err
 	}
-	groups := make([]identity.Group, 0, len(entries))
-	for _, e := range entries {
+	groups = slices.Grow(groups, len(entries)+len(primary))
+	for i, e := range slices.Concat(entries, primary) {
 		g, err := d.readGroup(e)
 		if err != nil {
 			return nil, err
 		}
+		if i >= len(entries) && slices.ContainsFunc(groups, func(known identity.Group) bool { return known.ID == g.ID }) {
+			continue // nested groups may come back to it
+		}
 		groups = append(groups, g)
 	}
+	if len(groups) > directory.MaxGroups {
+		return nil, fmt.Errorf("reading groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
+	}
 	return groups, nil
+}
+
+// primary searches the primary group of an Active Directory's account. There
+// is none of other servers' accounts, nor where the filter leaves it out.
+func (d *Directory) primary(ctx context.Context, c *conn, user *ldap.Entry, subject string) ([]*ldap.Entry, error) {
+	if d.set.primary == nil {
+		return nil, nil
+	}
+	sid, ok := primarySID(user.GetEqualFoldRawAttributeValue("objectSid"), text(user, "primaryGroupID"))
+	if !ok {
+		return nil, nil
+	}
+	return d.direct(ctx, c, d.set.primary.expand(subject, string(sid)))
 }
 
 // direct searches groups by a filter.
@@ -93,12 +121,13 @@ const (
 	chainFails
 )
 
-// nested gives the groups of a user and the groups that hold them.
+// nested gives the groups of a user, by its name and that of its primary
+// group, and the groups that hold them.
 //
 // OpenLDAP answers the in-chain rule with nothing and no error, so that it is
 // used only where the server calls itself an Active Directory, and given up
 // for good where it finds nothing and the plain search finds something.
-func (d *Directory) nested(ctx context.Context, c *conn, dn, subject string) ([]*ldap.Entry, error) {
+func (d *Directory) nested(ctx context.Context, c *conn, dns []string, subject string) ([]*ldap.Entry, error) {
 	if d.chain.Load() == chainUnknown {
 		works, err := c.capable(ctx)
 		if err != nil {
@@ -107,17 +136,17 @@ func (d *Directory) nested(ctx context.Context, c *conn, dn, subject string) ([]
 		d.decide(works, "the server's capabilities")
 	}
 	if d.chain.Load() == chainWorks {
-		entries, err := d.direct(ctx, c, d.set.inChain.expand(subject, dn))
+		entries, err := d.direct(ctx, c, d.set.inChain.anyOf(subject, dns))
 		if err != nil || len(entries) > 0 {
 			return entries, err
 		}
-		if entries, err = d.direct(ctx, c, d.set.group.expand(subject, dn)); err != nil || len(entries) == 0 {
+		if entries, err = d.direct(ctx, c, d.set.group.anyOf(subject, dns)); err != nil || len(entries) == 0 {
 			return entries, err
 		}
 		d.chain.Store(chainUnknown)
 		d.decide(false, "an answer that misses direct groups")
 	}
-	return d.walk(ctx, c, dn, subject)
+	return d.walk(ctx, c, dns, subject)
 }
 
 // decide notes how nested groups are found and says so once.
@@ -133,8 +162,8 @@ func (d *Directory) decide(works bool, because string) {
 
 // walk searches level after level. Groups that hold each other end it, as do
 // the bounds; over them it is an error, as half the groups are the wrong ones.
-func (d *Directory) walk(ctx context.Context, c *conn, dn, subject string) ([]*ldap.Entry, error) {
-	found, err := d.direct(ctx, c, d.set.group.expand(subject, dn))
+func (d *Directory) walk(ctx context.Context, c *conn, dns []string, subject string) ([]*ldap.Entry, error) {
+	found, err := d.direct(ctx, c, d.set.group.anyOf(subject, dns))
 	if err != nil {
 		return nil, err
 	}
@@ -159,13 +188,11 @@ func (d *Directory) walk(ctx context.Context, c *conn, dn, subject string) ([]*l
 		for len(fresh) > 0 {
 			batch := fresh[:min(walkBatch, len(fresh))]
 			fresh = fresh[len(batch):]
-			var filter strings.Builder
-			filter.WriteString("(|")
-			for _, e := range batch {
-				filter.WriteString(d.set.group.expand(subject, e.DN))
+			names := make([]string, len(batch))
+			for i, e := range batch {
+				names[i] = e.DN
 			}
-			filter.WriteString(")")
-			above, err := d.direct(ctx, c, filter.String())
+			above, err := d.direct(ctx, c, d.set.group.anyOf(subject, names))
 			if err != nil {
 				return nil, err
 			}

@@ -105,6 +105,9 @@ attributetype ( 1.3.6.1.4.1.99999.1 NAME 'firstName' SUP name )
 attributetype ( 1.3.6.1.4.1.99999.2 NAME 'lastName' SUP name )
 attributetype ( 1.3.6.1.4.1.99999.4 NAME 'department' SUP name )
 attributetype ( 1.3.6.1.4.1.99999.5 NAME 'nsAccountLock' SUP name )
+attributetype ( 1.3.6.1.4.1.99999.6 NAME 'objectSid' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.99999.7 NAME 'primaryGroupID' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+objectclass ( 1.3.6.1.4.1.99999.8 NAME 'testAccount' SUP top AUXILIARY MAY ( objectSid $ primaryGroupID ) )
 objectclass ( 1.3.6.1.4.1.99999.9 NAME 'testPerson' SUP top AUXILIARY MAY ( firstName $ lastName $ email $ department $ nsAccountLock ) )
 modulepath /usr/lib/ldap
 moduleload back_mdb

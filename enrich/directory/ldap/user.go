@@ -39,6 +39,9 @@ func (s *settings) userAttributes() []string {
 	names = append(names, idAttributes[:]...)
 	names = append(names, loginAttributes[:]...)
 	names = append(names, stateAttributes[:]...)
+	if s.primary != nil && !s.NoGroups {
+		names = append(names, "objectSid", "primaryGroupID")
+	}
 	for _, c := range s.user.checks {
 		names = append(names, c.attribute)
 	}

@@ -103,6 +103,16 @@ func spellSID(v []byte) (string, bool) {
 	return text.String(), true
 }
 
+// primarySID gives the security identifier of an account's primary group: its
+// domain's, with the group's number at the end.
+func primarySID(account []byte, number string) ([]byte, bool) {
+	n, err := strconv.ParseUint(number, 10, 32)
+	if _, ok := spellSID(account); !ok || err != nil || len(account) < 12 {
+		return nil, false
+	}
+	return binary.LittleEndian.AppendUint32(slices.Clone(account[:len(account)-4]), uint32(n)), true
+}
+
 // text gives an attribute's first value as text, or empty.
 func text(e *ldap.Entry, name string) string {
 	if strings.EqualFold(name, "dn") {

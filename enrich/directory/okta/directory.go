@@ -3,10 +3,9 @@ package okta
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -26,7 +25,6 @@ type Directory struct {
 	users, apps *fetch.Client
 
 	clients clientIndex
-	own     *http.Transport // nil where the transport was injected
 }
 
 // New makes a Directory. It does not touch the network.
@@ -47,12 +45,13 @@ func New(c Config, o Options) (*Directory, error) {
 	}
 	transport := o.Transport
 	if transport == nil {
-		d.own = newTransport()
-		transport = d.own
+		if transport, err = fetch.NewTransport(fetch.Options{}); err != nil {
+			return nil, fmt.Errorf("configuring the okta directory: %w", err)
+		}
 	}
 	options := fetch.Options{
 		Base:      strings.TrimSuffix(c.URL, "/"),
-		Transport: noting{transport},
+		Transport: transport,
 		RateLimit: rateLimit,
 		Clock:     d.clock,
 		Rand:      o.Rand,
@@ -80,43 +79,28 @@ func New(c Config, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// newTransport is made here and not by package fetch, because errors are read
-// from bodies (see noting), which fetch throws away.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    2 * time.Second,
-		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        256,
-		MaxIdleConnsPerHost:    64,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 256 << 10,
-	}
-}
-
 // Close ends the idle connections.
 func (d *Directory) Close() error {
-	if d.own != nil {
-		d.own.CloseIdleConnections()
-	}
-	return nil
+	return d.users.Close() // all its clients share a transport
 }
 
 // get asks one question. A 404 is "there is none" only where Okta's own error
 // code says so: a wrong address, or a proxy's error page, is a failure.
 func (d *Directory) get(ctx context.Context, c *fetch.Client, url, contentType string) (*fetch.Response, error) {
-	var n note
-	answer, err := c.Do(context.WithValue(ctx, noteKey{}, &n), fetch.Request{URL: url, ContentType: contentType})
+	answer, err := c.Do(ctx, fetch.Request{URL: url, ContentType: contentType})
 	if err == nil {
 		return answer, nil
 	}
-	if n.code != "" || n.requestID != "" {
-		d.log.Debug("okta refused a request", slog.String("code", n.code), slog.String("request", n.requestID),
+	status, ok := errors.AsType[*fetch.StatusError](err)
+	if !ok {
+		return nil, err
+	}
+	code, requestID := readRefusal(status)
+	if code != "" || requestID != "" {
+		d.log.Debug("okta refused a request", slog.String("code", code), slog.String("request", requestID),
 			slog.String("error", directory.Class(err)))
 	}
-	return nil, n.explain(err)
+	return nil, explain(err, status.Status, code)
 }
 
 var _ directory.Directory = (*Directory)(nil)

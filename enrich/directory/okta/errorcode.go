@@ -1,11 +1,8 @@
 package okta
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 
@@ -23,68 +20,35 @@ const (
 	codeRateLimit    = "E0000047"
 )
 
-// maxError bounds what is read of an error body.
-const maxError = 64 << 10
+// safe is what may be shown of an answer: ids and codes.
+var safe = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// note is what an error answer said: its code, and the id under which Okta's
-// support finds the request.
-type note struct {
-	status          int
-	code, requestID string
-}
-
-type noteKey struct{}
-
-// noting reads Okta's error code from refused requests into the note that the
-// request's context carries.
-type noting struct{ next http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (t noting) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
-	n, ok := r.Context().Value(noteKey{}).(*note)
-	if err != nil || !ok {
-		return answer, err
-	}
-	*n = note{status: answer.StatusCode}
-	if answer.StatusCode < 400 {
-		return answer, nil
-	}
-	if id := answer.Header.Get("X-Okta-Request-Id"); safe.MatchString(id) {
-		n.requestID = id
-	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxError))
-	_ = answer.Body.Close()
-	answer.Body = io.NopCloser(bytes.NewReader(text))
-	if err != nil {
-		return answer, nil // the status is known, and says enough
+// readRefusal reads from a refusal Okta's error code, and the id under which
+// Okta's support finds the request. Either may be empty.
+func readRefusal(e *fetch.StatusError) (code, requestID string) {
+	if id := e.Header().Get("X-Okta-Request-Id"); safe.MatchString(id) {
+		requestID = id
 	}
 	var body struct {
 		Code string `json:"errorCode"`
 	}
-	if json.Unmarshal(text, &body) == nil && safe.MatchString(body.Code) {
-		n.code = body.Code
+	if json.Unmarshal(e.Body(), &body) == nil && safe.MatchString(body.Code) {
+		code = body.Code
 	}
-	return answer, nil
+	return code, requestID
 }
 
-// safe is what may be shown of an answer: ids and codes.
-var safe = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
 // explain turns a refusal into what its error code means.
-func (n *note) explain(err error) error {
-	if _, ok := errors.AsType[*fetch.StatusError](err); !ok {
-		return err
-	}
+func explain(err error, status int, code string) error {
 	switch {
-	case n.code == "":
+	case code == "":
 		return err
-	case n.status == http.StatusNotFound && n.code == codeNotFound:
-		return fmt.Errorf("asking: %s: %w", n.code, directory.ErrNotFound)
-	case n.code == codeInvalidToken, n.code == codeForbidden:
-		return fmt.Errorf("asking: %s: %w", n.code, directory.ErrRefused)
-	case n.code == codeRateLimit:
-		return fmt.Errorf("asking: %s: %w", n.code, directory.ErrThrottled)
+	case status == http.StatusNotFound && code == codeNotFound:
+		return fmt.Errorf("asking: %s: %w", code, directory.ErrNotFound)
+	case code == codeInvalidToken, code == codeForbidden:
+		return fmt.Errorf("asking: %s: %w", code, directory.ErrRefused)
+	case code == codeRateLimit:
+		return fmt.Errorf("asking: %s: %w", code, directory.ErrThrottled)
 	}
-	return fmt.Errorf("%s: %w", n.code, err)
+	return fmt.Errorf("%s: %w", code, err)
 }

@@ -3,10 +3,8 @@ package scim
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -22,7 +20,6 @@ import (
 type Directory struct {
 	config Config
 	client *fetch.Client
-	own    *http.Transport // nil where the transport was injected
 
 	clock   func() time.Time
 	rand    io.Reader
@@ -48,15 +45,10 @@ func New(c Config, o Options) (*Directory, error) {
 	if d.rand == nil {
 		d.rand = rand.Reader
 	}
-	transport := o.Transport
-	if transport == nil {
-		d.own = newTransport()
-		transport = d.own
-	}
 	authorization := c.authorization()
 	d.client, err = fetch.New(fetch.Options{
 		Base:      strings.TrimSuffix(c.URL, "/"),
-		Transport: noting{transport},
+		Transport: o.Transport,
 		Clock:     d.clock,
 		Rand:      d.rand,
 		Authorize: func(_ context.Context, r *http.Request) error {
@@ -68,22 +60,6 @@ func New(c Config, o Options) (*Directory, error) {
 		return nil, fmt.Errorf("configuring the scim directory: %w", err)
 	}
 	return d, nil
-}
-
-// newTransport is made here and not by package fetch, because errors are read
-// from bodies (see noting), which fetch throws away.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    2 * time.Second,
-		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        256,
-		MaxIdleConnsPerHost:    64,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 256 << 10,
-	}
 }
 
 // Person implements directory.Directory.
@@ -121,14 +97,11 @@ func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity
 // get asks one question. A 404 is "there is none" only where the service's own
 // error body says so: a wrong address, or a proxy's error page, is a failure.
 func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error) {
-	var n note
-	answer, err := d.client.Do(context.WithValue(ctx, noteKey{}, &n), fetch.Request{
-		URL: url, Accept: []string{fetch.MediaSCIM, fetch.MediaJSON},
-	})
-	if err == nil {
-		return answer, nil
+	answer, err := d.client.Do(ctx, fetch.Request{URL: url, Accept: []string{fetch.MediaSCIM, fetch.MediaJSON}})
+	if err != nil {
+		return nil, explain(err)
 	}
-	return nil, n.explain(err)
+	return answer, nil
 }
 
 var (

@@ -47,10 +47,7 @@ func (d *Directory) Close() error {
 		stop()
 		<-done
 	}
-	if d.own != nil {
-		d.own.CloseIdleConnections()
-	}
-	return nil
+	return d.client.Close()
 }
 
 func (d *Directory) watch(ctx context.Context, done chan<- struct{}) {

@@ -165,7 +165,7 @@ func (p *postgres) database(t testing.TB, statements ...string) (name, dsn strin
 	p.count++
 	name = fmt.Sprintf("test%d", p.count)
 	admin := p.admin(t, "postgres")
-	if _, err := admin.ExecContext(t.Context(), "create database " + name); err != nil {
+	if _, err := admin.ExecContext(t.Context(), "create database "+name); err != nil {
 		t.Fatal(err)
 	}
 	owner := p.admin(t, name)

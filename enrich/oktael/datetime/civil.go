@@ -14,10 +14,10 @@ type civil struct {
 	zone *time.Location
 	has  fields
 
-	era, century, year, weekyear                      int
-	month, week, yearday, day, weekday                int
+	era, century, year, weekyear         int
+	month, week, yearday, day, weekday   int
 	halfday, hour, hour12, minute, milli int
-	second                                            int
+	second                               int
 }
 
 // fields tells which of civil's fields the text gave.

@@ -1,0 +1,242 @@
+package integration
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
+)
+
+func TestRequirementsAndScopes(t *testing.T) {
+	for _, tc := range []struct {
+		name, options string
+		claims        enrichtest.Claims
+		code          int
+		challenge     []string
+	}{
+		{"a requirement that holds", "require `user.login == \"ada@example.com\"`", nil, 200, nil},
+		{"a requirement that is false", "require `user.login == \"grace@example.com\"`", nil, 403, nil},
+		{"a requirement that is no boolean", "require `user.login`", nil, 403, nil},
+		{"a requirement that errors", "require `user.nosuch.deep == null`", nil, 403, nil},
+		{"a requirement that is null", "require `user.nosuch`", nil, 403, nil},
+		{"two requirements, the second false", "require `user.login == \"ada@example.com\"`\nrequire `1 == 2`", nil, 403, nil},
+		{"a requirement on a computed claim", "claim it `isMemberOfGroup(\"00gIT\")`\nrequire claims.it", nil, 200, nil},
+		{"a requirement on a claim that was left out", "claim it `isMemberOfGroup(\"00gIT\")` {\nscopes nosuch\n}\nrequire claims.it", enrichtest.Claims{"it": true}, 403, nil},
+		{"a scope that was granted", "require_scope groups", nil, 200, nil},
+		{"a scope that is missing", "require_scope groups payroll:write", nil, 403, []string{`error="insufficient_scope"`, `scope="groups payroll:write"`}},
+		{"a scope that only begins alike", "require_scope group", nil, 403, []string{`error="insufficient_scope"`}},
+		{"scopes in one text", "require_scope b", enrichtest.Claims{"scp": nil, "scope": "a b c"}, 200, nil},
+		{"an acr that suffices", "require_acr phr phrh", enrichtest.Claims{"acr": "phrh"}, 200, nil},
+		{"an acr that does not", "require_acr phr phrh", enrichtest.Claims{"acr": "pwd"}, 401, []string{`error="insufficient_user_authentication"`, `acr_values="phr phrh"`}},
+		{"a login that is too old", "require_acr max_age 1h", enrichtest.Claims{"auth_time": time.Now().Add(-2 * time.Hour).Unix()}, 401, []string{`error="insufficient_user_authentication"`, `max_age="3600"`}},
+		{"a login that is young", "require_acr max_age 1h", enrichtest.Claims{"auth_time": time.Now().Add(-time.Minute).Unix()}, 200, nil},
+		{"a login of unknown age", "require_acr max_age 1h", nil, 401, []string{`max_age="3600"`}},
+		{"the caller's address as Caddy knows it", "require `request.client_ip == \"127.0.0.1\"`", nil, 200, nil},
+		{"another address", "require `request.client_ip == \"10.0.0.1\"`", nil, 403, nil},
+		{"the path", "require `String.startsWith(request.path, \"/in\")`", nil, 200, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich {\n" + tc.options + "\n}\nreverse_proxy " + w.legacy.Addr())
+			token := w.token("00u1ada", tc.claims)
+			for range 2 { // the second decision comes from the cache
+				got := w.get("/in", token)
+				if tc.code == 200 {
+					wantStatus(t, got, 200)
+					w.received()
+					continue
+				}
+				wantRefusal(t, got, tc.code)
+				w.nothingReceived()
+				challenge := got.Header.Get("WWW-Authenticate")
+				if tc.challenge == nil && challenge != "" {
+					t.Errorf("challenge %q with %d", challenge, tc.code)
+				}
+				for _, want := range tc.challenge {
+					if !strings.Contains(challenge, want) {
+						t.Errorf("challenge %q lacks %s", challenge, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestForwardedHeadersOfAStrangerChangeNoRequirement(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\nrequire `request.path == \"/in\"`\nrequire `request.method == \"GET\"`\n}\nreverse_proxy " + w.legacy.Addr())
+	token := w.token("00u1ada")
+	for _, headers := range [][]string{
+		{"X-Original-URL", "/in"}, {"X-Rewrite-URL", "/in"}, {"X-Forwarded-Uri", "/in"}, {"X-HTTP-Method-Override", "GET"}, {"X-Forwarded-Method", "GET"},
+	} {
+		wantRefusal(t, w.do("POST", "/out", token, headers...), 403)
+	}
+	w.nothingReceived()
+}
+
+func TestDotSegmentsAndSlashesDoNotGetAroundARequirement(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\nrequire `String.startsWith(request.path, \"/in/\")`\n}\nreverse_proxy " + w.legacy.Addr())
+	authorization := "Authorization: Bearer " + w.token("00u1ada")
+	for _, target := range []string{
+		"/out", "/in/../out", "/in/%2e%2e/out", "/in/%2E%2E/out", "/in/..%2fout", "/in%2f..%2fout", "/in/./../out", "/in//../../out", "//out", "/in/x/../../out",
+		"/in;/../out", "/in", "/IN/x", "/in/../", "/out?/in/", "/out;/in/", "/out%3f/in/",
+	} {
+		if got := answered(t, w.rawGet(target, authorization)); got != "403" {
+			t.Errorf("%s: status %s", target, got)
+		}
+		w.nothingReceived()
+	}
+	for _, target := range []string{"/in/", "/in/x", "//in/x", "/out/../in/x", "/in/%2e/x"} {
+		if got := answered(t, w.rawGet(target, authorization)); got != "200" {
+			t.Errorf("%s: status %s", target, got)
+		}
+	}
+}
+
+func TestRequirementOnTheRequestIsJudgedEachTime(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\nrequire `request.method == \"GET\"`\n}\nreverse_proxy " + w.legacy.Addr())
+	token := w.token("00u1ada")
+	for _, step := range []struct {
+		method string
+		code   int
+	}{{"GET", 200}, {"POST", 403}, {"GET", 200}, {"DELETE", 403}} {
+		wantStatus(t, w.do(step.method, "/", token), step.code)
+	}
+	if n := len(w.legacy.Requests()); n != 2 {
+		t.Errorf("the application received %d requests, want 2", n)
+	}
+}
+
+func TestAnonymousRequests(t *testing.T) {
+	for _, tc := range []struct {
+		name, options, token string
+		headers              []string
+		code                 int
+	}{
+		{"without a token", "", "", nil, 200},
+		{"with another scheme", "", "", []string{"Authorization", "Basic YTpi"}, 200},
+		{"with a bad token", "", "garbage", nil, 401},
+		{"with a malformed request", "", "", []string{"Authorization", "Bearer"}, 400},
+		{"under a requirement that is true of nobody", "require `user == null`", "", nil, 200},
+		{"under a requirement that there is no token", "require `token == null`", "", nil, 200},
+		{"under a requirement that there are no groups", "require `groups == null`", "", nil, 200},
+		{"under a requirement on a claim", "require `token.sub == \"00u1ada\"`", "", nil, 401},
+		{"under a requirement that is false", "require `user != null`", "", nil, 401},
+		{"under a requirement that errors", "require `user.login == \"ada\"`", "", nil, 401},
+		{"under a requirement on the request", "require `request.method == \"GET\"`", "", nil, 200},
+		{"under a false requirement on the request", "require `request.method == \"POST\"`", "", nil, 401},
+		{"under a required scope", "require_scope groups", "", nil, 401},
+		{"under a required acr", "require_acr phr", "", nil, 401},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich {\nanonymous\n" + tc.options + `
+				claim login user.login
+				header X-User login
+				header X-Group groups {
+					on_empty default none
+				}
+			}` + status + w.legacy.Addr())
+			got := w.get("/", tc.token, append([]string{"X-User", "root", "x_group", "root"}, tc.headers...)...)
+			if tc.code != 200 {
+				wantRefusal(t, got, tc.code)
+				w.nothingReceived()
+				if c := got.Header.Get("WWW-Authenticate"); tc.code == 401 && !strings.HasPrefix(c, "Bearer") {
+					t.Errorf("challenge %q", c)
+				}
+				return
+			}
+			wantStatus(t, got, 200)
+			seen := w.received()
+			wantHeader(t, seen, "X-User", "")
+			wantHeader(t, seen, "X-Group", "") // not even the default
+			wantHeader(t, seen, "X-Status", "anonymous")
+		})
+	}
+}
+
+func TestMalformedRequestsAre400(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\ntoken_from header Authorization Bearer\ntoken_from header X-Token\ntoken_from cookie session\ntoken_from query access_token\n}\nreverse_proxy " + w.legacy.Addr())
+	token := w.token("00u1ada")
+	for _, tc := range []struct {
+		name, path string
+		headers    []string
+	}{
+		{"two Authorization headers", "/", []string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + token}},
+		{"two Authorization headers of other schemes", "/", []string{"Authorization", "Bearer " + token, "Authorization", "Basic YTpi"}},
+		{"a scheme alone", "/", []string{"Authorization", "Bearer"}},
+		{"header and cookie", "/", []string{"Authorization", "Bearer " + token, "Cookie", "session=" + token}},
+		{"header and query", "/?access_token=" + token, []string{"Authorization", "Bearer " + token}},
+		{"two headers", "/", []string{"Authorization", "Bearer " + token, "X-Token", token}},
+		{"cookie twice", "/", []string{"Cookie", "session=" + token + "; session=" + token}},
+		{"query twice", "/?access_token=" + token + "&access_token=" + token, nil},
+		{"query twice, one encoded", "/?access_token=" + token + "&access%5ftoken=" + token, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := w.in(t)
+			got := w.get(tc.path, "", tc.headers...)
+			wantRefusal(t, got, 400)
+			if c := got.Header.Get("WWW-Authenticate"); !strings.Contains(c, `error="invalid_request"`) {
+				t.Errorf("challenge %q", c)
+			}
+			w.nothingReceived()
+		})
+	}
+	t.Run("a query token beside a good header where query is not listed", func(t *testing.T) {
+		w := prepare(t)
+		w.load("token_enrich\nreverse_proxy " + w.legacy.Addr())
+		wantStatus(t, w.get("/?access_token=x&access_token=y", w.token("00u1ada")), 200)
+		if line := w.received().Line; line != "GET /?access_token=x&access_token=y HTTP/1.1" {
+			t.Errorf("the application received %q", line)
+		}
+	})
+	t.Run("a body is never read for a token", func(t *testing.T) {
+		w := prepare(t)
+		w.load("token_enrich {\ntoken_from query access_token\n}\nreverse_proxy " + w.legacy.Addr())
+		body := "access_token=" + w.token("00u1ada")
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+w.addr+"/", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		wantRefusal(t, w.send(r), 401)
+		w.nothingReceived()
+	})
+}
+
+func TestGroupsThatTheTokenLeftOutAreUnknownAndNotEmpty(t *testing.T) {
+	for name, claims := range map[string]enrichtest.Claims{
+		"by _claim_names":     {"_claim_names": map[string]any{"groups": "src1"}, "_claim_sources": map[string]any{"src1": map[string]any{"endpoint": "https://example.com"}}},
+		"by hasgroups":        {"hasgroups": true},
+		"by a list at a cap":  {"groups": names(200)},
+		"by no claim at all":  nil,
+		"by a claim of null":  {"groups": []byte(nil)},
+		"by a claim of texts": {"groups": 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich {\nrequire `!isMemberOfGroupName(\"banned\")`\n}\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""))
+			wantRefusal(t, w.get("/", w.token("00u1ada", claims)), 403)
+			w.nothingReceived()
+		})
+	}
+	t.Run("but a list is known", func(t *testing.T) {
+		w := prepare(t)
+		w.load("token_enrich {\nrequire `!isMemberOfGroupName(\"banned\")`\n}\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""))
+		wantStatus(t, w.get("/", w.token("00u1ada", enrichtest.Claims{"groups": []string{"a"}})), 200)
+		wantRefusal(t, w.get("/", w.token("00u1ada", enrichtest.Claims{"groups": []string{"banned"}})), 403)
+	})
+}
+
+func names(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = "g" + string(rune('a'+i%26)) + strings.Repeat("x", i/26)
+	}
+	return list
+}

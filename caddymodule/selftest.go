@@ -1,0 +1,318 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+// Bounds of a selftest.
+const (
+	maxSelftest = 10 * time.Minute
+	maxAttempts = 50_000
+	maxPassages = 1000 // of which a table shows the first
+
+	// The lines of one request: headers below what common limits allow,
+	// trailers below the 4 KiB that Go's server reads over HTTP/1.1.
+	headerBytes  = 12 << 10
+	trailerBytes = 3 << 10
+)
+
+// passage is something that got through.
+type passage struct {
+	// What went wrong: passed (the client's value arrived), answered (it came
+	// back in the answer), lost (a header of ours is missing), doubled (a
+	// header of ours stands there more often).
+	Kind string `json:"kind"`
+
+	Protocol string `json:"protocol"`
+	Site     string `json:"site"`
+	Path     string `json:"path"`
+	Token    bool   `json:"token"`
+	Section  string `json:"section"`
+	Sent     string `json:"sent"`
+	Upstream string `json:"upstream,omitempty"`
+	Arrived  string `json:"arrived,omitempty"`
+}
+
+// verdict is what a selftest found.
+type verdict struct {
+	Requests  int            `json:"requests"`
+	Reached   int            `json:"reached"`
+	Refused   map[string]int `json:"refused"`
+	Names     []string       `json:"names"`
+	Spellings int            `json:"spellings"`
+	Targets   int            `json:"targets"`
+	Accepted  bool           `json:"token_accepted"`
+	Answer    string         `json:"token_answer,omitempty"`
+	Passed    []passage      `json:"passed"`
+	More      int            `json:"passed_more,omitempty"`
+	Notes     []string       `json:"notes,omitempty"`
+}
+
+// selftester tries one configuration that runs already.
+type selftester struct {
+	owned  *forward.Owned
+	places []token.Place
+	token  string
+	probes *probes
+	mark   string // what values of the client begin with
+	verdict
+}
+
+// newSelftester prepares the attempts against a running app.
+func newSelftester(app *App, text string, p *probes) *selftester {
+	s := &selftester{owned: app.owned.Load(), token: text, probes: p}
+	s.mark = "ste-" + hex.EncodeToString([]byte{byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())}) + "-"
+	s.Passed, s.Refused = []passage{}, map[string]int{}
+	for _, pol := range app.policies {
+		for _, place := range pol.compiled.Places() {
+			if place.Scheme != "DPoP" && !slices.Contains(s.places, place) {
+				s.places = append(s.places, place)
+			}
+		}
+	}
+	spellings := map[string]bool{}
+	for _, n := range s.owned.Names() {
+		s.Names = append(s.Names, n.Name)
+		for _, a := range aliasesOf(n) {
+			spellings[a] = true
+		}
+	}
+	slices.Sort(s.Names)
+	s.Names = slices.Compact(s.Names)
+	s.Spellings = len(spellings)
+	return s
+}
+
+// aliasesOf gives the spellings of a name that a client may send.
+func aliasesOf(n forward.OwnedName) []string {
+	switch n.Kind {
+	case forward.OwnedPrefix:
+		return forward.Aliases(n.Name + madeUpWord)
+	case forward.OwnedParts:
+		return forward.Aliases(n.Name + "-1")
+	case forward.OwnedCookie:
+		// PHP reads each of these as the cookie itself.
+		return append(forward.Aliases(n.Name), n.Name+"[x]", strings.ReplaceAll(n.Name, "_", "%5F"))
+	}
+	return forward.Aliases(n.Name)
+}
+
+// target is a path of a site, asked with a token or without.
+type target struct {
+	wire       *wire
+	host, path string
+	place      *token.Place // nil: without a token
+	usual      map[string]map[string]int
+}
+
+// try sends everything there is to one path. It ends early when ctx does.
+func (s *selftester) try(ctx context.Context, w *wire, host, path string) error {
+	s.Targets++
+	bare := &target{wire: w, host: host, path: path}
+	if _, _, err := s.measure(ctx, bare); err != nil {
+		return err
+	}
+	with, err := s.withToken(ctx, bare)
+	if err != nil {
+		return err
+	}
+	for _, t := range []*target{bare, with} {
+		for _, a := range s.attempts(t) {
+			if err := s.attack(ctx, t, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// withToken finds the place where the path takes the token.
+func (s *selftester) withToken(ctx context.Context, bare *target) (*target, error) {
+	var first *target
+	for i := range s.places {
+		t := &target{wire: bare.wire, host: bare.host, path: bare.path, place: &s.places[i]}
+		ours, answer, err := s.measure(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if ours {
+			s.Accepted = true
+			return t, nil
+		}
+		if first == nil {
+			first = t
+			if s.Answer == "" {
+				s.Answer = answer
+			}
+		}
+	}
+	return first, nil
+}
+
+// measure sends an honest request and notes which headers of ours arrive.
+func (s *selftester) measure(ctx context.Context, t *target) (ours bool, answer string, err error) {
+	a := attempt{protocol: protocol1, host: t.host, path: t.path}
+	s.credentials(&a, t)
+	r, err := s.send(ctx, t, a)
+	if err != nil {
+		return false, "", fmt.Errorf("asking https://%s%s: %w", t.host, t.path, err)
+	}
+	t.usual = map[string]map[string]int{}
+	for _, p := range s.probes.take() {
+		counts := s.count(p)
+		t.usual[p.upstream] = merge(t.usual[p.upstream], counts)
+		ours = ours || len(counts) > 0
+	}
+	answer = fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))
+	if c := r.header.Get("WWW-Authenticate"); c != "" {
+		answer += ", " + c
+	}
+	return ours, answer, nil
+}
+
+// count tells how often each name of ours stands in a request, without what
+// the client put there.
+func (s *selftester) count(p probed) map[string]int {
+	counts := map[string]int{}
+	for name, values := range p.header {
+		switch {
+		case s.owned.OwnsHeader(name):
+			for _, v := range values {
+				if !strings.Contains(v, s.mark) {
+					counts[forward.Fold(name)]++
+				}
+			}
+		case name == "Cookie":
+			for _, n := range s.owned.Names() {
+				if n.Kind == forward.OwnedCookie && strings.Contains("; "+strings.Join(values, "; "), "; "+n.Name+"=") {
+					counts["cookie "+n.Fold]++
+				}
+			}
+		}
+	}
+	return counts
+}
+
+func merge(a, b map[string]int) map[string]int {
+	if a == nil {
+		return b
+	}
+	for k, n := range b {
+		a[k] = max(a[k], n)
+	}
+	return a
+}
+
+// credentials puts the token where the target takes it.
+func (s *selftester) credentials(a *attempt, t *target) {
+	if t.place == nil {
+		return
+	}
+	switch p := t.place; p.Kind {
+	case token.Header:
+		a.lines = append(a.lines, line{p.Name, strings.TrimSpace(p.Scheme + " " + s.token)})
+	case token.Cookie:
+		a.lines = append(a.lines, line{"Cookie", p.Name + "=" + s.token})
+	case token.Query:
+		a.query = url.Values{p.Name: {s.token}}.Encode()
+	}
+}
+
+// send counts a request and sends it.
+func (s *selftester) send(ctx context.Context, t *target, a attempt) (*reply, error) {
+	if s.Requests++; s.Requests > maxAttempts {
+		return nil, fmt.Errorf("over %d requests: choose with --site and --path", maxAttempts)
+	}
+	s.probes.take()
+	return t.wire.send(ctx, a)
+}
+
+// attack sends a dishonest request and judges what came of it.
+func (s *selftester) attack(ctx context.Context, t *target, a tried) error {
+	r, err := s.send(ctx, t, a.attempt)
+	if ctx.Err() != nil {
+		return fmt.Errorf("the selftest took longer than %v: choose with --site and --path", maxSelftest)
+	}
+	if err != nil {
+		s.Refused["no answer"]++
+		return nil
+	}
+	received := s.probes.take()
+	if len(received) > 0 {
+		s.Reached++
+	} else if len(t.usual) > 0 {
+		s.Refused[fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))]++
+	}
+	report := func(kind, section, sent, upstream, arrived string) {
+		if len(s.Passed) >= maxPassages {
+			s.More++
+			return
+		}
+		s.Passed = append(s.Passed, passage{
+			Kind: kind, Protocol: a.protocol, Site: t.host, Path: t.path, Token: t.place != nil,
+			Section: section, Sent: sent, Upstream: upstream, Arrived: arrived,
+		})
+	}
+	for _, p := range received {
+		for _, h := range []http.Header{p.header, p.trailer} {
+			for name, values := range h {
+				for _, l := range s.marked(strings.Join(values, "\n"), a) {
+					report("passed", a.section, l, p.upstream, name)
+				}
+			}
+		}
+		counts, usual := s.count(p), t.usual[p.upstream]
+		if usual == nil {
+			continue
+		}
+		for name, n := range usual {
+			switch {
+			case counts[name] < n:
+				report("lost", a.section, strings.Join(a.connection, ", "), p.upstream, name)
+			case counts[name] > n:
+				report("doubled", a.section, "", p.upstream, name)
+			}
+		}
+		for name := range counts {
+			if usual[name] == 0 {
+				report("doubled", a.section, "", p.upstream, name)
+			}
+		}
+	}
+	for name, values := range r.header {
+		for _, l := range s.marked(strings.Join(values, "\n"), a) {
+			report("answered", a.section, l, "", name)
+		}
+	}
+	for _, l := range s.marked(string(r.body), a) {
+		report("answered", a.section, l, "", "body")
+	}
+	return nil
+}
+
+// marked finds values of the client in a text and tells under which names
+// they were sent.
+func (s *selftester) marked(text string, a tried) []string {
+	if !strings.Contains(text, s.mark) {
+		return nil
+	}
+	var names []string
+	for _, l := range slices.Concat(a.lines, a.trailers, a.cookies) {
+		_, value, ok := strings.Cut(l.value, s.mark)
+		if ok && strings.Contains(text+" ", s.mark+value) && !slices.Contains(names, l.name) {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}

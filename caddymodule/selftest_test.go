@@ -1,0 +1,239 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
+)
+
+// selftestOf runs a selftest of a Caddyfile's sites with a good token.
+func selftestOf(t *testing.T, sites, host, path string, claims ...enrichtest.Claims) (*verdict, error) {
+	t.Helper()
+	issuer := enrichtest.NewProvider(t)
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	text := fmt.Sprintf("{\n\tadmin 127.0.0.1:1\n\tauto_https off\n\ttoken_enrich {\n\t\tissuer %s {\n\t\t\tname corp\n\t\t\taudience x\n\t\t}\n\t\tsigning {\n\t\t\tissuer https://gateway.example.com\n\t\t}\n\t}\n}\n%s", issuer.Issuer(), sites)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config, _, _, err := caddycmd.LoadConfig(file, "caddyfile")
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	all := enrichtest.Claims{"sub": "ada", "aud": "x", "client_id": "app", "groups": []string{"a", "b"}}
+	for _, c := range claims {
+		for k, v := range c {
+			all[k] = v
+		}
+	}
+	v, err := runSelftest(t.Context(), config, host, path, issuer.Mint(all))
+	if v != nil {
+		t.Logf("%d requests, %d reached, %d spellings, refused %v, %d passed", v.Requests, v.Reached, v.Spellings, v.Refused, len(v.Passed)+v.More)
+	}
+	return v, err
+}
+
+// has reports whether something got through that fits; empty fields fit all.
+func (v *verdict) has(want passage) bool {
+	fits := func(want, got string) bool { return want == "" || want == got }
+	for _, p := range v.Passed {
+		if fits(want.Kind, p.Kind) && fits(want.Protocol, p.Protocol) && fits(want.Path, p.Path) && fits(want.Section, p.Section) &&
+			fits(want.Sent, p.Sent) && fits(want.Upstream, p.Upstream) && fits(want.Arrived, p.Arrived) && want.Token == p.Token {
+			return true
+		}
+	}
+	return false
+}
+
+const selftested = `
+http://a.example {
+	token_enrich /in/* {
+		name in
+		header X-User sub
+		header X-Groups groups
+		headers_from X-Claim- client_id
+	}
+	token_enrich /minted/* {
+		name minted
+		anonymous
+		token_from header X-Token
+		token {
+			audience app
+			header cookie my_session
+		}
+	}
+	token_enrich {
+		name rest
+		anonymous
+		header SM_USER sub {
+			exact
+		}
+		header X-Long groups {
+			max_bytes 3
+			on_overflow split
+		}
+	}
+	handle /in/* {
+		reverse_proxy https://app.example
+	}
+	handle /php/* {
+		root * /nowhere
+		php_fastcgi php.example:9000 {
+			index off
+		}
+	}
+	handle {
+		reverse_proxy other.example:80
+	}
+	handle_errors {
+		reverse_proxy pages.example:80
+	}
+}
+`
+
+func TestSelftestFindsNothingInAGoodConfiguration(t *testing.T) {
+	v, err := selftestOf(t, selftested, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range v.Passed {
+		t.Errorf("got through: %+v", p)
+	}
+	if !v.Accepted {
+		t.Errorf("the token was not accepted: %s", v.Answer)
+	}
+	if v.Reached < v.Requests/2 {
+		t.Errorf("only %d of %d requests reached an application", v.Reached, v.Requests)
+	}
+	for what, n := range v.Refused {
+		t.Errorf("%d requests were refused: %s", n, what)
+	}
+	if v.Spellings < 500 {
+		t.Errorf("only %d spellings", v.Spellings)
+	}
+}
+
+func TestSelftestFindsWhatGetsThrough(t *testing.T) {
+	const policy = "\ttoken_enrich /in/* {\n\t\tanonymous\n\t\theader X-User sub\n\t}\n"
+	for _, tc := range []struct {
+		name, site string
+		want       []passage
+	}{
+		{
+			"a proxy before the policy", "route {\n\treverse_proxy /early/* early:80\n" + policy + "\treverse_proxy app:80\n}",
+			[]passage{
+				{Kind: "passed", Protocol: protocol1, Path: "/early/selftest", Section: "header", Sent: "X-User", Upstream: "early:80", Arrived: "X-User"},
+				{Kind: "passed", Protocol: protocol2, Path: "/early/selftest", Section: "header", Sent: "x~user"},
+				{Kind: "passed", Protocol: protocol3, Path: "/early/selftest", Section: "header", Sent: "x+user", Token: true},
+				{Kind: "passed", Protocol: protocol1, Path: "/early/selftest", Section: "trailer", Sent: "X-User"},
+				{Kind: "passed", Protocol: protocol2, Path: "/early/selftest", Section: "announced trailer", Sent: "x-user"},
+			},
+		},
+		{
+			"a FastCGI application before the policy", "route {\n\tphp_fastcgi /early/* php:9000 {\n\t\tindex off\n\t}\n\treverse_proxy /early/* {\n\t\tto php:9000\n\t\ttransport fastcgi\n\t}\n" + policy + "\treverse_proxy app:80\n}",
+			[]passage{{Kind: "passed", Path: "/early/selftest", Section: "header", Sent: "X-User", Upstream: "php:9000", Arrived: "X-User"}},
+		},
+		{
+			"an error page of what stands before the policy", "basic_auth /early/* {\n\t\tada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n\t}\n" + policy + "\treverse_proxy app:80\n\thandle_errors {\n\t\treverse_proxy pages:80\n\t}",
+			[]passage{{Kind: "passed", Path: "/early/selftest", Section: "header", Sent: "X-User", Upstream: "pages:80"}},
+		},
+		{
+			"an answer made of a header", "route {\n\trespond /early/* {header.X-User}\n" + policy + "\treverse_proxy app:80\n}",
+			[]passage{{Kind: "answered", Path: "/early/selftest", Section: "header", Sent: "X-User", Arrived: "body"}},
+		},
+		{
+			"a header copied before the policy", "route {\n\trequest_header X-Copy {header.X-User}\n" + policy + "\treverse_proxy app:80\n}",
+			[]passage{{Kind: "passed", Path: "/in/selftest", Section: "header", Sent: "X-User", Arrived: "X-Copy", Token: true}},
+		},
+		{
+			"a header of ours that is named in Connection behind the policy", "@up header Upgrade *\n\troute {\n" + policy + "\trequest_header @up Connection \"Upgrade, X-User\"\n\treverse_proxy app:80\n}",
+			[]passage{{Kind: "lost", Protocol: protocol1, Path: "/in/selftest", Section: "upgrade", Arrived: "x-user", Token: true}},
+		},
+		{
+			"a header of ours that is written once more", "@up header Upgrade *\n\troute {\n" + policy + "\trequest_header @up +X-User again\n\treverse_proxy app:80\n}",
+			[]passage{{Kind: "doubled", Protocol: protocol1, Path: "/in/selftest", Section: "upgrade", Arrived: "x-user", Token: true}},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v, err := selftestOf(t, "http://a.example {\n\t"+tc.site+"\n}\n", "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range tc.want {
+				if !v.has(p) {
+					t.Errorf("%+v is not among %d that got through", p, len(v.Passed))
+				}
+			}
+			for _, p := range v.Passed {
+				if p.Kind == "passed" && !strings.HasPrefix(p.Path, "/early") && p.Arrived != "X-Copy" {
+					t.Errorf("got through: %+v", p)
+				}
+			}
+		})
+	}
+}
+
+func TestSelftestTriesWhatIsChosen(t *testing.T) {
+	const sites = "http://a.example, http://*.b.example {\n\ttoken_enrich {\n\t\theader X-User sub\n\t}\n\treverse_proxy app:80\n}\nhttp://c.example {\n\treverse_proxy open:80\n}\n"
+	v, err := selftestOf(t, sites, "x.b.example:443", "/one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Targets != 2 || len(v.Passed) != 0 {
+		t.Errorf("%d targets, %d passed, want 2 and 0", v.Targets, len(v.Passed))
+	}
+	if v, err = selftestOf(t, sites, "c.example", ""); err != nil || !v.has(passage{Kind: "passed", Path: "/", Sent: "X-User", Section: "header"}) || v.Accepted {
+		t.Errorf("a site without a policy: %+v, %v", v, err)
+	}
+	var wrong misuseError
+	if _, err = selftestOf(t, sites, "d.example", ""); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "a.example") {
+		t.Errorf("an unknown site: %v", err)
+	}
+}
+
+func TestSelftestSaysThatATokenProvesNothing(t *testing.T) {
+	v, err := selftestOf(t, "http://a.example {\n\ttoken_enrich {\n\t\theader X-User sub\n\t}\n\treverse_proxy app:80\n}\n", "", "", enrichtest.Claims{"aud": "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Accepted || !strings.Contains(v.Answer, "401") || !strings.Contains(v.Answer, "invalid_token") {
+		t.Errorf("accepted %v, answer %q", v.Accepted, v.Answer)
+	}
+}
+
+// TestSelftestReachesNothingReal proves that neither the addresses that a
+// configuration listens on nor its upstreams are touched.
+func TestSelftestReachesNothingReal(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	touched := make(chan struct{}, 1)
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			_ = c.Close()
+			touched <- struct{}{}
+		}
+	}()
+	real := l.Addr().String()
+	v, err := selftestOf(t, "http://"+real+" {\n\ttoken_enrich {\n\t\theader X-User sub\n\t}\n\treverse_proxy "+real+" {\n\t\thealth_uri /\n\t\thealth_interval 10ms\n\t}\n}\n", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !v.Accepted {
+		t.Errorf("the token was not accepted: %s", v.Answer)
+	}
+	select {
+	case <-touched:
+		t.Error("the real application was asked")
+	default:
+	}
+}
