@@ -7,6 +7,10 @@
 #   ./test.sh           everything
 #   ./test.sh --short   the quick half for daily work: format, vet, and the
 #                       tests of the packages that start no server and no Caddy
+#   ./test.sh --ad      the LDAP directory against a real Active Directory alone:
+#                       Samba's domain controller, which needs root for its
+#                       fixed ports 389 and 636, on loopback. It takes a minute
+#                       and is no part of the others.
 #
 # Tools and packages of test servers go to TOKEN_ENRICH_TOOLS, by default
 # token-enrich-tools in the user's cache folder; nothing is written beside
@@ -22,10 +26,12 @@ readonly cores=2                        # packages at a time, where they may
 export TOKEN_ENRICH_TOOLS=${TOKEN_ENRICH_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/token-enrich-tools}
 
 short=
+ad=
 once=(-count=1)
 case "${1-}" in
 	"") ;;
 	--short) short=yes once=() ;;
+	--ad) ad=yes ;;
 	*)
 		sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0" >&2
 		exit 2
@@ -37,13 +43,20 @@ say() { printf '==> %s\n' "$*"; }
 
 # ---- what the tests need -------------------------------------------------
 
-# debian_packages prints the Debian packages of what is missing. A line holds
-# a command that succeeds where the thing is there, and its packages.
-debian_packages() {
-	local probe packages
-	while IFS='|' read -r probe packages; do
-		eval "$probe" >/dev/null 2>&1 || printf '%s ' "$packages"
-	done <<-'END'
+# needed lists what the tests need: a command that succeeds where the thing is
+# there, and its Debian packages.
+needed() {
+	if [ -n "$ad" ]; then
+		cat <<-'END'
+			command -v gcc|gcc libc6-dev
+			command -v samba|samba samba-ad-dc
+			command -v samba-tool|samba python3-samba
+			test -d /usr/share/samba/setup|samba-ad-provision
+			ls /usr/lib/*/samba/ldb/samldb.so|samba-dsdb-modules
+		END
+		return
+	fi
+	cat <<-'END'
 		command -v gcc|gcc libc6-dev
 		command -v openssl|openssl
 		command -v curl|curl
@@ -56,6 +69,14 @@ debian_packages() {
 		/usr/bin/python3 -c 'import jwt, cryptography'|python3-jwt python3-cryptography
 		/usr/bin/ruby -rjwt -e 1|ruby ruby-jwt
 	END
+}
+
+# debian_packages prints the Debian packages of what is missing.
+debian_packages() {
+	local probe packages
+	while IFS='|' read -r probe packages; do
+		eval "$probe" >/dev/null 2>&1 || printf '%s ' "$packages"
+	done < <(needed)
 }
 
 install_debian() {
@@ -108,7 +129,10 @@ install_golangci() {
 }
 
 command -v go >/dev/null || { echo "The tests need Go: https://go.dev/dl/" >&2; exit 1; }
-if [ -z "$short" ]; then
+if [ -n "$ad" ]; then
+	[ "$(id -u)" = 0 ] || { echo "The domain controller needs root, for ports 389 and 636" >&2; exit 1; }
+	install_debian
+elif [ -z "$short" ]; then
 	install_debian
 	install_npm
 	install_golangci
@@ -154,12 +178,16 @@ fuzz() {
 everything() {
 	local package dir together=() alone=()
 	status=0
+	if [ -n "$ad" ]; then
+		tests -tags "$tags,ad" -run '^TestActiveDirectory$' ./enrich/directory/ldap
+		return "$status"
+	fi
 	while read -r package dir; do
 		if starts_servers "$package" "$dir"; then alone+=("$package"); else together+=("$package"); fi
 	done < <(go list -tags "$tags" -f '{{.ImportPath}} {{.Dir}}' ./... ./.ci/report)
 
 	check gofmt bash -c unformatted
-	check vet go vet -tags "$tags" ./... ./.ci/report
+	check vet go vet -tags "$tags,ad" ./... ./.ci/report
 	if [ -z "$short" ]; then
 		check "vet without build tags" go vet ./...
 		check lint "$TOKEN_ENRICH_TOOLS/bin/golangci-lint" run ./... ./.ci/report

@@ -133,8 +133,10 @@ func withoutValues(err error) error {
 		return fmt.Errorf("not JSON, byte %d", syntax.Offset)
 	case errors.As(err, &kind):
 		return fmt.Errorf("member %q has the wrong type", kind.Field)
+	case strings.HasPrefix(err.Error(), "json: unknown field"):
+		return errors.New("it holds a member that is not known here")
 	}
-	return err
+	return errors.New("it cannot be read, or is too long")
 }
 
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }

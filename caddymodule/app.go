@@ -216,6 +216,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 		return directory.Member{}, err
 	}
 	a.settings = append(a.settings, key...)
+	a.metrics.DirectoryState(s.Name, guarded.State())
 	return directory.Member{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
 	}, nil
@@ -283,7 +284,13 @@ func (a *App) openDecisions() error {
 	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.Decisions, error) {
 		return enrich.NewDecisions(size, rand.Reader)
 	}, nil)
-	return err
+	if err != nil {
+		return err
+	}
+	if registry := a.ctx.GetMetricsRegistry(); registry != nil {
+		return register(registry, sizes{store: a.store, decisions: a.decisions})
+	}
+	return nil
 }
 
 // register adds a policy: its name must be free, and the names that it owns
@@ -364,11 +371,6 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 		return g, nil
 	}
 	g := a.newGateway(store)
-	if registry := a.ctx.GetMetricsRegistry(); registry != nil {
-		if err := register(registry, sizes{store: store, decisions: a.decisions}); err != nil {
-			a.logger.Error("sizes of the caches are not among the metrics", zap.Error(err))
-		}
-	}
 	a.gateway.Store(g)
 	return g, nil
 }

@@ -195,7 +195,7 @@ func (a keyAges) Collect(to chan<- prometheus.Metric) {
 // sizes shows what the caches of a configuration hold, and the age of its
 // purge log.
 type sizes struct {
-	store     *cache.Store
+	store     *storeFuture
 	decisions *enrich.Decisions
 }
 
@@ -220,16 +220,18 @@ func (s sizes) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	for _, t := range s.store.Status().Tiers {
-		if t.Name == cache.TierMemory {
-			gauge(bytesDesc, float64(t.Bytes), t.Name)
-			gauge(entriesDesc, float64(t.Entries), t.Name)
+	if store := s.store.peek(); store != nil {
+		for _, t := range store.Status().Tiers {
+			if t.Name == cache.TierMemory {
+				gauge(bytesDesc, float64(t.Bytes), t.Name)
+				gauge(entriesDesc, float64(t.Entries), t.Name)
+			}
 		}
+		gauge(logAgeDesc, store.Log().Age(time.Now()).Seconds())
 	}
 	entries, bytes := s.decisions.Status()
 	gauge(bytesDesc, float64(bytes), "decisions")
 	gauge(entriesDesc, float64(entries), "decisions")
-	gauge(logAgeDesc, s.store.Log().Age(time.Now()).Seconds())
 }
 
 // Interface guards

@@ -76,7 +76,11 @@ func (a *App) readiness() (status int, word string) {
 			}
 		}
 	}
-	for _, t := range a.store.peek().Status().Tiers {
+	st := a.store.peek().Status()
+	if !st.Log.Ready {
+		return http.StatusOK, "degraded"
+	}
+	for _, t := range st.Tiers {
 		if !t.Ready || t.Split {
 			return http.StatusOK, "degraded"
 		}

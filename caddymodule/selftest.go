@@ -2,10 +2,10 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
+		"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -72,7 +72,9 @@ type selftester struct {
 // newSelftester prepares the attempts against a running app.
 func newSelftester(app *App, text string, p *probes) *selftester {
 	s := &selftester{owned: app.owned.Load(), token: text, probes: p}
-	s.mark = "ste-" + hex.EncodeToString([]byte{byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32()), byte(rand.Uint32())}) + "-"
+	var run [4]byte
+	_, _ = rand.Read(run[:]) // never fails (crypto/rand)
+	s.mark = "ste-" + hex.EncodeToString(run[:]) + "-"
 	s.Passed, s.Refused = []passage{}, map[string]int{}
 	for _, pol := range app.policies {
 		for _, place := range pol.compiled.Places() {

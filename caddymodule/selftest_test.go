@@ -223,8 +223,8 @@ func TestSelftestReachesNothingReal(t *testing.T) {
 			touched <- struct{}{}
 		}
 	}()
-	real := l.Addr().String()
-	v, err := selftestOf(t, "http://"+real+" {\n\ttoken_enrich {\n\t\theader X-User sub\n\t}\n\treverse_proxy "+real+" {\n\t\thealth_uri /\n\t\thealth_interval 10ms\n\t}\n}\n", "", "")
+	address := l.Addr().String()
+	v, err := selftestOf(t, "http://"+address+" {\n\ttoken_enrich {\n\t\theader X-User sub\n\t}\n\treverse_proxy "+address+" {\n\t\thealth_uri /\n\t\thealth_interval 10ms\n\t}\n}\n", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

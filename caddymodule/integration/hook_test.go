@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
@@ -499,3 +501,34 @@ func TestHookThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 }
 
 func caddyLoad(config string) error { return caddy.Load([]byte(config), true) }
+
+// Each Caddyfile of the two pages is whole, and loads.
+func TestExamplesOfThePagesOnRevocationAndSendersLoad(t *testing.T) {
+	pki := cachetest.NewPKI(t)
+	t.Setenv("INTROSPECT_SECRET", "secret")
+	for page, want := range map[string]int{"revocation": 3, "sender-constraints": 2} {
+		text, err := os.ReadFile("../../docs/" + page + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := prepare(t)
+		blocks := strings.Split(string(text), "```caddyfile\n")[1:]
+		if len(blocks) != want {
+			t.Errorf("%s has %d examples, want %d", page, len(blocks), want)
+		}
+		for n, block := range blocks {
+			source, _, _ := strings.Cut(block, "```")
+			if formatted := string(caddyfile.Format([]byte(source))); formatted != source {
+				t.Errorf("%s, example %d is not formatted; formatted it is\n%s", page, n+1, formatted)
+			}
+			source = strings.NewReplacer("/etc/caddy/clients-ca.pem", pki.CA, "./directory.yaml", w.directory).Replace(source)
+			head, ok := strings.CutPrefix(source, "{\n")
+			if !ok {
+				t.Fatalf("%s, example %d has no global options", page, n+1)
+			}
+			if err := validate(t, head); err != nil {
+				t.Errorf("%s, example %d: %v", page, n+1, err)
+			}
+		}
+	}
+}

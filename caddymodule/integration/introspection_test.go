@@ -102,7 +102,7 @@ func TestOpaqueTokensThatAreRefused(t *testing.T) {
 		"another audience":               {"aud": "api://other"},
 		"no audience":                    {"aud": nil},
 		"another issuer":                 {"iss": "https://other.example"},
-		"no subject":                     {"sub": nil},
+		"no subject":                     {"sub": nil, "client_id": nil},
 		"a type that is neither":         {"token_type": "mac"},
 		"an ID token":                    {"nonce": "n"},
 		"a logout token":                 {"events": map[string]any{}},

@@ -305,6 +305,21 @@ func TestSignedTokensAreVerifiedByLibrariesOfEveryLanguage(t *testing.T) {
 	}
 }
 
+func TestConfigurationOfThePageOnVerifyingLoads(t *testing.T) {
+	text, err := os.ReadFile("../../docs/verify.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(text), "```caddyfile\n{\n")
+	block, _, closed := strings.Cut(block, "```")
+	if !found || !closed {
+		t.Fatal("docs/verify.md has no configuration")
+	}
+	if err := validate(t, block); err != nil {
+		t.Error(err)
+	}
+}
+
 // refusable are tokens that no application may take.
 func (w *world) refusable(alg, good, incoming, ledger string) map[string]string {
 	w.t.Helper()

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
 // Metadata is what the gateway reads of an issuer's metadata (OpenID Connect
@@ -62,7 +64,7 @@ func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, err)}
 	}
 	// A server out there must not send the gateway to ports of this machine.
-	if at, err := url.Parse(place); err == nil && isLoopback(keys.Hostname()) && !isLoopback(at.Hostname()) {
+	if at, err := url.Parse(place); err == nil && loopback.Host(keys.Hostname()) && !loopback.Host(at.Hostname()) {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, errInsecure)}
 	}
 	return m, nil

@@ -13,6 +13,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
 const (
@@ -187,18 +189,9 @@ func checkURL(text string) (*url.URL, error) {
 	case "https":
 		return u, nil
 	case "http":
-		if isLoopback(u.Hostname()) {
+		if loopback.Host(u.Hostname()) {
 			return u, nil
 		}
 	}
 	return nil, errInsecure
-}
-
-// isLoopback goes by the written name alone; nothing is resolved.
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -11,11 +11,12 @@ package mint
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
 // Defaults and bounds of Config.
@@ -117,13 +118,8 @@ func validateIssuer(issuer string) error {
 		return fmt.Errorf("issuer is not a URL: %w", ErrConfig)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") || u.User != nil:
 		return fmt.Errorf("issuer has a user, query or fragment: %w", ErrConfig)
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && loopback.Host(u.Hostname()):
 		return nil
 	}
 	return fmt.Errorf("issuer is not an https URL: %w", ErrConfig)
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
 // Options shape a Client. Only Base is required.
@@ -215,7 +216,7 @@ func parseBase(text string, plaintext bool) (*url.URL, error) {
 		return nil, errors.New("reading the directory's address: credentials do not belong in it")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, errors.New("reading the directory's address: it has a query or a fragment")
-	case u.Scheme == "http" && !plaintext && !trust.Loopback(u.Hostname()):
+	case u.Scheme == "http" && !plaintext && !loopback.Host(u.Hostname()):
 		return nil, errors.New("reading the directory's address: http would send credentials and people in the clear; use https")
 	}
 	return u, nil

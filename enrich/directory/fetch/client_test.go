@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -264,6 +266,40 @@ func TestStatusesBecomeSentinels(t *testing.T) {
 	})})
 	if _, err := cl.Do(context.Background(), Request{Absent: []int{404}}); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
 		t.Errorf("404 for a thing: %v", err)
+	}
+}
+
+func TestARefusalCarriesWhatTheServerSaid(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		broken     bool
+		want       int
+	}{
+		{"whole", `{"errorCode":"E0000007","errorSummary":"ada"}`, false, 45},
+		{"empty", "", false, 0},
+		{"too long", strings.Repeat("a", maxErrorBody+1), false, maxErrorBody},
+		{"broken off", `{"errorCode":"E0000007"`, true, 0},
+	} {
+		cl := client(t, Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			a := answer(404, c.body, "X-Okta-Request-Id", "req1")
+			if c.broken {
+				a.Body = io.NopCloser(io.MultiReader(a.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+			}
+			return a, nil
+		})})
+		_, err := cl.Do(context.Background(), Request{})
+		var status *StatusError
+		if !errors.As(err, &status) || status.Status != 404 || status.Header().Get("X-Okta-Request-Id") != "req1" || !errors.Is(err, directory.ErrRejected) {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if got := string(status.Body()); len(got) != c.want || !strings.HasPrefix(c.body, got) {
+			t.Errorf("%s: %d bytes of body, want %d", c.name, len(got), c.want)
+		}
+		for _, text := range []string{err.Error(), fmt.Sprintf("%v", err), fmt.Sprintf("%+v", err), slog.AnyValue(err).String()} {
+			if strings.Contains(text, "ada") || strings.Contains(text, "E0000007") || strings.Contains(text, "req1") {
+				t.Errorf("%s: the error shows the answer: %s", c.name, text)
+			}
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
 // Config says where to ask and what for. URL and Base are required.
@@ -231,7 +232,7 @@ func (s *settings) checkAddress() error {
 			port = ldap.DefaultLdapsPort
 		}
 	case "ldap":
-		if !s.StartTLS && !s.Plaintext && !trust.Loopback(u.Hostname()) {
+		if !s.StartTLS && !s.Plaintext && !loopback.Host(u.Hostname()) {
 			return errors.New("reading LDAP settings: ldap:// would send the password and people in the clear; use ldaps:// or start_tls")
 		}
 		if port == "" {

@@ -76,8 +76,11 @@ func startService() error {
 	node.input, node.cmd = input, cmd
 	line, err := bufio.NewReader(output).ReadString('\n')
 	port, ready := strings.CutPrefix(strings.TrimSpace(line), "READY ")
-	if err != nil || !ready {
-		return fmt.Errorf("the SCIM service did not start: %q, %w", line, err)
+	if err != nil {
+		return fmt.Errorf("the SCIM service did not start: %w", err)
+	}
+	if !ready {
+		return fmt.Errorf("the SCIM service did not start, but said %q", line)
 	}
 	node.url = "http://127.0.0.1:" + port
 	return nil

@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
 // Config says which database to ask, and what. Driver, DSN and UserQuery are
@@ -163,7 +163,7 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 // secure reports whether what goes to the host is safe from others: it stays
 // on this machine, or goes over TLS to a server that is verified.
 func secure(host string, t *tls.Config) bool {
-	if strings.HasPrefix(host, "/") || trust.Loopback(host) {
+	if strings.HasPrefix(host, "/") || loopback.Host(host) {
 		return true
 	}
 	return t != nil && (!t.InsecureSkipVerify || t.VerifyPeerCertificate != nil || t.VerifyConnection != nil)

@@ -5,20 +5,13 @@ package trust
 import (
 	"crypto/x509"
 	"fmt"
-	"net/netip"
 	"os"
-	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
-// Loopback reports whether host is this machine, by its name or address as
-// written: nothing is resolved.
-func Loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
-}
+// Loopback reports whether host is this machine.
+func Loopback(host string) bool { return loopback.Host(host) }
 
 // Authorities reads the certificates of a PEM file, to be trusted instead of
 // the system's.
