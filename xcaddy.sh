@@ -110,7 +110,7 @@ export XDG_DATA_HOME=$work/data XDG_CONFIG_HOME=$work/config
 modules=$("$output" list-modules)
 for id in \
 	token_enrich admin.api.token_enrich http.reverse_proxy.transport.token_enrich \
-	http.handlers.token_enrich{,_scrub,_jwks,_hook,_preview,_ready} \
+	http.handlers.token_enrich{,_scrub,_jwks,_hook,_ready} \
 	token_enrich.directories.{file,okta,scim,ldap,sql,http,userinfo}; do
 	grep -qxF "$id" <<<"$modules" || { echo "$output lacks the module $id" >&2; exit 1; }
 done

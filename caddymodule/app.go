@@ -65,6 +65,7 @@ type App struct {
 	metrics     *metrics
 	issuers     *issuer.Set
 	directories *directory.Merged
+	kept        [][]string // of each directory, the attributes that it keeps; none: all
 	store       *storeFuture
 	signer      *mint.Signer
 	decisions   *enrich.Decisions
@@ -217,6 +218,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	}
 	a.settings = append(a.settings, key...)
 	a.metrics.DirectoryState(s.Name, guarded.State())
+	a.kept = append(a.kept, s.Attributes)
 	return directory.Member{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
 	}, nil

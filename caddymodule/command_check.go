@@ -36,13 +36,14 @@ type finding struct {
 }
 
 func (f finding) String() string {
-	switch {
-	case f.Policy == "":
-		return f.Text
-	case f.Where == "":
-		return fmt.Sprintf("policy %s: %s", f.Policy, f.Text)
+	var parts []string
+	if f.Policy != "" {
+		parts = append(parts, "policy "+f.Policy)
 	}
-	return fmt.Sprintf("policy %s: %s: %s", f.Policy, f.Where, f.Text)
+	if f.Where != "" {
+		parts = append(parts, f.Where)
+	}
+	return strings.Join(append(parts, f.Text), ": ")
 }
 
 func check(cmd *cobra.Command, _ []string) error {
@@ -119,5 +120,5 @@ func (a *App) findings() []finding {
 			list = append(list, finding{Policy: p.name, Where: strings.TrimSpace("okta_claims " + n.Claim), Text: n.Text})
 		}
 	}
-	return list
+	return append(list, a.attributeFindings()...)
 }

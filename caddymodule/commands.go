@@ -26,7 +26,7 @@ Results are written to stdout, diagnostics to stderr. The exit status is 0 for
 good, 1 if it failed or the decision is a denial, and 2 for misuse.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), keysCommand())
+			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), keysCommand(), selftestCommand())
 			cmd.PersistentFlags().Bool("json", false, "Write results as JSON")
 			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, misuse("%w", err)) })
 			cmd.Args = cobra.ArbitraryArgs

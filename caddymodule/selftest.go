@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-		"net/http"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"

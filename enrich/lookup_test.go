@@ -3,6 +3,7 @@ package enrich
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -475,4 +476,46 @@ func TestAForgedTokenReachesNoDirectory(t *testing.T) {
 	if n, _ := r.Decisions.Status(); n != 0 {
 		t.Errorf("%d decisions about forged tokens are held", n)
 	}
+}
+
+// callers is a directory that only a caller's own token can ask.
+type callers struct {
+	*people
+	tokens []string
+}
+
+func (c *callers) Dependence(p *identity.Principal) directory.Dependence {
+	return directory.Dependence{Caller: []string{p.Client, strings.Join(p.Scopes, " ")}, Token: true}
+}
+
+func (c *callers) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	c.change(func(*people) { c.tokens = append(c.tokens, q.Token) })
+	return c.people.Person(ctx, q)
+}
+
+func TestAnAnswerForACallersOwnTokenServesItsLikeAndNobodyElse(t *testing.T) {
+	people := &callers{people: newPeople()}
+	r := newRig(t, options{directory: people, life: func(l *cache.Life) { l.RefreshAfter = time.Minute }})
+	p := r.usual()
+	first := r.token()
+	r.warm(p, first)
+	r.allowed(p, r.token()) // equal rights
+	if len(people.tokens) != 1 || people.tokens[0] != first {
+		t.Errorf("asked %d times", len(people.tokens))
+	}
+	r.allowed(p, r.token(enrichtest.Claims{"scope": "openid"}))
+	r.allowed(p, r.token(enrichtest.Claims{"client_id": "0oa2wiki"}))
+	if len(people.tokens) != 3 {
+		t.Errorf("asked %d times for callers of three kinds", len(people.tokens))
+	}
+	r.clock.Advance(2 * time.Minute) // past refresh_after
+	r.allowed(p, first)
+	if len(people.tokens) != 3 || slices.Contains(people.tokens, "") {
+		t.Errorf("asked behind a request, or without a token: %d times", len(people.tokens))
+	}
+	// A token that the endpoint no longer takes is not bridged by what it
+	// said of it before: that is no outage.
+	people.fail(directory.ErrRefused)
+	r.clock.Advance(r.life.Fresh)
+	r.refused(p, first, KindUnavailable)
 }

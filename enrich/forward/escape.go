@@ -44,11 +44,11 @@ func (h *header) percented(element string) string {
 		return element
 	}
 	var b strings.Builder
-	for i, n := 0, 0; i < len(element); i += n {
-		var r rune
-		r, n = utf8.DecodeRuneInString(element[i:])
+	for i := 0; i < len(element); {
+		r, n := utf8.DecodeRuneInString(element[i:])
 		part := element[i : i+n]
 		edge := (i == 0 || i+n == len(element)) && unicode.IsSpace(r)
+		i += n
 		if r == '%' || r == '+' || part == first || edge {
 			appendPercent(&b, part)
 			continue

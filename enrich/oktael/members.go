@@ -1,5 +1,10 @@
 package oktael
 
+import (
+	"maps"
+	"slices"
+)
+
 // memberReads is what an expression reads of the roots, as the compiler finds
 // it, also inside of group expressions.
 type memberReads struct {
@@ -39,4 +44,9 @@ func (c *compiler) compileBase(base *syntaxNode, name string, known bool) (typed
 		c.members.add(n.root, name)
 	}
 	return t, err
+}
+
+// Members lists, in order, the members of a root that are read by name.
+func (p *Program) Members(root string) []string {
+	return slices.Sorted(maps.Keys(p.members.named[spelled[root]]))
 }

@@ -106,6 +106,7 @@ func (p *parser) unexpected(wanted string) *Error {
 		}
 	case tokenText:
 		return newError(p.source, at, "unexpected text; %s is expected (a quote inside of a text is doubled)", wanted)
+	case tokenNumber:
 	}
 	return newError(p.source, at, "unexpected \"%s\"; %s is expected", t.text, wanted)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -162,9 +163,7 @@ func populate(t *testing.T, c *ldap.Conn) {
 			"objectClass": {"user"}, "sAMAccountName": {name}, "userPrincipalName": {name + "@ad.example.test"},
 			"userAccountControl": {flags}, "unicodePwd": {quoted(ownerWord)},
 		}
-		for attribute, values := range more {
-			attributes[attribute] = values
-		}
+		maps.Copy(attributes, more)
 		add("CN="+name+","+people, attributes)
 	}
 	account("reader", "512", nil)
@@ -240,10 +239,6 @@ func TestActiveDirectory(t *testing.T) {
 	})
 
 	t.Run("nested groups are those of the server's own tokens", func(t *testing.T) {
-		p, err := look(t, d, "ada")
-		if err != nil {
-			t.Fatal(err)
-		}
 		result, err := owner.Search(ldap.NewSearchRequest("CN=ada,"+people, ldap.ScopeBaseObject, ldap.NeverDerefAliases,
 			1, 0, false, "(objectClass=*)", []string{"tokenGroups"}, nil))
 		if err != nil {
@@ -259,7 +254,8 @@ func TestActiveDirectory(t *testing.T) {
 		}
 		c := s.config()
 		c.GroupID = "objectSid"
-		if p, err = look(t, open(t, c), "ada"); err != nil {
+		p, err := look(t, open(t, c), "ada")
+		if err != nil {
 			t.Fatal(err)
 		}
 		var got []string

@@ -6,12 +6,13 @@ import (
 	"strings"
 	"sync"
 	"time"
-	// The zones must be found in a container that has no zone files, too. A
-	// library does not commonly embed the database; this one is built into
-	// programs whose main package is generated, and a claim must not depend
-	// on the image that it was computed in.
-	_ "time/tzdata"
 )
+
+// The zones must be found in a container that has no zone files, too. A
+// library does not commonly embed the database; this one is built into
+// programs whose main package is generated, and a claim must not depend
+// on the image that it was computed in.
+import _ "time/tzdata"
 
 // MaxZone bounds the length of a zone's name; the longest in the IANA
 // database has 32 bytes.

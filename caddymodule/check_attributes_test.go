@@ -1,0 +1,53 @@
+package caddymodule
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCheckNamesAttributesThatNoDirectoryKeeps(t *testing.T) {
+	dir := t.TempDir()
+	people := filepath.Join(dir, "people.yaml")
+	if err := os.WriteFile(people, []byte("users:\n  - { id: u1, profile: { department: X } }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name, attributes string
+		want             string
+	}{
+		{"all are kept", "", ""},
+		{"the one that is read is kept", "attributes department", ""},
+		{"another is kept", "attributes departement", `user.department is always null: no directory keeps an attribute of that name (did you mean "departement"?)`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			app := provisioned(t, `{
+	admin off
+	token_enrich {
+		issuer https://idp.example.com {
+			audience x
+			jwks_url https://idp.example.com/keys
+		}
+		directory file `+people+` {
+			`+tc.attributes+`
+		}
+	}
+}
+http://localhost {
+	token_enrich {
+		claim d user.department
+		claim login user.login
+	}
+}
+`)
+			var texts []string
+			for _, f := range app.attributeFindings() {
+				texts = append(texts, f.Text)
+			}
+			if got := strings.Join(texts, "\n"); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
