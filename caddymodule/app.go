@@ -367,6 +367,9 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := firstReading(ctx, store.Log()); err != nil {
+		return nil, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if g := a.gateway.Load(); g != nil {
@@ -375,6 +378,20 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 	g := a.newGateway(store)
 	a.gateway.Store(g)
 	return g, nil
+}
+
+// firstReading waits until the purge log was read once or could not be: what
+// was denied before this node began is denied from its first request on.
+func firstReading(ctx context.Context, log *cache.Log) error {
+	timer := time.NewTimer(storeWait)
+	defer timer.Stop()
+	select {
+	case <-log.Attempted():
+	case <-timer.C:
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the purge log: %w", context.Cause(ctx))
+	}
+	return nil
 }
 
 func (a *App) newGateway(store *cache.Store) *enrich.Gateway {

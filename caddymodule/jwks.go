@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -73,12 +74,25 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(j.app.signer.KeySetMaxAge()/time.Second)))
 	if etag != "" {
 		h.Set("ETag", etag)
-		if r.Header.Get("If-None-Match") == etag {
+		if unchanged(r.Header.Values("If-None-Match"), etag) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
 	}
 	return writeJSON(w, r, body)
+}
+
+// unchanged holds RFC 9110, section 13.1.2: a star, or a list of tags that are
+// compared weakly. Our tags hold no comma.
+func unchanged(conditions []string, etag string) bool {
+	for _, condition := range conditions {
+		for tag := range strings.SplitSeq(condition, ",") {
+			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // writeJSON answers with a document that scripts of any origin may read:

@@ -63,6 +63,9 @@ func (a *App) openStore() error {
 		}
 		a.developmentSecrets = a.developmentSecrets || string(keys[i]) == developmentSealKey
 	}
+	if d := time.Duration(a.DenyMaxAge); c.Redis != nil && d != 0 && d < minDenyMaxAge {
+		return fmt.Errorf("deny_max_age is under %v: an idle deny list is confirmed once a second", minDenyMaxAge)
+	}
 	var remote *redis.Config
 	if c.Redis != nil {
 		config := c.Redis.config()
@@ -220,6 +223,10 @@ func (f *storeFuture) close() error {
 
 // errStoreNotReady says that the key that seals shared entries is not known.
 var errStoreNotReady = fmt.Errorf("the cache's seal key is not ready")
+
+// minDenyMaxAge is the shortest deny_max_age with Redis; under it, requests
+// would be refused while all is well.
+const minDenyMaxAge = 3 * time.Second
 
 // Where the seal key stands in Caddy's storage, and the lock under which it is
 // made.

@@ -52,8 +52,11 @@ func benchRig(tb testing.TB, o options, people int) (*rig, []string) {
 // directory, without from the token.
 func fiveHeaders(rules bool) PolicyDefinition {
 	def := PolicyDefinition{Forward: forward.Definition{Headers: []forward.HeaderDefinition{
-		{Name: "X-User", Claim: "sub"}, {Name: "X-Email", Claim: "email"}, {Name: "X-Name", Claim: "name"},
-		{Name: "X-Groups", Claim: "groups"}, {Name: "X-Client", Claim: "cid"},
+		{Name: "X-User", Claim: "sub"},
+		{Name: "X-Email", Claim: "email"},
+		{Name: "X-Name", Claim: "name"},
+		{Name: "X-Groups", Claim: "groups"},
+		{Name: "X-Client", Claim: "cid"},
 	}}}
 	if rules {
 		def.Claims = fromDirectory()

@@ -6,9 +6,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +57,7 @@ type options struct {
 	nobody    bool                // no directory at all
 }
 
-// provider starts a provider whose tokens are dated by now; elliptic keys are
+// newProvider starts a provider whose tokens are dated by now; elliptic keys are
 // made at once.
 func newProvider(t testing.TB, now func() time.Time, o ...enrichtest.ProviderOption) *enrichtest.Provider {
 	t.Helper()
@@ -192,9 +192,7 @@ func (r *rig) token(over ...enrichtest.Claims) string {
 	r.t.Helper()
 	claims := enrichtest.Claims{"sub": "00u1ada", "client_id": "0oa1payroll", "scope": "openid pay", "exp": r.Clock().Add(time.Hour).Unix()}
 	for _, o := range over {
-		for name, v := range o {
-			claims[name] = v
-		}
+		maps.Copy(claims, o)
 	}
 	return r.provider.Mint(claims)
 }
@@ -437,12 +435,6 @@ func (s *seen) last() event {
 	return s.events[len(s.events)-1]
 }
 
-func (s *seen) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.events)
-}
-
 // journal is what was logged.
 type journal struct {
 	mu   sync.Mutex
@@ -481,11 +473,4 @@ func signing(t testing.TB, r *rig, file string) {
 		t.Fatal(err)
 	}
 	r.Signer = s
-}
-
-// sorted gives a list in order, for a comparison.
-func sorted(list []string) []string {
-	out := slices.Clone(list)
-	slices.Sort(out)
-	return out
 }

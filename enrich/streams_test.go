@@ -3,6 +3,7 @@ package enrich
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"runtime"
 	"strings"
@@ -26,9 +27,7 @@ func longs() map[string]http.Header {
 func attend(t *testing.T, r *rig, p *Policy, token string, h http.Header, limit time.Duration) (ctx context.Context, done func()) {
 	t.Helper()
 	req := bearer(token)
-	for k, v := range h {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, h)
 	a := r.send(p, req)
 	if a.err != nil {
 		t.Fatal(errors.Unwrap(a.err))
@@ -50,7 +49,7 @@ func TestALongRequestEndsWithItsToken(t *testing.T) {
 				if ctx.Err() != nil {
 					t.Error("ended before its token")
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				if !errors.Is(context.Cause(ctx), ErrStreamEnded) {
 					t.Errorf("cause %v", context.Cause(ctx))

@@ -96,19 +96,20 @@ func caddyfile(s side, address string, p plan) string {
 			"\t\theader X-Groups groups\n\t\theader X-Client cid\n\t\tupstream_token %s\n\t}\n", s)
 	}
 	fmt.Fprintf(&b, "\treverse_proxy %s {\n", p.application)
-	switch s {
-	case headers:
+	if s == headers {
 		groups := make([]string, 20)
 		for i := range groups {
 			groups[i] = fmt.Sprintf("Department-%02d-Members", i)
 		}
 		for _, line := range [][2]string{
-			{"X-User", "00u00000001"}, {"X-Email", "ada@example.com"}, {"X-Name", "Ada Ampere"},
-			{"X-Groups", strings.Join(groups, ",")}, {"X-Client", "0oa1payroll"},
+			{"X-User", "00u00000001"},
+			{"X-Email", "ada@example.com"},
+			{"X-Name", "Ada Ampere"},
+			{"X-Groups", strings.Join(groups, ",")},
+			{"X-Client", "0oa1payroll"},
 		} {
 			fmt.Fprintf(&b, "\t\theader_up %s %q\n", line[0], line[1])
 		}
-	case keep, drop:
 	}
 	b.WriteString("\t}\n}\n")
 	return b.String()

@@ -25,13 +25,10 @@ func interval(values []float64) (mean, half float64) {
 // student is the 97.5 % quantile of Student's distribution.
 func student(degrees int) float64 {
 	table := []float64{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131}
-	switch {
-	case degrees <= len(table):
-		return table[degrees-1]
-	case degrees < 30:
-		return 2.12 // a little wide above 16
+	if degrees <= len(table) {
+		return table[max(degrees, 1)-1]
 	}
-	return 2.05
+	return 2.12 // of sixteen; a little wide for more
 }
 
 func median(values []float64) float64 {

@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -125,7 +126,7 @@ func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error
 		// The server does not say for how long: for as long as its answer.
 		d.expiry = a.until
 	}
-	p, err := i.principal(a.claims, d)
+	p, err := i.principal(i.withSubject(a.claims), d)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +134,21 @@ func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error
 		return nil, fmt.Errorf("a DPoP token without a key: %w", ErrSender)
 	}
 	return &Verified{Principal: p, Issuer: i, KeySet: a.keySet, Until: a.until}, nil
+}
+
+// withSubject names the client as the subject of a token that is a client's
+// own: an answer about one need not have a sub (RFC 7662, section 2.2), and some
+// servers leave it out. One that names a user in any way is left as it is.
+func (i *Issuer) withSubject(claims map[string]any) map[string]any {
+	_, subject := claims["sub"]
+	_, user := claims["username"]
+	client, err := firstText(claims, i.clientClaims)
+	if subject || user || err != nil || client == "" {
+		return claims
+	}
+	named := maps.Clone(claims)
+	named["sub"] = client
+	return named
 }
 
 // confirmJWT asks the issuer about a JWT that has been verified already, and

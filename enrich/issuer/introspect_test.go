@@ -212,7 +212,7 @@ func TestAnswersAreCheckedAsTokensAre(t *testing.T) {
 		{"token_type DPoP without a key", []any{"token_type", "DPoP"}, ErrSender},
 		{"token_use of a refresh token", []any{"token_use", "refresh_token"}, ErrKind},
 		{"an ID token", []any{"nonce", "n"}, ErrKind},
-		{"sub missing", []any{"sub", nil}, ErrSubject},
+		{"sub missing, of somebody", []any{"sub", nil, "username", "ada"}, ErrSubject},
 		{"bound to a key", []any{"cnf", map[string]any{"jkt": "x"}}, ErrSender},
 		{"bound to a certificate", []any{"cnf", map[string]any{"x5t#S256": "x"}}, ErrSender},
 		{"bound in an unknown way", []any{"cnf", map[string]any{"kid": "x"}}, ErrSender},

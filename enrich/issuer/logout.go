@@ -9,8 +9,8 @@ import (
 // logoutEvent is the event that makes a token a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// logoutAge is how old a logout token without exp may be: it is delivered as
-// soon as it is made.
+// logoutAge is how old a logout token may be, whatever its exp: it is delivered
+// as soon as it is made, and who remembers used ones must know for how long.
 const logoutAge = 5 * time.Minute
 
 // Logout is a verified logout token (OpenID Connect Back-Channel Logout 1.0,
@@ -70,11 +70,11 @@ func (i *Issuer) judgeLogout(claims map[string]any, audience []string) (*Logout,
 	switch {
 	case d.issued.IsZero():
 		return nil, fmt.Errorf("iat is missing: %w", ErrDates)
-	case d.expiry.IsZero() && now.Sub(d.issued) > logoutAge:
+	case now.Sub(d.issued) > logoutAge+i.leeway:
 		return nil, ErrExpired
 	}
 	events, _ := claims["events"].(map[string]any)
-	if _, ok := events[logoutEvent].(map[string]any); !ok {
+	if _, ok := events[logoutEvent].(map[string]any); !ok || len(events) != 1 {
 		return nil, fmt.Errorf("not a logout token: %w", ErrKind)
 	}
 	if _, ok := claims["nonce"]; ok {
