@@ -257,7 +257,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, decision, err)
 	}
 	defer done()
-	return next.ServeHTTP(w, r)
+	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision}
+	defer lasting.finish()
+	return next.ServeHTTP(lasting, r)
 }
 
 // dropSpared deletes what a client sent to places where another policy of the

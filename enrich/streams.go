@@ -20,8 +20,9 @@ var ErrStreamEnded = errors.New("the request outlived its decision")
 // connections, event streams, gRPC. They are decided once and could go on for
 // days. Short requests are not attended: they end by themselves.
 type Streams struct {
-	mu   sync.Mutex
-	live map[*stream]struct{}
+	mu       sync.Mutex
+	live     map[*stream]struct{}
+	watching bool
 }
 
 // stream is one long request.
@@ -29,7 +30,8 @@ type stream struct {
 	gateway  *Gateway
 	decision *Decision
 	end      context.CancelCauseFunc
-	version  uint64 // of the purge log, as far as it has been looked at
+	until    time.Time // zero: no end of its own
+	version  uint64    // of the purge log, as far as it has been looked at
 	names    []cache.Name
 }
 
@@ -65,10 +67,7 @@ func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Du
 		ctx, stop = context.WithDeadlineCause(ctx, until, ErrStreamEnded)
 		stopTimer = stop
 	}
-	st := &stream{gateway: g, decision: d, end: cancel, names: g.purgeNames(d)}
-	if g.Log != nil {
-		st.version = g.Log.Version()
-	}
+	st := newStream(g, d, cancel)
 	if !s.add(st) {
 		cancel(nil)
 		stopTimer()
@@ -79,6 +78,27 @@ func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Du
 		stopTimer()
 		cancel(nil)
 	}, nil
+}
+
+// Late attends a request whose answer turned out to last, such as an event
+// stream that the client did not ask for by name. Its context was made long
+// ago, so end is called instead, from another goroutine, once.
+func (s *Streams) Late(g *Gateway, d *Decision, end func()) (done func()) {
+	var once sync.Once
+	st := newStream(g, d, func(error) { once.Do(end) })
+	st.until = d.Until()
+	if !s.add(st) {
+		once.Do(end)
+	}
+	return func() { s.remove(st) }
+}
+
+func newStream(g *Gateway, d *Decision, end context.CancelCauseFunc) *stream {
+	st := &stream{gateway: g, decision: d, end: end, names: g.purgeNames(d)}
+	if g.Log != nil {
+		st.version = g.Log.Version()
+	}
+	return st
 }
 
 // isLong reports whether a request is one that may last: an upgrade, an event
@@ -96,7 +116,8 @@ func (s *Streams) add(st *stream) bool {
 		return false
 	}
 	s.live[st] = struct{}{}
-	if len(s.live) == 1 {
+	if !s.watching {
+		s.watching = true
 		go s.watch()
 	}
 	return true
@@ -119,6 +140,7 @@ func (s *Streams) watch() {
 			list = append(list, st)
 		}
 		if len(list) == 0 {
+			s.watching = false
 			s.mu.Unlock()
 			return
 		}
@@ -136,6 +158,9 @@ func (st *stream) stands() bool {
 	g, d := st.gateway, st.decision
 	if d.Principal == nil {
 		return true
+	}
+	if !st.until.IsZero() && !g.Clock().Before(st.until) {
+		return false
 	}
 	if g.Denials != nil && g.Denials.Denied(g.Clock(), d.Principal.IssuedAt, d.denials...) {
 		return false
