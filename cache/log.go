@@ -143,6 +143,9 @@ func (l *Log) Close() error {
 	return nil
 }
 
+// Closed reports whether the log was closed: it learns of nothing any more.
+func (l *Log) Closed() bool { return l.life.Err() != nil }
+
 // Denials is the deny list that rides this log.
 func (l *Log) Denials() *DenyList { return &l.denials }
 

@@ -400,7 +400,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: or(a.DenyMaxAge, defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),
-		Fingerprint:       a.settings, Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
+		Fingerprint:       append(slices.Clone(a.settings), a.releases.instances...), Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
 	}
 	if a.directories != nil {
 		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.life())

@@ -229,8 +229,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if state.decided {
 		return next.ServeHTTP(w, r)
 	}
+	// The matcher, too, reads the request as the client sent it.
+	state.restore(r)
 	if len(h.matchers) > 0 {
 		match, err := h.matchers.AnyMatchWithError(r)
+		if err != nil || !match {
+			state.keepAside(r, h.app)
+		}
 		if err != nil {
 			return err
 		}
@@ -238,25 +243,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return next.ServeHTTP(w, r)
 		}
 	}
-	state.restore(r)
+	h.app.owned.Load().ScrubSparedBut(r, h.policy.compiled.Places())
 	g, decision, err := h.decide(r)
 	if err != nil || decision.Principal == nil {
-		// Without a token of ours, nothing stands where one would.
-		h.app.owned.Load().ScrubSpared(r)
+		h.scrubRefused(r)
 	}
 	h.setPlaceholders(r, decision, err)
 	if err != nil {
 		return h.refuse(w, r, decision, err)
 	}
-	// Not before: a policy in an error route decides for itself.
-	state.decided = true
 	h.dropSpared(r, decision)
 	h.logDecision(r, decision, nil)
 	r, done, err := g.Streams.Attend(g, r, decision, time.Duration(h.MaxConnection))
 	if err != nil {
+		h.scrubRefused(r)
 		return h.refuse(w, r, decision, err)
 	}
 	defer done()
+	// Not before: a policy in an error route decides for itself.
+	state.decided = true
 	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision}
 	defer lasting.finish()
 	return next.ServeHTTP(lasting, r)
@@ -274,6 +279,14 @@ func (h *Handler) dropSpared(r *http.Request, d *enrich.Decision) {
 			delete(r.Header, name)
 		}
 	}
+}
+
+// scrubRefused leaves nothing of ours, nor where ours would stand, on a request
+// that no policy vouches for: an error route may proxy it.
+func (h *Handler) scrubRefused(r *http.Request) {
+	owned := h.app.owned.Load()
+	owned.Scrub(r)
+	owned.ScrubSpared(r)
 }
 
 // decide asks the gateway. A gateway that is not ready yet is a 503 like any

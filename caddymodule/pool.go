@@ -43,8 +43,9 @@ func digest(settings ...any) (string, error) {
 
 // resource is a pooled value with what ends it.
 type resource[T any] struct {
-	value T
-	close func(T) error
+	value    T
+	instance string
+	close    func(T) error
 }
 
 // Destruct closes the value when its last user is gone.
@@ -57,17 +58,22 @@ func (r *resource[T]) Destruct() error {
 
 // releases are what a configuration gives back in its Cleanup: exactly what
 // it took, also when its Provision failed half-way.
-type releases []func() error
+type releases struct {
+	give []func() error
+
+	// instances name what was taken, each made anew under another name.
+	instances []byte
+}
 
 // all gives everything back, once, in the opposite order.
 func (r *releases) all() error {
 	var first error
-	for i := range slices.Backward(*r) {
-		if err := (*r)[i](); err != nil && first == nil {
+	for _, give := range slices.Backward(r.give) {
+		if err := give(); err != nil && first == nil {
 			first = err
 		}
 	}
-	*r = nil
+	r.give = nil
 	return first
 }
 
@@ -80,16 +86,17 @@ func acquire[T any](r *releases, kind, key string, open func() (T, error), close
 		if err != nil {
 			return nil, err
 		}
-		return &resource[T]{value: value, close: close}, nil
+		return &resource[T]{value: value, close: close, instance: rand.Text()}, nil
 	})
 	if err != nil {
 		var zero T
 		return zero, err
 	}
-	*r = append(*r, func() error {
+	r.give = append(r.give, func() error {
 		_, err := pool.Delete(name)
 		return err
 	})
 	res, _ := v.(*resource[T])
+	r.instances = append(r.instances, res.instance...)
 	return res.value, nil
 }

@@ -38,7 +38,11 @@ func (s *Scrub) Provision(ctx caddy.Context) (err error) {
 
 // ServeHTTP scrubs the request.
 func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	s.app.scrubEarly(r)
+	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
+		s.app.scrub(r, "") // nobody behind us authenticates in an error route but a policy
+	} else {
+		s.app.scrubEarly(r)
+	}
 	return next.ServeHTTP(w, r)
 }
 
@@ -90,24 +94,29 @@ func (a *App) scrubEarly(r *http.Request) *requestState {
 // unless a policy says so.
 func (a *App) scrub(r *http.Request, policy string) *requestState {
 	s := a.scrubEarly(r)
-	if s.removed > 0 {
+	if s.removed > 0 && policy != "" {
 		a.metrics.scrubbed.WithLabelValues(policy).Add(float64(s.removed))
 		s.removed = 0
 	}
 	if !s.setAside {
 		s.setAside = true
-		owned := a.owned.Load()
-		for _, name := range *a.spared.Load() {
-			if v := r.Header[name]; len(v) > 0 {
-				if s.aside == nil {
-					s.aside = make(http.Header, 1)
-				}
-				s.aside[name] = v
-			}
-		}
-		owned.ScrubSpared(r)
+		s.keepAside(r, a)
 	}
 	return s
+}
+
+// keepAside empties the places that tokens are read from and written to, and
+// keeps what stood there.
+func (s *requestState) keepAside(r *http.Request, a *App) {
+	for _, name := range *a.spared.Load() {
+		if v := r.Header[name]; len(v) > 0 {
+			if s.aside == nil {
+				s.aside = make(http.Header, 1)
+			}
+			s.aside[name] = v
+		}
+	}
+	a.owned.Load().ScrubSpared(r)
 }
 
 // restore puts back what was set aside, for the policy that reads its token

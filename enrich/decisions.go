@@ -10,6 +10,8 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -106,6 +108,11 @@ func (c *Decisions) keep(g *Gateway, p *Policy, found token.Found, d *Decision) 
 	if !p.cacheable() || d.skip != 0 {
 		return
 	}
+	if len(p.perRequest) == 0 {
+		// Nobody reads the record any more; held here, it would outlive its
+		// place in the cache. The parts know whether it still stands.
+		d.record.Record, d.record.Index, d.context = identity.Record{}, oktael.GroupIndex{}, nil
+	}
 	d.cost = costOf(d)
 	c.cache.Set(c.key(g, p, found.Token), d)
 }
@@ -151,6 +158,17 @@ func costOf(d *Decision) uint32 {
 	n := decisionOverhead + len(d.record.Parts)*64 + len(d.denials)*16
 	n += sizeOf(d.Principal.Claims)
 	n += sizeOf(d.Computed) + len(d.Claims)*memberOverhead + len(d.Outcomes)*64
+	// A decision keeps its record from being freed when the record's tier lets
+	// it go.
+	if r := &d.record; r.Person != nil && r.Person.User != nil {
+		n += personCodec{}.Cost(&person{Person: r.Person})
+	}
+	if d.record.App != nil {
+		n += appCodec{}.Cost(d.record.App)
+	}
+	if d.record.AppUser != nil {
+		n += appUserCodec{}.Cost(d.record.AppUser)
+	}
 	if d.rendered != nil {
 		for _, f := range d.rendered.Fields() {
 			n += 64 + len(f.Name)

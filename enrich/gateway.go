@@ -268,11 +268,11 @@ func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.F
 func (g *Gateway) signed(ctx context.Context, p *Policy, d *Decision, i int) (string, error) {
 	now := g.Clock()
 	t := p.tokens[i].template
-	if m := d.minted[i].Load(); m != nil && m.Serves(now) && !t.PerRequest() {
-		return m.value, nil
-	}
 	if g.Signer == nil {
 		return "", refuse(KindUnavailable, mint.ErrNotReady)
+	}
+	if m := d.minted[i].Load(); m != nil && m.Serves(now) && g.Signer.Signs(m.KeyID) && !t.PerRequest() {
+		return m.value, nil
 	}
 	m, err := g.Signer.Mint(ctx, t, mint.Request{
 		Principal: d.Principal, Claims: d.Computed, Computed: d.ruled, Now: now, Leeway: d.verified.Issuer.Leeway(),

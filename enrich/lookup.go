@@ -128,7 +128,7 @@ func (l *Lookup) refresh(d *Decision) {
 
 func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, found) {
 	p := q.Principal
-	key := l.keyer.Key("person", l.fingerprint, append([]string{p.Issuer, p.Subject}, on.Caller...)...)
+	key := l.keyer.Key("person", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
 	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
 	res, err := l.persons.Get(ctx, key, l.lifeOf(on), names, func(ctx context.Context) (*person, error) {
 		v, err := l.directory.Person(ctx, q)
@@ -155,7 +155,7 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 		// as an answer about that user: a user who is unknown must not make
 		// the app unknown to all.
 		p := q.Principal
-		key = l.keyer.Key("app of a user", l.fingerprint, append([]string{id, p.Issuer, p.Subject}, on.Caller...)...)
+		key = l.keyer.Key("app of a user", l.fingerprint, append([]string{id, p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
 		life, names = l.lifeOf(on), append(names, cache.ID{Kind: cache.UserID, Value: p.Subject})
 	}
 	res, err := l.apps.Get(ctx, key, life, func() []cache.ID { return names }, func(ctx context.Context) (*identity.App, error) {
@@ -170,7 +170,7 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 
 func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence) (*identity.AppUser, found) {
 	p := q.Principal
-	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.Issuer, p.Subject, app}, on.Caller...)...)
+	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
 	names := func() []cache.ID {
 		return []cache.ID{{Kind: cache.UserID, Value: p.Subject}, {Kind: cache.AppID, Value: app}}
 	}

@@ -22,7 +22,7 @@ var ErrStreamEnded = errors.New("the request outlived its decision")
 type Streams struct {
 	mu       sync.Mutex
 	live     map[*stream]struct{}
-	watching bool
+	watching bool // somebody looks after them
 }
 
 // stream is one long request.
@@ -33,6 +33,7 @@ type stream struct {
 	until    time.Time // zero: no end of its own
 	version  uint64    // of the purge log, as far as it has been looked at
 	names    []cache.Name
+	unnamed  bool // the names are not known any more: any purge may mean it
 }
 
 // MaxStreams bounds the long requests that are attended at once; one more is
@@ -94,9 +95,16 @@ func (s *Streams) Late(g *Gateway, d *Decision, end func()) (done func()) {
 }
 
 func newStream(g *Gateway, d *Decision, end context.CancelCauseFunc) *stream {
-	st := &stream{gateway: g, decision: d, end: end, names: g.purgeNames(d)}
-	if g.Log != nil {
-		st.version = g.Log.Version()
+	st := &stream{gateway: g, decision: d, end: end}
+	if g.Log == nil || d.Principal == nil {
+		return st
+	}
+	// The version first: what is purged from here on is noticed.
+	st.version = g.Log.Version()
+	for i := range d.record.Parts {
+		names, ok := d.record.Parts[i].Names()
+		st.names = append(st.names, names...)
+		st.unnamed = st.unnamed || !ok
 	}
 	return st
 }
@@ -168,28 +176,13 @@ func (st *stream) stands() bool {
 	if g.Log == nil {
 		return true
 	}
+	if g.Log.Closed() {
+		return false // a denial would not be heard of any more
+	}
+	if st.unnamed {
+		return g.Log.Version() == st.version
+	}
 	version, ok := g.Log.Unnamed(st.version, st.names)
 	st.version = version
 	return ok
-}
-
-// purgeNames are the names by which a purge may mean a decision: everything
-// that its record could be purged by.
-func (g *Gateway) purgeNames(d *Decision) []cache.Name {
-	if g.Log == nil || d.Principal == nil {
-		return nil
-	}
-	ids := []cache.ID{{Kind: cache.UserID, Value: d.Principal.Subject}}
-	r := &d.record
-	if r.Person != nil && r.Person.User != nil {
-		ids = append(ids, personCodec{}.Names(&person{Person: r.Person})...)
-	}
-	if r.App != nil {
-		ids = append(ids, appCodec{}.Names(r.App)...)
-	}
-	names := make([]cache.Name, len(ids))
-	for i, id := range ids {
-		names[i] = g.Keyer.Name(id)
-	}
-	return names
 }

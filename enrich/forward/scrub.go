@@ -2,7 +2,10 @@ package forward
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 // Scrub deletes from a client's request everything that the application
@@ -42,6 +45,30 @@ func (o *Owned) ScrubSpared(r *http.Request) (removed int) {
 		removed += o.sweepCookies(r.Header, false)
 	}
 	return removed
+}
+
+// ScrubSparedBut is ScrubSpared for all but the places of one policy.
+func (o *Owned) ScrubSparedBut(r *http.Request, places []token.Place) {
+	if o == nil || len(o.sparedHeaders)+len(o.sparedCookies) == 0 {
+		return
+	}
+	reads := func(kind, name string) bool {
+		return slices.ContainsFunc(places, func(p token.Place) bool { return p.Kind == kind && p.Name == name })
+	}
+	for key := range o.sparedHeaders {
+		if !reads(token.Header, key) {
+			delete(r.Header, key)
+		}
+	}
+	if len(o.sparedCookies) > 0 {
+		rest := Owned{cookies: o.cookies, sparedCookies: map[string]bool{}}
+		for name := range o.sparedCookies {
+			if reads(token.Cookie, name) {
+				rest.sparedCookies[name] = true
+			}
+		}
+		rest.sweepCookies(r.Header, true)
+	}
 }
 
 // sweep deletes the owned headers, but with spare those that are still to be

@@ -245,6 +245,16 @@ func (s *Signer) present(ctx context.Context) (*ring, error) {
 	}
 }
 
+// Signs reports whether the key of that id is the one that signs now.
+func (s *Signer) Signs(keyID string) bool {
+	r := s.ring.Load()
+	if r == nil {
+		return false
+	}
+	k := r.active(s.config.Algorithm, s.clock())
+	return k != nil && k.id == keyID
+}
+
 // Status tells how the keys are, for an operator.
 type Status struct {
 	// Ready says that tokens can be signed.
