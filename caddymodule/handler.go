@@ -244,7 +244,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 	}
 	h.app.owned.Load().ScrubSparedBut(r, h.policy.compiled.Places())
-	g, decision, err := h.decide(r)
+	g, mark, decision, err := h.decide(r)
 	if err != nil || decision.Principal == nil {
 		h.scrubRefused(r)
 	}
@@ -254,7 +254,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	h.dropSpared(r, decision)
 	h.logDecision(r, decision, nil)
-	r, done, err := g.Streams.Attend(g, r, decision, time.Duration(h.MaxConnection))
+	r, done, err := g.Streams.Attend(g, r, decision, time.Duration(h.MaxConnection), mark)
 	if err != nil {
 		h.scrubRefused(r)
 		return h.refuse(w, r, decision, err)
@@ -262,7 +262,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer done()
 	// Not before: a policy in an error route decides for itself.
 	state.decided = true
-	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision}
+	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, mark: mark}
 	defer lasting.finish()
 	return next.ServeHTTP(lasting, r)
 }
@@ -291,18 +291,18 @@ func (h *Handler) scrubRefused(r *http.Request) {
 
 // decide asks the gateway. A gateway that is not ready yet is a 503 like any
 // other thing that cannot be reached.
-func (h *Handler) decide(r *http.Request) (*enrich.Gateway, *enrich.Decision, error) {
-	g, err := h.app.ready(r.Context())
-	if err != nil {
-		return nil, nil, enrich.Unavailable(err)
+func (h *Handler) decide(r *http.Request) (g *enrich.Gateway, mark uint64, d *enrich.Decision, err error) {
+	if g, err = h.app.ready(r.Context()); err != nil {
+		return nil, 0, nil, enrich.Unavailable(err)
 	}
 	var from enrich.Arrival
 	from.ClientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		from.URL = sent.URL
 	}
-	d, err := g.Enrich(r, h.policy.compiled, from)
-	return g, d, err
+	mark = g.Mark()
+	d, err = g.Enrich(r, h.policy.compiled, from)
+	return g, mark, d, err
 }
 
 // Interface guards

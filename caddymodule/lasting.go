@@ -17,6 +17,7 @@ type lastingWriter struct {
 
 	gateway  *enrich.Gateway
 	decision *enrich.Decision
+	mark     uint64
 	done     func()
 }
 
@@ -28,7 +29,7 @@ var lastingTypes = []string{"text/event-stream", "application/x-ndjson", "multip
 func (w *lastingWriter) WriteHeader(status int) {
 	if status >= http.StatusOK && w.done == nil && w.decision.Principal != nil && lasts(w.Header().Get("Content-Type")) {
 		control := http.NewResponseController(w.ResponseWriter)
-		w.done = w.gateway.Streams.Late(w.gateway, w.decision, func() {
+		w.done = w.gateway.Streams.Late(w.gateway, w.decision, w.mark, func() {
 			past := time.Unix(1, 0)
 			_ = control.SetReadDeadline(past)
 			_ = control.SetWriteDeadline(past)

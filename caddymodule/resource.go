@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -33,7 +34,7 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 		return nil, fmt.Errorf("resource: %w", err)
 	}
 	u, err := url.Parse(h.Resource)
-	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && !isLoopback(u) {
+	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback.Host(u.Hostname())) {
 		return nil, errors.New("resource: an https URL without a fragment is the resource's identifier")
 	}
 	well := *u
@@ -77,9 +78,4 @@ func (m *metadata) serve(w http.ResponseWriter, r *http.Request) (served bool, e
 	}
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return true, writeJSON(w, r, m.body)
-}
-
-func isLoopback(u *url.URL) bool {
-	host := u.Hostname()
-	return u.Scheme == "http" && (host == "localhost" || strings.HasPrefix(host, "127.") || host == "::1")
 }

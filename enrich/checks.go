@@ -117,7 +117,7 @@ func (p *Policy) authenticationContext(principal *identity.Principal, now time.T
 	ok := len(values) == 0 || slices.Contains(values, acr)
 	if ok && maxAge > 0 {
 		at, known := seconds(principal.Claims["auth_time"])
-		ok = known && now.Sub(at) <= maxAge+leeway
+		ok = known && now.Sub(at) <= maxAge+leeway && !at.After(now.Add(leeway))
 	}
 	if ok {
 		return nil
@@ -188,7 +188,7 @@ func (p *Policy) Challenge(r *Refusal, c issuer.Challenge) string {
 	sep := " "
 	add := func(name, value string) {
 		if value != "" {
-			b.WriteString(sep + name + `="` + value + `"`)
+			b.WriteString(sep + name + `="` + quoted.Replace(value) + `"`)
 			sep = ", "
 		}
 	}
@@ -220,3 +220,6 @@ func (p *Policy) Challenge(r *Refusal, c issuer.Challenge) string {
 	add("resource_metadata", p.definition.ResourceMetadata)
 	return b.String()
 }
+
+// quoted escapes what would end a quoted string (RFC 9110, section 5.6.4).
+var quoted = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

@@ -100,11 +100,14 @@ type appCodec struct{}
 func (appCodec) Encode(a *identity.App) ([]byte, error) { return encode(a) }
 
 func (appCodec) Decode(text []byte) (*identity.App, error) {
-	var a identity.App
+	var a *identity.App
 	if err := decode(text, &a); err != nil {
 		return nil, err
 	}
-	return &a, errors.Join(canonical(&a.Profile), canonical(&a.Attributes))
+	if a == nil {
+		return nil, errors.New("decoding an app: null")
+	}
+	return a, errors.Join(canonical(&a.Profile), canonical(&a.Attributes))
 }
 
 func (appCodec) Cost(a *identity.App) int { return 256 + sizeOf(a.Profile) + sizeOf(a.Attributes) }
@@ -122,11 +125,14 @@ type appUserCodec struct{}
 func (appUserCodec) Encode(u *identity.AppUser) ([]byte, error) { return encode(u) }
 
 func (appUserCodec) Decode(text []byte) (*identity.AppUser, error) {
-	var u identity.AppUser
+	var u *identity.AppUser
 	if err := decode(text, &u); err != nil {
 		return nil, err
 	}
-	return &u, canonical(&u.Profile)
+	if u == nil {
+		return nil, errors.New("decoding an app user: null")
+	}
+	return u, canonical(&u.Profile)
 }
 
 func (appUserCodec) Cost(u *identity.AppUser) int { return 192 + sizeOf(u.Profile) }

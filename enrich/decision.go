@@ -147,7 +147,7 @@ func (p *Policy) weigh(d *Decision, err error) error {
 		}
 		d.skip |= directoryRoots | oktael.RootAppUser
 	case identity.Unasked: // a client on its own behalf, or no directory answers for its issuer
-		r.Person = personOfToken(d.Principal)
+		r.Person = personOfToken(d.Principal, p.reads)
 	default:
 		if r.Person.User != nil && r.Person.User.Barred() {
 			d.refusal = refuse(KindDenied, ErrBarred)
@@ -175,10 +175,16 @@ func (p *Policy) weigh(d *Decision, err error) error {
 // personOfToken is what is known of a principal that no directory answers
 // for: the groups that the token itself brings. A client on its own behalf is
 // in no group unless its token says so; that is known, not unknown.
-func personOfToken(p *identity.Principal) *identity.Person {
+// Where nothing reads groups, none are made: they are the largest part of a
+// decision.
+func personOfToken(p *identity.Principal, reads oktael.Roots) *identity.Person {
 	person := &identity.Person{GroupsKnown: p.GroupsKnown || p.Machine}
-	for _, name := range p.Groups {
-		person.Groups = append(person.Groups, identity.Group{ID: name, Name: name})
+	if len(p.Groups) == 0 || reads&oktael.RootGroups == 0 {
+		return person
+	}
+	person.Groups = make([]identity.Group, len(p.Groups))
+	for i, name := range p.Groups {
+		person.Groups[i] = identity.Group{ID: name, Name: name}
 	}
 	return person
 }
@@ -186,7 +192,16 @@ func personOfToken(p *identity.Principal) *identity.Person {
 // overlay puts the computed claims over the token's. A rule's name hides the
 // token's claim also where the rule gave nothing.
 func overlay(token map[string]any, result *claim.Result) map[string]any {
-	all := make(map[string]any, len(token)+len(result.Claims))
+	if len(result.Computed) == 0 {
+		return token // neither is ever changed
+	}
+	size := len(token) // exactly: a map that is one too large is twice as large
+	for name := range result.Claims {
+		if _, ok := token[name]; !ok {
+			size++
+		}
+	}
+	all := make(map[string]any, size)
 	for name, v := range token {
 		if !result.Computed[name] {
 			all[name] = v

@@ -113,6 +113,7 @@ func (c *Decisions) keep(g *Gateway, p *Policy, found token.Found, d *Decision) 
 		// place in the cache. The parts know whether it still stands.
 		d.record.Record, d.record.Index, d.context = identity.Record{}, oktael.GroupIndex{}, nil
 	}
+	d.Outcomes = nil // for explain, which decides anew
 	d.cost = costOf(d)
 	c.cache.Set(c.key(g, p, found.Token), d)
 }
@@ -147,9 +148,11 @@ func (d *Decision) stands(g *Gateway, now time.Time) bool {
 
 // Estimates of what a decision holds on the heap beside its values.
 const (
-	decisionOverhead = 1200 // the decision, the principal, the cache's own bookkeeping
+	decisionOverhead = 1600 // the decision, the principal, the cache's own bookkeeping
 	valueOverhead    = 24   // an interface and what it points to
 	memberOverhead   = 64   // a map slot with its key
+	stringHeader     = 16
+	groupOverhead    = 176 // an identity.Group
 )
 
 // costOf estimates a decision's bytes, values counted once although the
@@ -157,25 +160,21 @@ const (
 func costOf(d *Decision) uint32 {
 	n := decisionOverhead + len(d.record.Parts)*64 + len(d.denials)*16
 	n += sizeOf(d.Principal.Claims)
-	n += sizeOf(d.Computed) + len(d.Claims)*memberOverhead + len(d.Outcomes)*64
-	// A decision keeps its record from being freed when the record's tier lets
+	n += sizeOf(d.Computed) + len(d.Claims)*memberOverhead + d.rendered.Weight()
+	n += len(d.Principal.Groups)*stringHeader + len(d.Principal.Scopes)*stringHeader
+	// A record that is still read is kept from being freed when its tier lets
 	// it go.
-	if r := &d.record; r.Person != nil && r.Person.User != nil {
-		n += personCodec{}.Cost(&person{Person: r.Person})
+	if who := d.record.Person; who != nil {
+		n += len(who.Groups) * groupOverhead
+		if who.User != nil {
+			n += personCodec{}.Cost(&person{Person: who})
+		}
 	}
 	if d.record.App != nil {
 		n += appCodec{}.Cost(d.record.App)
 	}
 	if d.record.AppUser != nil {
 		n += appUserCodec{}.Cost(d.record.AppUser)
-	}
-	if d.rendered != nil {
-		for _, f := range d.rendered.Fields() {
-			n += 64 + len(f.Name)
-			for _, v := range f.Values {
-				n += 16 + len(v)
-			}
-		}
 	}
 	n += len(d.minted) * 2048
 	return uint32(n) //nolint:gosec // bounded by the token's and the record's size

@@ -203,7 +203,7 @@ func (g *Gateway) conclude(ctx context.Context, p *Policy, d *Decision, raw stri
 func (g *Gateway) lookUp(ctx context.Context, p *Policy, d *Decision, raw string) error {
 	d.status = identity.Fresh.String()
 	if g.Lookup == nil {
-		d.record.Person = personOfToken(d.Principal)
+		d.record.Person = personOfToken(d.Principal, p.reads)
 		return nil
 	}
 	var err error

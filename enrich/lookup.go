@@ -40,7 +40,7 @@ func (l *Lookup) dependence(p *identity.Principal) directory.Dependence {
 func (l *Lookup) lifeOf(on directory.Dependence) cache.Life {
 	life := *l.life
 	if on.Token {
-		life.RefreshAfter = 0
+		life.RefreshAfter, life.StaleIfError = 0, 0
 	}
 	return life
 }

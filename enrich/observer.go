@@ -38,13 +38,13 @@ func Outcomes() []string {
 
 // outcome gives the word for what became of a request.
 func outcome(d *Decision, err error) string {
-	var r *Refusal
-	switch {
-	case errors.As(err, &r):
-		return r.Kind.String()
-	case err != nil:
+	if err != nil {
+		if r, ok := errors.AsType[*Refusal](err); ok {
+			return r.Kind.String()
+		}
 		return KindInternal.String()
-	case d.Principal == nil:
+	}
+	if d.Principal == nil {
 		return OutcomeAnonymous
 	}
 	return OutcomeAllowed

@@ -51,7 +51,9 @@ func NewStreams() *Streams { return &Streams{live: make(map[*stream]struct{})} }
 // after limit (0: no other limit), or when the decision is denied or purged.
 // Requests that are not long are given back as they are. done must be called
 // when the request is over.
-func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Duration) (_ *http.Request, done func(), err error) {
+//
+// since is what Mark gave before the decision: what was purged meanwhile counts.
+func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Duration, since uint64) (_ *http.Request, done func(), err error) {
 	if limit == 0 && (d.Principal == nil || !isLong(r)) {
 		return r, func() {}, nil
 	}
@@ -68,7 +70,7 @@ func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Du
 		ctx, stop = context.WithDeadlineCause(ctx, until, ErrStreamEnded)
 		stopTimer = stop
 	}
-	st := newStream(g, d, cancel)
+	st := newStream(g, d, since, cancel)
 	if !s.add(st) {
 		cancel(nil)
 		stopTimer()
@@ -84,9 +86,10 @@ func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Du
 // Late attends a request whose answer turned out to last, such as an event
 // stream that the client did not ask for by name. Its context was made long
 // ago, so end is called instead, from another goroutine, once.
-func (s *Streams) Late(g *Gateway, d *Decision, end func()) (done func()) {
+// since is as for Attend.
+func (s *Streams) Late(g *Gateway, d *Decision, since uint64, end func()) (done func()) {
 	var once sync.Once
-	st := newStream(g, d, func(error) { once.Do(end) })
+	st := newStream(g, d, since, func(error) { once.Do(end) })
 	st.until = d.Until()
 	if !s.add(st) {
 		once.Do(end)
@@ -94,13 +97,20 @@ func (s *Streams) Late(g *Gateway, d *Decision, end func()) (done func()) {
 	return func() { s.remove(st) }
 }
 
-func newStream(g *Gateway, d *Decision, end context.CancelCauseFunc) *stream {
-	st := &stream{gateway: g, decision: d, end: end}
+// Mark is the place in the purge log up to which a decision that is made from
+// now on has heard of everything.
+func (g *Gateway) Mark() uint64 {
+	if g.Log == nil {
+		return 0
+	}
+	return g.Log.Version()
+}
+
+func newStream(g *Gateway, d *Decision, since uint64, end context.CancelCauseFunc) *stream {
+	st := &stream{gateway: g, decision: d, end: end, version: since}
 	if g.Log == nil || d.Principal == nil {
 		return st
 	}
-	// The version first: what is purged from here on is noticed.
-	st.version = g.Log.Version()
 	for i := range d.record.Parts {
 		names, ok := d.record.Parts[i].Names()
 		st.names = append(st.names, names...)

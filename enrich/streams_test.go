@@ -28,11 +28,12 @@ func attend(t *testing.T, r *rig, p *Policy, token string, h http.Header, limit 
 	t.Helper()
 	req := bearer(token)
 	maps.Copy(req.Header, h)
+	mark := r.Mark()
 	a := r.send(p, req)
 	if a.err != nil {
 		t.Fatal(errors.Unwrap(a.err))
 	}
-	req, done, err := r.Streams.Attend(r.Gateway, req, a.decision, limit)
+	req, done, err := r.Streams.Attend(r.Gateway, req, a.decision, limit, mark)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,12 +146,13 @@ func TestAPurgeBetweenTheDecisionAndTheStreamIsNotMissed(t *testing.T) {
 	inBubble(t, options{}, func(t *testing.T, r *rig) {
 		req := bearer(r.token())
 		req.Header.Set("Upgrade", "websocket")
+		mark := r.Mark()
 		a := r.send(r.usual(), req)
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
 		r.purge(cache.ID{Kind: cache.UserID, Value: "00u1ada"})
-		req, done, err := r.Streams.Attend(r.Gateway, req, a.decision, 0)
+		req, done, err := r.Streams.Attend(r.Gateway, req, a.decision, 0, mark)
 		if err != nil {
 			return // refused is as good
 		}

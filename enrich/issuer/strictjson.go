@@ -74,7 +74,7 @@ func (r *jsonReader) object(depth int) (map[string]any, error) {
 	r.at++ // the brace
 	size := 4
 	if depth == 0 {
-		size = 16
+		size = 14 // what a map of sixteen slots takes; one more doubles it
 	}
 	out := make(map[string]any, size)
 	for r.space(); r.peek() != '}'; r.space() {
