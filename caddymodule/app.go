@@ -302,6 +302,9 @@ func (a *App) register(p *policy) error {
 	defer a.mu.Unlock()
 	contracts := make([]*forward.Contract, 0, len(a.policies)+1)
 	for _, q := range a.policies {
+		if q.compiled.Name() == p.compiled.Name() && q.compiled.Equal(p.compiled) {
+			return nil // one site on two ports
+		}
 		if q.compiled.Name() == p.compiled.Name() {
 			return fmt.Errorf("two policies are named %q", p.compiled.Name())
 		}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,9 +34,7 @@ func (c *forwardCheck) logs(a *App, root any) {
 	sinks := object(root, "logging", "logs")
 	if sinks["default"] == nil {
 		all := map[string]any{"default": map[string]any{}}
-		for name, sink := range sinks {
-			all[name] = sink
-		}
+		maps.Copy(all, sinks)
 		sinks = all
 	}
 	for name, s := range ordered(sinks) {
@@ -150,9 +149,7 @@ func filtered(encoder any) (logFields, bool) {
 	case "filter":
 		fields := logFields{}
 		inner, known := filtered(e["wrap"])
-		for name, f := range inner {
-			fields[name] = f
-		}
+		maps.Copy(fields, inner)
 		for name, f := range asObject(e["fields"]) {
 			fields[name] = asObject(f)
 		}
@@ -204,7 +201,7 @@ func hidesParameter(filter map[string]any, name string) bool {
 
 // remedy writes the lines that are to stand in the filter.
 func (f logFields) remedy(headers, query []string) string {
-	var lines []string
+	lines := make([]string, 0, len(headers)+len(query))
 	for _, h := range headers {
 		lines = append(lines, "request>headers>"+h+" delete")
 	}

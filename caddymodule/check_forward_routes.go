@@ -319,7 +319,7 @@ func dials(h map[string]any) []string {
 
 // hostsOf lists what a route's host matchers name.
 func hostsOf(route map[string]any) []string {
-	var hosts []string
+	hosts := make([]string, 0, 4)
 	for _, set := range asList(route["match"]) {
 		hosts = append(hosts, asStrings(asObject(set)["host"])...)
 	}

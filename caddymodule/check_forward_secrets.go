@@ -8,8 +8,10 @@ import (
 )
 
 // secretNames are the options whose values are secrets, by their JSON names.
-var secretNames = [...]string{"client_secret", "password", "bind_password", "token", "bearer", "secret", "seal_keys",
-	"dsn", "url", "headers", "private_key"}
+var secretNames = [...]string{
+	"client_secret", "password", "bind_password", "token", "bearer", "secret", "seal_keys",
+	"dsn", "url", "headers", "private_key",
+}
 
 // secrets looks for secrets that stand in the configuration as they are,
 // where everybody reads them who may read the configuration or ask the admin

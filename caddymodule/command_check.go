@@ -120,5 +120,6 @@ func (a *App) findings() []finding {
 			list = append(list, finding{Policy: p.name, Where: strings.TrimSpace("okta_claims " + n.Claim), Text: n.Text})
 		}
 	}
+	list = append(list, a.reachFindings()...)
 	return append(list, a.attributeFindings()...)
 }

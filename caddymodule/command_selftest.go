@@ -193,7 +193,7 @@ func (v *verdict) table(cmd *cobra.Command) {
 }
 
 func (v *verdict) refusals() string {
-	var parts []string
+	parts := make([]string, 0, len(v.Refused))
 	for what, n := range v.Refused {
 		parts = append(parts, fmt.Sprintf("%d × %s", n, what))
 	}

@@ -130,12 +130,17 @@ func (discarded) WriteHeader(int) {}
 
 // decides gives the first policy in routes that would decide the request.
 func decides(routes caddyhttp.RouteList, r *http.Request) *policy {
+	taken := make(map[string]bool)
 	for _, route := range routes {
+		if route.Group != "" && taken[route.Group] {
+			continue // of a group, the first that matches runs alone
+		}
 		if len(route.MatcherSets) > 0 {
 			if match, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !match {
 				continue
 			}
 		}
+		taken[route.Group] = true
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
 			case *Handler:
@@ -150,6 +155,9 @@ func decides(routes caddyhttp.RouteList, r *http.Request) *policy {
 					return p
 				}
 			}
+		}
+		if route.Terminal {
+			return nil
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -300,9 +301,22 @@ func (h *Handler) decide(r *http.Request) (g *enrich.Gateway, mark uint64, d *en
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		from.URL = sent.URL
 	}
+	if from.URL != nil && h.UpstreamToken != "keep" {
+		// php_fastcgi makes REQUEST_URI of the request as it came.
+		defer dropQueryToken(from.URL, h.policy.compiled.Places())
+	}
 	mark = g.Mark()
 	d, err = g.Enrich(r, h.policy.compiled, from)
 	return g, mark, d, err
+}
+
+// dropQueryToken takes tokens out of a URL's query.
+func dropQueryToken(u *url.URL, places []token.Place) {
+	for i := range places {
+		if places[i].Kind == token.Query {
+			token.Found{Place: &places[i]}.Drop(&http.Request{URL: u})
+		}
+	}
 }
 
 // Interface guards

@@ -10,7 +10,7 @@ import (
 // is missing or of another type is empty.
 
 func routesOf(v any) []map[string]any {
-	var list []map[string]any
+	list := make([]map[string]any, 0, 4)
 	for _, r := range asList(v) {
 		list = append(list, asObject(r))
 	}

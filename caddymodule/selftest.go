@@ -106,6 +106,7 @@ func aliasesOf(n forward.OwnedName) []string {
 	case forward.OwnedCookie:
 		// PHP reads each of these as the cookie itself.
 		return append(forward.Aliases(n.Name), n.Name+"[x]", strings.ReplaceAll(n.Name, "_", "%5F"))
+	case forward.OwnedHeader:
 	}
 	return forward.Aliases(n.Name)
 }

@@ -33,7 +33,7 @@ func (s *selftester) attempts(t *target) []tried {
 		for _, names := range batches(distinctFields(common), trailerBytes) {
 			all = append(all, s.trailing(t, protocol, names, true))
 		}
-		var repeated []string
+		repeated := make([]string, 0, 8)
 		for _, n := range s.plainNames(t) {
 			repeated = append(repeated, n, n, n)
 		}
@@ -148,7 +148,7 @@ func (s *selftester) cookies(t *target, protocol string) []tried {
 			}
 		}
 	}
-	var all []tried
+	all := make([]tried, 0, 16)
 	for _, batch := range batches(names, headerBytes) {
 		a := tried{attempt: attempt{protocol: protocol, host: t.host, path: t.path}, section: "cookie"}
 		s.credentials(&a.attempt, t)
@@ -172,7 +172,7 @@ func (s *selftester) cookies(t *target, protocol string) []tried {
 // what the gateway wrote; and tries how else HTTP/1.1 can be bent.
 func (s *selftester) hops(t *target) []tried {
 	names := s.plainNames(t)
-	var all []tried
+	all := make([]tried, 0, 16)
 	for _, batch := range batches(names, headerBytes) {
 		only := s.make(t, protocol1, "connection", nil)
 		only.connection = batch
@@ -195,7 +195,7 @@ func (s *selftester) hops(t *target) []tried {
 // batches splits names so that one request stays below common limits.
 func batches(names []string, bytes int) [][]string {
 	var all [][]string
-	var batch []string
+	batch := make([]string, 0, len(names))
 	size := 0
 	for _, n := range names {
 		cost := len(n) + 40

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,9 +30,7 @@ func selftestOf(t *testing.T, sites, host, path string, claims ...enrichtest.Cla
 	}
 	all := enrichtest.Claims{"sub": "ada", "aud": "x", "client_id": "app", "groups": []string{"a", "b"}}
 	for _, c := range claims {
-		for k, v := range c {
-			all[k] = v
-		}
+		maps.Copy(all, c)
 	}
 	v, err := runSelftest(t.Context(), config, host, path, issuer.Mint(all))
 	if v != nil {

@@ -120,6 +120,7 @@ func (c *Decisions) keep(g *Gateway, p *Policy, found token.Found, d *Decision) 
 
 // Status gives the number of decisions and their bytes.
 func (c *Decisions) Status() (entries int, bytes uint64) {
+	c.cache.CleanUp() // what waits to be counted is counted first
 	return c.cache.EstimatedSize(), c.cache.WeightedSize()
 }
 

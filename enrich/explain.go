@@ -282,7 +282,7 @@ func explainRules(d *Decision, values bool) []ExplainedRule {
 }
 
 func (p *Policy) explainRequirements(d *Decision) []ExplainedRequirement {
-	var list []ExplainedRequirement
+	list := make([]ExplainedRequirement, 0, len(p.require)+len(p.perRequest))
 	for _, r := range p.require {
 		e := ExplainedRequirement{Expression: r.program.String(), Result: "true"}
 		if refusal := p.requireAll([]requirement{r}, d.context, d); refusal != nil {

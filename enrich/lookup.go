@@ -123,7 +123,9 @@ func (l *Lookup) refresh(d *Decision) {
 	if l.dependence(d.Principal).Token {
 		return // without the caller's token nobody may ask
 	}
-	_, _ = l.Record(context.Background(), directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // begin what is due and wait for nothing
+	_, _ = l.Record(ctx, directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
 }
 
 func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, found) {

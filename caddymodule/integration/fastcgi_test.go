@@ -79,7 +79,7 @@ func TestFastCGIApplicationReadsVariables(t *testing.T) {
 	app := newCGI(t)
 	w.load(cgiSite(t, `token_enrich {
 		claim login user.login
-		claim groups groups regex .*
+		claim groups regex .*
 		header SM_USER login {
 			exact
 		}
@@ -87,8 +87,7 @@ func TestFastCGIApplicationReadsVariables(t *testing.T) {
 			list repeat
 		}
 		header X-Absent absent
-		user_placeholder on
-	}`, app.addr))
+		user_placeholder on`, app.addr))
 	forge := []string{"SM_USER", "root", "sm-user", "root", "Sm.User", "root", "X~User~Groups", "root", "x_user_groups", "root", "X-Absent", "root", "X+Absent", "root", "Remote-User", "theirs", "Proxy", "root"}
 	got := w.get("/index.php/more?x=1", w.token("00u1ada"), forge...)
 	wantStatus(t, got, http.StatusOK)

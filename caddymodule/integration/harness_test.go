@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	weakrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -69,15 +71,6 @@ apps:
 
 // audience is whom the tests' tokens are for.
 const audience = "api://legacy"
-
-// start runs a gateway. site is what stands in the site block; global, if
-// any, replaces the standard options inside token_enrich.
-func start(t *testing.T, site string, global ...string) *world {
-	t.Helper()
-	w := prepare(t)
-	w.load(site, global...)
-	return w
-}
 
 // prepare sets up everything but Caddy itself.
 func prepare(t *testing.T) *world {
@@ -186,9 +179,7 @@ func (w *world) token(subject string, claims ...enrichtest.Claims) string {
 	w.t.Helper()
 	all := enrichtest.Claims{"sub": subject, "aud": audience, "cid": "0oa1payroll", "scp": []string{"openid", "groups"}}
 	for _, c := range claims {
-		for k, v := range c {
-			all[k] = v
-		}
+		maps.Copy(all, c)
 	}
 	return w.issuer.Mint(all)
 }
@@ -294,10 +285,14 @@ func (w *world) logged() string {
 // freeAddr gives a loopback address that nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	// Below the range from which the system gives ports to others.
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+weakrand.IntN(20_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }

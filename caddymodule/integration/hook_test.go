@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -51,9 +52,7 @@ func logoutEvents() map[string]any {
 func (w *world) logoutToken(claims enrichtest.Claims, options ...enrichtest.MintOption) string {
 	w.t.Helper()
 	all := enrichtest.Claims{"sub": nil, "client_id": nil, "aud": "client", "events": logoutEvents(), "exp": time.Now().Add(2 * time.Minute).Unix()}
-	for k, v := range claims {
-		all[k] = v
-	}
+	maps.Copy(all, claims)
 	return w.issuer.Mint(all, append([]enrichtest.MintOption{enrichtest.WithType("logout+jwt")}, options...)...)
 }
 

@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,9 +43,7 @@ func (w *world) loadIntrospecting(options string, issuerOptions ...string) {
 func (w *world) opaque(claims enrichtest.Claims) string {
 	w.t.Helper()
 	all := enrichtest.Claims{"sub": "ada", "aud": audience}
-	for k, v := range claims {
-		all[k] = v
-	}
+	maps.Copy(all, claims)
 	return w.issuer.Opaque(all)
 }
 
@@ -311,9 +310,7 @@ func TestWhenAlwaysAsksAboutJWTsToo(t *testing.T) {
 		} {
 			w.issuer.OnIntrospect(func(string, *http.Request) (int, any) {
 				all := enrichtest.Claims{"active": true, "sub": "ada", "aud": audience}
-				for k, v := range claims {
-					all[k] = v
-				}
+				maps.Copy(all, claims)
 				return 200, all
 			})
 			if got := w.get("/", w.token("ada")); got.StatusCode != 401 {
@@ -336,9 +333,7 @@ func TestSignedIntrospectionAnswers(t *testing.T) {
 	body := enrichtest.Claims{"active": true, "sub": "ada", "aud": audience, "exp": now.Add(time.Hour).Unix()}
 	answer := func(claims enrichtest.Claims, options ...enrichtest.MintOption) string {
 		all := enrichtest.Claims{"sub": nil, "client_id": nil, "exp": nil, "jti": nil, "aud": introspectClient, "token_introspection": body}
-		for k, v := range claims {
-			all[k] = v
-		}
+		maps.Copy(all, claims)
 		return w.issuer.Mint(all, append([]enrichtest.MintOption{enrichtest.WithType("token-introspection+jwt")}, options...)...)
 	}
 	ask := func(text string) answerCode {

@@ -76,7 +76,7 @@ func TestDecisionLogSaysWhatItIsAskedToSay(t *testing.T) {
 			w := prepare(t)
 			file, directive := w.accessLog()
 			w.load(directive + "token_enrich {\nname payroll\nclaim login user.login\n" + tc.options + "\n}\nreverse_proxy " + w.legacy.Addr())
-			for _, subject := range strings.Fields(subjects) {
+			for subject := range strings.FieldsSeq(subjects) {
 				w.get("/", w.token(subject))
 			}
 			w.get("/", "") // nobody
@@ -339,7 +339,7 @@ func TestNoLogHoldsATokenACredentialOrAClaim(t *testing.T) {
 func wantNoSecret(t *testing.T, what, text string, sent []string) {
 	t.Helper()
 	for _, s := range sent {
-		for _, segment := range strings.Split(s, ".") {
+		for segment := range strings.SplitSeq(s, ".") {
 			if len(segment) < 16 {
 				continue
 			}

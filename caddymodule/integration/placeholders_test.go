@@ -22,11 +22,10 @@ const explained = `
 	token_enrich {
 		name payroll
 		claim login user.login
-		claim groups groups regex .*
+		claim groups regex .*
 		claim none user.nothing
 		user_placeholder on
-		%o
-	}`
+		%o`
 
 func everyKind() enrichtest.Claims {
 	return enrichtest.Claims{

@@ -55,7 +55,7 @@ func TestReloadsUnderLoadLoseNoRequestAndKeepTheCacheWarm(t *testing.T) {
 	for i := range 4 {
 		senders.Go(func() {
 			for n := i; ctx.Err() == nil; n++ {
-				r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+w.addr+"/", nil)
+				r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+w.addr+"/", nil) //nolint:contextcheck // ctx ends the sending, not a request under way
 				if err != nil {
 					report("%v", err)
 					return
@@ -308,7 +308,7 @@ func TestLookUpUnderWayOutlivesItsConfiguration(t *testing.T) {
 func ours() (stacks []string) {
 	all := make([]byte, 8<<20)
 	all = all[:runtime.Stack(all, true)]
-	for _, stack := range strings.Split(string(all), "\n\n") {
+	for stack := range strings.SplitSeq(string(all), "\n\n") {
 		if strings.Contains(stack, "caddy-token-enrich/") && !strings.Contains(stack, "_test.go:") && !strings.Contains(stack, "/enrichtest.") {
 			stacks = append(stacks, stack)
 		}

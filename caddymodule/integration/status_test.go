@@ -63,7 +63,7 @@ func wantNobody(t *testing.T, what, text string, tokens ...string) {
 // wantNoToken fails the test where a text holds a token, whole or in parts.
 func wantNoToken(t *testing.T, what, text, token string) {
 	t.Helper()
-	for _, segment := range strings.Split(token, ".") {
+	for segment := range strings.SplitSeq(token, ".") {
 		if len(segment) >= 16 && strings.Contains(text, segment[:16]) {
 			t.Errorf("%s holds %s… of a token", what, segment[:16])
 		}

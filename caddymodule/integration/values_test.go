@@ -125,7 +125,7 @@ func TestDelimitersInGroupsCanBeReadBackOrAreRefused(t *testing.T) {
 		}},
 		{"percent", "escape percent", func(lines []string) []string {
 			var list []string
-			for _, e := range strings.Split(lines[0], ",") {
+			for e := range strings.SplitSeq(lines[0], ",") {
 				list = append(list, percent.Replace(e))
 			}
 			return list
@@ -140,7 +140,7 @@ func TestDelimitersInGroupsCanBeReadBackOrAreRefused(t *testing.T) {
 		{"another delimiter", "list delimiter ;", func(lines []string) []string { return strings.Split(lines[0], ";") }},
 		{"lines of their own", "list repeat\nescape percent", func(lines []string) []string {
 			var list []string
-			for _, e := range strings.Split(strings.Join(lines, ","), ",") { // as servers join them
+			for e := range strings.SplitSeq(strings.Join(lines, ","), ",") { // as servers join them
 				list = append(list, percent.Replace(e))
 			}
 			return list

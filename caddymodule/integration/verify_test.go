@@ -88,7 +88,7 @@ func asReceived(seen enrichtest.RawRequest, name string) string {
 	if v := seen.Values(name); len(v) == 1 {
 		return strings.TrimPrefix(v[0], "Bearer ")
 	}
-	for _, pair := range strings.Split(strings.Join(seen.Values("Cookie"), "; "), "; ") {
+	for pair := range strings.SplitSeq(strings.Join(seen.Values("Cookie"), "; "), "; ") {
 		if value, ok := strings.CutPrefix(pair, name+"="); ok {
 			return value
 		}
@@ -225,7 +225,7 @@ const verifiedSite = `
 	token_enrich_jwks
 	token_enrich {
 		app 0oa1payroll
-		claim groups groups regex .*
+		claim groups regex .*
 		token {
 			audience payroll archive
 			claims *
@@ -248,7 +248,6 @@ const verifiedSite = `
 			audience payroll
 			type JWT
 		}
-	}
 	reverse_proxy %a`
 
 func TestSignedTokensAreVerifiedByLibrariesOfEveryLanguage(t *testing.T) {
@@ -402,7 +401,7 @@ func TestSignedTokenSaysWhatThePolicySays(t *testing.T) {
 			}
 			w.load(`token_enrich_jwks
 	token_enrich {
-		claim groups groups regex .*
+		claim groups regex .*
 		claim login user.login
 		claim tier user.tier
 		token {
