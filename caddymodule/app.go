@@ -8,9 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -413,40 +411,6 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 
 // defaultDenyMaxAge is how long an unconfirmed deny list serves.
 const defaultDenyMaxAge = 30 * time.Second
-
-// config resolves placeholders and durations of an issuer.
-func (i *Issuer) config() (*issuer.Config, error) {
-	if err := Expand(&i.URL, &i.DiscoveryURL, &i.JWKSURL, &i.JWKSFile, &i.ExternalURL, &i.CA); err != nil {
-		return nil, err
-	}
-	if _, err := url.Parse(i.URL); err != nil || i.URL == "" {
-		return nil, errors.New("an issuer needs a URL")
-	}
-	c := &issuer.Config{
-		Issuer: i.URL, Name: i.Name, Audience: i.Audience, AnyAudience: i.AnyAudience, Tokens: i.Tokens, Types: i.Types,
-		Algorithms: i.Algorithms, DiscoveryURL: i.DiscoveryURL, JWKSURL: i.JWKSURL, JWKSFile: i.JWKSFile,
-		KeyRefresh: time.Duration(i.KeyRefresh), KeyMinInterval: time.Duration(i.KeyMinInterval), KeyMaxStale: time.Duration(i.KeyMaxStale),
-		Leeway: (*time.Duration)(i.Leeway), SubjectClaim: i.SubjectClaim, ClientClaim: i.ClientClaim, ScopeClaim: i.ScopeClaim,
-		GroupsClaim: i.GroupsClaim, DPoP: i.DPoP, DPoPNonce: i.DPoPNonce, DPoPReplay: i.DPoPReplay, MTLS: i.MTLS, ExternalURL: i.ExternalURL,
-		Timeout: time.Duration(i.Timeout), CA: i.CA,
-	}
-	if n := i.Introspect; n != nil {
-		if err := Expand(&n.URL, &n.ClientID, &n.ClientSecret, &n.PrivateKey, &n.KeyID); err != nil {
-			return nil, err
-		}
-		c.Introspect = &issuer.Introspection{
-			URL: n.URL, ClientID: n.ClientID, ClientSecret: n.ClientSecret, PrivateKey: n.PrivateKey, KeyID: n.KeyID,
-			Auth: authMethods[n.AuthMethod], Signed: n.Signed, When: n.When, TTL: time.Duration(n.TTL),
-		}
-	}
-	return c, nil
-}
-
-// authMethods are the registered names (OpenID Connect Core, section 9) of
-// the words that the Caddyfile takes.
-var authMethods = map[string]string{
-	"": "", "basic": "client_secret_basic", "post": "client_secret_post", "private_key_jwt": "private_key_jwt",
-}
 
 // Interface guards
 var (

@@ -262,6 +262,7 @@ func TestLongRequestEndsWhenItIsDenied(t *testing.T) {
 	add("by token id", w.begun(w.token("ada", enrichtest.Claims{"jti": "jti-1"})))
 	add("by session", w.begun(w.token("ada", enrichtest.Claims{"sid": "sid-1"})))
 	add("by user", w.begun(w.token("alan")))
+	all["by user, an event stream that was not asked for by name"] = w.stream(w.token("alan"), "Accept", "*/*")
 	other := w.upgraded(w.token("ada"))
 	for _, body := range []string{`{"jti":"jti-1","issuer":"corp"}`, `{"sid":"sid-1","issuer":"corp"}`, `{"user":"alan","issuer":"corp"}`} {
 		w.ordered("deny", body)
