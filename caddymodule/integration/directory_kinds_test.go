@@ -92,7 +92,7 @@ func TestUserinfoIsTheCallersOwn(t *testing.T) {
 	w.issuer.SetPerson("bob", enrichtest.Claims{"email": "bob@example.com", "groups": []string{}})
 	w.load(`token_enrich {
 		claim mail user.email
-		claim groups starts_with I
+		claim groups groups starts_with I
 		header X-Mail mail
 		header X-Groups groups
 	}

@@ -24,7 +24,7 @@ import (
 const spelledPolicy = `
 	token_enrich {
 		claim login user.login
-		claim groups regex .*
+		claim groups groups regex .*
 		header SM_USER login {
 			exact
 		}

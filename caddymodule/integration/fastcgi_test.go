@@ -79,7 +79,7 @@ func TestFastCGIApplicationReadsVariables(t *testing.T) {
 	app := newCGI(t)
 	w.load(cgiSite(t, `token_enrich {
 		claim login user.login
-		claim groups regex .*
+		claim groups groups regex .*
 		header SM_USER login {
 			exact
 		}

@@ -22,7 +22,7 @@ const explained = `
 	token_enrich {
 		name payroll
 		claim login user.login
-		claim groups regex .*
+		claim groups groups regex .*
 		claim none user.nothing
 		user_placeholder on
 		%o`

@@ -20,7 +20,7 @@ func sharing(w *world) string {
 	token_enrich {
 		name payroll
 		claim login user.login
-		claim groups regex .*
+		claim groups groups regex .*
 		claim limit app.profile.maxLimit {
 			on_error omit
 		}

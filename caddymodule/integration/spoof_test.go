@@ -68,7 +68,7 @@ const spoofed = `
 		%s
 		app 0oa1payroll
 		claim login user.login
-		claim groups regex .*
+		claim groups groups regex .*
 		claim nothing user.nosuch
 		claim none groups equals "No such group"
 		claim kept groups equals "No such group" {

@@ -225,7 +225,7 @@ const verifiedSite = `
 	token_enrich_jwks
 	token_enrich {
 		app 0oa1payroll
-		claim groups regex .*
+		claim groups groups regex .*
 		token {
 			audience payroll archive
 			claims *
@@ -401,7 +401,7 @@ func TestSignedTokenSaysWhatThePolicySays(t *testing.T) {
 			}
 			w.load(`token_enrich_jwks
 	token_enrich {
-		claim groups regex .*
+		claim groups groups regex .*
 		claim login user.login
 		claim tier user.tier
 		token {
