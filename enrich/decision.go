@@ -3,6 +3,7 @@ package enrich
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -136,7 +138,8 @@ func (p *Policy) weigh(d *Decision, err error) error {
 	}
 	switch r.PersonState {
 	case identity.Failed:
-		if !p.definition.ContinueDirectoryError {
+		// A subject that names two users is nobody, not somebody unknown.
+		if !p.definition.ContinueDirectoryError || errors.Is(err, directory.ErrAmbiguous) {
 			return refuse(KindUnavailable, fmt.Errorf("%w: %w", ErrDirectory, err))
 		}
 		d.skip |= directoryRoots

@@ -519,3 +519,14 @@ func TestAnAnswerForACallersOwnTokenServesItsLikeAndNobodyElse(t *testing.T) {
 	r.clock.Advance(r.life.Fresh)
 	r.refused(p, first, KindUnavailable)
 }
+
+// TestASubjectThatNamesTwoUsersIsNobodyWhateverGoesOn: a policy that goes on
+// without its directory must not go on for somebody who is two people.
+func TestASubjectThatNamesTwoUsersIsNobodyWhateverGoesOn(t *testing.T) {
+	r := newRig(t, options{})
+	p := r.policy(PolicyDefinition{ContinueDirectoryError: true, ContinueMissingUser: true})
+	r.people.fail(directory.ErrAmbiguous)
+	r.refused(p, r.token(), KindUnavailable)
+	r.people.fail(errOutage)
+	r.allowed(p, r.token())
+}
