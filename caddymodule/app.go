@@ -225,7 +225,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 // drainTime is how long a directory that no configuration uses any more stays
 // open for requests that came before the reload and have not reached their
 // look-up: longer than they may wait for anything of ours.
-const drainTime = 15 * time.Second
+const drainTime = 5 * time.Second
 
 func closeLater(g *directory.Guarded) error {
 	time.AfterFunc(drainTime, func() {
@@ -300,7 +300,7 @@ func (a *App) register(p *policy) error {
 	defer a.mu.Unlock()
 	contracts := make([]*forward.Contract, 0, len(a.policies)+1)
 	for _, q := range a.policies {
-		if q.compiled.Name() == p.compiled.Name() && q.compiled.Equal(p.compiled) {
+		if q.compiled.Name() == p.compiled.Name() && q.matchers == p.matchers && q.compiled.Equal(p.compiled) {
 			return nil // one site on two ports
 		}
 		if q.compiled.Name() == p.compiled.Name() {

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -124,11 +125,12 @@ type Handler struct {
 	// Examples that the check command tries.
 	Tests []Test `json:"tests,omitempty"`
 
-	claimsAt []caddyfile.Token // where the rules stand in the Caddyfile
-	app      *App
-	matchers caddyhttp.MatcherSets
-	policy   *policy
-	logger   *zap.Logger
+	matchersText string            // as in the configuration; loading empties the field
+	claimsAt     []caddyfile.Token // where the rules stand in the Caddyfile
+	app          *App
+	matchers     caddyhttp.MatcherSets
+	policy       *policy
+	logger       *zap.Logger
 }
 
 // ClaimRule is one claim rule, or a file with several.
@@ -203,6 +205,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.app.Issuers) == 0 {
 		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
 	}
+	text, err := json.Marshal(h.MatcherSetsRaw)
+	if err != nil {
+		return fmt.Errorf("encoding matchers: %w", err)
+	}
+	h.matchersText = string(text)
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)

@@ -28,7 +28,7 @@ var lastingTypes = []string{"text/event-stream", "application/x-ndjson", "multip
 // after: what ends it is a deadline in the past for whatever still moves.
 func (w *lastingWriter) WriteHeader(status int) {
 	if status >= http.StatusOK && w.done == nil && w.decision.Principal != nil && lasts(w.Header().Get("Content-Type")) {
-		control := http.NewResponseController(w.ResponseWriter)
+		control := http.NewResponseController(innermost(w.ResponseWriter))
 		w.done = w.gateway.Streams.Late(w.gateway, w.decision, w.mark, func() {
 			past := time.Unix(1, 0)
 			_ = control.SetReadDeadline(past)
@@ -36,6 +36,18 @@ func (w *lastingWriter) WriteHeader(status int) {
 		})
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// innermost gives the server's own writer. Those around it are for the request's
+// goroutine alone; its deadlines may be set from any.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = outer.Unwrap()
+	}
 }
 
 // finish ends the watch, where there was one.

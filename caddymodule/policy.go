@@ -19,6 +19,7 @@ type policy struct {
 	name     string
 	compiled *enrich.Policy
 	handler  *Handler
+	matchers string       // as in the configuration
 	resource *metadata    // nil where the policy names none
 	remarks  []finding    // what the policy's own settings make likely to be a mistake
 	notes    []claim.Note // what okta_claims left out, for check
@@ -29,7 +30,7 @@ func (h *Handler) compile() (*policy, error) {
 	if h.Name == "" {
 		h.Name = h.app.nextName()
 	}
-	p := &policy{name: h.Name, handler: h}
+	p := &policy{name: h.Name, handler: h, matchers: h.matchersText}
 	names := make([]string, 0, len(h.app.issuers.Issuers()))
 	for _, is := range h.app.issuers.Issuers() {
 		names = append(names, is.Name())

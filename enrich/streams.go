@@ -85,14 +85,14 @@ func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Du
 
 // Late attends a request whose answer turned out to last, such as an event
 // stream that the client did not ask for by name. Its context was made long
-// ago, so end is called instead, from another goroutine, once.
+// ago, so end is called instead, from another goroutine, and again until the
+// request is over: a writer may have moved its deadline meanwhile.
 // since is as for Attend.
 func (s *Streams) Late(g *Gateway, d *Decision, since uint64, end func()) (done func()) {
-	var once sync.Once
-	st := newStream(g, d, since, func(error) { once.Do(end) })
+	st := newStream(g, d, since, func(error) { end() })
 	st.until = d.Until()
 	if !s.add(st) {
-		once.Do(end)
+		end()
 	}
 	return func() { s.remove(st) }
 }
