@@ -87,7 +87,8 @@ func TestFastCGIApplicationReadsVariables(t *testing.T) {
 			list repeat
 		}
 		header X-Absent absent
-		user_placeholder on`, app.addr))
+		user_placeholder on
+	}`, app.addr))
 	forge := []string{"SM_USER", "root", "sm-user", "root", "Sm.User", "root", "X~User~Groups", "root", "x_user_groups", "root", "X-Absent", "root", "X+Absent", "root", "Remote-User", "theirs", "Proxy", "root"}
 	got := w.get("/index.php/more?x=1", w.token("00u1ada"), forge...)
 	wantStatus(t, got, http.StatusOK)

@@ -25,7 +25,8 @@ const explained = `
 		claim groups groups regex .*
 		claim none user.nothing
 		user_placeholder on
-		%o`
+		%o
+	}`
 
 func everyKind() enrichtest.Claims {
 	return enrichtest.Claims{

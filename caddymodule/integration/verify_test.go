@@ -248,6 +248,7 @@ const verifiedSite = `
 			audience payroll
 			type JWT
 		}
+	}
 	reverse_proxy %a`
 
 func TestSignedTokensAreVerifiedByLibrariesOfEveryLanguage(t *testing.T) {
