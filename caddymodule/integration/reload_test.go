@@ -331,6 +331,7 @@ func TestReloadsLeaveNoGoroutineBehind(t *testing.T) {
 	}
 	load(0) // what Caddy begins once for all
 	stop()
+	eventually(t, "nothing left of what ran before", func() bool { return len(ours()) == 0 })
 	base := goleak.IgnoreCurrent()
 	load(1)
 	load(2)
