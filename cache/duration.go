@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// Duration is a time.Duration in configuration: in JSON a string such as
-// "100ms", "5m" or "1d" (days have 24 hours), or a number of nanoseconds.
+// Duration is a time.Duration in configuration, read and written as Caddy's own
+// durations are: in JSON a string such as "100ms", "5m" or "1d" (days have 24
+// hours), or a number of nanoseconds, which is also what is written.
 type Duration time.Duration
 
-// MarshalJSON writes the duration as a string.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+// String gives the duration as time.Duration does.
+func (d Duration) String() string { return time.Duration(d).String() }
 
 // UnmarshalJSON reads a string or a number of nanoseconds.
 func (d *Duration) UnmarshalJSON(b []byte) error {

@@ -122,11 +122,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 func (a *App) openIssuers() error {
 	configs := make([]*issuer.Config, len(a.Issuers))
 	for i, is := range a.Issuers {
-		c, err := is.config()
-		if err != nil {
+		if err := is.expand(); err != nil {
 			return fmt.Errorf("issuer %d: %w", i+1, err)
 		}
-		configs[i] = c
+		config := is.Config
+		configs[i] = &config
 	}
 	if err := issuer.ResolveNames(configs); err != nil {
 		return err
@@ -258,10 +258,10 @@ func (a *App) openSigner() error {
 	if a.Signing == nil {
 		return nil
 	}
-	c, err := a.Signing.config()
-	if err != nil {
+	if err := a.Signing.expand(); err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
+	c := a.Signing.Config
 	storage := a.ctx.Storage()
 	key, err := digest(c, fmt.Sprintf("%T %v", storage, storage))
 	if err != nil {

@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 )
 
 // Cache says how long answers of the directory are used, and where they are
@@ -44,45 +46,7 @@ type Cache struct {
 // Redis is the cache's second tier. While it is down, slow or full, requests
 // go on with memory and the directory.
 type Redis struct {
-	// redis://, rediss:// or unix:// address, with user, password and
-	// database if wanted.
-	URL string `json:"url,omitempty"`
-
-	// Further host:port addresses: of a Cluster, or of Sentinels with
-	// master_name.
-	Addresses []string `json:"addresses,omitempty"`
-
-	// The name of the master that the Sentinels watch.
-	MasterName string `json:"master_name,omitempty"`
-
-	Username string `json:"username,omitempty"`
-
-	// Give it as {env.…} or {file.…}.
-	Password string `json:"password,omitempty"`
-
-	// The database number. Default: 0. A Cluster has no other.
-	DB int `json:"db,omitempty"`
-
-	// TLS settings; rediss:// alone uses TLS with the system's certificates.
-	TLS *RedisTLS `json:"tls,omitempty"`
-
-	// What each key begins with. Default: "token_enrich:".
-	Prefix string `json:"prefix,omitempty"`
-
-	// How long one call may take. Default: 100ms.
-	Timeout caddy.Duration `json:"timeout,omitempty"`
-
-	// Allow a password to go to another host without TLS. Anybody on the way
-	// can then read it.
-	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
-}
-
-// RedisTLS are PEM files and the name to verify.
-type RedisTLS struct {
-	CA         string `json:"ca,omitempty"`
-	Cert       string `json:"cert,omitempty"`
-	Key        string `json:"key,omitempty"`
-	ServerName string `json:"server_name,omitempty"`
+	redis.Config
 }
 
 // UnmarshalCaddyfile reads the cache option; d stands on the word cache.
@@ -124,12 +88,15 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		text("master_name", &r.MasterName),
 		text("username", &r.Username),
 		text("password", &r.Password),
+		text("sentinel_username", &r.SentinelUsername),
+		text("sentinel_password", &r.SentinelPassword),
+		flag("cluster", &r.Cluster),
 		number("db", &r.DB),
 		{name: "tls", parse: func(d *caddyfile.Dispenser) error {
 			if d.NextArg() {
 				return d.ArgErr()
 			}
-			r.TLS = new(RedisTLS)
+			r.TLS = new(redis.TLS)
 			return parseBlock(d, "tls", []option{
 				text("ca", &r.TLS.CA),
 				text("cert", &r.TLS.Cert),

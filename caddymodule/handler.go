@@ -16,6 +16,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -95,7 +96,7 @@ type Handler struct {
 	forward.Definition
 
 	// The signed tokens that the application receives.
-	Tokens []SignedToken `json:"tokens,omitempty"`
+	Tokens []mint.TokenDefinition `json:"tokens,omitempty"`
 
 	// Whether the incoming token reaches the application: drop (default) or
 	// keep.

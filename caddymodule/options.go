@@ -127,7 +127,7 @@ func word(name string, to *string, words ...string) option {
 }
 
 // duration reads an option whose one argument is a Caddy duration.
-func duration(name string, to *caddy.Duration) option {
+func duration[D ~int64](name string, to *D) option {
 	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
@@ -136,15 +136,15 @@ func duration(name string, to *caddy.Duration) option {
 		if err != nil || v < 0 {
 			return d.Errf("%s: %q is not a duration such as 30s, 5m or 1d", name, d.Val())
 		}
-		*to = caddy.Duration(v)
+		*to = D(v)
 		return noMore(d)
 	}}
 }
 
 // pointer reads a duration of which 0 means something else than "left out".
-func pointer(name string, to **caddy.Duration) option {
+func pointer[D ~int64](name string, to **D) option {
 	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
-		*to = new(caddy.Duration)
+		*to = new(D)
 		return duration(name, *to).parse(d)
 	}}
 }

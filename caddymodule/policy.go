@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
@@ -67,15 +68,12 @@ func (h *Handler) compile() (*policy, error) {
 		AllowCrossOrigin: h.CrossOrigin == "allow", Anonymous: h.Anonymous,
 		ContinueMissingUser: h.OnMissingUser == "continue", ContinueDirectoryError: h.OnDirectoryError == "continue",
 		Claims: claims, Require: h.Require, RequireScope: h.RequireScope,
-		Forward: h.Definition, KeepToken: h.UpstreamToken == "keep", Realm: h.Realm, DPoP: dpop,
+		Forward: h.Definition, Tokens: h.Tokens, KeepToken: h.UpstreamToken == "keep", Realm: h.Realm, DPoP: dpop,
 	}
 	if h.RequireACR != nil {
 		def.RequireACR, def.MaxAge = h.RequireACR.Values, time.Duration(h.RequireACR.MaxAge)
 	}
-	for _, t := range h.Tokens {
-		def.Tokens = append(def.Tokens, t.definition())
-	}
-	if len(def.Tokens) > 0 && len(h.issuers()) > 1 && slices.ContainsFunc(h.Tokens, func(t SignedToken) bool { return t.Subject == "" }) {
+	if len(def.Tokens) > 0 && len(h.issuers()) > 1 && slices.ContainsFunc(h.Tokens, func(t mint.TokenDefinition) bool { return t.Subject == "" }) {
 		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "token", Text: "it accepts several issuers, whose subjects may be alike, and signs them all as one issuer: name a claim with subject that is unique over all of them"})
 	}
 	if len(def.Tokens) > 0 && h.app.signer == nil {

@@ -49,7 +49,7 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 		MTLS     bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 	}{Resource: h.Resource, Scopes: h.RequireScope}
 	for i, is := range h.issuers() {
-		meta.Servers = append(meta.Servers, is.URL)
+		meta.Servers = append(meta.Servers, is.Issuer)
 		if is.DPoP == "accept" || is.DPoP == "require" {
 			meta.DPoP = []string{"ES256", "RS256", "PS256", "EdDSA"}
 		}

@@ -68,7 +68,7 @@ func (a *App) openStore() error {
 	}
 	var remote *redis.Config
 	if c.Redis != nil {
-		config := c.Redis.config()
+		config := c.Redis.Config
 		if err := config.Validate(); err != nil {
 			return fmt.Errorf("cache: %w", err)
 		}
@@ -267,18 +267,6 @@ func sealKey(ctx context.Context, storage certmagic.Storage) ([]byte, error) {
 // sealKeyTimeout bounds one attempt to load or make the key.
 const sealKeyTimeout = 10 * time.Second
 
-// config turns the settings into the tier's own.
-func (r *Redis) config() redis.Config {
-	c := redis.Config{
-		URL: r.URL, Address: r.Addresses, MasterName: r.MasterName, Username: r.Username, Password: r.Password, DB: r.DB,
-		Prefix: r.Prefix, Timeout: cache.Duration(r.Timeout), InsecurePlaintext: r.InsecurePlaintext,
-	}
-	if r.TLS != nil {
-		c.TLS = &redis.TLS{CA: r.TLS.CA, Cert: r.TLS.Cert, Key: r.TLS.Key, ServerName: r.TLS.ServerName}
-	}
-	return c
-}
-
 // expand resolves the placeholders of the cache's settings.
 func (c *Cache) expand() error {
 	texts := make([]*string, 0, len(c.SealKeys)+8)
@@ -286,7 +274,7 @@ func (c *Cache) expand() error {
 		texts = append(texts, &c.SealKeys[i])
 	}
 	if r := c.Redis; r != nil {
-		texts = append(texts, &r.URL, &r.MasterName, &r.Username, &r.Password)
+		texts = append(texts, &r.URL, &r.MasterName, &r.Username, &r.Password, &r.SentinelUsername, &r.SentinelPassword)
 		for i := range r.Addresses {
 			texts = append(texts, &r.Addresses[i])
 		}

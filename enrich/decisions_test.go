@@ -56,7 +56,7 @@ func TestAHandlerThatEditsHeadersInPlaceDoesNotReachTheNextRequest(t *testing.T)
 
 // TestADecisionEnds walks what a cached decision stands on, one at a time.
 func TestADecisionEnds(t *testing.T) {
-	day := func(c *issuer.Config) { c.KeyMaxStale = 24 * time.Hour }
+	day := func(c *issuer.Config) { c.KeyMaxStale = cache.Duration(24 * time.Hour) }
 	for name, c := range map[string]struct {
 		options options
 		claims  enrichtest.Claims
@@ -397,7 +397,7 @@ func TestAnIntrospectedTokenIsAskedAboutAgainAfterTheVerdictsLife(t *testing.T) 
 	i, err := issuer.New(issuer.Config{
 		Issuer: r.provider.Issuer(), Name: "corp", Audience: []string{"api://legacy"},
 		Introspect: &issuer.Introspection{
-			URL: r.provider.URL(enrichtest.Introspection), ClientID: "gateway", ClientSecret: "for this test only", TTL: time.Minute,
+			URL: r.provider.URL(enrichtest.Introspection), ClientID: "gateway", ClientSecret: "for this test only", TTL: cache.Duration(time.Minute),
 		},
 	}, issuer.Options{Clock: r.Clock, Transport: r.provider.Transport()})
 	if err != nil {
@@ -423,7 +423,7 @@ func TestAnIntrospectedTokenIsAskedAboutAgainAfterTheVerdictsLife(t *testing.T) 
 func TestAnIntrospectedTokenWithoutExpiryEndsWithItsVerdict(t *testing.T) {
 	r := newRig(t, options{issuer: func(c *issuer.Config) {
 		c.Introspect = &issuer.Introspection{
-			URL: c.Issuer + string(enrichtest.Introspection), ClientID: "gateway", ClientSecret: "for this test only", TTL: time.Minute,
+			URL: c.Issuer + string(enrichtest.Introspection), ClientID: "gateway", ClientSecret: "for this test only", TTL: cache.Duration(time.Minute),
 		}
 	}})
 	p := r.usual()

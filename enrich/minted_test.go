@@ -78,7 +78,7 @@ func TestASignedTokenTakesTheIncomingOnesPlace(t *testing.T) {
 func TestASignedTokenServesUntilHalfItsLifeIsGone(t *testing.T) {
 	r := newRig(t, options{life: func(l *cache.Life) { l.Fresh = time.Hour }})
 	signing(t, r, keyFile(t))
-	p := r.policy(minting(mint.TokenDefinition{TTL: 4 * time.Minute}))
+	p := r.policy(minting(mint.TokenDefinition{TTL: cache.Duration(4 * time.Minute)}))
 	good := r.token()
 	first, claims := minted(t, r.allowed(p, good))
 	if end, _ := claims["exp"].(float64); int64(end) != r.Clock().Add(4*time.Minute).Unix() {
@@ -108,7 +108,7 @@ func TestASignedTokenServesUntilHalfItsLifeIsGone(t *testing.T) {
 func TestASignedTokenNeverOutlivesTheIncomingOne(t *testing.T) {
 	r := newRig(t, options{life: func(l *cache.Life) { l.Fresh = 2 * time.Hour }})
 	signing(t, r, keyFile(t))
-	p := r.policy(minting(mint.TokenDefinition{TTL: 10 * time.Minute}))
+	p := r.policy(minting(mint.TokenDefinition{TTL: cache.Duration(10 * time.Minute)}))
 	good := r.token(enrichtest.Claims{"exp": r.Clock().Add(time.Hour).Unix()})
 	for _, wait := range []time.Duration{0, 55 * time.Minute, 4 * time.Minute, 50 * time.Second} {
 		r.clock.Advance(wait)
@@ -228,8 +228,8 @@ func TestASignedTokenInACookieDisplacesTheClients(t *testing.T) {
 }
 
 func TestATokensLifeIsTheLongestOfThePolicy(t *testing.T) {
-	def := minting(mint.TokenDefinition{TTL: time.Minute})
-	def.Tokens = append(def.Tokens, mint.TokenDefinition{Header: "X-Token", Audience: []string{"wiki"}, TTL: time.Hour})
+	def := minting(mint.TokenDefinition{TTL: cache.Duration(time.Minute)})
+	def.Tokens = append(def.Tokens, mint.TokenDefinition{Header: "X-Token", Audience: []string{"wiki"}, TTL: cache.Duration(time.Hour)})
 	if got := compiled(t, def).TokenLife(); got != time.Hour {
 		t.Errorf("life %s", got)
 	}

@@ -59,7 +59,7 @@ type Config struct {
 	// unix socket. Several addresses mean a Cluster, or with master_name the
 	// Sentinels. Either url or address is required; with both, the URL's
 	// host comes first.
-	Address []string `json:"address,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
 
 	// The name of the master that the Sentinels watch. Default: none, which
 	// means that the addresses are Redis servers.
@@ -159,7 +159,7 @@ func (c Config) resolve() (*endpoint, error) {
 		}
 		useTLS = useTLS || secure
 	}
-	for _, a := range c.Address {
+	for _, a := range c.Addresses {
 		addr, err := normalize(a)
 		if err != nil {
 			return nil, err

@@ -92,7 +92,7 @@ func TestAUnixSocket(t *testing.T) {
 	if _, err := n.tier.Get(t.Context(), key(1)); err != nil {
 		t.Fatal(err)
 	}
-	zero := connect(t, redis.Config{Address: []string{path}})
+	zero := connect(t, redis.Config{Addresses: []string{path}})
 	if _, err := zero.tier.Get(t.Context(), key(1)); !errors.Is(err, cache.ErrMiss) {
 		t.Fatalf("databases are not kept apart: %v", err)
 	}
@@ -113,7 +113,7 @@ func TestSentinelFailover(t *testing.T) {
 		return err == nil && len(found) == 1
 	})
 
-	cfg := redis.Config{Address: []string{sentinel.Addr}, MasterName: "gw"}
+	cfg := redis.Config{Addresses: []string{sentinel.Addr}, MasterName: "gw"}
 	a, b := join(t, cfg).ready(t), join(t, cfg).ready(t)
 	a.get(t, "ada")
 	a.settle(t)
@@ -182,7 +182,7 @@ func TestCluster(t *testing.T) {
 			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
 		})
 	}
-	cfg := redis.Config{Address: addresses, Timeout: cache.Duration(time.Second)}
+	cfg := redis.Config{Addresses: addresses, Timeout: cache.Duration(time.Second)}
 	a, b := join(t, cfg).ready(t), join(t, cfg).ready(t)
 	for i := range 50 {
 		a.get(t, fmt.Sprint("user", i))
@@ -209,7 +209,7 @@ func TestCluster(t *testing.T) {
 		t.Fatalf("%v, %v", seen, err)
 	}
 	// One entry to the whole cluster.
-	single := join(t, redis.Config{Address: addresses[:1], Cluster: true, Timeout: cache.Duration(time.Second)}).ready(t)
+	single := join(t, redis.Config{Addresses: addresses[:1], Cluster: true, Timeout: cache.Duration(time.Second)}).ready(t)
 	if r := single.get(t, "user8"); r.Tier != cache.TierRedis {
 		t.Errorf("from %s", r.Tier)
 	}

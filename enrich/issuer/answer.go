@@ -39,10 +39,10 @@ func (n *introspector) read(ctx context.Context, body []byte, media string) (*an
 	}
 	now := n.issuer.clock()
 	if !active {
-		a.until = now.Add(min(n.config.TTL, inactiveLife))
+		a.until = now.Add(min(time.Duration(n.config.TTL), inactiveLife))
 		return a, nil
 	}
-	a.active, a.claims, a.until = true, members, now.Add(n.config.TTL)
+	a.active, a.claims, a.until = true, members, now.Add(time.Duration(n.config.TTL))
 	// Never past exp (RFC 7662, section 4). A date of no form is found when
 	// the answer is judged.
 	if exp, err := readDate(members, "exp"); err == nil && !exp.IsZero() && exp.Before(a.until) {

@@ -40,7 +40,7 @@ type clientAuth struct {
 }
 
 func newClientAuth(in Introspection, identifier string, o Options) (*clientAuth, error) {
-	a := &clientAuth{method: in.Auth, id: in.ClientID, secret: in.ClientSecret, audience: identifier, clock: o.Clock, rand: o.Rand}
+	a := &clientAuth{method: in.AuthMethod, id: in.ClientID, secret: in.ClientSecret, audience: identifier, clock: o.Clock, rand: o.Rand}
 	if a.method != authKey {
 		return a, nil
 	}

@@ -1,6 +1,6 @@
 package issuer
 
-import "time"
+import "github.com/tokenenrich/caddy-token-enrich/cache"
 
 // Config is one issuer: whose tokens are accepted, where its keys are, and
 // what its tokens must say. New fills in the defaults and refuses what is
@@ -9,7 +9,7 @@ type Config struct {
 	// The issuer's identifier, exactly as it stands in the iss claim of its
 	// tokens; a trailing slash matters. It is also where discovery begins.
 	// Required.
-	Issuer string `json:"issuer"`
+	Issuer string `json:"url"`
 
 	// The issuer's name for policies, logs and metrics. Default: the host of
 	// the identifier, with its path if two issuers share the host.
@@ -54,19 +54,19 @@ type Config struct {
 	JWKSFile string `json:"jwks_file,omitempty"`
 
 	// How often the keys are fetched in the background, ±10 %. Default: 1h.
-	KeyRefresh time.Duration `json:"key_refresh,omitempty"`
+	KeyRefresh cache.Duration `json:"key_refresh,omitempty"`
 
 	// The shortest time between two fetches of the keys, whatever they are
 	// for, unknown key ids included. Default: 10s.
-	KeyMinInterval time.Duration `json:"key_min_interval,omitempty"`
+	KeyMinInterval cache.Duration `json:"key_min_interval,omitempty"`
 
 	// How long the last good keys serve while no fetch succeeds; after that
 	// every token is 503. Default: 24h.
-	KeyMaxStale time.Duration `json:"key_max_stale,omitempty"`
+	KeyMaxStale cache.Duration `json:"key_max_stale,omitempty"`
 
 	// How far clocks may differ: exp is extended by it and nbf brought
 	// forward. At most 5m. Default: 30s.
-	Leeway *time.Duration `json:"leeway,omitempty"`
+	Leeway *cache.Duration `json:"leeway,omitempty"`
 
 	// The claim that names the user in the directory. With "email", the
 	// token must say that email_verified is true. Default: sub.
@@ -115,7 +115,7 @@ type Config struct {
 
 	// The time limit of one fetch of keys or metadata, of one introspection,
 	// and of a request's wait for the first keys. Default: 5s.
-	Timeout time.Duration `json:"timeout,omitempty"`
+	Timeout cache.Duration `json:"timeout,omitempty"`
 
 	// A PEM file with the authorities that are trusted for this issuer's
 	// servers. Default: those of the system.
@@ -130,7 +130,8 @@ type Introspection struct {
 	// This gateway's client id at the issuer. Required.
 	ClientID string `json:"client_id"`
 
-	// The client secret. Either this or private_key is required.
+	// The client secret. Either this or private_key is required. Give it as
+	// {env.…} or {file.…}.
 	ClientSecret string `json:"client_secret,omitempty"`
 
 	// The private key for private_key_jwt (RFC 7523): PEM text, a JWK, or
@@ -140,10 +141,11 @@ type Introspection struct {
 	// The key id to put into the assertion. Default: the JWK's own, or none.
 	KeyID string `json:"key_id,omitempty"`
 
-	// How the gateway authenticates: "client_secret_basic",
-	// "client_secret_post" or "private_key_jwt". Default: the first with a
-	// secret, the last with a key.
-	Auth string `json:"auth,omitempty"`
+	// How the gateway proves who it is: "basic" or "post" with the secret
+	// (client_secret_basic and client_secret_post in OpenID Connect Core,
+	// section 9), or "private_key_jwt". Default: basic with a secret,
+	// private_key_jwt with a key.
+	AuthMethod string `json:"auth_method,omitempty"`
 
 	// Which tokens are asked about: "opaque" (those that are not JWTs of the
 	// issuer) or "always" (JWTs as well, once they have been verified).
@@ -153,7 +155,7 @@ type Introspection struct {
 	// How long an answer is used without asking again, never past the
 	// token's exp: the time in which a revoked token is still accepted.
 	// Default: 1m.
-	TTL time.Duration `json:"ttl,omitempty"`
+	TTL cache.Duration `json:"ttl,omitempty"`
 
 	// Ask for, and insist on, a signed answer (RFC 9701). Default: false.
 	Signed bool `json:"signed,omitempty"`

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
 func TestNewRefusesWhatIsWrongInItself(t *testing.T) {
-	duration := func(d time.Duration) *time.Duration { return &d }
+	duration := func(d time.Duration) *cache.Duration { return (*cache.Duration)(&d) }
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -37,8 +39,8 @@ func TestNewRefusesWhatIsWrongInItself(t *testing.T) {
 		"leeway negative":                      func(c *Config) { c.Leeway = duration(-1) },
 		"key_refresh negative":                 func(c *Config) { c.KeyRefresh = -1 },
 		"timeout negative":                     func(c *Config) { c.Timeout = -1 },
-		"key_min_interval over key_refresh":    func(c *Config) { c.KeyMinInterval = 2 * time.Hour },
-		"key_max_stale under key_refresh":      func(c *Config) { c.KeyMaxStale = time.Minute },
+		"key_min_interval over key_refresh":    func(c *Config) { c.KeyMinInterval = cache.Duration(2 * time.Hour) },
+		"key_max_stale under key_refresh":      func(c *Config) { c.KeyMaxStale = cache.Duration(time.Minute) },
 		"two places of keys":                   func(c *Config) { c.DiscoveryURL = "https://x.example" },
 		"keys over plain http":                 func(c *Config) { c.JWKSURL = "http://idp.example.com/keys" },
 		"keys over ftp":                        func(c *Config) { c.JWKSURL = "ftp://idp.example.com/keys" },
@@ -65,10 +67,10 @@ func TestNewRefusesWhatIsWrongInItself(t *testing.T) {
 			c.Introspect = &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s", When: "never"}
 		},
 		"introspect with no known auth": func(c *Config) {
-			c.Introspect = &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s", Auth: "none"}
+			c.Introspect = &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s", AuthMethod: "none"}
 		},
 		"introspect by a key that is missing": func(c *Config) {
-			c.Introspect = &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s", Auth: authKey}
+			c.Introspect = &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s", AuthMethod: authKey}
 		},
 		"introspect by key and secret": func(c *Config) {
 			c.Introspect = &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s", PrivateKey: "k"}
@@ -92,9 +94,9 @@ func TestNewTakes(t *testing.T) {
 		"keys on this machine by name":        func(c *Config) { c.JWKSURL = "http://localhost:8080/keys" },
 		"keys on this machine by address":     func(c *Config) { c.JWKSURL = "http://127.1.2.3/keys" },
 		"keys on this machine by v6":          func(c *Config) { c.JWKSURL = "http://[::1]:8080/keys" },
-		"a leeway of nothing":                 func(c *Config) { d := time.Duration(0); c.Leeway = &d },
-		"key_refresh under the default floor": func(c *Config) { c.KeyRefresh = time.Second },
-		"key_refresh over the default age":    func(c *Config) { c.KeyRefresh = 48 * time.Hour },
+		"a leeway of nothing":                 func(c *Config) { c.Leeway = new(cache.Duration) },
+		"key_refresh under the default floor": func(c *Config) { c.KeyRefresh = cache.Duration(time.Second) },
+		"key_refresh over the default age":    func(c *Config) { c.KeyRefresh = cache.Duration(48 * time.Hour) },
 		"external_url with a path and a port": func(c *Config) { c.ExternalURL = "https://app.example.com:8443/base" },
 	} {
 		c := baseConfig()
@@ -132,7 +134,7 @@ func TestDefaultsAreOnTheSafeSide(t *testing.T) {
 		{"timeout", c.Timeout.String(), "5s"},
 		{"introspect when", c.Introspect.When, "opaque"},
 		{"introspect ttl", c.Introspect.TTL.String(), "1m0s"},
-		{"introspect auth", c.Introspect.Auth, "client_secret_basic"},
+		{"introspect auth", c.Introspect.AuthMethod, "basic"},
 	} {
 		if v.got != v.want {
 			t.Errorf("%s is %q, want %q", v.option, v.got, v.want)

@@ -106,7 +106,7 @@ type metadataSource struct {
 func newMetadataSource(c Config, client *http.Client, clock func() time.Time) *metadataSource {
 	m := &metadataSource{
 		client: client, clock: clock, identifier: c.Issuer, places: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
-		refresh: c.KeyRefresh, floor: c.KeyMinInterval, timeout: c.Timeout,
+		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), timeout: time.Duration(c.Timeout),
 	}
 	if c.DiscoveryURL != "" {
 		m.places = []string{c.DiscoveryURL}

@@ -37,7 +37,7 @@ type dpopCheck struct {
 
 func newDPoPCheck(c Config, o Options) (*dpopCheck, error) {
 	d := &dpopCheck{
-		clock: o.Clock, leeway: *c.Leeway, external: strings.TrimSuffix(c.ExternalURL, "/"),
+		clock: o.Clock, leeway: time.Duration(*c.Leeway), external: strings.TrimSuffix(c.ExternalURL, "/"),
 		replay: newReplayGuard(c.DPoPReplay, o),
 	}
 	if c.DPoPNonce {

@@ -1,5 +1,7 @@
 package issuer
 
+import "github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+
 // The lengths at which issuers cut a list of groups: a list of exactly that
 // length may be a part of a longer one.
 const (
@@ -14,7 +16,7 @@ const (
 // may have cut them: unknown is not empty. The URL that a distributed claim
 // names (OpenID Connect Core, section 5.6.2) is never fetched.
 func readGroups(claims map[string]any, name string) (groups []string, known bool) {
-	if overage(claims, name) {
+	if identity.GroupsElsewhere(claims, name) {
 		return nil, false
 	}
 	switch v := claims[name].(type) {
@@ -30,22 +32,4 @@ func readGroups(claims map[string]any, name string) (groups []string, known bool
 		return texts(v)
 	}
 	return nil, false
-}
-
-// overage reports whether the token says that its groups are elsewhere: in
-// _claim_names (Entra ID), or by hasgroups in tokens of the implicit flow.
-func overage(claims map[string]any, name string) bool {
-	if names, ok := claims["_claim_names"]; ok {
-		members, isObject := names.(map[string]any)
-		if _, ok := members[name]; ok || !isObject {
-			return true
-		}
-	}
-	switch v := claims["hasgroups"].(type) {
-	case bool:
-		return v
-	case string:
-		return v == "true"
-	}
-	return false
 }

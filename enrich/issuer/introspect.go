@@ -78,7 +78,7 @@ func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*intr
 		return nil, err
 	}
 	n := &introspector{
-		issuer: i, config: *c.Introspect, auth: auth, client: client, timeout: c.Timeout,
+		issuer: i, config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
 		slots:  make(chan struct{}, maxQuestions),
 		active: newAnswerCache(maxActiveCost), inactive: newAnswerCache(maxInactive),
 		asking: make(map[tokenHash]*question),

@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
 const (
@@ -231,7 +233,7 @@ func TestAnswersAreCheckedAsTokensAre(t *testing.T) {
 }
 
 func TestKeptAnswerIsJudgedByTheClock(t *testing.T) {
-	s := newStage(t, introspecting(func(in *Introspection) { in.TTL = time.Hour }))
+	s := newStage(t, introspecting(func(in *Introspection) { in.TTL = cache.Duration(time.Hour) }))
 	s.server.say(testAsk, activeAnswer("exp", testNow.Unix()+600))
 	v, err := s.verify(testOpaque)
 	if err != nil || !v.Until.Equal(testNow.Add(600*time.Second)) {
@@ -494,7 +496,7 @@ func TestClientAuthentication(t *testing.T) {
 	if id, secret, ok := r.BasicAuth(); !ok || id != "gateway" || secret != "s3cret%2F%2B" || form.Has("client_secret") {
 		t.Errorf("basic: %q, %q, %v", id, secret, form)
 	}
-	r, form = ask(t, func(in *Introspection) { in.Auth = authPost })
+	r, form = ask(t, func(in *Introspection) { in.AuthMethod = authPost })
 	if form.Get("client_id") != "gateway" || form.Get("client_secret") != "s3cret/+" || r.Header.Get("Authorization") != "" {
 		t.Errorf("post: %v", form)
 	}

@@ -109,7 +109,7 @@ func New(c Config, o Options) (*Issuer, error) {
 		types:        make(map[string]bool),
 		only9068:     len(c.Types) == 1 && c.Types[0] == "at+jwt",
 		allowed:      make(map[*algorithm]bool),
-		leeway:       *c.Leeway,
+		leeway:       time.Duration(*c.Leeway),
 		subjectClaim: c.SubjectClaim,
 		groupsClaim:  c.GroupsClaim,
 		clientClaims: c.ClientClaim,

@@ -72,7 +72,7 @@ type keySource struct {
 func newKeySource(c Config, o Options, life *lifetime) *keySource {
 	return &keySource{
 		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name, life: life,
-		refresh: c.KeyRefresh, floor: c.KeyMinInterval, maxStale: c.KeyMaxStale, timeout: c.Timeout,
+		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
 	}
 }
 

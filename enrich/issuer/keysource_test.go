@@ -19,6 +19,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
 // nowClaims are good claims by the clock of a synctest bubble.
@@ -688,7 +690,7 @@ func TestOverRealConnections(t *testing.T) {
 		t.Errorf("with the ca: %v", err)
 	}
 	slow.Store(true)
-	c.Timeout = 50 * time.Millisecond
+	c.Timeout = cache.Duration(50 * time.Millisecond)
 	if _, err := open(c).Verify(t.Context(), raw, nil, nil); !errors.Is(err, ErrKeysUnavailable) {
 		t.Errorf("a slow server: got %v", err)
 	}

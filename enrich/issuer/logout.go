@@ -25,23 +25,8 @@ type Logout struct {
 // client that users sign in with, which often is none of the issuer's
 // configured audiences; nil means those. Errors are as those of Set.Verify.
 func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string) (*Logout, error) {
-	t, err := parseJWS(raw, maxTokenBytes, nil)
+	claims, err := i.verifyStatement(ctx, raw, maxTokenBytes, "logout+jwt")
 	if err != nil {
-		return nil, err
-	}
-	claims, err := decodeObject(t.payload)
-	if err != nil {
-		return nil, fmt.Errorf("claims: %w", err)
-	}
-	switch {
-	case claims["iss"] != i.identifier:
-		return nil, ErrUnknownIssuer
-	case !i.allowed[t.header.alg]:
-		return nil, ErrAlgorithm
-	case t.header.typ != "logout+jwt" && t.header.typ != "jwt" && t.header.typ != "":
-		return nil, ErrType
-	}
-	if _, err := i.verifySignature(ctx, &t); err != nil {
 		return nil, err
 	}
 	return i.judgeLogout(claims, audience)

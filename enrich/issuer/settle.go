@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
 // Defaults and bounds of the configuration.
@@ -44,8 +46,8 @@ const (
 	mtlsOff     = "off"
 	mtlsRequire = "require"
 
-	authBasic = "client_secret_basic"
-	authPost  = "client_secret_post"
+	authBasic = "basic"
+	authPost  = "post"
 	authKey   = "private_key_jwt"
 )
 
@@ -58,7 +60,7 @@ func settle(c Config) (Config, error) {
 		return c, fmt.Errorf("configuring issuer %q: "+format+": %w", append(append([]any{c.Issuer}, args...), ErrConfig)...)
 	}
 	if c.Issuer == "" {
-		return fail("its identifier is missing")
+		return fail("its URL is missing")
 	}
 	if c.Name == "" {
 		c.Name = hostOf(c.Issuer)
@@ -89,7 +91,7 @@ func settle(c Config) (Config, error) {
 	defaulted := c
 	for _, d := range []struct {
 		option string
-		value  *time.Duration
+		value  *cache.Duration
 		normal time.Duration
 	}{
 		{"key_refresh", &c.KeyRefresh, defaultKeyRefresh},
@@ -98,7 +100,7 @@ func settle(c Config) (Config, error) {
 		{"timeout", &c.Timeout, defaultTimeout},
 	} {
 		if *d.value == 0 {
-			*d.value = d.normal
+			*d.value = cache.Duration(d.normal)
 		}
 		if *d.value < 0 {
 			return fail("%s is negative", d.option)
@@ -118,10 +120,10 @@ func settle(c Config) (Config, error) {
 		return fail("key_max_stale is shorter than key_refresh")
 	}
 	if c.Leeway == nil {
-		leeway := defaultLeeway
+		leeway := cache.Duration(defaultLeeway)
 		c.Leeway = &leeway
 	}
-	if *c.Leeway < 0 || *c.Leeway > maxLeeway {
+	if *c.Leeway < 0 || *c.Leeway > cache.Duration(maxLeeway) {
 		return fail("leeway is not between 0 and %s", maxLeeway)
 	}
 	if c.SubjectClaim == "" {
@@ -250,23 +252,23 @@ func settleIntrospection(in Introspection) (Introspection, error) {
 	if (in.ClientSecret == "") == (in.PrivateKey == "") {
 		return in, errors.New("either client_secret or private_key is required")
 	}
-	if in.Auth == "" {
-		in.Auth = authBasic
+	if in.AuthMethod == "" {
+		in.AuthMethod = authBasic
 		if in.PrivateKey != "" {
-			in.Auth = authKey
+			in.AuthMethod = authKey
 		}
 	}
-	switch in.Auth {
+	switch in.AuthMethod {
 	case authBasic, authPost:
 		if in.ClientSecret == "" {
-			return in, fmt.Errorf("auth %s needs client_secret", in.Auth)
+			return in, fmt.Errorf("auth_method %s needs client_secret", in.AuthMethod)
 		}
 	case authKey:
 		if in.PrivateKey == "" {
-			return in, fmt.Errorf("auth %s needs private_key", in.Auth)
+			return in, fmt.Errorf("auth_method %s needs private_key", in.AuthMethod)
 		}
 	default:
-		return in, fmt.Errorf("auth is %q, want %s, %s or %s", in.Auth, authBasic, authPost, authKey)
+		return in, fmt.Errorf("auth_method is %q, want %s, %s or %s", in.AuthMethod, authBasic, authPost, authKey)
 	}
 	if in.When == "" {
 		in.When = whenOpaque
@@ -275,7 +277,7 @@ func settleIntrospection(in Introspection) (Introspection, error) {
 		return in, fmt.Errorf("when is %q, want %s or %s", in.When, whenOpaque, whenAlways)
 	}
 	if in.TTL == 0 {
-		in.TTL = defaultIntrospectTTL
+		in.TTL = cache.Duration(defaultIntrospectTTL)
 	}
 	if in.TTL < 0 {
 		return in, errors.New("ttl is negative")

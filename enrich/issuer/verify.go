@@ -56,6 +56,33 @@ func (i *Issuer) verifySignature(ctx context.Context, t *jws) (uint64, error) {
 	return next.version, next.set.verify(t)
 }
 
+// verifyStatement verifies a JWT of this issuer that is no access or ID token:
+// form, iss, algorithm, type and signature. Its typ is the given one, or JWT,
+// or missing, because OpenID Connect asks for none. What else it must say is for
+// who asked to judge.
+func (i *Issuer) verifyStatement(ctx context.Context, raw string, limit int, typ string) (map[string]any, error) {
+	t, err := parseJWS(raw, limit, nil)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := decodeObject(t.payload)
+	if err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	switch {
+	case claims["iss"] != i.identifier:
+		return nil, ErrUnknownIssuer
+	case !i.allowed[t.header.alg]:
+		return nil, ErrAlgorithm
+	case t.header.typ != typ && t.header.typ != "jwt" && t.header.typ != "":
+		return nil, ErrType
+	}
+	if _, err := i.verifySignature(ctx, &t); err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
 // judge checks what a verified token says, at now.
 func (i *Issuer) judge(typ string, claims map[string]any, now time.Time) (*identity.Principal, error) {
 	if err := i.checkType(typ); err != nil {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
 func TestVerifyAcceptsEveryAlgorithmOfTheDefaultList(t *testing.T) {
@@ -252,10 +254,10 @@ func manyMembers(n int) string {
 }
 
 func TestVerifyJudgesTimesToTheSecond(t *testing.T) {
-	zero, full := time.Duration(0), 5*time.Minute
+	zero, full := cache.Duration(0), cache.Duration(5*time.Minute)
 	for _, c := range []struct {
 		name   string
-		leeway *time.Duration
+		leeway *cache.Duration
 		claims []any
 		after  time.Duration
 		want   error

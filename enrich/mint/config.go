@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
@@ -56,19 +57,19 @@ type Config struct {
 	Algorithm string `json:"algorithm,omitempty"`
 
 	// How long a key signs. Default: 720h.
-	Rotate time.Duration `json:"rotate,omitempty"`
+	Rotate cache.Duration `json:"rotate,omitempty"`
 
 	// How long a new key is published before it signs; applications that
 	// cache the key set must fetch it again within this time. At least 1s and
 	// shorter than rotate. Default: 24h.
-	RotateOverlap time.Duration `json:"rotate_overlap,omitempty"`
+	RotateOverlap cache.Duration `json:"rotate_overlap,omitempty"`
 
 	// PEM files with keys of your own, instead of keys that are made and
 	// rotated here: the first one signs, all are published. The first must be
 	// a private key; the others may be public keys or certificates. The files
 	// are read at load and looked at again every ten minutes; a broken one
 	// then keeps the keys that were there. At most 16.
-	KeyFiles []string `json:"key_file,omitempty"`
+	KeyFiles []string `json:"key_files,omitempty"`
 }
 
 // Validate reports what is wrong in the configuration itself, without touching
@@ -85,7 +86,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%d key files, over %d: %w", len(c.KeyFiles), MaxKeyFiles, ErrConfig)
 	case slices.Contains(c.KeyFiles, ""):
 		return fmt.Errorf("a key file has no name: %w", ErrConfig)
-	case c.RotateOverlap < MinOverlap:
+	case c.RotateOverlap < cache.Duration(MinOverlap):
 		return fmt.Errorf("rotate_overlap is under %v: %w", MinOverlap, ErrConfig)
 	case c.Rotate <= c.RotateOverlap:
 		return fmt.Errorf("rotate is not longer than rotate_overlap: %w", ErrConfig)
@@ -98,10 +99,10 @@ func (c Config) withDefaults() Config {
 		c.Algorithm = DefaultAlgorithm
 	}
 	if c.Rotate == 0 {
-		c.Rotate = DefaultRotate
+		c.Rotate = cache.Duration(DefaultRotate)
 	}
 	if c.RotateOverlap == 0 {
-		c.RotateOverlap = DefaultOverlap
+		c.RotateOverlap = cache.Duration(DefaultOverlap)
 	}
 	return c
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -13,10 +15,12 @@ func TestConfigValidate(t *testing.T) {
 		change func(*Config)
 		ok     bool
 	}{
-		"defaults":                      {func(*Config) {}, true},
-		"loopback without TLS":          {func(c *Config) { c.Issuer = "http://127.0.0.1:8080" }, true},
-		"IPv6 loopback":                 {func(c *Config) { c.Issuer = "http://[::1]:8080/x" }, true},
-		"short times":                   {func(c *Config) { c.Rotate, c.RotateOverlap = 3*time.Second, time.Second }, true},
+		"defaults":             {func(*Config) {}, true},
+		"loopback without TLS": {func(c *Config) { c.Issuer = "http://127.0.0.1:8080" }, true},
+		"IPv6 loopback":        {func(c *Config) { c.Issuer = "http://[::1]:8080/x" }, true},
+		"short times": {func(c *Config) {
+			c.Rotate, c.RotateOverlap = cache.Duration(3*time.Second), cache.Duration(time.Second)
+		}, true},
 		"no issuer":                     {func(c *Config) { c.Issuer = "" }, false},
 		"issuer without TLS":            {func(c *Config) { c.Issuer = "http://gateway.example.com" }, false},
 		"issuer without host":           {func(c *Config) { c.Issuer = "https:///x" }, false},
@@ -28,10 +32,10 @@ func TestConfigValidate(t *testing.T) {
 		"no signature":                  {func(c *Config) { c.Algorithm = "none" }, false},
 		"symmetric":                     {func(c *Config) { c.Algorithm = "HS256" }, false},
 		"another spelling":              {func(c *Config) { c.Algorithm = "es256" }, false},
-		"overlap as long as the period": {func(c *Config) { c.RotateOverlap = DefaultRotate }, false},
-		"overlap under a second":        {func(c *Config) { c.RotateOverlap = time.Millisecond }, false},
-		"negative overlap":              {func(c *Config) { c.RotateOverlap = -time.Hour }, false},
-		"negative period":               {func(c *Config) { c.Rotate = -time.Hour }, false},
+		"overlap as long as the period": {func(c *Config) { c.RotateOverlap = cache.Duration(DefaultRotate) }, false},
+		"overlap under a second":        {func(c *Config) { c.RotateOverlap = cache.Duration(time.Millisecond) }, false},
+		"negative overlap":              {func(c *Config) { c.RotateOverlap = cache.Duration(-time.Hour) }, false},
+		"negative period":               {func(c *Config) { c.Rotate = cache.Duration(-time.Hour) }, false},
 		"key file without a name":       {func(c *Config) { c.KeyFiles = []string{""} }, false},
 		"too many key files":            {func(c *Config) { c.KeyFiles = strings.Split(strings.Repeat("a", 17), "") }, false},
 	} {
@@ -49,14 +53,14 @@ func TestConfigValidate(t *testing.T) {
 
 func TestDefaultsAreTheSafeSide(t *testing.T) {
 	c := Config{}.withDefaults()
-	if c.Algorithm != "ES256" || c.Rotate != 720*time.Hour || c.RotateOverlap != 24*time.Hour {
+	if c.Algorithm != "ES256" || time.Duration(c.Rotate) != 720*time.Hour || time.Duration(c.RotateOverlap) != 24*time.Hour {
 		t.Errorf("%+v", c)
 	}
 	tmpl := template(t, TokenDefinition{})
 	if tmpl.TTL() != 5*time.Minute || tmpl.Header() != "Authorization" || tmpl.Value("x") != "Bearer x" || tmpl.PerRequest() || tmpl.plain || tmpl.all {
 		t.Errorf("%+v", tmpl)
 	}
-	if lookInterval(c) != 10*time.Minute || lookInterval(Config{RotateOverlap: time.Hour}) != 6*time.Minute {
+	if lookInterval(c) != 10*time.Minute || lookInterval(Config{RotateOverlap: cache.Duration(time.Hour)}) != 6*time.Minute {
 		t.Error("interval between looks")
 	}
 }
@@ -70,7 +74,7 @@ func TestCompileDefinition(t *testing.T) {
 		"a header with a scheme": {func(d *TokenDefinition) { d.Header, d.Scheme = "X-Token", "Token" }, true},
 		"a cookie":               {func(d *TokenDefinition) { d.Cookie = "session" }, true},
 		"all claims":             {func(d *TokenDefinition) { d.Claims = []string{"*"} }, true},
-		"the longest life":       {func(d *TokenDefinition) { d.TTL = MaxTTL }, true},
+		"the longest life":       {func(d *TokenDefinition) { d.TTL = cache.Duration(MaxTTL) }, true},
 		"header and cookie":      {func(d *TokenDefinition) { d.Header, d.Cookie = "X-Token", "session" }, false},
 		"scheme and cookie":      {func(d *TokenDefinition) { d.Scheme, d.Cookie = "Bearer", "session" }, false},
 		"a header with a break":  {func(d *TokenDefinition) { d.Header = "X\r\nY" }, false},
@@ -80,10 +84,10 @@ func TestCompileDefinition(t *testing.T) {
 		"no audience":            {func(d *TokenDefinition) { d.Audience = nil }, false},
 		"an empty audience":      {func(d *TokenDefinition) { d.Audience = []string{"a", ""} }, false},
 		"too many audiences":     {func(d *TokenDefinition) { d.Audience = strings.Split(strings.Repeat("a", 33), "") }, false},
-		"over a day":             {func(d *TokenDefinition) { d.TTL = MaxTTL + time.Second }, false},
-		"under a second":         {func(d *TokenDefinition) { d.TTL = time.Millisecond }, false},
-		"fractions of seconds":   {func(d *TokenDefinition) { d.TTL = 1500 * time.Millisecond }, false},
-		"negative life":          {func(d *TokenDefinition) { d.TTL = -time.Second }, false},
+		"over a day":             {func(d *TokenDefinition) { d.TTL = cache.Duration(MaxTTL + time.Second) }, false},
+		"under a second":         {func(d *TokenDefinition) { d.TTL = cache.Duration(time.Millisecond) }, false},
+		"fractions of seconds":   {func(d *TokenDefinition) { d.TTL = cache.Duration(1500 * time.Millisecond) }, false},
+		"negative life":          {func(d *TokenDefinition) { d.TTL = cache.Duration(-time.Second) }, false},
 		"* among names":          {func(d *TokenDefinition) { d.Claims = []string{"a", "*"} }, false},
 		"a name twice":           {func(d *TokenDefinition) { d.Claims = []string{"a", "a"} }, false},
 		"an empty name":          {func(d *TokenDefinition) { d.Claims = []string{""} }, false},

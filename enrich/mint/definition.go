@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
 // The types that a signed token's typ header can have.
@@ -67,7 +69,7 @@ type TokenDefinition struct {
 
 	// How long the token lives, in whole seconds, at most 24h. It never
 	// outlives the incoming token. Default: 5m.
-	TTL time.Duration `json:"ttl,omitempty"`
+	TTL cache.Duration `json:"ttl,omitempty"`
 
 	// The claim, computed or of the incoming token, that becomes sub; text or
 	// an integer. Where it is missing, the request is answered 401. Default:
@@ -119,7 +121,7 @@ func Reserved(claim string) bool { return reserved[claim] }
 
 // Compile checks a definition. The error wraps ErrDefinition.
 func Compile(d TokenDefinition) (*Template, error) {
-	t := &Template{header: d.Header, scheme: d.Scheme, cookie: d.Cookie, ttl: d.TTL, subject: d.Subject}
+	t := &Template{header: d.Header, scheme: d.Scheme, cookie: d.Cookie, ttl: time.Duration(d.TTL), subject: d.Subject}
 	if err := t.compileTarget(d); err != nil {
 		return nil, err
 	}

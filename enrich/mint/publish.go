@@ -27,7 +27,7 @@ func (s *Signer) KeySet() (document []byte, etag string, err error) {
 // KeySetMaxAge is how long who fetches the key set may keep it: half of the
 // overlap, at most an hour, so that a new key is known before it signs.
 func (s *Signer) KeySetMaxAge() time.Duration {
-	return min(s.config.RotateOverlap/2, time.Hour).Truncate(time.Second)
+	return min(time.Duration(s.config.RotateOverlap)/2, time.Hour).Truncate(time.Second)
 }
 
 // Discovery gives the metadata document from which OpenID Connect libraries

@@ -77,19 +77,20 @@ func (r *ring) due(c Config, now time.Time) (signsFrom time.Time, due bool) {
 	if r.fixed || r.next(c.Algorithm, now) != nil {
 		return time.Time{}, false
 	}
+	overlap := time.Duration(c.RotateOverlap)
 	present := r.active(c.Algorithm, now)
 	switch {
 	case present == nil && len(r.keys) == 0:
 		// The very first key: nobody can have cached a set without it.
 		return now, true
 	case present == nil || present.algorithm != c.Algorithm:
-		return now.Add(c.RotateOverlap), true
+		return now.Add(overlap), true
 	}
-	ends := present.signsFrom.Add(c.Rotate)
-	if now.Before(ends.Add(-c.RotateOverlap)) {
+	ends := present.signsFrom.Add(time.Duration(c.Rotate))
+	if now.Before(ends.Add(-overlap)) {
 		return time.Time{}, false
 	}
-	if earliest := now.Add(c.RotateOverlap); ends.Before(earliest) {
+	if earliest := now.Add(overlap); ends.Before(earliest) {
 		ends = earliest
 	}
 	return ends, true
@@ -111,7 +112,7 @@ func (r *ring) publishedUntil(k *key, c Config, now time.Time) (time.Time, bool)
 	if present := r.active(c.Algorithm, now); present != nil && present.algorithm != k.algorithm && !k.signsFrom.After(now) {
 		// A key of an algorithm that this node no longer uses: others may,
 		// and would have replaced it in time.
-		ends := k.signsFrom.Add(c.Rotate + c.RotateOverlap)
+		ends := k.signsFrom.Add(time.Duration(c.Rotate + c.RotateOverlap))
 		if ends.Before(present.signsFrom) {
 			ends = present.signsFrom
 		}

@@ -73,7 +73,7 @@ func (s *Signer) Rotate(ctx context.Context, atOnce bool) error {
 	defer s.change.Unlock()
 	return s.amend(ctx, true, func(r *ring, made *key, now time.Time) (*ring, bool) {
 		amended, _ := r.without(s.config, now)
-		from := now.Add(s.config.RotateOverlap)
+		from := now.Add(time.Duration(s.config.RotateOverlap))
 		switch {
 		case atOnce || len(r.keys) == 0:
 			from = now

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
 func TestNodesAgreeOnOneFirstKey(t *testing.T) {
@@ -40,7 +42,7 @@ func TestNodesAgreeOnOneFirstKey(t *testing.T) {
 func TestRotationOverTwoNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		config := Config{Rotate: 72 * time.Hour, RotateOverlap: 12 * time.Hour}
+		config := Config{Rotate: cache.Duration(72 * time.Hour), RotateOverlap: cache.Duration(12 * time.Hour)}
 		a := node(t, config, m)
 		b := node(t, config, m)
 		signed := map[string]bool{}
@@ -85,7 +87,7 @@ func TestRotationOverTwoNodes(t *testing.T) {
 func TestRetiredKeyLeavesAfterTheLongestToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		s := node(t, Config{Rotate: 10 * time.Hour, RotateOverlap: time.Hour}, m)
+		s := node(t, Config{Rotate: cache.Duration(10 * time.Hour), RotateOverlap: cache.Duration(time.Hour)}, m)
 		s.KeepFor(3 * time.Hour)
 		synctest.Wait()
 		first := signs(t, s)
@@ -114,7 +116,7 @@ func TestRetiredKeyLeavesAfterTheLongestToken(t *testing.T) {
 func TestCrashBetweenPublishAndSign(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		config := Config{Rotate: 10 * time.Hour, RotateOverlap: time.Hour}
+		config := Config{Rotate: cache.Duration(10 * time.Hour), RotateOverlap: cache.Duration(time.Hour)}
 		a := node(t, config, m)
 		time.Sleep(9*time.Hour + time.Second)
 		synctest.Wait()

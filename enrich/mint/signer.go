@@ -157,7 +157,7 @@ func (s *Signer) look() {
 
 // lookInterval is how often a node looks for keys that others made: ten times
 // within the overlap, so that all publish a key before any signs with it.
-func lookInterval(c Config) time.Duration { return min(c.RotateOverlap/10, maxLook) }
+func lookInterval(c Config) time.Duration { return min(time.Duration(c.RotateOverlap)/10, maxLook) }
 
 func (s *Signer) work(ctx context.Context, done chan<- struct{}) {
 	defer close(done)

@@ -25,7 +25,7 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u.Login, _ = claims["preferred_username"].(string)
 	u.LastUpdated = updatedAt(claims["updated_at"])
 	p := &identity.Person{User: u}
-	if elsewhere(claims, d.config.GroupsClaim) {
+	if identity.GroupsElsewhere(claims, d.config.GroupsClaim) {
 		return p, nil
 	}
 	var err error
@@ -73,25 +73,6 @@ func groups(v any) (list []identity.Group, known bool, err error) {
 		}
 	}
 	return list, true, nil
-}
-
-// elsewhere reports whether the answer says that the groups were left out for
-// size or have to be fetched from another place (OpenID Connect Core, section
-// 5.6.2), which is never done. They are then unknown, not empty.
-func elsewhere(claims map[string]any, name string) bool {
-	if names, ok := claims["_claim_names"]; ok {
-		members, isObject := names.(map[string]any)
-		if _, ok := members[name]; ok || !isObject {
-			return true
-		}
-	}
-	switch v := claims["hasgroups"].(type) {
-	case bool:
-		return v
-	case string:
-		return v == "true"
-	}
-	return false
 }
 
 // updatedAt reads seconds since 1970 (OpenID Connect Core, section 5.1), or
