@@ -9,7 +9,7 @@ import (
 
 // secretNames are the options whose values are secrets, by their JSON names.
 var secretNames = [...]string{
-	"client_secret", "password", "bind_password", "token", "bearer", "secret", "seal_keys",
+	"client_secret", "password", "sentinel_password", "bind_password", "token", "bearer", "secret", "seal_keys",
 	"dsn", "url", "headers", "private_key",
 }
 
@@ -42,7 +42,7 @@ func writtenOut(name string, v any) bool {
 		return passwordIn(text)
 	case "private_key":
 		text, _ := v.(string)
-		return strings.Contains(text, "-----BEGIN")
+		return strings.Contains(text, "-----BEGIN") || strings.Contains(text, `"kty"`)
 	case "headers":
 		for header, values := range asObject(v) {
 			if carriesCredentials(header) && slices.ContainsFunc(asStrings(values), literal) {

@@ -115,6 +115,8 @@ func TestCheckFindsSecretsThatAreWrittenOut(t *testing.T) {
 		want       int
 	}{
 		{"a client secret", `{"issuers":[{"introspect":{"url":"https://x/i","client_secret":"hunter2"}}]}`, 1},
+		{"a Sentinel's password", `{"cache":{"redis":{"sentinel_password":"hunter2"}}}`, 1},
+		{"a private key as a JSON Web Key", `{"directories":[{"kind":"okta","private_key":"{\"kty\":\"EC\",\"d\":\"hunter2\"}"}]}`, 1},
 		{"a client secret from the environment", `{"issuers":[{"introspect":{"client_secret":"{env.SECRET}"}}]}`, 0},
 		{"an API token", `{"directories":[{"kind":"okta","token":"00abc"}]}`, 1},
 		{"an API token from a file", `{"directories":[{"kind":"okta","token":"{file./run/secrets/okta}"}]}`, 0},
