@@ -39,6 +39,16 @@ type Directory interface {
 	AppUser(ctx context.Context, q Query, appID string) (*identity.AppUser, error)
 }
 
+// Partial is met by a kind that cannot know every object, as LDAP knows no
+// apps. What it does not know is not found without asking it: an answer that
+// never left this machine must not pass for a sign of the directory's health,
+// and a directory that is down is not missed where it has nothing to say.
+type Partial interface {
+	// Knows tells whether there is any use in asking for apps, and for
+	// assignments to apps.
+	Knows() (apps, appUsers bool)
+}
+
 // Starter is met by a kind that works in the background, as the file kind
 // does to watch its file. A constructor starts nothing.
 type Starter interface {

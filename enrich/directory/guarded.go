@@ -180,6 +180,9 @@ func (g *Guarded) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := CheckName(id); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
 	}
+	if apps, _ := g.knows(); !apps {
+		return nil, fmt.Errorf("looking up an app: this kind knows none: %w", ErrNotFound)
+	}
 	return ask(ctx, g, func(ctx context.Context) (*identity.App, error) {
 		a, err := g.shared.directory.App(ctx, id)
 		if err != nil {
@@ -197,6 +200,9 @@ func (g *Guarded) AppUser(ctx context.Context, q Query, appID string) (*identity
 	if err := CheckName(appID); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
 	}
+	if _, appUsers := g.knows(); !appUsers {
+		return nil, fmt.Errorf("looking up an app user: this kind knows none: %w", ErrNotFound)
+	}
 	return ask(ctx, g, func(ctx context.Context) (*identity.AppUser, error) {
 		u, err := g.shared.directory.AppUser(ctx, q, appID)
 		if err != nil {
@@ -204,6 +210,14 @@ func (g *Guarded) AppUser(ctx context.Context, q Query, appID string) (*identity
 		}
 		return u, checkAppUser(u)
 	})
+}
+
+// knows tells what there is any use in asking for; see Partial.
+func (g *Guarded) knows() (apps, appUsers bool) {
+	if p, ok := g.shared.directory.(Partial); ok {
+		return p.Knows()
+	}
+	return true, true
 }
 
 // Start begins the background work of the directory, where it has any. Only

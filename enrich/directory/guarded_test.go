@@ -337,6 +337,39 @@ func TestWhatOnePersonBringsAboutOpensNoCircuit(t *testing.T) {
 	}
 }
 
+// peopleOnly is a directory that knows no apps and no assignments.
+type peopleOnly struct{ *directorytest.Fake }
+
+func (peopleOnly) Knows() (apps, appUsers bool) { return false, false }
+
+func TestWhatAKindCannotKnowIsNoSignOfItsHealth(t *testing.T) {
+	f := peopleOnly{directorytest.Failing(directory.ErrUnavailable)}
+	r := &recorder{}
+	g := guard(t, f, directory.GuardOptions{Name: "people", Failures: 5, Observer: r})
+	nothing := func() {
+		t.Helper()
+		if _, err := g.App(t.Context(), "payroll"); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
+			t.Errorf("an app: %v", err)
+		}
+		if _, err := g.AppUser(t.Context(), directorytest.Query("ada"), "payroll"); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
+			t.Errorf("an assignment: %v", err)
+		}
+	}
+	for range 5 {
+		if err := lookUp(g); !errors.Is(err, directory.ErrUnavailable) {
+			t.Fatalf("error %v", err)
+		}
+		nothing()
+	}
+	if g.State() != directory.StateOpen {
+		t.Errorf("after five failures in a row the circuit is %v", g.State())
+	}
+	nothing() // nor is the directory missed while its circuit is open
+	if f.Apps.Load()+f.AppUsers.Load() != 0 || r.outcomes["people/not_found"] != 0 {
+		t.Errorf("it was asked for %d apps and %d assignments; outcomes %v", f.Apps.Load(), f.AppUsers.Load(), r.outcomes)
+	}
+}
+
 func TestViewsShareOneState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := guard(t, directorytest.Failing(directory.ErrUnavailable), directory.GuardOptions{Name: "old"})

@@ -66,6 +66,9 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
+// Knows implements directory.Partial: LDAP knows people only.
+func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+
 // App implements directory.Directory: LDAP knows no apps.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
 	return nil, fmt.Errorf("looking up an app: LDAP knows none: %w", directory.ErrNotFound)
@@ -82,4 +85,7 @@ func (d *Directory) Close() error {
 	return nil
 }
 
-var _ directory.Directory = (*Directory)(nil)
+var (
+	_ directory.Directory = (*Directory)(nil)
+	_ directory.Partial   = (*Directory)(nil)
+)

@@ -107,6 +107,11 @@ func (a *app) identity() (*identity.App, error) {
 	}, nil
 }
 
+// Knows implements directory.Partial: assignments may be switched off.
+func (d *Directory) Knows() (apps, appUsers bool) {
+	return true, d.config.AppUsers == nil || *d.config.AppUsers
+}
+
 // AppUser implements directory.Directory.
 func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string) (*identity.AppUser, error) {
 	if d.config.AppUsers != nil && !*d.config.AppUsers {

@@ -103,4 +103,7 @@ func (d *Directory) get(ctx context.Context, c *fetch.Client, url, contentType s
 	return nil, explain(err, status.Status, code)
 }
 
-var _ directory.Directory = (*Directory)(nil)
+var (
+	_ directory.Directory = (*Directory)(nil)
+	_ directory.Partial   = (*Directory)(nil)
+)

@@ -32,6 +32,11 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, err
 }
 
+// Knows implements directory.Partial: with paths, what has no path is not read.
+func (d *Directory) Knows() (apps, appUsers bool) {
+	return d.app != nil || d.appsInAnswers(), d.shaped()
+}
+
 // App implements directory.Directory. Without a URL of its own, an app is read
 // from the answer about the user on whose behalf it is looked up, and is not
 // found where there is none.
@@ -178,5 +183,6 @@ func (d *Directory) Close() error { return d.client.Close() }
 
 var (
 	_ directory.Directory = (*Directory)(nil)
+	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Dependent = (*Directory)(nil)
 )

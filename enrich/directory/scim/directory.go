@@ -84,6 +84,9 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
+// Knows implements directory.Partial: SCIM knows people only.
+func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+
 // App implements directory.Directory; SCIM knows no apps.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
 	return nil, fmt.Errorf("reading an app: SCIM knows none: %w", directory.ErrNotFound)
@@ -106,5 +109,6 @@ func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error
 
 var (
 	_ directory.Directory = (*Directory)(nil)
+	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Starter   = (*Directory)(nil)
 )

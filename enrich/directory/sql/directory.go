@@ -117,6 +117,11 @@ func asFailure(err error) error {
 	return fmt.Errorf("searching groups: the query does not take the subject: %w", directory.ErrRejected)
 }
 
+// Knows implements directory.Partial: what no query asks for is not known.
+func (d *Directory) Knows() (apps, appUsers bool) {
+	return d.config.AppQuery != "", d.config.AppUserQuery != ""
+}
+
 // App implements directory.Directory.
 func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := directory.CheckName(id); err != nil {
@@ -167,7 +172,10 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return u, nil
 }
 
-var _ directory.Directory = (*Directory)(nil)
+var (
+	_ directory.Directory = (*Directory)(nil)
+	_ directory.Partial   = (*Directory)(nil)
+)
 
 // take removes a column under one of its names and gives its value.
 func (r row) take(names ...string) any {

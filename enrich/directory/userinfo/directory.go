@@ -80,6 +80,9 @@ func (d *Directory) check(q directory.Query) (string, error) {
 	return sub, nil
 }
 
+// Knows implements directory.Partial: the endpoint tells of people only.
+func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+
 // App implements directory.Directory: the endpoint knows no apps.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
 	return nil, fmt.Errorf("looking up an app: userinfo knows none: %w", directory.ErrNotFound)
@@ -242,5 +245,6 @@ func (d *Directory) Close() error {
 
 var (
 	_ directory.Directory = (*Directory)(nil)
+	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Dependent = (*Directory)(nil)
 )
