@@ -99,9 +99,10 @@ func TestColumnsBecomeAttributes(t *testing.T) {
 		array['a','b c','d"e\f,{}',null,'NULL',''] as texts, array[[1,2],[3,4]] as matrix, '[5:6]={1,2}'::int[] as moved, '{}'::int[] as none,
 		array[true,false] as truths, array[1.5,2]::numeric[] as numbers, array['{"a":1}'::jsonb] as objects,
 		array['2026-03-01 12:00:00+00'::timestamptz] as times,
+		array['one','two, too',null]::mood[] as moods, array[7,8]::floor[] as floors, '{}'::mood[] as no_moods, 'Ada'::nickname as nickname,
 		'{"a":[1,{"b":12345678901234567890}],"c":1.5}'::jsonb as object, '[1,"x"]'::json as list, '"text"'::jsonb as word,
 		'{"floor":3,"small":9}'::jsonb as profile`,
-	}, `create type mood as enum ('one')`)
+	}, `create type mood as enum ('one', 'two, too')`, `create domain floor as int`, `create domain nickname as text`)
 	p, err := look(t, d, "ada")
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +119,7 @@ func TestColumnsBecomeAttributes(t *testing.T) {
 		"texts": []any{"a", "b c", `d"e\f,{}`, nil, "NULL", ""}, "matrix": []any{[]any{int64(1), int64(2)}, []any{int64(3), int64(4)}},
 		"moved": []any{int64(1), int64(2)}, "none": []any{}, "truths": []any{true, false}, "numbers": []any{1.5, int64(2)},
 		"objects": []any{map[string]any{"a": int64(1)}}, "times": []any{"2026-03-01T12:00:00Z"},
+		"moods": []any{"one", "two, too", nil}, "floors": []any{int64(7), int64(8)}, "no_moods": []any{}, "nickname": "Ada",
 		"object": map[string]any{"a": []any{int64(1), map[string]any{"b": json.Number("12345678901234567890")}}, "c": 1.5},
 		"list":   []any{int64(1), "x"}, "word": "text", "floor": int64(3),
 	}
@@ -143,6 +145,11 @@ func TestGroupsInTheirForms(t *testing.T) {
 		{"none asked", "select $1 as id", "", nil, false, nil},
 		{"an array", "select $1 as id, array['a','b'] as groups", "", []identity.Group{{ID: "a", Name: "a"}, {ID: "b", Name: "b"}}, true, nil},
 		{"an empty array", "select $1 as id, '{}'::text[] as groups", "", []identity.Group{}, true, nil},
+		{
+			"an array of an enum", "select $1 as id, array['staff','it']::team[] as groups", "",
+			[]identity.Group{{ID: "staff", Name: "staff"}, {ID: "it", Name: "it"}},
+			true, nil,
+		},
 		{"a null array is not known", "select $1 as id, null::text[] as groups", "", nil, false, nil},
 		{
 			"objects", `select $1 as id, '[{"id":1,"name":"A","type":"OKTA_GROUP","x":2}]'::jsonb as groups`, "",
@@ -163,7 +170,7 @@ func TestGroupsInTheirForms(t *testing.T) {
 		{"too many", "select $1 as id", "select id from generate_series(1,10001) id where $1::text is not null", nil, false, directory.ErrTooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := look(t, open(t, Config{UserQuery: c.user, GroupsQuery: c.groups}), "ada")
+			p, err := look(t, open(t, Config{UserQuery: c.user, GroupsQuery: c.groups}, "create type team as enum ('staff', 'it')"), "ada")
 			if !errors.Is(err, c.err) || (c.err == nil) != (err == nil) {
 				t.Fatalf("error %v, want %v", err, c.err)
 			}

@@ -1,12 +1,14 @@
 package sql
 
 import (
+	"bytes"
 	"context"
 	dbsql "database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -64,7 +66,9 @@ func (s *session) one(ctx context.Context, doing, query string, args ...any) (ro
 	return rows[0], nil
 }
 
-// all gives the rows of a query, up to a number, and the names of its columns.
+// all gives the rows of a query and the names of its columns. At limit it stops
+// and gives so many rows without their values, which is one more than anybody
+// wants.
 // The driver prepares each query once for each connection.
 func (s *session) all(ctx context.Context, doing string, limit int, query string, args ...any) ([]row, []string, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -74,7 +78,7 @@ func (s *session) all(ctx context.Context, doing string, limit int, query string
 		return nil, nil, explain(ctx, doing, err)
 	}
 	defer answer.Close()
-	fields := answer.FieldDescriptions()
+	fields := slices.Clone(answer.FieldDescriptions()) // the driver uses theirs again
 	names := make([]string, len(fields))
 	seen := make(map[string]bool, len(fields))
 	for i, f := range fields {
@@ -83,28 +87,38 @@ func (s *session) all(ctx context.Context, doing string, limit int, query string
 		}
 		seen[f.Name] = true
 	}
-	var rows []row
-	for len(rows) < limit && answer.Next() {
-		r := make(row, len(fields))
+	var found [][][]byte
+	for len(found) < limit && answer.Next() {
+		values := make([][]byte, len(fields))
 		for i, raw := range answer.RawValues() {
 			if s.left -= len(raw); s.left < 0 {
 				cancel()
 				return nil, nil, fmt.Errorf("%s: over %d bytes: %w", doing, directory.MaxResponse, directory.ErrTooLarge)
 			}
-			if r[names[i]], err = decode(s.conn.TypeMap(), fields[i].DataTypeOID, raw); err != nil {
+			values[i] = bytes.Clone(raw) // null stays nil
+		}
+		found = append(found, values)
+	}
+	if len(found) == limit {
+		// Enough is known: there are too many. What else comes is not read.
+		cancel()
+		return make([]row, limit), names, nil
+	}
+	if err := answer.Err(); err != nil {
+		return nil, nil, explain(ctx, doing, err)
+	}
+	if err := s.learn(ctx, doing, fields); err != nil {
+		return nil, nil, err
+	}
+	rows := make([]row, len(found))
+	for n, values := range found {
+		rows[n] = make(row, len(fields))
+		for i, raw := range values {
+			if rows[n][names[i]], err = decode(s.conn.TypeMap(), fields[i].DataTypeOID, raw); err != nil {
 				return nil, nil, fmt.Errorf("%s: column %q cannot be read: %w", doing, names[i], directory.ErrMalformed)
 			}
 		}
-		rows = append(rows, r)
 	}
-	if len(rows) < limit {
-		if err := answer.Err(); err != nil {
-			return nil, nil, explain(ctx, doing, err)
-		}
-		return rows, names, nil
-	}
-	// Enough is known; what else comes is not read.
-	cancel()
 	return rows, names, nil
 }
 
