@@ -48,13 +48,16 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
+	named := map[string]bool{}
 	err := parseBlock(d, "token_enrich", []option{
 		{name: "issuer", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
 			i := new(Issuer)
 			app.Issuers = append(app.Issuers, i)
 			return i.UnmarshalCaddyfile(d)
 		}},
-		{name: "directory", repeatable: true, parse: app.unmarshalDirectory},
+		{name: "directory", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+			return app.unmarshalDirectory(d, named)
+		}},
 		{name: "cache", parse: func(d *caddyfile.Dispenser) error {
 			app.Cache = new(Cache)
 			return app.Cache.UnmarshalCaddyfile(d)
@@ -74,8 +77,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 }
 
 // unmarshalDirectory reads the directory option; d stands on the word
-// directory, and the kind that follows is a guest module.
-func (a *App) unmarshalDirectory(d *caddyfile.Dispenser) error {
+// directory, and the kind that follows is a guest module. named holds the names
+// of the directories before it.
+func (a *App) unmarshalDirectory(d *caddyfile.Dispenser, named map[string]bool) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
@@ -91,6 +95,14 @@ func (a *App) unmarshalDirectory(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
+	name := kind
+	if m, ok := mod.(DirectoryModule); ok && m.Settings().Name != "" {
+		name = m.Settings().Name
+	}
+	if named[name] {
+		return d.Errf("two directories are named %q; tell them apart by the option name", name)
+	}
+	named[name] = true
 	a.DirectoriesRaw = append(a.DirectoriesRaw, caddyconfig.JSONModuleObject(mod, "kind", kind, nil))
 	return nil
 }

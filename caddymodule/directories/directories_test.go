@@ -122,6 +122,8 @@ func TestWhatIsMisspeltIsNamedWithTheRightWord(t *testing.T) {
 		"directory ldap ldaps://a {\n connections none\n}":       "whole number",
 		"directory ldap ldaps://a {\n start_tls on\n}":           "ount",
 		"directory sql postgres":                                 "ount",
+		"directory sql postgress a":                              `"postgress" is no kind of database (did you mean "postgres"?)`,
+		"directory sql mysql a":                                  `"mysql" is no kind of database; there is postgres`,
 		"directory sql postgres a b":                             "ount",
 		"directory sql postgres a {\n group_query q\n}":          `did you mean "groups_query"?`,
 		"directory sql postgres a {\n statement_timeout soon\n}": "not a duration",
@@ -234,11 +236,12 @@ func TestWhatIsWrongFailsTheLoad(t *testing.T) {
 		"directory ldap ldaps://a {\n base dc=example\n bind_dn cn=x\n}":                            "bind_password",
 		"directory ldap ldaps://a {\n base dc=example\n user_filter (uid=x)\n}":                     "{subject}",
 		"directory sql postgres postgres://u:{env.DB_PASSWORD}@h/d {\n user_query \"select $1\"\n}": "sslmode=verify-full",
-		"directory sql mysql x {\n user_query \"select $1\"\n}":                                     "postgres",
-		"directory userinfo":                                "issuer is required",
-		"directory userinfo {\n issuer crop\n}":             `no issuer is named "crop"`,
-		"directory userinfo {\n issuer corp\n issuers a\n}": "leave issuers out",
-		"directory file ./nowhere.yaml":                     "nowhere.yaml",
+		"directory http https://h/{sub}":                                                            `unknown place {sub}`,
+		"directory http https://h/{subjct}":                                                         `unknown place {subjct} (did you mean "subject"?)`,
+		"directory userinfo":                                                                        "issuer is required",
+		"directory userinfo {\n issuer crop\n}":                                                     `no issuer is named "crop"`,
+		"directory userinfo {\n issuer corp\n issuers a\n}":                                         "leave issuers out",
+		"directory file ./nowhere.yaml":                                                             "nowhere.yaml",
 	} {
 		config, _, err := adapt(t, []byte("{\n\ttoken_enrich {\n\t\tissuer https://idp.example.com {\n\t\t\tname corp\n\t\t\taudience a\n\t\t}\n"+block+"\n\t}\n}\n"))
 		if err != nil {

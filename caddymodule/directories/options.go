@@ -1,7 +1,10 @@
 package directories
 
 import (
+	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
@@ -108,9 +112,18 @@ func takeHeaders(d *caddyfile.Dispenser, to *http.Header) (*caddyfile.Dispenser,
 	return caddyfile.NewDispenser(rest), nil
 }
 
+// word is a word in braces, which is no placeholder of Caddy's: those have a
+// dot.
+var word = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
+
 // expandTemplate expands the placeholders of a URL in which, besides what
 // caddymodule.Expand knows, {issuer} and {client} stand for the directory.
 func expandTemplate(text *string) error {
+	for _, m := range word.FindAllStringSubmatch(*text, -1) {
+		if places := rest.Places(); !slices.Contains(places, m[1]) {
+			return fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], places))
+		}
+	}
 	places := strings.NewReplacer("{issuer}", "\x00{issuer}\x00", "{client}", "\x00{client}\x00").Replace(*text)
 	parts := strings.Split(places, "\x00")
 	for i := 0; i < len(parts); i += 2 {

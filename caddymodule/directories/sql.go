@@ -9,6 +9,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/sql"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 func init() {
@@ -99,6 +100,9 @@ func (s *SQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the kind
 	if !d.AllArgs(&s.Driver, &s.DSN) {
 		return d.ArgErr()
+	}
+	if s.Driver != "postgres" {
+		return d.Errf("directory sql: %q is no kind of database%s; there is postgres", s.Driver, nearest.Hint(s.Driver, []string{"postgres"}))
 	}
 	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "sql", []caddymodule.Option{
 		caddymodule.TextOption("user_query", &s.UserQuery),

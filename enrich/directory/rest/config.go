@@ -120,7 +120,7 @@ func checkHeader(h http.Header) error {
 			case !isFieldValue(v):
 				return fmt.Errorf("header: the value of %s holds a control character", name)
 			}
-			for _, place := range inputNames() {
+			for _, place := range Places() {
 				if strings.Contains(v, "{"+place+"}") {
 					return fmt.Errorf("header: {%s} is not replaced in headers; send it in the URL or the body", place)
 				}

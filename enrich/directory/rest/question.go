@@ -18,8 +18,9 @@ import (
 // inputs are all that a question may hold, by the names of their places.
 type inputs map[string]string
 
-// inputNames are the places that a question may have.
-func inputNames() []string { return []string{"subject", "issuer", "client", "app"} }
+// Places are the words that may stand in braces in a question: in the URL and
+// in the body of a POST.
+func Places() []string { return []string{"subject", "issuer", "client", "app"} }
 
 // inputsOf gives what may be asked with on behalf of a principal. The issuer
 // is the token's iss, because answers are kept by it: two configured names of
@@ -50,7 +51,7 @@ func userQuestion(c Config) (*question, error) {
 		return nil, errors.New("body goes with method POST")
 	}
 	var err error
-	if q.url, err = fetch.ParseTemplate(c.URL, inputNames()...); err != nil {
+	if q.url, err = fetch.ParseTemplate(c.URL, Places()...); err != nil {
 		return nil, err
 	}
 	if before, _, _ := strings.Cut(c.URL, "?"); strings.Contains(before, "{app}") {
@@ -141,11 +142,11 @@ func parseBody(text string) (*bodyTemplate, error) {
 			if m == nil {
 				continue
 			}
-			if !slices.Contains(inputNames(), m[1]) {
+			if !slices.Contains(Places(), m[1]) {
 				if quoted {
 					continue
 				}
-				return nil, fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], inputNames()))
+				return nil, fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], Places()))
 			}
 			t.parts = append(t.parts, bodyPart{text: text[begin:i]}, bodyPart{name: m[1], quoted: quoted})
 			begin = i + len(m[0])
