@@ -81,13 +81,10 @@ func (personCodec) Cost(p *person) int {
 // Names lists what a purge may name a person by.
 func (personCodec) Names(p *person) []cache.ID {
 	ids := make([]cache.ID, 0, 3+len(p.Groups))
-	for _, v := range []string{p.User.ID, p.User.Login} {
+	for _, v := range append([]string{p.User.ID, p.User.Login}, p.User.Emails()...) {
 		if v != "" {
 			ids = append(ids, cache.ID{Kind: cache.UserID, Value: v})
 		}
-	}
-	if email, ok := p.User.Profile["email"].(string); ok && email != "" {
-		ids = append(ids, cache.ID{Kind: cache.UserID, Value: email})
 	}
 	for i := range p.Groups {
 		ids = append(ids, cache.ID{Kind: cache.GroupID, Value: p.Groups[i].ID})

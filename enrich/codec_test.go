@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -261,5 +262,14 @@ func stable[V any](t *testing.T, codec cache.Codec[V], v V) {
 	second, err := codec.Encode(again)
 	if err != nil || !bytes.Equal(first, second) {
 		t.Errorf("%s\nbecame %s", first, second)
+	}
+}
+
+func TestAPersonIsPurgedByWhateverItsEmailIsCalled(t *testing.T) {
+	for attribute, v := range map[string]any{"email": "ada@example.com", "mail": []any{"a.l@example.com", "ada@example.com"}} {
+		p := newPerson(&identity.Person{User: &identity.User{ID: "ada", Profile: map[string]any{attribute: v}}})
+		if !slices.Contains((personCodec{}).Names(p), cache.ID{Kind: cache.UserID, Value: "ada@example.com"}) {
+			t.Errorf("%s names nobody", attribute)
+		}
 	}
 }

@@ -328,4 +328,8 @@ func TestAskedAttributesHoldWhatTheSubjectIsComparedWith(t *testing.T) {
 	if got := l.asked(); !slices.Equal(got, []string{"cn", "mail", "employeeNumber"}) || len(l.Attributes) != 2 {
 		t.Errorf("asked are %v", got)
 	}
+	l.Attributes, l.Match = []string{"cn"}, []string{"email"}
+	if got := l.asked(); !slices.Equal(got, []string{"cn", "mail", "email"}) {
+		t.Errorf("asked are %v", got)
+	}
 }

@@ -123,6 +123,9 @@ func (l *LDAP) asked() []string {
 	}
 	names := slices.Clone(l.Attributes)
 	for _, m := range l.Match {
+		if m == "email" && !slices.Contains(names, "mail") {
+			names = append(names, "mail") // LDAP's word for it
+		}
 		if m != "id" && m != "login" && !slices.Contains(names, m) {
 			names = append(names, m)
 		}

@@ -46,6 +46,12 @@ func MatchValues(u *identity.User, name string) []string {
 		if u.Login != "" {
 			return []string{lowerASCII(u.Login)}
 		}
+	case "email":
+		emails := u.Emails()
+		for i := range emails {
+			emails[i] = lowerASCII(emails[i])
+		}
+		return emails
 	}
 	switch v := u.Profile[name].(type) {
 	case []any:

@@ -29,7 +29,8 @@ type Member struct {
 	Issuers []string
 
 	// Match names the properties of a user that may hold the subject: id,
-	// login, email, or any attribute of the profile. Where it is set, an
+	// login, email (LDAP's mail counts as such), or any attribute of the
+	// profile. Where it is set, an
 	// answer whose user holds the subject in none of them is ErrForeign.
 	// Empty leaves that check to the kind, which knows how it asked.
 	Match []string

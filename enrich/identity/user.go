@@ -46,6 +46,26 @@ func (u *User) Barred() bool {
 	return false
 }
 
+// Emails gives the user's e-mail addresses: what the profile has as email, or
+// else as mail, which is LDAP's word for it (RFC 4524, section 2.16).
+func (u *User) Emails() []string {
+	v := u.Profile["email"]
+	if v == nil {
+		v = u.Profile["mail"]
+	}
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	var out []string
+	for _, e := range list {
+		if s, ok := e.(string); ok && s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // Group types, in Okta's spelling.
 const (
 	GroupTypeOkta    = "OKTA_GROUP"
