@@ -369,6 +369,9 @@ func (c *Cache[V]) fromSource(ctx context.Context, asked []Name, load func(conte
 func (c *Cache[V]) fill(e *Entry, v V) {
 	e.Value = v
 	e.digest = sha256.Sum256(e.Content)
+	if b, ok := c.codec.(Bounded[V]); ok {
+		e.bound, e.bounded = b.Bound(v)
+	}
 	e.Cost += int64(max(0, c.codec.Cost(v)))
 	// Names are hashed when they are first needed; that they then take room
 	// is counted from the beginning.

@@ -1,5 +1,7 @@
 package cache
 
+import "time"
+
 // MaxEntry bounds the encoded size of one value, in bytes. A person with ten
 // thousand groups fits; what is larger is a fault of the source.
 const MaxEntry = 1 << 20
@@ -21,4 +23,13 @@ type Codec[V any] interface {
 	// Names lists the ids in the value that a purge may name. The ids that
 	// the reader asked with are added by the cache.
 	Names(V) []ID
+}
+
+// Bounded is met by a codec whose values say for how long they may be used,
+// which shortens a reader's life and never makes it longer.
+type Bounded[V any] interface {
+	// Bound gives that time, counted from the fetch; false where the value
+	// does not say. A value with no time at all answers those who waited for
+	// it and is held in no tier.
+	Bound(V) (time.Duration, bool)
 }

@@ -33,7 +33,9 @@ type Entry struct {
 	Cost int64
 
 	digest  [sha256.Size]byte
-	fetched int64 // ticks of FetchedAt on this node's timeline
+	bounded bool          // the value itself says for how long it may be used,
+	bound   time.Duration // which is this, see Bounded
+	fetched int64         // ticks of FetchedAt on this node's timeline
 	began   uint64
 	checked atomic.Uint64 // version of the log at which the names were checked
 
@@ -62,11 +64,20 @@ func (e *Entry) Dropped() {
 func (e *Entry) stub() *Entry {
 	s := &Entry{
 		Found: e.Found, FetchedAt: e.FetchedAt, Position: e.Position,
-		digest: e.digest, fetched: e.fetched, began: e.began,
+		digest: e.digest, bounded: e.bounded, bound: e.bound, fetched: e.fetched, began: e.began,
 		cell: e.cell, generation: e.generation, gone: true,
 	}
 	s.checked.Store(e.checked.Load())
 	return s
+}
+
+// limit is how long the entry is fresh for a reader.
+func (e *Entry) limit(life *Life) time.Duration {
+	limit := life.limit(e.Found)
+	if e.bounded {
+		limit = min(limit, e.bound)
+	}
+	return limit
 }
 
 // allNames lists the names that a purge may find the entry by. They are hashed

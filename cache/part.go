@@ -72,7 +72,7 @@ func (p Part) Valid(now time.Time, life *Life) (ok, refreshDue bool) {
 	}
 	s := c.store
 	t := s.log.line.at(now)
-	age, limit := time.Duration(t-e.fetched), life.limit(e.Found)
+	age, limit := time.Duration(t-e.fetched), e.limit(life)
 	if p.stale {
 		if age < limit || age >= limit+life.StaleIfError || t >= c.retryAt.Load() {
 			return false, false

@@ -207,7 +207,7 @@ func (s *Store) held(ctx context.Context, key Key) *Entry {
 // judge says what an entry is worth for a reader: fresh, or stale (past its
 // life and inside stale-if-error), or neither.
 func (s *Store) judge(e *Entry, t int64, life *Life) (fresh, stale bool) {
-	age, limit := time.Duration(t-e.fetched), life.limit(e.Found)
+	age, limit := time.Duration(t-e.fetched), e.limit(life)
 	if age >= limit {
 		if !e.Found || age >= limit+life.StaleIfError {
 			return false, false
@@ -249,6 +249,9 @@ func (s *Store) land(ctx context.Context, key Key, hint *cell, life *Life, out o
 		}
 	}
 	e := out.entry
+	if e != nil && e.bounded && e.bound <= 0 {
+		return // its source wants it kept nowhere
+	}
 	if e == nil || s.closed.Load() || e == held || e.cell != nil || !e.unpurged(s.log) {
 		return
 	}

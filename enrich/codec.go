@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -92,7 +93,20 @@ func (personCodec) Names(p *person) []cache.ID {
 	return ids
 }
 
+// Bound implements cache.Bounded.
+func (personCodec) Bound(p *person) (time.Duration, bool) { return bound(p.Keep) }
+
+func bound(keep *time.Duration) (time.Duration, bool) {
+	if keep == nil {
+		return 0, false
+	}
+	return *keep, true
+}
+
 type appCodec struct{}
+
+// Bound implements cache.Bounded.
+func (appCodec) Bound(a *identity.App) (time.Duration, bool) { return bound(a.Keep) }
 
 func (appCodec) Encode(a *identity.App) ([]byte, error) { return encode(a) }
 
@@ -118,6 +132,9 @@ func (appCodec) Names(a *identity.App) []cache.ID {
 }
 
 type appUserCodec struct{}
+
+// Bound implements cache.Bounded.
+func (appUserCodec) Bound(u *identity.AppUser) (time.Duration, bool) { return bound(u.Keep) }
 
 func (appUserCodec) Encode(u *identity.AppUser) ([]byte, error) { return encode(u) }
 
@@ -181,3 +198,9 @@ func canonical(profile *map[string]any) error {
 	*profile, _ = v.(map[string]any)
 	return nil
 }
+
+var (
+	_ cache.Bounded[*person]           = personCodec{}
+	_ cache.Bounded[*identity.App]     = appCodec{}
+	_ cache.Bounded[*identity.AppUser] = appUserCodec{}
+)

@@ -530,3 +530,23 @@ func TestASubjectThatNamesTwoUsersIsNobodyWhateverGoesOn(t *testing.T) {
 	r.people.fail(errOutage)
 	r.allowed(p, r.token())
 }
+
+// TestAnAnswerIsUsedNoLongerThanItsSourceAllows: also where a decision was made
+// of it.
+func TestAnAnswerIsUsedNoLongerThanItsSourceAllows(t *testing.T) {
+	for keep, asked := range map[time.Duration]int64{0: 4, time.Minute: 2, time.Hour: 1} {
+		r := newRig(t, options{})
+		p := r.usual()
+		bounded := *ada("Staff")
+		bounded.Keep = &keep
+		r.people.put("00u1ada", &bounded)
+		token := r.token(enrichtest.Claims{"exp": r.Clock().Add(time.Hour).Unix()})
+		for _, wait := range []time.Duration{0, 0, 0, time.Minute} {
+			r.clock.Advance(wait)
+			r.allowed(p, token)
+		}
+		if n := r.people.Persons.Load(); n != asked {
+			t.Errorf("%v: the directory was asked %d times, want %d", keep, n, asked)
+		}
+	}
+}

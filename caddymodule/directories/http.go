@@ -53,9 +53,10 @@ type HTTP struct {
 	// the same host. Default: the app is read from the answer about a user.
 	AppURL string `json:"app_url,omitempty"`
 
-	// Keep answers that the service can confirm (ETag, Last-Modified) and
-	// allows to keep, and ask whether they still hold. The service is asked
-	// each time all the same. Default: off.
+	// Heed what the service says of keeping its answers: use none longer than
+	// its Cache-Control allows (max-age, no-cache, no-store), and ask whether
+	// one that it can confirm (ETag, Last-Modified) still holds. It makes no
+	// answer live longer than the cache's fresh. Default: off.
 	HonourCache bool `json:"honour_cache,omitempty"`
 
 	// A PEM file with the certificates to trust instead of the system's.

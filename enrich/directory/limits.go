@@ -27,6 +27,11 @@ const (
 	// DefaultTimeout bounds one look-up, waiting and retries included.
 	DefaultTimeout = 3 * time.Second
 
+	// partialLife is how long an answer is used that lacks an optional
+	// directory: a moment's failure must not be remembered for minutes, and
+	// one that lasts must not have the other directories asked for ever.
+	partialLife = 30 * time.Second
+
 	// DefaultConcurrency bounds the look-ups under way at once.
 	DefaultConcurrency = 64
 

@@ -41,6 +41,13 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 		mergeLinked(out, f.value.Linked, mb)
 		mergeAppUsers(out, f.value.AppUsers)
 		out.GroupsKnown = out.GroupsKnown || f.value.GroupsKnown
+		if keep := f.value.Keep; keep != nil && (out.Keep == nil || *keep < *out.Keep) {
+			out.Keep = keep // the whole is used no longer than each part may be
+		}
+	}
+	if len(leftOut) > 0 && (out.Keep == nil || *out.Keep > partialLife) {
+		keep := partialLife
+		out.Keep = &keep
 	}
 	out.Groups = mergeGroups(found)
 	if len(out.Groups) > MaxGroups {

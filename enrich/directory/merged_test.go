@@ -356,3 +356,29 @@ func BenchmarkMergeThree(b *testing.B) {
 		}
 	}
 }
+
+func TestAMergeIsUsedNoLongerThanEachPartMayBe(t *testing.T) {
+	during := func(keep time.Duration) *directorytest.Fake {
+		p := *person("ada", nil)
+		p.Keep = &keep
+		return holding(&p)
+	}
+	for name, c := range map[string]struct {
+		members []directory.Member
+		want    time.Duration // negative: as the configuration says
+	}{
+		"nobody says":           {[]directory.Member{{Name: "a", Directory: holding(person("ada", nil))}}, -1},
+		"one says":              {[]directory.Member{{Name: "a", Directory: holding(person("ada", nil))}, {Name: "b", Directory: during(time.Minute)}}, time.Minute},
+		"the shortest":          {[]directory.Member{{Name: "a", Directory: during(time.Hour)}, {Name: "b", Directory: during(0)}, {Name: "c", Directory: during(time.Minute)}}, 0},
+		"one is left out":       {[]directory.Member{{Name: "a", Directory: during(time.Hour)}, {Name: "b", Directory: directorytest.Failing(directory.ErrUnavailable)}}, 30 * time.Second},
+		"left out, and shorter": {[]directory.Member{{Name: "a", Directory: during(time.Second)}, {Name: "b", Directory: directorytest.Failing(directory.ErrUnavailable)}}, time.Second},
+	} {
+		p, err := merge(t, c.members...).Person(t.Context(), directorytest.Query("ada"))
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		case p.Keep == nil && c.want >= 0, p.Keep != nil && *p.Keep != c.want:
+			t.Errorf("%s: %v, want %v", name, p.Keep, c.want)
+		}
+	}
+}

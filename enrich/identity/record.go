@@ -1,5 +1,7 @@
 package identity
 
+import "time"
+
 // Person is a user together with the groups, as one directory answer. A nil
 // *Person means that the directory has no such user; it is never used for
 // "could not ask".
@@ -26,6 +28,11 @@ type Person struct {
 	// LeftOut names the optional directories that failed and are missing
 	// from this answer.
 	LeftOut []string `json:"leftOut,omitempty"`
+
+	// Keep bounds how long the answer may be used, counted from its fetch,
+	// where its source says so; zero is for the one decision that it was
+	// asked for. Nil, the rule, leaves it to the configuration.
+	Keep *time.Duration `json:"keep,omitempty"`
 }
 
 // State tells how much a part of a record is worth.

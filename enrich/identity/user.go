@@ -119,6 +119,9 @@ type App struct {
 	// Attributes are further properties of the app (such as domain) that
 	// stand outside its profile.
 	Attributes map[string]any `json:"attributes,omitempty"`
+
+	// Keep is as that of a Person.
+	Keep *time.Duration `json:"keep,omitempty"`
 }
 
 // AppUser is a user's assignment to an app.
@@ -134,4 +137,7 @@ type AppUser struct {
 
 	// Profile holds the assignment's attributes as canonical values.
 	Profile map[string]any `json:"profile,omitempty"`
+
+	// Keep is as that of a Person.
+	Keep *time.Duration `json:"keep,omitempty"`
 }

@@ -57,11 +57,12 @@ type Config struct {
 	// the answer has any of them, one must. Default: id and login.
 	Match []string
 
-	// HonourCache keeps answers that have an ETag or Last-Modified and no
-	// no-store, and asks whether they still hold (RFC 9110, section 13). The
-	// service is asked each time all the same: how long an answer is used
-	// without asking is the cache's affair, and a purge must reach the
-	// service. POST answers are never kept.
+	// HonourCache heeds what the service says of keeping its answers. None is
+	// used longer than its Cache-Control allows (max-age; no-store, no-cache:
+	// not without asking), where that is less than the cache's own time; more
+	// makes no difference, because a purge must reach the service. Answers to
+	// GET that have an ETag or Last-Modified and no no-store are held, so that
+	// the next question is whether they still hold (RFC 9110, section 13).
 	HonourCache bool
 
 	// Plaintext allows http to a host that is not this machine.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
@@ -51,7 +52,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if !ok || !d.appsInAnswers() {
 		return nil, fmt.Errorf("looking up an app: the service is not asked for apps: %w", directory.ErrNotFound)
 	}
-	answer, _, err := d.askUser(ctx, q, id)
+	answer, p, err := d.askUser(ctx, q, id)
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +63,12 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	case a == nil || !is(a, id):
 		return nil, fmt.Errorf("looking up an app: the answer speaks of none or of another: %w", directory.ErrNotFound)
 	}
+	a.Keep = p.Keep
 	return named(a, id), nil
 }
 
 func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error) {
-	answer, err := d.ask(ctx, d.app, inputs{"app": id})
+	answer, keep, err := d.ask(ctx, d.app, inputs{"app": id})
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +81,7 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 	case !is(a, id):
 		return nil, fmt.Errorf("looking up an app: the answer is another app: %w", directory.ErrForeign)
 	}
+	a.Keep = keep
 	return named(a, id), nil
 }
 
@@ -103,7 +106,12 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	if err != nil {
 		return nil, err
 	}
-	return d.appUserOf(answer, p, appID)
+	u, err := d.appUserOf(answer, p, appID)
+	if err != nil {
+		return nil, err
+	}
+	u.Keep = p.Keep
+	return u, nil
 }
 
 // Dependence implements directory.Dependent: a question that names the client
@@ -126,7 +134,7 @@ func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	answer, err := d.ask(ctx, d.user, inputsOf(q.Principal, app))
+	answer, keep, err := d.ask(ctx, d.user, inputsOf(q.Principal, app))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,27 +142,33 @@ func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) 
 	if err != nil {
 		return nil, nil, err
 	}
+	p.Keep = keep
 	return answer, p, nil
 }
 
-// ask gives the service's answer to a question.
-func (d *Directory) ask(ctx context.Context, q *question, in inputs) (any, error) {
+// ask gives the service's answer to a question, and how long the service lets
+// it be used, where we are told to heed that.
+func (d *Directory) ask(ctx context.Context, q *question, in inputs) (answer any, keep *time.Duration, err error) {
 	r, err := q.request(in)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if d.held == nil || q.method != http.MethodGet {
-		response, err := d.client.Do(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		return response.JSON()
+	if d.held != nil && q.method == http.MethodGet {
+		return d.askAgain(ctx, r)
 	}
-	return d.askAgain(ctx, r)
+	response, err := d.client.Do(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.held != nil {
+		keep = keepOf(response.Header)
+	}
+	answer, err = response.JSON()
+	return answer, keep, err
 }
 
 // askAgain asks whether the answer that is held for the question still holds.
-func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (any, error) {
+func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (answer any, keep *time.Duration, err error) {
 	before := d.held.get(r.URL)
 	if before != nil {
 		r.Header = before.condition()
@@ -163,19 +177,22 @@ func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (any, error) 
 	var status *fetch.StatusError
 	switch {
 	case before != nil && errors.As(err, &status) && status.Status == http.StatusNotModified:
-		return (&fetch.Response{Body: before.body}).JSON()
+		if keep = keepOf(status.Header()); keep == nil {
+			keep = before.keep // it need not be said again (RFC 9110, section 15.4.5)
+		}
+		answer, err = (&fetch.Response{Body: before.body}).JSON()
+		return answer, keep, err
 	case errors.Is(err, directory.ErrNotFound):
 		d.held.drop(r.URL)
-		return nil, err
+		return nil, nil, err
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
-	answer, err := response.JSON()
-	if err != nil {
-		return nil, err
+	if answer, err = response.JSON(); err != nil {
+		return nil, nil, err
 	}
 	d.held.keep(r.URL, response)
-	return answer, nil
+	return answer, keepOf(response.Header), nil
 }
 
 // Close ends the idle connections.

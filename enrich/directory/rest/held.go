@@ -3,8 +3,8 @@ package rest
 import (
 	"container/list"
 	"net/http"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
@@ -21,6 +21,7 @@ type held struct {
 type heldAnswer struct {
 	url, etag, modified string
 	body                []byte
+	keep                *time.Duration
 }
 
 func (a *heldAnswer) size() int { return len(a.url) + len(a.body) }
@@ -64,32 +65,19 @@ func (h *held) remove(e *list.Element) {
 
 // keep holds an answer where the service lets it be held and can confirm it.
 func (h *held) keep(url string, r *fetch.Response) {
-	a := &heldAnswer{url: url, etag: r.Header.Get("ETag"), modified: r.Header.Get("Last-Modified"), body: r.Body}
+	a := &heldAnswer{url: url, etag: r.Header.Get("ETag"), modified: r.Header.Get("Last-Modified"), body: r.Body, keep: keepOf(r.Header)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e, ok := h.byURL[url]; ok {
 		h.remove(e)
 	}
-	if a.etag == "" && a.modified == "" || a.size() > maxHeldAnswer || forbidden(r.Header) {
+	if a.etag == "" && a.modified == "" || a.size() > maxHeldAnswer || has(r.Header, "no-store") {
 		return
 	}
 	h.byURL[url] = h.recent.PushFront(a)
 	for h.size += a.size(); h.size > maxHeld; {
 		h.remove(h.recent.Back())
 	}
-}
-
-// forbidden reports whether Cache-Control has no-store (RFC 9111, section 5.2.2.5).
-func forbidden(h http.Header) bool {
-	for _, line := range h.Values("Cache-Control") {
-		for directive := range strings.SplitSeq(line, ",") {
-			name, _, _ := strings.Cut(directive, "=")
-			if strings.EqualFold(strings.TrimSpace(name), "no-store") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // condition asks for an answer only where it is another one.

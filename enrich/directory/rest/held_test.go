@@ -19,7 +19,7 @@ func TestAnAnswerIsConfirmedOnlyWhenToldTo(t *testing.T) {
 	}{
 		"by ETag":                  {Config{HonourCache: true}, http.Header{"Etag": {`W/"1"`}}, `W/"1",`},
 		"by time":                  {Config{HonourCache: true}, http.Header{"Last-Modified": {"Mon, 05 Jan 2026 00:00:00 GMT"}}, ",Mon, 05 Jan 2026 00:00:00 GMT"},
-		"max-age makes no answer":  {Config{HonourCache: true}, http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=3600"}}, `"1",`},
+		"max-age is no answer":     {Config{HonourCache: true}, http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=3600"}}, `"1",`},
 		"not without being told":   {Config{}, http.Header{"Etag": {`"1"`}}, ","},
 		"not with nothing to name": {Config{HonourCache: true}, nil, ","},
 		"not with no-store":        {Config{HonourCache: true}, http.Header{"Etag": {`"1"`}, "Cache-Control": {"private, No-Store"}}, ","},
