@@ -53,6 +53,9 @@ type Okta struct {
 	// The linked objects to read with each user, by primary name (manager).
 	// Each costs two requests. Default: none.
 	Linked []string `json:"linked,omitempty"`
+
+	// A PEM file with the certificates to trust instead of the system's.
+	CA string `json:"ca,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -63,10 +66,10 @@ func (*Okta) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision expands the placeholders of address, client id and secrets, and
-// reads the file of the private key.
+// Provision expands the placeholders of address, client id, secrets and paths,
+// and reads the file of the private key.
 func (o *Okta) Provision(caddy.Context) error {
-	if err := caddymodule.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID); err != nil {
+	if err := caddymodule.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID, &o.CA); err != nil {
 		return err
 	}
 	return expandKey(&o.PrivateKey)
@@ -112,7 +115,7 @@ func isKey(text string) bool {
 func (o *Okta) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return okta.New(okta.Config{
 		URL: o.URL, Token: o.Token, ClientID: o.ClientID, PrivateKey: o.PrivateKey, KeyID: o.KeyID,
-		Scopes: o.Scopes, AppUsers: o.AppUsers, Linked: o.Linked, Match: o.Match,
+		Scopes: o.Scopes, AppUsers: o.AppUsers, Linked: o.Linked, Match: o.Match, CAFile: o.CA,
 	}, okta.Options{Clock: ctx.Clock, Logger: ctx.Logger})
 }
 
@@ -126,6 +129,7 @@ func (o *Okta) Open(ctx caddymodule.DirectoryContext) (directory.Directory, erro
 //		scopes      <scope>...
 //		app_users   on|off
 //		linked      <name>...
+//		ca          <file>
 //		<options of every directory>
 //	}
 func (o *Okta) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -140,6 +144,7 @@ func (o *Okta) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		caddymodule.TextsOption("scopes", &o.Scopes),
 		onOff("app_users", &o.AppUsers),
 		caddymodule.TextsOption("linked", &o.Linked),
+		caddymodule.TextOption("ca", &o.CA),
 	})
 }
 

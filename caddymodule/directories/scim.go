@@ -38,6 +38,9 @@ type SCIM struct {
 	// that have the user as member), unknown (not at all), or auto: the user's
 	// list, and by member where there is none. Default: auto.
 	Groups string `json:"groups,omitempty"`
+
+	// A PEM file with the certificates to trust instead of the system's.
+	CA string `json:"ca,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -48,15 +51,16 @@ func (*SCIM) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision expands the placeholders of address, user name and secrets.
+// Provision expands the placeholders of address, user name, secrets and path.
 func (s *SCIM) Provision(caddy.Context) error {
-	return caddymodule.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password)
+	return caddymodule.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password, &s.CA)
 }
 
 // Open makes the directory.
 func (s *SCIM) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return scim.New(scim.Config{
 		URL: s.URL, Bearer: s.Bearer, Username: s.Username, Password: s.Password, UserFilter: s.UserFilter, Groups: s.Groups,
+		CAFile: s.CA,
 	}, scim.Options{Clock: ctx.Clock})
 }
 
@@ -67,6 +71,7 @@ func (s *SCIM) Open(ctx caddymodule.DirectoryContext) (directory.Directory, erro
 //		basic       <username> <password>
 //		user_filter userName|externalId|emails.value|id
 //		groups      auto|user|member|unknown
+//		ca          <file>
 //		<options of every directory>
 //	}
 func (s *SCIM) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -83,6 +88,7 @@ func (s *SCIM) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}),
 		caddymodule.WordOption("user_filter", &s.UserFilter, scim.ByUserName, scim.ByExternalID, scim.ByEmail, scim.ByID),
 		caddymodule.WordOption("groups", &s.Groups, scim.GroupsAuto, scim.GroupsOfUser, scim.GroupsByMember, scim.GroupsUnknown),
+		caddymodule.TextOption("ca", &s.CA),
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -71,6 +72,16 @@ func Way(t testing.TB, address string, limit int64, went chan<- int64) string {
 		default:
 		}
 	})
+}
+
+// WriteAuthority gives a PEM file that holds a certificate to be trusted.
+func WriteAuthority(t testing.TB, certificate *x509.Certificate) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // WriteCertificate writes a certificate for 127.0.0.1 that vouches for itself,

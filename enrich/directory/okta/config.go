@@ -59,6 +59,10 @@ type Config struct {
 	// directly, any other attribute by a search, which Okta answers some
 	// seconds behind. Default: id and login.
 	Match []string `json:"match,omitempty"`
+
+	// A PEM file with the certificates to trust instead of the system's. It is
+	// read once, by New. Default: the system's.
+	CAFile string `json:"ca,omitempty"`
 }
 
 const (

@@ -318,3 +318,22 @@ func TestNoPermissionForGroupsIsAFailureAndNotNoGroups(t *testing.T) {
 		t.Errorf("got %v, %v", p, err)
 	}
 }
+
+func TestTheWayMayHaveAnAuthorityOfItsOwn(t *testing.T) {
+	o := newOrganization(t, directorytest.NewWorld())
+	way := httptest.NewTLSServer(http.HandlerFunc(o.serve))
+	defer way.Close()
+	for ca, want := range map[string]error{"": directory.ErrUnavailable, directorytest.WriteAuthority(t, way.Certificate()): nil} {
+		d, err := New(Config{URL: way.URL, Token: apiToken, CAFile: ca}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Person(t.Context(), directorytest.Query(directorytest.Lonely)); !errors.Is(err, want) || (want == nil) != (err == nil) {
+			t.Errorf("with authority %q: %v", ca, err)
+		}
+		_ = d.Close()
+	}
+	if _, err := New(Config{URL: way.URL, Token: apiToken, CAFile: "/nowhere.pem"}, Options{}); err == nil {
+		t.Error("an authority that is not there")
+	}
+}

@@ -57,6 +57,10 @@ type Config struct {
 
 	// Where groups are read: auto, user, member or unknown. Default: auto.
 	Groups string `json:"groups,omitempty"`
+
+	// A PEM file with the certificates to trust instead of the system's. It is
+	// read once, by New. Default: the system's.
+	CAFile string `json:"ca,omitempty"`
 }
 
 // maxSecret bounds bearer, username and password.

@@ -48,6 +48,7 @@ func New(c Config, o Options) (*Directory, error) {
 	authorization := c.authorization()
 	d.client, err = fetch.New(fetch.Options{
 		Base:      strings.TrimSuffix(c.URL, "/"),
+		CAFile:    c.CAFile,
 		Transport: o.Transport,
 		Clock:     d.clock,
 		Rand:      d.rand,

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -452,4 +454,25 @@ func TestProbeIsRepeatedSeldom(t *testing.T) {
 			t.Errorf("%d probes", probes())
 		}
 	})
+}
+
+func TestTheServiceMayHaveAnAuthorityOfItsOwn(t *testing.T) {
+	service := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/scim+json")
+		_, _ = io.WriteString(w, list(1, ada))
+	}))
+	defer service.Close()
+	for ca, want := range map[string]error{"": directory.ErrUnavailable, directorytest.WriteAuthority(t, service.Certificate()): nil} {
+		d, err := New(Config{URL: service.URL, Bearer: "t", CAFile: ca}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Person(t.Context(), directorytest.Query("ada")); !errors.Is(err, want) || (want == nil) != (err == nil) {
+			t.Errorf("with authority %q: %v", ca, err)
+		}
+		_ = d.Close()
+	}
+	if _, err := New(Config{URL: service.URL, Bearer: "t", CAFile: "/nowhere.pem"}, Options{}); err == nil {
+		t.Error("an authority that is not there")
+	}
 }
