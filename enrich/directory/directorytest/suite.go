@@ -2,6 +2,7 @@ package directorytest
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"io"
 	"reflect"
@@ -364,9 +365,14 @@ func (s *suite) faulty(t *testing.T, f Fault, want []error) {
 	}
 }
 
+// lists are known attempts at filters, one a line; see testdata/README.
+//
+//go:embed testdata/*.txt
+var lists embed.FS
+
 // Hostile gives subjects that must find nobody, by what they try.
 func Hostile() map[string]string {
-	return map[string]string{
+	subjects := map[string]string{
 		"LDAP filter":       `*)(uid=*`,
 		"LDAP wildcard":     `*`,
 		"LDAP or":           `ada@example.com)(|(objectClass=*`,
@@ -394,4 +400,15 @@ func Hostile() map[string]string {
 		"trailing blank":    "00u1ada ",
 		"empty":             "",
 	}
+	for _, list := range []string{"ldap", "scim"} {
+		text, err := lists.ReadFile("testdata/" + list + ".txt")
+		if err != nil {
+			panic(err) // it is part of the program
+		}
+		for line := range strings.Lines(string(text)) {
+			subject := strings.TrimSuffix(line, "\n")
+			subjects[list+" list: "+subject] = subject
+		}
+	}
+	return subjects
 }

@@ -94,12 +94,14 @@ func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity
 }
 
 // Dependence implements directory.Dependent. What the endpoint tells depends
-// on the client and the scopes; the expiry is among the parts so that no answer
+// on the client and the scopes, and it tells of the sub, which the issuer's
+// subject_claim may have put another name before; the expiry is among the parts so that no answer
 // outlives the token that it was asked with.
 func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
 	scopes := slices.Sorted(slices.Values(p.Scopes))
+	sub, _ := p.Claims["sub"].(string)
 	return directory.Dependence{
-		Caller: append([]string{p.Client, strconv.FormatInt(p.Expiry.Unix(), 10)}, slices.Compact(scopes)...),
+		Caller: append([]string{sub, p.Client, strconv.FormatInt(p.Expiry.Unix(), 10)}, slices.Compact(scopes)...),
 		Token:  true,
 	}
 }

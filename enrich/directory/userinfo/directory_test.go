@@ -351,6 +351,7 @@ func TestWhatAnAnswerDependsOn(t *testing.T) {
 		"scopes run together":     {func(p *identity.Principal) { p.Scopes = []string{"openid email"} }, false},
 		"another client":          {func(p *identity.Principal) { p.Client = "other" }, false},
 		"another expiry":          {func(p *identity.Principal) { p.Expiry = p.Expiry.Add(time.Second) }, false},
+		"another sub":             {func(p *identity.Principal) { p.Claims = map[string]any{"sub": "bob"} }, false},
 		"another subject alone":   {func(p *identity.Principal) { p.Subject = "bob" }, true}, // stands in the key by itself
 	} {
 		if (of(c.edit) == base) != c.same {
