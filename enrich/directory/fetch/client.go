@@ -58,10 +58,11 @@ type Options struct {
 	// error of its own ends the request.
 	Authorize func(ctx context.Context, r *http.Request) error
 
-	// Unauthorized is told of a 401, once for each request, and reports
+	// Unauthorized is told of a 401, once for each request, with the header
+	// that was sent and the one that came, and reports
 	// whether to ask again: after forgetting a token that had expired, or
 	// noting a nonce.
-	Unauthorized func(ctx context.Context, answer http.Header) (again bool)
+	Unauthorized func(ctx context.Context, sent, answer http.Header) (again bool)
 
 	// RateLimit reads from an answer until when to ask no more; zero means
 	// go on. Default: Retry-After on 429 and 503.
@@ -115,7 +116,7 @@ type Client struct {
 	http         *http.Client
 	header       http.Header
 	authorize    func(context.Context, *http.Request) error
-	unauthorized func(context.Context, http.Header) bool
+	unauthorized func(ctx context.Context, sent, answer http.Header) bool
 	rateLimit    func(int, http.Header, time.Time) time.Time
 	maxBody      int64
 	retries      int

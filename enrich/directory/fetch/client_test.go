@@ -480,7 +480,13 @@ func TestCredentialsAreRenewedOnce(t *testing.T) {
 				r.Header.Set("Authorization", "Bearer "+token)
 				return nil
 			},
-			Unauthorized: func(context.Context, http.Header) bool { token = "second"; return true },
+			Unauthorized: func(_ context.Context, sent, _ http.Header) bool {
+				if got := sent.Get("Authorization"); got != "Bearer "+token {
+					t.Errorf("told of %q, which was not sent", got)
+				}
+				token = "second"
+				return true
+			},
 			Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 				tries++
 				if r.Header.Get("Authorization") == "Bearer "+good {

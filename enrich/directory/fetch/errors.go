@@ -43,7 +43,7 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 }
 
 // statusError turns a status outside 2xx into an error.
-func (c *Client) statusError(ctx context.Context, q Request, answer *http.Response, body []byte) (*Response, repetition, error) {
+func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, answer *http.Response, body []byte) (*Response, repetition, error) {
 	e := &StatusError{Status: answer.StatusCode, header: answer.Header, body: body}
 	if until := RetryAfter(answer.StatusCode, answer.Header, c.clock()); !until.IsZero() {
 		e.RetryAfter = max(until.Sub(c.clock()), 0)
@@ -54,7 +54,7 @@ func (c *Client) statusError(ctx context.Context, q Request, answer *http.Respon
 		e.cause = directory.ErrNotFound
 	case answer.StatusCode == http.StatusUnauthorized:
 		e.cause = directory.ErrRefused
-		if c.unauthorized != nil && c.unauthorized(ctx, answer.Header) {
+		if c.unauthorized != nil && c.unauthorized(ctx, sent, answer.Header) {
 			again = renewal
 		}
 	case answer.StatusCode == http.StatusForbidden, answer.StatusCode == http.StatusProxyAuthRequired:

@@ -227,7 +227,7 @@ func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Respons
 		if err != nil {
 			text = nil // the status is known, and says enough
 		}
-		return c.statusError(ctx, q, answer, text)
+		return c.statusError(ctx, q, r.Header, answer, text)
 	}
 	text, err := c.read(answer.Body, answer.ContentLength)
 	if err != nil {

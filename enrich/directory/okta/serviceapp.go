@@ -161,9 +161,9 @@ func (s *serviceApp) authorize(ctx context.Context, r *http.Request) error {
 }
 
 // unauthorized forgets the token that was refused, so that the request is sent
-// once more with a new one.
-func (s *serviceApp) unauthorized(context.Context, http.Header) bool {
-	if t := s.current.Load(); t != nil {
+// once more with a new one; not one that has come in its place meanwhile.
+func (s *serviceApp) unauthorized(_ context.Context, sent, _ http.Header) bool {
+	if t := s.current.Load(); t != nil && sent.Get("Authorization") == "Bearer "+t.text {
 		s.current.CompareAndSwap(t, nil)
 	}
 	return true

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
 func TestServiceAppKeepsItsToken(t *testing.T) {
@@ -136,4 +137,44 @@ func TestPrivateKeyForms(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+}
+
+// A crowd whose token was revoked signs in once: a refusal of the old token
+// says nothing of the one that came after it.
+func TestALateRefusalDoesNotCostTheNextToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrganization(t, directorytest.NewWorld())
+		o.http.Close()
+		c, err := Config{URL: o.http.URL, ClientID: "0oaservice", PrivateKey: o.serviceApp(t, "EC")}.validate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newServiceApp(c, fetch.Options{Base: c.URL, Transport: direct{o}, Clock: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		use := func() *accessToken {
+			t.Helper()
+			token, err := s.token(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return token
+		}
+		first := use()
+		var second *accessToken
+		for range 50 { // each was under way with the first one
+			if !s.unauthorized(t.Context(), http.Header{"Authorization": {"Bearer " + first.text}}, nil) {
+				t.Error("it is not asked again")
+			}
+			second = use()
+		}
+		if second == first || o.issued != 2 {
+			t.Errorf("%d tokens, want the second alone", o.issued)
+		}
+		s.unauthorized(t.Context(), http.Header{"Authorization": {"Bearer " + second.text}}, nil)
+		if third := use(); third == second {
+			t.Error("a token that was refused is kept")
+		}
+	})
 }
