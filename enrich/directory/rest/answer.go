@@ -3,6 +3,8 @@ package rest
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -72,6 +74,9 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 		switch {
 		case errors.Is(err, errSeveral):
 			return nil, fmt.Errorf("reading an answer: profile_path selects more than one user: %w", directory.ErrAmbiguous)
+		case errors.Is(err, errNone):
+			// A search that found nobody.
+			return nil, fmt.Errorf("reading an answer: profile_path selects none of what is there: %w", directory.ErrNotFound)
 		case errors.Is(err, errNothing):
 			return nil, fmt.Errorf("reading an answer: profile_path selects nothing; 404 would say that there is no user: %w", directory.ErrMalformed)
 		case err != nil:
@@ -80,6 +85,7 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 		p.User.Profile = profile
 		p.User.ID = r.id(scalar(profile["id"]), "id")
 		p.User.Login, _ = profile["login"].(string)
+		p.User.Status = state(profile["status"])
 	}
 	if d.groupsPath == nil {
 		return p, nil
@@ -98,6 +104,17 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 		p.Groups, p.GroupsKnown = r.groups(nodes), true
 	}
 	return p, nil
+}
+
+// state gives the account's state where an attribute is one of the words for
+// it: an attribute of that name may be anything, and must not let in whom it
+// keeps out.
+func state(v any) string {
+	s, _ := v.(string)
+	if s = strings.ToUpper(s); slices.Contains(directory.AccountStates(), s) {
+		return s
+	}
+	return ""
 }
 
 // scalar gives v where it can be an id: an attribute of that name may be
@@ -132,7 +149,7 @@ func (d *Directory) appOf(answer any) (*identity.App, error) {
 	switch {
 	case d.appPath != nil:
 		switch m, err = d.appPath.object(answer); {
-		case errors.Is(err, errNothing):
+		case errors.Is(err, errNothing), errors.Is(err, errNone):
 			err = nil
 		case errors.Is(err, errSeveral):
 			err = fmt.Errorf("reading an answer: app_path selects more than one app: %w", directory.ErrMalformed)

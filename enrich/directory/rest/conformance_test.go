@@ -147,7 +147,7 @@ func (s *service) answer(r *http.Request) any {
 	}
 	matches := []any{}
 	for _, u := range found {
-		attributes := object{"id": u.ID, "login": u.Login}
+		attributes := object{"id": u.ID, "login": u.Login, "status": strings.ToLower(u.Status)}
 		maps.Copy(attributes, u.Profile)
 		matches = append(matches, object{"attributes": attributes})
 	}
@@ -220,7 +220,6 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 		lacks[directorytest.Apps] = "an app is known from the answer about a user, on whose behalf the suite does not ask"
 	default:
 		lacks[directorytest.AppUsers] = "no path says where assignments are"
-		lacks[directorytest.Status] = "no path says where the state is"
 	}
 	return lacks
 }

@@ -286,6 +286,9 @@ func TestAnAnswerThatIsNotUnderstoodIsAFailure(t *testing.T) {
 		"group null":                   {Config{}, `{"user":{},"groups":[null]}`, directory.ErrMalformed},
 		"time":                         {Config{}, `{"user":{"created":"yesterday"}}`, directory.ErrMalformed},
 		"path selects no profile":      {paths, `{"user":{}}`, directory.ErrMalformed},
+		"path selects no list":         {Config{ProfilePath: "$.p[*]"}, `{"p":{}}`, directory.ErrMalformed},
+		"path descends in vain":        {Config{ProfilePath: "$..p"}, `{"error":"down"}`, directory.ErrMalformed},
+		"path finds no list":           {Config{ProfilePath: "$.p[*]"}, `{"error":"down"}`, directory.ErrMalformed},
 		"path selects null":            {paths, `{"p":null}`, directory.ErrMalformed},
 		"path selects a text":          {paths, `{"p":"ada"}`, directory.ErrMalformed},
 		"path selects two profiles":    {Config{ProfilePath: "$.p[*]"}, `{"p":[{"a":1},{"a":2}]}`, directory.ErrAmbiguous},
@@ -315,6 +318,28 @@ func TestOnly404MeansThatThereIsNoSuchUser(t *testing.T) {
 		_, err := d.Person(t.Context(), query("ada", ""))
 		if !errors.Is(err, want) || directory.Failed(err) != (status != http.StatusNotFound) {
 			t.Errorf("status %d: %v, want %v", status, err, want)
+		}
+	}
+}
+
+func TestASearchThatFindsNobodySaysSo(t *testing.T) {
+	for path, body := range map[string]string{
+		"$.p[*]":                     `{"p":[]}`,
+		`$.p[?@.login == "eve@e.x"]`: `{"p":[{"login":"ada"}]}`,
+	} {
+		d, _ := answering(t, Config{ProfilePath: path, GroupsPath: "$.g"}, body)
+		if p, err := d.Person(t.Context(), query("ada", "")); p != nil || !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestAnAttributeMayBeTheState(t *testing.T) {
+	for status, barred := range map[string]bool{`"suspended"`: true, `"DEPROVISIONED"`: true, `"Active"`: false, `"married"`: false, `7`: false, `null`: false} {
+		d, _ := answering(t, Config{ProfilePath: "$.p"}, `{"p":{"id":"ada","status":`+status+`}}`)
+		p, err := d.Person(t.Context(), query("ada", ""))
+		if err != nil || p.User.Barred() != barred {
+			t.Errorf("%s: %+v, %v", status, p, err)
 		}
 	}
 }

@@ -119,6 +119,8 @@ func (p *path) object(answer any) (map[string]any, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case len(nodes) == 0 && p.selectsFromList(answer):
+		return nil, errNone
 	case len(nodes) > 1:
 		return nil, errSeveral
 	case len(nodes) == 0 || nodes[0] == nil:
@@ -131,8 +133,24 @@ func (p *path) object(answer any) (map[string]any, error) {
 	return o, nil
 }
 
-// Where one object is wanted, the query may select more, or nothing or null.
+// selectsFromList reports whether the answer has a list at the query's fixed
+// beginning: what an answer about something else would hardly have there.
+func (p *path) selectsFromList(answer any) bool {
+	if p.fixed == nil {
+		return false
+	}
+	from := p.fixed.Select(answer)
+	if len(from) != 1 {
+		return false
+	}
+	_, isList := from[0].([]any)
+	return isList
+}
+
+// Where one object is wanted, the query may select more, or none of a list that
+// is there, or nothing or null.
 var (
 	errSeveral = errors.New("a path selects more than one")
+	errNone    = errors.New("a path selects none of what is there")
 	errNothing = errors.New("a path selects nothing")
 )

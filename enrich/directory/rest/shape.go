@@ -71,17 +71,11 @@ func (r *reader) time(v any, what string) time.Time {
 	return t
 }
 
-// statuses are the words for an account's state, in Okta's spelling.
-var statuses = [...]string{
-	"", "STAGED", "PROVISIONED", identity.StatusActive, "RECOVERY", "PASSWORD_EXPIRED",
-	identity.StatusLockedOut, identity.StatusSuspended, identity.StatusDeprovisioned,
-}
-
 // status reads an account's state. A word that the gateway does not know is a
 // fault: it might mean that nobody is to be let in.
 func (r *reader) status(v any) string {
 	s := strings.ToUpper(r.text(v, "status"))
-	if !slices.Contains(statuses[:], s) {
+	if s != "" && !slices.Contains(directory.AccountStates(), s) {
 		r.fail("status", "ACTIVE, SUSPENDED or another of Okta's words")
 	}
 	return s
