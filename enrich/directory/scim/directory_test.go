@@ -133,6 +133,21 @@ func TestWhatAUserIs(t *testing.T) {
 	}
 }
 
+func TestAnAccountIsBarredHoweverItIsWritten(t *testing.T) {
+	for active, want := range map[string]string{
+		`true`: identity.StatusActive, `false`: identity.StatusSuspended, `"True"`: identity.StatusActive, `"False"`: identity.StatusSuspended,
+		`null`: "", `"no"`: "malformed", `0`: "malformed", `{}`: "malformed",
+	} {
+		d, _ := played(t, Config{}, func(*http.Request) (int, string) {
+			return 200, list(1, `{"id":"1","userName":"ada","active":`+active+`,"groups":[{"value":"g","display":"G"}]}`)
+		})
+		p, err := d.Person(t.Context(), directorytest.Query("ada"))
+		if want == "malformed" && !errors.Is(err, directory.ErrMalformed) || want != "malformed" && (err != nil || p.User.Status != want) {
+			t.Errorf("%s: %+v, %v", active, p, err)
+		}
+	}
+}
+
 func TestPrimaryValuesAndTypes(t *testing.T) {
 	d, _ := played(t, Config{}, func(*http.Request) (int, string) {
 		return 200, list(1, `{"id":"1","userName":"ada","password":"x","title":"Countess","active":false,"groups":[{"value":"g","display":"G"},{"value":"g","display":"G","type":"indirect"}],

@@ -3,6 +3,7 @@ package scim
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -176,16 +177,32 @@ func (r resource) user() (*identity.User, error) {
 	add("manager", manager["displayName"])
 
 	u := &identity.User{ID: r.text("id"), Login: r.text("userName"), Profile: profile}
-	switch r["active"] {
-	case true:
-		u.Status = identity.StatusActive
-	case false:
-		// SCIM tells that an account is not to be used, and not why.
-		u.Status = identity.StatusSuspended
+	switch active := r["active"].(type) {
+	case nil:
+	case bool:
+		u.Status = state(active)
+	case string:
+		// Some services write it so.
+		yes, err := strconv.ParseBool(active)
+		if err != nil {
+			return nil, fmt.Errorf("reading a user: active is neither true nor false: %w", directory.ErrMalformed)
+		}
+		u.Status = state(yes)
+	default:
+		return nil, fmt.Errorf("reading a user: active is neither true nor false: %w", directory.ErrMalformed)
 	}
 	meta := r.object("meta")
 	u.Created, u.LastUpdated = instant(meta.text("created")), instant(meta.text("lastModified"))
 	return u, nil
+}
+
+// state gives the state of an account: SCIM tells that one is not to be used,
+// and not why.
+func state(active bool) string {
+	if active {
+		return identity.StatusActive
+	}
+	return identity.StatusSuspended
 }
 
 // instant reads a SCIM dateTime; zero where there is none.
