@@ -70,13 +70,24 @@ func New(c Config, o Options) (*Directory, error) {
 		options.Authorize, options.Unauthorized = service.authorize, service.unauthorized
 	}
 	options.Base += "/api/v1"
-	if d.users, err = fetch.New(options); err != nil {
-		return nil, fmt.Errorf("configuring the okta directory: %w", err)
+	if d.users, err = newClient(options); err != nil {
+		return nil, err
 	}
-	if d.apps, err = fetch.New(options); err != nil {
-		return nil, fmt.Errorf("configuring the okta directory: %w", err)
+	if d.apps, err = newClient(options); err != nil {
+		return nil, err
 	}
 	return d, nil
+}
+
+// newClient makes a client with an allowance of its own.
+func newClient(o fetch.Options) (*fetch.Client, error) {
+	a := &allowance{clock: o.Clock, rand: o.Rand}
+	o.Authorize, o.RateLimit = a.authorize(o.Authorize), a.rateLimit
+	c, err := fetch.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the okta directory: %w", err)
+	}
+	return c, nil
 }
 
 // Close ends the idle connections.

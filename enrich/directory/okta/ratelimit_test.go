@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,5 +131,76 @@ func TestRateLimitHeaders(t *testing.T) {
 		if c.want == 0 && !got.IsZero() || c.want != 0 && got.Sub(now) != c.want {
 			t.Errorf("%s: until %v, want %v from now", c.name, got, c.want)
 		}
+	}
+}
+
+// far is a way to the organization that takes time, and counts the refusals
+// that come back on it.
+type far struct {
+	direct
+	refused *atomic.Int64
+}
+
+func (f far) RoundTrip(r *http.Request) (*http.Response, error) {
+	time.Sleep(50 * time.Millisecond)
+	answer, err := f.direct.RoundTrip(r)
+	if err == nil && answer.StatusCode == http.StatusTooManyRequests {
+		f.refused.Add(1)
+	}
+	time.Sleep(50 * time.Millisecond)
+	return answer, err
+}
+
+// What is under way counts as spent: a crowd does not run into the limit that
+// one request's answer has told of.
+func TestACrowdKeepsTheRateLimitToo(t *testing.T) {
+	for name, others := range map[string]int{"alone": 0, "with another client": 7} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOrganization(t, directorytest.NewWorld())
+				o.http.Close()
+				o.limit = 20
+				var refused atomic.Int64
+				d := open(t, o, Config{}, Options{Transport: far{direct{o}, &refused}})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				begin := time.Now()
+				ask := func() {
+					if _, err := d.Person(ctx, directorytest.Query(directorytest.Lonely)); err != nil {
+						t.Error(err)
+					}
+				}
+				ask()
+				o.left["/api/v1/users"] -= others
+				ask()
+				var wg sync.WaitGroup
+				for range 38 { // eighty requests in all, twenty a minute
+					wg.Go(ask)
+				}
+				wg.Wait()
+				if refused.Load() != 0 || len(o.requests) != 80 {
+					t.Errorf("%d of %d requests were refused", refused.Load(), len(o.requests))
+				}
+				if took := time.Since(begin); took < 3*time.Minute || took > 7*time.Minute {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+func TestAResetThatIsFarOffSilencesNobodyForLong(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	a := &allowance{clock: func() time.Time { return now }}
+	a.rateLimit(http.StatusOK, http.Header{"X-Rate-Limit-Limit": {"600"}, "X-Rate-Limit-Remaining": {"1"}, "X-Rate-Limit-Reset": {"99999999999"}}, now)
+	if wait := a.try(); wait != 0 {
+		t.Errorf("the one that is left waits %v", wait)
+	}
+	if wait := a.try(); wait != usualWindow {
+		t.Errorf("the next one waits %v", wait)
+	}
+	now = now.Add(usualWindow)
+	if wait := a.try(); wait != 0 {
+		t.Errorf("in the next window it waits %v", wait)
 	}
 }
