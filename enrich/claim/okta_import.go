@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
 // Limits on what Import reads.
@@ -94,8 +95,10 @@ var oktaMembers = []string{
 //
 // A member or word that Okta does not know is an error, groupFilterType too:
 // Okta refuses it, the member is group_filter_type. So is a name that two
-// claims have, and a regular expression that means another thing in RE2 than
-// in Java. Every such error is a *DefinitionError that names the claim.
+// claims have, an expression that does not compile, and a regular expression
+// that means another thing in RE2 than in Java. It finds all that is wrong at
+// once: its error joins one *DefinitionError, which names the claim, for each
+// bad claim.
 func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 	var want string
 	switch kind {
@@ -113,12 +116,14 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 	var (
 		defs  []Definition
 		notes []Note
+		wrong []error
 		seen  = make(map[string]bool, len(texts))
 	)
 	for i, text := range texts {
 		c, err := readOktaClaim(text)
 		if err != nil {
-			return nil, nil, inImport(err, i, c)
+			wrong = append(wrong, inImport(err, i, c))
+			continue
 		}
 		if c.claimType != want {
 			continue
@@ -131,14 +136,19 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 			continue
 		}
 		if seen[c.name] {
-			return nil, nil, inImport(&fieldError{memberName, errors.New("two active claims have this name")}, i, c)
+			wrong = append(wrong, inImport(&fieldError{memberName, errors.New("two active claims have this name")}, i, c))
+			continue
 		}
 		seen[c.name] = true
 		d, err := c.definition()
 		if err != nil {
-			return nil, nil, inImport(err, i, c)
+			wrong = append(wrong, inImport(err, i, c))
+			continue
 		}
 		defs = append(defs, d)
+	}
+	if len(wrong) > 0 {
+		return nil, nil, errors.Join(wrong...)
 	}
 	if len(defs) == 0 {
 		notes = append(notes, Note{Text: "no active claim of claimType " + want + " stands in the file"})
@@ -286,6 +296,10 @@ func (c *oktaClaim) definition() (Definition, error) {
 		}
 		if utf8.RuneCountInString(c.value) > MaxImportedExpression {
 			return d, &fieldError{memberValue, fmt.Errorf("an expression has at most %d characters in Okta", MaxImportedExpression)}
+		}
+		// Which claims stand above it is seen when the policy is compiled.
+		if _, err := oktael.Compile(c.value, oktael.Options{Roots: readable}); err != nil {
+			return d, &fieldError{memberValue, err}
 		}
 		d.Expression = c.value
 		return d, nil

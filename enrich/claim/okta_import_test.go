@@ -91,8 +91,8 @@ func TestImportTakesEveryFormOfAClaim(t *testing.T) {
 			[]Definition{{Name: "http://example.com/is_root", Expression: "user.department"}},
 		},
 		{
-			"the longest expression", claimJSON(t, map[string]string{"value": `"` + strings.Repeat("é", 1024) + `"`}), "",
-			[]Definition{{Name: "dept", Expression: strings.Repeat("é", 1024)}},
+			"the longest expression", claimJSON(t, map[string]string{"value": `"'` + strings.Repeat("é", 1022) + `'"`}), "",
+			[]Definition{{Name: "dept", Expression: "'" + strings.Repeat("é", 1022) + "'"}},
 		},
 		{"starts with", groups("STARTS_WITH", `"group1"`), "", []Definition{{Name: "groups", Groups: &GroupFilter{Match: "starts_with", Pattern: "group1", Types: oktaTypes}}}},
 		{"equals", groups("EQUALS", `"group1"`), "", []Definition{{Name: "groups", Groups: &GroupFilter{Match: "equals", Pattern: "group1", Types: oktaTypes}}}},
@@ -177,6 +177,8 @@ func TestImportRefusesAndNamesTheClaim(t *testing.T) {
 		{"no value", map[string]string{"value": ""}, "value", "expression is required"},
 		{"a value that is no string", map[string]string{"value": "true"}, "value", "must be a string"},
 		{"an expression that is too long", map[string]string{"value": `"` + strings.Repeat("é", 1025) + `"`}, "value", "1024"},
+		{"an expression that does not compile", map[string]string{"value": `"Sting.len(user.email)"`}, "value", "1:1: unknown function Sting.len (did you mean \"String.len\"?)\nSting.len(user.email)\n^"},
+		{"what only a mapping can read", map[string]string{"value": `"idpuser.email"`}, "value", "user name transforms"},
 		{"a filter on an expression", map[string]string{"group_filter_type": `"REGEX"`}, "group_filter_type", "GROUPS only"},
 		{"a groups claim without a filter", map[string]string{"valueType": `"GROUPS"`}, "group_filter_type", "must be one of"},
 		{"an unknown filter", map[string]string{"valueType": `"GROUPS"`, "group_filter_type": `"STARTSWITH"`}, "group_filter_type", `did you mean "STARTS_WITH"`},
@@ -209,6 +211,19 @@ func TestImportRefusesAndNamesTheClaim(t *testing.T) {
 				t.Errorf("error names the claim %q", de.Rule)
 			}
 		})
+	}
+}
+
+func TestImportTellsAllThatIsWrongAtOnce(t *testing.T) {
+	_, _, err := Import([]byte("["+
+		claimJSON(t, map[string]string{"name": `"a"`, "value": `"user."`})+","+
+		claimJSON(t, map[string]string{"name": `"b"`})+","+
+		claimJSON(t, map[string]string{"name": `"c"`, "status": `"ON"`})+","+
+		claimJSON(t, map[string]string{"name": `"b"`})+"]"), "")
+	for _, says := range []string{`claim "a": value: 1:6`, `claim "c": status`, `claim "b": name: two active claims`} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v does not say %s", err, says)
+		}
 	}
 }
 

@@ -195,11 +195,9 @@ func (c *compiler) compileMethod(s *syntaxNode) (typed, error) {
 		receiver.receiver = true
 	}
 	all, known := library.methods[s.text]
-	if name := s.kids[0]; name.op == opName && !known && spelled[name.text] == 0 {
-		// Sting.len(…) looks like a method of a variable, but isn't meant as one.
-		full := name.text + "." + s.text
-		if word, ok := nearestWord(full, library.names(c.options.Dialect)); ok {
-			return typed{}, c.fail(name.offset, "unknown function %s (did you mean \"%s\"?)", full, word)
+	if !known || c.element == 0 && !c.options.Roots.Has(RootVars) {
+		if err := c.meantFunction(s); err != nil {
+			return typed{}, err
 		}
 	}
 	receiver, err := c.compile(s.kids[0])
@@ -223,9 +221,13 @@ func (c *compiler) compileMethod(s *syntaxNode) (typed, error) {
 			fits = append(fits, f)
 		}
 	}
-	switch {
-	case len(fits) > 0:
+	if len(fits) > 0 {
 		return c.bindTo(s, receiver, fits)
+	}
+	if err := c.meantFunction(s); err != nil && c.element == 0 {
+		return typed{}, err
+	}
+	switch {
 	case count != nil:
 		return typed{}, c.fail(s.offset, "%s takes %s, not %d", s.text, count.methodCount(), len(s.kids)-1)
 	case kind && receiver.kinds == kindNull:
@@ -236,6 +238,21 @@ func (c *compiler) compileMethod(s *syntaxNode) (typed, error) {
 		return typed{}, c.fail(s.offset, "the method %s belongs to the %s dialect, this expression is %s", s.text, all[0].dialect, c.options.Dialect)
 	}
 	return typed{}, c.fail(s.offset, "unknown method %s", s.text)
+}
+
+// meantFunction fails where a method's receiver is a misspelt family: Sting.len(…)
+// looks like a method of a variable, but isn't meant as one.
+func (c *compiler) meantFunction(s *syntaxNode) error {
+	name := s.kids[0]
+	if name.op != opName || spelled[name.text] != 0 {
+		return nil
+	}
+	full := name.text + "." + s.text
+	word, ok := nearestWord(full, library.names(c.options.Dialect))
+	if !ok || !strings.Contains(word, ".") {
+		return nil
+	}
+	return c.fail(name.offset, "unknown function %s (did you mean \"%s\"?)", full, word)
 }
 
 // methodCount is count without the receiver.

@@ -156,14 +156,26 @@ func (c *compiler) compileName(s *syntaxNode) (typed, error) {
 		c.reads |= RootVars
 		return typed{&varNode{position: c.at(s), name: s.text}, kindValue}, nil
 	}
-	if s.text == "group" {
-		return typed{}, c.fail(s.offset, "\"group\" is known inside of getFilteredGroups' second argument only")
+	if where, ok := elsewhere[s.text]; ok {
+		return typed{}, c.fail(s.offset, "\"%s\" is known in %s only", s.text, where)
 	}
 	names := c.options.Roots.names()
 	if c.inGroup {
 		names = append(names, "group")
 	}
 	return typed{}, c.fail(s.offset, "unknown name %s%s", s.text, c.hint(s.text, names))
+}
+
+// elsewhere are names that Okta's language knows in other places than those
+// where this gateway evaluates it.
+var elsewhere = map[string]string{
+	"group":         "getFilteredGroups' second argument",
+	"idpuser":       "the user name transforms of Okta's identity providers",
+	"source":        "Okta's profile mappings",
+	"device":        "Okta's sign-on policies",
+	"security":      "Okta's sign-on policies",
+	"login":         "Okta's routing rules",
+	"accessRequest": "Okta's account management policies",
 }
 
 // members are the properties of the roots that have a closed set of them.

@@ -42,6 +42,23 @@ func TestDecodeContext(t *testing.T) {
 	}
 }
 
+func TestDecodeContextTakesAFlatUser(t *testing.T) {
+	c, err := DecodeContext([]byte(`{"user": {"id": "00u1", "login": "ada", "email": "ada@example.com", "status": "ACTIVE"}, "linked": {"manager": {"lastName": "Gates"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]any{"email": "ada@example.com"}; !reflect.DeepEqual(c.User.Profile, want) || c.User.Login != "ada" {
+		t.Errorf("user is %+v", c.User)
+	}
+	if c.Linked["manager"].Profile["lastName"] != "Gates" {
+		t.Errorf("manager is %+v", c.Linked["manager"])
+	}
+	// With a profile, what stands beside it belongs to the REST API.
+	if c, err = DecodeContext([]byte(`{"user": {"activated": null, "profile": {"a": 1}}}`)); err != nil || len(c.User.Profile) != 1 {
+		t.Errorf("user is %+v, %v", c.User, err)
+	}
+}
+
 func TestDecodeContextTellsUnknownGroupsFromNone(t *testing.T) {
 	for text, known := range map[string]bool{`{}`: true, `{"groups":[]}`: true, `{"groups":null}`: false} {
 		c, err := DecodeContext([]byte(text))

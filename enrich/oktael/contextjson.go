@@ -26,7 +26,8 @@ var contextMembers = []string{
 //	 "claims": {…}, "request": {…}, "vars": {…}, "now": "RFC 3339"}
 //
 // Users, groups, apps and app users have the shape of Okta's REST API. All
-// members are optional. Without "groups" the user has none; "groups": null
+// members are optional; a user without "profile" may have its attributes beside
+// its fields. Without "groups" the user has none; "groups": null
 // makes them unknown. Without "now" the clock is the machine's. An unknown
 // member is an error.
 func DecodeContext(text []byte) (*Context, error) {
@@ -163,15 +164,30 @@ func (r *reader) user(v any) *identity.User {
 	if m == nil {
 		return nil
 	}
+	profile := r.object(m["profile"])
+	if profile == nil {
+		profile = flat(m, userFields)
+	}
 	u := &identity.User{
 		ID: r.text(m["id"]), Login: r.text(m["login"]), Status: r.text(m["status"]), Created: r.time(m["created"]),
 		LastUpdated: r.time(m["lastUpdated"]), PasswordChanged: r.time(m["passwordChanged"]), LastLogin: r.time(m["lastLogin"]),
-		Profile: r.object(m["profile"]),
+		Profile: profile,
 	}
 	if u.Login == "" {
 		u.Login, _ = u.Profile["login"].(string)
 	}
 	return u
+}
+
+// userFields are the members of a user besides the profile.
+var userFields = []string{"id", "login", "status", "created", "lastUpdated", "passwordChanged", "lastLogin", "profile"}
+
+// flat is the profile of an object that has none of its own, and whose
+// attributes stand beside its fields.
+func flat(m map[string]any, fields []string) map[string]any {
+	profile := maps.Clone(m)
+	maps.DeleteFunc(profile, func(key string, _ any) bool { return slices.Contains(fields, key) })
+	return profile
 }
 
 func (r *reader) group(v any) identity.Group {

@@ -101,13 +101,14 @@ func (e *evaluation) spend(units int64) error {
 	return nil
 }
 
-// wrap gives an error its position. An error that has one keeps it.
+// wrap gives an error its position. An error that has one keeps it, and the
+// words around it, which would stand before the position, are left off.
 func (e *evaluation) wrap(at int, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*EvalError](err); ok {
-		return err
+	if placed, ok := errors.AsType[*EvalError](err); ok {
+		return placed
 	}
 	x := &EvalError{Offset: at, Msg: err.Error(), source: e.source, cause: err}
 	x.Line, x.Column = lineColumn(e.source, at)

@@ -6,9 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
+	"golang.org/x/text/unicode/norm"
 )
 
 var countryParameter = parameter{name: "country", want: argText}
@@ -107,7 +109,7 @@ func parseCountry(text string) (country, error) {
 	case isDigit(s[0]):
 		// A number may have lost its leading zeros on the way.
 		if n, err := strconv.Atoi(s); err == nil && len(s) <= 3 {
-			if r, err := language.EncodeM49(n); err == nil && isCountry(r) {
+			if r, err := language.EncodeM49(n); err == nil && r.M49() == n && isCountry(r) {
 				return country{r}, nil
 			}
 		}
@@ -116,20 +118,40 @@ func parseCountry(text string) (country, error) {
 			return country{r}, nil
 		}
 	}
-	if r, ok := countryNames()[strings.ToLower(s)]; ok {
+	if r, ok := countryNames()[plainName(s)]; ok {
 		return country{r}, nil
 	}
 	return country{}, errCountry
 }
 
 // isCountry leaves out continents, groupings and codes without a number or
-// a three-letter form, which ISO 3166-1 does not assign.
+// a three-letter form, which ISO 3166-1 does not assign, and those that it has
+// withdrawn: the data have another code in their place, or no name for them.
 func isCountry(r language.Region) bool {
-	return r.IsCountry() && r.M49() != 0 && r.ISO3() != "ZZZ" && len(r.String()) == 2
+	return r.IsCountry() && r.M49() != 0 && r.ISO3() != "ZZZ" && len(r.String()) == 2 &&
+		r.Canonicalize() == r && country{r}.name() != ""
 }
 
-// countryNames are the countries by English name in lower case. The table is
-// made from the Unicode data when it is first asked for.
+// plainName is a country's name as it is compared: in lower case, without
+// accents, and with "and" and the apostrophe as they are typed.
+func plainName(name string) string {
+	var b strings.Builder
+	for _, r := range norm.NFD.String(strings.ToLower(name)) {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+		case r == '&':
+			b.WriteString("and")
+		case r == '’':
+			b.WriteByte('\'')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// countryNames are the countries by plain English name. The table is made from
+// the Unicode data when it is first asked for.
 var countryNames = sync.OnceValue(func() map[string]language.Region {
 	names := make(map[string]language.Region, 300)
 	english := display.English.Regions()
@@ -139,9 +161,7 @@ var countryNames = sync.OnceValue(func() map[string]language.Region {
 			if err != nil || !isCountry(r) || r.String() != string([]rune{a, b}) {
 				continue
 			}
-			if name := english.Name(r); name != "" {
-				names[strings.ToLower(name)] = r
-			}
+			names[plainName(english.Name(r))] = r
 		}
 	}
 	return names

@@ -128,7 +128,9 @@ func checkZoneAndFormat(zone, format int) func(*compiler, *syntaxNode, []*syntax
 			var err error
 			switch text := arg.value.(string); i {
 			case zone:
-				ready.zone, err = datetime.Zone(text)
+				if ready.zone, err = datetime.Zone(text); err != nil {
+					return nil, c.failAt(arg.offset, "unknown time zone %q%s", text, c.hint(text, datetime.ZoneNames()))
+				}
 			case format:
 				ready.format, err = datetime.Compile(text)
 			}

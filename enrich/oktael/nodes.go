@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // literalNode is a value of the source itself.
@@ -87,7 +88,8 @@ type varNode struct {
 func (n *varNode) eval(e *evaluation) (any, error) {
 	v, ok := e.c.Vars[n.name]
 	if !ok && !n.optional {
-		return nil, e.fail(n.at(), "there is no %s here", n.name)
+		names := append(AllRoots.names(), slices.Sorted(maps.Keys(e.c.Vars))...)
+		return nil, e.fail(n.at(), "there is no %s here%s", n.name, nearest.Hint(n.name, names))
 	}
 	return v, nil
 }

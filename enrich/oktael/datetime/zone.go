@@ -3,6 +3,8 @@ package datetime
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,6 +80,10 @@ var zones = func() map[string]func() (*time.Location, error) {
 	}
 	return table
 }()
+
+// ZoneNames lists, in order, the names of Okta's list, to tell which one a
+// misspelt name was meant to be.
+func ZoneNames() []string { return slices.Sorted(maps.Keys(zones)) }
 
 // Zone finds a time zone by IANA name (Europe/Paris), by one of Okta's and
 // Joda-Time's aliases (EST is New York with its daylight saving time), or by
