@@ -36,14 +36,25 @@ type evaluation struct {
 
 	// stack holds the arguments of the calls under way; room is its first
 	// piece, so that a typical evaluation allocates it together with the rest.
+	// No result may share it: it serves the next evaluation too.
 	stack []any
 	room  [8]any
 }
 
 func newEval(p *Program, c *Context) *evaluation {
-	e := &evaluation{c: c, source: p.source, options: &p.options, left: int64(p.options.MaxSteps) * unitsPerStep}
+	e, ok := p.idle.Get().(*evaluation)
+	if !ok {
+		e = &evaluation{}
+	}
+	e.c, e.source, e.options, e.left = c, p.source, &p.options, int64(p.options.MaxSteps)*unitsPerStep
 	e.stack = e.room[:0]
 	return e
+}
+
+// end hands the evaluation back, without anything of what it worked on.
+func (e *evaluation) end(p *Program) {
+	*e = evaluation{}
+	p.idle.Put(e)
 }
 
 // node is a part of a compiled expression. Nodes are immutable.

@@ -1,5 +1,7 @@
 package oktael
 
+import "sync"
+
 // Options say how an expression is compiled and how far it may go.
 type Options struct {
 	// Dialect restricts the functions and methods. Default: either dialect's.
@@ -34,6 +36,10 @@ type Program struct {
 	reads    Roots
 	members  *memberReads
 	warnings []Warning
+
+	// idle holds *evaluation between two evaluations: making one anew costs as
+	// much as a typical expression does otherwise.
+	idle sync.Pool
 }
 
 // Compile parses and checks an expression. What can't be right whatever the
@@ -73,6 +79,7 @@ func (p *Program) Eval(c *Context) (any, error) {
 		c = &Context{}
 	}
 	e := newEval(p, c)
+	defer e.end(p)
 	v, err := e.run(p.root)
 	if err != nil {
 		return nil, err
