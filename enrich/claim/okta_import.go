@@ -319,7 +319,7 @@ func (c *oktaClaim) definition() (Definition, error) {
 		if n := len(c.value); n >= 2 && c.value[0] == '/' && c.value[n-1] == '/' {
 			g.Pattern = c.value[1 : n-1]
 		}
-		if err := javaOnly(g.Pattern); err != nil {
+		if err := oktael.CheckJava(g.Pattern); err != nil {
 			return d, &fieldError{memberValue, err}
 		}
 	}

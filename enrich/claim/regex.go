@@ -10,11 +10,13 @@ import (
 
 // compileWhole compiles an RE2 expression that must match a whole name.
 func compileWhole(pattern string) (*regexp.Regexp, error) {
-	// Alone first: "a)|(b" is no expression, but would become one in brackets.
-	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
+	// Alone first: "a)|(b" is no expression, but would become one in brackets,
+	// and an open \Q would swallow the closing one.
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
 		return nil, explainRegex(err)
 	}
-	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
+	re, err := regexp.Compile(`^(?:` + tree.String() + `)$`)
 	if err != nil {
 		return nil, explainRegex(err)
 	}
@@ -60,46 +62,4 @@ func explainRegex(err error) error {
 	default:
 	}
 	return fmt.Errorf("parsing the regular expression: %w", err)
-}
-
-// javaOnly refuses what RE2 reads without complaint but otherwise than the
-// Java expressions that Okta takes: a claim that was carried over must not
-// come to match other groups.
-func javaOnly(pattern string) error {
-	inClass, first := false, false
-	for i := 0; i < len(pattern); i++ {
-		switch c := pattern[i]; {
-		case c == '\\':
-			if strings.HasPrefix(pattern[i:], `\Q`) {
-				end := strings.Index(pattern[i:], `\E`)
-				if end < 0 {
-					return nil
-				}
-				i += end
-			}
-			i++
-			first = false
-			continue
-		case !inClass && c == '[':
-			inClass, first = true, true
-			if strings.HasPrefix(pattern[i+1:], "^") {
-				i++
-			}
-			continue
-		case !inClass && strings.HasPrefix(pattern[i:], "(?"):
-			flags, _, _ := strings.Cut(pattern[i+2:], ")")
-			flags, _, _ = strings.Cut(flags, ":")
-			if strings.Trim(flags, "imsU-") == "" && strings.Contains(flags, "U") {
-				return errors.New("the flag U means another thing in RE2 than in Java; take it out")
-			}
-		case inClass && c == '[':
-			return errors.New("a class inside a class is a union in Java and not in RE2; write one class")
-		case inClass && strings.HasPrefix(pattern[i:], "&&"):
-			return errors.New("&& in a class is an intersection in Java and not in RE2; write the characters out")
-		case inClass && c == ']' && !first:
-			inClass = false
-		}
-		first = false
-	}
-	return nil
 }

@@ -18,8 +18,8 @@ type regex struct {
 }
 
 // compileRegex compiles a regular expression. The language is RE2's, which
-// matches in time linear to the text; what of Java's it lacks is an error
-// that says so.
+// matches in time linear to the text; what of Java's it lacks, or would read
+// otherwise, is an error that says so.
 func compileRegex(pattern string) (*regex, error) {
 	if len(pattern) > MaxRegex {
 		return nil, fmt.Errorf("the regular expression is longer than %d bytes: %w", MaxRegex, ErrLimit)
@@ -27,6 +27,9 @@ func compileRegex(pattern string) (*regex, error) {
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil, explainRegex(pattern, err)
+	}
+	if err := CheckJava(pattern); err != nil {
+		return nil, err
 	}
 	// The anchors are added to the tree, not to the text: there an open \Q
 	// or bracket could swallow them.
