@@ -216,7 +216,11 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	}
 	a.settings = append(a.settings, key...)
 	a.metrics.DirectoryState(s.Name, guarded.State())
-	a.kept = append(a.kept, s.Attributes)
+	kept := s.Attributes
+	if len(kept) == 0 {
+		kept = guarded.Attributes()
+	}
+	a.kept = append(a.kept, kept)
 	return directory.Member{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
 	}, nil

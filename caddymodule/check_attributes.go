@@ -15,7 +15,7 @@ var ownAttributes = []string{
 
 // attributeFindings names attributes that expressions read and that no
 // directory can give: it is known which there are where every directory says
-// which it keeps.
+// which it keeps, or is a file.
 func (a *App) attributeFindings() []finding {
 	kept := slices.Clone(ownAttributes)
 	for _, names := range a.kept {
@@ -34,7 +34,7 @@ func (a *App) attributeFindings() []finding {
 			for _, name := range read[claim] {
 				if !slices.Contains(kept, name) {
 					list = append(list, finding{Policy: p.name, Where: "claim " + claim, Text: fmt.Sprintf(
-						"user.%s is always null: no directory keeps an attribute of that name%s", name, nearest.Hint(name, kept))})
+						"user.%s is always null: no directory has an attribute of that name%s", name, nearest.Hint(name, kept))})
 				}
 			}
 		}

@@ -9,19 +9,21 @@ import (
 
 func TestCheckNamesAttributesThatNoDirectoryKeeps(t *testing.T) {
 	dir := t.TempDir()
-	people := filepath.Join(dir, "people.yaml")
-	if err := os.WriteFile(people, []byte("users:\n  - { id: u1, profile: { department: X } }\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, tc := range []struct {
-		name, attributes string
-		want             string
+		name, profile, attributes string
+		want                      string
 	}{
-		{"all are kept", "", ""},
-		{"the one that is read is kept", "attributes department", ""},
-		{"another is kept", "attributes departement", `user.department is always null: no directory keeps an attribute of that name (did you mean "departement"?)`},
+		{"all are kept", "department: X", "", ""},
+		{"the one that is read is kept", "department: X", "attributes department", ""},
+		{"nobody has any", "", "", ""},
+		{"everybody has another", "departments: X", "", `user.department is always null: no directory has an attribute of that name (did you mean "departments"?)`},
+		{"another is kept", "department: X", "attributes departement", `user.department is always null: no directory has an attribute of that name (did you mean "departement"?)`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			people := filepath.Join(dir, strings.ReplaceAll(tc.name, " ", "-")+".yaml")
+			if err := os.WriteFile(people, []byte("users:\n  - { id: u1, profile: { "+tc.profile+" } }\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			app := provisioned(t, `{
 	admin off
 	token_enrich {

@@ -290,6 +290,15 @@ func (g *Guarded) Status() Status {
 	return st
 }
 
+// Attributes gives the names of the attributes that users of the directory have,
+// or nil where it cannot tell.
+func (g *Guarded) Attributes() []string {
+	if l, ok := g.shared.directory.(Lister); ok {
+		return l.Attributes()
+	}
+	return nil
+}
+
 // State gives the circuit breaker's state.
 func (g *Guarded) State() State {
 	state, _ := g.shared.breaker.status()

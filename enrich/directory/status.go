@@ -89,5 +89,13 @@ type Reporter interface {
 	Report() (ready bool, problem string)
 }
 
+// Lister is met by a kind that can tell without asking anyone which attributes
+// its users have.
+type Lister interface {
+	// Attributes gives, in order, the names that at least one user's profile
+	// has now.
+	Attributes() []string
+}
+
 // discard is used where no logger is given.
 var discard = slog.New(slog.DiscardHandler)

@@ -122,16 +122,34 @@ const (
 	operatorStartsWith = "STARTS_WITH"
 )
 
-// checkCriteria refuses literal keys and operators that do not exist.
+var (
+	errOperator  = fmt.Errorf("the operator belongs to %s", criterionName)
+	errCriterion = errors.New("a criterion is empty")
+)
+
+// checkCriteria refuses literal keys and operators that do not exist, and
+// criteria that their keys make senseless.
 func checkCriteria(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Error) {
 	for _, arg := range args[1:] {
 		if arg.op != opMap {
 			continue
 		}
+		if len(arg.kids) == 0 {
+			return nil, c.failAt(arg.offset, "%s: %v", name.text, errCriterion)
+		}
+		var operator *syntaxNode
+		named := false
 		for i := 0; i < len(arg.kids); i += 2 {
 			key := arg.kids[i]
 			if !key.isText() {
+				named = true // by a name that is computed, perhaps
 				continue
+			}
+			switch key.value {
+			case criterionOperator:
+				operator = key
+			case criterionName:
+				named = true
 			}
 			k := key.value.(string)
 			if !slices.Contains(criterionKeys, k) {
@@ -142,6 +160,9 @@ func checkCriteria(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Err
 					return nil, c.failAt(v.offset, "%s: the operator is EXACT or STARTS_WITH, not %q", name.text, o)
 				}
 			}
+		}
+		if operator != nil && !named {
+			return nil, c.failAt(operator.offset, "%s: %v", name.text, errOperator)
 		}
 	}
 	return nil, nil
@@ -221,10 +242,10 @@ func (e *evaluation) readCriterion(m map[string]any, c *criterion) (err error) {
 		}
 	}
 	if _, ok := m[criterionOperator]; ok && !c.has[3] {
-		return fmt.Errorf("the operator belongs to %s", criterionName)
+		return errOperator
 	}
 	if c.has == [4]bool{} {
-		return errors.New("a criterion is empty")
+		return errCriterion
 	}
 	if !c.exact {
 		for i, name := range c.names {

@@ -109,6 +109,9 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 // Snapshot gives the copy in use.
 func (d *Directory) Snapshot() *Snapshot { return d.current.Load().snapshot }
 
+// Attributes implements directory.Lister for the copy in use.
+func (d *Directory) Attributes() []string { return d.Snapshot().Attributes() }
+
 // Report implements directory.Reporter: an edit that is not used is a problem.
 func (d *Directory) Report() (ready bool, problem string) {
 	if p := d.problem.Load(); p != nil {

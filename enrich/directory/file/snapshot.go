@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"unicode/utf8"
 
@@ -80,6 +81,18 @@ func parse(text []byte) (*node, error) {
 // String tells the size and nothing of the content.
 func (s *Snapshot) String() string {
 	return fmt.Sprintf("%d users, %d groups, %d apps", len(s.users), len(s.groups), len(s.apps))
+}
+
+// Attributes gives, in order, the names that the profile of at least one user
+// has.
+func (s *Snapshot) Attributes() []string {
+	names := make(map[string]struct{})
+	for i := range s.users {
+		for name := range s.users[i].Profile {
+			names[name] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // Directory gives the snapshot as a directory in which a subject is looked up
