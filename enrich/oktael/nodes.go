@@ -127,18 +127,28 @@ func (n *memberNode) eval(e *evaluation) (any, error) {
 			return v, nil
 		}
 	default:
-		if n.otherwise == nil {
-			v, err := e.property(e.element, n.name)
-			if err != nil {
-				return nil, e.wrap(n.at(), err)
-			}
+		v, err := e.property(e.element, n.name)
+		switch {
+		case err == nil && v != nil:
 			return v, nil
-		}
-		if v, err := e.property(e.element, n.name); err == nil && v != nil {
-			return v, nil
+		case n.otherwise != nil && !e.lacks(n.otherwise): // it means something outside
+		case err != nil:
+			return nil, e.wrap(n.at(), err)
+		default:
+			return nil, nil
 		}
 	}
 	return e.run(n.otherwise)
+}
+
+// lacks reports whether a node is a variable that is not there.
+func (e *evaluation) lacks(n node) bool {
+	v, ok := n.(*varNode)
+	if !ok {
+		return false
+	}
+	_, ok = e.c.Vars[v.name]
+	return !ok
 }
 
 // isGroupField tells the fields that every group has, be they unset.
