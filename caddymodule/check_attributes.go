@@ -29,15 +29,19 @@ func (a *App) attributeFindings() []finding {
 	}
 	var list []finding
 	for _, p := range a.policies {
-		read := p.compiled.Rules().UserAttributes()
-		for _, claim := range p.compiled.Rules().Names() {
-			for _, name := range read[claim] {
+		look := func(where string, read []string) {
+			for _, name := range read {
 				if !slices.Contains(kept, name) {
-					list = append(list, finding{Policy: p.name, Where: "claim " + claim, Text: fmt.Sprintf(
+					list = append(list, finding{Policy: p.name, Where: where, Text: fmt.Sprintf(
 						"user.%s is always null: no directory has an attribute of that name%s", name, nearest.Hint(name, kept))})
 				}
 			}
 		}
+		read := p.compiled.Rules().UserAttributes()
+		for _, claim := range p.compiled.Rules().Names() {
+			look("claim "+claim, read[claim])
+		}
+		look("require", p.compiled.RequirementAttributes())
 	}
 	return list
 }

@@ -39,16 +39,21 @@ func TestCheckNamesAttributesThatNoDirectoryKeeps(t *testing.T) {
 http://localhost {
 	token_enrich {
 		claim d user.department
+		require "user.profile.department != 'Sales'"
 		claim login user.login
 	}
 }
 `)
 			var texts []string
 			for _, f := range app.attributeFindings() {
-				texts = append(texts, f.Text)
+				texts = append(texts, f.Where+": "+f.Text)
 			}
-			if got := strings.Join(texts, "\n"); got != tc.want {
-				t.Errorf("got %q, want %q", got, tc.want)
+			want := ""
+			if tc.want != "" {
+				want = "claim d: " + tc.want + "\nrequire: " + tc.want
+			}
+			if got := strings.Join(texts, "\n"); got != want {
+				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}

@@ -263,6 +263,17 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 	return list
 }
 
+// RequirementAttributes lists the attributes of the user that requirements read
+// by name, for check.
+func (p *Policy) RequirementAttributes() []string {
+	var list []string
+	for _, r := range slices.Concat(p.require, p.perRequest) {
+		list = append(list, r.program.Members("user")...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 // ReadsHost reports whether a requirement reads request.host, which the caller
 // chooses where the site's own host is not fixed.
 func (p *Policy) ReadsHost() bool {

@@ -39,14 +39,24 @@ func (p *Program) ReadsMember(root, name string) bool {
 func (c *compiler) compileBase(base *syntaxNode, name string, known bool) (typed, error) {
 	whole := c.members.whole
 	t, err := c.compile(base)
-	if n, ok := t.node.(*rootNode); ok && err == nil && known {
+	if err != nil || !known {
+		return t, err
+	}
+	switch n := t.node.(type) {
+	case *rootNode:
 		c.members.whole = whole
 		c.members.add(n.root, name)
+	case *propertyNode:
+		// An attribute goes by user.email and by user.profile.email.
+		if root, ok := n.base.(*rootNode); ok && root.root == RootUser && n.name == "profile" {
+			c.members.add(RootUser, name)
+		}
 	}
-	return t, err
+	return t, nil
 }
 
-// Members lists, in order, the members of a root that are read by name.
+// Members lists, in order, the members of a root that are read by name; of
+// "user" those of its profile too.
 func (p *Program) Members(root string) []string {
 	return slices.Sorted(maps.Keys(p.members.named[spelled[root]]))
 }

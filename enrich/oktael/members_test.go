@@ -1,6 +1,9 @@
 package oktael
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestReadsMemberTellsWhichMembersOfARootAreRead(t *testing.T) {
 	for _, tc := range []struct {
@@ -28,6 +31,30 @@ func TestReadsMemberTellsWhichMembersOfARootAreRead(t *testing.T) {
 		}
 		if got := p.ReadsMember("request", "host"); got != tc.want {
 			t.Errorf("%s: ReadsMember = %v, want %v", tc.source, got, tc.want)
+		}
+	}
+}
+
+func TestMembersOfAUserAreThoseOfTheProfileToo(t *testing.T) {
+	for source, want := range map[string][]string{
+		`user.email`:               {"email"},
+		`user["email"]`:            {"email"},
+		`user.profile.email`:       {"email", "profile"},
+		`user.profile["email"]`:    {"email", "profile"},
+		`user?.profile?.email`:     {"email", "profile"},
+		`user.profile`:             {"profile"},
+		`user.address.street`:      {"address"},
+		`app.profile.email`:        nil,
+		`appuser.profile.role`:     nil,
+		`user.profile["e" + "m"]`:  {"profile"},
+		`user.b == user.profile.a`: {"a", "b", "profile"},
+	} {
+		p, err := Compile(source, Options{Roots: AllRoots})
+		if err != nil {
+			t.Fatalf("%s: %v", source, err)
+		}
+		if got := p.Members("user"); !slices.Equal(got, want) {
+			t.Errorf("%s: members %q, want %q", source, got, want)
 		}
 	}
 }
