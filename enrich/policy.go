@@ -266,7 +266,7 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 // RequirementAttributes lists the attributes of the user that requirements read
 // by name, for check.
 func (p *Policy) RequirementAttributes() []string {
-	var list []string
+	list := make([]string, 0, len(p.require)+len(p.perRequest))
 	for _, r := range slices.Concat(p.require, p.perRequest) {
 		list = append(list, r.program.Members("user")...)
 	}
