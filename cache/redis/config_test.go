@@ -97,7 +97,7 @@ func TestTheDefaultsAreTheSafeSide(t *testing.T) {
 }
 
 func TestConfigIsReadFromJSON(t *testing.T) {
-	text := `{"url":"rediss://r","address":["s:1"],"master_name":"m","cluster":false,"username":"u","password":"p",` +
+	text := `{"url":"rediss://r","addresses":["s:1"],"master_name":"m","cluster":false,"username":"u","password":"p",` +
 		`"db":2,"tls":{"ca":"a","cert":"b","key":"c","server_name":"d"},"prefix":"x:","timeout":"250ms","insecure_plaintext":true}`
 	var got redis.Config
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
