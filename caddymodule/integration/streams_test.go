@@ -63,13 +63,18 @@ const longest = 30 * time.Second
 // upgrade asks for an upgrade with a token and gives the status.
 func (w *world) upgrade(token, protocol string) (*tunnel, int) {
 	w.t.Helper()
+	return w.upgradeAt("/ws", token, protocol)
+}
+
+func (w *world) upgradeAt(path, token, protocol string) (*tunnel, int) {
+	w.t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(w.t.Context(), "tcp", w.addr)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(longest))
-	request := fmt.Sprintf("GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n", w.addr, protocol)
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n", path, w.addr, protocol)
 	if protocol == "websocket" {
 		request += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	}
@@ -320,4 +325,32 @@ func TestEventStreamOverHTTP2EndsWhenItIsDenied(t *testing.T) {
 	one := w.stream(w.token("ada"), asEvents...)
 	w.ordered("deny", `{"user":"ada","issuer":"corp"}`)
 	one.ends()
+}
+
+// Behind an upgrade to another HTTP the client would speak to the application
+// by itself, with headers of its own: nobody gets one, with or without a token.
+func TestUpgradeThatWouldCarryRequestsIsNotPassedOn(t *testing.T) {
+	w := prepare(t)
+	upstream := lasting(t)
+	w.load(strings.ReplaceAll(`
+	token_enrich /judged* {
+		header X-User sub
+	}
+	token_enrich /anonymous* {
+		anonymous
+		header X-User sub
+	}
+	reverse_proxy %a`, "%a", upstream.Listener.Addr().String()))
+	for _, protocol := range []string{"h2c", "H2C", "h2", "HTTP/2.0", "TLS/1.2", "SPDY/3.1", "websocket, h2c", "websocket\r\nUpgrade: h2c"} {
+		for path, token := range map[string]string{"/judged": w.token("00u1ada"), "/anonymous": "", "/of-no-policy": ""} {
+			if _, code := w.upgradeAt(path, token, protocol+"\r\nHTTP2-Settings: AAMAAABkAAQAAP__"); code != 200 {
+				t.Errorf("%q at %s: status %d, want an answer without an upgrade", protocol, path, code)
+			}
+		}
+	}
+	c, code := w.upgradeAt("/judged", w.token("00u1ada"), "websocket")
+	if code != 101 {
+		t.Fatalf("websocket: status %d", code)
+	}
+	c.lives()
 }

@@ -12,8 +12,9 @@ import (
 // could mistake for what we write: every header that folds to an owned name,
 // every cookie that does, and all trailers. It rewrites Connection so that
 // the client cannot name one of our headers there and have the next proxy
-// delete it (RFC 9110, section 7.6.1). It returns how many headers and
-// cookies it took away. On a nil Owned it does the last two only.
+// delete it (RFC 9110, section 7.6.1), and takes away the wish for an upgrade
+// that other requests could hide behind. It returns how many headers and
+// cookies it took away. On a nil Owned it does the last three only.
 //
 // Trailers are dropped by forgetting the map that the server fills when the
 // body ends: deleting names from it would leave those that the client sends
@@ -25,6 +26,7 @@ func (o *Owned) Scrub(r *http.Request) (removed int) {
 		removed += o.sweepCookies(r.Header, true)
 	}
 	keepConnection(r.Header)
+	dropSmuggling(r.Header)
 	r.Trailer = nil
 	return removed
 }

@@ -376,3 +376,35 @@ func FuzzScrub(f *testing.F) {
 		}
 	})
 }
+
+// Behind an upgrade to another HTTP a client could send requests of its own.
+func TestUpgradesThatCarryRequestsAreDropped(t *testing.T) {
+	for _, tc := range []struct {
+		in   []string
+		kept bool
+	}{
+		{[]string{"websocket"}, true},
+		{[]string{"WebSocket"}, true},
+		{[]string{"tcp"}, true},
+		{[]string{"h2c"}, false},
+		{[]string{"H2C"}, false},
+		{[]string{"h2c-14"}, false},
+		{[]string{"h2"}, false},
+		{[]string{"HTTP/2.0"}, false},
+		{[]string{"TLS/1.0"}, false},
+		{[]string{"SPDY/3.1"}, false},
+		{[]string{"websocket, h2c"}, false},
+		{[]string{"websocket,\th2c "}, false},
+		{[]string{"websocket", "h2c"}, false},
+		{[]string{",,h2c"}, false},
+	} {
+		r := &http.Request{Header: http.Header{"Upgrade": slices.Clone(tc.in), "Http2-Settings": {"AAMAAABkAAQAAP__"}}}
+		(*Owned)(nil).Scrub(r)
+		if _, there := r.Header["Upgrade"]; there != tc.kept {
+			t.Errorf("%q: kept %v, want %v", tc.in, there, tc.kept)
+		}
+		if _, there := r.Header["Http2-Settings"]; there {
+			t.Errorf("%q leaves HTTP2-Settings", tc.in)
+		}
+	}
+}
