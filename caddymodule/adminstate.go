@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // status is what GET /token_enrich/status answers. It names no person, no
@@ -95,8 +97,13 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 	if named != 1 {
 		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of user, group, app and all"))
 	}
-	if q.Issuer != "" && (q.User == "" || app.issuers.Issuer(q.Issuer) == nil) {
-		return nil, apiError(http.StatusBadRequest, errors.New("issuer is the configured name of an issuer and goes with user"))
+	if q.Issuer != "" {
+		if q.User == "" {
+			return nil, apiError(http.StatusBadRequest, errors.New("issuer goes with user"))
+		}
+		if _, err := app.issuerNamed(q.Issuer); err != nil {
+			return nil, err
+		}
 	}
 	var reach cache.Reach
 	if q.All {
@@ -148,12 +155,29 @@ func (*AdminAPI) deny(app *App, r *http.Request) (any, error) {
 	if named != 1 {
 		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of jti, sid and user"))
 	}
-	is := app.issuers.Issuer(q.Issuer)
-	if is == nil {
-		return nil, apiError(http.StatusBadRequest, errors.New("issuer is the configured name of the issuer whose tokens are denied"))
+	is, err := app.issuerNamed(q.Issuer)
+	if err != nil {
+		return nil, err
 	}
 	reach, err := app.denyTokens(r.Context(), is, claim, value, time.Time{})
 	return answerReach(reach, err)
+}
+
+// issuerNamed finds an issuer by its configured name. Its error does not say
+// again what was sent, which may be the name of a person at the wrong place.
+func (a *App) issuerNamed(name string) (*issuer.Issuer, error) {
+	is := a.issuers.Issuer(name)
+	if is != nil {
+		return is, nil
+	}
+	var names []string
+	for _, one := range a.issuers.Issuers() {
+		names = append(names, one.Name())
+	}
+	if name == "" {
+		return nil, apiError(http.StatusBadRequest, fmt.Errorf("issuer is missing: the configured name, one of %s", list(names)))
+	}
+	return nil, apiError(http.StatusBadRequest, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), list(names)))
 }
 
 // denyTokens puts a claim's value on the deny list, for tokens issued at or

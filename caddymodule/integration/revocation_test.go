@@ -308,6 +308,14 @@ func TestAdminEndpointsTakeNothingElse(t *testing.T) {
 			}
 		})
 	}
+	for body, want := range map[string]string{
+		`{"user":"ada","issuer":"crop"}`: `no issuer is configured by that name (did you mean \"corp\"?); there is corp`,
+		`{"user":"ada"}`:                 `issuer is missing: the configured name, one of corp`,
+	} {
+		if got := w.order("deny", body); !strings.Contains(got.body, want) {
+			t.Errorf("%s: %s, want %s", body, got.body, want)
+		}
+	}
 	wantStatus(t, w.get("/", w.token("ada", enrichtest.Claims{"jti": "a"})), 200)
 	if got := w.get("/token_enrich/purge", ""); got.StatusCode == 200 {
 		t.Error("the site answers an admin endpoint")
