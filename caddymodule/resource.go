@@ -15,7 +15,7 @@ import (
 // metadata is that of a protected resource (RFC 9728): who issues the
 // tokens that it takes, and how they are sent.
 type metadata struct {
-	path string // where it is served on the resource's own host
+	path string // where it is served on the resource's own host, without a last slash
 	url  string // the same in full, for challenges
 	body []byte
 }
@@ -37,8 +37,16 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback.Host(u.Hostname())) {
 		return nil, errors.New("resource: an https URL without a fragment is the resource's identifier")
 	}
+	// Only the slash that ends a bare host is taken off: that of a path is part
+	// of the identifier, which clients read out of the metadata's own URL.
 	well := *u
-	well.Path = wellKnownResource + strings.TrimSuffix(u.Path, "/")
+	if u.Path == "/" {
+		well.Path = ""
+	}
+	well.Path = wellKnownResource + well.Path
+	if u.RawPath != "" {
+		well.RawPath = wellKnownResource + u.RawPath
+	}
 	meta := struct {
 		Resource string   `json:"resource"`
 		Servers  []string `json:"authorization_servers"`
@@ -58,7 +66,7 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 	}
 	for _, p := range places {
 		switch {
-		case p.Kind == token.Header && p.Scheme == "Bearer":
+		case p.Kind == token.Header && strings.EqualFold(p.Name, "Authorization") && strings.EqualFold(p.Scheme, "Bearer"):
 			meta.Methods = append(meta.Methods, "header")
 		case p.Kind == token.Query && p.Name == "access_token":
 			meta.Methods = append(meta.Methods, "query")
@@ -68,12 +76,13 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource: %w", err)
 	}
-	return &metadata{path: well.Path, url: well.String(), body: body}, nil
+	return &metadata{path: strings.TrimSuffix(well.Path, "/"), url: well.String(), body: body}, nil
 }
 
-// serve answers the metadata's path; it needs no token.
+// serve answers the metadata's path; it needs no token. Clients differ in
+// whether the resource's last slash is part of it, so both are answered.
 func (m *metadata) serve(w http.ResponseWriter, r *http.Request) (served bool, err error) {
-	if m == nil || r.URL.Path != m.path || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if m == nil || strings.TrimSuffix(r.URL.Path, "/") != m.path || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false, nil
 	}
 	w.Header().Set("Cache-Control", "public, max-age=3600")

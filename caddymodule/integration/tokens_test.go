@@ -482,6 +482,39 @@ func TestChallengesSayWhatStrangersMayKnow(t *testing.T) {
 	})
 }
 
+// The metadata are where clients look for them, whatever the resource's path.
+func TestResourceMetadataOfEveryPath(t *testing.T) {
+	for _, tc := range []struct{ resource, url, path, alike string }{
+		{"https://app.example.com", "https://app.example.com/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/"},
+		{"https://app.example.com/", "https://app.example.com/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/"},
+		{"https://app.example.com/pay", "https://app.example.com/.well-known/oauth-protected-resource/pay", "/.well-known/oauth-protected-resource/pay", "/.well-known/oauth-protected-resource/pay/"},
+		// Taken out of this URL again, the identifier still has its slash.
+		{"https://app.example.com/pay/", "https://app.example.com/.well-known/oauth-protected-resource/pay/", "/.well-known/oauth-protected-resource/pay/", "/.well-known/oauth-protected-resource/pay"},
+		{"https://app.example.com/a%2Fb?v=1", "https://app.example.com/.well-known/oauth-protected-resource/a%2Fb?v=1", "/.well-known/oauth-protected-resource/a%2Fb?v=1", "/.well-known/oauth-protected-resource/a%2Fb"},
+	} {
+		t.Run(tc.resource, func(t *testing.T) {
+			w := prepare(t)
+			// The placement of a matcher does not hide it.
+			w.load("token_enrich /api* {\nresource " + tc.resource + "\n}\nreverse_proxy " + w.legacy.Addr())
+			if got := w.get("/api", "").Header.Get("WWW-Authenticate"); got != `Bearer resource_metadata="`+tc.url+`"` {
+				t.Errorf("the challenge is %s", got)
+			}
+			for _, path := range []string{tc.path, tc.alike} {
+				for _, method := range []string{"GET", "HEAD"} {
+					got := w.do(method, path, "")
+					wantStatus(t, got, 200)
+					if got.Header.Get("Content-Type") != "application/json" || method == "GET" && !strings.Contains(got.body, `"resource":"`+tc.resource+`"`) {
+						t.Errorf("%s %s: %q, %s", method, path, got.Header.Get("Content-Type"), got.body)
+					}
+				}
+			}
+			w.nothingReceived()
+			wantStatus(t, w.do("GET", "/.well-known/oauth-protected-resource/other", ""), 200) // the application's
+			w.received()
+		})
+	}
+}
+
 // What a request is refused for shows in its status and code only.
 func TestRefusalsOfAKindAreIdentical(t *testing.T) {
 	w := prepare(t)
