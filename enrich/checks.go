@@ -198,12 +198,14 @@ func (p *Policy) Challenge(r *Refusal, c issuer.Challenge) string {
 	case KindMalformedRequest:
 		add("error", "invalid_request")
 	case KindInvalidToken:
-		code := r.OAuthError
-		if code == "" {
-			code = "invalid_token"
+		switch {
+		case r.OAuthError == "" || r.OAuthError == "invalid_token":
+			add("error", "invalid_token")
+			add("error_description", "The access token is not valid.")
+		case c.Algorithms != "": // the codes that RFC 9449 adds are for its own scheme
+			add("error", r.OAuthError)
+			add("error_description", "The DPoP proof is not valid here.")
 		}
-		add("error", code)
-		add("error_description", "The access token is not valid.")
 	case KindInsufficientScope:
 		add("error", "insufficient_scope")
 		add("scope", strings.Join(r.Scopes, " "))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
@@ -190,7 +191,7 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 		if n.Kind == token.Cookie {
 			p.cookieToken = true
 		}
-		if def.DPoP && n.Kind == token.Header && n.Scheme == "Bearer" {
+		if def.DPoP && n.Kind == token.Header && strings.EqualFold(n.Scheme, "Bearer") {
 			n.Scheme = "DPoP"
 			places = append(places, n)
 		}

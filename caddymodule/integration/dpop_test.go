@@ -251,6 +251,25 @@ func TestChallengesNameTheSchemesThatAreTaken(t *testing.T) {
 	}
 }
 
+// What is wrong with a proof is told to those who send proofs: the codes of RFC
+// 9449 are none of the scheme Bearer's. The scheme's spelling in the
+// configuration makes no difference.
+func TestErrorsOfProofsStandInTheirOwnChallenge(t *testing.T) {
+	for _, place := range []string{"", "token_from header Authorization bearer"} {
+		w := prepare(t)
+		w.load("token_enrich {\n"+place+"\n}\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock("dpop accept"))
+		key := enrichtest.NewDPoPKey(t, "ES256", nil)
+		token := w.boundTo(key)
+		got := w.proven("/", token, key.Proof("POST", w.here("/"), token, nil))
+		w.wantProofRefused(t, got, "invalid_dpop_proof")
+		if all := got.Header.Values("WWW-Authenticate"); len(all) != 2 || all[0] != "Bearer" || strings.Contains(all[1], "access token") {
+			t.Errorf("the challenges are %q", all)
+		}
+		wantStatus(t, w.proven("/", token, key.Proof("GET", w.here("/"), token, nil)), 200)
+		w.received()
+	}
+}
+
 func TestTwoTokensInOneRequestAreMalformed(t *testing.T) {
 	w := bound(t, "dpop accept")
 	key := enrichtest.NewDPoPKey(t, "ES256", nil)
