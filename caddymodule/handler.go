@@ -249,6 +249,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return err
 		}
 		if !match {
+			if err := enrich.CheckPath(r.URL.Path); err != nil {
+				h.setPlaceholders(r, nil, err)
+				return h.refuse(w, r, nil, err)
+			}
 			return next.ServeHTTP(w, r)
 		}
 	}

@@ -166,6 +166,34 @@ func requestRoot(r *http.Request, from Arrival) map[string]any {
 	return map[string]any{"method": r.Method, "path": clean, "host": r.Host, "client_ip": from.ClientIP}
 }
 
+// CheckPath refuses a path whose dot segments applications read in more than
+// one way: Java's take "..;x" for "..", because what follows a semicolon is a
+// parameter, and Windows' take a backslash for a slash. A matcher and a
+// requirement would judge one path, and the application serve another. Its
+// error is a *Refusal.
+func CheckPath(path string) error {
+	if strings.IndexByte(path, ';') < 0 && strings.IndexByte(path, '\\') < 0 {
+		return nil
+	}
+	ours, theirs := 0, 0
+	for segment := range strings.SplitSeq(path, "/") {
+		if isDots(segment) {
+			ours++
+		}
+		for part := range strings.SplitSeq(segment, `\`) {
+			if name, _, _ := strings.Cut(part, ";"); isDots(name) {
+				theirs++
+			}
+		}
+	}
+	if ours != theirs {
+		return refuse(KindMalformedRequest, ErrPath)
+	}
+	return nil
+}
+
+func isDots(segment string) bool { return segment == "." || segment == ".." }
+
 // refuseToken makes a refusal of what the issuer's room says of a token.
 func refuseToken(err error) *Refusal {
 	if errors.Is(err, issuer.ErrInvalidToken) {

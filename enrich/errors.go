@@ -17,7 +17,7 @@ const (
 	// KindNoToken: no token where one is required (RFC 6750, section 3.1).
 	KindNoToken
 	// KindMalformedRequest: two tokens, a repeated parameter, a scheme
-	// without a token.
+	// without a token, a path that can be read in two ways.
 	KindMalformedRequest
 	// KindInvalidToken: malformed, expired, revoked, of a foreign issuer.
 	KindInvalidToken
@@ -72,6 +72,8 @@ func (k Kind) Status() int { return kinds[k].status }
 var (
 	// ErrPanic stands behind a refusal that a recovered panic became.
 	ErrPanic = errors.New("a stage panicked")
+	// ErrPath: the path has dot segments that applications read differently.
+	ErrPath = errors.New("the path can be read in two ways")
 	// ErrRequirement: a require expression is not true.
 	ErrRequirement = errors.New("a requirement does not hold")
 	// ErrBarred: the user's account is suspended, deprovisioned or locked.

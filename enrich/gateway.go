@@ -98,6 +98,9 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 		g.Observer.Decided(p.name, outcome(d, err), hit, g.Clock().Sub(started))
 	}()
 
+	if err := CheckPath(r.URL.Path); err != nil {
+		return nil, err
+	}
 	found, err := g.find(r, p)
 	if err != nil {
 		if errors.Is(err, token.ErrNone) && p.definition.Anonymous {

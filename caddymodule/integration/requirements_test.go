@@ -96,6 +96,41 @@ func TestDotSegmentsAndSlashesDoNotGetAroundARequirement(t *testing.T) {
 	}
 }
 
+// What a matcher leaves out is judged by the path that the application will
+// serve. Java's servers take "..;x" for "..", and Windows' a backslash for a
+// slash: no path that means two things to two readers goes on.
+func TestPathsDoNotGetAroundAMatcher(t *testing.T) {
+	w := prepare(t)
+	w.load(`
+	@private not path /public/*
+	token_enrich @private {
+		require "String.startsWith(request.path, \"/in/\")"
+		header X-User sub
+	}
+	reverse_proxy ` + w.legacy.Addr())
+	authorization := "Authorization: Bearer " + w.token("00u1ada")
+	around := []string{"X-Original-URL: /public/x", "X-Rewrite-URL: /public/x", "X-Forwarded-Uri: /public/x", "X-Forwarded-Path: /public/x", "Referer: http://" + w.addr + "/public/x"}
+	for _, tc := range []struct{ target, without, with string }{
+		{"/admin", "401", "403"}, {"/public/../admin", "401", "403"}, {"/public/%2e%2e/admin", "401", "403"}, {"/public/..%2fadmin", "401", "403"}, {"/public/x/../../admin", "401", "403"},
+		{"//admin", "401", "403"}, {"/x//../admin", "401", "403"}, {"/admin;/public/x", "401", "403"}, {"/admin;x=/public/", "401", "403"}, {"/admin%23/public/x", "401", "403"}, {"/admin?/public/x", "401", "403"},
+		{"/admin%3f/public/x", "401", "403"}, {"/.;/public/x", "400", "400"}, {"/public;/../admin", "401", "403"},
+		{"/public/..;/admin", "400", "400"}, {"/public/..;a=b/admin", "400", "400"}, {"/public/%2e%2e;/admin", "400", "400"}, {"/public/..%3b/admin", "400", "400"}, {"/public/.;/x", "400", "400"},
+		{"/public/..%5cadmin", "400", "400"}, {"/public%5c..%5cadmin", "400", "400"}, {"/public/x%5c..%5c..%5cadmin", "400", "400"}, {"/in/..;/admin", "400", "400"}, {"/in/..%5Cadmin", "400", "400"},
+		{"/in/x", "401", "200"}, {"/in/x;v=1", "401", "200"}, {"/in/a%5cb", "401", "200"}, {"/public/x", "200", "200"}, {"/public/x;jsessionid=1", "200", "200"}, {"/public/a..;b/c", "200", "200"}, {"/public/a%5cb", "200", "200"},
+	} {
+		for line, want := range map[string]string{"Accept: */*": tc.without, authorization: tc.with} {
+			got := w.rawGet(tc.target, append([]string{line}, around...)...)
+			if code := answered(t, got); code != want {
+				t.Errorf("%s with %.13s: status %s, want %s", tc.target, line, code, want)
+			}
+			if want == "200" {
+				w.received()
+			}
+			w.nothingReceived()
+		}
+	}
+}
+
 func TestRequirementOnTheRequestIsJudgedEachTime(t *testing.T) {
 	w := prepare(t)
 	w.load("token_enrich {\nrequire `request.method == \"GET\"`\n}\nreverse_proxy " + w.legacy.Addr())
