@@ -83,7 +83,9 @@ func (l *Log) applyOwn(now time.Time, records []Record, positions []Position) {
 			at = l.position
 		}
 		l.apply(now, Placed{Record: r, Position: at}, now)
-		if r.Kind != Deny {
+		if r.Kind == Deny {
+			l.denials.own(now, r.Name)
+		} else {
 			l.observer.Purge(OriginLocal)
 		}
 	}

@@ -38,6 +38,7 @@ type DenyList struct {
 type denial struct {
 	until, before time.Time
 	position      Position
+	said          time.Time // when this node itself first said it; zero: others did
 }
 
 // Version changes whenever the list does.
@@ -106,7 +107,7 @@ func (d *DenyList) add(now time.Time, r Record, at Position) {
 	if known && old.position == at && at != unplaced {
 		return // read back what this node itself appended
 	}
-	e := denial{until: r.Until, before: r.IssuedBefore, position: at}
+	e := denial{until: r.Until, before: r.IssuedBefore, position: at, said: old.said}
 	if known && now.Before(old.until) {
 		if old.until.After(e.until) {
 			e.until = old.until
@@ -126,6 +127,30 @@ func (d *DenyList) add(now time.Time, r Record, at Position) {
 	d.names[r.Name] = e
 	d.used.Store(true)
 	d.version.Add(1)
+}
+
+// own notes that this node said a denial itself.
+func (d *DenyList) own(now time.Time, name Name) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e, ok := d.names[name]; ok && e.said.IsZero() {
+		e.said = now
+		d.names[name] = e
+	}
+}
+
+// doubt takes denials for lost that a server may have lost when another took
+// over: those that stand behind the end of its log, and those that this node
+// said since that moment. Said again, they do no harm.
+func (d *DenyList) doubt(end Position, since time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for n, e := range d.names {
+		if end.Before(e.position) || e.said.After(since) {
+			e.position = unplaced
+			d.names[n] = e
+		}
+	}
 }
 
 // sweep forgets what has run out. The caller holds the lock.

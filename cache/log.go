@@ -83,6 +83,9 @@ type Log struct {
 	begun  sync.Once
 }
 
+// lagging is how far a replica may be behind when it takes over.
+const lagging = 10 * time.Minute
+
 // never is the contact of a log that was never read.
 const never = math.MinInt64
 
@@ -206,6 +209,8 @@ func (l *Log) Open(start, end Position) {
 		l.position = Position{}
 		l.names, l.all, l.order = map[Name]mark{}, mark{}, nil
 		l.start = Position{}
+		l.denials.doubt(end, l.line.now())
+		l.carry = true
 		l.logger.Warn("purge log has a gap; cached entries are fetched anew")
 	}
 	if l.start.Before(start) {
@@ -322,6 +327,10 @@ func (l *Log) Confirm() {
 	if !l.reachable {
 		l.reachable = true
 		l.lastError = ""
+		// A replica that took over may lack what its master had acknowledged,
+		// and be past that place by now.
+		l.denials.doubt(unplaced, now.Add(-lagging))
+		l.carry = true
 		l.changed.Store(l.line.at(now))
 		l.logger.Info("purge log is being read")
 	}

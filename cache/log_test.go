@@ -526,6 +526,51 @@ func TestADenialWithoutTheNetworkHoldsHereAndReachesTheOthersLater(t *testing.T)
 	})
 }
 
+// A replica that becomes master may lack a denial that the old master had
+// acknowledged: who said it says it again, whether or not the gap shows.
+func TestADenialThatTheLogLostIsSaidAgain(t *testing.T) {
+	for name, later := range map[string]bool{"the log ends before it": false, "others have written past its place": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src := newSource()
+				net, r, node := pair(t, src)
+				denied := r[0].store.Keyer().Denial("https://idp", "jti", "x")
+				node[1].Cut() // nobody else has heard of it
+				time.Sleep(time.Second)
+				reach, err := r[0].store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: denied, Until: time.Now().Add(time.Hour)})
+				if err != nil || reach != cache.AllNodes {
+					t.Fatal(reach, err)
+				}
+				synctest.Wait()
+				node[0].Cut()
+				time.Sleep(time.Second)
+				net.Rollback(1)
+				node[1].Restore()
+				time.Sleep(time.Second)
+				if later {
+					purge(t, r[1], ada, cache.AllNodes)
+				}
+				node[0].Restore()
+				time.Sleep(3 * time.Second)
+				third := newRig(t, src, net.Node())
+				third.store.Start()
+				synctest.Wait()
+				for n, r := range []*rig{r[0], r[1], third} {
+					if !r.store.Denials().Denied(time.Now(), time.Now(), denied) {
+						t.Errorf("node %d knows nothing of the denial", n)
+					}
+				}
+				// Said again once, and not each time that the log is read.
+				at := r[1].store.Log().Position()
+				time.Sleep(time.Minute)
+				if r[1].store.Log().Position() != at {
+					t.Error("the denial is said again and again")
+				}
+			})
+		})
+	}
+}
+
 func TestTheDenyListRefusesWhatItCannotHold(t *testing.T) {
 	clock := cachetest.NewClock()
 	l := cache.NewLog(cache.LogOptions{Clock: clock.Now})
