@@ -202,7 +202,7 @@ func readScopes(claims map[string]any, names []string) ([]string, error) {
 		}
 		switch x := v.(type) {
 		case string:
-			return strings.Fields(x), nil
+			return strings.FieldsFunc(x, func(r rune) bool { return r == ' ' }), nil
 		case []any:
 			if list, ok := texts(x); ok {
 				return list, nil
