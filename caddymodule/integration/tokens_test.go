@@ -282,6 +282,10 @@ func TestTamperedTokensAreRefusedAlike(t *testing.T) {
 		"an ID token by c_hash":     {"c_hash": "h"},
 		"an ID token by token_use":  {"token_use": "id"},
 		"a logout token":            {"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}},
+		"an introspection answer":   {"token_introspection": map[string]any{"active": true}},
+		"a DPoP proof":              {"htm": "GET", "htu": w.here("/")},
+		"a client assertion":        {"sub": w.issuer.Issuer(), "client_id": w.issuer.Issuer(), "cid": nil},
+		"a refresh token":           {"token_use": "refresh"},
 		"a token bound to a key":    {"cnf": map[string]any{"jkt": "x"}},
 		"a token bound to a cert":   {"cnf": map[string]any{"x5t#S256": "x"}},
 		"a token bound to anything": {"cnf": map[string]any{"new": "x"}},
@@ -410,8 +414,53 @@ func TestAccessTokenProfileRequiresItsClaims(t *testing.T) {
 			w.wantInvalidToken(t, w.get("/", w.token("00u1ada", enrichtest.Claims{claim: nil})))
 		})
 	}
+	for _, claim := range []string{"client_id", "jti"} {
+		t.Run("an empty "+claim, func(t *testing.T) {
+			w := w.in(t)
+			w.wantInvalidToken(t, w.get("/", w.token("00u1ada", enrichtest.Claims{claim: ""})))
+		})
+	}
 	for _, typ := range []string{"JWT", ""} {
 		t.Run("typ "+typ, func(t *testing.T) { w.in(t).wantInvalidToken(t, w.get("/", w.mintFor(enrichtest.WithType(typ)))) })
+	}
+}
+
+// An address names somebody only once the issuer has verified it.
+func TestEmailNamesAUserOnlyWhereItIsVerified(t *testing.T) {
+	w := prepare(t)
+	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("subject_claim email"), script(t, knows("somebody")))
+	for name, verified := range map[string]any{"not": false, "by a text": "true", "by a number": 1, "by a list": []bool{true}, "by null": json.RawMessage("null"), "by nothing": nil} {
+		t.Run(name, func(t *testing.T) {
+			w := w.in(t)
+			w.wantInvalidToken(t, w.get("/", w.token("x", enrichtest.Claims{"email": "ada@example.com", "email_verified": verified})))
+		})
+	}
+	w.wantInvalidToken(t, w.get("/", w.token("x", enrichtest.Claims{"email_verified": true})))
+	wantStatus(t, w.get("/", w.token("x", enrichtest.Claims{"email": "ada@example.com", "email_verified": true})), 200)
+	wantHeader(t, w.received(), "X-User", "somebody")
+}
+
+// A secret serves only where it is the only kind of key, and from a file.
+func TestSecretOfAFileVerifiesHMACsAndNothingElse(t *testing.T) {
+	w := prepare(t)
+	secret, weak := bytes.Repeat([]byte("s"), 32), bytes.Repeat([]byte("w"), 31)
+	file := w.directory + ".jwks"
+	w.write(file, fmt.Sprintf(`{"keys":[{"kty":"oct","kid":"s","k":%q},{"kty":"oct","kid":"w","k":%q}]}`, base64.RawURLEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(weak)))
+	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("jwks_file "+file+"\nalgorithms HS256 HS512"), script(t, knows("somebody")))
+	wantStatus(t, w.get("/", w.mintFor(enrichtest.WithSecret("HS256", secret), enrichtest.WithHeader("kid", "s"))), 200)
+	w.received()
+	for name, token := range map[string]string{
+		"another secret":                     w.mintFor(enrichtest.WithSecret("HS256", weak), enrichtest.WithHeader("kid", "s")),
+		"a secret shorter than its hash":     w.mintFor(enrichtest.WithSecret("HS512", secret), enrichtest.WithHeader("kid", "s")),
+		"a secret shorter than any hash":     w.mintFor(enrichtest.WithSecret("HS256", weak), enrichtest.WithHeader("kid", "w")),
+		"an algorithm that is not listed":    w.mintFor(enrichtest.WithSecret("HS384", secret), enrichtest.WithHeader("kid", "s")),
+		"the issuer's public key, published": w.mintFor(),
+		"no signature":                       w.mintFor(enrichtest.Unsigned("none")),
+	} {
+		t.Run(name, func(t *testing.T) { w.in(t).wantInvalidToken(t, w.get("/", token)) })
+	}
+	if n := w.issuer.Hits(enrichtest.KeySet) + w.issuer.Hits(enrichtest.Discovery); n != 0 {
+		t.Errorf("%d requests to the issuer, and the keys are in a file", n)
 	}
 }
 

@@ -100,7 +100,7 @@ func (i *Issuer) judge(typ string, claims map[string]any, now time.Time) (*ident
 	}
 	if i.only9068 {
 		for _, name := range required9068 {
-			if claims[name] == nil {
+			if claims[name] == nil || claims[name] == "" {
 				return nil, fmt.Errorf("%s is missing: %w", name, ErrClaims)
 			}
 		}
