@@ -131,6 +131,10 @@ func (a *App) openIssuers() error {
 	if err := issuer.ResolveNames(configs); err != nil {
 		return err
 	}
+	used, err := acquire(&a.releases, "replays", "", newReplays, nil)
+	if err != nil {
+		return err
+	}
 	issuers := make([]*issuer.Issuer, len(configs))
 	for i, c := range configs {
 		key, err := digest(c)
@@ -138,7 +142,7 @@ func (a *App) openIssuers() error {
 			return err
 		}
 		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
-			return issuer.New(*c, issuer.Options{Logger: sharedLogger(), Observer: a.metrics, Replay: newReplays()})
+			return issuer.New(*c, issuer.Options{Logger: sharedLogger(), Observer: a.metrics, Replay: used})
 		}, func(i *issuer.Issuer) error {
 			i.Stop()
 			return nil
@@ -149,7 +153,6 @@ func (a *App) openIssuers() error {
 		a.settings = append(a.settings, key...)
 	}
 	a.issuerSettings = slices.Clone(a.settings)
-	var err error
 	a.issuers, err = issuer.NewSet(issuers...)
 	return err
 }

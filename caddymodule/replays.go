@@ -7,7 +7,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// replays is the memory of used DPoP proofs. Issuers outlive configurations,
+// replays is the memory of used DPoP proofs, one for all issuers, so that a
+// change of an issuer's settings forgets none. Issuers outlive configurations,
 // so it looks at each use for the Redis of the one that runs; without Redis,
 // this process remembers by itself.
 type replays struct {
@@ -17,8 +18,8 @@ type replays struct {
 // maxReplays bounds what this process remembers, of all issuers together.
 const maxReplays = 1 << 18
 
-func newReplays() *replays {
-	return &replays{local: issuer.NewLocalReplayMemory(time.Now, maxReplays)}
+func newReplays() (*replays, error) {
+	return &replays{local: issuer.NewLocalReplayMemory(time.Now, maxReplays)}, nil
 }
 
 // Seen reports whether a proof was used before, and remembers it.

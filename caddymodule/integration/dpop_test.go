@@ -298,9 +298,11 @@ func TestProofIsTakenOnce(t *testing.T) {
 			theirs := w.boundTo(second)
 			wantStatus(t, w.proven("/", theirs, second.Proof("GET", w.here("/"), theirs, enrichtest.Claims{"jti": claimOf(t, proof, "jti")})), 200)
 			w.legacy.Forget()
-			// A reload forgets no proof.
-			w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("dpop require"), script(t, knows("somebody")), more, "explain values")
-			w.wantProofRefused(t, w.proven("/", token, proof), "invalid_dpop_proof")
+			// A reload forgets no proof, whatever it changes.
+			for _, options := range []string{"dpop require", "dpop require\ntimeout 7s", "dpop accept"} {
+				w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock(options), script(t, knows("somebody")), more, "explain values")
+				w.wantProofRefused(t, w.proven("/", token, proof), "invalid_dpop_proof")
+			}
 			wantStatus(t, w.proven("/", token, key.Proof("GET", w.here("/"), token, nil)), 200)
 		})
 	}
