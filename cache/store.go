@@ -53,6 +53,10 @@ type Options struct {
 	// closes it.
 	Log *Log
 
+	// KeepLog leaves the log open when the store is closed: it belongs to
+	// somebody who outlives the store.
+	KeepLog bool
+
 	// Clock gives the time where Log is nil (a log brings its own); nil
 	// means time.Now.
 	Clock func() time.Time
@@ -82,6 +86,7 @@ type Store struct {
 	memory   Tier
 	shared   Tier // nil: memory only
 	log      *Log
+	keepLog  bool
 	observer Observer
 	flights  flights
 	floor    time.Duration
@@ -120,7 +125,7 @@ func NewStore(o Options) (*Store, error) {
 		o.RetryFloor = DefaultRetryFloor
 	}
 	return &Store{
-		keyer: o.Keyer, memory: o.Memory, shared: o.Shared, log: o.Log,
+		keyer: o.Keyer, memory: o.Memory, shared: o.Shared, log: o.Log, keepLog: o.KeepLog,
 		observer: observed(o.Observer),
 		flights:  flights{timeout: o.LoadTimeout, logger: o.Logger, byKey: map[Key]*flight{}},
 		floor:    o.RetryFloor,
@@ -181,12 +186,15 @@ func (s *Store) Status() Status {
 	return st
 }
 
-// Close ends the log and the tiers, once. Requests that come later are
+// Close ends the tiers, and the log unless it is kept, once. Requests that come later are
 // answered by their loads alone.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		s.closed.Store(true)
-		err := s.log.Close()
+		var err error
+		if !s.keepLog {
+			err = s.log.Close()
+		}
 		if s.shared != nil {
 			err = errors.Join(err, s.shared.Close())
 		}

@@ -26,6 +26,7 @@ type storeFuture struct {
 	memory  int64         // bytes
 	remote  *redis.Config // nil: memory only
 	metrics *metrics
+	own     *ownLog                               // where there is no Redis
 	fetch   func(context.Context) ([]byte, error) // nil: nothing to wait for
 
 	once   sync.Once
@@ -80,23 +81,55 @@ func (a *App) openStore() error {
 		return err
 	}
 	a.settings = append(a.settings, key...) // the names on the deny list are the store's own
+	var own *ownLog
+	if remote == nil {
+		if own, err = a.ownLog(keys); err != nil {
+			return err
+		}
+	}
 	a.store, err = acquire(&a.releases, "store", key, func() (*storeFuture, error) {
-		f := &storeFuture{ready: make(chan struct{}), memory: c.Memory, remote: remote, metrics: a.metrics}
+		f := &storeFuture{ready: make(chan struct{}), memory: c.Memory, remote: remote, metrics: a.metrics, own: own}
 		switch {
 		case len(keys) > 0:
 			return f, f.use(keys)
-		case remote != nil:
-			f.fetch = func(ctx context.Context) ([]byte, error) { return sealKey(ctx, storage) }
-			return f, nil
+		case own != nil:
+			return f, f.use([][]byte{own.key})
 		}
-		// Nothing leaves this process, so neither needs its key to.
-		own, err := seal.NewKey(nil)
-		if err != nil {
-			return nil, err
-		}
-		return f, f.use([][]byte{own})
+		f.fetch = func(ctx context.Context) ([]byte, error) { return sealKey(ctx, storage) }
+		return f, nil
 	}, (*storeFuture).close)
 	return err
+}
+
+// ownLog is the log of a process without Redis, with the key that the names in
+// it are made by. Nobody could say its denials again, so it outlives every
+// change of the cache's settings but that key.
+type ownLog struct {
+	key []byte
+	log *cache.Log
+}
+
+// ownLog takes or makes the log. Names derive from the last of the configured
+// keys; without one, nothing leaves this process and neither need the key.
+func (a *App) ownLog(keys [][]byte) (*ownLog, error) {
+	var last []byte
+	if len(keys) > 0 {
+		last = keys[len(keys)-1]
+	}
+	name, err := digest(last)
+	if err != nil {
+		return nil, err
+	}
+	return acquire(&a.releases, "log", name, func() (*ownLog, error) {
+		key := last
+		if key == nil {
+			var err error
+			if key, err = seal.NewKey(nil); err != nil {
+				return nil, err
+			}
+		}
+		return &ownLog{key: key, log: cache.NewLog(cache.LogOptions{Logger: sharedLogger(), Observer: a.metrics})}, nil
+	}, func(o *ownLog) error { return o.log.Close() })
 }
 
 // open makes a store of the configured tiers. It touches no network.
@@ -120,6 +153,8 @@ func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
 		}
 		options.Shared = f.client.Tier()
 		options.Log = cache.NewLog(cache.LogOptions{Stream: f.client.Stream(), Logger: logger, Observer: f.metrics})
+	} else {
+		options.Log, options.KeepLog = f.own.log, true
 	}
 	return cache.NewStore(options)
 }

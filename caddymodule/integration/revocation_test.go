@@ -192,7 +192,15 @@ func TestDenialOutlivesAReload(t *testing.T) {
 	w.editions(e)
 	token := w.token("ada", enrichtest.Claims{"jti": "jti-1"})
 	w.ordered("deny", `{"jti":"jti-1","issuer":"corp"}`)
-	w.editions(e, "explain values")
+	for _, changed := range []string{"explain values", "cache {\nmemory 32MiB\n}", "cache {\nfresh 1m\nmemory 64MiB\n}", "deny_max_age 1m", ""} {
+		w.editions(e, changed)
+		w.wantInvalidToken(t, w.get("/", token))
+	}
+	// The first of several keys seals, and the last one names.
+	other := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{8}, 32))
+	w.editions(e, "cache {\nseal_key "+sealKeyText+"\n}")
+	w.ordered("deny", `{"jti":"jti-1","issuer":"corp"}`)
+	w.editions(e, "cache {\nmemory 32MiB\nseal_key "+other+" "+sealKeyText+"\n}")
 	w.wantInvalidToken(t, w.get("/", token))
 }
 
