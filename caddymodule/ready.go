@@ -1,8 +1,10 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -51,7 +53,7 @@ func (h *Ready) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if r.URL.Path != h.Path {
 		return next.ServeHTTP(w, r)
 	}
-	status, word := h.app.readiness()
+	status, word := h.app.readiness(r.Context())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -59,15 +61,24 @@ func (h *Ready) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	return err
 }
 
-// readiness says whether requests can be decided now.
-func (a *App) readiness() (status int, word string) {
-	for _, i := range a.issuers.Issuers() {
-		if !i.Ready() {
-			return http.StatusServiceUnavailable, "not ready"
-		}
+// readiness says whether requests can be decided now. One issuer in trouble is
+// no reason to send nobody: those of the others are decided.
+func (a *App) readiness(ctx context.Context) (status int, word string) {
+	issuers := a.issuers.Issuers()
+	able, all := len(issuers) == 0, true
+	for n, i := range issuers {
+		able = able || i.Ready() || a.Issuers[n].Introspect != nil
+		all = all && i.Ready()
 	}
-	if a.signer != nil && !a.signer.Status().Ready || a.store.peek() == nil {
+	if !able || a.signer != nil && !a.signer.Status().Ready || a.store.peek() == nil {
 		return http.StatusServiceUnavailable, "not ready"
+	}
+	// With a deny list that is too old, nobody is let in.
+	if g, err := a.ready(ctx); err != nil || g.DenyListUnconfirmed(time.Now()) {
+		return http.StatusServiceUnavailable, "not ready"
+	}
+	if !all {
+		return http.StatusOK, "degraded"
 	}
 	if a.directories != nil {
 		for _, d := range a.directories.Status() {

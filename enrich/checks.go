@@ -97,10 +97,16 @@ func (g *Gateway) denied(p *identity.Principal, names []cache.Name, now time.Tim
 	if g.Denials.Denied(now, p.IssuedAt, names...) {
 		return refuse(KindInvalidToken, ErrRevoked)
 	}
-	if !g.ContinueUnconfirmed && g.DenyMaxAge > 0 && g.denialsMatter() && g.Denials.Age(now) > g.DenyMaxAge {
+	if g.DenyListUnconfirmed(now) {
 		return refuse(KindUnavailable, ErrDenyListUnconfirmed)
 	}
 	return nil
+}
+
+// DenyListUnconfirmed reports whether the deny list is so old that nobody is
+// let in.
+func (g *Gateway) DenyListUnconfirmed(now time.Time) bool {
+	return g.Denials != nil && !g.ContinueUnconfirmed && g.DenyMaxAge > 0 && g.denialsMatter() && g.Denials.Age(now) > g.DenyMaxAge
 }
 
 func (g *Gateway) denialsMatter() bool { return g.DenialsConfigured || g.Denials.Used() }

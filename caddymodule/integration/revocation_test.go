@@ -487,7 +487,7 @@ func TestUnconfirmedDenyListMattersWhereDenialsDo(t *testing.T) {
 			if tc.hook {
 				site = "token_enrich_hook /logout backchannel_logout {\nissuer corp\n}\n" + site
 			}
-			w.load(site, w.issuerBlock(""), script(t, &newEdition().Fake), shared(server, "unconfirmed_max 1h"), "deny_max_age 3s", tc.option)
+			w.load("token_enrich_ready /ready\n"+site, w.issuerBlock(""), script(t, &newEdition().Fake), shared(server, "unconfirmed_max 1h"), "deny_max_age 3s", tc.option)
 			other := another(t, server)
 			token, denied := w.token("ada"), w.token("ada", enrichtest.Claims{"jti": "denied"})
 			eventually(t, "our purge log", func() bool { return w.logAge() < denyAge })
@@ -503,6 +503,10 @@ func TestUnconfirmedDenyListMattersWhereDenialsDo(t *testing.T) {
 			w.legacy.Forget()
 			got := w.get("/", token)
 			wantStatus(t, got, tc.code)
+			// Who asks where to send requests is told the same.
+			if ready := w.get("/ready", ""); ready.StatusCode != tc.code {
+				t.Errorf("/ready answers %d %q, and requests are %d", ready.StatusCode, ready.body, tc.code)
+			}
 			if tc.code == 503 {
 				if got.Header.Get("Retry-After") == "" || got.Header.Get("WWW-Authenticate") != "" {
 					t.Errorf("the refusal says %v", got.Header)

@@ -157,6 +157,21 @@ func TestStatusWhileTheIssuerIsDown(t *testing.T) {
 	}
 }
 
+// One of two issuers that is down takes nobody else's requests away.
+func TestReadinessWhileOneOfTwoIssuersIsDown(t *testing.T) {
+	w := prepare(t)
+	partner := enrichtest.NewProvider(t)
+	partner.Break(enrichtest.KeySet, enrichtest.Status(500, ""))
+	second := strings.NewReplacer(w.issuer.Issuer(), partner.Issuer(), "name corp", "name partner").Replace(w.issuerBlock("timeout 200ms"))
+	w.load("token_enrich_ready /ready\ntoken_enrich\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""), second)
+	wantStatus(t, w.get("/", w.token("ada")), 200)
+	if ready := w.get("/ready", ""); ready.StatusCode != 200 || ready.body != "degraded\n" {
+		t.Errorf("/ready answers %d %q", ready.StatusCode, ready.body)
+	}
+	partner.Mend(enrichtest.KeySet)
+	eventually(t, "both issuers are well", func() bool { return w.get("/ready", "").body == "ready\n" })
+}
+
 func TestStatusWhileTheDirectoryIsDown(t *testing.T) {
 	w := prepare(t)
 	s, option := w.shaky("")
