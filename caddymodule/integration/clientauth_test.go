@@ -102,7 +102,7 @@ func TestGatewayProvesItselfByKey(t *testing.T) {
 					seen.Form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 					t.Errorf("the proof is %v, %v", seen.Form, seen.Header)
 				}
-				signed, err := jose.ParseSigned(seen.Form.Get("client_assertion"), []jose.SignatureAlgorithm{alg})
+				signed, err := jose.ParseSignedCompact(seen.Form.Get("client_assertion"), []jose.SignatureAlgorithm{alg})
 				if err != nil {
 					t.Fatal(err)
 				}
