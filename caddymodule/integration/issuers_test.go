@@ -90,6 +90,9 @@ func TestDiscoveryThatNamesAnotherIssuerServesNobody(t *testing.T) {
 	w.load("token_enrich\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock("timeout 100ms"))
 	wantRefusal(t, w.get("/", w.token("alice")), 503)
 	w.nothingReceived()
+	if log := w.logged(); !strings.Contains(log, `they say \"https://evil.example\", not \"`+w.issuer.Issuer()+`\"`) {
+		t.Error("the log does not say which issuer was found")
+	}
 }
 
 func TestClientOfItsOwnIsNoUserOfThatName(t *testing.T) {
