@@ -65,7 +65,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		{name: "claim", repeatable: true, parse: h.unmarshalClaim},
 		{name: "okta_claims", repeatable: true, parse: h.unmarshalOktaClaims},
 		{name: "require", repeatable: true, parse: h.unmarshalRequire},
-		repeat(texts("require_scope", &h.RequireScope)),
+		{name: "require_scope", repeatable: true, parse: h.unmarshalScope},
 		{name: "require_acr", parse: h.unmarshalACR},
 		text("preset", &h.Preset),
 		{name: "header", repeatable: true, parse: h.unmarshalHeader},
@@ -80,7 +80,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		byteSize("header_budget", &budget),
 		{name: "token", repeatable: true, parse: h.unmarshalToken},
 		word("upstream_token", &h.UpstreamToken, "drop", "keep"),
-		text("realm", &h.Realm),
+		{name: "realm", parse: func(d *caddyfile.Dispenser) error {
+			if err := text("realm", &h.Realm).parse(d); err != nil {
+				return err
+			}
+			return at(d, checkRealm(h.Realm))
+		}},
 		text("resource", &h.Resource),
 		duration("max_connection", &h.MaxConnection),
 		word("log_decision", &h.LogDecision, "off", "denied", "all"),
@@ -248,7 +253,24 @@ func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 		h.RequireACR.MaxAge = caddy.Duration(v)
 		break
 	}
-	return nil
+	return at(d, checkWords("require_acr", h.RequireACR.Values))
+}
+
+func (h *Handler) unmarshalScope(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	h.RequireScope = append(h.RequireScope, args...)
+	return at(d, checkWords("require_scope", args))
+}
+
+// at gives an error the line that d stands on.
+func at(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
 }
 
 func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {

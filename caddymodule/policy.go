@@ -1,9 +1,11 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -63,6 +65,9 @@ func (h *Handler) compile() (*policy, error) {
 		claims = append(claims, defs...)
 		p.notes = append(p.notes, notes...)
 	}
+	if err := h.checkTexts(); err != nil {
+		return nil, err
+	}
 	def := enrich.PolicyDefinition{
 		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom,
 		AllowCrossOrigin: h.CrossOrigin == "allow", Anonymous: h.Anonymous,
@@ -92,6 +97,34 @@ func (h *Handler) compile() (*policy, error) {
 	}
 	p.compiled, err = enrich.CompilePolicy(def)
 	return p, err
+}
+
+// checkTexts checks what challenges say and tokens are asked for.
+func (h *Handler) checkTexts() error {
+	errs := []error{checkRealm(h.Realm), checkWords("require_scope", h.RequireScope)}
+	if h.RequireACR != nil {
+		errs = append(errs, checkWords("require_acr", h.RequireACR.Values))
+	}
+	return errors.Join(errs...)
+}
+
+// checkWords refuses scopes and values of acr that no token can have: both are
+// told in lists that spaces part (RFC 6749, section 3.3; RFC 9470, section 4).
+func checkWords(option string, words []string) error {
+	for _, w := range words {
+		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return fmt.Errorf("%s: %q is not one word: each stands by itself", option, w)
+		}
+	}
+	return nil
+}
+
+// checkRealm refuses what cannot stand in a header.
+func checkRealm(realm string) error {
+	if strings.ContainsFunc(realm, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("realm: %q holds a control character", realm)
+	}
+	return nil
 }
 
 // issuers are the configurations of the issuers that the policy accepts.
