@@ -165,6 +165,21 @@ func TestKeyServerWithOtherKeys(t *testing.T) {
 		w.legacy.Forget()
 		w.wantInvalidToken(t, w.get("/", token))
 	})
+	// Which of two is meant would depend on their order.
+	t.Run("two under one key id", func(t *testing.T) {
+		w := prepare(t)
+		id := w.issuer.Key().ID
+		second := w.issuer.UnpublishedKey("RS256").With(func(jwk map[string]any) { jwk["kid"] = id })
+		elliptic := w.issuer.UnpublishedKey("ES256").With(func(jwk map[string]any) { jwk["kid"] = id })
+		w.issuer.Publish(second, elliptic)
+		w.loadKeyed("")
+		for range 2 {
+			w.wantInvalidToken(t, w.get("/", w.token("ada")))
+			w.wantInvalidToken(t, w.get("/", w.mintFor(enrichtest.WithKey(second), enrichtest.WithHeader("kid", id))))
+		}
+		// The one of another algorithm is not in doubt.
+		wantStatus(t, w.get("/", w.mintFor(enrichtest.WithKey(elliptic), enrichtest.WithHeader("kid", id))), 200)
+	})
 	t.Run("for another use", func(t *testing.T) {
 		w := prepare(t)
 		encrypting := w.issuer.UnpublishedKey("RS256").With(func(jwk map[string]any) { jwk["use"] = "enc" })
