@@ -206,12 +206,6 @@ func noMore(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// repeat lets an option stand more than once.
-func repeat(o option) option {
-	o.repeatable = true
-	return o
-}
-
 func list(words []string) string {
 	var s strings.Builder
 	for i, w := range words {
