@@ -311,11 +311,7 @@ type projectNode struct {
 }
 
 func (n *projectNode) eval(e *evaluation) (any, error) {
-	base, err := e.run(n.base)
-	if err != nil {
-		return nil, err
-	}
-	list, err := e.elements(base, n.safe)
+	_, list, err := e.elementsOf(n.base, n.safe)
 	if err != nil || list == nil {
 		return nil, e.wrap(n.at(), err)
 	}
@@ -331,24 +327,27 @@ func (n *projectNode) eval(e *evaluation) (any, error) {
 	return out, nil
 }
 
-// elements gives what a projection or selection goes over; nil where there
-// is nothing to do but give null.
-func (e *evaluation) elements(base any, safe bool) ([]any, error) {
+// elementsOf gives what a projection or selection goes over, and the value that
+// holds it; nil where there is nothing to do but give null.
+func (e *evaluation) elementsOf(of node, safe bool) (base any, list []any, err error) {
+	if base, err = e.run(of); err != nil {
+		return nil, nil, err
+	}
 	switch x := base.(type) {
 	case nil:
 		if safe {
-			return nil, nil
+			return nil, nil, nil
 		}
-		return nil, onNull("null has no elements")
+		return nil, nil, onNull("null has no elements")
 	case []any:
 		if x == nil {
 			x = []any{}
 		}
-		return x, e.charge(len(x), listPerStep)
+		return x, x, e.charge(len(x), listPerStep)
 	case map[string]any:
-		return entries(x), e.charge(len(x), listPerStep)
+		return x, entries(x), e.charge(len(x), listPerStep)
 	}
-	return nil, fmt.Errorf("only lists and maps have elements, not %s", kindOf(base))
+	return nil, nil, fmt.Errorf("only lists and maps have elements, not %s", kindOf(base))
 }
 
 // selectNode keeps the elements for which its body is true: all of them (?),
@@ -361,11 +360,7 @@ type selectNode struct {
 }
 
 func (n *selectNode) eval(e *evaluation) (any, error) {
-	base, err := e.run(n.base)
-	if err != nil {
-		return nil, err
-	}
-	list, err := e.elements(base, n.safe)
+	base, list, err := e.elementsOf(n.base, n.safe)
 	if err != nil || list == nil {
 		return nil, e.wrap(n.at(), err)
 	}

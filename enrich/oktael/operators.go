@@ -88,6 +88,15 @@ func (n *notNode) eval(e *evaluation) (any, error) {
 	return !v, nil
 }
 
+// both evaluates the two sides of an operator, the left one first.
+func (e *evaluation) both(left, right node) (l, r any, err error) {
+	if l, err = e.run(left); err != nil {
+		return nil, nil, err
+	}
+	r, err = e.run(right)
+	return l, r, err
+}
+
 // compareNode is == != < > <= or >=.
 type compareNode struct {
 	position
@@ -96,11 +105,7 @@ type compareNode struct {
 }
 
 func (n *compareNode) eval(e *evaluation) (any, error) {
-	left, err := e.run(n.left)
-	if err != nil {
-		return nil, err
-	}
-	right, err := e.run(n.right)
+	left, right, err := e.both(n.left, n.right)
 	if err != nil {
 		return nil, err
 	}
@@ -207,11 +212,7 @@ type arithmeticNode struct {
 }
 
 func (n *arithmeticNode) eval(e *evaluation) (any, error) {
-	left, err := e.run(n.left)
-	if err != nil {
-		return nil, err
-	}
-	right, err := e.run(n.right)
+	left, right, err := e.both(n.left, n.right)
 	if err != nil {
 		return nil, err
 	}
