@@ -350,13 +350,28 @@ func (c *Contract) CheckClaims(names []string) error {
 			if other, twice := seen[fold]; twice && other != claim {
 				return fmt.Errorf("headers_from %q: %w: the claims %q and %q give the same header", prefix, ErrName, other, claim)
 			}
-			if other, twice := c.folds[fold]; twice {
+			if other, twice := c.writes(fold); twice {
 				return fmt.Errorf("headers_from %q: %w: the claim %q gives the header %q, which is written too", prefix, ErrName, claim, other)
 			}
 			seen[fold] = claim
 		}
 	}
 	return nil
+}
+
+// writes gives the header of the contract, other than by a headers_from that
+// takes every claim, that may be written under a name of that fold: itself, or
+// one of its numbered parts.
+func (c *Contract) writes(fold string) (name string, may bool) {
+	if name, may = c.folds[fold]; may {
+		return name, true
+	}
+	base, isPart := partOf(fold)
+	if !isPart || c.sweeper == nil {
+		return "", false
+	}
+	_, may = c.sweeper.parts.names[base]
+	return c.folds[base], may
 }
 
 // ownTargets takes the names of the re-signed tokens, so that no claim is

@@ -3,6 +3,7 @@ package forward
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -215,6 +216,32 @@ func TestBudget(t *testing.T) {
 		if _, err = render(two(HeaderDefinition{OnEmpty: "default", Default: value, OnOverflow: o}), nil); !errors.Is(err, ErrBudget) {
 			t.Errorf("a default text that does not fit, %s: %v", o, err)
 		}
+	}
+}
+
+// TestNoClaimTakesThePlaceOfAPart holds that headers_from, too, leaves the
+// numbered names of a split header alone, whatever claims a token brings.
+func TestNoClaimTakesThePlaceOfAPart(t *testing.T) {
+	c := mustCompile(t, Definition{
+		Headers:     []HeaderDefinition{{Name: "X-Claim-Groups", Claim: "groups", MaxBytes: 20, OnOverflow: "split"}},
+		HeadersFrom: []HeadersFrom{{Prefix: "X-Claim-"}},
+	})
+	for _, claim := range []string{"groups-1", "Groups_1", "groups.2", "groups-9"} {
+		r, err := c.Render(map[string]any{"groups": groups(5), claim: "admin"})
+		if err != nil {
+			t.Fatalf("%s: %v", claim, err)
+		}
+		h := http.Header{}
+		r.Write(h)
+		if len(h) != 3 || h.Get("X-Claim-Groups-1") != "group-00,group-01" || h.Get("X-Claim-Groups-2") != "group-02,group-03" {
+			t.Errorf("with a claim %s: %q", claim, h)
+		}
+		if err := c.CheckClaims([]string{claim}); err == nil {
+			t.Errorf("a rule named %s passes", claim)
+		}
+	}
+	if err := c.CheckClaims([]string{"groups-x", "other-1"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -52,7 +52,7 @@ func (r *rendering) addEvery(c *Contract, prefix string, claims map[string]any) 
 			return &HeaderError{Header: prefix, Reason: err.Error(), Err: ErrRefused}
 		}
 		fold := Fold(h.name)
-		if _, own := c.folds[fold]; own {
+		if _, own := c.writes(fold); own {
 			continue
 		}
 		if seen[fold] {
