@@ -75,12 +75,15 @@ func (r *rendering) add(h *header, value any) error {
 	if err != nil {
 		return h.refuse(err)
 	}
+	// A list of one empty text is no more than the text. Looked at before it
+	// is encoded, because RFC 8187 has something to write for no text, too.
+	if s != jsonList && len(items) == 1 && items[0] == "" {
+		return r.empty(h)
+	}
 	lines, err := h.lines(items, s)
 	switch {
 	case err != nil:
 		return h.refuse(err)
-	case len(lines) == 1 && lines[0] == "":
-		return r.empty(h)
 	case r.fits(h, lines):
 		r.write(h, "", lines)
 		return nil

@@ -169,10 +169,12 @@ func TestWhatIsRefused(t *testing.T) {
 
 func TestEmptyClaimsThatAreDenied(t *testing.T) {
 	for _, v := range []any{nil, "", list(), list(nil), list(""), map[string]any{}} {
-		_, err := render(t, HeaderDefinition{OnEmpty: "deny"}, map[string]any{"c": v})
-		var he *HeaderError
-		if !errors.Is(err, ErrEmptyDenied) || !errors.As(err, &he) || he.Header != "X-User" {
-			t.Errorf("%#v: %v", v, err)
+		for encode := range decoders {
+			_, err := render(t, HeaderDefinition{Encode: encode, OnEmpty: "deny"}, map[string]any{"c": v})
+			var he *HeaderError
+			if !errors.Is(err, ErrEmptyDenied) || !errors.As(err, &he) || he.Header != "X-User" {
+				t.Errorf("%s: %#v: %v", encode, v, err)
+			}
 		}
 	}
 }
