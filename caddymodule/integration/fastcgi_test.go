@@ -141,9 +141,12 @@ func TestFastCGIApplicationHasNoRemoteUserUnlessAskedFor(t *testing.T) {
 func TestPresetsReachFastCGIApplications(t *testing.T) {
 	claims := enrichtest.Claims{"preferred_username": "ada", "dn": "cn=ada", "groups": []string{"a", "b"}, "name": "Ada", "email": "ada@example.com"}
 	for preset, want := range map[string]map[string]string{
-		"siteminder":   {"Sm-User": "ada", "Sm-Userdn": "cn=ada", "Sm-Usergroups": "a^b"},
-		"remote_user":  {"Remote-User": "ada", "Remote-Groups": "a,b", "Remote-Name": "Ada", "Remote-Email": "ada@example.com"},
-		"oauth2_proxy": {"X-Forwarded-User": "00u1ada", "X-Forwarded-Email": "ada@example.com", "X-Forwarded-Groups": "a,b", "X-Forwarded-Preferred-Username": "ada"},
+		"siteminder":  {"Sm-User": "ada", "Sm-Userdn": "cn=ada", "Sm-Universalid": "00u1ada", "Sm-Usergroups": "a^b"},
+		"remote_user": {"Remote-User": "ada", "Remote-Groups": "a,b", "Remote-Name": "Ada", "Remote-Email": "ada@example.com"},
+		"oauth2_proxy": {
+			"X-Forwarded-User": "00u1ada", "X-Forwarded-Email": "ada@example.com", "X-Forwarded-Groups": "a,b", "X-Forwarded-Preferred-Username": "ada",
+			"X-Auth-Request-User": "00u1ada", "X-Auth-Request-Email": "ada@example.com", "X-Auth-Request-Groups": "a,b", "X-Auth-Request-Preferred-Username": "ada",
+		},
 	} {
 		t.Run(preset, func(t *testing.T) {
 			w := prepare(t)

@@ -174,9 +174,12 @@ func TestPresetsGiveTheirDocumentedHeaders(t *testing.T) {
 		preset string
 		exact  map[string]string
 	}{
-		{"siteminder", map[string]string{"SM_USER": "ada", "SM_USERDN": "cn=ada", "SM_USERGROUPS": "a^b"}},
+		{"siteminder", map[string]string{"SM_USER": "ada", "SM_USERDN": "cn=ada", "SM_UNIVERSALID": "00u1ada", "SM_USERGROUPS": "a^b"}},
 		{"remote_user", map[string]string{"Remote-User": "ada", "Remote-Groups": "a,b", "Remote-Name": "Ada", "Remote-Email": "ada@example.com"}},
-		{"oauth2_proxy", map[string]string{"X-Forwarded-User": "00u1ada", "X-Forwarded-Email": "ada@example.com", "X-Forwarded-Groups": "a,b", "X-Forwarded-Preferred-Username": "ada"}},
+		{"oauth2_proxy", map[string]string{
+			"X-Forwarded-User": "00u1ada", "X-Forwarded-Email": "ada@example.com", "X-Forwarded-Groups": "a,b", "X-Forwarded-Preferred-Username": "ada",
+			"X-Auth-Request-User": "00u1ada", "X-Auth-Request-Email": "ada@example.com", "X-Auth-Request-Groups": "a,b", "X-Auth-Request-Preferred-Username": "ada",
+		}},
 	} {
 		t.Run(tc.preset, func(t *testing.T) {
 			w := prepare(t)

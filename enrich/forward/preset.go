@@ -17,12 +17,15 @@ import (
 //     (https://techdocs.broadcom.com/us/en/symantec-security-software/identity-security/siteminder/12-8/configuring/web-agent-configuration/web-application-protection/default-http-headers-used-by-the-product.html)
 //   - SM_USERDN from dn: the user's distinguished name (the same page); a
 //     claim rule has to give the claim dn
+//   - SM_UNIVERSALID from sub: the identifier for applications, often another
+//     than the user name
+//     (https://ftpdocs.broadcom.com/cadocs/0/CA%20SiteMinder%2012%2052-ENU/Bookshelf_Files/HTML/idocs/345742.html)
 //   - SM_USERGROUPS from groups: the groups with a circumflex between them
 //     (https://knowledge.broadcom.com/external/article/54621/how-do-i-configure-a-response-to-return.html).
 //     There the elements are the groups' distinguished names; here they are
 //     what the claim groups holds.
 //
-// All three keep their spelling. A SiteMinder web agent sends more (session,
+// All four keep their spelling. A SiteMinder web agent sends more (session,
 // realm and directory), which a gateway without SiteMinder has no values for.
 //
 // remote_user, as Authelia sends them
@@ -40,12 +43,21 @@ import (
 //   - X-Forwarded-Email from email
 //   - X-Forwarded-Groups from groups, with commas
 //   - X-Forwarded-Preferred-Username from preferred_username
+//
+// and, as it answers with set_xauthrequest (the same page), for applications
+// that stood behind a proxy which copied that answer's headers:
+//
+//   - X-Auth-Request-User from sub
+//   - X-Auth-Request-Email from email
+//   - X-Auth-Request-Groups from groups, with commas
+//   - X-Auth-Request-Preferred-Username from preferred_username
 func Preset(name string) ([]HeaderDefinition, error) {
 	switch name {
 	case "siteminder":
 		return []HeaderDefinition{
 			{Name: "SM_USER", Claim: "preferred_username", Exact: true},
 			{Name: "SM_USERDN", Claim: "dn", Exact: true},
+			{Name: "SM_UNIVERSALID", Claim: "sub", Exact: true},
 			{Name: "SM_USERGROUPS", Claim: "groups", Delimiter: "^", Exact: true},
 		}, nil
 	case "remote_user":
@@ -61,6 +73,10 @@ func Preset(name string) ([]HeaderDefinition, error) {
 			{Name: "X-Forwarded-Email", Claim: "email"},
 			{Name: "X-Forwarded-Groups", Claim: "groups", Delimiter: ","},
 			{Name: "X-Forwarded-Preferred-Username", Claim: "preferred_username"},
+			{Name: "X-Auth-Request-User", Claim: "sub"},
+			{Name: "X-Auth-Request-Email", Claim: "email"},
+			{Name: "X-Auth-Request-Groups", Claim: "groups", Delimiter: ","},
+			{Name: "X-Auth-Request-Preferred-Username", Claim: "preferred_username"},
 		}, nil
 	}
 	return nil, fmt.Errorf("unknown preset %q%s", name, nearest.Hint(name, PresetNames()))
