@@ -13,6 +13,7 @@ import (
 // What Caddy names the loggers that write requests.
 const (
 	accessLogger  = "http.log.access"
+	errorLogger   = "http.log.error"              // always there, whether a site has a log or not
 	proxyLogger   = "http.handlers.reverse_proxy" // at debug level, with the headers it sends on
 	redactedByAll = "authorization cookie proxy-authorization set-cookie"
 )
@@ -30,7 +31,7 @@ func (c *forwardCheck) logs(a *App, root any) {
 	}
 	slices.Sort(owned)
 	owned = slices.Compact(owned)
-	access := accessLoggers(root)
+	access, errors := requestLoggers(root)
 	sinks := object(root, "logging", "logs")
 	if sinks["default"] == nil {
 		all := map[string]any{"default": map[string]any{}}
@@ -40,15 +41,20 @@ func (c *forwardCheck) logs(a *App, root any) {
 	for name, s := range ordered(sinks) {
 		sink := asObject(s)
 		writesRequests := slices.ContainsFunc(access, func(l string) bool { return accepts(sink, l) })
+		writesErrors := slices.ContainsFunc(errors, func(l string) bool { return accepts(sink, l) })
 		level, _ := sink["level"].(string)
 		writesProxied := strings.EqualFold(level, "debug") && accepts(sink, proxyLogger)
 		fields, known := filtered(sink["encoder"])
 		if !known {
 			continue
 		}
-		if writesRequests {
+		if writesRequests || writesErrors {
+			what := "requests"
+			if !writesRequests {
+				what = "the requests of errors"
+			}
 			if missing := fields.missing(secret, query); len(missing) > 0 {
-				c.add("", "log "+name, "it writes requests with tokens in them (%s): put `format filter` with `%s` into the log", strings.Join(missing, ", "), fields.remedy(secret, query))
+				c.add("", "log "+name, "it writes %s with tokens in them (%s): put `format filter` with `%s` into the log", what, strings.Join(missing, ", "), fields.remedy(secret, query))
 			}
 		}
 		if writesRequests || writesProxied {
@@ -84,36 +90,39 @@ func redacted(name string) bool {
 	return slices.Contains(strings.Fields(redactedByAll), strings.ToLower(name))
 }
 
-// accessLoggers lists the loggers that sites with a policy write their access
-// log to.
-func accessLoggers(root any) []string {
-	var list []string
+// requestLoggers lists the loggers that servers with a policy write requests
+// to: their access logs, and the logs of their errors.
+func requestLoggers(root any) (access, errors []string) {
 	for _, server := range ordered(object(root, "apps", "http", "servers")) {
-		logs, ok := asObject(server)["logs"].(map[string]any)
-		if !ok || !strings.Contains(textOf(server), `"handler":"token_enrich"`) {
+		if !strings.Contains(textOf(server), `"handler":"token_enrich"`) {
 			continue
 		}
+		logs, ok := asObject(server)["logs"].(map[string]any)
 		// Requests of hosts that no entry names are not for a site of ours,
 		// unless there are no entries.
 		name, _ := logs["default_logger_name"].(string)
 		hosts := asObject(logs["logger_names"])
 		if name != "" || len(hosts) == 0 {
-			list = append(list, loggerName(name))
+			errors = append(errors, loggerName(errorLogger, name))
+			if ok {
+				access = append(access, loggerName(accessLogger, name))
+			}
 		}
 		for _, names := range hosts {
 			for _, n := range asStrings(names) {
-				list = append(list, loggerName(n))
+				errors = append(errors, loggerName(errorLogger, n))
+				access = append(access, loggerName(accessLogger, n))
 			}
 		}
 	}
-	return list
+	return access, errors
 }
 
-func loggerName(name string) string {
+func loggerName(base, name string) string {
 	if name == "" {
-		return accessLogger
+		return base
 	}
-	return accessLogger + "." + name
+	return base + "." + name
 }
 
 // accepts reports whether a log takes what a logger writes: the longest name

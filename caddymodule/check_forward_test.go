@@ -101,7 +101,7 @@ func TestCheckFindsWhereExactCannotHold(t *testing.T) {
 	}
 	t.Run("a preset", func(t *testing.T) {
 		got := checkFindings(t, "", "", "http://a.example {\ntoken_enrich {\npreset siteminder\n}\nreverse_proxy https://app\n}\n")
-		wantFindings(t, got, "SM_USER, SM_USERDN, SM_USERGROUPS: over TLS", "header SM_USER, SM_USERDN, SM_USERGROUPS")
+		wantFindings(t, got, "SM_USER, SM_USERDN, SM_USERGROUPS: over TLS", "header SM_UNIVERSALID, SM_USER, SM_USERDN, SM_USERGROUPS")
 	})
 	t.Run("two spellings of one name", func(t *testing.T) {
 		got := checkFindings(t, "", "", "http://a.example {\ntoken_enrich {\nheader X-USER sub {\nexact\n}\n}\nreverse_proxy app:80\n}\nhttp://b.example {\ntoken_enrich {\nheader x-user sub {\nexact\n}\n}\nreverse_proxy app:80\n}\n")
@@ -160,14 +160,19 @@ func TestCheckFindsLogsThatHoldTokens(t *testing.T) {
 		name, options, log, policy string
 		want                       []string
 	}{
-		{"no access log", "", "", "token_from query t", nil},
+		{"no access log, but errors", "", "", "token_from query t", []string{"log default: it writes the requests of errors with tokens in them (query t) … request>uri query { delete t }"}},
+		{"a proof beside a named header among errors", "", "", "token_from header X-Token", []string{"log default: it writes the requests of errors with tokens in them (X-Token)"}},
+		{"errors with a filter", "log {\nformat filter {\nrequest>uri query {\ndelete t\n}\n}\n}", "", "token_from query t", nil},
+		{"no errors", "log {\nexclude http.log.error\n}", "", "token_from query t", nil},
+		{"no errors but those of named logs", "log {\nexclude http.log.error.log0\n}", "log {\noutput discard\nformat filter {\nrequest>headers delete\nrequest>uri delete\n}\n}", "token_from query t", nil},
 		{"an access log without a filter", "", "log", "token_from query t", []string{"log default: it writes requests with tokens … query t … request>uri query { delete t }", "X-User"}},
 		{"a named header", "", "log", "token_from header X-Token", []string{"tokens in them (X-Token)", "X-User"}},
 		{"Authorization, which Caddy redacts", "", "log", "", []string{"log default: it writes headers about people (X-User)"}},
-		{"a log of its own", "", "log {\noutput stdout\n}", "token_from query t", []string{"log log0: it writes requests with tokens", "log log0: it writes headers"}},
-		{"a filter", "", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>uri query {\ndelete t\n}\n}\n}", "token_from query t", nil},
-		{"a filter of all headers", "", "log {\nformat filter {\nrequest>headers delete\n}\n}", "token_from header X-Token", nil},
-		{"a filter of another parameter", "", "log {\nformat filter {\nrequest>headers delete\nrequest>uri query {\nreplace other x\n}\n}\n}", "token_from query t", []string{"query t"}},
+		{"a log of its own", "", "log {\noutput stdout\n}", "token_from query t", []string{"log default: it writes the requests of errors", "log log0: it writes requests with tokens", "log log0: it writes headers"}},
+		{"a filter", "log {\nformat filter {\nrequest>uri query {\ndelete t\n}\n}\n}", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>uri query {\ndelete t\n}\n}\n}", "token_from query t", nil},
+		{"a filter, but not of errors", "", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>uri query {\ndelete t\n}\n}\n}", "token_from query t", []string{"log default: it writes the requests of errors"}},
+		{"a filter of all headers", "log {\nformat filter {\nrequest>headers delete\n}\n}", "log {\nformat filter {\nrequest>headers delete\n}\n}", "token_from header X-Token", nil},
+		{"a filter of another parameter", "log {\nformat filter {\nrequest>uri delete\n}\n}", "log {\nformat filter {\nrequest>headers delete\nrequest>uri query {\nreplace other x\n}\n}\n}", "token_from query t", []string{"query t"}},
 		{"a filter around another", "", "log {\nformat filter {\nwrap json\nrequest>headers>X-User hash\n}\n}", "", nil},
 		{"a default log at debug level", "debug", "", "", []string{"log default: it writes headers about people (X-User)"}},
 		{"a default log at debug level with a filter", "log {\nlevel DEBUG\nformat filter {\nrequest>headers>X-User delete\n}\n}", "", "", nil},
