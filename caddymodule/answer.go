@@ -129,9 +129,11 @@ func claimText(v any) string {
 	case string:
 		return x
 	}
-	text, err := json.Marshal(v)
-	if err != nil {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // R&D stays R&D: matchers compare it
+	if encoder.Encode(v) != nil {
 		return ""
 	}
-	return string(text)
+	return strings.TrimSuffix(text.String(), "\n")
 }
