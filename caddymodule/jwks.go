@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -21,9 +22,11 @@ func init() {
 
 // JWKS publishes the keys that verify the gateway's own tokens, at
 // /.well-known/jwks.json, and the metadata from which libraries find them, at
-// /.well-known/openid-configuration. Other requests go on.
+// /.well-known/openid-configuration; where the gateway's own issuer has a path,
+// below that path as well. Other requests go on.
 type JWKS struct {
-	app *App
+	app  *App
+	base string // the issuer's path, without a slash at its end
 }
 
 // CaddyModule returns the Caddy module information.
@@ -43,7 +46,11 @@ func (j *JWKS) Provision(ctx caddy.Context) error {
 	if app.signer == nil {
 		return errors.New("token_enrich_jwks: the global option token_enrich has no signing { issuer … }")
 	}
-	j.app = app
+	issuer, err := url.Parse(app.Signing.Issuer)
+	if err != nil {
+		return fmt.Errorf("token_enrich_jwks: %w", err)
+	}
+	j.app, j.base = app, strings.TrimSuffix(issuer.Path, "/")
 	return nil
 }
 
@@ -54,7 +61,11 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	var body []byte
 	var etag string
 	var err error
-	switch r.URL.Path {
+	path := r.URL.Path
+	if below, ok := strings.CutPrefix(path, j.base+"/"); ok {
+		path = "/" + below
+	}
+	switch path {
 	case mint.KeySetPath:
 		body, etag, err = j.app.signer.KeySet()
 	case mint.DiscoveryPath:

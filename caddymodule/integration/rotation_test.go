@@ -273,6 +273,32 @@ func TestKeySetIsCachedRevalidatedAndPublic(t *testing.T) {
 	}
 }
 
+// TestKeySetOfAnIssuerWithAPath proves that libraries that begin with the
+// issuer's name find the documents below its path.
+func TestKeySetOfAnIssuerWithAPath(t *testing.T) {
+	for _, path := range []string{"/gate/way", "/gate/way/"} {
+		w := prepare(t)
+		issuer := "http://" + w.addr + path
+		w.load("token_enrich_jwks\nrespond other", w.standard(), "signing {\nissuer "+issuer+"\n}")
+		eventually(t, "there are keys", func() bool { return w.get("/.well-known/jwks.json", "").StatusCode == 200 })
+		metadata := w.get("/gate/way/.well-known/openid-configuration", "")
+		var says struct {
+			Issuer string `json:"issuer"`
+			KeySet string `json:"jwks_uri"`
+		}
+		if err := json.Unmarshal([]byte(metadata.body), &says); err != nil || says.Issuer != issuer {
+			t.Fatalf("the metadata says %s (%v)", metadata.body, err)
+		}
+		keys := w.get(strings.TrimPrefix(says.KeySet, "http://"+w.addr), "")
+		if keys.body != w.get("/.well-known/jwks.json", "").body {
+			t.Errorf("%s is answered %s", says.KeySet, keys.body)
+		}
+		if got := w.get("/gate/.well-known/jwks.json", ""); got.body != "other" {
+			t.Errorf("another path is answered %q", got.body)
+		}
+	}
+}
+
 // A condition is a list of tags, compared weakly, or a star (RFC 9110,
 // section 13.1.2).
 func TestKeySetIsRevalidatedByAnyFormOfItsTag(t *testing.T) {
