@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -19,6 +20,7 @@ func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
+	at := d.Token()
 	if err := parseBlock(d, "signing", []option{
 		text("issuer", &s.Issuer),
 		word("algorithm", &s.Algorithm, "ES256", "ES384", "EdDSA", "RS256", "PS256"),
@@ -30,6 +32,13 @@ func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	if s.Issuer == "" {
 		return d.Err("signing: issuer is required")
+	}
+	c := s.Config
+	if strings.Contains(c.Issuer, "{") {
+		c.Issuer = "https://known.when.loaded" // placeholders are expanded then
+	}
+	if err := c.Validate(); err != nil {
+		return errorAt(at, fmt.Errorf("signing: %w", err))
 	}
 	return nil
 }

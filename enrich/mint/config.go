@@ -116,11 +116,11 @@ func validateIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "":
-		return fmt.Errorf("issuer is not a URL: %w", ErrConfig)
+		return fmt.Errorf("issuer %q is not a URL: %w", issuer, ErrConfig)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") || u.User != nil:
 		return fmt.Errorf("issuer has a user, query or fragment: %w", ErrConfig)
 	case u.Scheme == "https", u.Scheme == "http" && loopback.Host(u.Hostname()):
 		return nil
 	}
-	return fmt.Errorf("issuer is not an https URL: %w", ErrConfig)
+	return fmt.Errorf("issuer %q is not an https URL: %w", issuer, ErrConfig)
 }

@@ -130,6 +130,11 @@ func TestKeyFiles(t *testing.T) {
 		if len(list) != len(c.files) || list[0].State != "signing" || !list[0].SignsFrom.IsZero() {
 			t.Errorf("%s: list %+v", c.name, list)
 		}
+		for _, k := range list[1:] {
+			if k.State != "published" {
+				t.Errorf("%s: a further file's key is %q", c.name, k.State)
+			}
+		}
 		if err := s.Rotate(t.Context(), true); !errors.Is(err, ErrFixedKeys) {
 			t.Errorf("%s: rotate: %v", c.name, err)
 		}

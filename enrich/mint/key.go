@@ -25,8 +25,9 @@ var algorithms = []string{"ES256", "ES384", "EdDSA", "RS256", "PS256"}
 // 3.3 demands and every library accepts; the keys live for a month.
 const rsaBits = 2048
 
-// ErrKey says that a key is not one that the algorithm can use.
-var ErrKey = errors.New("key does not fit the algorithm")
+// ErrKey says that a key cannot be used: it is damaged, or of another kind or
+// size than the algorithm takes.
+var ErrKey = errors.New("unusable key")
 
 // key is one signing key, or, without a private part, one that is only
 // published. It never changes once it stands in a ring.
@@ -123,9 +124,22 @@ func fits(algorithm string, public crypto.PublicKey) error {
 		ok = (algorithm == "RS256" || algorithm == "PS256") && p.N.BitLen() >= rsaBits
 	}
 	if !ok {
-		return fmt.Errorf("%T for %q: %w", public, algorithm, ErrKey)
+		return fmt.Errorf("%s for %s (ES256 takes P-256, ES384 P-384, EdDSA Ed25519, RS256 and PS256 RSA from %d bits): %w", kind(public), algorithm, rsaBits, ErrKey)
 	}
 	return nil
+}
+
+// kind names what a key is, for an operator.
+func kind(public crypto.PublicKey) string {
+	switch p := public.(type) {
+	case *ecdsa.PublicKey:
+		return "an ECDSA key on " + p.Curve.Params().Name
+	case ed25519.PublicKey:
+		return "an Ed25519 key"
+	case *rsa.PublicKey:
+		return fmt.Sprintf("an RSA key of %d bits", p.N.BitLen())
+	}
+	return "a key of another kind"
 }
 
 // algorithmOf is the algorithm that a key is made for; an RSA key, which

@@ -61,8 +61,9 @@ func (s *Signer) Discovery() ([]byte, error) {
 type KeyInfo struct {
 	ID        string `json:"kid"`
 	Algorithm string `json:"alg"`
-	// State is "signing", "next" (published, signs later) or "retired"
-	// (published for the tokens that it signed).
+	// State is "signing", "next" (published, signs later), "retired"
+	// (published for the tokens that it signed) or, for a key from a file that
+	// is not the first, "published": whether it comes or goes is not known here.
 	State string `json:"state"`
 	// Created and SignsFrom are zero for keys from files.
 	Created   time.Time `json:"created,omitzero"`
@@ -84,7 +85,9 @@ func (s *Signer) List() []KeyInfo {
 	for i := range r.keys {
 		k := r.keys[len(r.keys)-1-i]
 		info := KeyInfo{ID: k.id, Algorithm: k.algorithm, State: "retired", Created: k.created}
-		if len(s.config.KeyFiles) == 0 {
+		if len(s.config.KeyFiles) > 0 {
+			info.State = "published"
+		} else {
 			info.SignsFrom = k.signsFrom
 			if until, retired := r.publishedUntil(k, s.config, now); retired {
 				if now.After(until) {
