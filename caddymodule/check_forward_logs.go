@@ -23,10 +23,15 @@ const (
 // any handler of ours; it redacts Authorization and Cookie by itself.
 func (c *forwardCheck) logs(a *App, root any) {
 	secret, query := a.loggedSecrets()
-	var owned []string
+	var owned, open []string // open: names that no filter can list
 	for _, n := range c.owned.Names() {
-		if n.Kind == forward.OwnedHeader && !redacted(n.Name) {
+		switch {
+		case n.Kind == forward.OwnedHeader && !redacted(n.Name):
 			owned = append(owned, http.CanonicalHeaderKey(n.Name))
+		case n.Kind == forward.OwnedPrefix:
+			open = append(open, n.Name+"…")
+		case n.Kind == forward.OwnedParts:
+			open = append(open, n.Name+"-1 …")
 		}
 	}
 	slices.Sort(owned)
@@ -56,6 +61,10 @@ func (c *forwardCheck) logs(a *App, root any) {
 			if missing := fields.missing(secret, query); len(missing) > 0 {
 				c.add("", "log "+name, "it writes %s with tokens in them (%s): put `format filter` with `%s` into the log", what, strings.Join(missing, ", "), fields.remedy(secret, query))
 			}
+		}
+		if writesProxied && len(open) > 0 && fields["request"] == nil && fields["request>headers"] == nil {
+			c.add("", "log "+name, "at level DEBUG it writes headers about people whose names cannot be listed (%s): delete `request>headers` as a whole with `format filter`", strings.Join(open, ", "))
+			continue
 		}
 		if writesRequests || writesProxied {
 			if missing := fields.missing(owned, nil); len(missing) > 0 {

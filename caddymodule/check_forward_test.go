@@ -175,6 +175,9 @@ func TestCheckFindsLogsThatHoldTokens(t *testing.T) {
 		{"a filter of another parameter", "log {\nformat filter {\nrequest>uri delete\n}\n}", "log {\nformat filter {\nrequest>headers delete\nrequest>uri query {\nreplace other x\n}\n}\n}", "token_from query t", []string{"query t"}},
 		{"a filter around another", "", "log {\nformat filter {\nwrap json\nrequest>headers>X-User hash\n}\n}", "", nil},
 		{"a default log at debug level", "debug", "", "", []string{"log default: it writes headers about people (X-User)"}},
+		{"names that cannot be listed at debug level", "log {\nlevel DEBUG\nformat filter {\nrequest>headers>X-User delete\n}\n}", "", "headers_from X-Claim-\nheader X-Part b {\non_overflow split\n}", []string{"log default: at level DEBUG … (X-Claim-…, X-Part-1 …) … `request>headers` as a whole"}},
+		{"names that cannot be listed at debug level, with a filter", "log {\nlevel DEBUG\nformat filter {\nrequest>headers delete\n}\n}", "", "headers_from X-Claim-\nheader X-Part b {\non_overflow split\n}", nil},
+		{"names that cannot be listed in an access log, where clients make them up", "", "log {\noutput discard\nformat filter {\nrequest>headers>X-User delete\n}\n}", "headers_from X-Claim-", nil},
 		{"a default log at debug level with a filter", "log {\nlevel DEBUG\nformat filter {\nrequest>headers>X-User delete\n}\n}", "", "", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
