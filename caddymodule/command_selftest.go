@@ -24,7 +24,7 @@ Runs a configuration in a Caddy of its own, on loopback, with a probe in the
 place of every application. To each site and path it sends every spelling of
 every header that the gateway writes, over HTTP/1.1, 2 and 3, in header and
 trailer sections, repeated, named in Connection, with the token and without,
-and reports what got through: exit status 0 if nothing did, 1 with a table if
+by GET and by OPTIONS and whatever other methods matchers name, and reports what got through: exit status 0 if nothing did, 1 with a table if
 something did.
 
 Issuers and directories are asked as usual. Redis, signing keys and apps other
@@ -119,6 +119,7 @@ func runSelftest(ctx context.Context, adapted []byte, host, path, text string) (
 	for _, server := range private.servers {
 		w := newWire(server.addr, private.pem.pool())
 		defer w.close()
+		s.methods = server.methods
 		for _, site := range server.sites {
 			for _, path := range site.paths {
 				if err := s.try(ctx, w, site.host, path); err != nil {

@@ -66,6 +66,8 @@ type selftester struct {
 	token  string
 	probes *probes
 	mark   string // what values of the client begin with
+
+	methods []string // those that are tried besides GET
 	verdict
 }
 
@@ -254,7 +256,7 @@ func (s *selftester) attack(ctx context.Context, t *target, a tried) error {
 	received := s.probes.take()
 	if len(received) > 0 {
 		s.Reached++
-	} else if len(t.usual) > 0 {
+	} else if len(t.usual) > 0 && a.method == "" {
 		s.Refused[fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))]++
 	}
 	report := func(kind, section, sent, upstream, arrived string) {
@@ -276,7 +278,7 @@ func (s *selftester) attack(ctx context.Context, t *target, a tried) error {
 			}
 		}
 		counts, usual := s.count(p), t.usual[p.upstream]
-		if usual == nil {
+		if usual == nil || a.method != "" { // measured with GET
 			continue
 		}
 		for name, n := range usual {

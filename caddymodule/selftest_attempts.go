@@ -19,7 +19,7 @@ type tried struct {
 
 // attempts lists everything that is tried at a target: each spelling of each
 // name in header and trailer sections of each protocol, repeated names, names
-// in Connection, cookies.
+// in Connection, cookies, other methods.
 func (s *selftester) attempts(t *target) []tried {
 	var all []tried
 	for _, protocol := range []string{protocol1, protocol2, protocol3} {
@@ -44,8 +44,23 @@ func (s *selftester) attempts(t *target) []tried {
 			all = append(all, s.make(t, protocol, "header", []string{name}))
 		}
 		all = append(all, s.cookies(t, protocol)...)
+		all = append(all, s.otherMethods(t, protocol)...)
 	}
 	return append(all, s.hops(t)...)
+}
+
+// otherMethods sends the plain names with methods that a configuration may
+// treat apart, as many do with the OPTIONS of browsers' preflight requests.
+func (s *selftester) otherMethods(t *target, protocol string) []tried {
+	all := make([]tried, 0, 2*len(s.methods))
+	for _, method := range s.methods {
+		for _, names := range batches(s.plainNames(t), headerBytes) {
+			a := s.make(t, protocol, "header of "+method, names)
+			a.method = method
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // spellings are the names that a protocol can carry. Those that a token is

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -37,6 +38,7 @@ type line struct{ name, value string }
 // attempt is one request that tries to get something past the gateway.
 type attempt struct {
 	protocol   string
+	method     string // GET where empty
 	host, path string
 	query      string
 	lines      []line
@@ -130,7 +132,7 @@ func (w *wire) text(ctx context.Context, a attempt) (*reply, error) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n", a.target(), a.host, strings.Join(append([]string{"close"}, a.connection...), ", "))
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n", cmp.Or(a.method, http.MethodGet), a.target(), a.host, strings.Join(append([]string{"close"}, a.connection...), ", "))
 	for _, l := range a.lines {
 		fmt.Fprintf(&b, "%s: %s\r\n", l.name, l.value)
 	}
@@ -147,7 +149,7 @@ func (w *wire) text(ctx context.Context, a attempt) (*reply, error) {
 	}
 	in := bufio.NewReader(io.LimitReader(c, 2*maxReplyBody))
 	for {
-		resp, err := http.ReadResponse(in, nil)
+		resp, err := http.ReadResponse(in, &http.Request{Method: cmp.Or(a.method, http.MethodGet)})
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +161,7 @@ func (w *wire) text(ctx context.Context, a attempt) (*reply, error) {
 
 // fields sends over HTTP/2 or HTTP/3.
 func (w *wire) fields(ctx context.Context, client *http.Client, a attempt) (*reply, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+bracketed(a.host)+a.target(), nil)
+	r, err := http.NewRequestWithContext(ctx, cmp.Or(a.method, http.MethodGet), "https://"+bracketed(a.host)+a.target(), nil)
 	if err != nil {
 		return nil, err
 	}

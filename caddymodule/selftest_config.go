@@ -27,9 +27,10 @@ type privateConfig struct {
 
 // privateServer is one server of the configuration and where it listens now.
 type privateServer struct {
-	name  string
-	addr  string
-	sites []site
+	name    string
+	addr    string
+	sites   []site
+	methods []string // that are tried besides GET
 }
 
 // keptApps answer requests; of every other app nothing is known, and it might
@@ -108,7 +109,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 		if err != nil {
 			return err
 		}
-		s := privateServer{name: name, addr: addr}
+		s := privateServer{name: name, addr: addr, methods: methodsOf(server)}
 		for _, site := range sitesOf(server) {
 			known = append(known, site.pattern)
 			if c.choose(&site) {

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -119,6 +120,39 @@ func concretePaths(v any, paths []string) []string {
 		}
 	}
 	return paths
+}
+
+// maxMethods bounds the methods that are tried.
+const maxMethods = 8
+
+// methodsOf lists the methods that a server's matchers name, besides GET and
+// with OPTIONS in any case.
+func methodsOf(server map[string]any) []string {
+	methods := []string{http.MethodOptions}
+	var look func(v any)
+	look = func(v any) {
+		switch x := v.(type) {
+		case []any:
+			for _, e := range x {
+				look(e)
+			}
+		case map[string]any:
+			for name, e := range ordered(x) {
+				if name == "method" {
+					for _, m := range asStrings(e) {
+						// CONNECT asks for a tunnel and not for a path.
+						known := m == http.MethodGet || m == http.MethodConnect || slices.Contains(methods, m)
+						if !known && !strings.ContainsAny(m, "{ ") && len(methods) < maxMethods {
+							methods = append(methods, m)
+						}
+					}
+				}
+				look(e)
+			}
+		}
+	}
+	look(server)
+	return methods
 }
 
 // concrete puts a word where a pattern has an asterisk.

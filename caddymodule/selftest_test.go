@@ -140,6 +140,14 @@ func TestSelftestFindsWhatGetsThrough(t *testing.T) {
 			[]passage{{Kind: "passed", Path: "/early/selftest", Section: "header", Sent: "X-User", Upstream: "php:9000", Arrived: "X-User"}},
 		},
 		{
+			"preflight and other requests that go past the policy", "@other {\n\t\tmethod OPTIONS PROPFIND\n\t\tpath /early/*\n\t}\n\troute {\n\treverse_proxy @other early:80\n" + policy + "\treverse_proxy app:80\n}",
+			[]passage{
+				{Kind: "passed", Protocol: protocol1, Path: "/early/selftest", Section: "header of OPTIONS", Sent: "X-User", Upstream: "early:80"},
+				{Kind: "passed", Protocol: protocol2, Path: "/early/selftest", Section: "header of PROPFIND", Upstream: "early:80"},
+				{Kind: "passed", Protocol: protocol3, Path: "/early/selftest", Section: "header of OPTIONS", Upstream: "early:80"},
+			},
+		},
+		{
 			"an error page of what stands before the policy", "basic_auth /early/* {\n\t\tada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n\t}\n" + policy + "\treverse_proxy app:80\n\thandle_errors {\n\t\treverse_proxy pages:80\n\t}",
 			[]passage{{Kind: "passed", Path: "/early/selftest", Section: "header", Sent: "X-User", Upstream: "pages:80"}},
 		},
