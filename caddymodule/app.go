@@ -110,7 +110,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.metrics, err = takeMetrics(&a.releases, ctx); err != nil {
 		return err
 	}
-	for _, step := range []func() error{a.openIssuers, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
+	for _, step := range []func() error{a.check, a.openIssuers, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -118,10 +118,29 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// choices are the options of one word.
+func (a *App) choices() []choice {
+	return []choice{
+		{"on_denylist_error", &a.OnDenylistError, []string{"deny", "continue"}},
+		{"explain", &a.Explain, []string{"shapes", "values"}},
+	}
+}
+
+// check checks what only a Caddyfile's reader has seen, for what came by JSON.
+func (a *App) check() error {
+	if err := checkChoices(a.choices()); err != nil {
+		return err
+	}
+	return checkPeriods(period{"deny_max_age", a.DenyMaxAge})
+}
+
 // openIssuers takes or makes the issuers.
 func (a *App) openIssuers() error {
 	configs := make([]*issuer.Config, len(a.Issuers))
 	for i, is := range a.Issuers {
+		if is == nil {
+			return fmt.Errorf("issuer %d is empty", i+1)
+		}
 		if err := is.expand(); err != nil {
 			return fmt.Errorf("issuer %d: %w", i+1, err)
 		}

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"errors"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -73,6 +75,21 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}},
 		texts("seal_key", &c.SealKeys),
 	})
+}
+
+// check checks what only a Caddyfile's reader has seen, for what came by JSON.
+func (c *Cache) check() error {
+	if c.DecisionMemory < 0 {
+		return errors.New("decision_memory is negative")
+	}
+	periods := []period{{"fresh", c.Fresh}, {"refresh_after", c.RefreshAfter}, {"unconfirmed_max", c.UnconfirmedMax}}
+	if c.StaleIfError != nil {
+		periods = append(periods, period{"stale_if_error", *c.StaleIfError})
+	}
+	if c.Negative != nil {
+		periods = append(periods, period{"negative", *c.Negative})
+	}
+	return checkPeriods(periods...)
 }
 
 // UnmarshalCaddyfile reads the redis option; d stands on the word redis.

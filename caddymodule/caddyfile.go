@@ -49,7 +49,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.ArgErr()
 	}
 	named := map[string]bool{}
-	err := parseBlock(d, "token_enrich", []option{
+	err := parseBlock(d, "token_enrich", chosen(app.choices(), []option{
 		{name: "issuer", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
 			i := new(Issuer)
 			app.Issuers = append(app.Issuers, i)
@@ -67,9 +67,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			return app.Signing.UnmarshalCaddyfile(d)
 		}},
 		duration("deny_max_age", &app.DenyMaxAge),
-		word("on_denylist_error", &app.OnDenylistError, "deny", "continue"),
-		word("explain", &app.Explain, "shapes", "values"),
-	})
+	}...))
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
@@ -52,34 +51,22 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	var budget int64
-	err := parseBlock(d, "token_enrich", []option{
+	err := parseBlock(d, "token_enrich", chosen(h.choices(), []option{
 		text("name", &h.Name),
 		texts("issuers", &h.Issuers),
 		text("app", &h.App),
 		{name: "token_from", repeatable: true, parse: h.unmarshalTokenFrom},
-		word("cross_origin", &h.CrossOrigin, "deny", "allow"),
 		flag("anonymous", &h.Anonymous),
-		word("on_missing_user", &h.OnMissingUser, "deny", "continue"),
-		word("on_directory_error", &h.OnDirectoryError, "deny", "continue"),
 		{name: "claim", repeatable: true, parse: h.unmarshalClaim},
 		{name: "okta_claims", repeatable: true, parse: h.unmarshalOktaClaims},
 		{name: "require", repeatable: true, parse: h.unmarshalRequire},
 		{name: "require_scope", repeatable: true, parse: h.unmarshalScope},
 		{name: "require_acr", parse: h.unmarshalACR},
-		text("preset", &h.Preset),
+		{name: "preset", parse: h.unmarshalPreset},
 		{name: "header", repeatable: true, parse: h.unmarshalHeader},
-		{name: "headers_from", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
-			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return d.ArgErr()
-			}
-			h.HeadersFrom = append(h.HeadersFrom, forward.HeadersFrom{Prefix: args[0], Claims: args[1:]})
-			return nil
-		}},
-		byteSize("header_budget", &budget),
+		{name: "headers_from", repeatable: true, parse: h.unmarshalHeadersFrom},
+		{name: "header_budget", parse: h.unmarshalBudget},
 		{name: "token", repeatable: true, parse: h.unmarshalToken},
-		word("upstream_token", &h.UpstreamToken, "drop", "keep"),
 		{name: "realm", parse: func(d *caddyfile.Dispenser) error {
 			if err := text("realm", &h.Realm).parse(d); err != nil {
 				return err
@@ -88,12 +75,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}},
 		text("resource", &h.Resource),
 		duration("max_connection", &h.MaxConnection),
-		word("log_decision", &h.LogDecision, "off", "denied", "all"),
-		word("log_subject", &h.LogSubject, "off", "hash", "plain"),
-		word("user_placeholder", &h.UserPlaceholder, "on", "off"),
 		{name: "test", repeatable: true, parse: h.unmarshalTest},
-	})
-	h.Budget = int(budget)
+	}...))
 	if err != nil {
 		return err
 	}
@@ -116,6 +99,11 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 			hint = nearest.Hint(args[0], kinds)
 		}
 		return d.Errf("token_from: %v%s", err, hint)
+	}
+	for _, other := range h.TokenFrom {
+		if other.Same(p) {
+			return d.Errf("token_from: %s stands twice", p)
+		}
 	}
 	h.TokenFrom = append(h.TokenFrom, p)
 	return nil
@@ -271,105 +259,4 @@ func at(d *caddyfile.Dispenser, err error) error {
 		return nil
 	}
 	return d.WrapErr(err)
-}
-
-func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
-	if len(args) != 2 {
-		return d.Err("header takes a header name and a claim")
-	}
-	def := forward.HeaderDefinition{Name: args[0], Claim: args[1]}
-	err := parseBlock(d, "header "+def.Name, []option{
-		{name: "list", parse: func(d *caddyfile.Dispenser) error {
-			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return d.ArgErr()
-			}
-			def.List = args[0]
-			if args[0] == "delimiter" {
-				if len(args) != 2 || args[1] == "" {
-					return d.Err("list delimiter takes the text that separates the elements")
-				}
-				def.Delimiter = args[1]
-				return nil
-			}
-			return oneArgument(d, args, "list", "json", "repeat", "first", "delimiter")
-		}},
-		flag("count", &def.Count),
-		word("escape", &def.Escape, "backslash", "percent", "refuse"),
-		word("encode", &def.Encode, "ascii", "utf8", "latin1", "percent", "base64", "base64url", "rfc2047", "rfc8187"),
-		{name: "on_empty", parse: func(d *caddyfile.Dispenser) error {
-			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return d.ArgErr()
-			}
-			def.OnEmpty = args[0]
-			if args[0] == "default" {
-				if len(args) != 2 {
-					return d.Err("on_empty default takes the text to write")
-				}
-				def.Default = args[1]
-				return nil
-			}
-			return oneArgument(d, args, "on_empty", "omit", "empty", "deny", "default")
-		}},
-		count("max_bytes", &def.MaxBytes),
-		word("on_overflow", &def.OnOverflow, "deny", "omit", "truncate_list", "split"),
-		flag("exact", &def.Exact),
-		word("value", &def.Value, "cn"),
-	})
-	if err != nil {
-		return err
-	}
-	h.Headers = append(h.Headers, def)
-	return nil
-}
-
-// oneArgument checks that args is exactly one of words.
-func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...string) error {
-	for _, w := range words {
-		if args[0] == w {
-			if len(args) > 1 {
-				return d.ArgErr()
-			}
-			return nil
-		}
-	}
-	return d.Errf("%s: %q is none of %s%s", name, args[0], list(words), nearest.Hint(args[0], words))
-}
-
-func (h *Handler) unmarshalTest(d *caddyfile.Dispenser) error {
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	t := Test{Name: d.Val()}
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	err := parseBlock(d, "test", []option{
-		text("subject", &t.Subject),
-		text("issuer", &t.Issuer),
-		text("client", &t.Client),
-		texts("scope", &t.Scopes),
-		{name: "expect", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
-			args := d.RemainingArgs()
-			switch {
-			case len(args) == 1 && args[0] == "denied":
-				t.Expect = append(t.Expect, Expectation{Kind: "denied"})
-			case len(args) == 3 && (args[0] == "claim" || args[0] == "header"):
-				t.Expect = append(t.Expect, Expectation{Kind: args[0], Name: args[1], Value: args[2]})
-			default:
-				return d.Err("expect takes claim <name> <value>, header <name> <value> or denied")
-			}
-			return nil
-		}},
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.Expect) == 0 {
-		return d.Errf("test %q expects nothing", t.Name)
-	}
-	h.Tests = append(h.Tests, t)
-	return nil
 }

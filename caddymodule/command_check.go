@@ -14,11 +14,13 @@ import (
 func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
-		Short: "Loads a configuration offline, compiles every expression and lists warnings",
+		Short: "Loads a configuration offline, compiles every expression, tries its tests and lists warnings",
 		Long: `
 Loads a configuration without starting it and without the network, compiles
-every expression, and lists what is allowed but probably not meant. Warnings
-do not change the exit status; an error is status 1.
+every expression, and lists what is allowed but probably not meant. Then it
+decides for the made-up callers of the policies' test blocks, for which it asks
+the directories. Warnings do not change the exit status; an error and a test
+that fails are status 1.
 `,
 		Args: exactly(0, "flags only"),
 		RunE: run(check),
@@ -57,14 +59,44 @@ func check(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	findings := append(app.findings(), app.forwardFindings(text)...)
-	if wantsJSON(cmd) {
-		return printJSON(cmd, map[string]any{"policies": len(app.policies), "warnings": findings})
+	tests, err := app.tryTests(contextOf(cmd))
+	if err != nil {
+		return err
 	}
+	passed := 0
+	for _, t := range tests {
+		if t.Passed {
+			passed++
+		}
+	}
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd, map[string]any{"policies": len(app.policies), "warnings": findings, "tests": tests}); err != nil {
+			return err
+		}
+	} else {
+		printCheck(cmd, findings, tests)
+		word := "good"
+		if passed < len(tests) {
+			word = "not good"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is %s: %d policies, %d warnings, %d of %d tests passed\n",
+			config, word, len(app.policies), len(findings), passed, len(tests))
+	}
+	if passed < len(tests) {
+		return errDenied
+	}
+	return nil
+}
+
+func printCheck(cmd *cobra.Command, findings []finding, tests []tested) {
 	for _, f := range findings {
 		fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", f)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d policies, %d warnings\n", config, len(app.policies), len(findings))
-	return nil
+	for _, t := range tests {
+		for _, text := range t.Failed {
+			fmt.Fprintf(cmd.OutOrStdout(), "failed: policy %s: test %q: %s\n", t.Policy, t.Test, text)
+		}
+	}
 }
 
 // provision loads a configuration as caddy validate does: everything is

@@ -19,7 +19,8 @@ func explainCommand() *cobra.Command {
 Tells how a request would be decided: what the token says, what the directory
 says, each rule with its value or why it was omitted, each requirement, the
 headers with their bytes. A running gateway is asked through its admin
-endpoint; with --offline, the configuration file is loaded and decides here.
+endpoint; with --offline, the configuration file is loaded and decides here:
+key servers and directories are asked, Redis and its deny list are not.
 
 Values are shown where the configuration says explain values; else names,
 types and counts. The token is never shown, and nothing is signed. The exit
@@ -98,8 +99,7 @@ func explain(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// explainOffline decides by a configuration file. Keys and directories are
-// asked as a server would ask them.
+// explainOffline decides by a configuration file.
 func explainOffline(cmd *cobra.Command, q explainRequest) (*enrich.Explanation, error) {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
@@ -110,10 +110,11 @@ func explainOffline(cmd *cobra.Command, q explainRequest) (*enrich.Explanation, 
 	if err != nil {
 		return nil, err
 	}
-	if err := app.Start(); err != nil {
+	g, err := app.rehearse()
+	if err != nil {
 		return nil, err
 	}
-	return app.explain(contextOf(cmd), q)
+	return app.explain(contextOf(cmd), g, q)
 }
 
 func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {

@@ -37,7 +37,11 @@ func (a *AdminAPI) explain(app *App, r *http.Request) (any, error) {
 	if err := readBody(r, &q); err != nil {
 		return nil, err
 	}
-	e, err := app.explain(r.Context(), q)
+	g, err := app.ready(r.Context())
+	if err != nil {
+		return nil, apiError(http.StatusServiceUnavailable, err)
+	}
+	e, err := app.explain(r.Context(), g, q)
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
@@ -47,12 +51,8 @@ func (a *AdminAPI) explain(app *App, r *http.Request) (any, error) {
 }
 
 // explain finds the policy and asks the gateway.
-func (a *App) explain(ctx context.Context, q explainRequest) (*enrich.Explanation, error) {
+func (a *App) explain(ctx context.Context, g *enrich.Gateway, q explainRequest) (*enrich.Explanation, error) {
 	p, err := a.policyFor(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	g, err := a.ready(ctx)
 	if err != nil {
 		return nil, err
 	}

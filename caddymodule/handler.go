@@ -162,29 +162,17 @@ type RequireACR struct {
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 }
 
-// Test is an example decision: what a made-up caller gets under this policy.
-type Test struct {
-	// What the test shows; it stands in the check command's answer.
-	Name string `json:"name"`
-
-	// The caller.
-	Subject string   `json:"subject,omitempty"`
-	Issuer  string   `json:"issuer,omitempty"`
-	Client  string   `json:"client,omitempty"`
-	Scopes  []string `json:"scopes,omitempty"`
-
-	// What is expected. Each must hold.
-	Expect []Expectation `json:"expect,omitempty"`
-}
-
-// Expectation is one line that a test expects.
-type Expectation struct {
-	// claim, header or denied.
-	Kind string `json:"kind"`
-	// The claim's or header's name.
-	Name string `json:"name,omitempty"`
-	// The value; a claim's is compared as JSON where it is not a string.
-	Value string `json:"value,omitempty"`
+// choices are the options of one word.
+func (h *Handler) choices() []choice {
+	return []choice{
+		{"cross_origin", &h.CrossOrigin, []string{"deny", "allow"}},
+		{"on_missing_user", &h.OnMissingUser, []string{"deny", "continue"}},
+		{"on_directory_error", &h.OnDirectoryError, []string{"deny", "continue"}},
+		{"upstream_token", &h.UpstreamToken, []string{"drop", "keep"}},
+		{"log_decision", &h.LogDecision, []string{"off", "denied", "all"}},
+		{"log_subject", &h.LogSubject, []string{"off", "hash", "plain"}},
+		{"user_placeholder", &h.UserPlaceholder, []string{"on", "off"}},
+	}
 }
 
 // CaddyModule returns the Caddy module information.

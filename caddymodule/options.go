@@ -49,8 +49,13 @@ func CustomOption(name string, parse func(d *caddyfile.Dispenser) error) Option 
 // option is an error that names the block, the word and the nearest right one.
 func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {
 	seen := make(map[string]bool, len(options))
+	last := block
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
+		if name == "{" {
+			return d.Errf("%s takes no block", last)
+		}
+		last = name
 		o, ok := find(options, name)
 		if !ok {
 			names := make([]string, len(options))
@@ -116,18 +121,30 @@ func word(name string, to *string, words ...string) option {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
-		for _, w := range words {
-			if d.Val() == w {
-				*to = w
-				return noMore(d)
-			}
+		if err := oneOf(name, d.Val(), words); err != nil {
+			return d.Err(err.Error())
 		}
-		return d.Errf("%s: %q is none of %s%s", name, d.Val(), list(words), nearest.Hint(d.Val(), words))
+		*to = d.Val()
+		return noMore(d)
 	}}
 }
 
-// duration reads an option whose one argument is a Caddy duration.
+// duration reads an option whose one argument is a Caddy duration. None at all
+// is refused: it would be taken for an option that was left out.
 func duration[D ~int64](name string, to *D) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		if err := pointer(name, &to).parse(d); err != nil {
+			return err
+		}
+		if *to == 0 {
+			return d.Errf("%s: %q is no time at all; leave it out for the default", name, d.Val())
+		}
+		return nil
+	}}
+}
+
+// pointer reads a duration of which 0 means something else than "left out".
+func pointer[D ~int64](name string, to **D) option {
 	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
@@ -136,16 +153,11 @@ func duration[D ~int64](name string, to *D) option {
 		if err != nil || v < 0 {
 			return d.Errf("%s: %q is not a duration such as 30s, 5m or 1d", name, d.Val())
 		}
-		*to = D(v)
+		if *to == nil {
+			*to = new(D)
+		}
+		**to = D(v)
 		return noMore(d)
-	}}
-}
-
-// pointer reads a duration of which 0 means something else than "left out".
-func pointer[D ~int64](name string, to **D) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
-		*to = new(D)
-		return duration(name, *to).parse(d)
 	}}
 }
 

@@ -33,6 +33,9 @@ func (h *Handler) compile() (*policy, error) {
 	if h.Name == "" {
 		h.Name = h.app.nextName()
 	}
+	if err := h.check(); err != nil {
+		return nil, err
+	}
 	p := &policy{name: h.Name, handler: h, matchers: h.matchersText}
 	names := make([]string, 0, len(h.app.issuers.Issuers()))
 	for _, is := range h.app.issuers.Issuers() {
@@ -45,6 +48,13 @@ func (h *Handler) compile() (*policy, error) {
 		}
 	}
 	if err := h.app.issuers.Check(h.Issuers); err != nil {
+		return nil, err
+	}
+	accepted := h.Issuers
+	if len(accepted) == 0 {
+		accepted = names
+	}
+	if err := h.checkTestIssuers(accepted); err != nil {
 		return nil, err
 	}
 	var claims []claim.Definition
@@ -64,9 +74,6 @@ func (h *Handler) compile() (*policy, error) {
 		}
 		claims = append(claims, defs...)
 		p.notes = append(p.notes, notes...)
-	}
-	if err := h.checkTexts(); err != nil {
-		return nil, err
 	}
 	def := enrich.PolicyDefinition{
 		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom,
@@ -99,15 +106,6 @@ func (h *Handler) compile() (*policy, error) {
 	return p, err
 }
 
-// checkTexts checks what challenges say and tokens are asked for.
-func (h *Handler) checkTexts() error {
-	errs := []error{checkRealm(h.Realm), checkWords("require_scope", h.RequireScope)}
-	if h.RequireACR != nil {
-		errs = append(errs, checkWords("require_acr", h.RequireACR.Values))
-	}
-	return errors.Join(errs...)
-}
-
 // checkWords refuses scopes and values of acr that no token can have: both are
 // told in lists that spaces part (RFC 6749, section 3.3; RFC 9470, section 4).
 func checkWords(option string, words []string) error {
@@ -125,6 +123,31 @@ func checkRealm(realm string) error {
 		return fmt.Errorf("realm: %q holds a control character", realm)
 	}
 	return nil
+}
+
+// check checks what only a Caddyfile's reader has seen, for what came by JSON.
+func (h *Handler) check() error {
+	if err := checkChoices(h.choices()); err != nil {
+		return err
+	}
+	if err := checkPeriods(period{"max_connection", h.MaxConnection}); err != nil {
+		return err
+	}
+	if err := errors.Join(checkRealm(h.Realm), checkWords("require_scope", h.RequireScope)); err != nil {
+		return err
+	}
+	if a := h.RequireACR; a != nil {
+		if len(a.Values) == 0 && a.MaxAge == 0 {
+			return errors.New("require_acr demands nothing: it takes values, max_age, or both")
+		}
+		if err := checkWords("require_acr", a.Values); err != nil {
+			return err
+		}
+		if err := checkPeriods(period{"require_acr: max_age", a.MaxAge}); err != nil {
+			return err
+		}
+	}
+	return checkTests(h.Tests)
 }
 
 // issuers are the configurations of the issuers that the policy accepts.
@@ -150,6 +173,9 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	kind := o.Token
 	if kind == "" {
 		kind = claim.TokenAccess
+	}
+	if err := oneOf("okta_claims: token", kind, []string{claim.TokenAccess, claim.TokenID}); err != nil {
+		return nil, nil, err
 	}
 	defs, notes, err := claim.Import(text, kind)
 	if err != nil {

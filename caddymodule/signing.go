@@ -68,7 +68,7 @@ func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 				t.Cookie = args[1]
 			case len(args) == 2:
 				t.Header, t.Scheme = args[0], args[1]
-			case len(args) == 1:
+			case len(args) == 1 && args[0] != "cookie":
 				t.Header = args[0]
 			default:
 				return d.Err("header takes a header name with or without a scheme, or cookie and its name")
@@ -85,9 +85,6 @@ func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	if _, err := mint.Compile(t); err != nil {
-		return errorAt(at, fmt.Errorf("token: %w", err))
-	}
 	h.Tokens = append(h.Tokens, t)
-	return nil
+	return h.checkForward(at)
 }

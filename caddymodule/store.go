@@ -50,7 +50,7 @@ func (a *App) openStore() error {
 	if c == nil {
 		c = new(Cache)
 	}
-	if err := c.expand(); err != nil {
+	if err := errors.Join(c.check(), c.expand()); err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
 	if l := c.life(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {

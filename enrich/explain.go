@@ -47,6 +47,15 @@ type Explanation struct {
 	Headers      []ExplainedHeader      `json:"headers,omitempty"`
 	// Tokens are the places that signed tokens would go to.
 	Tokens []string `json:"tokens,omitempty"`
+
+	kind Kind // of the refusal
+}
+
+// Undecided reports whether the request could be neither allowed nor denied,
+// because what the decision needs cannot be reached. A rule that ends in an
+// error denies.
+func (e *Explanation) Undecided() bool {
+	return !e.Allowed && (e.kind == KindUnavailable || e.kind == KindInternal)
 }
 
 // ExplainedPrincipal is what the token says.
@@ -172,7 +181,7 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation
 }
 
 func (e *Explanation) refused(r *Refusal) {
-	e.Outcome = r.Kind.String()
+	e.Outcome, e.kind = r.Kind.String(), r.Kind
 	if r.Cause != nil {
 		e.Cause = r.Cause.Error()
 	}

@@ -187,13 +187,18 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 		if err != nil {
 			return err
 		}
-		places = append(places, n)
-		if n.Kind == token.Cookie {
-			p.cookieToken = true
+		if slices.ContainsFunc(places, n.Same) {
+			return fmt.Errorf("%s stands twice: %w", n, token.ErrPlace)
 		}
+		places = append(places, n)
+		p.cookieToken = p.cookieToken || n.Kind == token.Cookie
+	}
+	for _, n := range slices.Clone(places) {
 		if def.DPoP && n.Kind == token.Header && strings.EqualFold(n.Scheme, "Bearer") {
 			n.Scheme = "DPoP"
-			places = append(places, n)
+			if !slices.ContainsFunc(places, n.Same) {
+				places = append(places, n)
+			}
 		}
 	}
 	p.places = places

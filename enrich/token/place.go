@@ -82,6 +82,12 @@ func (p Place) Normalize() (Place, error) {
 	return p, nil
 }
 
+// Same reports whether two places are one, so that a token there would be
+// found twice. Both are normalized.
+func (p Place) Same(q Place) bool {
+	return p.Kind == q.Kind && p.Name == q.Name && strings.EqualFold(p.Scheme, q.Scheme)
+}
+
 // String names the place for a message; it holds nothing of any request.
 func (p Place) String() string {
 	return strings.TrimRight(p.Kind+" "+p.Name+" "+p.Scheme, " ")

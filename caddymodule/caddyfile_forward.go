@@ -1,0 +1,119 @@
+package caddymodule
+
+import (
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+)
+
+func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
+	at := d.Token()
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("header takes a header name and a claim")
+	}
+	def := forward.HeaderDefinition{Name: args[0], Claim: args[1]}
+	err := parseBlock(d, "header "+def.Name, []option{
+		{name: "list", parse: func(d *caddyfile.Dispenser) error {
+			args := d.RemainingArgs()
+			if len(args) == 0 {
+				return d.ArgErr()
+			}
+			def.List = args[0]
+			if args[0] == "delimiter" {
+				if len(args) != 2 || args[1] == "" {
+					return d.Err("list delimiter takes the text that separates the elements")
+				}
+				def.Delimiter = args[1]
+				return nil
+			}
+			return oneArgument(d, args, "list", "json", "repeat", "first", "delimiter")
+		}},
+		flag("count", &def.Count),
+		word("escape", &def.Escape, "backslash", "percent", "refuse"),
+		word("encode", &def.Encode, "ascii", "utf8", "latin1", "percent", "base64", "base64url", "rfc2047", "rfc8187"),
+		{name: "on_empty", parse: func(d *caddyfile.Dispenser) error {
+			args := d.RemainingArgs()
+			if len(args) == 0 {
+				return d.ArgErr()
+			}
+			def.OnEmpty = args[0]
+			if args[0] == "default" {
+				if len(args) != 2 {
+					return d.Err("on_empty default takes the text to write")
+				}
+				def.Default = args[1]
+				return nil
+			}
+			return oneArgument(d, args, "on_empty", "omit", "empty", "deny", "default")
+		}},
+		count("max_bytes", &def.MaxBytes),
+		word("on_overflow", &def.OnOverflow, "deny", "omit", "truncate_list", "split"),
+		flag("exact", &def.Exact),
+		word("value", &def.Value, "cn"),
+	})
+	if err != nil {
+		return err
+	}
+	h.Headers = append(h.Headers, def)
+	return h.checkForward(at)
+}
+
+// oneArgument checks that args is exactly one of words.
+func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...string) error {
+	if err := oneOf(name, args[0], words); err != nil {
+		return d.Err(err.Error())
+	}
+	if len(args) > 1 {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalPreset(d *caddyfile.Dispenser) error {
+	at := d.Token()
+	if err := text("preset", &h.Preset).parse(d); err != nil {
+		return err
+	}
+	return h.checkForward(at)
+}
+
+func (h *Handler) unmarshalHeadersFrom(d *caddyfile.Dispenser) error {
+	at := d.Token()
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	h.HeadersFrom = append(h.HeadersFrom, forward.HeadersFrom{Prefix: args[0], Claims: args[1:]})
+	return h.checkForward(at)
+}
+
+func (h *Handler) unmarshalBudget(d *caddyfile.Dispenser) error {
+	at := d.Token()
+	var budget int64
+	if err := byteSize("header_budget", &budget).parse(d); err != nil {
+		return err
+	}
+	h.Budget = int(budget)
+	return h.checkForward(at)
+}
+
+// checkForward compiles what the policy forwards as far as it has been read,
+// so that an error names the line that brought it.
+func (h *Handler) checkForward(at caddyfile.Token) error {
+	targets := make([]forward.Target, 0, len(h.Tokens))
+	for _, t := range h.Tokens {
+		template, err := mint.Compile(t)
+		if err != nil {
+			return errorAt(at, fmt.Errorf("token: %w", err))
+		}
+		targets = append(targets, forward.Target{Header: template.Header(), Cookie: template.Cookie()})
+	}
+	if _, err := forward.Compile(h.Definition, targets...); err != nil {
+		return errorAt(at, err)
+	}
+	return nil
+}
