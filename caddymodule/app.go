@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,7 @@ type App struct {
 	ctx         caddy.Context
 	logger      *zap.Logger
 	releases    releases
+	logs        *logs
 	metrics     *metrics
 	issuers     *issuer.Set
 	directories *directory.Merged
@@ -107,6 +109,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.owned.Store(forward.NewOwned())
 	a.spared.Store(new([]string))
 	var err error
+	if a.logs, err = takeLogs(&a.releases); err != nil {
+		return err
+	}
 	if a.metrics, err = takeMetrics(&a.releases, ctx); err != nil {
 		return err
 	}
@@ -161,7 +166,7 @@ func (a *App) openIssuers() error {
 			return err
 		}
 		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
-			return issuer.New(*c, issuer.Options{Logger: sharedLogger(), Observer: a.metrics, Replay: used})
+			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics, Replay: used})
 		}, func(i *issuer.Issuer) error {
 			i.Stop()
 			return nil
@@ -199,7 +204,7 @@ func (a *App) openDirectories() error {
 		return fmt.Errorf("taking the directories' fingerprint: %w", err)
 	}
 	a.sourced = sha256.Sum256(text)
-	a.directories, err = directory.NewMerged(members, directory.MergeOptions{Logger: sharedLogger(), Observer: a.metrics})
+	a.directories, err = directory.NewMerged(members, directory.MergeOptions{Logger: a.logs.logger(), Observer: a.metrics})
 	if err != nil {
 		return err
 	}
@@ -223,16 +228,16 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	}
 	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
 		d, err := mod.Open(DirectoryContext{
-			Name: s.Name, Logger: sharedLogger().With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
+			Name: s.Name, Logger: a.logs.logger().With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
 		})
 		if err != nil {
 			return nil, err
 		}
 		return directory.NewGuarded(d, directory.GuardOptions{
 			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
-			Logger: sharedLogger(), Observer: a.metrics,
+			Logger: a.logs.logger(), Observer: a.metrics,
 		})
-	}, closeLater)
+	}, closeLater(a.logs.logger()))
 	if err != nil {
 		return directory.Member{}, err
 	}
@@ -253,13 +258,15 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 // look-up: longer than they may wait for anything of ours.
 const drainTime = 5 * time.Second
 
-func closeLater(g *directory.Guarded) error {
-	time.AfterFunc(drainTime, func() {
-		if err := g.Close(); err != nil {
-			sharedLogger().Warn("a directory did not close", "error", err)
-		}
-	})
-	return nil
+func closeLater(logger *slog.Logger) func(*directory.Guarded) error {
+	return func(g *directory.Guarded) error {
+		time.AfterFunc(drainTime, func() {
+			if err := g.Close(); err != nil {
+				logger.Warn("a directory did not close", "error", err)
+			}
+		})
+		return nil
+	}
 }
 
 // forgetAll makes the running configuration forget its records. It looks for
@@ -295,7 +302,7 @@ func (a *App) openSigner() error {
 	}
 	a.settings = append(a.settings, key...) // decisions hold what was signed
 	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
-		return mint.New(c, mint.Options{Storage: storage, Logger: sharedLogger()})
+		return mint.New(c, mint.Options{Storage: storage, Logger: a.logs.logger()})
 	}, func(s *mint.Signer) error {
 		s.Stop()
 		return nil
@@ -361,6 +368,7 @@ func (a *App) register(p *policy) error {
 // Start begins the background work: keys are fetched, files watched, the
 // purge log read. Nothing waits for it.
 func (a *App) Start() error {
+	a.logs.started.Store(a.logger)
 	a.warnOfDevelopmentSecrets()
 	for _, i := range a.issuers.Issuers() {
 		i.Start(context.Background())
@@ -382,7 +390,12 @@ func (a *App) Start() error {
 func (*App) Stop() error { return nil }
 
 // Cleanup gives back what Provision took.
-func (a *App) Cleanup() error { return a.releases.all() }
+func (a *App) Cleanup() error {
+	if a.logs != nil {
+		a.logs.started.CompareAndSwap(a.logger, nil)
+	}
+	return a.releases.all()
+}
 
 // ready gives the gateway. While the key that seals shared entries is not
 // known yet, a request waits for it at most two seconds.

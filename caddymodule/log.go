@@ -2,25 +2,55 @@ package caddymodule
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
+	"go.uber.org/zap/zapcore"
 )
 
-// sharedLogger is for what outlives a configuration: each line goes to the
-// logger that Caddy has at that moment, so that a reload which moves the log
-// moves ours with it.
-func sharedLogger() *slog.Logger { return slog.New(sharedHandler{}) }
+// logs is where what outlives a configuration writes: the logs of the
+// configuration that was started last, so that a reload which moves a log moves
+// our lines with it. It lives in the usage pool.
+type logs struct {
+	started atomic.Pointer[zap.Logger]
+}
+
+func takeLogs(r *releases) (*logs, error) {
+	l, err := acquire(r, "logs", "", func() (*logs, error) { return new(logs), nil }, nil)
+	if err != nil {
+		return nil, fmt.Errorf("taking the logs: %w", err)
+	}
+	return l, nil
+}
+
+// logger gives a logger that looks for the logs with each line.
+func (l *logs) logger() *slog.Logger { return slog.New(sharedHandler{logs: l}) }
+
+// core gives the logs to write to: those of the configuration that was started
+// last; where that start failed, of the one that runs; else Caddy's own.
+func (l *logs) core() zapcore.Core {
+	if logger := l.started.Load(); logger != nil {
+		return logger.Core()
+	}
+	if app, err := activeApp(); err == nil {
+		return app.logger.Core()
+	}
+	return caddy.Log().Core()
+}
 
 type sharedHandler struct {
+	logs *logs
 	// with rebuilds attributes and groups on today's handler.
 	with []func(slog.Handler) slog.Handler
 }
 
 func (h sharedHandler) handler() slog.Handler {
-	var out slog.Handler = zapslog.NewHandler(caddy.Log().Core(), zapslog.WithName("token_enrich"))
+	var out slog.Handler = zapslog.NewHandler(h.logs.core(), zapslog.WithName("token_enrich"))
 	for _, f := range h.with {
 		out = f(out)
 	}
@@ -48,5 +78,5 @@ func (h sharedHandler) WithGroup(name string) slog.Handler {
 }
 
 func (h sharedHandler) and(f func(slog.Handler) slog.Handler) sharedHandler {
-	return sharedHandler{with: append(slices.Clip(h.with), f)}
+	return sharedHandler{logs: h.logs, with: append(slices.Clip(h.with), f)}
 }

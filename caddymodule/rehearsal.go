@@ -27,7 +27,7 @@ func (a *App) rehearse() (*enrich.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := (&storeFuture{metrics: a.metrics}).open([][]byte{key})
+	store, err := (&storeFuture{metrics: a.metrics, logger: a.logs.logger()}).open([][]byte{key})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type storeFuture struct {
 	memory  int64         // bytes
 	remote  *redis.Config // nil: memory only
 	metrics *metrics
+	logger  *slog.Logger
 	own     *ownLog                               // where there is no Redis
 	fetch   func(context.Context) ([]byte, error) // nil: nothing to wait for
 
@@ -88,7 +90,7 @@ func (a *App) openStore() error {
 		}
 	}
 	a.store, err = acquire(&a.releases, "store", key, func() (*storeFuture, error) {
-		f := &storeFuture{ready: make(chan struct{}), memory: c.Memory, remote: remote, metrics: a.metrics, own: own}
+		f := &storeFuture{ready: make(chan struct{}), memory: c.Memory, remote: remote, metrics: a.metrics, logger: a.logs.logger(), own: own}
 		switch {
 		case len(keys) > 0:
 			return f, f.use(keys)
@@ -128,7 +130,7 @@ func (a *App) ownLog(keys [][]byte) (*ownLog, error) {
 				return nil, err
 			}
 		}
-		return &ownLog{key: key, log: cache.NewLog(cache.LogOptions{Logger: sharedLogger(), Observer: a.metrics})}, nil
+		return &ownLog{key: key, log: cache.NewLog(cache.LogOptions{Logger: a.logs.logger(), Observer: a.metrics})}, nil
 	}, func(o *ownLog) error { return o.log.Close() })
 }
 
@@ -142,17 +144,16 @@ func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	logger := sharedLogger()
 	options := cache.Options{
-		Keyer: cache.NewKeyer(ring), Memory: mem, Rand: rand.Reader, Logger: logger, Observer: f.metrics,
+		Keyer: cache.NewKeyer(ring), Memory: mem, Rand: rand.Reader, Logger: f.logger, Observer: f.metrics,
 	}
 	if f.remote != nil {
-		f.client, err = redis.New(*f.remote, redis.Options{Sealer: ring, Logger: logger, Observer: f.metrics})
+		f.client, err = redis.New(*f.remote, redis.Options{Sealer: ring, Logger: f.logger, Observer: f.metrics})
 		if err != nil {
 			return nil, err
 		}
 		options.Shared = f.client.Tier()
-		options.Log = cache.NewLog(cache.LogOptions{Stream: f.client.Stream(), Logger: logger, Observer: f.metrics})
+		options.Log = cache.NewLog(cache.LogOptions{Stream: f.client.Stream(), Logger: f.logger, Observer: f.metrics})
 	} else {
 		options.Log, options.KeepLog = f.own.log, true
 	}
@@ -186,7 +187,6 @@ func (f *storeFuture) start() {
 
 func (f *storeFuture) work(ctx context.Context) {
 	defer close(f.done)
-	log := sharedLogger()
 	failed := false
 	for {
 		key, err := f.fetch(ctx)
@@ -201,7 +201,7 @@ func (f *storeFuture) work(ctx context.Context) {
 			return
 		}
 		if !failed {
-			log.Error("the key that seals cache entries cannot be loaded or made", "error", err)
+			f.logger.Error("the key that seals cache entries cannot be loaded or made", "error", err)
 			failed = true
 		}
 		select {
