@@ -369,6 +369,7 @@ func (a *App) register(p *policy) error {
 // purge log read. Nothing waits for it.
 func (a *App) Start() error {
 	a.logs.started.Store(a.logger)
+	a.metrics.begin(a)
 	a.warnOfDevelopmentSecrets()
 	for _, i := range a.issuers.Issuers() {
 		i.Start(context.Background())

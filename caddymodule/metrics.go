@@ -112,11 +112,43 @@ func register(registry *prometheus.Registry, c prometheus.Collector) error {
 	return nil
 }
 
+// begin shows what a configuration will count before there is anything to
+// count, so that a rate or an alert has a zero to begin from.
+func (m *metrics) begin(a *App) {
+	for _, p := range a.policies {
+		m.decisions.WithLabelValues(p.name, enrich.OutcomeAllowed)
+		for _, path := range []string{pathHit, pathMiss} {
+			m.decisionSeconds.WithLabelValues(p.name, path)
+		}
+		m.scrubbed.WithLabelValues(p.name)
+		for _, header := range p.compiled.Contract().Labels() {
+			m.overflow.WithLabelValues(p.name, header)
+		}
+		if len(p.handler.Tokens) > 0 {
+			m.minted.WithLabelValues(p.name)
+		}
+	}
+	if a.directories != nil {
+		for _, d := range a.directories.Status() {
+			m.directories.WithLabelValues(d.Name, directory.Classes()[0])
+			m.directorySecs.WithLabelValues(d.Name)
+		}
+	}
+	m.cacheRequests.WithLabelValues(cache.TierMemory, cache.OutcomeHit)
+	m.purges.WithLabelValues(cache.OriginLocal)
+}
+
+// The values of the label path.
+const (
+	pathHit  = "hit"
+	pathMiss = "miss"
+)
+
 // Decided counts a request.
 func (m *metrics) Decided(policy, outcome string, hit bool, took time.Duration) {
-	path := "miss"
+	path := pathMiss
 	if hit {
-		path = "hit"
+		path = pathHit
 	}
 	m.decisions.WithLabelValues(policy, outcome).Inc()
 	m.decisionSeconds.WithLabelValues(policy, path).Observe(took.Seconds())

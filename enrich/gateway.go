@@ -166,7 +166,7 @@ func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, call
 	if d.rendered != nil {
 		for _, note := range d.rendered.Notes() {
 			if note.Overflowed() {
-				g.Observer.HeaderOverflowed(p.name, note.Header)
+				g.Observer.HeaderOverflowed(p.name, p.contract.Label(note.Header))
 			}
 		}
 	}
@@ -193,7 +193,7 @@ func (g *Gateway) conclude(ctx context.Context, p *Policy, d *Decision, raw stri
 	var err error
 	if d.rendered, err = p.contract.Render(d.Claims); err != nil {
 		if header, ok := forward.Overflowed(err); ok {
-			g.Observer.HeaderOverflowed(p.name, header)
+			g.Observer.HeaderOverflowed(p.name, p.contract.Label(header))
 		}
 		return refuse(KindHeader, err)
 	}

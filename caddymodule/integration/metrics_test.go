@@ -96,7 +96,7 @@ var labelled = map[string]map[string][]string{
 	"issuer_keys_skipped_total":   {"issuer": {"corp"}},
 	"issuer_keys_age_seconds":     {"issuer": {"corp"}},
 	"scrubbed_headers_total":      {"policy": {"payroll", "open"}},
-	"header_overflow_total":       {"policy": {"payroll"}, "header": {"X-Note"}},
+	"header_overflow_total":       {"policy": {"payroll"}, "header": {"X-Note", "X-User"}},
 	"tokens_minted_total":         {"policy": {"payroll"}},
 	"purges_total":                {"origin": {"local", "log"}},
 	"purge_log_age_seconds":       {},
@@ -299,5 +299,37 @@ func TestNewPolicyCountsFromNothing(t *testing.T) {
 	wantStatus(t, w.get("/", w.token("00u1ada")), 200)
 	if got := w.metric("decisions_total", "policy", "second", "outcome", "allowed"); got != 1 {
 		t.Errorf("one request makes %v", got)
+	}
+}
+
+func TestEveryMetricIsThereBeforeThereIsSomethingToCount(t *testing.T) {
+	w := prepare(t)
+	w.load(counted(w), w.standard(), w.signer())
+	seen := map[string]bool{}
+	for _, s := range w.metrics() {
+		seen[s.name] = true
+	}
+	for _, name := range []string{
+		"decisions_total", "decision_seconds_count", "cache_requests_total", "cache_bytes", "cache_entries", "cache_unseal_failures_total",
+		"directory_requests_total", "directory_seconds_count", "directory_state", "scrubbed_headers_total", "header_overflow_total",
+		"tokens_minted_total", "purges_total", "purge_log_age_seconds",
+	} {
+		if !seen[name] {
+			t.Errorf("the metric %s is missing", name)
+		}
+	}
+}
+
+func TestAClaimsNameIsNoLabel(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich {\nname payroll\nheaders_from X-Id-\nheader_budget 6KiB\n}\nreverse_proxy " + w.legacy.Addr())
+	for _, name := range []string{"odd-one", "odd-two"} {
+		wantStatus(t, w.get("/", w.token("00u1ada", enrichtest.Claims{name: strings.Repeat("n", 5000)})), 500)
+	}
+	if n := w.metric("header_overflow_total", "policy", "payroll", "header", "X-Id-"); n != 2 {
+		t.Errorf("%v headers overflowed under their prefix, want 2:\n%s", n, w.metricsText())
+	}
+	if text := w.metricsText(); strings.Contains(text, "odd") {
+		t.Errorf("a token's claim name is a label:\n%s", text)
 	}
 }

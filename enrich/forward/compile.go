@@ -374,6 +374,31 @@ func (c *Contract) writes(fold string) (name string, may bool) {
 	return c.folds[base], may
 }
 
+// Labels are the configured names that headers are written for: a closed set,
+// for a metric's label.
+func (c *Contract) Labels() []string {
+	names := make([]string, 0, len(c.headers)+len(c.every))
+	for i := range c.headers {
+		names = append(names, c.headers[i].name)
+	}
+	return append(names, c.every...)
+}
+
+// Label gives the one of Labels that a header was written for: its own, or the
+// prefix of the headers_from that made its name of a claim's.
+func (c *Contract) Label(header string) string {
+	fold := Fold(header)
+	if _, named := c.folds[fold]; named {
+		return header
+	}
+	for _, prefix := range c.every {
+		if strings.HasPrefix(fold, Fold(prefix)) {
+			return prefix
+		}
+	}
+	return header
+}
+
 // ownTargets takes the names of the re-signed tokens, so that no claim is
 // written there.
 func (c *Contract) ownTargets(targets []Target) error {
