@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
 )
 
 func init() {
@@ -129,6 +130,8 @@ func withoutValues(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("it is empty")
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not JSON, byte %d", syntax.Offset)
 	case errors.As(err, &kind):

@@ -102,7 +102,7 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 			return nil, apiError(http.StatusBadRequest, errors.New("issuer goes with user"))
 		}
 		if _, err := app.issuerNamed(q.Issuer); err != nil {
-			return nil, err
+			return nil, apiError(http.StatusBadRequest, err)
 		}
 	}
 	var reach cache.Reach
@@ -157,7 +157,7 @@ func (*AdminAPI) deny(app *App, r *http.Request) (any, error) {
 	}
 	is, err := app.issuerNamed(q.Issuer)
 	if err != nil {
-		return nil, err
+		return nil, apiError(http.StatusBadRequest, err)
 	}
 	reach, err := app.denyTokens(r.Context(), is, claim, value, time.Time{})
 	return answerReach(reach, err)
@@ -175,9 +175,9 @@ func (a *App) issuerNamed(name string) (*issuer.Issuer, error) {
 		names = append(names, one.Name())
 	}
 	if name == "" {
-		return nil, apiError(http.StatusBadRequest, fmt.Errorf("issuer is missing: the configured name, one of %s", list(names)))
+		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", list(names))
 	}
-	return nil, apiError(http.StatusBadRequest, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), list(names)))
+	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), list(names))
 }
 
 // denyTokens puts a claim's value on the deny list, for tokens issued at or

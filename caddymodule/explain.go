@@ -56,6 +56,11 @@ func (a *App) explain(ctx context.Context, g *enrich.Gateway, q explainRequest) 
 	if err != nil {
 		return nil, err
 	}
+	if q.Issuer != "" {
+		if _, err := a.issuerNamed(q.Issuer); err != nil {
+			return nil, err
+		}
+	}
 	return g.Explain(ctx, p.compiled, enrich.Asked{
 		Token: q.Token, Issuer: q.Issuer, Subject: q.Subject, Client: q.Client, Scopes: q.Scope, Values: a.Explain == "values",
 	})

@@ -324,6 +324,15 @@ func TestAdminEndpointsTakeNothingElse(t *testing.T) {
 			t.Errorf("%s: %s, want %s", body, got.body, want)
 		}
 	}
+	for endpoint, body := range map[string]string{
+		"purge":   `{"user":"ada","issuer":"crop"}`,
+		"deny":    `{"user":"ada","issuer":"crop"}`,
+		"explain": `{"subject":"ada","issuer":"crop"}`,
+	} {
+		if got := w.admins("POST", endpoint, body); got.StatusCode != 400 || !strings.Contains(got.body, `did you mean \"corp\"`) {
+			t.Errorf("%s of a misspelt issuer answers %d: %s", endpoint, got.StatusCode, got.body)
+		}
+	}
 	wantStatus(t, w.get("/", w.token("ada", enrichtest.Claims{"jti": "a"})), 200)
 	if got := w.get("/token_enrich/purge", ""); got.StatusCode == 200 {
 		t.Error("the site answers an admin endpoint")
