@@ -49,10 +49,10 @@ func CustomOption(name string, parse func(d *caddyfile.Dispenser) error) Option 
 // option is an error that names the block, the word and the nearest right one.
 func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {
 	seen := make(map[string]bool, len(options))
-	last := block
+	last := ""
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
-		if name == "{" {
+		if name == "{" && last != "" {
 			return d.Errf("%s takes no block", last)
 		}
 		last = name
