@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -40,10 +41,8 @@ func checkChoices(choices []choice) error {
 
 // oneOf reports a value that is none of words, with the nearest one.
 func oneOf(name, value string, words []string) error {
-	for _, w := range words {
-		if value == w {
-			return nil
-		}
+	if slices.Contains(words, value) {
+		return nil
 	}
 	return fmt.Errorf("%s: %q is none of %s%s", name, value, list(words), nearest.Hint(value, words))
 }

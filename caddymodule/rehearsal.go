@@ -52,7 +52,7 @@ func (a *App) tryTests(ctx context.Context) ([]tested, error) {
 		for _, t := range p.handler.Tests {
 			if g == nil {
 				var err error
-				if g, err = a.rehearse(); err != nil {
+				if g, err = a.rehearse(); err != nil { //nolint:contextcheck // issuers end with the process, not with a test
 					return nil, err
 				}
 			}
@@ -103,17 +103,12 @@ func (a *App) differs(e *enrich.Explanation, expected Expectation) string {
 	if !e.Allowed {
 		return what + ": it is not allowed: " + e.Outcome + ": " + e.Cause
 	}
-	var got any
-	equal := false
+	var got any = headerOf(e, expected.Name)
 	if expected.Kind == "claim" {
 		got = claimOf(e, expected.Name)
-		equal = claimIs(got, expected.Value)
-	} else {
-		text := headerOf(e, expected.Name)
-		got, equal = text, text == expected.Value
 	}
 	switch {
-	case equal:
+	case equals(got, expected.Value):
 		return ""
 	case a.Explain == "values":
 		return what + ": it is " + textOf(got)
@@ -135,8 +130,8 @@ func claimOf(e *enrich.Explanation, name string) any {
 	return e.Principal.Claims[name]
 }
 
-// claimIs compares a text as it stands, and anything else as JSON.
-func claimIs(got any, want string) bool {
+// equals compares a text as it stands, and anything else as JSON.
+func equals(got any, want string) bool {
 	if s, ok := got.(string); ok {
 		return s == want
 	}

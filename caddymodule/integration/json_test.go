@@ -44,7 +44,7 @@ func TestJSONIsReadAsStrictlyAsACaddyfile(t *testing.T) {
 		{"a negative refresh_after", `"cache":{"refresh_after":"-1s"}`, "", "", []string{"cache: refresh_after", "negative"}},
 		{"a negative unconfirmed_max", `"cache":{"unconfirmed_max":"-1s"}`, "", "", []string{"cache: unconfirmed_max", "negative"}},
 		{"a negative stale_if_error", `"cache":{"stale_if_error":"-1s"}`, "", "", []string{"cache: stale_if_error", "negative"}},
-		{"a negative negative", `"cache":{"negative":"-1s"}`, "", "", []string{"cache: negative", "is negative"}},
+		{"a life of absence below nothing", `"cache":{"negative":"-1s"}`, "", "", []string{"cache: negative", "is negative"}},
 		{"a negative decision_memory", `"cache":{"decision_memory":-1}`, "", "", []string{"cache: decision_memory", "negative"}},
 		{"an unknown member of the cache", `"cache":{"stale":"1s"}`, "", "", []string{`"stale"`}},
 		{"a wrong auth_method", "", `"introspect":{"url":"https://idp.example.com/i","client_id":"a","client_secret":"b","auth_method":"bsic"}`, "", []string{"auth_method", `did you mean "basic"`}},
