@@ -1,0 +1,212 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+)
+
+// This file opens what the policies of a configuration share. Each thing is
+// taken from the pool where a running configuration holds one with the same
+// settings, and made anew where none does. The cache is in store.go.
+
+// openIssuers takes or makes the issuers.
+func (a *App) openIssuers() error {
+	configs := make([]*issuer.Config, len(a.Issuers))
+	for i, is := range a.Issuers {
+		if is == nil {
+			return fmt.Errorf("issuer %d is empty", i+1)
+		}
+		if err := is.expand(); err != nil {
+			return fmt.Errorf("issuer %d: %w", i+1, err)
+		}
+		config := is.Config
+		configs[i] = &config
+	}
+	if err := issuer.ResolveNames(configs); err != nil {
+		return err
+	}
+	used, err := acquire(&a.releases, "replays", "", newReplays, nil)
+	if err != nil {
+		return err
+	}
+	issuers := make([]*issuer.Issuer, len(configs))
+	for i, c := range configs {
+		key, err := digest(c)
+		if err != nil {
+			return err
+		}
+		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
+			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics, Replay: used})
+		}, func(i *issuer.Issuer) error {
+			i.Stop()
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		a.settings = append(a.settings, key...)
+	}
+	a.issuerSettings = slices.Clone(a.settings)
+	a.issuers, err = issuer.NewSet(issuers...)
+	return err
+}
+
+// openDirectories takes or makes the directories and merges them.
+func (a *App) openDirectories() error {
+	if len(a.DirectoriesRaw) == 0 {
+		return nil
+	}
+	mods, err := a.ctx.LoadModule(a, "DirectoriesRaw")
+	if err != nil {
+		return fmt.Errorf("loading directories: %w", err)
+	}
+	var members []directory.Member
+	for i, mod := range mods.([]any) {
+		m, err := a.openDirectory(mod.(DirectoryModule))
+		if err != nil {
+			return fmt.Errorf("directory %d: %w", i+1, err)
+		}
+		members = append(members, m)
+	}
+	// Under the cache's keyed hash, so the secrets in it reveal nothing.
+	text, err := json.Marshal(mods)
+	if err != nil {
+		return fmt.Errorf("taking the directories' fingerprint: %w", err)
+	}
+	a.sourced = sha256.Sum256(text)
+	a.directories, err = directory.NewMerged(members, directory.MergeOptions{Logger: a.logs.logger(), Observer: a.metrics})
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, i := range a.issuers.Issuers() {
+		names = append(names, i.Name())
+	}
+	return a.directories.Validate(names)
+}
+
+// openDirectory takes or makes one directory, with its guard.
+func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
+	s := mod.Settings()
+	kind := mod.CaddyModule().ID.Name()
+	if s.Name == "" {
+		s.Name = kind
+	}
+	// With the issuers, because a kind may hold on to one of them.
+	key, err := digest(kind, mod, a.issuerSettings)
+	if err != nil {
+		return directory.Member{}, err
+	}
+	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
+		d, err := mod.Open(DirectoryContext{
+			Name: s.Name, Logger: a.logs.logger().With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return directory.NewGuarded(d, directory.GuardOptions{
+			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
+			Logger: a.logs.logger(), Observer: a.metrics,
+		})
+	}, closeLater(a.logs.logger()))
+	if err != nil {
+		return directory.Member{}, err
+	}
+	a.settings = append(a.settings, key...)
+	a.metrics.DirectoryState(s.Name, guarded.State())
+	kept := s.Attributes
+	if len(kept) == 0 {
+		kept = guarded.Attributes()
+	}
+	a.kept = append(a.kept, kept)
+	return directory.Member{
+		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
+	}, nil
+}
+
+// drainTime is how long a directory that no configuration uses any more stays
+// open for requests that came before the reload and have not reached their
+// look-up: longer than they may wait for anything of ours.
+const drainTime = 5 * time.Second
+
+// closeLater gives what closes a directory whose last configuration is gone.
+func closeLater(logger *slog.Logger) func(*directory.Guarded) error {
+	return func(g *directory.Guarded) error {
+		time.AfterFunc(drainTime, func() {
+			if err := g.Close(); err != nil {
+				logger.Warn("a directory did not close", "error", err)
+			}
+		})
+		return nil
+	}
+}
+
+// forgetAll makes the running configuration forget its records. It looks for
+// that configuration when it is called: a directory outlives the one that
+// opened it.
+func forgetAll() {
+	app, err := activeApp()
+	if err != nil {
+		return
+	}
+	if store := app.store.peek(); store != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+		defer cancel()
+		if _, err := store.PurgeAll(ctx); err != nil {
+			app.logger.Warn("other nodes could not be told that a directory changed", zap.Error(err))
+		}
+	}
+}
+
+// openSigner takes or makes the signing keys' holder.
+func (a *App) openSigner() error {
+	if a.Signing == nil {
+		return nil
+	}
+	if err := a.Signing.expand(); err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
+	c := a.Signing.Config
+	storage := a.ctx.Storage()
+	key, err := digest(c, fmt.Sprintf("%T %v", storage, storage))
+	if err != nil {
+		return err
+	}
+	a.settings = append(a.settings, key...) // decisions hold what was signed
+	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
+		return mint.New(c, mint.Options{Storage: storage, Logger: a.logs.logger()})
+	}, func(s *mint.Signer) error {
+		s.Stop()
+		return nil
+	})
+	return err
+}
+
+// openDecisions takes or makes the decision cache.
+func (a *App) openDecisions() error {
+	size := a.Cache.decisionMemory()
+	var err error
+	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.Decisions, error) {
+		return enrich.NewDecisions(size, rand.Reader)
+	}, nil)
+	if err != nil {
+		return err
+	}
+	if registry := a.ctx.GetMetricsRegistry(); registry != nil {
+		return register(registry, sizes{store: a.store, decisions: a.decisions})
+	}
+	return nil
+}
