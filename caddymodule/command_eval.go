@@ -144,14 +144,6 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	return c, nil
 }
 
-// contextOf gives the command's context; Caddy runs commands without one.
-func contextOf(cmd *cobra.Command) context.Context {
-	if ctx := cmd.Context(); ctx != nil {
-		return ctx
-	}
-	return context.Background()
-}
-
 // fromDirectory fills a context with what a directory says of a user and an
 // app.
 func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory, user, app string) error {

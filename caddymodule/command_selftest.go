@@ -66,18 +66,11 @@ func selftest(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	v, err := runSelftest(commandContext(cmd), adapted, host, path, strings.TrimSpace(string(text)))
+	v, err := runSelftest(contextOf(cmd), adapted, host, path, strings.TrimSpace(string(text)))
 	if err != nil {
 		return err
 	}
 	return v.print(cmd)
-}
-
-func commandContext(cmd *cobra.Command) context.Context {
-	if ctx := cmd.Context(); ctx != nil {
-		return ctx
-	}
-	return context.Background()
 }
 
 // runSelftest runs a configuration in private and tries it. It takes the
