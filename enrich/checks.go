@@ -1,15 +1,12 @@
 package enrich
 
 import (
-	"errors"
 	"net/http"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
@@ -59,57 +56,6 @@ func callerOf(r *http.Request, found token.Found, from Arrival) *issuer.Caller {
 	}
 	return c
 }
-
-// denialNames are the names under which the deny list may hold a principal's
-// token: itself, its session, its user.
-func (g *Gateway) denialNames(p *identity.Principal) []cache.Name {
-	if g.Denials == nil {
-		return nil
-	}
-	names := make([]cache.Name, 0, 4)
-	if p.TokenID != "" {
-		names = append(names, g.Keyer.Denial(p.Issuer, DenyTokenID, p.TokenID))
-	}
-	if p.SessionID != "" {
-		names = append(names, g.Keyer.Denial(p.Issuer, DenySession, p.SessionID))
-	}
-	names = append(names, g.Keyer.Denial(p.Issuer, DenyUser, p.Subject))
-	if sub, ok := p.Claims["sub"].(string); ok && sub != p.Subject {
-		names = append(names, g.Keyer.Denial(p.Issuer, DenyUser, sub))
-	}
-	return names
-}
-
-// What a denial may name of a token.
-const (
-	DenyTokenID = "jti"
-	DenySession = "sid"
-	DenyUser    = "sub"
-)
-
-// denied asks the deny list. It fails closed: a list that has not been
-// confirmed for too long answers 503, but only where anything was ever denied
-// or could be.
-func (g *Gateway) denied(p *identity.Principal, names []cache.Name, now time.Time) error {
-	if g.Denials == nil {
-		return nil
-	}
-	if g.Denials.Denied(now, p.IssuedAt, names...) {
-		return refuse(KindInvalidToken, ErrRevoked)
-	}
-	if g.DenyListUnconfirmed(now) {
-		return refuse(KindUnavailable, ErrDenyListUnconfirmed)
-	}
-	return nil
-}
-
-// DenyListUnconfirmed reports whether the deny list is so old that nobody is
-// let in.
-func (g *Gateway) DenyListUnconfirmed(now time.Time) bool {
-	return g.Denials != nil && !g.ContinueUnconfirmed && g.DenyMaxAge > 0 && g.denialsMatter() && g.Denials.Age(now) > g.DenyMaxAge
-}
-
-func (g *Gateway) denialsMatter() bool { return g.DenialsConfigured || g.Denials.Used() }
 
 // authenticationContext checks what RFC 9470 lets a resource demand: the
 // login's class and its age. It looks at the clock and is therefore asked on
@@ -199,63 +145,3 @@ func CheckPath(path string) error {
 }
 
 func isDots(segment string) bool { return segment == "." || segment == ".." }
-
-// refuseToken makes a refusal of what the issuer's room says of a token.
-func refuseToken(err error) *Refusal {
-	if errors.Is(err, issuer.ErrInvalidToken) {
-		r := refuse(KindInvalidToken, err)
-		r.OAuthError = issuer.OAuthError(err)
-		if nonce, ok := errors.AsType[*issuer.NonceError](err); ok {
-			r.DPoPNonce = nonce.Nonce
-		}
-		return r
-	}
-	return refuse(KindUnavailable, err)
-}
-
-// Challenge gives the WWW-Authenticate value of a refusal (RFC 6750, section
-// 3; RFC 9470, section 3; RFC 9728, section 5.1), or nothing where the status
-// needs none. All of it is fit for strangers.
-func (p *Policy) Challenge(r *Refusal, c issuer.Challenge) string {
-	var b strings.Builder
-	b.WriteString(c.Scheme)
-	sep := " "
-	add := func(name, value string) {
-		if value != "" {
-			b.WriteString(sep + name + `="` + quoted.Replace(value) + `"`)
-			sep = ", "
-		}
-	}
-	add("realm", p.definition.Realm)
-	switch r.Kind {
-	case KindNoToken: // no error code: the client did not know (RFC 6750, section 3.1)
-	case KindMalformedRequest:
-		add("error", "invalid_request")
-	case KindInvalidToken:
-		switch {
-		case r.OAuthError == "" || r.OAuthError == "invalid_token":
-			add("error", "invalid_token")
-			add("error_description", "The access token is not valid.")
-		case c.Algorithms != "": // the codes that RFC 9449 adds are for its own scheme
-			add("error", r.OAuthError)
-			add("error_description", "The DPoP proof is not valid here.")
-		}
-	case KindInsufficientScope:
-		add("error", "insufficient_scope")
-		add("scope", strings.Join(r.Scopes, " "))
-	case KindInsufficientAuthentication:
-		add("error", "insufficient_user_authentication")
-		add("acr_values", strings.Join(r.ACRValues, " "))
-		if r.MaxAge > 0 {
-			add("max_age", strconv.FormatInt(int64(r.MaxAge/time.Second), 10))
-		}
-	default:
-		return ""
-	}
-	add("algs", c.Algorithms)
-	add("resource_metadata", p.definition.ResourceMetadata)
-	return b.String()
-}
-
-// quoted escapes what would end a quoted string (RFC 9110, section 5.6.4).
-var quoted = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

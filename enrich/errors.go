@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
 // Kind is the class of a refusal. One table (kinds) gives each its HTTP
@@ -143,3 +145,16 @@ const defaultRetryAfter = 5 * time.Second
 
 // Unavailable makes a refusal of something that cannot be reached now.
 func Unavailable(cause error) *Refusal { return refuse(KindUnavailable, cause) }
+
+// refuseToken makes a refusal of what the issuer's room says of a token.
+func refuseToken(err error) *Refusal {
+	if errors.Is(err, issuer.ErrInvalidToken) {
+		r := refuse(KindInvalidToken, err)
+		r.OAuthError = issuer.OAuthError(err)
+		if nonce, ok := errors.AsType[*issuer.NonceError](err); ok {
+			r.DPoPNonce = nonce.Nonce
+		}
+		return r
+	}
+	return refuse(KindUnavailable, err)
+}

@@ -1,0 +1,59 @@
+package enrich
+
+import (
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// What a denial may name of a token.
+const (
+	DenyTokenID = "jti"
+	DenySession = "sid"
+	DenyUser    = "sub"
+)
+
+// denialNames are the names under which the deny list may hold a principal's
+// token: itself, its session, its user.
+func (g *Gateway) denialNames(p *identity.Principal) []cache.Name {
+	if g.Denials == nil {
+		return nil
+	}
+	names := make([]cache.Name, 0, 4)
+	if p.TokenID != "" {
+		names = append(names, g.Keyer.Denial(p.Issuer, DenyTokenID, p.TokenID))
+	}
+	if p.SessionID != "" {
+		names = append(names, g.Keyer.Denial(p.Issuer, DenySession, p.SessionID))
+	}
+	names = append(names, g.Keyer.Denial(p.Issuer, DenyUser, p.Subject))
+	if sub, ok := p.Claims["sub"].(string); ok && sub != p.Subject {
+		names = append(names, g.Keyer.Denial(p.Issuer, DenyUser, sub))
+	}
+	return names
+}
+
+// denied asks the deny list. It fails closed: a list that has not been
+// confirmed for too long answers 503, but only where anything was ever denied
+// or could be.
+func (g *Gateway) denied(p *identity.Principal, names []cache.Name, now time.Time) error {
+	if g.Denials == nil {
+		return nil
+	}
+	if g.Denials.Denied(now, p.IssuedAt, names...) {
+		return refuse(KindInvalidToken, ErrRevoked)
+	}
+	if g.DenyListUnconfirmed(now) {
+		return refuse(KindUnavailable, ErrDenyListUnconfirmed)
+	}
+	return nil
+}
+
+// DenyListUnconfirmed reports whether the deny list is so old that nobody is
+// let in.
+func (g *Gateway) DenyListUnconfirmed(now time.Time) bool {
+	return g.Denials != nil && !g.ContinueUnconfirmed && g.DenyMaxAge > 0 && g.denialsMatter() && g.Denials.Age(now) > g.DenyMaxAge
+}
+
+func (g *Gateway) denialsMatter() bool { return g.DenialsConfigured || g.Denials.Used() }
