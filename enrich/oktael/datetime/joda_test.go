@@ -45,12 +45,12 @@ func TestAgreesWithJodaTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.Text != nil {
-			if got, err := Format(time.UnixMilli(*c.Millis).In(zone), c.Pattern); err != nil || got != *c.Text {
+			if got, err := formatted(time.UnixMilli(*c.Millis).In(zone), c.Pattern); err != nil || got != *c.Text {
 				t.Errorf("%d in %s by %q: got %q, %v, Joda-Time prints %q", *c.Millis, c.Zone, c.Pattern, got, err, *c.Text)
 			}
 			continue
 		}
-		got, err := Parse(*c.Parse, c.Pattern, zone)
+		got, err := parsed(*c.Parse, c.Pattern, zone)
 		switch {
 		case c.Millis == nil && !errors.Is(err, ErrText):
 			t.Errorf("%q by %q: got %v, %v, Joda-Time refuses it", *c.Parse, c.Pattern, got, err)

@@ -9,7 +9,17 @@ import (
 // window is the first year that two digits can mean.
 const window = 1946
 
-// Parse reads the whole text; see the function of that name.
+// Parse reads the whole text. A text without a zone of its own is local time
+// in zone (nil: UTC); the result is in the zone that the text or the argument
+// named. What the pattern lacks is the start of the next
+// larger unit, of the year 1970, or of the year 2000 where the pattern's
+// largest unit is a month, a week or a day (so that 29 February can be read).
+//
+// A year of two digits (yy, YY, xx) is the one from 1946 to 2045. Joda-Time
+// moves that window with the clock, which would change claims on New Year's
+// Eve; this is its window of the year 2026.
+//
+// The error is ErrText.
 func (p *Pattern) Parse(text string, zone *time.Location) (time.Time, error) {
 	if len(text) > MaxText {
 		return time.Time{}, fmt.Errorf("parsing a date over %d bytes: %w", MaxText, ErrText)

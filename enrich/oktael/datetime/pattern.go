@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 )
 
 const (
@@ -120,32 +119,3 @@ func literal(pattern string, i int) (text string, next int) {
 }
 
 func isLetter(c byte) bool { return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }
-
-// Format writes t, in its own zone, by a Joda-Time pattern. The error is
-// ErrPattern.
-func Format(t time.Time, pattern string) (string, error) {
-	p, err := Compile(pattern)
-	if err != nil {
-		return "", err
-	}
-	return p.Format(t), nil
-}
-
-// Parse reads the whole text by a Joda-Time pattern. A text without a zone of
-// its own is local time in zone (nil: UTC); the result is in the zone that the
-// text or the argument named. What the pattern lacks is the start of the next
-// larger unit, of the year 1970, or of the year 2000 where the pattern's
-// largest unit is a month, a week or a day (so that 29 February can be read).
-//
-// A year of two digits (yy, YY, xx) is the one from 1946 to 2045. Joda-Time
-// moves that window with the clock, which would change claims on New Year's
-// Eve; this is its window of the year 2026.
-//
-// The error is ErrPattern or ErrText.
-func Parse(text, pattern string, zone *time.Location) (time.Time, error) {
-	p, err := Compile(pattern)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return p.Parse(text, zone)
-}

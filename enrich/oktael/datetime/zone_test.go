@@ -74,7 +74,7 @@ func TestZoneRefusesWhatIsNoZone(t *testing.T) {
 
 func TestMachinesOwnZoneIsNeverUsed(t *testing.T) {
 	t.Setenv("TZ", "Asia/Tokyo")
-	got, err := Parse("2015-07-31 12:00", "yyyy-MM-dd HH:mm", nil)
+	got, err := parsed("2015-07-31 12:00", "yyyy-MM-dd HH:mm", nil)
 	if err != nil || got.Format(time.RFC3339) != "2015-07-31T12:00:00Z" {
 		t.Errorf("got %v, %v", got, err)
 	}
