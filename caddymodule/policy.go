@@ -89,7 +89,7 @@ func (h *Handler) compile() (*policy, error) {
 		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "token", Text: "it accepts several issuers, whose subjects may be alike, and signs them all as one issuer: name a claim with subject that is unique over all of them"})
 	}
 	if len(def.Tokens) > 0 && h.app.signer == nil {
-		return nil, fmt.Errorf("it forwards a token, but the global option token_enrich has no signing { issuer … }")
+		return nil, errors.New("it forwards a token, but the global option token_enrich has no signing { issuer … }")
 	}
 	places := h.TokenFrom
 	if len(places) == 0 {

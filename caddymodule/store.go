@@ -257,7 +257,7 @@ func (f *storeFuture) close() error {
 }
 
 // errStoreNotReady says that the key that seals shared entries is not known.
-var errStoreNotReady = fmt.Errorf("the cache's seal key is not ready")
+var errStoreNotReady = errors.New("the cache's seal key is not ready")
 
 // minDenyMaxAge is the shortest deny_max_age with Redis; under it, requests
 // would be refused while all is well.

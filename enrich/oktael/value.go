@@ -3,6 +3,7 @@ package oktael
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -249,7 +250,7 @@ func order(a, b any) (int, error) {
 		}
 	}
 	if kindOf(a)&kindNumber != 0 && kindOf(b)&kindNumber != 0 {
-		return 0, fmt.Errorf("an integer over 64 bits cannot be ordered")
+		return 0, errors.New("an integer over 64 bits cannot be ordered")
 	}
 	return 0, fmt.Errorf("%s and %s cannot be ordered", kindOf(a), kindOf(b))
 }
