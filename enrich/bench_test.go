@@ -44,7 +44,7 @@ func benchRig(tb testing.TB, o options, people int) (*rig, []string) {
 	for i := range people {
 		r.people.put(fmt.Sprintf("00u%d", i), ada(names...))
 	}
-	r.Observer = Silent{}
+	r.Observer = enrichtest.Silent{}
 	return r, benchTokens(r, people)
 }
 

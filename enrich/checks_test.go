@@ -352,8 +352,8 @@ func TestIssuersThatThePolicyDoesNotNameAreNotAccepted(t *testing.T) {
 	r := newRig(t, options{})
 	r.allowed(r.policy(PolicyDefinition{Issuers: []string{"corp"}}), r.token())
 	a := r.refused(r.policy(PolicyDefinition{Issuers: []string{"partner"}}), r.token(), KindInvalidToken)
-	if issuer.Reason(a.err) != "unknown_issuer" {
-		t.Errorf("reason %q", issuer.Reason(a.err))
+	if !errors.Is(a.err, issuer.ErrUnknownIssuer) {
+		t.Errorf("got %v", a.err)
 	}
 }
 

@@ -26,16 +26,6 @@ const (
 	OutcomeAnonymous = "anonymous"
 )
 
-// Outcomes lists every outcome that Decided can be told.
-func Outcomes() []string {
-	words := make([]string, 0, len(kinds)+2)
-	words = append(words, OutcomeAllowed, OutcomeAnonymous)
-	for _, k := range kinds {
-		words = append(words, k.word)
-	}
-	return words
-}
-
 // outcome gives the word for what became of a request.
 func outcome(d *Decision, err error) string {
 	if err != nil {
@@ -49,15 +39,3 @@ func outcome(d *Decision, err error) string {
 	}
 	return OutcomeAllowed
 }
-
-// Silent is the Observer of those who need none.
-type Silent struct{}
-
-// Decided does nothing.
-func (Silent) Decided(string, string, bool, time.Duration) {}
-
-// HeaderOverflowed does nothing.
-func (Silent) HeaderOverflowed(string, string) {}
-
-// Minted does nothing.
-func (Silent) Minted(string) {}

@@ -472,7 +472,7 @@ func TestPanicInAStageIs500AndReachesNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &enrich.Gateway{Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Observer: enrich.Silent{}}
+	g := &enrich.Gateway{Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Observer: enrichtest.Silent{}}
 	passed := false
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		_, err := g.Enrich(r, p, enrich.Arrival{})

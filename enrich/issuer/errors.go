@@ -1,9 +1,6 @@
 package issuer
 
-import (
-	"context"
-	"errors"
-)
+import "errors"
 
 // ErrInvalidToken is what every refusal of a token wraps: 401 invalid_token
 // (RFC 6750, section 3.1), or the code that OAuthError gives.
@@ -14,12 +11,10 @@ var ErrInvalidToken = errors.New("token is invalid")
 // never an answer about the token.
 var ErrUnavailable = errors.New("token cannot be verified now")
 
-// A fault is one class of refusal or failure. Its reason is what logs and
-// metrics show; the set of reasons is closed.
+// A fault is one class of refusal or failure.
 type fault struct {
-	reason string
-	text   string
-	kind   error
+	text string
+	kind error
 }
 
 func (f *fault) Error() string { return f.text }
@@ -27,113 +22,74 @@ func (f *fault) Error() string { return f.text }
 // Unwrap leads to ErrInvalidToken or ErrUnavailable.
 func (f *fault) Unwrap() error { return f.kind }
 
-func invalid(reason, text string) error {
-	return &fault{reason: reason, text: text, kind: ErrInvalidToken}
-}
+func invalid(text string) error { return &fault{text, ErrInvalidToken} }
 
-func unavailable(reason, text string) error {
-	return &fault{reason: reason, text: text, kind: ErrUnavailable}
-}
+func unavailable(text string) error { return &fault{text, ErrUnavailable} }
 
 // The classes of refusal; each wraps ErrInvalidToken.
 var (
 	// ErrMalformed: not a compact JWS in its strict form (RFC 7515, section
 	// 7.1), not strict JSON inside, or over a bound.
-	ErrMalformed = invalid("malformed", "token is malformed")
+	ErrMalformed = invalid("token is malformed")
 	// ErrAlgorithm: the alg is not on the issuer's list (RFC 8725, section 3.1).
-	ErrAlgorithm = invalid("algorithm", "token's algorithm is not allowed")
+	ErrAlgorithm = invalid("token's algorithm is not allowed")
 	// ErrCritical: the header has crit or b64 (RFC 7515, section 4.1.11).
-	ErrCritical = invalid("critical_header", "token's header demands an extension")
+	ErrCritical = invalid("token's header demands an extension")
 	// ErrUnknownIssuer: no issuer that the policy allows has this iss.
-	ErrUnknownIssuer = invalid("unknown_issuer", "token's issuer is not known")
+	ErrUnknownIssuer = invalid("token's issuer is not known")
 	// ErrUnknownKey: the issuer has no key with this kid and algorithm.
-	ErrUnknownKey = invalid("unknown_key", "token's key is not known")
+	ErrUnknownKey = invalid("token's key is not known")
 	// ErrSignature: the signature does not verify.
-	ErrSignature = invalid("signature", "token's signature does not verify")
+	ErrSignature = invalid("token's signature does not verify")
 	// ErrAudience: aud is missing or names somebody else (RFC 8725, section 3.9).
-	ErrAudience = invalid("audience", "token is for another audience")
+	ErrAudience = invalid("token is for another audience")
 	// ErrExpired: now is at or after exp plus leeway.
-	ErrExpired = invalid("expired", "token is expired")
+	ErrExpired = invalid("token is expired")
 	// ErrNotYetValid: now plus leeway is before nbf, or iat is far ahead.
-	ErrNotYetValid = invalid("not_yet_valid", "token is not valid yet")
+	ErrNotYetValid = invalid("token is not valid yet")
 	// ErrDates: exp is missing, or a date is not a finite number in range.
-	ErrDates = invalid("dates", "token's dates are invalid")
+	ErrDates = invalid("token's dates are invalid")
 	// ErrType: typ is not on the issuer's list, or names a kind of token
 	// that is never an access or ID token.
-	ErrType = invalid("type", "token's type is not allowed")
+	ErrType = invalid("token's type is not allowed")
 	// ErrKind: an ID token where an access token is expected, or the other way.
-	ErrKind = invalid("kind", "token is of another kind")
+	ErrKind = invalid("token is of another kind")
 	// ErrClaims: a claim is missing or has a form that it must not have.
-	ErrClaims = invalid("claims", "token's claims are invalid")
+	ErrClaims = invalid("token's claims are invalid")
 	// ErrSubject: the subject claim is missing or may not be relied on.
-	ErrSubject = invalid("subject", "token has no usable subject")
+	ErrSubject = invalid("token has no usable subject")
 	// ErrInactive: the issuer's introspection endpoint says that the token is
 	// not active.
-	ErrInactive = invalid("inactive", "token is not active")
+	ErrInactive = invalid("token is not active")
 	// ErrOpaque: the token is not a JWT and there is no issuer to ask.
-	ErrOpaque = invalid("opaque", "token is not a JWT and no issuer introspects it")
+	ErrOpaque = invalid("token is not a JWT and no issuer introspects it")
 	// ErrSender: the token is bound to a key or certificate that the caller
 	// did not show, or is not bound where it must be.
-	ErrSender = invalid("sender", "token's sender constraint is not met")
+	ErrSender = invalid("token's sender constraint is not met")
 	// ErrProof: the DPoP proof fails one of the checks of RFC 9449, section 4.3.
-	ErrProof = invalid("dpop_proof", "DPoP proof is invalid")
+	ErrProof = invalid("DPoP proof is invalid")
 	// ErrReplay: the DPoP proof has been used before.
-	ErrReplay = invalid("dpop_replay", "DPoP proof was used before")
+	ErrReplay = invalid("DPoP proof was used before")
 	// ErrNonce: the DPoP proof lacks the nonce that this gateway demands
 	// (RFC 9449, section 9); the answer carries a fresh one.
-	ErrNonce = invalid("dpop_nonce", "DPoP proof needs a nonce")
+	ErrNonce = invalid("DPoP proof needs a nonce")
 )
 
 // The classes of failure; each wraps ErrUnavailable.
 var (
 	// ErrKeysUnavailable: there are no keys, or none fresh enough.
-	ErrKeysUnavailable = unavailable("keys_unavailable", "issuer's keys are not available")
+	ErrKeysUnavailable = unavailable("issuer's keys are not available")
 	// ErrIntrospection: the introspection endpoint failed or answered
 	// something that is no answer (RFC 7662, section 2.2).
-	ErrIntrospection = unavailable("introspection", "introspection endpoint failed")
+	ErrIntrospection = unavailable("introspection endpoint failed")
 	// ErrIntrospectionRefused: the endpoint refuses this gateway or this kind
 	// of token; only a change of configuration mends it.
-	ErrIntrospectionRefused = unavailable("introspection_refused", "introspection endpoint refuses the gateway's question")
+	ErrIntrospectionRefused = unavailable("introspection endpoint refuses the gateway's question")
 	// ErrBusy: too many introspections are under way.
-	ErrBusy = unavailable("busy", "too many introspections are under way")
+	ErrBusy = unavailable("too many introspections are under way")
 	// ErrReplayMemory: the memory of used DPoP proofs cannot be asked.
-	ErrReplayMemory = unavailable("replay_memory", "memory of used proofs is not available")
+	ErrReplayMemory = unavailable("memory of used proofs is not available")
 )
-
-// Reason gives the class of an error for logs and metrics: one word of a
-// closed set. Nil gives the empty string; an error of another room "other".
-func Reason(err error) string {
-	var f *fault
-	switch {
-	case err == nil:
-		return ""
-	case errors.As(err, &f):
-		return f.reason
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return "canceled"
-	case errors.Is(err, ErrInvalidToken):
-		return "invalid"
-	case errors.Is(err, ErrUnavailable):
-		return "unavailable"
-	}
-	return "other"
-}
-
-// Reasons lists every word that Reason can give for an error.
-func Reasons() []string {
-	all := []error{
-		ErrMalformed, ErrAlgorithm, ErrCritical, ErrUnknownIssuer, ErrUnknownKey, ErrSignature, ErrAudience,
-		ErrExpired, ErrNotYetValid, ErrDates, ErrType, ErrKind, ErrClaims, ErrSubject, ErrInactive, ErrOpaque,
-		ErrSender, ErrProof, ErrReplay, ErrNonce,
-		ErrKeysUnavailable, ErrIntrospection, ErrIntrospectionRefused, ErrBusy, ErrReplayMemory,
-		context.Canceled, ErrInvalidToken, ErrUnavailable, errors.New("other"),
-	}
-	words := make([]string, len(all))
-	for i, err := range all {
-		words[i] = Reason(err)
-	}
-	return words
-}
 
 // OAuthError gives the error code for the WWW-Authenticate header: for a
 // refusal invalid_token, invalid_dpop_proof or use_dpop_nonce (RFC 6750,

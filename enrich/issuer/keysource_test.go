@@ -127,7 +127,7 @@ func TestCanceledWaiterDoesNotCancelTheFetch(t *testing.T) {
 		raw := s.token(nowClaims())
 		leader, cancel := context.WithCancel(t.Context())
 		go func() {
-			if _, err := s.Verify(leader, raw, nil, nil); !errors.Is(err, context.Canceled) || Reason(err) != "canceled" {
+			if _, err := s.Verify(leader, raw, nil, nil); !errors.Is(err, context.Canceled) {
 				t.Errorf("the leader got %v", err)
 			}
 		}()

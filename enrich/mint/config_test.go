@@ -106,7 +106,4 @@ func TestCompileDefinition(t *testing.T) {
 	if tmpl := template(t, TokenDefinition{Cookie: "session", Mint: MintPerRequest}); tmpl.Cookie() != "session" || tmpl.Header() != "" || tmpl.Value("x") != "x" || !tmpl.PerRequest() {
 		t.Errorf("%+v", tmpl)
 	}
-	if !Reserved("exp") || !Reserved("cnf") || Reserved("groups") {
-		t.Error("reserved names")
-	}
 }

@@ -115,10 +115,6 @@ var reserved = map[string]bool{
 // (OpenID Connect Core, sections 2 and 3.3.2.11); "*" leaves them out.
 var foreign = map[string]bool{"nonce": true, "at_hash": true, "c_hash": true, "s_hash": true}
 
-// Reserved tells whether a claim of that name is set by the gateway itself, or
-// never set: a rule that computes it has no effect on the signed token.
-func Reserved(claim string) bool { return reserved[claim] }
-
 // Compile checks a definition. The error wraps ErrDefinition.
 func Compile(d TokenDefinition) (*Template, error) {
 	t := &Template{header: d.Header, scheme: d.Scheme, cookie: d.Cookie, ttl: time.Duration(d.TTL), subject: d.Subject}
