@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
-	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
@@ -392,48 +391,6 @@ func TestAHitChecksTheClientsCertificateEachTime(t *testing.T) {
 	}
 }
 
-func TestAnIntrospectedTokenIsAskedAboutAgainAfterTheVerdictsLife(t *testing.T) {
-	r := newRig(t, options{})
-	i, err := issuer.New(issuer.Config{
-		Issuer: r.provider.Issuer(), Name: "corp", Audience: []string{"api://legacy"},
-		Introspect: &issuer.Introspection{
-			URL: r.provider.URL(enrichtest.Introspection), ClientID: "gateway", ClientSecret: "for this test only", TTL: cache.Duration(time.Minute),
-		},
-	}, issuer.Options{Clock: r.Clock, Transport: r.provider.Transport()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(i.Stop)
-	if r.Issuers, err = issuer.NewSet(i); err != nil {
-		t.Fatal(err)
-	}
-	p := r.usual()
-	token := r.provider.Opaque(enrichtest.Claims{"sub": "00u1ada", "exp": r.Clock().Add(time.Hour).Unix()})
-	r.warm(p, token)
-	r.provider.Revoke(token)
-	r.clock.Advance(time.Minute - 1)
-	r.allowed(p, token).mustHit(t, true)
-	if n := r.provider.Hits(enrichtest.Introspection); n != 1 {
-		t.Errorf("asked %d times within the verdict's life", n)
-	}
-	r.clock.Advance(1)
-	r.refused(p, token, KindInvalidToken)
-}
-
-func TestAnIntrospectedTokenWithoutExpiryEndsWithItsVerdict(t *testing.T) {
-	r := newRig(t, options{issuer: func(c *issuer.Config) {
-		c.Introspect = &issuer.Introspection{
-			URL: c.Issuer + string(enrichtest.Introspection), ClientID: "gateway", ClientSecret: "for this test only", TTL: cache.Duration(time.Minute),
-		}
-	}})
-	p := r.usual()
-	token := r.provider.Opaque(enrichtest.Claims{"sub": "00u1ada", "exp": nil})
-	r.warm(p, token)
-	r.clock.Advance(time.Minute)
-	r.provider.Revoke(token)
-	r.refused(p, token, KindInvalidToken)
-}
-
 func TestADegradedDecisionIsNotKept(t *testing.T) {
 	r := newRig(t, options{})
 	p := r.policy(PolicyDefinition{Claims: fromDirectory(), ContinueDirectoryError: true})
@@ -451,69 +408,6 @@ func TestADegradedDecisionIsNotKept(t *testing.T) {
 	if a.decision.Status() != "fresh" || a.header("X-Groups") != "Staff,Payroll" {
 		t.Errorf("after the outage: status %q, X-Groups %q", a.decision.Status(), a.header("X-Groups"))
 	}
-}
-
-// TestAnUnconfirmedDenyList: it fails closed, where anything was ever denied
-// or could be.
-func TestAnUnconfirmedDenyList(t *testing.T) {
-	for name, c := range map[string]struct {
-		used    bool
-		gateway func(*Gateway)
-		want    Kind // zero: let through
-	}{
-		"never used, no hook":    {},
-		"never used, with hooks": {gateway: func(g *Gateway) { g.DenialsConfigured = true }, want: KindUnavailable},
-		"used":                   {used: true, want: KindUnavailable},
-		"used, and to go on":     {used: true, gateway: func(g *Gateway) { g.ContinueUnconfirmed = true }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := newProvider(t, time.Now)
-			synctest.Test(t, func(t *testing.T) {
-				node := cachetest.NewNetwork(time.Now).Node()
-				// Records serve without the log for longer than the list does.
-				life := func(l *cache.Life) { l.UnconfirmedMax = time.Hour }
-				r := assemble(t, p, options{now: time.Now, node: node, gateway: c.gateway, life: life})
-				r.store.Start()
-				synctest.Wait()
-				if c.used {
-					r.deny(DenyTokenID, "another", time.Time{})
-				}
-				policy := r.usual()
-				token := r.token()
-				r.warm(policy, token)
-				node.Cut()
-				time.Sleep(r.DenyMaxAge - 2*time.Second)
-				r.allowed(policy, token)
-				time.Sleep(5 * time.Second)
-				a := r.ask(policy, token)
-				if c.want == KindInternal {
-					if a.err != nil {
-						t.Fatal(errors.Unwrap(a.err))
-					}
-					return
-				}
-				a.mustBe(t, c.want)
-				if !errors.Is(a.err, ErrDenyListUnconfirmed) {
-					t.Errorf("cause %v", errors.Unwrap(a.err))
-				}
-				node.Restore()
-				time.Sleep(10 * time.Second)
-				r.allowed(policy, token)
-			})
-		})
-	}
-}
-
-func TestADenialNamesOnlyTokensOfItsIssuer(t *testing.T) {
-	r := newRig(t, options{})
-	token := r.token(enrichtest.Claims{"jti": "j-1"})
-	_, err := r.store.Log().Append(t.Context(), cache.Record{
-		Kind: cache.Deny, Name: r.Keyer.Denial("https://other.example.com", DenyTokenID, "j-1"), Until: r.Clock().Add(time.Hour),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.allowed(r.usual(), token)
 }
 
 func TestDecisionsStayWithinTheirBytes(t *testing.T) {

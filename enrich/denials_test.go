@@ -1,0 +1,75 @@
+package enrich
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
+)
+
+// TestAnUnconfirmedDenyList: it fails closed, where anything was ever denied
+// or could be.
+func TestAnUnconfirmedDenyList(t *testing.T) {
+	for name, c := range map[string]struct {
+		used    bool
+		gateway func(*Gateway)
+		want    Kind // zero: let through
+	}{
+		"never used, no hook":    {},
+		"never used, with hooks": {gateway: func(g *Gateway) { g.DenialsConfigured = true }, want: KindUnavailable},
+		"used":                   {used: true, want: KindUnavailable},
+		"used, and to go on":     {used: true, gateway: func(g *Gateway) { g.ContinueUnconfirmed = true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t, time.Now)
+			synctest.Test(t, func(t *testing.T) {
+				node := cachetest.NewNetwork(time.Now).Node()
+				// Records serve without the log for longer than the list does.
+				life := func(l *cache.Life) { l.UnconfirmedMax = time.Hour }
+				r := assemble(t, p, options{now: time.Now, node: node, gateway: c.gateway, life: life})
+				r.store.Start()
+				synctest.Wait()
+				if c.used {
+					r.deny(DenyTokenID, "another", time.Time{})
+				}
+				policy := r.usual()
+				token := r.token()
+				r.warm(policy, token)
+				node.Cut()
+				time.Sleep(r.DenyMaxAge - 2*time.Second)
+				r.allowed(policy, token)
+				time.Sleep(5 * time.Second)
+				a := r.ask(policy, token)
+				if c.want == KindInternal {
+					if a.err != nil {
+						t.Fatal(errors.Unwrap(a.err))
+					}
+					return
+				}
+				a.mustBe(t, c.want)
+				if !errors.Is(a.err, ErrDenyListUnconfirmed) {
+					t.Errorf("cause %v", errors.Unwrap(a.err))
+				}
+				node.Restore()
+				time.Sleep(10 * time.Second)
+				r.allowed(policy, token)
+			})
+		})
+	}
+}
+
+func TestADenialNamesOnlyTokensOfItsIssuer(t *testing.T) {
+	r := newRig(t, options{})
+	token := r.token(enrichtest.Claims{"jti": "j-1"})
+	_, err := r.store.Log().Append(t.Context(), cache.Record{
+		Kind: cache.Deny, Name: r.Keyer.Denial("https://other.example.com", DenyTokenID, "j-1"), Until: r.Clock().Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.allowed(r.usual(), token)
+}
