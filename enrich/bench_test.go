@@ -202,7 +202,7 @@ func BenchmarkRenderAndWrite(b *testing.B) {
 
 func BenchmarkMintFromCache(b *testing.B) {
 	r, list := benchRig(b, options{}, 1)
-	signing(b, r, keyFile(b))
+	signing(b, r, enrichtest.KeyFile(b))
 	def := fiveHeaders(true)
 	def.Tokens = []mint.TokenDefinition{{Audience: []string{"payroll"}}}
 	p := r.policy(def)

@@ -325,7 +325,7 @@ func TestAnonymousGoesOnWithoutIdentity(t *testing.T) {
 // reached, and neither token nor person may be in the log.
 func TestAPanicInAStageRefusesAndSaysNothing(t *testing.T) {
 	r := newRig(t, options{})
-	signing(t, r, keyFile(t))
+	signing(t, r, enrichtest.KeyFile(t))
 	p := r.policy(PolicyDefinition{
 		Claims: fromDirectory(),
 		Tokens: []mint.TokenDefinition{{Header: "X-Token", Audience: []string{"payroll"}}},

@@ -2,15 +2,8 @@ package enrich
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,24 +14,6 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
-
-// keyFile writes a signing key of the gateway.
-func keyFile(t testing.TB) string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "signing.pem")
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
 
 // minting is a policy that forwards a token.
 func minting(over mint.TokenDefinition) PolicyDefinition {
@@ -64,7 +39,7 @@ func minted(t *testing.T, a answer) (text string, claims enrichtest.Claims) {
 
 func TestASignedTokenTakesTheIncomingOnesPlace(t *testing.T) {
 	r := newRig(t, options{})
-	signing(t, r, keyFile(t))
+	signing(t, r, enrichtest.KeyFile(t))
 	good := r.token()
 	text, claims := minted(t, r.allowed(r.policy(minting(mint.TokenDefinition{})), good))
 	if text == good {
@@ -77,7 +52,7 @@ func TestASignedTokenTakesTheIncomingOnesPlace(t *testing.T) {
 
 func TestASignedTokenServesUntilHalfItsLifeIsGone(t *testing.T) {
 	r := newRig(t, options{life: func(l *cache.Life) { l.Fresh = time.Hour }})
-	signing(t, r, keyFile(t))
+	signing(t, r, enrichtest.KeyFile(t))
 	p := r.policy(minting(mint.TokenDefinition{TTL: cache.Duration(4 * time.Minute)}))
 	good := r.token()
 	first, claims := minted(t, r.allowed(p, good))
@@ -107,7 +82,7 @@ func TestASignedTokenServesUntilHalfItsLifeIsGone(t *testing.T) {
 
 func TestASignedTokenNeverOutlivesTheIncomingOne(t *testing.T) {
 	r := newRig(t, options{life: func(l *cache.Life) { l.Fresh = 2 * time.Hour }})
-	signing(t, r, keyFile(t))
+	signing(t, r, enrichtest.KeyFile(t))
 	p := r.policy(minting(mint.TokenDefinition{TTL: cache.Duration(10 * time.Minute)}))
 	good := r.token(enrichtest.Claims{"exp": r.Clock().Add(time.Hour).Unix()})
 	for _, wait := range []time.Duration{0, 55 * time.Minute, 4 * time.Minute, 50 * time.Second} {
@@ -126,7 +101,7 @@ func TestASignedTokenNeverOutlivesTheIncomingOne(t *testing.T) {
 
 func TestPerRequestIsATokenForEachRequest(t *testing.T) {
 	r := newRig(t, options{})
-	signing(t, r, keyFile(t))
+	signing(t, r, enrichtest.KeyFile(t))
 	p := r.policy(minting(mint.TokenDefinition{Mint: mint.MintPerRequest}))
 	good := r.token()
 	ids := map[any]bool{}
@@ -141,7 +116,7 @@ func TestPerRequestIsATokenForEachRequest(t *testing.T) {
 
 func TestATokenWithoutItsSubjectIsRefused(t *testing.T) {
 	r := newRig(t, options{})
-	signing(t, r, keyFile(t))
+	signing(t, r, enrichtest.KeyFile(t))
 	p := r.policy(minting(mint.TokenDefinition{Subject: "employee"}))
 	for range 2 {
 		a := r.refused(p, r.token(), KindInvalidToken)
@@ -157,7 +132,7 @@ func TestATokenWithoutItsSubjectIsRefused(t *testing.T) {
 
 func TestAComputedClaimHidesTheTokensAlsoInTheSignedToken(t *testing.T) {
 	r := newRig(t, options{})
-	signing(t, r, keyFile(t))
+	signing(t, r, enrichtest.KeyFile(t))
 	def := minting(mint.TokenDefinition{Claims: []string{"*"}})
 	def.Claims = []claim.Definition{{Name: "role", Expression: "user.role"}} // null
 	_, claims := minted(t, r.allowed(r.policy(def), r.token(enrichtest.Claims{"role": "root", "tenant": "t1"})))
@@ -210,7 +185,7 @@ func (noStorage) Unlock(context.Context, string) error         { return fs.ErrPe
 
 func TestASignedTokenInACookieDisplacesTheClients(t *testing.T) {
 	r := newRig(t, options{})
-	signing(t, r, keyFile(t))
+	signing(t, r, enrichtest.KeyFile(t))
 	p := r.policy(minting(mint.TokenDefinition{Cookie: "app_token"}))
 	req := bearer(r.token())
 	req.Header.Set("Cookie", "a=b; app.token=forged; app_token=forged")
