@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
 // asCaddy in the environment makes the test's binary the caddy command, with
@@ -199,7 +201,7 @@ func TestCommandsFindTheAdminAddressInTheConfiguration(t *testing.T) {
 func TestCommandsThatFailSayWhyAndEndWithOne(t *testing.T) {
 	w := prepare(t)
 	w.load("respond ok", w.standard()) // no signing
-	pem := keyFile(t)
+	pem := enrichtest.KeyFile(t)
 	for _, tc := range []struct {
 		name string
 		args []string

@@ -306,3 +306,41 @@ func TestKeySetThatIsFetchedWithoutDiscovery(t *testing.T) {
 		t.Errorf("discovery was asked %d times", n)
 	}
 }
+
+func TestUnknownKeyIdsDoNotMultiplyFetches(t *testing.T) {
+	w := prepare(t)
+	global := strings.Replace(w.issuerBlock(""), "key_min_interval 10ms", "key_min_interval 1h\nkey_refresh 2h", 1) + "\ndirectory file " + w.directory
+	w.load("token_enrich\nreverse_proxy "+w.legacy.Addr(), global)
+	wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+	before := w.issuer.Hits(enrichtest.KeySet)
+	for i := range 100 {
+		if got := w.get("/", w.mintFor(enrichtest.WithHeader("kid", fmt.Sprint("unknown-", i)))); got.StatusCode != 401 {
+			t.Fatalf("status %d", got.StatusCode)
+		}
+	}
+	if n := w.issuer.Hits(enrichtest.KeySet) - before; n > 1 {
+		t.Errorf("%d fetches for unknown key ids inside the floor", n)
+	}
+}
+
+func TestRotatedKeyIsFoundAndRetiredKeyIsForgotten(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock("key_refresh 20ms")+"\ndirectory file "+w.directory)
+	old := w.token("00u1ada")
+	wantStatus(t, w.get("/", old), 200)
+	w.issuer.Rotate()
+	eventually(t, "the new key", func() bool { return w.get("/", w.token("00u1ada")).StatusCode == 200 })
+	wantStatus(t, w.get("/", old), 200)
+	w.issuer.Retire()
+	eventually(t, "the end of the retired key, also for a decision made before", func() bool { return w.get("/", old).StatusCode == 401 })
+	wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+}
+
+func TestKeySetWithDecoysServesItsGoodKeys(t *testing.T) {
+	w := prepare(t)
+	for _, decoy := range enrichtest.DecoyKeys() {
+		w.issuer.AddEntries(decoy)
+	}
+	w.load("token_enrich\nreverse_proxy " + w.legacy.Addr())
+	wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+}
