@@ -25,12 +25,26 @@ readonly root
 
 output=caddy
 with=()
+
+# add takes a further module; a folder is made absolute, because the build has
+# one of its own.
+add() {
+	local folder
+	case "$1" in
+		*=*)
+			folder=$(cd "${1#*=}" && pwd)
+			with+=("${1%%=*}=$folder")
+			;;
+		*) with+=("$1") ;;
+	esac
+}
+
 while [ $# -gt 0 ]; do
 	case "$1" in
 		--output) [ $# -ge 2 ] || usage; output=$2; shift 2 ;;
 		--output=*) output=${1#*=}; shift ;;
-		--with) [ $# -ge 2 ] || usage; with+=("$2"); shift 2 ;;
-		--with=*) with+=("${1#--with=}"); shift ;;
+		--with) [ $# -ge 2 ] || usage; add "$2"; shift 2 ;;
+		--with=*) add "${1#--with=}"; shift ;;
 		*) usage ;;
 	esac
 done
@@ -49,23 +63,15 @@ version=$(cd "$root" && go list -m -f '{{.Version}}' "$caddy")
 with_xcaddy() {
 	local arguments=(--with "$module/caddymodule/standard" --replace "$module=$root") extra
 	for extra in ${with[@]+"${with[@]}"}; do
-		arguments+=(--with "$(absolute "$extra")")
+		arguments+=(--with "$extra")
 	done
 	xcaddy build "$version" --output "$output" "${arguments[@]}"
-}
-
-# absolute makes the folder of MODULE[@VERSION]=PATH an absolute one.
-absolute() {
-	case "$1" in
-		*=*) printf '%s=%s' "${1%%=*}" "$(cd "${1#*=}" && pwd)" ;;
-		*) printf '%s' "$1" ;;
-	esac
 }
 
 # without_xcaddy builds a main of its own. It starts from the checkout's
 # go.mod, so that every dependency has the version it was tested with.
 without_xcaddy() {
-	local extra name path
+	local extra name
 	{
 		printf 'package main\n\nimport (\n\tcaddycmd "%s/cmd"\n\n' "$caddy"
 		printf '\t_ "%s/modules/standard"\n\t_ "%s/caddymodule/standard"\n' "$caddy" "$module"
@@ -82,8 +88,7 @@ without_xcaddy() {
 		name=${extra%%=*}
 		case "$extra" in
 			*=*)
-				path=$(absolute "$extra")
-				go mod edit -require "${name%%@*}@v0.0.0" -replace "${name%%@*}=${path#*=}"
+				go mod edit -require "${name%%@*}@v0.0.0" -replace "${name%%@*}=${extra#*=}"
 				;;
 			*) env -u GOOS -u GOARCH -u GOARM go get "$name" ;;
 		esac

@@ -19,9 +19,9 @@ type LogStatus struct {
 	// LastError is the class of the last error.
 	LastError string `json:"last_error,omitempty"`
 
-	// Age is how long ago the log was last known to be complete; -1 where it
-	// was never read.
-	Age time.Duration `json:"age"`
+	// AgeSeconds is how long ago the log was last known to be complete; -1
+	// where it was never read.
+	AgeSeconds float64 `json:"age_seconds"`
 
 	// Purges counts the purges learned of, Names those remembered, Denials
 	// the names on the deny list, Pending the records that are not shared
@@ -35,15 +35,15 @@ type LogStatus struct {
 // Status describes the log.
 func (l *Log) Status() LogStatus {
 	now := l.line.now()
-	age := l.Age(now)
-	if age == math.MaxInt64 {
-		age = -1
+	age := -1.0
+	if a := l.Age(now); a != math.MaxInt64 {
+		age = a.Seconds()
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	s := LogStatus{
 		Shared: l.stream != nil, Ready: l.stream == nil || l.reachable,
-		LastError: l.lastError, Age: age,
+		LastError: l.lastError, AgeSeconds: age,
 		Purges: l.purges.Load(), Names: len(l.names), Denials: l.denials.Len(), Pending: len(l.pending),
 	}
 	if t := l.changed.Load(); t != 0 {

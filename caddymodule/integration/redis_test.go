@@ -55,7 +55,7 @@ func (w *world) shares() {
 			return false
 		}
 		purges, _ := w.status()["purge_log"].(map[string]any)
-		age, known := purges["age"].(float64)
+		age, known := purges["age_seconds"].(float64)
 		return known && age >= 0
 	})
 }

@@ -77,7 +77,7 @@ func (w *world) logAge() time.Duration {
 	wantStatus(w.t, got, 200)
 	var status struct {
 		PurgeLog struct {
-			Age time.Duration `json:"age"`
+			Age float64 `json:"age_seconds"`
 		} `json:"purge_log"`
 	}
 	if err := json.Unmarshal([]byte(got.body), &status); err != nil {
@@ -86,7 +86,7 @@ func (w *world) logAge() time.Duration {
 	if status.PurgeLog.Age < 0 {
 		return math.MaxInt64
 	}
-	return status.PurgeLog.Age
+	return time.Duration(status.PurgeLog.Age * float64(time.Second))
 }
 
 func TestDenialsAndPurgesReachTheOtherNodes(t *testing.T) {
