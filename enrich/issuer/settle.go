@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // Defaults and bounds of the configuration.
@@ -71,60 +72,11 @@ func settle(c Config) (Config, error) {
 	if slices.Contains(c.Audience, "") {
 		return fail("an audience is empty")
 	}
-	for _, choice := range []struct {
-		option string
-		value  *string
-		words  []string
-	}{
-		{"tokens", &c.Tokens, []string{tokensAccess, tokensID, tokensAny}},
-		{"dpop", &c.DPoP, []string{dpopOff, dpopAccept, dpopRequire}},
-		{"dpop_replay", &c.DPoPReplay, []string{replayShared, replayLocal}},
-		{"mtls", &c.MTLS, []string{mtlsOff, mtlsRequire}},
-	} {
-		if *choice.value == "" {
-			*choice.value = choice.words[0]
-		}
-		if !slices.Contains(choice.words, *choice.value) {
-			return fail("%s is %q, want one of %s", choice.option, *choice.value, strings.Join(choice.words, ", "))
-		}
+	if err := settleWords(&c); err != nil {
+		return fail("%w", err)
 	}
-	defaulted := c
-	for _, d := range []struct {
-		option string
-		value  *cache.Duration
-		normal time.Duration
-	}{
-		{"key_refresh", &c.KeyRefresh, defaultKeyRefresh},
-		{"key_min_interval", &c.KeyMinInterval, defaultKeyMinInterval},
-		{"key_max_stale", &c.KeyMaxStale, defaultKeyMaxStale},
-		{"timeout", &c.Timeout, defaultTimeout},
-	} {
-		if *d.value == 0 {
-			*d.value = cache.Duration(d.normal)
-		}
-		if *d.value < 0 {
-			return fail("%s is negative", d.option)
-		}
-	}
-	// A default gives way to what is configured beside it.
-	if defaulted.KeyMinInterval == 0 {
-		c.KeyMinInterval = min(c.KeyMinInterval, c.KeyRefresh)
-	}
-	if defaulted.KeyMaxStale == 0 {
-		c.KeyMaxStale = max(c.KeyMaxStale, c.KeyRefresh)
-	}
-	if c.KeyMinInterval > c.KeyRefresh {
-		return fail("key_min_interval is longer than key_refresh")
-	}
-	if c.KeyMaxStale < c.KeyRefresh {
-		return fail("key_max_stale is shorter than key_refresh")
-	}
-	if c.Leeway == nil {
-		leeway := cache.Duration(defaultLeeway)
-		c.Leeway = &leeway
-	}
-	if *c.Leeway < 0 || *c.Leeway > cache.Duration(maxLeeway) {
-		return fail("leeway is not between 0 and %s", maxLeeway)
+	if err := settleTimes(&c); err != nil {
+		return fail("%w", err)
 	}
 	if c.SubjectClaim == "" {
 		c.SubjectClaim = "sub"
@@ -155,6 +107,70 @@ func settle(c Config) (Config, error) {
 		c.Introspect = &in
 	}
 	return c, nil
+}
+
+// settleWords fills in and checks the options that are one word of a few.
+func settleWords(c *Config) error {
+	return errors.Join(
+		choose("tokens", &c.Tokens, tokensAccess, tokensID, tokensAny),
+		choose("dpop", &c.DPoP, dpopOff, dpopAccept, dpopRequire),
+		choose("dpop_replay", &c.DPoPReplay, replayShared, replayLocal),
+		choose("mtls", &c.MTLS, mtlsOff, mtlsRequire),
+	)
+}
+
+// choose checks an option of a few words, whose first one is the default.
+func choose(option string, value *string, words ...string) error {
+	if *value == "" {
+		*value = words[0]
+	}
+	if !slices.Contains(words, *value) {
+		return fmt.Errorf("%s is %q, want one of %s%s", option, *value, strings.Join(words, ", "), nearest.Hint(*value, words))
+	}
+	return nil
+}
+
+// settleTimes fills in and checks the durations.
+func settleTimes(c *Config) error {
+	configured := *c
+	for _, d := range []struct {
+		option string
+		value  *cache.Duration
+		normal time.Duration
+	}{
+		{"key_refresh", &c.KeyRefresh, defaultKeyRefresh},
+		{"key_min_interval", &c.KeyMinInterval, defaultKeyMinInterval},
+		{"key_max_stale", &c.KeyMaxStale, defaultKeyMaxStale},
+		{"timeout", &c.Timeout, defaultTimeout},
+	} {
+		if *d.value == 0 {
+			*d.value = cache.Duration(d.normal)
+		}
+		if *d.value < 0 {
+			return fmt.Errorf("%s is negative", d.option)
+		}
+	}
+	// A default gives way to what is configured beside it.
+	if configured.KeyMinInterval == 0 {
+		c.KeyMinInterval = min(c.KeyMinInterval, c.KeyRefresh)
+	}
+	if configured.KeyMaxStale == 0 {
+		c.KeyMaxStale = max(c.KeyMaxStale, c.KeyRefresh)
+	}
+	if c.KeyMinInterval > c.KeyRefresh {
+		return errors.New("key_min_interval is longer than key_refresh")
+	}
+	if c.KeyMaxStale < c.KeyRefresh {
+		return errors.New("key_max_stale is shorter than key_refresh")
+	}
+	if c.Leeway == nil {
+		leeway := cache.Duration(defaultLeeway)
+		c.Leeway = &leeway
+	}
+	if *c.Leeway < 0 || *c.Leeway > cache.Duration(maxLeeway) {
+		return fmt.Errorf("leeway is not between 0 and %s", maxLeeway)
+	}
+	return nil
 }
 
 func settleTypes(c *Config) error {
@@ -252,29 +268,21 @@ func settleIntrospection(in Introspection) (Introspection, error) {
 	if (in.ClientSecret == "") == (in.PrivateKey == "") {
 		return in, errors.New("either client_secret or private_key is required")
 	}
-	if in.AuthMethod == "" {
-		in.AuthMethod = authBasic
-		if in.PrivateKey != "" {
-			in.AuthMethod = authKey
-		}
+	methods := []string{authBasic, authPost, authKey}
+	if in.PrivateKey != "" {
+		methods = []string{authKey, authBasic, authPost}
 	}
-	switch in.AuthMethod {
-	case authBasic, authPost:
-		if in.ClientSecret == "" {
-			return in, fmt.Errorf("auth_method %s needs client_secret", in.AuthMethod)
-		}
-	case authKey:
-		if in.PrivateKey == "" {
-			return in, fmt.Errorf("auth_method %s needs private_key", in.AuthMethod)
-		}
-	default:
-		return in, fmt.Errorf("auth_method is %q, want %s, %s or %s", in.AuthMethod, authBasic, authPost, authKey)
+	if err := choose("auth_method", &in.AuthMethod, methods...); err != nil {
+		return in, err
 	}
-	if in.When == "" {
-		in.When = whenOpaque
+	if in.AuthMethod == authKey && in.PrivateKey == "" {
+		return in, fmt.Errorf("auth_method %s needs private_key", in.AuthMethod)
 	}
-	if in.When != whenOpaque && in.When != whenAlways {
-		return in, fmt.Errorf("when is %q, want %s or %s", in.When, whenOpaque, whenAlways)
+	if in.AuthMethod != authKey && in.ClientSecret == "" {
+		return in, fmt.Errorf("auth_method %s needs client_secret", in.AuthMethod)
+	}
+	if err := choose("when", &in.When, whenOpaque, whenAlways); err != nil {
+		return in, err
 	}
 	if in.TTL == 0 {
 		in.TTL = cache.Duration(defaultIntrospectTTL)
