@@ -57,23 +57,9 @@ func (h *Handler) compile() (*policy, error) {
 	if err := h.checkTestIssuers(accepted); err != nil {
 		return nil, err
 	}
-	var claims []claim.Definition
-	for i, rule := range h.Claims {
-		switch {
-		case rule.OktaClaims == nil && rule.Definition == nil:
-			return nil, fmt.Errorf("claim rule %d is empty", i+1)
-		case rule.OktaClaims == nil:
-			claims = append(claims, *rule.Definition)
-			continue
-		case rule.Definition != nil:
-			return nil, fmt.Errorf("claim rule %d: okta_claims stands by itself", i+1)
-		}
-		defs, notes, err := rule.OktaClaims.load()
-		if err != nil {
-			return nil, err
-		}
-		claims = append(claims, defs...)
-		p.notes = append(p.notes, notes...)
+	claims, err := h.claims(p)
+	if err != nil {
+		return nil, err
 	}
 	def := enrich.PolicyDefinition{
 		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom,
@@ -95,7 +81,6 @@ func (h *Handler) compile() (*policy, error) {
 	if len(places) == 0 {
 		places = token.DefaultPlaces()
 	}
-	var err error
 	if p.resource, err = h.newResource(places); err != nil {
 		return nil, err
 	}
@@ -104,6 +89,30 @@ func (h *Handler) compile() (*policy, error) {
 	}
 	p.compiled, err = enrich.CompilePolicy(def)
 	return p, err
+}
+
+// claims gives the claim rules, those of files among them, and leaves with the
+// policy what such a file held beside them.
+func (h *Handler) claims(p *policy) ([]claim.Definition, error) {
+	var claims []claim.Definition
+	for i, rule := range h.Claims {
+		switch {
+		case rule.OktaClaims == nil && rule.Definition == nil:
+			return nil, fmt.Errorf("claim rule %d is empty", i+1)
+		case rule.OktaClaims == nil:
+			claims = append(claims, *rule.Definition)
+			continue
+		case rule.Definition != nil:
+			return nil, fmt.Errorf("claim rule %d: okta_claims stands by itself", i+1)
+		}
+		defs, notes, err := rule.OktaClaims.load()
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, defs...)
+		p.notes = append(p.notes, notes...)
+	}
+	return claims, nil
 }
 
 // checkWords refuses scopes and values of acr that no token can have: both are
