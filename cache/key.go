@@ -43,6 +43,7 @@ const (
 // ID is one id that a cached value stands or falls with: a purge that names it
 // makes the value unusable.
 type ID struct {
+	// Kind says what Value is the id of.
 	Kind  IDKind
 	Value string
 }

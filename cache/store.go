@@ -173,8 +173,11 @@ func (s *Store) PurgeAll(ctx context.Context) (Reach, error) {
 
 // Status describes the store.
 type Status struct {
+	// Tiers are memory and, where there is one, the shared tier.
 	Tiers []TierStatus `json:"tiers"`
-	Log   LogStatus    `json:"log"`
+
+	// Log is the purge log.
+	Log LogStatus `json:"log"`
 }
 
 // Status describes the tiers and the log.

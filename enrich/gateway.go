@@ -47,16 +47,21 @@ type Gateway struct {
 	// unconfirmed list matters where denials were ever made, or where
 	// DenialsConfigured says that a hook can make them.
 	Denials             *cache.DenyList
-	Log                 *cache.Log
-	Keyer               *cache.Keyer
 	DenyMaxAge          time.Duration
 	ContinueUnconfirmed bool
 	DenialsConfigured   bool
+
+	// Log is the purge log, and Keyer makes the names that it and the deny
+	// list know things by.
+	Log   *cache.Log
+	Keyer *cache.Keyer
 
 	// Fingerprint tells configurations apart whose decisions must not be
 	// shared: issuers and directories with all their settings.
 	Fingerprint []byte
 
+	// Clock tells the time, Logger takes what an operator should see, and
+	// Observer counts. All are required.
 	Clock    func() time.Time
 	Logger   *slog.Logger
 	Observer Observer

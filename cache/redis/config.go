@@ -76,9 +76,11 @@ type Config struct {
 	// unless insecure_plaintext is set. Default: none.
 	Password string `json:"password,omitempty"`
 
-	// Name and password for the Sentinels themselves, where they ask for
-	// them. Default: none.
+	// The name for the Sentinels themselves, where they ask for one. Default:
+	// none.
 	SentinelUsername string `json:"sentinel_username,omitempty"`
+
+	// The password for the Sentinels themselves. Default: none.
 	SentinelPassword string `json:"sentinel_password,omitempty"`
 
 	// The number of the database; a Cluster has only 0. Default: 0.
@@ -108,10 +110,13 @@ type TLS struct {
 	// A PEM file with the certificates to trust. Default: the system's.
 	CA string `json:"ca,omitempty"`
 
-	// PEM files with our certificate and its key, read again for every
-	// connection. Both or neither. Default: none.
+	// A PEM file with our certificate, read again for every connection; it
+	// needs key. Default: none.
 	Cert string `json:"cert,omitempty"`
-	Key  string `json:"key,omitempty"`
+
+	// A PEM file with the certificate's key, read again for every connection;
+	// it needs cert. Default: none.
+	Key string `json:"key,omitempty"`
 
 	// The name that the certificate must hold. Default: the host of the
 	// address.

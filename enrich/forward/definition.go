@@ -204,6 +204,10 @@ type HeadersFrom struct {
 // Target is where the re-signed token goes: exactly one of a header and a
 // cookie. Unlike other headers it may be Authorization.
 type Target struct {
+	// The header that is written. Default: none.
 	Header string `json:"header,omitempty"`
+
+	// The cookie that is written, beside the client's other cookies. Default:
+	// none.
 	Cookie string `json:"cookie,omitempty"`
 }

@@ -40,6 +40,7 @@ type OwnedName struct {
 	// Fold is Fold(Name).
 	Fold string
 
+	// Kind is what the name is of.
 	Kind OwnedKind
 
 	// Exact says that the spelling must survive on the wire.
@@ -178,6 +179,7 @@ func newOwned(names []OwnedName) *Owned {
 
 // Sources are the places that tokens are read from.
 type Sources struct {
+	// Headers and Cookies are their names as they are configured.
 	Headers []string
 	Cookies []string
 }

@@ -62,6 +62,7 @@ func (o Outcome) String() string {
 
 // Note tells of a header that is not simply written.
 type Note struct {
+	// Header is the header's name, Outcome what became of it.
 	Header  string
 	Outcome Outcome
 }

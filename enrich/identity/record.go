@@ -6,6 +6,8 @@ import "time"
 // *Person means that the directory has no such user; it is never used for
 // "could not ask".
 type Person struct {
+	// User is nil where no directory answers for the principal: the person is
+	// then what the token says of groups.
 	User *User `json:"user"`
 
 	// Groups are the user's groups in the directory's order.
@@ -71,12 +73,17 @@ func (s State) String() string {
 // Record is what the directory says for one decision. Each part is cached by
 // itself and has its own state.
 type Record struct {
+	// Person is who the decision is about; nil where the state is Missing or
+	// Failed.
 	Person      *Person
 	PersonState State
 
+	// App is the protected application; nil unless its state is Fresh or Stale.
 	App      *App
 	AppState State
 
+	// AppUser is the person's assignment to it; nil unless its state is Fresh
+	// or Stale.
 	AppUser      *AppUser
 	AppUserState State
 }

@@ -106,7 +106,12 @@ type Group struct {
 
 // App is the protected application as the directory knows it.
 type App struct {
-	ID       string `json:"id"`
+	// ID is the directory's own, stable identifier.
+	ID string `json:"id"`
+
+	// ClientID is the app's OAuth client id, Name its kind or technical name,
+	// Label what people see, and Status the directory's word for its state;
+	// each is empty where the directory does not say.
 	ClientID string `json:"clientId,omitempty"`
 	Name     string `json:"name,omitempty"`
 	Label    string `json:"label,omitempty"`
@@ -131,7 +136,8 @@ type AppUser struct {
 	ID  string `json:"id,omitempty"`
 	App string `json:"app,omitempty"`
 
-	// UserName is the user's name in that app.
+	// UserName is the user's name in that app, Status the directory's word for
+	// the assignment's state; either is empty where the directory does not say.
 	UserName string `json:"userName,omitempty"`
 	Status   string `json:"status,omitempty"`
 

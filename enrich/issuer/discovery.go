@@ -16,6 +16,8 @@ import (
 // Metadata is what the gateway reads of an issuer's metadata (OpenID Connect
 // Discovery, section 3; RFC 8414, section 2).
 type Metadata struct {
+	// Issuer must be the configured identifier to the letter. The others are
+	// URLs, empty where the issuer does not name them.
 	Issuer                string
 	JWKSURI               string
 	UserinfoEndpoint      string

@@ -13,6 +13,7 @@ import (
 
 // Verified is a token that passed every check.
 type Verified struct {
+	// Principal is whom the token is for.
 	Principal *identity.Principal
 
 	// Issuer is the issuer that vouches for it.

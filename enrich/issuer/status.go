@@ -2,9 +2,10 @@ package issuer
 
 import "time"
 
-// Status is what the status endpoint shows of an issuer. It holds no URL, no
-// key and nothing of any token.
+// Status is what the status endpoint shows of an issuer. Besides the
+// identifier it holds no URL, and no key and nothing of any token.
 type Status struct {
+	// Name is the configured name, Issuer the identifier: the iss of tokens.
 	Name   string `json:"name"`
 	Issuer string `json:"issuer"`
 
