@@ -91,8 +91,8 @@ install_debian() {
 	fi
 	say "installing $packages"
 	# Without systemd, the run level keeps Debian from starting the servers: the tests
-	# start their own.
-	# shellcheck disable=SC2086 -- both are lists
+	# start their own. Both variables are lists.
+	# shellcheck disable=SC2086
 	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >/dev/null
 	# shellcheck disable=SC2086
 	$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install --no-install-recommends $packages >/dev/null
@@ -145,7 +145,9 @@ go build -o "$work/report" ./.ci/report
 
 # ---- what is run ---------------------------------------------------------
 
-# unformatted fails where a Go file of ours is not gofmt-ed.
+# unformatted fails where a Go file of ours is not gofmt-ed. It is run through
+# bash -c.
+# shellcheck disable=SC2317
 unformatted() {
 	local list
 	list=$(gofmt -l .) || return 1
