@@ -152,7 +152,7 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-func TestDurations(t *testing.T) {
+func TestDurationsAreTextsOrNanoseconds(t *testing.T) {
 	tests := []struct {
 		text string
 		want time.Duration

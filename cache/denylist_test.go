@@ -11,7 +11,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 )
 
-func TestDenials(t *testing.T) {
+func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource()
 		net, r, node := pair(t, src)

@@ -80,7 +80,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 	}
 }
 
-func TestChallenges(t *testing.T) {
+func TestEachRefusalHasItsChallenge(t *testing.T) {
 	bearerWay := issuer.Challenge{Scheme: "Bearer"}
 	r := newRig(t, options{})
 	plain := r.policy(PolicyDefinition{})

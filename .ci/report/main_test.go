@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestSummary(t *testing.T) {
+func TestTheSummaryCountsAndASkipIsAFailure(t *testing.T) {
 	const p = `"Package":"example.com/p"`
 	for name, c := range map[string]struct {
 		events  []string

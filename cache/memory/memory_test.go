@@ -22,7 +22,7 @@ func open(t testing.TB, bytes int64) *memory.Tier {
 	return m
 }
 
-func TestSuite(t *testing.T) {
+func TestTheTierPassesTheSuite(t *testing.T) {
 	cachetest.TierSuite(t, func(t *testing.T) cachetest.Subject { return cachetest.Subject{Tier: open(t, 1<<20)} })
 }
 

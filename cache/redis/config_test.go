@@ -13,7 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 )
 
-func TestValidate(t *testing.T) {
+func TestSettingsThatAreWrongAreTold(t *testing.T) {
 	notPEM := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(notPEM, []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)

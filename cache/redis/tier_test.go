@@ -114,7 +114,7 @@ func entry(content string) *cache.Entry {
 	return &cache.Entry{Found: true, FetchedAt: time.Unix(1_700_000_000, 0), Content: []byte(content)}
 }
 
-func TestSuite(t *testing.T) {
+func TestTheTierPassesTheSuite(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	cachetest.TierSuite(t, func(t *testing.T) cachetest.Subject {
 		if err := raw(t, server).FlushAll(t.Context()).Err(); err != nil {
@@ -233,7 +233,7 @@ func TestAnOversizedValueIsNotReadIntoMemory(t *testing.T) {
 	}
 }
 
-func TestKeysRotate(t *testing.T) {
+func TestANewSealKeyOpensWhatTheOldOneSealed(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	with := func(r *seal.Ring) func(*redis.Options) { return func(o *redis.Options) { o.Sealer = r } }
 	old := connect(t, redis.Config{URL: server.URL()}, with(ring(t, 1)))
@@ -390,7 +390,7 @@ func TestTheQueueOfWritesIsBounded(t *testing.T) {
 	}
 }
 
-func TestReplays(t *testing.T) {
+func TestAProofIsTheFirstOnceOverAllNodes(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	a, b := connect(t, redis.Config{URL: server.URL()}), connect(t, redis.Config{URL: server.URL()})
 	seen := func(n *node, k cache.Key, want bool) {

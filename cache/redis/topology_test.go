@@ -152,7 +152,7 @@ func TestSentinelFailover(t *testing.T) {
 	}
 }
 
-func TestCluster(t *testing.T) {
+func TestTierAndLogWorkOverACluster(t *testing.T) {
 	var nodes []*cachetest.Redis
 	for range 3 {
 		nodes = append(nodes, cachetest.StartRedis(t, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"))

@@ -83,7 +83,7 @@ func TestTheSameContentIsNeverSealedAlike(t *testing.T) {
 	}
 }
 
-func TestRotation(t *testing.T) {
+func TestTheFirstKeySealsAndEveryKeyOpens(t *testing.T) {
 	older, both, newer, stranger := ring(t, key(1)), ring(t, key(2), key(1)), ring(t, key(2)), ring(t, key(3))
 	byOld, err := older.Seal(name(1), []byte("x"))
 	if err != nil {
@@ -138,7 +138,7 @@ func TestDerivedSecretsDifferByPurposeAndRevealNoKey(t *testing.T) {
 	}
 }
 
-func TestNewRing(t *testing.T) {
+func TestARingTakesNoWrongKeys(t *testing.T) {
 	tests := map[string]struct {
 		keys [][]byte
 		want error
@@ -156,7 +156,7 @@ func TestNewRing(t *testing.T) {
 	}
 }
 
-func TestParseKey(t *testing.T) {
+func TestAKeyIsReadInAnyBase64AndNeverShown(t *testing.T) {
 	k := bytes.Repeat([]byte{0xfb, 0xff}, 16)
 	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
 		got, err := seal.ParseKey(" " + e.EncodeToString(k) + "\n")

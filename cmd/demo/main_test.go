@@ -118,7 +118,7 @@ func (w *watched) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func TestMisuse(t *testing.T) {
+func TestMisuseEndsWithTheUsage(t *testing.T) {
 	for _, args := range [][]string{{"--nonsense"}, {"extra"}} {
 		var out, complaints strings.Builder
 		if code := run(t.Context(), args, &out, &complaints); code != 2 {

@@ -13,7 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-func TestAllowList(t *testing.T) {
+func TestAnAllowListKeepsTheUsersGroupsThatItNames(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		list  AllowList

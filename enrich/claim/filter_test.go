@@ -117,7 +117,7 @@ func TestFilterTypesNarrow(t *testing.T) {
 	}
 }
 
-func TestFilterLimit(t *testing.T) {
+func TestMoreMatchesThanTheLimitAreAnErrorOrCutOff(t *testing.T) {
 	groups := named("a1", "b", "a2", "a3")
 	for _, tc := range []struct {
 		limit     int

@@ -218,7 +218,7 @@ func TestTLSIsTrustedThroughTheCertificateAlone(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestEachFaultBreaksAsItSays(t *testing.T) {
 	type outcome struct {
 		status int
 		err    bool
@@ -328,7 +328,7 @@ func TestClosingCutsAHangingRequest(t *testing.T) {
 	}
 }
 
-func TestIntrospection(t *testing.T) {
+func TestIntrospectionTellsGoodTokensFromGuesses(t *testing.T) {
 	p := enrichtest.NewProvider(t)
 	p.RequireClient("gateway", "s3cret")
 	token := p.Opaque(enrichtest.Claims{"sub": "grace"})

@@ -175,7 +175,7 @@ func TestTargetsMayHaveAuthorizationOnly(t *testing.T) {
 	}
 }
 
-func TestPresets(t *testing.T) {
+func TestPresetsOwnTheirHeadersAndYieldToOthers(t *testing.T) {
 	for _, name := range PresetNames() {
 		c := mustCompile(t, Definition{Preset: name})
 		if len(c.Owns()) < 3 {

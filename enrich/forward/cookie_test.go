@@ -102,7 +102,7 @@ func TestSetCookieRefusesWhatIsNoCookie(t *testing.T) {
 	}
 }
 
-func TestDropCookies(t *testing.T) {
+func TestCookiesAreDroppedByTheirFoldedNames(t *testing.T) {
 	r := cookieRequest("a=1; B=2; b.x=3", "c=4; b=5")
 	if n := DropCookies(r, "b", "B_X"); n != 3 || !slices.Equal(r.Header["Cookie"], []string{"a=1", "c=4"}) {
 		t.Errorf("%d dropped, %q left", n, r.Header)

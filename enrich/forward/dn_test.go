@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestCommonName(t *testing.T) {
+func TestTheCommonNameIsReadFromADN(t *testing.T) {
 	for _, tc := range []struct{ dn, want string }{
 		{"CN=Admins,OU=Groups,DC=example,DC=com", "Admins"},
 		{"cn=admins", "admins"},

@@ -17,7 +17,7 @@ func groups(n int) []any {
 	return out
 }
 
-func TestOverflow(t *testing.T) {
+func TestAValueThatIsTooLongIsTreatedAsConfigured(t *testing.T) {
 	const name = "X-User"
 	for _, tc := range []struct {
 		name  string
@@ -157,7 +157,7 @@ func TestOverflowThatFailsTheRequest(t *testing.T) {
 	}
 }
 
-func TestBudget(t *testing.T) {
+func TestHeadersStayWithinTheBudget(t *testing.T) {
 	value := strings.Repeat("v", 50) // X-A: takes 3+4+50 = 57 bytes
 	two := func(second HeaderDefinition) Definition {
 		second.Name, second.Claim = "X-B", "b"

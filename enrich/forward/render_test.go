@@ -25,7 +25,7 @@ func render(t testing.TB, d HeaderDefinition, claims map[string]any) (map[string
 
 func list(elements ...any) []any { return elements }
 
-func TestWhatIsWritten(t *testing.T) {
+func TestValuesAreWrittenAsConfigured(t *testing.T) {
 	const h = "X-User"
 	object := map[string]any{"b": list(int64(1), true, nil), "a": "ü\"\\\n"}
 	for _, tc := range []struct {
@@ -116,7 +116,7 @@ func TestWhatIsWritten(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefused(t *testing.T) {
+func TestValuesThatNoHeaderCanHoldAreRefused(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		d     HeaderDefinition

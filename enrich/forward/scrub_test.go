@@ -313,7 +313,7 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	}
 }
 
-func TestTargetWrite(t *testing.T) {
+func TestASignedTokenReplacesWhatStoodAtItsTarget(t *testing.T) {
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
 	req.Header.Set("Authorization", "Basic x")
 	if err := (Target{Header: "authorization"}).Write(req, "Bearer abc"); err != nil || !slices.Equal(req.Header["Authorization"], []string{"Bearer abc"}) {

@@ -87,7 +87,7 @@ func TestNewRefusesWhatIsWrongInItself(t *testing.T) {
 	}
 }
 
-func TestNewTakes(t *testing.T) {
+func TestConfigurationsThatAreTaken(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"nothing but what is required":        func(*Config) {},
 		"an identifier that is no URL":        func(c *Config) { c.Issuer = "accounts.example.com" },
@@ -154,7 +154,7 @@ func TestConfigurationErrorsHoldNoSecret(t *testing.T) {
 	}
 }
 
-func TestResolveNames(t *testing.T) {
+func TestNamesAreHostsWithPathsWhereHostsAreShared(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		configs []*Config

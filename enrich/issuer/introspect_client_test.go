@@ -20,7 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-func TestClientAuthentication(t *testing.T) {
+func TestTheClientAuthenticatesAsItIsConfigured(t *testing.T) {
 	ask := func(t *testing.T, change func(*Introspection)) (*http.Request, url.Values) {
 		t.Helper()
 		s := newStage(t, introspecting(change))
@@ -92,7 +92,7 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
-func TestSignedAnswers(t *testing.T) {
+func TestSignedAnswersAreVerified(t *testing.T) {
 	inner := map[string]any{}
 	if err := json.Unmarshal([]byte(activeAnswer()), &inner); err != nil {
 		t.Fatal(err)

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// TestKeyServerTrouble lets a good start be followed by every sort of
+// TestKeyServerTroubleLeavesTheKnownKeys lets a good start be followed by every sort of
 // trouble: the known keys go on, nothing is taken over, and the outcome is
 // named.
-func TestKeyServerTrouble(t *testing.T) {
+func TestKeyServerTroubleLeavesTheKnownKeys(t *testing.T) {
 	page := func(status int, body string, header ...string) func(*http.Request) (*http.Response, error) {
 		return func(*http.Request) (*http.Response, error) {
 			r := response(status, body)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestVerifyLogout(t *testing.T) {
+func TestLogoutTokensAreVerified(t *testing.T) {
 	s := newStage(t)
 	claims := func(change ...any) map[string]any {
 		c := map[string]any{

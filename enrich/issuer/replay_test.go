@@ -119,7 +119,7 @@ func TestSharedMemoryOfProofs(t *testing.T) {
 	}
 }
 
-func TestLocalReplayMemory(t *testing.T) {
+func TestTheLocalMemoryOfProofsIsBoundedInTimeAndSize(t *testing.T) {
 	clock := newClock()
 	m := NewLocalReplayMemory(clock.Now, 10)
 	key := func(n int) [32]byte { return [32]byte{byte(n)} }

@@ -108,8 +108,8 @@ func TestDPoPAcceptsEveryPublicAlgorithm(t *testing.T) {
 	}
 }
 
-// TestDPoPChecks walks the checks of RFC 9449, section 4.3, by their numbers.
-func TestDPoPChecks(t *testing.T) {
+// TestProofsThatFailACheckAreRefused walks the checks of RFC 9449, section 4.3, by their numbers.
+func TestProofsThatFailACheckAreRefused(t *testing.T) {
 	s := newStage(t, withDPoP("accept"))
 	raw := s.boundToken()
 	good := func(change ...any) string { return proof(t, proofClaims(raw, change...)) }
@@ -254,7 +254,7 @@ func TestExternalURLIsTheTargetOfProofs(t *testing.T) {
 	}
 }
 
-func TestDPoPNonce(t *testing.T) {
+func TestOnlyAFreshNonceOfTheGatewayIsTaken(t *testing.T) {
 	s := newStage(t, withDPoP("accept"), func(c *Config, _ *Options) { c.DPoPNonce = true })
 	raw := s.boundToken()
 	use := func(s *stage, change ...any) error {
@@ -316,7 +316,7 @@ func TestCheckSenderOfABearerTokenDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestChallenges(t *testing.T) {
+func TestChallengesNameTheSchemesOfTheAcceptedIssuers(t *testing.T) {
 	const algs = "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA"
 	open := func(name, dpop string) *Issuer {
 		return must(New(Config{Name: name, Issuer: "https://" + name + ".example", AnyAudience: true, DPoP: dpop}, Options{}))
@@ -340,7 +340,7 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-func TestNormalURI(t *testing.T) {
+func TestURIsThatMeanTheSameAreNormalizedAlike(t *testing.T) {
 	for in, want := range map[string]string{
 		"https://a.example":             "https://a.example/",
 		"https://a.example/":            "https://a.example/",

@@ -59,9 +59,9 @@ func TestVerifyGivesThePrincipal(t *testing.T) {
 	}
 }
 
-// TestVerifyRefuses holds, for the default configuration, every refusal that
+// TestTokensThatAreRefused holds, for the default configuration, every refusal that
 // can be told by one token.
-func TestVerifyRefuses(t *testing.T) {
+func TestTokensThatAreRefused(t *testing.T) {
 	s := newStage(t)
 	b64 := base64.RawURLEncoding.EncodeToString
 	good := s.token(goodClaims())

@@ -9,7 +9,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
-func TestConfigValidate(t *testing.T) {
+func TestSigningSettingsAreChecked(t *testing.T) {
 	good := Config{Issuer: testIssuer}
 	for name, c := range map[string]struct {
 		change func(*Config)
@@ -65,7 +65,7 @@ func TestDefaultsAreTheSafeSide(t *testing.T) {
 	}
 }
 
-func TestCompileDefinition(t *testing.T) {
+func TestTokenDefinitionsAreChecked(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*TokenDefinition)
 		ok     bool

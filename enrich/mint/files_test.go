@@ -50,7 +50,7 @@ func pkcs8File(t *testing.T, k crypto.Signer) string {
 	return writePEM(t, "PRIVATE KEY", der, err)
 }
 
-func TestKeyFiles(t *testing.T) {
+func TestTheFirstKeyFileSignsAndTheOthersArePublished(t *testing.T) {
 	p256, p384 := ecKey(t, elliptic.P256()), ecKey(t, elliptic.P384())
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -137,7 +137,7 @@ func TestCrashBetweenPublishAndSign(t *testing.T) {
 	})
 }
 
-func TestRotateOnDemand(t *testing.T) {
+func TestRotationOnDemandMakesOneNextKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		a := node(t, Config{}, m)
@@ -206,7 +206,7 @@ func TestChangeOfAlgorithmKeepsTheOverlap(t *testing.T) {
 	})
 }
 
-func TestClockSetBack(t *testing.T) {
+func TestAClockThatIsBehindStillSigns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		first := signs(t, node(t, Config{}, m))

@@ -95,7 +95,7 @@ func publishes(t *testing.T, s *Signer) map[string]bool {
 	return ids
 }
 
-func TestStorageDown(t *testing.T) {
+func TestStorageThatIsDownIsRetriedAndKnownKeysGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, fault := range map[string]error{"unreachable": errors.New("connection refused"), "permission": fs.ErrPermission} {
 			m := newMemory()
@@ -234,7 +234,7 @@ func TestCorruptKeysAreNeverOverwritten(t *testing.T) {
 	})
 }
 
-func TestAfterStop(t *testing.T) {
+func TestAStoppedSignerStillSignsAndMayStartAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := node(t, Config{}, newMemory())
 		s.Stop()

@@ -198,7 +198,7 @@ func TestTokenOfAClientHasNoEmptyMembers(t *testing.T) {
 	}
 }
 
-func TestExpiry(t *testing.T) {
+func TestATokenEndsWithItsTTLOrTheIncomingToken(t *testing.T) {
 	s := ready(t, Config{})
 	now := time.Unix(1_700_000_000, 0)
 	for _, c := range []struct {

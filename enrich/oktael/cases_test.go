@@ -73,7 +73,7 @@ func (c *testCase) options(t testing.TB) Options {
 	return Options{Dialect: d, Roots: AllRoots}
 }
 
-func TestCases(t *testing.T) {
+func TestEachCaseGivesOrFailsAsItSays(t *testing.T) {
 	contexts := testContexts(t)
 	for _, c := range testCases(t) {
 		t.Run(c.Dialect+" "+c.Expr, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-func TestDecodeContext(t *testing.T) {
+func TestAContextIsReadFromJSON(t *testing.T) {
 	c, err := DecodeContext([]byte(`{
 		"user": {"id": "00u1", "status": "ACTIVE", "created": "2024-01-02T03:04:05.000Z", "profile": {"login": "ada", "n": 12345678901234567890123}},
 		"groups": [{"id": "g1", "type": "APP_GROUP", "source": {"id": "0oa1"}, "objectClass": ["a"], "profile": {"name": "One"}}, {"id": "g2", "name": "Two", "source": "ldap"}],

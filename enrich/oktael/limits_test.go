@@ -124,7 +124,7 @@ func TestLargeButHonestEvaluationsPass(t *testing.T) {
 	}
 }
 
-func TestCompileBounds(t *testing.T) {
+func TestExpressionsOverABoundAreRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		source string
 		o      Options

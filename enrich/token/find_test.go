@@ -29,7 +29,7 @@ func request(query string, lines ...string) *http.Request {
 	return r
 }
 
-func TestFind(t *testing.T) {
+func TestATokenIsFoundInExactlyOnePlace(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		query  string
@@ -190,7 +190,7 @@ func TestDropRemovesTheTokenAlone(t *testing.T) {
 	Found{}.Drop(request("a=1")) // nothing found, nothing dropped
 }
 
-func TestNormalize(t *testing.T) {
+func TestPlacesAreNormalizedOrRefused(t *testing.T) {
 	for _, c := range []struct {
 		in   Place
 		name string

@@ -69,7 +69,7 @@ func TestMintRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestEndpoints(t *testing.T) {
+func TestTheEndpointsAnswerLoopbackOnly(t *testing.T) {
 	p, _ := start(t)
 	for name, c := range map[string]struct {
 		target string
