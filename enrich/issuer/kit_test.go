@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
 const (
@@ -143,25 +145,7 @@ func keySetText(keys ...any) string {
 	return string(must(json.Marshal(map[string]any{"keys": keys})))
 }
 
-// A fakeClock is a clock that tests set.
-type fakeClock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *fakeClock { return &fakeClock{now: testNow} }
-
-func (c *fakeClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *fakeClock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+func newClock() *enrichtest.Clock { return enrichtest.NewClock(testNow) }
 
 // A fakeServer answers requests by their URL and counts them. It stands in
 // for the network so that faults can be put there.
@@ -224,7 +208,7 @@ type stage struct {
 	*Set
 	t      testing.TB
 	issuer *Issuer
-	clock  *fakeClock
+	clock  *enrichtest.Clock
 	server *fakeServer
 }
 
