@@ -2,35 +2,15 @@ package integration
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
-// wycheproof is Project Wycheproof at the commit whose cases are expected.
-const wycheproof = "github.com/C2SP/wycheproof@v0.0.0-20250901140545-b51abcfb8daf"
-
 // jwsCases reads Wycheproof's JWS cases, with the public keys of all groups.
 func jwsCases(t *testing.T) (keys []json.RawMessage, tokens map[int]string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", wycheproof)
-	cmd.Dir = t.TempDir() // outside of any module: nothing is added to go.mod
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("fetching the vectors: %v", err)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(module.Dir, "testvectors_v1", "json_web_signature_test.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var file struct {
 		TestGroups []struct {
 			Public json.RawMessage
@@ -40,9 +20,7 @@ func jwsCases(t *testing.T) (keys []json.RawMessage, tokens map[int]string) {
 			}
 		}
 	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
-	}
+	enrichtest.Wycheproof(t, "json_web_signature_test.json", &file)
 	tokens = make(map[int]string)
 	for _, group := range file.TestGroups {
 		if len(group.Public) > 0 {

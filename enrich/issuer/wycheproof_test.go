@@ -2,18 +2,13 @@ package issuer
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
-// wycheproof is the version of Project Wycheproof's vectors. The module is
-// fetched by the test, as the Go project's own tests do, so that nobody who
-// builds the gateway needs it.
-const wycheproof = "github.com/C2SP/wycheproof@v0.0.0-20250901140545-b51abcfb8daf"
-
+// wycheproofFile is what the tests read of a file of vectors.
 type wycheproofFile struct {
 	TestGroups []struct {
 		Type    string          `json:"type"`
@@ -27,29 +22,6 @@ type wycheproofFile struct {
 			Result  string          `json:"result"`
 		} `json:"tests"`
 	} `json:"testGroups"`
-}
-
-func readWycheproof(t *testing.T, name string) wycheproofFile {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", wycheproof)
-	cmd.Dir = t.TempDir() // outside of any module: nothing is added to go.mod
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("downloading the vectors: %v", err)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(module.Dir, "testvectors_v1", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f wycheproofFile
-	if err := json.Unmarshal(text, &f); err != nil {
-		t.Fatal(err)
-	}
-	return f
 }
 
 // TestWycheproof runs the vectors for signatures and keys through the gate,
@@ -80,7 +52,9 @@ func TestWycheproof(t *testing.T) {
 		t.Run(c.file, func(t *testing.T) {
 			var refused, twins []int
 			valid, invalid := 0, 0
-			for _, g := range readWycheproof(t, c.file).TestGroups {
+			var vectors wycheproofFile
+			enrichtest.Wycheproof(t, c.file, &vectors)
+			for _, g := range vectors.TestGroups {
 				set, secret := wycheproofKeys(g.Public, g.Private)
 				validText := make(map[string]bool)
 				for _, v := range g.Tests {
