@@ -275,19 +275,8 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool,
 // at all: absent, unopenable, purged, or older than what this process held.
 func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked []Name) *Entry {
 	s := c.store
-	if !s.log.Loaded() {
-		// A moment after the start it is worth waiting for the first
-		// reading of the log; without it no entry can be used.
-		timer := time.NewTimer(firstReading)
-		defer timer.Stop()
-		select {
-		case <-s.log.Attempted():
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		if !s.log.Loaded() {
-			return nil
-		}
+	if !s.logLoaded(ctx) {
+		return nil // without the log no entry can be used
 	}
 	name := s.shared.Name()
 	e, err := s.shared.Get(ctx, key)
@@ -332,6 +321,22 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 	}
 	s.observer.CacheRequest(name, outcome)
 	return e
+}
+
+// logLoaded reports whether the log was read. A moment after the start it is
+// worth waiting for the first reading.
+func (s *Store) logLoaded(ctx context.Context) bool {
+	if s.log.Loaded() {
+		return true
+	}
+	timer := time.NewTimer(firstReading)
+	defer timer.Stop()
+	select {
+	case <-s.log.Attempted():
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return s.log.Loaded()
 }
 
 // fromSource asks the source.
