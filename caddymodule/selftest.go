@@ -259,51 +259,63 @@ func (s *selftester) attack(ctx context.Context, t *target, a tried) error {
 	} else if len(t.usual) > 0 && a.method == "" {
 		s.Refused[fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))]++
 	}
-	report := func(kind, section, sent, upstream, arrived string) {
-		if len(s.Passed) >= maxPassages {
-			s.More++
-			return
-		}
-		s.Passed = append(s.Passed, passage{
-			Kind: kind, Protocol: a.protocol, Site: t.host, Path: t.path, Token: t.place != nil,
-			Section: section, Sent: sent, Upstream: upstream, Arrived: arrived,
-		})
-	}
 	for _, p := range received {
 		for _, h := range []http.Header{p.header, p.trailer} {
 			for name, values := range h {
 				for _, l := range s.marked(strings.Join(values, "\n"), a) {
-					report("passed", a.section, l, p.upstream, name)
+					s.report(t, a, "passed", l, p.upstream, name)
 				}
 			}
 		}
-		counts, usual := s.count(p), t.usual[p.upstream]
-		if usual == nil || a.method != "" { // measured with GET
-			continue
-		}
-		for name, n := range usual {
-			switch {
-			case counts[name] < n:
-				report("lost", a.section, strings.Join(a.connection, ", "), p.upstream, name)
-			case counts[name] > n:
-				report("doubled", a.section, "", p.upstream, name)
-			}
-		}
-		for name := range counts {
-			if usual[name] == 0 {
-				report("doubled", a.section, "", p.upstream, name)
-			}
+		if a.method == "" { // the usual was measured with GET
+			s.compare(t, a, p)
 		}
 	}
 	for name, values := range r.header {
 		for _, l := range s.marked(strings.Join(values, "\n"), a) {
-			report("answered", a.section, l, "", name)
+			s.report(t, a, "answered", l, "", name)
 		}
 	}
 	for _, l := range s.marked(string(r.body), a) {
-		report("answered", a.section, l, "", "body")
+		s.report(t, a, "answered", l, "", "body")
 	}
 	return nil
+}
+
+// compare tells which of our headers an application received less or more
+// often than it does of an honest request.
+func (s *selftester) compare(t *target, a tried, p probed) {
+	usual := t.usual[p.upstream]
+	if usual == nil {
+		return
+	}
+	counts := s.count(p)
+	for name, n := range usual {
+		switch {
+		case counts[name] < n:
+			s.report(t, a, "lost", strings.Join(a.connection, ", "), p.upstream, name)
+		case counts[name] > n:
+			s.report(t, a, "doubled", "", p.upstream, name)
+		}
+	}
+	for name := range counts {
+		if usual[name] == 0 {
+			s.report(t, a, "doubled", "", p.upstream, name)
+		}
+	}
+}
+
+// report notes what passed: what was sent, at which application and where it
+// arrived. Beyond a bound it only counts.
+func (s *selftester) report(t *target, a tried, kind, sent, upstream, arrived string) {
+	if len(s.Passed) >= maxPassages {
+		s.More++
+		return
+	}
+	s.Passed = append(s.Passed, passage{
+		Kind: kind, Protocol: a.protocol, Site: t.host, Path: t.path, Token: t.place != nil,
+		Section: a.section, Sent: sent, Upstream: upstream, Arrived: arrived,
+	})
 }
 
 // marked finds values of the client in a text and tells under which names
