@@ -12,14 +12,21 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/dustin/go-humanize"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/directories"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 	tokens "github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -150,6 +157,44 @@ func TestTheReferenceNamesEveryMetric(t *testing.T) {
 			t.Errorf("the reference tells of a metric %s that there is not", name)
 		}
 	}
+}
+
+// TestTheReadmesLimitsAreTheCodes holds the README's paragraph on limits to the
+// constants.
+func TestTheReadmesLimitsAreTheCodes(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(readme), "## Limits\n\n")
+	paragraph, _, _ := strings.Cut(after, "\n\n")
+	told := strings.Split(strings.TrimSuffix(strings.ReplaceAll(paragraph, "\n", " "), "."), " · ")
+	kib := func(n int) string { return humanize.IBytes(uint64(n)) } // #nosec G115 -- constants
+	for _, want := range []string{
+		"token " + kib(tokens.DefaultMaxBytes),
+		"headers written " + kib(forward.DefaultBudget) + " in all",
+		"expression " + humanize.Comma(oktael.DefaultMaxLength) + " bytes (" + humanize.Comma(claim.MaxImportedExpression) + " characters where imported from Okta)",
+		"groups of one user " + humanize.Comma(directory.MaxGroups),
+		"record " + kib(directory.MaxRecord),
+		"directory answer " + kib(directory.MaxResponse),
+		"key set 1.0 MiB",
+		humanize.Comma(oktael.DefaultMaxSteps) + " steps per expression",
+		"decision cache " + kib(enrich.DefaultDecisionMemory),
+		"record cache " + kib(memory.DefaultBytes),
+		"directory call " + spaced(directory.DefaultTimeout),
+		"Redis call " + spaced(redis.DefaultTimeout),
+		strconv.Itoa(directory.DefaultConcurrency) + " calls at once per directory",
+	} {
+		want = strings.Replace(want, ".0 ", " ", 1)
+		if !slices.ContainsFunc(told, func(s string) bool { return strings.EqualFold(s, want) }) {
+			t.Errorf("the README's limits do not say %q", want)
+		}
+	}
+}
+
+// spaced gives a duration as the README writes it: 100 ms.
+func spaced(d time.Duration) string {
+	return regexp.MustCompile(`[a-z]+$`).ReplaceAllString(d.String(), " $0")
 }
 
 // referenceSections gives the text below each heading of the reference.

@@ -79,17 +79,9 @@ func TestTheExamplesOwnWordsWork(t *testing.T) {
 	}
 }
 
-// surroundings is what stands around the policies and options that a document
-// shows by themselves.
-const surroundings = `issuer https://idp.example.com/oauth2/default {
-			name corp
-			audience api://legacy
-		}
-`
-
-// TestTheDocumentsConfigurationsLoad has each configuration of the README and
-// the reference checked, its tests included. One that shows a policy only is
-// put into a site.
+// TestTheDocumentsConfigurationsLoad has each configuration of these pages
+// checked, its tests included. One that shows a policy, or options of one, is
+// put into a site. (The other pages are tried by tests of their own.)
 func TestTheDocumentsConfigurationsLoad(t *testing.T) {
 	root := checkout(t)
 	for name, text := range map[string]string{
@@ -106,12 +98,12 @@ func TestTheDocumentsConfigurationsLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, page := range []string{"README.md", "docs/reference.md"} {
+	for _, page := range []string{"README.md", "docs/reference.md", "docs/headers.md", "docs/from-okta.md", "docs/verify.md"} {
 		text, err := os.ReadFile("../../" + page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		blocks := regexp.MustCompile("(?s)\n```caddyfile\n(.*?\n)```\n").FindAllStringSubmatch(string(text), -1)
+		blocks := regexp.MustCompile("(?s)\n *```caddyfile\n *(.*?\n) *```\n").FindAllStringSubmatch(string(text), -1)
 		if len(blocks) == 0 {
 			t.Errorf("%s shows no configuration", page)
 		}
@@ -129,16 +121,30 @@ func TestTheDocumentsConfigurationsLoad(t *testing.T) {
 
 // complete makes a whole configuration of what a document shows.
 func complete(block string) string {
-	if !strings.HasPrefix(block, "{") {
-		signing := ""
-		if regexp.MustCompile(`(?m)^\t+token \{`).MatchString(block) {
-			signing = "\t\tsigning {\n\t\t\tissuer https://gateway.example.com\n\t\t}\n"
-		}
-		global := "{\n\ttoken_enrich {\n\t\t" + surroundings + "\t\tdirectory file ./directory.yaml\n" + signing + "\t}\n}\n"
-		if strings.HasPrefix(block, "token_enrich {") {
-			block = "app.example.com {\n" + block + "\trespond ok\n}\n"
-		}
-		block = global + block
+	word, _, _ := strings.Cut(block, " ")
+	switch word {
+	case "{\n\ttoken_enrich": // whole
+		return block
+	case "claim", "headers_from":
+		block = "app.example.com {\ntoken_enrich {\n" + block + "}\nrespond ok\n}\n"
+	case "token_enrich":
+		block = "app.example.com {\n" + block + "respond ok\n}\n"
+	case "reverse_proxy", "php_fastcgi":
+		block = "app.example.com {\ntoken_enrich\n" + block + "}\n"
 	}
-	return block
+	signing := ""
+	if regexp.MustCompile(`(?m)^\t+token \{`).MatchString(block) {
+		signing = "signing {\nissuer https://gateway.example.com\n}\n"
+	}
+	return `{
+	token_enrich {
+		issuer https://idp.example.com/oauth2/default {
+			name corp
+			audience api://legacy
+		}
+		directory file ./directory.yaml
+		` + signing + `
+	}
+}
+` + block
 }
