@@ -147,14 +147,15 @@ func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
 	options := cache.Options{
 		Keyer: cache.NewKeyer(ring), Memory: mem, Rand: rand.Reader, Logger: f.logger, Observer: f.metrics,
 	}
-	if f.remote != nil {
+	switch {
+	case f.remote != nil:
 		f.client, err = redis.New(*f.remote, redis.Options{Sealer: ring, Logger: f.logger, Observer: f.metrics})
 		if err != nil {
 			return nil, err
 		}
 		options.Shared = f.client.Tier()
 		options.Log = cache.NewLog(cache.LogOptions{Stream: f.client.Stream(), Logger: f.logger, Observer: f.metrics})
-	} else {
+	case f.own != nil: // a command that rehearses has none: its log ends with it
 		options.Log, options.KeepLog = f.own.log, true
 	}
 	return cache.NewStore(options)

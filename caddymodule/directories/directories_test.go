@@ -152,7 +152,7 @@ func secrets(t *testing.T) {
 	}
 	t.Setenv("OKTA_CLIENT_ID", "0oa9gateway")
 	t.Setenv("OKTA_KEY_FILE", keyFile(t))
-	t.Setenv("DIRECTORY_FILE", "../../examples/directory.yaml")
+	t.Setenv("DIRECTORY_FILE", "../../examples/directory.yaml") // from here, not from the root
 }
 
 const secret = "only-for-tests-" + "5up3r"

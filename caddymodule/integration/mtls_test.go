@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
@@ -43,13 +41,7 @@ func (w *world) certified(pki cachetest.PKI, mode, issuer string, protocols ...s
 		protocols = []string{"h1"}
 	}
 	text = strings.Replace(text, "protocols h1 h2c", "protocols "+strings.Join(protocols, " "), 1)
-	config, err := adapt(text)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
-		w.t.Fatalf("loading: %v", err)
-	}
+	loadTLS(w.t, text)
 	w.scheme = "https"
 }
 

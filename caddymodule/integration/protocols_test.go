@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/net/http2"
@@ -25,13 +24,7 @@ func (w *world) overTLS(protocol, site string, global ...string) {
 	text = strings.Replace(text, "auto_https off", "auto_https disable_redirects\n\tskip_install_trust\n\tlocal_certs\n\thttp_port "+port(freeAddr(w.t)), 1)
 	text = strings.Replace(text, "protocols h1 h2c", "protocols h1 h2 h3", 1)
 	text = strings.Replace(text, "http://"+w.addr+" {", "https://localhost:"+port(w.addr)+" {\n\tbind 127.0.0.1\n\ttls internal", 1)
-	config, err := adapt(text)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
-		w.t.Fatalf("loading: %v", err)
-	}
+	loadTLS(w.t, text)
 	w.addr = "localhost:" + port(w.addr)
 	w.scheme = "https"
 	trust := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MinVersion: tls.VersionTLS12}
