@@ -49,7 +49,7 @@ type Config struct {
 	// GroupsQuery gives a row for each group of the subject in $1: id, name,
 	// type, source, profile, and further attributes; or one column alone,
 	// which is both id and name. Without it a column groups of UserQuery
-	// counts: an array of texts, or of JSON objects with id and name.
+	// counts: an array of texts or integers, or of JSON objects with id and name.
 	// Without that too the groups are unknown.
 	GroupsQuery string
 
