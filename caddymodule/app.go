@@ -191,10 +191,10 @@ func (a *App) openDirectories() error {
 		return fmt.Errorf("loading directories: %w", err)
 	}
 	var members []directory.Member
-	for i, mod := range mods.([]any) {
+	for _, mod := range mods.([]any) {
 		m, err := a.openDirectory(mod.(DirectoryModule))
 		if err != nil {
-			return fmt.Errorf("directory %d: %w", i+1, err)
+			return fmt.Errorf("directory %q: %w", mod.(DirectoryModule).Settings().Name, err)
 		}
 		members = append(members, m)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -60,10 +59,8 @@ func NewMerged(members []Member, o MergeOptions) (*Merged, error) {
 			return nil, fmt.Errorf("merging directories: %q is empty", mb.Name)
 		}
 		names[mb.Name] = true
-		for _, name := range mb.Match {
-			if strings.TrimSpace(name) == "" {
-				return nil, fmt.Errorf("merging directories: %q: match holds an empty name", mb.Name)
-			}
+		if err := mb.CheckMatch(); err != nil {
+			return nil, fmt.Errorf("merging directories: %w", err)
 		}
 		if g, ok := mb.Directory.(*Guarded); ok {
 			m.guards[i] = g.view(mb.Name, mb.Timeout, o.Observer, o.Logger)
