@@ -76,7 +76,7 @@ func (personCodec) Cost(p *person) int {
 	for i := range p.AppUsers {
 		n += 192 + sizeOf(p.AppUsers[i].Profile)
 	}
-	return n + len(p.Origin)*memberOverhead
+	return n + (len(p.Origin)+len(p.GroupOrigins))*memberOverhead
 }
 
 // Names lists what a purge may name a person by.

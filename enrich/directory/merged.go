@@ -27,10 +27,11 @@ type MergeOptions struct {
 //
 //   - of the user's id, login, status and times, and for each profile
 //     attribute, the first directory that has it wins; null is not having it.
-//     Person.Origin tells which;
+//     Person.UserOrigin and Origin tell which;
 //   - groups are united by id; they are unknown only where no directory that
-//     was asked could say;
-//   - app and app user come from the first that knows it.
+//     was asked could say. Person.GroupOrigins tells whose they are;
+//   - app and app user come from the first that knows it, which their Origin
+//     names.
 //
 // A required directory that fails, fails the look-up. An optional one is left
 // out and named in Person.LeftOut. A subject that names two users in any of
@@ -117,7 +118,13 @@ func (m *Merged) App(ctx context.Context, id string) (*identity.App, error) {
 		return nil, fmt.Errorf("looking up an app: %w", ErrNoDirectory)
 	}
 	app, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.App, error) {
-		return m.guards[i].App(m.aboutFor(ctx, i), id)
+		a, err := m.guards[i].App(m.aboutFor(ctx, i), id)
+		if err != nil {
+			return nil, err
+		}
+		own := *a // the answer is shared
+		own.Origin = m.members[i].Name
+		return &own, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app: %w", err)
@@ -135,7 +142,13 @@ func (m *Merged) AppUser(ctx context.Context, q Query, appID string) (*identity.
 		return nil, fmt.Errorf("looking up an app user: %w", ErrNoDirectory)
 	}
 	user, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.AppUser, error) {
-		return m.guards[i].AppUser(ctx, q, appID)
+		u, err := m.guards[i].AppUser(ctx, q, appID)
+		if err != nil {
+			return nil, err
+		}
+		own := *u // the answer is shared
+		own.Origin = m.members[i].Name
+		return &own, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app user: %w", err)

@@ -69,14 +69,37 @@ func TestMergeTakesEachAttributeFromTheFirstThatHasIt(t *testing.T) {
 		},
 		GroupsKnown: true,
 		Linked:      map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com"}}, "assistant": {ID: "help"}},
-		AppUsers:    []identity.AppUser{{App: "x", UserName: "second"}, {App: "y", UserName: "third"}},
+		AppUsers:    []identity.AppUser{{App: "x", UserName: "second", Origin: "ldap"}, {App: "y", UserName: "third", Origin: "okta"}},
 		Origin:      map[string]string{"email": "ldap", "department": "hr", "floor": "hr", "city": "okta"},
+		UserOrigin:  identity.UserOrigin{ID: "ldap", Login: "okta", Status: "ldap"},
+		GroupOrigins: []identity.GroupOrigin{
+			{Directory: "hr", Groups: 2}, {Directory: "ldap", Groups: 1}, {Directory: "okta", Groups: 1},
+		},
 	}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("merged\n %+v %+v\nwant\n %+v %+v", p, p.User, want, want.User)
 	}
 	if after := fmt.Sprintf("%+v %+v %+v", first.User, second.User, third.User); after != before {
 		t.Error("merging changed an answer that others share")
+	}
+}
+
+func TestAppAndAppUserSayWhereTheyCameFrom(t *testing.T) {
+	app, user := &identity.App{ID: "x"}, &identity.AppUser{UserName: "ada"}
+	m := merge(t, directory.Member{Name: "ldap", Directory: &directorytest.Fake{}}, directory.Member{Name: "okta", Directory: &directorytest.Fake{
+		AppFunc:     func(context.Context, string) (*identity.App, error) { return app, nil },
+		AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) { return user, nil },
+	}})
+	a, err := m.App(context.Background(), "x")
+	if err != nil || a.Origin != "okta" {
+		t.Errorf("app %+v, %v", a, err)
+	}
+	u, err := m.AppUser(context.Background(), directorytest.Query("ada"), "x")
+	if err != nil || u.Origin != "okta" {
+		t.Errorf("app user %+v, %v", u, err)
+	}
+	if app.Origin != "" || user.Origin != "" {
+		t.Error("an answer that others share was changed")
 	}
 }
 
