@@ -71,9 +71,9 @@ func (w *writtenDirectories) unmarshal(d *caddyfile.Dispenser) error {
 
 // raw gives the directories as the configuration's JSON has them.
 func (w writtenDirectories) raw() []json.RawMessage {
-	var out []json.RawMessage
+	out := make([]json.RawMessage, len(w))
 	for i := range w {
-		out = append(out, caddyconfig.JSONModuleObject(w[i].mod, "kind", w[i].kind, nil))
+		out[i] = caddyconfig.JSONModuleObject(w[i].mod, "kind", w[i].kind, nil)
 	}
 	return out
 }
@@ -109,8 +109,7 @@ func (w *writtenDirectory) check(issuers []string) error {
 // directory.
 func (w *writtenDirectory) locate(err error) error {
 	at := w.at
-	var setting *directory.SettingError
-	if errors.As(err, &setting) {
+	if setting, ok := errors.AsType[*directory.SettingError](err); ok {
 		if option, ok := w.mod.Settings().lines[setting.Option]; ok {
 			at = option
 		}

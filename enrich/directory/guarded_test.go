@@ -318,7 +318,7 @@ func decide(g *directory.Guarded) [3]error {
 
 func TestTheFirstDecisionBehindAnOutageIsWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var fails error = directory.ErrUnavailable
+		fails := directory.ErrUnavailable
 		var asked atomic.Int64
 		f := persons(func(context.Context) (*identity.Person, error) {
 			<-time.After(100 * time.Millisecond)
