@@ -3,6 +3,7 @@ package directory
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
@@ -45,15 +46,23 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 			out.Keep = keep // the whole is used no longer than each part may be
 		}
 	}
-	if len(leftOut) > 0 && (out.Keep == nil || *out.Keep > partialLife) {
-		keep := partialLife
-		out.Keep = &keep
+	if len(leftOut) > 0 {
+		out.Keep = briefly(out.Keep)
 	}
 	m.mergeGroups(out, found)
 	if len(out.Groups) > MaxGroups {
 		return nil, fmt.Errorf("looking up a person: merging over %d groups: %w", MaxGroups, ErrTooLarge)
 	}
 	return out, nil
+}
+
+// briefly bounds how long an answer is used that lacks an optional directory.
+func briefly(keep *time.Duration) *time.Duration {
+	brief := partialLife
+	if keep != nil {
+		brief = min(brief, *keep)
+	}
+	return &brief
 }
 
 // mergeUser fills what the user lacks.

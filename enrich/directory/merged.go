@@ -117,7 +117,7 @@ func (m *Merged) App(ctx context.Context, id string) (*identity.App, error) {
 	if len(asked) == 0 {
 		return nil, fmt.Errorf("looking up an app: %w", ErrNoDirectory)
 	}
-	app, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.App, error) {
+	app, partial, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.App, error) {
 		a, err := m.guards[i].App(m.aboutFor(ctx, i), id)
 		if err != nil {
 			return nil, err
@@ -128,6 +128,9 @@ func (m *Merged) App(ctx context.Context, id string) (*identity.App, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app: %w", err)
+	}
+	if partial {
+		app.Keep = briefly(app.Keep)
 	}
 	return app, nil
 }
@@ -141,7 +144,7 @@ func (m *Merged) AppUser(ctx context.Context, q Query, appID string) (*identity.
 	if len(asked) == 0 {
 		return nil, fmt.Errorf("looking up an app user: %w", ErrNoDirectory)
 	}
-	user, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.AppUser, error) {
+	user, partial, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.AppUser, error) {
 		u, err := m.guards[i].AppUser(ctx, q, appID)
 		if err != nil {
 			return nil, err
@@ -152,6 +155,9 @@ func (m *Merged) AppUser(ctx context.Context, q Query, appID string) (*identity.
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app user: %w", err)
+	}
+	if partial {
+		user.Keep = briefly(user.Keep)
 	}
 	return user, nil
 }
@@ -213,29 +219,30 @@ func askAll[T any](ctx context.Context, m *Merged, asked []int, question func(co
 // askFirst gives the first answer in order that is one, without waiting for
 // those behind it. A failure decides where it comes before: a required
 // directory that failed might have known, so one behind it must not speak in
-// its place.
-func askFirst[T any](ctx context.Context, m *Merged, asked []int, question func(context.Context, int) (*T, error)) (*T, error) {
+// its place. Where an optional one failed, the answer is partial: the one to
+// be had next time may be another.
+func askFirst[T any](ctx context.Context, m *Merged, asked []int, question func(context.Context, int) (*T, error)) (first *T, partial bool, err error) {
 	answers, cancel := begin(ctx, m, asked, question)
 	defer cancel()
 	var failed error
 	for n := range answers {
 		a := <-answers[n]
 		if a.err == nil {
-			return a.value, nil
+			return a.value, failed != nil, nil
 		}
 		err := fmt.Errorf("directory %q: %w", m.members[a.member].Name, a.err)
 		switch {
 		case errors.Is(err, ErrAmbiguous), Failed(err) && m.members[a.member].Required:
-			return nil, err
+			return nil, false, err
 		case Failed(err) && failed == nil:
 			failed = err
 		}
 	}
 	if failed != nil {
 		// Nobody knows it, but one could not be asked: not authoritative.
-		return nil, failed
+		return nil, false, failed
 	}
-	return nil, ErrNotFound
+	return nil, false, ErrNotFound
 }
 
 // judge names the optional members that failed, or gives the error that ends

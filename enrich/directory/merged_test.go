@@ -405,3 +405,47 @@ func TestAMergeIsUsedNoLongerThanEachPartMayBe(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAnswerInPlaceOfAFailedDirectorysIsUsedBriefly: the optional directory
+// before it would have had the word, and may have it again in a moment.
+func TestAnAnswerInPlaceOfAFailedDirectorysIsUsedBriefly(t *testing.T) {
+	down := &directorytest.Fake{
+		AppFunc: func(context.Context, string) (*identity.App, error) { return nil, errors.New("down") },
+		AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) {
+			return nil, errors.New("down")
+		},
+	}
+	second := time.Second
+	for name, c := range map[string]struct{ keep, want *time.Duration }{
+		"without a bound of its own": {nil, new(30 * time.Second)},
+		"with a shorter one":         {&second, &second},
+		"with a longer one":          {new(time.Hour), new(30 * time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			well := &directorytest.Fake{
+				AppFunc: func(context.Context, string) (*identity.App, error) { return &identity.App{ID: "x", Keep: c.keep}, nil },
+				AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) {
+					return &identity.AppUser{ID: "ada", App: "x", Keep: c.keep}, nil
+				},
+			}
+			for order, want := range map[string]*time.Duration{"before": c.want, "behind": c.keep} {
+				members := []directory.Member{{Name: "down", Directory: down}, {Name: "well", Directory: well}}
+				if order == "behind" {
+					slices.Reverse(members)
+				}
+				m := merge(t, members...)
+				app, err := m.App(t.Context(), "x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				user, err := m.AppUser(t.Context(), directorytest.Query("ada"), "x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !reflect.DeepEqual(app.Keep, want) || !reflect.DeepEqual(user.Keep, want) {
+					t.Errorf("failed %s: the app is kept %v, the app user %v, want %v", order, app.Keep, user.Keep, want)
+				}
+			}
+		})
+	}
+}
