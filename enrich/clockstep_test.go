@@ -108,6 +108,7 @@ func TestClockSteps(t *testing.T) {
 	t.Run("a long request ends at its token's expiry", func(t *testing.T) {
 		for name, header := range longs() {
 			r := newRig(t, options{life: life})
+			r.Streams.watching = true // nobody else looks
 			_, done := attend(t, r, r.usual(), r.token(), header, 0)
 			if !stands(r.Streams) {
 				t.Errorf("%s ends at once", name)
