@@ -161,7 +161,9 @@ func (a *App) openIssuers() error {
 	}
 	issuers := make([]*issuer.Issuer, len(configs))
 	for i, c := range configs {
-		key, err := digest(c)
+		// With what its files hold: a key that was taken out of one is gone
+		// with the next reload.
+		key, err := digest(c, contents(c.JWKSFile), contents(c.CA))
 		if err != nil {
 			return err
 		}
