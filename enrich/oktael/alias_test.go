@@ -20,8 +20,10 @@ func TestNoResultLiesInWhatTheNextEvaluationUses(t *testing.T) {
 			list[i] = id
 		}
 		profile := map[string]any{"name": name, "list": list, "firstName": name, "lastName": name + "x", "nested": map[string]any{"list": list}}
-		return &Context{User: &identity.User{ID: name, Login: name, Profile: profile}, Groups: groups, GroupsKnown: true,
-			App: &identity.App{ID: name, Profile: map[string]any{"allow": list}}, Token: profile, Scopes: []string{name}, Vars: map[string]any{}}
+		return &Context{
+			User: &identity.User{ID: name, Login: name, Profile: profile}, Groups: groups, GroupsKnown: true,
+			App: &identity.App{ID: name, Profile: map[string]any{"allow": list}}, Token: profile, Scopes: []string{name}, Vars: map[string]any{},
+		}
 	}
 	sources := []string{
 		`{user.name, user.firstName, user.lastName}`,
