@@ -26,6 +26,7 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u.LastUpdated = updatedAt(claims["updated_at"])
 	p := &identity.Person{User: u}
 	if identity.GroupsElsewhere(claims, d.config.GroupsClaim) {
+		delete(u.Profile, d.config.GroupsClaim) // a part must not pass for the whole
 		return p, nil
 	}
 	var err error

@@ -1,6 +1,7 @@
 package userinfo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,6 +224,10 @@ func TestWhatTheEndpointSays(t *testing.T) {
 			}
 			if !slices.Equal(ids, c.groups) || p.GroupsKnown != c.known {
 				t.Errorf("groups %v known %v, want %v known %v", ids, p.GroupsKnown, c.groups, c.known)
+			}
+			claim := cmp.Or(c.claim, "groups")
+			if v, isList := p.User.Profile[claim].([]any); isList {
+				t.Errorf("the attribute %s is %v: the groups, or a part of them", claim, v)
 			}
 		})
 	}
