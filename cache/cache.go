@@ -134,6 +134,29 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []I
 	}
 }
 
+// Outdated reports whether a purge since the fetch of a part's value names one
+// of the ids: further names of what the value is about, which were not known
+// when it was fetched. Such a value is let go of, so that a Get which asks with
+// these names too loads it anew.
+func (c *Cache[V]) Outdated(p Part, ids []ID) bool {
+	if p.cell == nil {
+		return false
+	}
+	s, e := c.store, p.cell.current.Load()
+	if e.generation != p.generation || s.log.Version() == e.began && !e.shared {
+		return false
+	}
+	names := make([]Name, len(ids))
+	for i, id := range ids {
+		names[i] = s.keyer.Name(id)
+	}
+	if !s.log.named(e, names) {
+		return false
+	}
+	s.memory.Delete(p.cell.key)
+	return true
+}
+
 // Refresh fetches the value of a part anew behind the request, unless somebody
 // does so already. It never waits.
 func (c *Cache[V]) Refresh(ctx context.Context, p Part, life Life, names func() []ID, load func(context.Context) (V, error)) {
@@ -295,7 +318,7 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 		return nil
 	}
 	e.fetched = s.log.line.at(now) - int64(max(age, 0))
-	e.asked = asked
+	e.asked, e.shared = asked, true
 	if e.Found {
 		v, err := c.codec.Decode(e.Content)
 		if err != nil {

@@ -36,7 +36,8 @@ type Entry struct {
 	bounded bool          // the value itself says for how long it may be used,
 	bound   time.Duration // which is this, see Bounded
 	fetched int64         // ticks of FetchedAt on this node's timeline
-	began   uint64
+	began   uint64        // version of the log when the fetch began, or when it was read
+	shared  bool          // read from a shared tier
 	checked atomic.Uint64 // version of the log at which the names were checked
 
 	cell       *cell
@@ -64,7 +65,7 @@ func (e *Entry) Dropped() {
 func (e *Entry) stub() *Entry {
 	s := &Entry{
 		Found: e.Found, FetchedAt: e.FetchedAt, Position: e.Position,
-		digest: e.digest, bounded: e.bounded, bound: e.bound, fetched: e.fetched, began: e.began,
+		digest: e.digest, bounded: e.bounded, bound: e.bound, fetched: e.fetched, began: e.began, shared: e.shared,
 		cell: e.cell, generation: e.generation, gone: true,
 	}
 	s.checked.Store(e.checked.Load())

@@ -462,3 +462,57 @@ func TestForgottenPurgesMakeUncheckedEntriesUnusable(t *testing.T) {
 		t.Fatalf("%d names held, want the newest only", n)
 	}
 }
+
+// TestAFurtherNameIsHeldAgainstWhatWasFetchedBeforeItsPurge: an assignment is
+// stored under few names; a purge may come with another, before or after this
+// node read what another node had stored.
+func TestAFurtherNameIsHeldAgainstWhatWasFetchedBeforeItsPurge(t *testing.T) {
+	login := []cache.ID{{Kind: cache.UserID, Value: "further@example.com"}}
+	for name, first := range map[string]bool{"purged before it was read here": true, "purged afterwards": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src := newSource("ada")
+				net := cachetest.NewNetwork(time.Now)
+				a, b := newRig(t, src, net.Node()), newRig(t, src, net.Node())
+				a.store.Start()
+				b.store.Start()
+				time.Sleep(3 * time.Second)
+				a.must("ada", life)
+				purge := func() {
+					src.groups("ada")
+					if _, err := a.store.Purge(t.Context(), login...); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(3 * time.Second)
+				}
+				if first {
+					purge()
+				}
+				res := b.must("ada", life)
+				if res.Tier == cache.TierSource {
+					t.Fatal("not read from the shared tier")
+				}
+				if !first {
+					if b.Outdated(res.Part, login) {
+						t.Fatal("outdated though nothing was purged")
+					}
+					purge()
+				}
+				if b.Outdated(res.Part, []cache.ID{{Kind: cache.UserID, Value: "else"}}) {
+					t.Error("outdated by a name that nobody purged")
+				}
+				if !b.Outdated(res.Part, login) {
+					t.Fatal("not outdated by the purge of its further name")
+				}
+				names := func() []cache.ID { return login }
+				res, err := b.Get(t.Context(), b.key("ada"), life, names, src.load("ada"))
+				if err != nil || res.Tier != cache.TierSource || len(res.Value.Groups) != 0 {
+					t.Fatalf("looked up again: tier %s, %v", res.Tier, err)
+				}
+				if b.Outdated(res.Part, login) {
+					t.Error("outdated by a purge from before its fetch")
+				}
+			})
+		})
+	}
+}

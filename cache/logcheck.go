@@ -27,6 +27,19 @@ func (l *Log) unchanged(checked uint64, names func() ([]Name, bool)) (uint64, bo
 	return version, true
 }
 
+// named reports whether a purge since the entry's fetch began names one of the
+// names. What came from a shared tier was fetched before it was read here.
+func (l *Log) named(e *Entry, names []Name) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, n := range names {
+		if m, ok := l.names[n]; ok && (m.version > e.began || e.shared && e.Position.Before(m.position)) {
+			return true
+		}
+	}
+	return false
+}
+
 // stands reports whether an entry whose fetch began at that position may be
 // used, and the version of the log at which that was found.
 func (l *Log) stands(at Position, names []Name) (uint64, bool) {

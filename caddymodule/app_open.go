@@ -44,7 +44,9 @@ func (a *App) openIssuers() error {
 	}
 	issuers := make([]*issuer.Issuer, len(configs))
 	for i, c := range configs {
-		key, err := digest(c)
+		// With what its files hold: a key that was taken out of one is gone
+		// with the next reload.
+		key, err := digest(c, contents(c.JWKSFile), contents(c.CA))
 		if err != nil {
 			return err
 		}
@@ -74,10 +76,10 @@ func (a *App) openDirectories() error {
 		return fmt.Errorf("loading directories: %w", err)
 	}
 	var members []directory.Member
-	for i, mod := range mods.([]any) {
+	for _, mod := range mods.([]any) {
 		m, err := a.openDirectory(mod.(DirectoryModule))
 		if err != nil {
-			return fmt.Errorf("directory %d: %w", i+1, err)
+			return fmt.Errorf("directory %q: %w", mod.(DirectoryModule).Settings().Name, err)
 		}
 		members = append(members, m)
 	}

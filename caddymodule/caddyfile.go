@@ -1,13 +1,10 @@
 package caddymodule
 
 import (
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 func init() {
@@ -48,7 +45,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
-	named := map[string]bool{}
+	var directories writtenDirectories
 	err := parseBlock(d, "token_enrich", chosen(app.choices(), []option{
 		{name: "issuer", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
 			i := new(Issuer)
@@ -56,7 +53,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			return i.UnmarshalCaddyfile(d)
 		}},
 		{name: "directory", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
-			return app.unmarshalDirectory(d, named)
+			return directories.unmarshal(d)
 		}},
 		{name: "cache", parse: func(d *caddyfile.Dispenser) error {
 			app.Cache = new(Cache)
@@ -71,42 +68,12 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	app.DirectoriesRaw = directories.raw()
+	if err := directories.check(app.Issuers); err != nil {
+		return nil, err
+	}
 	return httpcaddyfile.App{Name: "token_enrich", Value: caddyconfig.JSON(app, nil)}, nil
 }
-
-// unmarshalDirectory reads the directory option; d stands on the word
-// directory, and the kind that follows is a guest module. named holds the names
-// of the directories before it.
-func (a *App) unmarshalDirectory(d *caddyfile.Dispenser, named map[string]bool) error {
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	kind := d.Val()
-	if _, err := caddy.GetModule(directoryNamespace + "." + kind); err != nil {
-		var kinds []string
-		for _, m := range caddy.GetModules(directoryNamespace) {
-			kinds = append(kinds, m.ID.Name())
-		}
-		return d.Errf("there is no kind of directory %q%s; there are %s", kind, nearest.Hint(kind, kinds), list(kinds))
-	}
-	mod, err := caddyfile.UnmarshalModule(d, directoryNamespace+"."+kind)
-	if err != nil {
-		return err
-	}
-	name := kind
-	if m, ok := mod.(DirectoryModule); ok && m.Settings().Name != "" {
-		name = m.Settings().Name
-	}
-	if named[name] {
-		return d.Errf("two directories are named %q; tell them apart by the option name", name)
-	}
-	named[name] = true
-	a.DirectoriesRaw = append(a.DirectoriesRaw, caddyconfig.JSONModuleObject(mod, "kind", kind, nil))
-	return nil
-}
-
-// directoryNamespace is where the kinds of directory live.
-const directoryNamespace = "token_enrich.directories"
 
 // parseHandler reads the token_enrich directive of a site. The matcher goes
 // into the handler: the route itself has none, so that a request which the

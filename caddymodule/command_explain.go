@@ -117,6 +117,14 @@ func explainOffline(cmd *cobra.Command, q explainRequest) (*enrich.Explanation, 
 	return app.explain(contextOf(cmd), g, q)
 }
 
+// from names the directory that a value came from.
+func from(directory string) string {
+	if directory == "" {
+		return ""
+	}
+	return " from " + directory
+}
+
 func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 	out := cmd.OutOrStdout()
 	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
@@ -128,7 +136,13 @@ func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 		line("token: issuer %s, client %s, scopes %s", p.Issuer, orNone(p.Client), orNone(strings.Join(p.Scopes, " ")))
 	}
 	if r := e.Record; r != nil {
-		line("directory: person %s, groups %s, app %s %s, app user %s", r.Person, countOf(r.Groups), r.App, r.AppID, r.AppUser)
+		line("directory: person %s, groups %s, app %s %s%s, app user %s%s", r.Person, countOf(r.Groups), r.App, r.AppID, from(r.AppOrigin), r.AppUser, from(r.AppUserOrigin))
+		if u := r.UserOrigin; u != nil {
+			line("  user: id%s, login%s, status%s", from(u.ID), from(u.Login), from(u.Status))
+		}
+		for _, g := range r.GroupOrigins {
+			line("  groups: %d from %s", g.Groups, g.Directory)
+		}
 		for _, a := range r.Attributes {
 			line("  %-24s %s from %s%s", a.Name, a.Type, orNone(a.Origin), shown(a.Value))
 		}

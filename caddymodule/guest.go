@@ -27,6 +27,17 @@ type DirectoryModule interface {
 	Open(DirectoryContext) (directory.Directory, error)
 }
 
+// DirectoryChecker is what a guest implements besides that can tell what is
+// wrong in its settings as a Caddyfile has them, before their placeholders are
+// expanded (see Unexpanded). The error is told with the line of the option that
+// a directory.SettingError in it names.
+type DirectoryChecker interface {
+	// Check touches no file and no network. The guest is not used afterwards.
+	// issuers are the configured issuers' names; none where they are not
+	// known yet.
+	Check(issuers []string) error
+}
+
 // DirectoryContext is what a directory may use of its surroundings.
 type DirectoryContext struct {
 	// Name is the directory's name, for logs.
@@ -50,10 +61,11 @@ type DirectorySettings struct {
 	Name string `json:"name,omitempty"`
 
 	// How long one look-up may take, waiting and retries included.
-	// Default: 3s.
+	// Default, and what 0 means: 3s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// How many look-ups may be under way at once. Default: 64.
+	// How many look-ups may be under way at once. Default, and what 0 means:
+	// 64.
 	Concurrency int `json:"concurrency,omitempty"`
 
 	// When true, a failure of this directory leaves it out of the answer,
@@ -71,6 +83,8 @@ type DirectorySettings struct {
 	// What of a user may be equal to the token's subject: id, login, email.
 	// Default: id, login.
 	Match []string `json:"match,omitempty"`
+
+	lines map[string]caddyfile.Token // where each option stands in a Caddyfile
 }
 
 // Settings gives the settings themselves; with it, a guest that embeds them
@@ -95,6 +109,13 @@ func ParseDirectory(d *caddyfile.Dispenser, s *DirectorySettings, kind string, o
 		texts("issuers", &s.Issuers),
 		texts("match", &s.Match),
 	)
+	s.lines = make(map[string]caddyfile.Token)
+	for i, o := range options {
+		options[i].parse = func(d *caddyfile.Dispenser) error {
+			s.lines[o.name] = d.Token()
+			return o.parse(d)
+		}
+	}
 	if err := parseBlock(d, "directory "+kind, options); err != nil {
 		return err
 	}

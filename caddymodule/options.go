@@ -45,6 +45,11 @@ func CustomOption(name string, parse func(d *caddyfile.Dispenser) error) Option 
 	return Option{name: name, parse: parse}
 }
 
+// RepeatedOption is a CustomOption that may stand more than once.
+func RepeatedOption(name string, parse func(d *caddyfile.Dispenser) error) Option {
+	return Option{name: name, parse: parse, repeatable: true}
+}
+
 // parseBlock reads the block that d stands before. An unknown or repeated
 // option is an error that names the block, the word and the nearest right one.
 func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -39,6 +41,28 @@ func digest(settings ...any) (string, error) {
 		mac.Write(text)
 	}
 	return hex.EncodeToString(mac.Sum(nil)), nil
+}
+
+// maxContents bounds what is read of a file to know it again; those who read it
+// in earnest have bounds of their own.
+const maxContents = 4 << 20
+
+// contents gives what a file holds, for a digest; nothing where it cannot be
+// read, which is for those to tell who need it.
+func contents(name string) []byte {
+	if name == "" {
+		return nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxContents))
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 // resource is a pooled value with what ends it.

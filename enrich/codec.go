@@ -76,19 +76,34 @@ func (personCodec) Cost(p *person) int {
 	for i := range p.AppUsers {
 		n += 192 + sizeOf(p.AppUsers[i].Profile)
 	}
-	return n + len(p.Origin)*memberOverhead
+	return n + (len(p.Origin)+len(p.GroupOrigins))*memberOverhead
 }
 
 // Names lists what a purge may name a person by.
 func (personCodec) Names(p *person) []cache.ID {
-	ids := make([]cache.ID, 0, 3+len(p.Groups))
-	for _, v := range append([]string{p.User.ID, p.User.Login}, p.User.Emails()...) {
-		if v != "" {
-			ids = append(ids, cache.ID{Kind: cache.UserID, Value: v})
-		}
+	ids := userIDs(p.User, 3+len(p.Groups))
+	for _, u := range linked(p.Person) {
+		ids = append(ids, userIDs(u, 3)...)
 	}
 	for i := range p.Groups {
 		ids = append(ids, cache.ID{Kind: cache.GroupID, Value: p.Groups[i].ID})
+	}
+	for i := range p.AppUsers {
+		if app := p.AppUsers[i].App; app != "" {
+			ids = append(ids, cache.ID{Kind: cache.AppID, Value: app})
+		}
+	}
+	return ids
+}
+
+// userIDs lists what a purge may name a user by, besides the subject, with room
+// for more.
+func userIDs(u *identity.User, room int) []cache.ID {
+	ids := make([]cache.ID, 0, room)
+	for _, v := range append([]string{u.ID, u.Login}, u.Emails()...) {
+		if v != "" {
+			ids = append(ids, cache.ID{Kind: cache.UserID, Value: v})
+		}
 	}
 	return ids
 }

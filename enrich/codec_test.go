@@ -89,7 +89,7 @@ func (d draw) user() *identity.User {
 }
 
 func (d draw) appUser() identity.AppUser {
-	return identity.AppUser{ID: d.text(), App: d.text(), UserName: d.text(), Status: d.text(), Profile: d.canonicalProfile()}
+	return identity.AppUser{ID: d.text(), Origin: d.text(), App: d.text(), UserName: d.text(), Status: d.text(), Profile: d.canonicalProfile()}
 }
 
 func (d draw) person() *identity.Person {
@@ -107,6 +107,7 @@ func (d draw) person() *identity.Person {
 	}
 	if d.IntN(2) == 0 {
 		p.Origin, p.LeftOut = map[string]string{d.text(): "corp"}, []string{"hr"}
+		p.UserOrigin, p.GroupOrigins = identity.UserOrigin{ID: "corp", Status: "hr"}, []identity.GroupOrigin{{Directory: "corp", Groups: len(p.Groups)}}
 	}
 	return p
 }
@@ -142,7 +143,7 @@ func TestRecordsReadBackAsTheyWere(t *testing.T) {
 	for seed := range uint64(500) {
 		d := draw{rand.New(rand.NewPCG(seed, 7))} //nolint:gosec // not for secrets
 		roundTrip(t, personCodec{}, newPerson(d.person()), func(p *person) any { return p.Person })
-		app := &identity.App{ID: d.text(), ClientID: d.text(), Name: d.text(), Profile: d.canonicalProfile(), Attributes: d.canonicalProfile()}
+		app := &identity.App{ID: d.text(), Origin: d.text(), ClientID: d.text(), Name: d.text(), Profile: d.canonicalProfile(), Attributes: d.canonicalProfile()}
 		roundTrip(t, appCodec{}, app, func(a *identity.App) any { return a })
 		u := d.appUser()
 		roundTrip(t, appUserCodec{}, &u, func(u *identity.AppUser) any { return u })

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -181,7 +182,8 @@ func (p *Policy) weigh(d *Decision, err error) error {
 // Where nothing reads groups, none are made: they are the largest part of a
 // decision.
 func personOfToken(p *identity.Principal, reads oktael.Roots) *identity.Person {
-	person := &identity.Person{GroupsKnown: p.GroupsKnown || p.Machine}
+	none := p.Machine && !p.GroupsWithheld && p.Claims[p.GroupsClaim] == nil
+	person := &identity.Person{GroupsKnown: p.GroupsKnown || none}
 	if len(p.Groups) == 0 || reads&oktael.RootGroups == 0 {
 		return person
 	}
@@ -212,6 +214,25 @@ func overlay(token map[string]any, result *claim.Result) map[string]any {
 	}
 	maps.Copy(all, result.Claims)
 	return all
+}
+
+// withhold keeps what the token brings in part only from being handed on as if
+// it were the whole: a header or a signed token that would show it is an error,
+// as in a rule that reads it, and placeholders find nothing. A rule of that
+// name stands for the claim, and all is well.
+func (p *Policy) withhold(d *Decision) error {
+	name := d.Principal.Withheld()
+	if name == "" || d.ruled[name] {
+		return nil
+	}
+	if p.contract.Shows(name) || slices.ContainsFunc(p.tokens, func(t signedToken) bool { return t.template.Carries(name) }) {
+		return refuse(KindClaim, fmt.Errorf("the token's claim %q: %w", name, oktael.ErrGroupsUnknown))
+	}
+	if _, ok := d.Claims[name]; ok {
+		d.Claims = maps.Clone(d.Claims) // the token's own, perhaps
+		delete(d.Claims, name)
+	}
+	return nil
 }
 
 // judge is the sixth stage: every requirement holds, or the decision is a

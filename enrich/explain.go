@@ -77,14 +77,20 @@ type ExplainedPrincipal struct {
 type ExplainedRecord struct {
 	Person     string               `json:"person"`
 	UserStatus string               `json:"user_status,omitempty"`
+	UserOrigin *identity.UserOrigin `json:"user_origin,omitempty"`
 	Attributes []ExplainedAttribute `json:"attributes,omitempty"`
 	// Groups is their number; -1 where they are unknown.
-	Groups     int      `json:"groups"`
-	GroupNames []string `json:"group_names,omitempty"`
-	LeftOut    []string `json:"left_out,omitempty"`
-	App        string   `json:"app"`
-	AppID      string   `json:"app_id,omitempty"`
-	AppUser    string   `json:"app_user"`
+	Groups int `json:"groups"`
+	// GroupOrigins tells how many of them, in their order, came from which
+	// directory.
+	GroupOrigins  []identity.GroupOrigin `json:"group_origins,omitempty"`
+	GroupNames    []string               `json:"group_names,omitempty"`
+	LeftOut       []string               `json:"left_out,omitempty"`
+	App           string                 `json:"app"`
+	AppID         string                 `json:"app_id,omitempty"`
+	AppOrigin     string                 `json:"app_origin,omitempty"`
+	AppUser       string                 `json:"app_user"`
+	AppUserOrigin string                 `json:"app_user_origin,omitempty"`
 }
 
 // ExplainedAttribute is one attribute of the user's profile.
@@ -239,14 +245,17 @@ func explainRecord(d *Decision, values bool) *ExplainedRecord {
 	r := &d.record
 	e := &ExplainedRecord{Person: r.PersonState.String(), App: r.AppState.String(), AppUser: r.AppUserState.String(), Groups: -1}
 	if r.App != nil {
-		e.AppID = r.App.ID
+		e.AppID, e.AppOrigin = r.App.ID, r.App.Origin
+	}
+	if r.AppUser != nil {
+		e.AppUserOrigin = r.AppUser.Origin
 	}
 	if r.Person == nil {
 		return e
 	}
 	e.LeftOut = r.Person.LeftOut
 	if r.Person.GroupsKnown {
-		e.Groups = len(r.Person.Groups)
+		e.Groups, e.GroupOrigins = len(r.Person.Groups), r.Person.GroupOrigins
 		for i := range r.Person.Groups {
 			if values {
 				e.GroupNames = append(e.GroupNames, r.Person.Groups[i].Name)
@@ -255,6 +264,9 @@ func explainRecord(d *Decision, values bool) *ExplainedRecord {
 	}
 	if u := r.Person.User; u != nil {
 		e.UserStatus = u.Status
+		if r.Person.UserOrigin != (identity.UserOrigin{}) {
+			e.UserOrigin = &r.Person.UserOrigin
+		}
 		for _, name := range slices.Sorted(maps.Keys(u.Profile)) {
 			a := ExplainedAttribute{Name: name, Type: shape(u.Profile[name]), Origin: r.Person.Origin[name]}
 			if values {

@@ -235,7 +235,7 @@ func (g *Gateway) compute(p *Policy, d *Decision) error {
 	d.Computed, d.ruled, d.unknown = result.Claims, result.Computed, result.Unknown
 	d.Claims = overlay(d.Principal.Claims, result)
 	d.context.Claims = result.Claims
-	return nil
+	return p.withhold(d)
 }
 
 // requireRequest is what of the sixth stage is not part of a decision: the
@@ -309,6 +309,8 @@ func (g *Gateway) contextOf(d *Decision) *oktael.Context {
 		Scopes:  d.Principal.Scopes,
 		Token:   d.Principal.Claims,
 		Now:     g.Clock,
+
+		Withheld: d.Principal.Withheld(),
 	}
 	if person := d.record.Person; person != nil {
 		c.User = person.User

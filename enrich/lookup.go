@@ -102,6 +102,24 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 		r.Person, r.Index, answers[0] = l.person(ctx, q, on)
 	}
 	wg.Wait()
+	if r.Person != nil {
+		// What is held of the user's assignments is known by few of the names
+		// that a purge may come with.
+		who := userIDs(r.Person.User, 3)
+		for range maxPurged {
+			again := wantAppUser && l.appUsers.Outdated(answers[2].part, who)
+			if again {
+				r.AppUser, answers[2] = l.appUser(ctx, q, app, on, who...)
+			}
+			if wantApp && on.App && l.apps.Outdated(answers[1].part, who) {
+				again = true
+				r.App, answers[1] = l.app(ctx, q, app, on, who...)
+			}
+			if !again {
+				break
+			}
+		}
+	}
 	r.PersonState, r.AppState, r.AppUserState = answers[0].state, answers[1].state, answers[2].state
 	r.Parts = make([]cache.Part, 0, len(answers))
 	var err error
@@ -113,6 +131,10 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 	}
 	return r, err
 }
+
+// maxPurged bounds how often a part is looked up again because it was purged:
+// the first time may bring what was under way before.
+const maxPurged = 3
 
 // refresh fetches parts anew that are due, behind the request: looking them
 // up is enough, because the cache refreshes what is due and serves what it
@@ -149,7 +171,7 @@ func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dep
 	return res.Value.Person, res.Value.index, f
 }
 
-func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence) (*identity.App, found) {
+func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence, who ...cache.ID) (*identity.App, found) {
 	life, names := *l.life, []cache.ID{{Kind: cache.AppID, Value: id}}
 	key := l.keyer.Key("app", l.fingerprint, id)
 	if on.App {
@@ -158,7 +180,7 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 		// the app unknown to all.
 		p := q.Principal
 		key = l.keyer.Key("app of a user", l.fingerprint, append([]string{id, p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
-		life, names = l.lifeOf(on), append(names, cache.ID{Kind: cache.UserID, Value: p.Subject})
+		life, names = l.lifeOf(on), append(append(names, cache.ID{Kind: cache.UserID, Value: p.Subject}), who...)
 	}
 	res, err := l.apps.Get(ctx, key, life, func() []cache.ID { return names }, func(ctx context.Context) (*identity.App, error) {
 		if on.App {
@@ -170,11 +192,11 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 	return res.Value, judged(res.Found, res.State, res.Part, err)
 }
 
-func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence) (*identity.AppUser, found) {
+func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence, who ...cache.ID) (*identity.AppUser, found) {
 	p := q.Principal
 	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
 	names := func() []cache.ID {
-		return []cache.ID{{Kind: cache.UserID, Value: p.Subject}, {Kind: cache.AppID, Value: app}}
+		return append([]cache.ID{{Kind: cache.UserID, Value: p.Subject}, {Kind: cache.AppID, Value: app}}, who...)
 	}
 	res, err := l.appUsers.Get(ctx, key, l.lifeOf(on), names, func(ctx context.Context) (*identity.AppUser, error) {
 		v, err := l.directory.AppUser(ctx, q, app)

@@ -71,6 +71,7 @@ func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Du
 		stopTimer = stop
 	}
 	st := newStream(g, d, since, cancel)
+	st.until = until // the deadline above does not hear of a clock that is set
 	if !s.add(st) {
 		cancel(nil)
 		stopTimer()

@@ -88,11 +88,27 @@ func (h *HTTP) Provision(caddy.Context) error {
 
 // Open makes the directory.
 func (h *HTTP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
-	return rest.New(rest.Config{
+	return rest.New(h.config(), rest.Options{Clock: ctx.Clock})
+}
+
+func (h *HTTP) config() rest.Config {
+	return rest.Config{
 		URL: h.URL, Method: h.Method, Header: h.Headers, Body: h.Body,
 		ProfilePath: h.ProfilePath, GroupsPath: h.GroupsPath, AppPath: h.AppPath, AppURL: h.AppURL,
 		Match: h.Match, HonourCache: h.HonourCache, CAFile: h.CA, Plaintext: h.InsecurePlaintext,
-	}, rest.Options{Clock: ctx.Clock})
+	}
+}
+
+// Check implements caddymodule.DirectoryChecker.
+func (h *HTTP) Check([]string) error {
+	c := h.config()
+	if caddymodule.Unexpanded(c.URL + c.AppURL) {
+		// Both are at one host.
+		c.URL, c.AppURL = "https://host/{subject}", ""
+	} else if err := expandTemplate(&c.URL); err != nil {
+		return err
+	}
+	return rest.Check(c)
 }
 
 // UnmarshalCaddyfile reads the directory option. Syntax:
@@ -111,16 +127,12 @@ func (h *HTTP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, erro
 //		<options of every directory>
 //	}
 func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d, err := takeHeaders(d, &h.Headers)
-	if err != nil {
-		return err
-	}
 	if err := address(d, &h.URL); err != nil {
 		return err
 	}
 	return caddymodule.ParseDirectory(d, &h.DirectorySettings, "http", []caddymodule.Option{
 		caddymodule.WordOption("method", &h.Method, http.MethodGet, http.MethodPost),
-		caddymodule.CustomOption("header", func(d *caddyfile.Dispenser) error { return d.ArgErr() }),
+		caddymodule.RepeatedOption("header", h.unmarshalHeader),
 		caddymodule.TextOption("body", &h.Body),
 		caddymodule.TextOption("profile_path", &h.ProfilePath),
 		caddymodule.TextOption("groups_path", &h.GroupsPath),
@@ -132,9 +144,25 @@ func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	})
 }
 
+func (h *HTTP) unmarshalHeader(d *caddyfile.Dispenser) error {
+	var name, value string
+	if !d.AllArgs(&name, &value) {
+		return d.ArgErr()
+	}
+	if err := rest.CheckHeader(http.Header{name: {value}}); err != nil {
+		return d.WrapErr(err)
+	}
+	if h.Headers == nil {
+		h.Headers = make(http.Header)
+	}
+	h.Headers.Add(name, value)
+	return nil
+}
+
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*HTTP)(nil)
-	_ caddyfile.Unmarshaler       = (*HTTP)(nil)
-	_ caddymodule.DirectoryModule = (*HTTP)(nil)
+	_ caddymodule.DirectoryChecker = (*HTTP)(nil)
+	_ caddy.Provisioner            = (*HTTP)(nil)
+	_ caddyfile.Unmarshaler        = (*HTTP)(nil)
+	_ caddymodule.DirectoryModule  = (*HTTP)(nil)
 )

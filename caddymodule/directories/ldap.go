@@ -105,14 +105,28 @@ func (l *LDAP) Provision(caddy.Context) error {
 
 // Open makes the directory.
 func (l *LDAP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
-	return ldap.New(ldap.Config{
+	c := l.config()
+	c.Clock, c.Logger = ctx.Clock, ctx.Logger
+	return ldap.New(c)
+}
+
+func (l *LDAP) config() ldap.Config {
+	return ldap.Config{
 		URL: l.URL, StartTLS: l.StartTLS, Plaintext: l.InsecurePlaintext, CAFile: l.CA, ServerName: l.ServerName,
 		BindDN: l.BindDN, BindPassword: l.BindPassword, Base: l.Base, UserFilter: l.UserFilter, UserID: l.UserID, Login: l.Login,
 		Attributes: l.asked(), Lists: l.Lists, NoGroups: l.Groups != nil && !*l.Groups, MemberOf: l.MemberOf,
 		GroupBase: l.GroupBase, GroupFilter: l.GroupFilter, GroupID: l.GroupID, GroupName: l.GroupName,
 		Nested: l.Nested != nil && *l.Nested, Connections: l.Connections, Timeout: time.Duration(l.Timeout),
-		Clock: ctx.Clock, Logger: ctx.Logger,
-	})
+	}
+}
+
+// Check implements caddymodule.DirectoryChecker.
+func (l *LDAP) Check([]string) error {
+	c := l.config()
+	if caddymodule.Unexpanded(c.URL) {
+		c.URL, c.StartTLS, c.ServerName = "ldaps://host", false, ""
+	}
+	return ldap.Check(c)
 }
 
 // asked are the attributes to ask for, where not all are: those that are kept,
@@ -186,7 +200,8 @@ func (l *LDAP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*LDAP)(nil)
-	_ caddyfile.Unmarshaler       = (*LDAP)(nil)
-	_ caddymodule.DirectoryModule = (*LDAP)(nil)
+	_ caddy.Provisioner            = (*LDAP)(nil)
+	_ caddyfile.Unmarshaler        = (*LDAP)(nil)
+	_ caddymodule.DirectoryModule  = (*LDAP)(nil)
+	_ caddymodule.DirectoryChecker = (*LDAP)(nil)
 )

@@ -113,10 +113,21 @@ func isKey(text string) bool {
 
 // Open makes the directory.
 func (o *Okta) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
-	return okta.New(okta.Config{
+	return okta.New(o.config(), okta.Options{Clock: ctx.Clock, Logger: ctx.Logger})
+}
+
+func (o *Okta) config() okta.Config {
+	return okta.Config{
 		URL: o.URL, Token: o.Token, ClientID: o.ClientID, PrivateKey: o.PrivateKey, KeyID: o.KeyID,
 		Scopes: o.Scopes, AppUsers: o.AppUsers, Linked: o.Linked, Match: o.Match, CAFile: o.CA,
-	}, okta.Options{Clock: ctx.Clock, Logger: ctx.Logger})
+	}
+}
+
+// Check implements caddymodule.DirectoryChecker.
+func (o *Okta) Check([]string) error {
+	c := o.config()
+	c.URL, c.Token = written(c.URL, "https://host"), written(c.Token, "x")
+	return okta.Check(c)
 }
 
 // UnmarshalCaddyfile reads the directory option. Syntax:
@@ -150,7 +161,8 @@ func (o *Okta) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*Okta)(nil)
-	_ caddyfile.Unmarshaler       = (*Okta)(nil)
-	_ caddymodule.DirectoryModule = (*Okta)(nil)
+	_ caddy.Provisioner            = (*Okta)(nil)
+	_ caddyfile.Unmarshaler        = (*Okta)(nil)
+	_ caddymodule.DirectoryModule  = (*Okta)(nil)
+	_ caddymodule.DirectoryChecker = (*Okta)(nil)
 )

@@ -82,34 +82,13 @@ func address(d *caddyfile.Dispenser, to *string) error {
 	return err
 }
 
-// takeHeaders takes the header lines out of a block, which may have any
-// number of them, and gives the rest.
-func takeHeaders(d *caddyfile.Dispenser, to *http.Header) (*caddyfile.Dispenser, error) {
-	var rest []caddyfile.Token
-	depth := 0
-	for last := (caddyfile.Token{}); d.Next(); {
-		token := d.Token()
-		begins := len(rest) > 0 && (token.File != last.File || token.Line != last.Line+last.NumLineBreaks())
-		switch {
-		case depth == 1 && begins && token.Text == "header":
-			args := d.RemainingArgs()
-			if len(args) != 2 {
-				return nil, d.ArgErr()
-			}
-			if *to == nil {
-				*to = make(http.Header)
-			}
-			to.Add(args[0], args[1])
-			last = d.Token()
-			continue
-		case token.Text == "{":
-			depth++
-		case token.Text == "}":
-			depth--
-		}
-		rest, last = append(rest, token), token
+// written gives a setting as it stands in a Caddyfile, or the other text where
+// it holds a placeholder and cannot be judged yet.
+func written(setting, other string) string {
+	if caddymodule.Unexpanded(setting) {
+		return other
 	}
-	return caddyfile.NewDispenser(rest), nil
+	return setting
 }
 
 // word is a word in braces, which is no placeholder of Caddy's: those have a

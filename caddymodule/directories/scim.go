@@ -58,10 +58,22 @@ func (s *SCIM) Provision(caddy.Context) error {
 
 // Open makes the directory.
 func (s *SCIM) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
-	return scim.New(scim.Config{
+	return scim.New(s.config(), scim.Options{Clock: ctx.Clock})
+}
+
+func (s *SCIM) config() scim.Config {
+	return scim.Config{
 		URL: s.URL, Bearer: s.Bearer, Username: s.Username, Password: s.Password, UserFilter: s.UserFilter, Groups: s.Groups,
 		CAFile: s.CA,
-	}, scim.Options{Clock: ctx.Clock})
+	}
+}
+
+// Check implements caddymodule.DirectoryChecker.
+func (s *SCIM) Check([]string) error {
+	c := s.config()
+	c.URL = written(c.URL, "https://host")
+	c.Bearer, c.Username, c.Password = written(c.Bearer, "x"), written(c.Username, "x"), written(c.Password, "x")
+	return scim.Check(c)
 }
 
 // UnmarshalCaddyfile reads the directory option. Syntax:
@@ -94,7 +106,8 @@ func (s *SCIM) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*SCIM)(nil)
-	_ caddyfile.Unmarshaler       = (*SCIM)(nil)
-	_ caddymodule.DirectoryModule = (*SCIM)(nil)
+	_ caddy.Provisioner            = (*SCIM)(nil)
+	_ caddyfile.Unmarshaler        = (*SCIM)(nil)
+	_ caddymodule.DirectoryModule  = (*SCIM)(nil)
+	_ caddymodule.DirectoryChecker = (*SCIM)(nil)
 )

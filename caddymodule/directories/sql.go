@@ -1,6 +1,7 @@
 package directories
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -73,15 +74,31 @@ func (s *SQL) Provision(caddy.Context) error {
 
 // Open makes the directory. Connections are made when the first question comes.
 func (s *SQL) Open(caddymodule.DirectoryContext) (directory.Directory, error) {
+	return sql.New(s.config())
+}
+
+func (s *SQL) config() sql.Config {
 	statement := s.StatementTimeout
 	if statement == 0 {
 		statement = s.Timeout
 	}
-	return sql.New(sql.Config{
+	return sql.Config{
 		Driver: s.Driver, DSN: s.DSN, Plaintext: s.InsecurePlaintext,
 		UserQuery: s.UserQuery, GroupsQuery: s.GroupsQuery, AppQuery: s.AppQuery, AppUserQuery: s.AppUserQuery,
 		Match: s.Match, StatementTimeout: time.Duration(statement), Connections: s.Connections,
-	})
+	}
+}
+
+// namesFile is what of a DSN makes the driver read a file.
+var namesFile = regexp.MustCompile(`(sslrootcert|sslcert|sslkey|passfile|servicefile|service)\s*=`)
+
+// Check implements caddymodule.DirectoryChecker. It leaves files for the load.
+func (s *SQL) Check([]string) error {
+	c := s.config()
+	if caddymodule.Unexpanded(c.DSN) || namesFile.MatchString(c.DSN) {
+		c.DSN = "postgres://localhost"
+	}
+	return sql.Check(c)
 }
 
 // UnmarshalCaddyfile reads the directory option. Syntax:
@@ -117,7 +134,8 @@ func (s *SQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*SQL)(nil)
-	_ caddyfile.Unmarshaler       = (*SQL)(nil)
-	_ caddymodule.DirectoryModule = (*SQL)(nil)
+	_ caddy.Provisioner            = (*SQL)(nil)
+	_ caddyfile.Unmarshaler        = (*SQL)(nil)
+	_ caddymodule.DirectoryModule  = (*SQL)(nil)
+	_ caddymodule.DirectoryChecker = (*SQL)(nil)
 )

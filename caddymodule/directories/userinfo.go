@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -11,6 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/userinfo"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 func init() {
@@ -45,15 +47,33 @@ func (*Userinfo) CaddyModule() caddy.ModuleInfo {
 // Provision binds the directory to its issuer: a token must never be sent to
 // the endpoint of another.
 func (u *Userinfo) Provision(caddy.Context) error {
+	if err := u.bind(); err != nil {
+		return err
+	}
+	return caddymodule.Expand(&u.CA)
+}
+
+func (u *Userinfo) bind() error {
 	switch {
 	case u.Issuer == "":
-		return errors.New("directory userinfo: issuer is required: say whose endpoint is asked")
+		return errors.New("issuer is required: say whose endpoint is asked")
 	case len(u.Issuers) == 0:
 		u.Issuers = []string{u.Issuer}
 	case len(u.Issuers) > 1 || u.Issuers[0] != u.Issuer:
-		return fmt.Errorf("directory userinfo: it answers for issuer %q only; leave issuers out", u.Issuer)
+		return directory.Setting("issuers", fmt.Errorf("it answers for issuer %q only; leave issuers out", u.Issuer))
 	}
-	return caddymodule.Expand(&u.CA)
+	return nil
+}
+
+// Check implements caddymodule.DirectoryChecker.
+func (u *Userinfo) Check(issuers []string) error {
+	if err := u.bind(); err != nil {
+		return err
+	}
+	if len(issuers) == 0 || slices.Contains(issuers, u.Issuer) {
+		return nil
+	}
+	return directory.Setting("issuer", fmt.Errorf("no issuer is named %q%s", u.Issuer, nearest.Hint(u.Issuer, issuers)))
 }
 
 // signatory is an issuer that can check what else it has signed.
@@ -65,7 +85,7 @@ type signatory interface {
 func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	is := ctx.Issuer(u.Issuer)
 	if is == nil {
-		return nil, fmt.Errorf("directory userinfo: no issuer is named %q", u.Issuer)
+		return nil, fmt.Errorf("no issuer is named %q", u.Issuer)
 	}
 	c := userinfo.Config{
 		Name: is.Name(), Identifier: is.Identifier(), GroupsClaim: u.GroupsClaim, CAFile: u.CA,
@@ -105,7 +125,8 @@ func (u *Userinfo) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*Userinfo)(nil)
-	_ caddyfile.Unmarshaler       = (*Userinfo)(nil)
-	_ caddymodule.DirectoryModule = (*Userinfo)(nil)
+	_ caddy.Provisioner            = (*Userinfo)(nil)
+	_ caddyfile.Unmarshaler        = (*Userinfo)(nil)
+	_ caddymodule.DirectoryModule  = (*Userinfo)(nil)
+	_ caddymodule.DirectoryChecker = (*Userinfo)(nil)
 )

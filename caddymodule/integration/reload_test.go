@@ -2,10 +2,17 @@ package integration
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -246,6 +253,91 @@ func TestReloadTakesEffectAtOnce(t *testing.T) {
 	if other.Persons.Load() == 0 {
 		t.Error("another directory was not asked: the old one's answers were used")
 	}
+}
+
+// A reload reads the files that the configuration names, also where nothing of
+// the configuration itself has changed.
+func TestReloadReadsExchangedFiles(t *testing.T) {
+	keySet := func(w *world) string {
+		resp, err := http.Get(w.issuer.URL(enrichtest.KeySet)) //nolint:noctx // loopback
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	t.Run("jwks_file", func(t *testing.T) {
+		w := prepare(t)
+		file := filepath.Join(t.TempDir(), "keys.json")
+		w.write(file, keySet(w))
+		global := w.issuerBlock("jwks_file " + file)
+		site := "token_enrich\nreverse_proxy " + w.legacy.Addr()
+		w.load(site, global)
+		old := w.token("00u1ada")
+		for range 2 {
+			wantStatus(t, w.get("/", old), 200)
+		}
+		retired := w.issuer.Key()
+		w.issuer.Rotate()
+		w.issuer.Retire(retired)
+		w.write(file, keySet(w))
+		w.load(site, global)
+		wantRefusal(t, w.get("/", old), 401)
+		wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+	})
+	t.Run("okta_claims", func(t *testing.T) {
+		w := prepare(t)
+		file := filepath.Join(t.TempDir(), "claims.json")
+		rule := func(value string) string {
+			return `[{"name":"who","status":"ACTIVE","claimType":"RESOURCE","valueType":"EXPRESSION","value":"` + value + `","conditions":{"scopes":[]}}]`
+		}
+		site := "token_enrich {\nokta_claims " + file + "\nheader X-Who who\n}\nreverse_proxy " + w.legacy.Addr()
+		token := w.token("00u1ada")
+		for value, want := range map[string]string{"user.login": "ada@example.com", "user.firstName": "Ada"} {
+			w.write(file, rule(value))
+			w.load(site)
+			for range 2 {
+				wantStatus(t, w.get("/", token), 200)
+				wantHeader(t, w.received(), "X-Who", want)
+			}
+		}
+	})
+	t.Run("key_file", func(t *testing.T) {
+		w := prepare(t)
+		file := filepath.Join(t.TempDir(), "signing.pem")
+		w.write(file, signingKey(t))
+		global := w.standard() + "\nsigning {\nissuer https://gateway.example.com\nkey_file " + file + "\n}"
+		site := "token_enrich {\ntoken {\naudience payroll\n}\n}\nreverse_proxy " + w.legacy.Addr()
+		token := w.token("00u1ada")
+		kid := func() string {
+			wantStatus(t, w.get("/", token), 200)
+			head, _, _ := strings.Cut(strings.TrimPrefix(w.received().Values("Authorization")[0], "Bearer "), ".")
+			return head
+		}
+		w.load(site, global)
+		before := kid()
+		w.write(file, signingKey(t))
+		w.load(site, global)
+		eventually(t, "the new key signs", func() bool { return kid() != before })
+	})
+}
+
+// signingKey is a new private key as PEM.
+func signingKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // A request that has come to the gate under one configuration and is held up

@@ -297,6 +297,47 @@ func TestGroupsThatTheTokenLeftOutAreUnknownAndNotEmpty(t *testing.T) {
 	})
 }
 
+func TestGroupsThatTheTokenBringsInPartAreNotHandedOn(t *testing.T) {
+	part := enrichtest.Claims{"groups": names(100)}
+	for name, c := range map[string]struct {
+		site   string
+		status int
+	}{
+		"header":       {"token_enrich {\nheader X-Groups groups\n}\nreverse_proxy ", 500},
+		"headers_from": {"token_enrich {\nheaders_from X-Claim-\n}\nreverse_proxy ", 500},
+		"preset":       {"token_enrich {\npreset oauth2_proxy\n}\nreverse_proxy ", 500},
+		"token":        {"token_enrich {\ntoken {\naudience payroll\nclaims *\n}\n}\nreverse_proxy ", 500},
+		"rule":         {"token_enrich {\nclaim g token.groups\n}\nreverse_proxy ", 500},
+		"requirement":  {"token_enrich {\nrequire `!Arrays.contains(token.groups, \"banned\")`\n}\nreverse_proxy ", 403},
+		"nobody asks":  {"token_enrich {\nheader X-User sub\n}\nreverse_proxy ", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := prepare(t)
+			w.load(c.site+w.legacy.Addr(), w.issuerBlock("")+"\n"+signing)
+			whole := w.token("00u1ada", enrichtest.Claims{"groups": []string{"a", "b"}, "preferred_username": "ada"})
+			eventually(t, "keys to sign with", func() bool { return w.get("/", whole).StatusCode == 200 })
+			w.legacy.Forget()
+			got := w.get("/", w.token("00u1ada", part))
+			if c.status == 200 {
+				wantStatus(t, got, 200)
+				return
+			}
+			wantRefusal(t, got, c.status)
+			w.nothingReceived()
+		})
+	}
+	t.Run("placeholder", func(t *testing.T) {
+		w := prepare(t)
+		w.load("token_enrich\nrespond \"[{token_enrich.claims.groups}]\"", w.issuerBlock(""))
+		if got := w.get("/", w.token("00u1ada", part)); got.body != "[]" {
+			t.Errorf("the placeholder shows %.40q", got.body)
+		}
+		if got := w.get("/", w.token("00u1ada", enrichtest.Claims{"groups": []string{"a"}})); got.body != `[["a"]]` {
+			t.Errorf("the placeholder shows %.40q", got.body)
+		}
+	})
+}
+
 func names(n int) []string {
 	list := make([]string, n)
 	for i := range list {

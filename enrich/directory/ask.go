@@ -58,6 +58,7 @@ func attemptOnce[T any](ctx context.Context, g *Guarded, question func(context.C
 		s.leave()
 		return nil, err
 	}
+	g.announce() // a probe begins
 
 	begin := time.Now()
 	type outcome struct {
@@ -186,6 +187,8 @@ func (s *guard) note(err error) {
 // announce logs and reports a change of the circuit breaker, once: a
 // directory that stays down through many probes is one line.
 func (g *Guarded) announce() {
+	g.shared.breaker.telling.Lock()
+	defer g.shared.breaker.telling.Unlock()
 	change, ok := g.shared.breaker.takeChange()
 	if !ok {
 		return

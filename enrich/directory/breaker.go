@@ -21,6 +21,11 @@ const (
 	window      = 10 * time.Second
 	windowParts = 10
 	ratioFloor  = 20
+
+	// besideProbe is how many look-ups a half-open circuit lets through beside
+	// the one that probes: one decision asks for person, app and app user at
+	// once, and the first behind an outage must not fail by its own probe.
+	besideProbe = 2
 )
 
 // errExcluded stands for a result that says nothing of the directory's
@@ -34,7 +39,10 @@ type breaker struct {
 	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
 	clock   func() time.Time
 
+	telling sync.Mutex // held while a change is announced, so that the latest is told last
+
 	mu        sync.Mutex
+	beside    chan struct{} // while half open: the places beside the probe
 	since     time.Time
 	changed   bool
 	state     State
@@ -74,6 +82,10 @@ func (b *breaker) changedTo(to gobreaker.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state, b.changed, b.since = stateOf(to), true, b.clock()
+	b.beside = nil
+	if b.state == StateHalfOpen {
+		b.beside = make(chan struct{}, besideProbe)
+	}
 }
 
 // takeChange gives the latest unannounced change, once.
@@ -103,10 +115,38 @@ func (b *breaker) status() (State, time.Time) {
 // result, as verdict gives it.
 func (b *breaker) allow() (func(error), error) {
 	done, err := b.circuit.Allow()
+	if errors.Is(err, gobreaker.ErrTooManyRequests) {
+		if done := b.allowBeside(); done != nil {
+			return done, nil
+		}
+		done, err = b.circuit.Allow() // the probe may just have ended
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking: %w", ErrOpen)
 	}
 	return done, nil
+}
+
+// allowBeside lets a look-up through beside the probe, or gives nil. Its
+// result counts where the circuit has a place for it by then; a failure keeps
+// the place, so that a directory that is still down is asked no more.
+func (b *breaker) allowBeside() func(error) {
+	b.mu.Lock()
+	places := b.beside
+	b.mu.Unlock()
+	select {
+	case places <- struct{}{}:
+	default:
+		return nil
+	}
+	return func(result error) {
+		if result == nil || errors.Is(result, errExcluded) {
+			<-places
+		}
+		if done, err := b.circuit.Allow(); err == nil {
+			done(result)
+		}
+	}
 }
 
 // verdict says what a result means for the circuit: nil is health,

@@ -37,7 +37,8 @@ type GuardOptions struct {
 	Failures uint32
 
 	// OpenFor is how long an open circuit breaker keeps look-ups away before
-	// it lets one through to try. Default: 10 s.
+	// it lets one through to try, and what one decision asks with it.
+	// Default: 10 s.
 	OpenFor time.Duration
 
 	// Clock gives the time that status shows. Default: time.Now.

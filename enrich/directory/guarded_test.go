@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,6 +301,107 @@ func TestTheCircuitOpensTriesAndCloses(t *testing.T) {
 		}
 		if n := len(seen.states); n == 0 || seen.states[0] != directory.StateOpen || seen.states[n-1] != directory.StateClosed {
 			t.Errorf("observed states %v", seen.states)
+		}
+	})
+}
+
+// decide asks what a decision asks at once, and gives what became of it.
+func decide(g *directory.Guarded) [3]error {
+	var errs [3]error
+	var all sync.WaitGroup
+	all.Go(func() { _, errs[0] = g.Person(context.Background(), directorytest.Query("ada")) })
+	all.Go(func() { _, errs[1] = g.App(context.Background(), "payroll") })
+	all.Go(func() { _, errs[2] = g.AppUser(context.Background(), directorytest.Query("ada"), "payroll") })
+	all.Wait()
+	return errs
+}
+
+func TestTheFirstDecisionBehindAnOutageIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := directory.ErrUnavailable
+		var asked atomic.Int64
+		f := persons(func(context.Context) (*identity.Person, error) {
+			<-time.After(100 * time.Millisecond)
+			asked.Add(1)
+			return person("ada", nil), fails
+		})
+		f.AppFunc = func(context.Context, string) (*identity.App, error) {
+			<-time.After(50 * time.Millisecond) // before the probe ends, whichever that is
+			asked.Add(1)
+			return &identity.App{ID: "payroll"}, fails
+		}
+		f.AppUserFunc = func(context.Context, directory.Query, string) (*identity.AppUser, error) {
+			<-time.After(200 * time.Millisecond)
+			asked.Add(1)
+			return &identity.AppUser{ID: "ada"}, fails
+		}
+		seen := &recorder{}
+		g := guard(t, f, directory.GuardOptions{Name: "hr", Observer: seen})
+		for range 5 {
+			_ = lookUp(g)
+		}
+		for range 3 { // the outage lasts: each try costs what one decision asks, and no more
+			<-time.After(11 * time.Second)
+			asked.Store(0)
+			for range 4 {
+				for _, err := range decide(g) {
+					if err == nil {
+						t.Error("an answer of a directory that is down")
+					}
+				}
+			}
+			if n := asked.Load(); n != 3 {
+				t.Errorf("a directory that is down was asked %d times, want 3", n)
+			}
+			if s := g.Status(); s.State != "open" || s.Ready || seen.states[len(seen.states)-1] != directory.StateOpen {
+				t.Errorf("after a try that failed: %+v, observed %v", s, seen.states)
+			}
+		}
+		fails = nil
+		<-time.After(11 * time.Second)
+		go func() {
+			<-time.After(10 * time.Millisecond)
+			if s := g.Status(); s.State != "half_open" || !s.Ready || seen.states[len(seen.states)-1] != directory.StateHalfOpen {
+				t.Errorf("while it tries: %+v, observed %v", s, seen.states)
+			}
+			if err := lookUp(g); !errors.Is(err, directory.ErrOpen) {
+				t.Errorf("one more than a decision asks: %v", err)
+			}
+		}()
+		for _, err := range decide(g) {
+			if err != nil {
+				t.Errorf("the first decision behind the outage: %v", err)
+			}
+		}
+		if s := g.Status(); s.State != "closed" || seen.states[len(seen.states)-1] != directory.StateClosed {
+			t.Errorf("after an answer: %+v, observed %v", s, seen.states)
+		}
+	})
+}
+
+func TestAnAnswerBesideAProbeThatSaysNothingClosesTheCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := make(chan error)
+		g := guard(t, persons(func(context.Context) (*identity.Person, error) { return person("ada", nil), <-answers }),
+			directory.GuardOptions{Failures: 1})
+		ask := func() {
+			go func() { _ = lookUp(g) }()
+			synctest.Wait()
+		}
+		ask()
+		answers <- directory.ErrUnavailable
+		<-time.After(11 * time.Second)
+		ask() // the probe
+		ask()
+		answers <- directory.ErrMalformed
+		synctest.Wait()
+		if g.State() != directory.StateHalfOpen {
+			t.Errorf("state %v, want half open", g.State())
+		}
+		answers <- nil
+		synctest.Wait()
+		if g.State() != directory.StateClosed {
+			t.Errorf("state %v, want closed", g.State())
 		}
 	})
 }

@@ -57,13 +57,13 @@ func MatchValues(u *identity.User, name string) []string {
 	case []any:
 		out := make([]string, 0, len(v))
 		for _, e := range v {
-			if s := text(e); s != "" {
+			if s := Identifier(e); s != "" {
 				out = append(out, MatchKey(name, s))
 			}
 		}
 		return out
 	default:
-		return nonEmpty(MatchKey(name, text(v)))
+		return nonEmpty(MatchKey(name, Identifier(v)))
 	}
 }
 
@@ -74,8 +74,9 @@ func nonEmpty(s string) []string {
 	return []string{s}
 }
 
-// text gives a scalar that can name somebody: text, or an integer.
-func text(v any) string {
+// Identifier gives a canonical value that can name a user or a group as text:
+// text itself, or the digits of an integer. All else gives the empty text.
+func Identifier(v any) string {
 	switch x := v.(type) {
 	case string:
 		return x

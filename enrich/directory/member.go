@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -57,18 +58,33 @@ func (m *Member) answersFor(issuerName string) bool {
 // did not name it: with two or more issuers configured, each member must say
 // which it answers for, and every name it gives must be configured.
 func (m *Merged) Validate(issuerNames []string) error {
-	var errs []error
+	errs := make([]error, len(m.members))
 	for i := range m.members {
-		mb := &m.members[i]
-		if len(mb.Issuers) == 0 && len(issuerNames) > 1 {
-			errs = append(errs, fmt.Errorf("directory %q: issuers is required because %d issuers are configured: "+
-				"say whose subjects it answers for", mb.Name, len(issuerNames)))
-		}
-		for _, name := range mb.Issuers {
-			if !slices.Contains(issuerNames, name) {
-				errs = append(errs, fmt.Errorf("directory %q: no issuer is named %q%s", mb.Name, name, nearest.Hint(name, issuerNames)))
-			}
-		}
+		errs[i] = m.members[i].Validate(issuerNames)
 	}
 	return errors.Join(errs...)
+}
+
+// Validate checks one member as Merged.Validate does all.
+func (m *Member) Validate(issuerNames []string) error {
+	if len(m.Issuers) == 0 && len(issuerNames) > 1 {
+		return Setting("issuers", fmt.Errorf("directory %q: issuers is required because %d issuers are configured: "+
+			"say whose subjects it answers for", m.Name, len(issuerNames)))
+	}
+	for _, name := range m.Issuers {
+		if !slices.Contains(issuerNames, name) {
+			return Setting("issuers", fmt.Errorf("directory %q: no issuer is named %q%s", m.Name, name, nearest.Hint(name, issuerNames)))
+		}
+	}
+	return nil
+}
+
+// CheckMatch refuses a name in Match that can be no property.
+func (m *Member) CheckMatch() error {
+	for _, name := range m.Match {
+		if strings.TrimSpace(name) == "" {
+			return Setting("match", fmt.Errorf("directory %q: match holds an empty name", m.Name))
+		}
+	}
+	return nil
 }

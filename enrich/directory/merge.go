@@ -3,6 +3,7 @@ package directory
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
@@ -36,37 +37,45 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 	out.Origin = make(map[string]string, attributes)
 	for _, f := range found {
 		mb := &m.members[f.member]
-		mergeUser(out.User, f.value.User)
+		mergeUser(out, f.value.User, mb.Name)
 		mergeProfile(out.User.Profile, out.Origin, f.value.User.Profile, mb)
 		mergeLinked(out, f.value.Linked, mb)
-		mergeAppUsers(out, f.value.AppUsers)
+		mergeAppUsers(out, f.value.AppUsers, mb.Name)
 		out.GroupsKnown = out.GroupsKnown || f.value.GroupsKnown
 		if keep := f.value.Keep; keep != nil && (out.Keep == nil || *keep < *out.Keep) {
 			out.Keep = keep // the whole is used no longer than each part may be
 		}
 	}
-	if len(leftOut) > 0 && (out.Keep == nil || *out.Keep > partialLife) {
-		keep := partialLife
-		out.Keep = &keep
+	if len(leftOut) > 0 {
+		out.Keep = briefly(out.Keep)
 	}
-	out.Groups = mergeGroups(found)
+	m.mergeGroups(out, found)
 	if len(out.Groups) > MaxGroups {
 		return nil, fmt.Errorf("looking up a person: merging over %d groups: %w", MaxGroups, ErrTooLarge)
 	}
 	return out, nil
 }
 
-// mergeUser fills what out lacks.
-func mergeUser(out, u *identity.User) {
-	if out.ID == "" {
-		out.ID = u.ID
+// briefly bounds how long an answer is used that lacks an optional directory.
+func briefly(keep *time.Duration) *time.Duration {
+	brief := partialLife
+	if keep != nil {
+		brief = min(brief, *keep)
 	}
-	if out.Login == "" {
-		out.Login = u.Login
+	return &brief
+}
+
+// mergeUser fills what the user lacks.
+func mergeUser(p *identity.Person, u *identity.User, from string) {
+	out := p.User
+	first := func(to *string, value string, origin *string) {
+		if *to == "" && value != "" {
+			*to, *origin = value, from
+		}
 	}
-	if out.Status == "" {
-		out.Status = u.Status
-	}
+	first(&out.ID, u.ID, &p.UserOrigin.ID)
+	first(&out.Login, u.Login, &p.UserOrigin.Login)
+	first(&out.Status, u.Status, &p.UserOrigin.Status)
 	if out.Created.IsZero() {
 		out.Created = u.Created
 	}
@@ -124,10 +133,11 @@ func mergeLinked(out *identity.Person, linked map[string]*identity.User, mb *Mem
 }
 
 // mergeAppUsers adds assignments to apps of which nobody before knew any.
-func mergeAppUsers(out *identity.Person, users []identity.AppUser) {
+func mergeAppUsers(out *identity.Person, users []identity.AppUser, from string) {
 	known := len(out.AppUsers)
 	for _, u := range users {
 		if !slices.ContainsFunc(out.AppUsers[:known], func(k identity.AppUser) bool { return k.App == u.App }) {
+			u.Origin = from
 			out.AppUsers = append(out.AppUsers, u)
 		}
 	}
@@ -135,17 +145,18 @@ func mergeAppUsers(out *identity.Person, users []identity.AppUser) {
 
 // mergeGroups unites the groups by id, in the order of the directories and of
 // each directory's own list.
-func mergeGroups(found []answer[identity.Person]) []identity.Group {
+func (m *Merged) mergeGroups(p *identity.Person, found []answer[identity.Person]) {
 	total := 0
 	for _, f := range found {
 		total += len(f.value.Groups)
 	}
 	if total == 0 {
-		return nil
+		return
 	}
 	out := make([]identity.Group, 0, total)
 	seen := make(map[string]struct{}, total)
 	for _, f := range found {
+		before := len(out)
 		for i := range f.value.Groups {
 			g := &f.value.Groups[i]
 			if _, dup := seen[g.ID]; dup {
@@ -154,6 +165,9 @@ func mergeGroups(found []answer[identity.Person]) []identity.Group {
 			seen[g.ID] = struct{}{}
 			out = append(out, *g)
 		}
+		if n := len(out) - before; n > 0 {
+			p.GroupOrigins = append(p.GroupOrigins, identity.GroupOrigin{Directory: m.members[f.member].Name, Groups: n})
+		}
 	}
-	return out
+	p.Groups = out
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -28,10 +27,11 @@ type MergeOptions struct {
 //
 //   - of the user's id, login, status and times, and for each profile
 //     attribute, the first directory that has it wins; null is not having it.
-//     Person.Origin tells which;
+//     Person.UserOrigin and Origin tell which;
 //   - groups are united by id; they are unknown only where no directory that
-//     was asked could say;
-//   - app and app user come from the first that knows it.
+//     was asked could say. Person.GroupOrigins tells whose they are;
+//   - app and app user come from the first that knows it, which their Origin
+//     names.
 //
 // A required directory that fails, fails the look-up. An optional one is left
 // out and named in Person.LeftOut. A subject that names two users in any of
@@ -60,10 +60,8 @@ func NewMerged(members []Member, o MergeOptions) (*Merged, error) {
 			return nil, fmt.Errorf("merging directories: %q is empty", mb.Name)
 		}
 		names[mb.Name] = true
-		for _, name := range mb.Match {
-			if strings.TrimSpace(name) == "" {
-				return nil, fmt.Errorf("merging directories: %q: match holds an empty name", mb.Name)
-			}
+		if err := mb.CheckMatch(); err != nil {
+			return nil, fmt.Errorf("merging directories: %w", err)
 		}
 		if g, ok := mb.Directory.(*Guarded); ok {
 			m.guards[i] = g.view(mb.Name, mb.Timeout, o.Observer, o.Logger)
@@ -119,11 +117,20 @@ func (m *Merged) App(ctx context.Context, id string) (*identity.App, error) {
 	if len(asked) == 0 {
 		return nil, fmt.Errorf("looking up an app: %w", ErrNoDirectory)
 	}
-	app, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.App, error) {
-		return m.guards[i].App(m.aboutFor(ctx, i), id)
+	app, partial, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.App, error) {
+		a, err := m.guards[i].App(m.aboutFor(ctx, i), id)
+		if err != nil {
+			return nil, err
+		}
+		own := *a // the answer is shared
+		own.Origin = m.members[i].Name
+		return &own, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app: %w", err)
+	}
+	if partial {
+		app.Keep = briefly(app.Keep)
 	}
 	return app, nil
 }
@@ -137,11 +144,20 @@ func (m *Merged) AppUser(ctx context.Context, q Query, appID string) (*identity.
 	if len(asked) == 0 {
 		return nil, fmt.Errorf("looking up an app user: %w", ErrNoDirectory)
 	}
-	user, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.AppUser, error) {
-		return m.guards[i].AppUser(ctx, q, appID)
+	user, partial, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.AppUser, error) {
+		u, err := m.guards[i].AppUser(ctx, q, appID)
+		if err != nil {
+			return nil, err
+		}
+		own := *u // the answer is shared
+		own.Origin = m.members[i].Name
+		return &own, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app user: %w", err)
+	}
+	if partial {
+		user.Keep = briefly(user.Keep)
 	}
 	return user, nil
 }
@@ -203,29 +219,30 @@ func askAll[T any](ctx context.Context, m *Merged, asked []int, question func(co
 // askFirst gives the first answer in order that is one, without waiting for
 // those behind it. A failure decides where it comes before: a required
 // directory that failed might have known, so one behind it must not speak in
-// its place.
-func askFirst[T any](ctx context.Context, m *Merged, asked []int, question func(context.Context, int) (*T, error)) (*T, error) {
+// its place. Where an optional one failed, the answer is partial: the one to
+// be had next time may be another.
+func askFirst[T any](ctx context.Context, m *Merged, asked []int, question func(context.Context, int) (*T, error)) (first *T, partial bool, err error) {
 	answers, cancel := begin(ctx, m, asked, question)
 	defer cancel()
 	var failed error
 	for n := range answers {
 		a := <-answers[n]
 		if a.err == nil {
-			return a.value, nil
+			return a.value, failed != nil, nil
 		}
 		err := fmt.Errorf("directory %q: %w", m.members[a.member].Name, a.err)
 		switch {
 		case errors.Is(err, ErrAmbiguous), Failed(err) && m.members[a.member].Required:
-			return nil, err
+			return nil, false, err
 		case Failed(err) && failed == nil:
 			failed = err
 		}
 	}
 	if failed != nil {
 		// Nobody knows it, but one could not be asked: not authoritative.
-		return nil, failed
+		return nil, false, failed
 	}
-	return nil, ErrNotFound
+	return nil, false, ErrNotFound
 }
 
 // judge names the optional members that failed, or gives the error that ends

@@ -69,14 +69,37 @@ func TestMergeTakesEachAttributeFromTheFirstThatHasIt(t *testing.T) {
 		},
 		GroupsKnown: true,
 		Linked:      map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com"}}, "assistant": {ID: "help"}},
-		AppUsers:    []identity.AppUser{{App: "x", UserName: "second"}, {App: "y", UserName: "third"}},
+		AppUsers:    []identity.AppUser{{App: "x", UserName: "second", Origin: "ldap"}, {App: "y", UserName: "third", Origin: "okta"}},
 		Origin:      map[string]string{"email": "ldap", "department": "hr", "floor": "hr", "city": "okta"},
+		UserOrigin:  identity.UserOrigin{ID: "ldap", Login: "okta", Status: "ldap"},
+		GroupOrigins: []identity.GroupOrigin{
+			{Directory: "hr", Groups: 2}, {Directory: "ldap", Groups: 1}, {Directory: "okta", Groups: 1},
+		},
 	}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("merged\n %+v %+v\nwant\n %+v %+v", p, p.User, want, want.User)
 	}
 	if after := fmt.Sprintf("%+v %+v %+v", first.User, second.User, third.User); after != before {
 		t.Error("merging changed an answer that others share")
+	}
+}
+
+func TestAppAndAppUserSayWhereTheyCameFrom(t *testing.T) {
+	app, user := &identity.App{ID: "x"}, &identity.AppUser{UserName: "ada"}
+	m := merge(t, directory.Member{Name: "ldap", Directory: &directorytest.Fake{}}, directory.Member{Name: "okta", Directory: &directorytest.Fake{
+		AppFunc:     func(context.Context, string) (*identity.App, error) { return app, nil },
+		AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) { return user, nil },
+	}})
+	a, err := m.App(context.Background(), "x")
+	if err != nil || a.Origin != "okta" {
+		t.Errorf("app %+v, %v", a, err)
+	}
+	u, err := m.AppUser(context.Background(), directorytest.Query("ada"), "x")
+	if err != nil || u.Origin != "okta" {
+		t.Errorf("app user %+v, %v", u, err)
+	}
+	if app.Origin != "" || user.Origin != "" {
+		t.Error("an answer that others share was changed")
 	}
 }
 
@@ -380,5 +403,49 @@ func TestAMergeIsUsedNoLongerThanEachPartMayBe(t *testing.T) {
 		case p.Keep == nil && c.want >= 0, p.Keep != nil && *p.Keep != c.want:
 			t.Errorf("%s: %v, want %v", name, p.Keep, c.want)
 		}
+	}
+}
+
+// TestAnAnswerInPlaceOfAFailedDirectorysIsUsedBriefly: the optional directory
+// before it would have had the word, and may have it again in a moment.
+func TestAnAnswerInPlaceOfAFailedDirectorysIsUsedBriefly(t *testing.T) {
+	down := &directorytest.Fake{
+		AppFunc: func(context.Context, string) (*identity.App, error) { return nil, errors.New("down") },
+		AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) {
+			return nil, errors.New("down")
+		},
+	}
+	second := time.Second
+	for name, c := range map[string]struct{ keep, want *time.Duration }{
+		"without a bound of its own": {nil, new(30 * time.Second)},
+		"with a shorter one":         {&second, &second},
+		"with a longer one":          {new(time.Hour), new(30 * time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			well := &directorytest.Fake{
+				AppFunc: func(context.Context, string) (*identity.App, error) { return &identity.App{ID: "x", Keep: c.keep}, nil },
+				AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) {
+					return &identity.AppUser{ID: "ada", App: "x", Keep: c.keep}, nil
+				},
+			}
+			for order, want := range map[string]*time.Duration{"before": c.want, "behind": c.keep} {
+				members := []directory.Member{{Name: "down", Directory: down}, {Name: "well", Directory: well}}
+				if order == "behind" {
+					slices.Reverse(members)
+				}
+				m := merge(t, members...)
+				app, err := m.App(t.Context(), "x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				user, err := m.AppUser(t.Context(), directorytest.Query("ada"), "x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !reflect.DeepEqual(app.Keep, want) || !reflect.DeepEqual(user.Keep, want) {
+					t.Errorf("failed %s: the app is kept %v, the app user %v, want %v", order, app.Keep, user.Keep, want)
+				}
+			}
+		})
 	}
 }

@@ -335,6 +335,11 @@ func fromClaim(prefix, claim string) (*header, error) {
 	}, nil
 }
 
+// Shows reports whether a header may show the claim.
+func (c *Contract) Shows(claim string) bool {
+	return len(c.every) > 0 || slices.ContainsFunc(c.headers, func(h header) bool { return h.claim == claim })
+}
+
 // CheckClaims reports whether the computed claims of those names would give
 // two headers one name under a headers_from that takes every claim. It finds
 // at load what Render would otherwise have to refuse at the first request.

@@ -49,6 +49,14 @@ type Principal struct {
 	// says that it left them out for size. Unknown is not empty.
 	GroupsKnown bool
 
+	// GroupsClaim is the name of the claim that brings them.
+	GroupsClaim string
+
+	// GroupsWithheld says that the token left groups out for size, or may
+	// have cut their list: what Claims holds under GroupsClaim is a part of
+	// it at best, and nobody is to take it for the whole.
+	GroupsWithheld bool
+
 	// TokenID is the token's jti, or empty.
 	TokenID string
 
@@ -86,4 +94,13 @@ func (c Confirmation) Bound() bool {
 // HasScope reports whether scope was granted.
 func (p *Principal) HasScope(scope string) bool {
 	return slices.Contains(p.Scopes, scope)
+}
+
+// Withheld is the name of the claim that the token brings in part at best;
+// empty where there is none.
+func (p *Principal) Withheld() string {
+	if p.GroupsWithheld {
+		return p.GroupsClaim
+	}
+	return ""
 }

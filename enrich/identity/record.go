@@ -27,6 +27,12 @@ type Person struct {
 	// Origin tells from which directory each profile attribute came.
 	Origin map[string]string `json:"origin,omitempty"`
 
+	// UserOrigin tells from which directories the user's own fields came, and
+	// GroupOrigins the groups: each entry speaks of as many of Groups, in their
+	// order, because directories are merged one behind the other.
+	UserOrigin   UserOrigin    `json:"userOrigin,omitzero"`
+	GroupOrigins []GroupOrigin `json:"groupOrigins,omitempty"`
+
 	// LeftOut names the optional directories that failed and are missing
 	// from this answer.
 	LeftOut []string `json:"leftOut,omitempty"`
@@ -35,6 +41,20 @@ type Person struct {
 	// where its source says so; zero is for the one decision that it was
 	// asked for. Nil, the rule, leaves it to the configuration.
 	Keep *time.Duration `json:"keep,omitempty"`
+}
+
+// UserOrigin names the directories that a user's id, login and status came
+// from; empty where there is none.
+type UserOrigin struct {
+	ID     string `json:"id,omitempty"`
+	Login  string `json:"login,omitempty"`
+	Status string `json:"status,omitempty"`
+}
+
+// GroupOrigin says how many groups came from a directory.
+type GroupOrigin struct {
+	Directory string `json:"directory"`
+	Groups    int    `json:"groups"`
 }
 
 // State tells how much a part of a record is worth.

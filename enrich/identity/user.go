@@ -125,6 +125,9 @@ type App struct {
 	// stand outside its profile.
 	Attributes map[string]any `json:"attributes,omitempty"`
 
+	// Origin names the directory that it came from.
+	Origin string `json:"origin,omitempty"`
+
 	// Keep is as that of a Person.
 	Keep *time.Duration `json:"keep,omitempty"`
 }
@@ -143,6 +146,9 @@ type AppUser struct {
 
 	// Profile holds the assignment's attributes as canonical values.
 	Profile map[string]any `json:"profile,omitempty"`
+
+	// Origin names the directory that it came from.
+	Origin string `json:"origin,omitempty"`
 
 	// Keep is as that of a Person.
 	Keep *time.Duration `json:"keep,omitempty"`

@@ -268,7 +268,8 @@ func (i *Issuer) principal(claims map[string]any, d dates) (*identity.Principal,
 	} else if p.Subject, err = i.subject(claims); err != nil {
 		return nil, err
 	}
-	p.Groups, p.GroupsKnown = readGroups(claims, i.groupsClaim)
+	p.GroupsClaim = i.groupsClaim
+	p.Groups, p.GroupsKnown, p.GroupsWithheld = readGroups(claims, i.groupsClaim)
 	return p, nil
 }
 

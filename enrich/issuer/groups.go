@@ -11,25 +11,26 @@ const (
 	capEntra = 200
 )
 
-// readGroups reads the groups that the token brings. known is false where
-// the token says nothing of groups, says that it left them out for size, or
-// may have cut them: unknown is not empty. The URL that a distributed claim
-// names (OpenID Connect Core, section 5.6.2) is never fetched.
-func readGroups(claims map[string]any, name string) (groups []string, known bool) {
+// readGroups reads the groups that the token brings. They are known only
+// where it brings them as texts; they are withheld where it says that it left
+// them out for size, or may have cut them: unknown is not empty. The URL that
+// a distributed claim names (OpenID Connect Core, section 5.6.2) is never
+// fetched.
+func readGroups(claims map[string]any, name string) (groups []string, known, withheld bool) {
 	if identity.GroupsElsewhere(claims, name) {
-		return nil, false
+		return nil, false, true
 	}
 	switch v := claims[name].(type) {
 	case string:
 		if v == "" {
-			return nil, false
+			return nil, false, false
 		}
-		return []string{v}, true
+		return []string{v}, true, false
 	case []any:
 		if len(v) == capOkta || len(v) == capEntra {
-			return nil, false
+			return nil, false, true
 		}
-		return texts(v)
+		groups, known = texts(v)
 	}
-	return nil, false
+	return groups, known, false
 }

@@ -107,12 +107,11 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 		}
 		return st, nil
 	}
-	f := s.begin(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
-	if f == nil {
-		return nil, ErrKeysUnavailable
-	}
-	if err := s.wait(ctx, f); err != nil {
-		return nil, err
+	// No flight may mean that one has landed just now.
+	if f := s.begin(now); f != nil { //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
+		if err := s.wait(ctx, f); err != nil {
+			return nil, err
+		}
 	}
 	if st := s.usable(s.clock()); st != nil {
 		return st, nil

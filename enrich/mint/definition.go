@@ -210,6 +210,12 @@ func (t *Template) Value(token string) string {
 	return t.scheme + " " + token
 }
 
+// Carries reports whether the token takes the incoming token's claim of that
+// name over.
+func (t *Template) Carries(claim string) bool {
+	return t.all || t.subject == claim || slices.Contains(t.named, claim)
+}
+
 // TTL is the longest life of the token; a Signer is told of it by KeepFor.
 func (t *Template) TTL() time.Duration { return t.ttl }
 

@@ -105,11 +105,13 @@ func (s *Signer) String() string { return "signer of " + s.config.Issuer }
 func (s *Signer) GoString() string { return s.String() }
 
 // Start begins the worker that loads the keys, makes and retires them, until
-// ctx ends or Stop is called. A second call while it runs does nothing.
+// ctx ends or Stop is called. A second call while it runs has it look at once:
+// key files may have been exchanged.
 func (s *Signer) Start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stop != nil {
+		s.look()
 		return
 	}
 	ctx, s.stop = context.WithCancel(ctx)

@@ -47,6 +47,11 @@ type Context struct {
 	// of those names, as canonical values; one that is missing is null.
 	Org, Session, Token, Claims, Request map[string]any
 
+	// Withheld names the member of Token that holds groups, where the token
+	// says that it left some out or may have cut them. Whatever reads that
+	// member, or the whole token, fails with ErrGroupsUnknown. Empty: none.
+	Withheld string
+
 	// Vars are variables under bare names, as canonical values. One that is
 	// missing is an error.
 	Vars map[string]any

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -59,6 +60,9 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 	case RootSession:
 		return e.c.Session, nil
 	case RootToken:
+		if e.c.Withheld != "" {
+			return nil, e.wrap(n.at(), ErrGroupsUnknown)
+		}
 		return e.c.Token, nil
 	case RootClaims:
 		return e.c.Claims, nil
@@ -160,6 +164,16 @@ func isGroupField(name string) bool {
 	return false
 }
 
+// base evaluates what a member is read of. Of a token that withholds groups,
+// every other member may be read; an empty name is one that is not known yet.
+func (e *evaluation) base(n node, name string) (any, error) {
+	root, ok := n.(*rootNode)
+	if !ok || root.root != RootToken || e.c.Withheld == "" || e.c.Anonymous || name == "" || strings.EqualFold(name, e.c.Withheld) {
+		return e.run(n)
+	}
+	return e.c.Token, nil
+}
+
 // propertyNode reads a property.
 type propertyNode struct {
 	position
@@ -170,7 +184,7 @@ type propertyNode struct {
 }
 
 func (n *propertyNode) eval(e *evaluation) (any, error) {
-	base, err := e.run(n.base)
+	base, err := e.base(n.base, n.name)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +208,11 @@ type indexNode struct {
 }
 
 func (n *indexNode) eval(e *evaluation) (any, error) {
-	base, err := e.run(n.base)
+	name := "" // of a key that is computed
+	if l, ok := n.key.(*literalNode); ok {
+		name, _ = l.value.(string)
+	}
+	base, err := e.base(n.base, name)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // Options shape a Client. Only Base is required.
@@ -203,14 +204,23 @@ func NewTransport(o Options) (*http.Transport, error) {
 	}, nil
 }
 
+// CheckAddress tells what New would find wrong in a base address.
+func CheckAddress(base string, plaintext bool) error {
+	_, err := parseBase(base, plaintext)
+	return err
+}
+
 func parseBase(text string, plaintext bool) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
 		// The error repeats the text, which may hold a password.
 		return nil, errors.New("reading the directory's address: not a URL")
-	case u.Scheme != "https" && u.Scheme != "http":
+	case !strings.Contains(text, "://"):
+		// What stands before a colon may be a user's name.
 		return nil, errors.New("reading the directory's address: want https://…")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("reading the directory's address: want https://…, not %q%s", u.Scheme, nearest.Hint(u.Scheme, []string{"https", "http"}))
 	case u.Host == "" || u.Opaque != "":
 		return nil, errors.New("reading the directory's address: no host in it")
 	case u.User != nil:

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // Config says where to ask and what for. URL and Base are required.
@@ -172,6 +174,13 @@ type settings struct {
 	primary *filter // the group filter for the primary group, whose SID stands for {dn}; or nil
 }
 
+// Check tells what is wrong in the settings themselves. It reads no file.
+func Check(c Config) error {
+	c.CAFile = ""
+	_, err := resolve(c)
+	return err
+}
+
 func resolve(c Config) (*settings, error) {
 	s := &settings{Config: c, network: "tcp"}
 	if err := s.checkAddress(); err != nil {
@@ -179,17 +188,21 @@ func resolve(c Config) (*settings, error) {
 	}
 	switch {
 	case (c.BindDN == "") != (c.BindPassword == ""):
-		return nil, errors.New("reading LDAP settings: bind_dn and bind_password go together; an empty password is never bound")
+		option := "bind_dn"
+		if c.BindDN == "" {
+			option = "bind_password"
+		}
+		return nil, directory.Setting(option, errors.New("reading LDAP settings: bind_dn and bind_password go together; an empty password is never bound"))
 	case c.Base == "":
 		return nil, errors.New("reading LDAP settings: base is required")
 	case c.Connections < 0 || c.Connections > maxConnections:
-		return nil, fmt.Errorf("reading LDAP settings: connections must be 1 to %d", maxConnections)
+		return nil, directory.Setting("connections", fmt.Errorf("reading LDAP settings: connections must be 1 to %d", maxConnections))
 	case c.Timeout < 0:
 		return nil, errors.New("reading LDAP settings: timeout is negative")
 	}
-	for name, dn := range map[string]string{"base": c.Base, "group_base": c.GroupBase} {
-		if _, err := ldap.ParseDN(dn); err != nil {
-			return nil, fmt.Errorf("reading LDAP settings: %s is no distinguished name", name)
+	for _, o := range []struct{ option, dn string }{{"base", c.Base}, {"group_base", c.GroupBase}} {
+		if _, err := ldap.ParseDN(o.dn); err != nil {
+			return nil, directory.Setting(o.option, fmt.Errorf("reading LDAP settings: %s: %q is no distinguished name", o.option, o.dn))
 		}
 	}
 	if s.Connections == 0 {
@@ -210,7 +223,36 @@ func resolve(c Config) (*settings, error) {
 	if s.Lists == nil {
 		s.Lists = []string{"memberOf", "objectClass"}
 	}
+	if err := s.checkAttributes(); err != nil {
+		return nil, err
+	}
 	return s, s.checkFilters()
+}
+
+// attribute is how one is described (RFC 4512, section 2.5): a name or an
+// object identifier, and options.
+var attribute = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+)(;[A-Za-z0-9-]+)*$`)
+
+// ids are the attributes that servers tell groups apart by.
+func ids() []string {
+	return []string{"dn", "entryUUID", "cn", "objectGUID", "objectSid", "nsUniqueId", "ipaUniqueID", "gidNumber", "sAMAccountName"}
+}
+
+// checkAttributes refuses what is no attribute's name and, for a group's id,
+// what is nearly one of those known: a group without an id is no answer. One
+// that is meant all the same can be given by its object identifier.
+func (s *settings) checkAttributes() error {
+	for _, o := range []struct{ option, name string }{
+		{"user_id", s.UserID}, {"login", s.Login}, {"group_id", s.GroupID}, {"group_name", s.GroupName},
+	} {
+		if o.name != "" && !attribute.MatchString(o.name) {
+			return directory.Setting(o.option, fmt.Errorf("reading LDAP settings: %s: %q cannot be an attribute", o.option, o.name))
+		}
+	}
+	if near, ok := nearest.Word(s.GroupID, ids()); ok && len(near) > len("dn") && !strings.EqualFold(near, s.GroupID) {
+		return directory.Setting("group_id", fmt.Errorf("reading LDAP settings: group_id: no server calls an attribute %q%s", s.GroupID, nearest.Hint(s.GroupID, ids())))
+	}
+	return nil
 }
 
 func (s *settings) checkAddress() error {
@@ -225,7 +267,7 @@ func (s *settings) checkAddress() error {
 	switch u.Scheme {
 	case "ldaps":
 		if s.StartTLS {
-			return errors.New("reading LDAP settings: start_tls goes with ldap://, not ldaps://")
+			return directory.Setting("start_tls", errors.New("reading LDAP settings: start_tls goes with ldap://, not ldaps://"))
 		}
 		s.ldaps = true
 		if port == "" {
@@ -239,7 +281,7 @@ func (s *settings) checkAddress() error {
 			port = ldap.DefaultLdapPort
 		}
 	default:
-		return errors.New("reading LDAP settings: want ldaps://host or ldap://host")
+		return fmt.Errorf("reading LDAP settings: want ldaps://host or ldap://host, not %q%s", u.Scheme, nearest.Hint(u.Scheme, []string{"ldaps", "ldap"}))
 	}
 	s.address = net.JoinHostPort(u.Hostname(), port)
 	if !s.ldaps && !s.StartTLS {
@@ -277,16 +319,16 @@ func (s *settings) checkFilters() error {
 	}
 	var err error
 	if s.user, err = parseFilter(s.UserFilter, "subject"); err != nil {
-		return fmt.Errorf("reading LDAP settings: user_filter: %w", err)
+		return directory.Setting("user_filter", fmt.Errorf("reading LDAP settings: user_filter: %w", err))
 	}
 	if len(s.user.checks) == 0 {
-		return errors.New("reading LDAP settings: user_filter must compare an attribute with {subject} by equality, as in (uid={subject})")
+		return directory.Setting("user_filter", errors.New("reading LDAP settings: user_filter must compare an attribute with {subject} by equality, as in (uid={subject})"))
 	}
 	if s.group, err = parseFilter(s.GroupFilter, "dn", "subject"); err != nil {
-		return fmt.Errorf("reading LDAP settings: group_filter: %w", err)
+		return directory.Setting("group_filter", fmt.Errorf("reading LDAP settings: group_filter: %w", err))
 	}
 	if !s.group.uses {
-		return errors.New("reading LDAP settings: group_filter must use {dn} or {subject}, or every user would have every group")
+		return directory.Setting("group_filter", errors.New("reading LDAP settings: group_filter must use {dn} or {subject}, or every user would have every group"))
 	}
 	if s.MemberOf {
 		s.primary, err = parseFilter("(objectSid={dn})", "dn")
@@ -294,19 +336,19 @@ func (s *settings) checkFilters() error {
 		s.primary, err = s.group.withSID()
 	}
 	if err != nil {
-		return fmt.Errorf("reading LDAP settings: group_filter: %w", err)
+		return directory.Setting("group_filter", fmt.Errorf("reading LDAP settings: group_filter: %w", err))
 	}
 	if s.MemberOf && !strings.EqualFold(s.GroupID, "dn") {
-		return errors.New("reading LDAP settings: groups from memberOf have their distinguished name as id; group_id must be dn")
+		return directory.Setting("group_id", errors.New("reading LDAP settings: groups from memberOf have their distinguished name as id; group_id must be dn"))
 	}
 	if !s.Nested {
 		return nil
 	}
 	if s.MemberOf || s.NoGroups {
-		return errors.New("reading LDAP settings: nested groups are found by searching groups")
+		return directory.Setting("nested", errors.New("reading LDAP settings: nested groups are found by searching groups"))
 	}
 	if s.inChain, err = s.group.withRule(inChainRule); err != nil {
-		return fmt.Errorf("reading LDAP settings: nested: group_filter: %w", err)
+		return directory.Setting("group_filter", fmt.Errorf("reading LDAP settings: nested: group_filter: %w", err))
 	}
 	return nil
 }

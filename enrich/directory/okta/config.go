@@ -14,10 +14,10 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
-	"slices"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
 // Config says which organization, and with whose rights it is read.
@@ -102,6 +102,15 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Check tells what is wrong in the configuration itself. It reads no file and
+// takes a private key for one as it stands.
+func Check(c Config) error {
+	if _, err := c.validate(); err != nil {
+		return err
+	}
+	return fetch.CheckAddress(c.URL, false)
+}
+
 // validate checks what is wrong in the configuration itself and fills in the
 // defaults.
 func (c Config) validate() (Config, error) {
@@ -112,21 +121,38 @@ func (c Config) validate() (Config, error) {
 	case c.Token == "" && !service:
 		return c, errors.New("configuring the okta directory: neither token nor client_id with private_key given")
 	case c.Token != "" && service:
-		return c, errors.New("configuring the okta directory: both token and client_id or private_key given")
+		return c, directory.Setting("token", errors.New("configuring the okta directory: both token and client_id or private_key given"))
 	case service && (c.ClientID == "" || c.PrivateKey == ""):
-		return c, errors.New("configuring the okta directory: client_id and private_key belong together")
+		option := "client_id"
+		if c.ClientID == "" {
+			option = "private_key"
+		}
+		return c, directory.Setting(option, errors.New("configuring the okta directory: client_id and private_key belong together"))
 	case !service && (c.KeyID != "" || len(c.Scopes) > 0):
-		return c, errors.New("configuring the okta directory: key_id and scopes have no effect with a token")
+		option := "key_id"
+		if c.KeyID == "" {
+			option = "scopes"
+		}
+		return c, directory.Setting(option, errors.New("configuring the okta directory: key_id and scopes have no effect with a token"))
 	case len(c.Token) > maxSecret || len(c.PrivateKey) > maxSecret || !printable(c.Token):
-		return c, errors.New("configuring the okta directory: the token or private key is not one")
+		option := "private_key"
+		if !service {
+			option = "token"
+		}
+		return c, directory.Setting(option, errors.New("configuring the okta directory: the token or private key is not one"))
 	case len(c.Linked) > maxLinked:
-		return c, fmt.Errorf("configuring the okta directory: over %d linked objects", maxLinked)
+		return c, directory.Setting("linked", fmt.Errorf("configuring the okta directory: over %d linked objects", maxLinked))
 	case len(c.Match) > maxMatch:
-		return c, fmt.Errorf("configuring the okta directory: over %d properties to match", maxMatch)
+		return c, directory.Setting("match", fmt.Errorf("configuring the okta directory: over %d properties to match", maxMatch))
 	}
-	for _, name := range slices.Concat(c.Linked, c.Match) {
-		if !names.MatchString(name) {
-			return c, fmt.Errorf("configuring the okta directory: %q cannot be an attribute or relationship", name)
+	for _, o := range []struct {
+		option string
+		list   []string
+	}{{"linked", c.Linked}, {"match", c.Match}} {
+		for _, name := range o.list {
+			if !names.MatchString(name) {
+				return c, directory.Setting(o.option, fmt.Errorf("configuring the okta directory: %s: %q cannot be an attribute or relationship", o.option, name))
+			}
 		}
 	}
 	if len(c.Scopes) == 0 {

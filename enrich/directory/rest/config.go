@@ -103,8 +103,8 @@ var ownHeaders = [...]string{
 	"Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// checkHeader refuses what would not arrive as it stands.
-func checkHeader(h http.Header) error {
+// CheckHeader refuses what would not arrive as it stands.
+func CheckHeader(h http.Header) error {
 	count := 0
 	for name, values := range h {
 		switch {
@@ -171,6 +171,18 @@ func New(c Config, o Options) (*Directory, error) {
 	return d, nil
 }
 
+// Check tells what is wrong in the configuration itself. It reads no file.
+func Check(c Config) error {
+	d, err := compile(c)
+	if err == nil {
+		err = fetch.CheckAddress(d.user.url.Base(), c.Plaintext)
+	}
+	if err != nil {
+		return fmt.Errorf("configuring the http directory: %w", err)
+	}
+	return nil
+}
+
 // compile checks what is wrong in the configuration itself.
 func compile(c Config) (*Directory, error) {
 	d := &Directory{match: c.Match}
@@ -180,7 +192,7 @@ func compile(c Config) (*Directory, error) {
 	if c.HonourCache {
 		d.held = newHeld()
 	}
-	err := checkHeader(c.Header)
+	err := CheckHeader(c.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +201,7 @@ func compile(c Config) (*Directory, error) {
 	}
 	if c.AppURL != "" {
 		if d.app, err = appQuestion(c, d.user); err != nil {
-			return nil, err
+			return nil, directory.Setting("app_url", err)
 		}
 	}
 	for _, p := range []struct {
@@ -200,7 +212,7 @@ func compile(c Config) (*Directory, error) {
 			continue
 		}
 		if *p.to, err = parsePath(p.text); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.option, err)
+			return nil, directory.Setting(p.option, fmt.Errorf("%s: %w", p.option, err))
 		}
 	}
 	return d, nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -45,10 +46,10 @@ func userQuestion(c Config) (*question, error) {
 	case c.Method == "":
 		q.method = http.MethodGet
 	case c.Method != http.MethodGet && c.Method != http.MethodPost:
-		return nil, fmt.Errorf("method must be GET or POST%s", nearest.Hint(strings.ToUpper(c.Method), []string{http.MethodGet, http.MethodPost}))
+		return nil, directory.Setting("method", fmt.Errorf("method must be GET or POST%s", nearest.Hint(strings.ToUpper(c.Method), []string{http.MethodGet, http.MethodPost})))
 	}
 	if c.Body != "" && q.method != http.MethodPost {
-		return nil, errors.New("body goes with method POST")
+		return nil, directory.Setting("body", errors.New("body goes with method POST"))
 	}
 	var err error
 	if q.url, err = fetch.ParseTemplate(c.URL, Places()...); err != nil {
@@ -59,7 +60,7 @@ func userQuestion(c Config) (*question, error) {
 	}
 	if c.Body != "" {
 		if q.body, err = parseBody(c.Body); err != nil {
-			return nil, fmt.Errorf("body: %w", err)
+			return nil, directory.Setting("body", fmt.Errorf("body: %w", err))
 		}
 	}
 	if !q.has("subject") {

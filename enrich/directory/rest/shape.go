@@ -1,10 +1,8 @@
 package rest
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,11 +48,8 @@ func (r *reader) text(v any, what string) string {
 
 // id reads an identifier: a text, or the digits of an integer.
 func (r *reader) id(v any, what string) string {
-	switch x := v.(type) {
-	case int64:
-		return strconv.FormatInt(x, 10)
-	case json.Number:
-		return string(x)
+	if s := directory.Identifier(v); s != "" {
+		return s
 	}
 	return r.text(v, what)
 }
@@ -99,15 +94,15 @@ func (r *reader) user(v any) *identity.User {
 	return u
 }
 
-// group reads a group: a text, which is id and name at once, or an object with
-// id, name or profile.
+// group reads a group: a text or an integer, which is id and name at once, or
+// an object with id, name or profile.
 func (r *reader) group(v any) identity.Group {
-	if s, ok := v.(string); ok && s != "" {
+	if s := directory.Identifier(v); s != "" {
 		return identity.Group{ID: s, Name: s}
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		r.fail("a group", "a text or an object")
+		r.fail("a group", "a text, an integer or an object")
 		return identity.Group{}
 	}
 	g := identity.Group{

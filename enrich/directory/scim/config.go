@@ -12,6 +12,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // How a user can be found.
@@ -78,6 +82,14 @@ type Options struct {
 	Rand io.Reader
 }
 
+// Check tells what is wrong in the configuration itself. It reads no file.
+func Check(c Config) error {
+	if _, err := c.validate(); err != nil {
+		return err
+	}
+	return fetch.CheckAddress(c.URL, false)
+}
+
 // validate checks what is wrong in the configuration itself and fills in the
 // defaults.
 func (c Config) validate() (Config, error) {
@@ -94,15 +106,27 @@ func (c Config) validate() (Config, error) {
 	case c.Bearer == "" && !basic:
 		return c, errors.New("configuring the scim directory: neither bearer nor basic given")
 	case c.Bearer != "" && basic:
-		return c, errors.New("configuring the scim directory: both bearer and basic given")
+		return c, directory.Setting("bearer", errors.New("configuring the scim directory: both bearer and basic given"))
 	case basic && (c.Username == "" || c.Password == "" || strings.Contains(c.Username, ":")):
-		return c, errors.New("configuring the scim directory: basic needs a user name without a colon, and a password")
+		return c, directory.Setting("basic", errors.New("configuring the scim directory: basic needs a user name without a colon, and a password"))
 	case len(c.Bearer) > maxSecret || len(c.Username) > maxSecret || len(c.Password) > maxSecret || hasControl(c.Bearer) || strings.Contains(c.Bearer, " "):
-		return c, errors.New("configuring the scim directory: the credentials are none")
-	case !slices.Contains([]string{ByUserName, ByExternalID, ByEmail, ByID}, c.UserFilter):
-		return c, fmt.Errorf("configuring the scim directory: user_filter %q is not userName, externalId, emails.value or id", c.UserFilter)
-	case !slices.Contains([]string{GroupsAuto, GroupsOfUser, GroupsByMember, GroupsUnknown}, c.Groups):
-		return c, fmt.Errorf("configuring the scim directory: groups %q is not auto, user, member or unknown", c.Groups)
+		option := "bearer"
+		if basic {
+			option = "basic"
+		}
+		return c, directory.Setting(option, errors.New("configuring the scim directory: the credentials are none"))
+	}
+	for _, o := range []struct {
+		option, word string
+		words        []string
+	}{
+		{"user_filter", c.UserFilter, []string{ByUserName, ByExternalID, ByEmail, ByID}},
+		{"groups", c.Groups, []string{GroupsAuto, GroupsOfUser, GroupsByMember, GroupsUnknown}},
+	} {
+		if !slices.Contains(o.words, o.word) {
+			return c, directory.Setting(o.option, fmt.Errorf("configuring the scim directory: %s: %q is none of %s%s",
+				o.option, o.word, strings.Join(o.words, ", "), nearest.Hint(o.word, o.words)))
+		}
 	}
 	return c, nil
 }

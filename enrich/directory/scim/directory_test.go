@@ -101,6 +101,69 @@ func TestBasicAuthentication(t *testing.T) {
 	}
 }
 
+func TestNamesOfAttributesAreReadInAnyCase(t *testing.T) {
+	const user = `{"Schemas":["x"],"ID":"1","username":"Ada","Active":false,"PASSWORD":"p","Emails":[{"Value":"a@x"},{"value":"ada@x","PRIMARY":true}],
+		"NAME":{"GivenName":"Ada"},"URN:ietf:params:scim:schemas:extension:enterprise:2.0:user":{"Department":"IT","MANAGER":{"DisplayName":"Eve"}},
+		"META":{"Created":"2024-01-02T03:04:05Z"},"Groups":[{"VALUE":"g","Display":"G"}]}`
+	for _, by := range []struct{ attribute, subject, answer string }{
+		{ByUserName, "ada", `{"TotalResults":1,"resources":[` + user + `]}`},
+		{ByEmail, "ADA@x", list(1, user)},
+		{ByID, "1", user},
+	} {
+		d, _ := played(t, Config{UserFilter: by.attribute}, func(*http.Request) (int, string) { return 200, by.answer })
+		p, err := d.Person(t.Context(), directorytest.Query(by.subject))
+		if err != nil {
+			t.Fatalf("by %s: %v", by.attribute, err)
+		}
+		u := p.User
+		if u.ID != "1" || u.Login != "Ada" || u.Status != identity.StatusSuspended || u.Created.IsZero() {
+			t.Errorf("user is %+v", u)
+		}
+		if len(p.Groups) != 1 || p.Groups[0].ID != "g" || p.Groups[0].Name != "G" {
+			t.Errorf("groups are %+v", p.Groups)
+		}
+		for name, want := range map[string]any{
+			"login": "Ada", "username": "Ada", "firstName": "Ada", "email": "ada@x", "department": "IT", "manager": "Eve", "Active": false,
+			"userName": nil, "PASSWORD": nil, "Schemas": nil, "Groups": nil, "META": nil,
+		} {
+			if !reflect.DeepEqual(u.Profile[name], want) {
+				t.Errorf("attribute %s is %#v, want %#v", name, u.Profile[name], want)
+			}
+		}
+	}
+	members, _ := played(t, Config{Groups: GroupsByMember}, func(r *http.Request) (int, string) {
+		switch filter := r.URL.Query().Get("filter"); {
+		case strings.Contains(filter, "nobody-"):
+			return 200, list(0)
+		case strings.HasPrefix(filter, "members"):
+			return 200, list(1, `{"Id":"g","displayname":"G","MEMBERS":[{"Value":"1"}],"Kind":"k"}`)
+		}
+		return 200, list(1, user)
+	})
+	p, err := members.Person(t.Context(), directorytest.Query("ada"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]any{"name": "G", "Id": "g", "displayname": "G", "Kind": "k"}; len(p.Groups) != 1 || !reflect.DeepEqual(p.Groups[0].Profile, want) {
+		t.Errorf("groups by member are %+v", p.Groups)
+	}
+}
+
+func TestAnAttributeInTwoSpellingsIsNoAnswer(t *testing.T) {
+	for _, c := range []Config{{}, {UserFilter: ByID}} {
+		const user = `{"id":"ada","userName":"ada","active":true,"Active":false,"groups":[{"value":"g","display":"G"}]}`
+		d, _ := played(t, c, func(*http.Request) (int, string) {
+			if c.UserFilter == ByID {
+				return 200, user
+			}
+			return 200, list(1, user)
+		})
+		if _, err := d.Person(t.Context(), directorytest.Query("ada")); !errors.Is(err, directory.ErrMalformed) {
+			t.Errorf("by %q: %v", c.UserFilter, err)
+		}
+	}
+}
+
 func TestWhatAUserIs(t *testing.T) {
 	d, f := served(t, Config{}, directorytest.NewWorld(), shape{groupsOfUser: true})
 	p, err := d.Person(t.Context(), directorytest.Query("ada@example.com"))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -102,11 +103,13 @@ func (d *Directory) byMember(ctx context.Context, id string) ([]identity.Group, 
 	var groups []identity.Group
 	err := d.all(ctx, "/Groups?excludedAttributes=members&filter="+filter("members.value", id), directory.MaxGroups, func(text json.RawMessage) (string, error) {
 		v, err := identity.DecodeJSON(text)
-		object, ok := v.(map[string]any)
-		if err != nil || !ok {
+		if err != nil {
 			return "", fmt.Errorf("no resource in the list: %w", directory.ErrMalformed)
 		}
-		r := resource(object)
+		r, err := newResource(v)
+		if err != nil {
+			return "", err
+		}
 		g, err := r.group(id)
 		if err != nil {
 			return "", err
@@ -138,7 +141,7 @@ func (r resource) group(member string) (identity.Group, error) {
 	}
 	profile := map[string]any{"name": name}
 	for attribute, v := range r {
-		if !left[attribute] && attribute != "members" {
+		if !left[strings.ToLower(attribute)] && !strings.EqualFold(attribute, "members") {
 			profile[attribute] = v
 		}
 	}

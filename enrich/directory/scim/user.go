@@ -15,8 +15,42 @@ import (
 // enterprise is the extension for organizations (RFC 7643, section 4.3).
 const enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
-// resource is a SCIM resource as canonical values.
+// resource is a SCIM resource, or a complex value in one, as canonical values.
+// Its attributes are read whatever the case of their names (RFC 7643, section
+// 2.1); what is handed on keeps the service's spelling.
 type resource map[string]any
+
+// newResource takes a decoded value for a resource. Two names that differ in
+// case only are one attribute with two values: active might be both.
+func newResource(v any) (resource, error) {
+	r, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("reading a resource: no object: %w", directory.ErrMalformed)
+	}
+	names := make(map[string]bool, len(r))
+	for name := range r {
+		low := strings.ToLower(name)
+		if names[low] {
+			return nil, fmt.Errorf("reading a resource: an attribute stands twice: %w", directory.ErrMalformed)
+		}
+		names[low] = true
+	}
+	return r, nil
+}
+
+// get gives an attribute, whatever the case of its name; nil where there is
+// none.
+func (r resource) get(name string) any {
+	if v, ok := r[name]; ok {
+		return v
+	}
+	for n, v := range r {
+		if strings.EqualFold(n, name) {
+			return v
+		}
+	}
+	return nil
+}
 
 // find asks for the user whom the subject names, and checks the answer: a
 // filter that the service misread must not become a person.
@@ -39,7 +73,11 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 		if err != nil {
 			return nil, err
 		}
-		if r := resource(object); r.answers(ByID, subject) {
+		r, err := newResource(object)
+		if err != nil {
+			return nil, err
+		}
+		if r.answers(ByID, subject) {
 			return r, nil
 		}
 		return nil, fmt.Errorf("finding a user: %w", directory.ErrForeign)
@@ -51,11 +89,13 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 	var found resource
 	for _, text := range l.Resources {
 		v, err := identity.DecodeJSON(text)
-		object, ok := v.(map[string]any)
-		if err != nil || !ok {
+		if err != nil {
 			return nil, fmt.Errorf("finding a user: no resource in the list: %w", directory.ErrMalformed)
 		}
-		if found = object; !found.answers(d.config.UserFilter, subject) {
+		if found, err = newResource(v); err != nil {
+			return nil, fmt.Errorf("finding a user: %w", err)
+		}
+		if !found.answers(d.config.UserFilter, subject) {
 			return nil, fmt.Errorf("finding a user: %w", directory.ErrForeign)
 		}
 	}
@@ -87,17 +127,17 @@ func (r resource) answers(attribute, subject string) bool {
 }
 
 func (r resource) text(name string) string {
-	s, _ := r[name].(string)
+	s, _ := r.get(name).(string)
 	return s
 }
 
 func (r resource) object(name string) resource {
-	o, _ := r[name].(map[string]any)
+	o, _ := r.get(name).(map[string]any)
 	return o
 }
 
 func (r resource) list(name string) []resource {
-	values, _ := r[name].([]any)
+	values, _ := r.get(name).([]any)
 	out := make([]resource, 0, len(values))
 	for _, v := range values {
 		if o, ok := v.(map[string]any); ok {
@@ -111,7 +151,7 @@ func (r resource) list(name string) []resource {
 // the first (RFC 7643, section 2.4).
 func best(values []resource, kind string) resource {
 	for _, v := range values {
-		if v["primary"] == true && kind == "" {
+		if v.get("primary") == true && kind == "" {
 			return v
 		}
 	}
@@ -127,8 +167,8 @@ func best(values []resource, kind string) resource {
 }
 
 // left are the members that are no attributes of the person, or must not go
-// any further.
-var left = map[string]bool{"schemas": true, "meta": true, "groups": true, "password": true, "x509Certificates": true}
+// any further, in lower case.
+var left = map[string]bool{"schemas": true, "meta": true, "groups": true, "password": true, "x509certificates": true}
 
 // user gives the user. Its profile holds the SCIM attributes under their own
 // names (those of an extension in an object under its URN) and, where the
@@ -140,7 +180,7 @@ func (r resource) user() (*identity.User, error) {
 	}
 	profile := make(map[string]any, len(r)+16)
 	for name, v := range r {
-		if !left[name] {
+		if !left[strings.ToLower(name)] {
 			profile[name] = v
 		}
 	}
@@ -149,35 +189,35 @@ func (r resource) user() (*identity.User, error) {
 			profile[name] = v
 		}
 	}
-	add("login", r["userName"])
+	add("login", r.get("userName"))
 	person := r.object("name")
 	for okta, name := range map[string]string{
 		"firstName": "givenName", "lastName": "familyName", "middleName": "middleName",
 		"honorificPrefix": "honorificPrefix", "honorificSuffix": "honorificSuffix",
 	} {
-		add(okta, person[name])
+		add(okta, person.get(name))
 	}
-	add("email", best(r.list("emails"), "")["value"])
+	add("email", best(r.list("emails"), "").get("value"))
 	phones := r.list("phoneNumbers")
-	add("mobilePhone", best(phones, "mobile")["value"])
-	add("primaryPhone", best(phones, "")["value"])
+	add("mobilePhone", best(phones, "mobile").get("value"))
+	add("primaryPhone", best(phones, "").get("value"))
 	address := best(r.list("addresses"), "")
 	for okta, name := range map[string]string{
 		"streetAddress": "streetAddress", "city": "locality", "state": "region", "zipCode": "postalCode",
 		"countryCode": "country", "postalAddress": "formatted",
 	} {
-		add(okta, address[name])
+		add(okta, address.get(name))
 	}
 	company := r.object(enterprise)
 	for _, name := range []string{"employeeNumber", "costCenter", "organization", "division", "department"} {
-		add(name, company[name])
+		add(name, company.get(name))
 	}
 	manager := company.object("manager")
-	add("managerId", manager["value"])
-	add("manager", manager["displayName"])
+	add("managerId", manager.get("value"))
+	add("manager", manager.get("displayName"))
 
 	u := &identity.User{ID: r.text("id"), Login: r.text("userName"), Profile: profile}
-	switch active := r["active"].(type) {
+	switch active := r.get("active").(type) {
 	case nil:
 	case bool:
 		u.Status = state(active)

@@ -49,7 +49,7 @@ type Config struct {
 	// GroupsQuery gives a row for each group of the subject in $1: id, name,
 	// type, source, profile, and further attributes; or one column alone,
 	// which is both id and name. Without it a column groups of UserQuery
-	// counts: an array of texts, or of JSON objects with id and name.
+	// counts: an array of texts or integers, or of JSON objects with id and name.
 	// Without that too the groups are unknown.
 	GroupsQuery string
 
@@ -93,15 +93,22 @@ const (
 	maxArrayDepth = 6
 )
 
+// Check tells what is wrong in the settings themselves. It reads what files the
+// DSN names.
+func Check(c Config) error {
+	_, _, err := resolve(c)
+	return err
+}
+
 // resolve checks the settings and gives those of the driver.
 func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 	switch {
 	case c.Driver != "postgres":
 		return c, nil, errors.New("reading SQL settings: the driver must be postgres")
 	case c.StatementTimeout < 0:
-		return c, nil, errors.New("reading SQL settings: statement_timeout is negative")
+		return c, nil, directory.Setting("statement_timeout", errors.New("reading SQL settings: statement_timeout is negative"))
 	case c.Connections < 0 || c.Connections > maxConnections:
-		return c, nil, fmt.Errorf("reading SQL settings: connections must be 1 to %d", maxConnections)
+		return c, nil, directory.Setting("connections", fmt.Errorf("reading SQL settings: connections must be 1 to %d", maxConnections))
 	}
 	for _, q := range []struct {
 		option, query string
@@ -119,11 +126,11 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		case q.query == "":
 			continue
 		case len(q.query) > maxQuery:
-			return c, nil, fmt.Errorf("reading SQL settings: %s is over %d bytes", q.option, maxQuery)
+			return c, nil, directory.Setting(q.option, fmt.Errorf("reading SQL settings: %s is over %d bytes", q.option, maxQuery))
 		}
 		for _, p := range q.parameters {
 			if !strings.Contains(q.query, p) {
-				return c, nil, fmt.Errorf("reading SQL settings: %s does not use %s, so everybody would have the same answer", q.option, p)
+				return c, nil, directory.Setting(q.option, fmt.Errorf("reading SQL settings: %s does not use %s, so everybody would have the same answer", q.option, p))
 			}
 		}
 	}

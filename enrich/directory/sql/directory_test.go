@@ -157,7 +157,9 @@ func TestGroupsInTheirForms(t *testing.T) {
 			true, nil,
 		},
 		{"a text for a list", "select $1 as id, 'a,b' as groups", "", nil, false, directory.ErrMalformed},
-		{"numbers for groups", "select $1 as id, array[1,2] as groups", "", nil, false, directory.ErrMalformed},
+		{"numbers", "select $1 as id, array[1,2] as groups", "", []identity.Group{{ID: "1", Name: "1"}, {ID: "2", Name: "2"}}, true, nil},
+		{"numbers in JSON", "select $1 as id, '[9007199254740993]'::jsonb as groups", "", []identity.Group{{ID: "9007199254740993", Name: "9007199254740993"}}, true, nil},
+		{"half a number for a group", "select $1 as id, array[1.5] as groups", "", nil, false, directory.ErrMalformed},
 		{"rows of one column", "select $1 as id", "select 'g' || length($1::text) as member", []identity.Group{{ID: "g3", Name: "g3"}}, true, nil},
 		{
 			"rows", "select $1 as id", `select 7 as id, 'Seven' as name, $1::text as owner, '{"description":"d"}'::json as profile`,

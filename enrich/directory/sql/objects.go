@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -45,7 +46,8 @@ func readGroup(r row) (identity.Group, error) {
 	return g, nil
 }
 
-// listedGroups reads groups from one column: texts, or objects.
+// listedGroups reads groups from one column: texts or integers, which are id
+// and name at once, or objects.
 func listedGroups(column any) ([]identity.Group, error) {
 	list, ok := column.([]any)
 	if !ok {
@@ -54,13 +56,13 @@ func listedGroups(column any) ([]identity.Group, error) {
 	rows := make([]row, len(list))
 	for i, v := range list {
 		switch x := v.(type) {
-		case string:
+		case string, int64, json.Number:
 			rows[i] = row{"id": x}
 		case map[string]any:
 			rows[i] = make(row, len(x))
 			maps.Copy(rows[i], x)
 		default:
-			return nil, fmt.Errorf("reading the answer: column groups holds neither text nor objects: %w", directory.ErrMalformed)
+			return nil, fmt.Errorf("reading the answer: column groups holds neither texts, integers nor objects: %w", directory.ErrMalformed)
 		}
 	}
 	return readGroups(rows, []string{"id", "name"})

@@ -26,6 +26,7 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u.LastUpdated = updatedAt(claims["updated_at"])
 	p := &identity.Person{User: u}
 	if identity.GroupsElsewhere(claims, d.config.GroupsClaim) {
+		delete(u.Profile, d.config.GroupsClaim) // a part must not pass for the whole
 		return p, nil
 	}
 	var err error
@@ -41,8 +42,8 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	return p, nil
 }
 
-// groups reads the groups: a list of texts, which are id and name at once, or
-// of objects with id or name. Where there is no list, the groups are unknown.
+// groups reads the groups: a list of texts or integers, which are id and name
+// at once, or of objects with id or name. Where there is no list, the groups are unknown.
 func groups(v any) (list []identity.Group, known bool, err error) {
 	entries, ok := v.([]any)
 	switch {
@@ -55,17 +56,18 @@ func groups(v any) (list []identity.Group, known bool, err error) {
 	for _, e := range entries {
 		var g identity.Group
 		switch x := e.(type) {
-		case string:
-			g = identity.Group{ID: x, Name: x}
 		case map[string]any:
-			g.ID, _ = x["id"].(string)
+			g.ID = directory.Identifier(x["id"])
 			g.Name, _ = x["name"].(string)
 			if g.ID == "" {
 				g.ID = g.Name
 			}
+		default:
+			g.ID = directory.Identifier(e)
+			g.Name = g.ID
 		}
 		if g.ID == "" {
-			return nil, false, fmt.Errorf("reading the answer: a group is neither a text nor an object with id or name: %w", directory.ErrMalformed)
+			return nil, false, fmt.Errorf("reading the answer: a group is neither a text, an integer nor an object with id or name: %w", directory.ErrMalformed)
 		}
 		if _, twice := seen[g.ID]; !twice {
 			seen[g.ID] = struct{}{}

@@ -1,6 +1,7 @@
 package userinfo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -196,7 +197,9 @@ func TestWhatTheEndpointSays(t *testing.T) {
 		"groups elsewhere":          {"", `{"sub":"ada","groups":["a"],"_claim_names":{"groups":"src1"}}`, nil, false, nil},
 		"something else elsewhere":  {"", `{"sub":"ada","groups":["a"],"_claim_names":{"photo":"src1"}}`, []string{"a"}, true, nil},
 		"groups left out":           {"", `{"sub":"ada","groups":["a"],"hasgroups":"true"}`, nil, false, nil},
-		"a group of no kind":        {"", `{"sub":"ada","groups":[1]}`, nil, false, directory.ErrMalformed},
+		"a group of no kind":        {"", `{"sub":"ada","groups":[true]}`, nil, false, directory.ErrMalformed},
+		"a group by half a number":  {"", `{"sub":"ada","groups":[1.5]}`, nil, false, directory.ErrMalformed},
+		"groups by number":          {"", `{"sub":"ada","groups":[1,{"id":2,"name":"b"},"1"]}`, []string{"1", "2"}, true, nil},
 		"an empty group":            {"", `{"sub":"ada","groups":[""]}`, nil, false, directory.ErrMalformed},
 		"too many groups":           {"", `{"sub":"ada","groups":["x"` + strings.Repeat(`,"x"`, directory.MaxGroups) + `]}`, nil, false, directory.ErrTooLarge},
 		"another sub":               {"", `{"sub":"bob","groups":["a"]}`, nil, false, directory.ErrForeign},
@@ -221,6 +224,10 @@ func TestWhatTheEndpointSays(t *testing.T) {
 			}
 			if !slices.Equal(ids, c.groups) || p.GroupsKnown != c.known {
 				t.Errorf("groups %v known %v, want %v known %v", ids, p.GroupsKnown, c.groups, c.known)
+			}
+			claim := cmp.Or(c.claim, "groups")
+			if v, isList := p.User.Profile[claim].([]any); isList {
+				t.Errorf("the attribute %s is %v: the groups, or a part of them", claim, v)
 			}
 		})
 	}

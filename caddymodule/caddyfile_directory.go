@@ -1,0 +1,145 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// directoryNamespace is where the kinds of directory live.
+const directoryNamespace = "token_enrich.directories"
+
+// writtenDirectory is a directory as it stands in a Caddyfile.
+type writtenDirectory struct {
+	at   caddyfile.Token
+	kind string
+	mod  DirectoryModule
+}
+
+// name is the directory's name: its kind where it was given none.
+func (w *writtenDirectory) name() string {
+	if name := w.mod.Settings().Name; name != "" {
+		return name
+	}
+	return w.kind
+}
+
+// writtenDirectories are those of a Caddyfile, in order.
+type writtenDirectories []writtenDirectory
+
+// unmarshal reads the directory option; d stands on the word directory, and the
+// kind that follows is a guest module.
+func (w *writtenDirectories) unmarshal(d *caddyfile.Dispenser) error {
+	at := d.Token()
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	kind := d.Val()
+	if _, err := caddy.GetModule(directoryNamespace + "." + kind); err != nil {
+		var kinds []string
+		for _, m := range caddy.GetModules(directoryNamespace) {
+			kinds = append(kinds, m.ID.Name())
+		}
+		return d.Errf("there is no kind of directory %q%s; there are %s", kind, nearest.Hint(kind, kinds), list(kinds))
+	}
+	guest, err := caddyfile.UnmarshalModule(d, directoryNamespace+"."+kind)
+	if err != nil {
+		return err
+	}
+	mod, ok := guest.(DirectoryModule)
+	if !ok {
+		return d.Errf("module %s.%s is no kind of directory", directoryNamespace, kind)
+	}
+	one := writtenDirectory{at: at, kind: kind, mod: mod}
+	for i := range *w {
+		if (*w)[i].name() == one.name() {
+			return d.Errf("two directories are named %q; tell them apart by the option name", one.name())
+		}
+	}
+	*w = append(*w, one)
+	return nil
+}
+
+// raw gives the directories as the configuration's JSON has them.
+func (w writtenDirectories) raw() []json.RawMessage {
+	out := make([]json.RawMessage, len(w))
+	for i := range w {
+		out[i] = caddyconfig.JSONModuleObject(w[i].mod, "kind", w[i].kind, nil)
+	}
+	return out
+}
+
+// check tells, with file and line, what is wrong in the directories' settings as
+// far as that can be judged before placeholders are expanded.
+func (w writtenDirectories) check(issuers []*Issuer) error {
+	names := writtenNames(issuers)
+	var errs []error
+	for i := range w {
+		if err := w[i].check(names); err != nil {
+			errs = append(errs, w[i].locate(err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (w *writtenDirectory) check(issuers []string) error {
+	if c, ok := w.mod.(DirectoryChecker); ok {
+		if err := c.Check(issuers); err != nil {
+			return fmt.Errorf("directory %q: %w", w.name(), err)
+		}
+	}
+	s := w.mod.Settings()
+	member := directory.Member{Name: w.name(), Issuers: s.Issuers, Match: s.Match}
+	if err := member.CheckMatch(); err != nil || len(issuers) == 0 {
+		return err
+	}
+	return member.Validate(issuers)
+}
+
+// locate gives an error the line of the option that it is about, or else of the
+// directory.
+func (w *writtenDirectory) locate(err error) error {
+	at := w.at
+	if setting, ok := errors.AsType[*directory.SettingError](err); ok {
+		if option, ok := w.mod.Settings().lines[setting.Option]; ok {
+			at = option
+		}
+	}
+	return errorAt(at, err)
+}
+
+// writtenNames gives the issuers' names, or nil where they cannot be told
+// before placeholders are expanded.
+func writtenNames(issuers []*Issuer) []string {
+	configs := make([]*issuer.Config, len(issuers))
+	for i, is := range issuers {
+		if is.Name == "" && Unexpanded(is.Issuer) {
+			return nil
+		}
+		config := is.Config
+		configs[i] = &config
+	}
+	if issuer.ResolveNames(configs) != nil {
+		return nil // told where they are opened
+	}
+	names := make([]string, len(configs))
+	for i, c := range configs {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// Unexpanded reports whether a text holds a placeholder that Expand would
+// resolve, so that nobody knows it yet while a Caddyfile is read.
+func Unexpanded(text string) bool {
+	return strings.Contains(text, "{env.") || strings.Contains(text, "{file.")
+}
