@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -52,10 +51,7 @@ func (a *App) openIssuers() error {
 		}
 		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
 			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics, Replay: used})
-		}, func(i *issuer.Issuer) error {
-			i.Stop()
-			return nil
-		})
+		}, endLater(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop))
 		if err != nil {
 			return err
 		}
@@ -112,18 +108,23 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	if err != nil {
 		return directory.Member{}, err
 	}
+	logger := a.logs.logger()
 	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
 		d, err := mod.Open(DirectoryContext{
-			Name: s.Name, Logger: a.logs.logger().With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
+			Name: s.Name, Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
 		})
 		if err != nil {
 			return nil, err
 		}
 		return directory.NewGuarded(d, directory.GuardOptions{
 			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
-			Logger: a.logs.logger(), Observer: a.metrics,
+			Logger: logger, Observer: a.metrics,
 		})
-	}, closeLater(a.logs.logger()))
+	}, endLater(drainTime, func(g *directory.Guarded) {
+		if err := g.Close(); err != nil {
+			logger.Warn("a directory did not close", "error", err)
+		}
+	}))
 	if err != nil {
 		return directory.Member{}, err
 	}
@@ -139,19 +140,15 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	}, nil
 }
 
-// drainTime is how long a directory that no configuration uses any more stays
-// open for requests that came before the reload and have not reached their
-// look-up: longer than they may wait for anything of ours.
+// drainTime is how long what no configuration uses any more goes on for requests
+// that came before the reload and have not got to it yet: longer than they may
+// wait for anything of ours before, issuers' time-outs apart.
 const drainTime = 5 * time.Second
 
-// closeLater gives what closes a directory whose last configuration is gone.
-func closeLater(logger *slog.Logger) func(*directory.Guarded) error {
-	return func(g *directory.Guarded) error {
-		time.AfterFunc(drainTime, func() {
-			if err := g.Close(); err != nil {
-				logger.Warn("a directory did not close", "error", err)
-			}
-		})
+// endLater gives what ends a thing whose last configuration is gone.
+func endLater[T any](wait time.Duration, end func(T)) func(T) error {
+	return func(v T) error {
+		time.AfterFunc(wait, func() { end(v) })
 		return nil
 	}
 }
@@ -190,10 +187,7 @@ func (a *App) openSigner() error {
 	a.settings = append(a.settings, key...) // decisions hold what was signed
 	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
 		return mint.New(c, mint.Options{Storage: storage, Logger: a.logs.logger()})
-	}, func(s *mint.Signer) error {
-		s.Stop()
-		return nil
-	})
+	}, endLater(drainTime, (*mint.Signer).Stop))
 	return err
 }
 
