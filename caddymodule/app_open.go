@@ -103,8 +103,14 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	if s.Name == "" {
 		s.Name = kind
 	}
+	var read [][]byte
+	if f, ok := mod.(DirectoryFiles); ok {
+		for _, name := range f.Files() {
+			read = append(read, contents(name))
+		}
+	}
 	// With the issuers, because a kind may hold on to one of them.
-	key, err := digest(kind, mod, a.issuerSettings)
+	key, err := digest(kind, mod, read, a.issuerSettings)
 	if err != nil {
 		return directory.Member{}, err
 	}

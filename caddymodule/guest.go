@@ -27,6 +27,14 @@ type DirectoryModule interface {
 	Open(DirectoryContext) (directory.Directory, error)
 }
 
+// DirectoryFiles is what a guest implements besides whose settings name files
+// that Open reads. A reload after one of them was exchanged opens the directory
+// anew.
+type DirectoryFiles interface {
+	// Files gives their names, placeholders expanded; an empty one is none.
+	Files() []string
+}
+
 // DirectoryChecker is what a guest implements besides that can tell what is
 // wrong in its settings as a Caddyfile has them, before their placeholders are
 // expanded (see Unexpanded). The error is told with the line of the option that

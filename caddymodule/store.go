@@ -77,8 +77,12 @@ func (a *App) openStore() error {
 		}
 		remote = &config
 	}
+	var authority []byte
+	if remote != nil && remote.TLS != nil {
+		authority = contents(remote.TLS.CA)
+	}
 	storage := a.ctx.Storage()
-	key, err := digest(c.Memory, c.SealKeys, remote, fmt.Sprintf("%T %v", storage, storage))
+	key, err := digest(c.Memory, c.SealKeys, remote, authority, fmt.Sprintf("%T %v", storage, storage))
 	if err != nil {
 		return err
 	}

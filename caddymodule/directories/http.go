@@ -86,6 +86,9 @@ func (h *HTTP) Provision(caddy.Context) error {
 	return caddymodule.Expand(&h.AppURL, &h.CA)
 }
 
+// Files implements caddymodule.DirectoryFiles.
+func (h *HTTP) Files() []string { return []string{h.CA} }
+
 // Open makes the directory.
 func (h *HTTP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return rest.New(h.config(), rest.Options{Clock: ctx.Clock})
@@ -165,4 +168,5 @@ var (
 	_ caddy.Provisioner            = (*HTTP)(nil)
 	_ caddyfile.Unmarshaler        = (*HTTP)(nil)
 	_ caddymodule.DirectoryModule  = (*HTTP)(nil)
+	_ caddymodule.DirectoryFiles   = (*HTTP)(nil)
 )

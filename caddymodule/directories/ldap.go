@@ -103,6 +103,9 @@ func (l *LDAP) Provision(caddy.Context) error {
 	return caddymodule.Expand(&l.URL, &l.BindDN, &l.BindPassword, &l.CA, &l.ServerName)
 }
 
+// Files implements caddymodule.DirectoryFiles.
+func (l *LDAP) Files() []string { return []string{l.CA} }
+
 // Open makes the directory.
 func (l *LDAP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	c := l.config()
@@ -203,5 +206,6 @@ var (
 	_ caddy.Provisioner            = (*LDAP)(nil)
 	_ caddyfile.Unmarshaler        = (*LDAP)(nil)
 	_ caddymodule.DirectoryModule  = (*LDAP)(nil)
+	_ caddymodule.DirectoryFiles   = (*LDAP)(nil)
 	_ caddymodule.DirectoryChecker = (*LDAP)(nil)
 )

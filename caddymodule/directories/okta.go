@@ -111,6 +111,9 @@ func isKey(text string) bool {
 	return strings.Contains(text, "-----BEGIN") || strings.HasPrefix(strings.TrimSpace(text), "{") && strings.Contains(text, `"kty"`)
 }
 
+// Files implements caddymodule.DirectoryFiles.
+func (o *Okta) Files() []string { return []string{o.CA} }
+
 // Open makes the directory.
 func (o *Okta) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return okta.New(o.config(), okta.Options{Clock: ctx.Clock, Logger: ctx.Logger})
@@ -164,5 +167,6 @@ var (
 	_ caddy.Provisioner            = (*Okta)(nil)
 	_ caddyfile.Unmarshaler        = (*Okta)(nil)
 	_ caddymodule.DirectoryModule  = (*Okta)(nil)
+	_ caddymodule.DirectoryFiles   = (*Okta)(nil)
 	_ caddymodule.DirectoryChecker = (*Okta)(nil)
 )

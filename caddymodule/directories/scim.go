@@ -56,6 +56,9 @@ func (s *SCIM) Provision(caddy.Context) error {
 	return caddymodule.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password, &s.CA)
 }
 
+// Files implements caddymodule.DirectoryFiles.
+func (s *SCIM) Files() []string { return []string{s.CA} }
+
 // Open makes the directory.
 func (s *SCIM) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return scim.New(s.config(), scim.Options{Clock: ctx.Clock})
@@ -109,5 +112,6 @@ var (
 	_ caddy.Provisioner            = (*SCIM)(nil)
 	_ caddyfile.Unmarshaler        = (*SCIM)(nil)
 	_ caddymodule.DirectoryModule  = (*SCIM)(nil)
+	_ caddymodule.DirectoryFiles   = (*SCIM)(nil)
 	_ caddymodule.DirectoryChecker = (*SCIM)(nil)
 )

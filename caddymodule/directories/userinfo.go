@@ -81,6 +81,9 @@ type signatory interface {
 	VerifyUserinfo(ctx context.Context, raw string) (map[string]any, error)
 }
 
+// Files implements caddymodule.DirectoryFiles.
+func (u *Userinfo) Files() []string { return []string{u.CA} }
+
 // Open makes the directory. It does not ask for the issuer's metadata yet.
 func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	is := ctx.Issuer(u.Issuer)
@@ -128,5 +131,6 @@ var (
 	_ caddy.Provisioner            = (*Userinfo)(nil)
 	_ caddyfile.Unmarshaler        = (*Userinfo)(nil)
 	_ caddymodule.DirectoryModule  = (*Userinfo)(nil)
+	_ caddymodule.DirectoryFiles   = (*Userinfo)(nil)
 	_ caddymodule.DirectoryChecker = (*Userinfo)(nil)
 )

@@ -12,6 +12,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -22,6 +24,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/goleak"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -305,6 +308,28 @@ func TestReloadReadsExchangedFiles(t *testing.T) {
 				wantHeader(t, w.received(), "X-Who", want)
 			}
 		}
+	})
+	t.Run("a directory's ca", func(t *testing.T) {
+		profiles := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(rw, `{"user":{"id":"00u1ada","login":"ada","profile":{}},"groups":[]}`)
+		}))
+		defer profiles.Close()
+		w := prepare(t)
+		file := filepath.Join(t.TempDir(), "ca.pem")
+		stranger, err := os.ReadFile(cachetest.NewPKI(t).CA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(file, string(stranger))
+		global := w.issuerBlock("") + "\ndirectory http " + profiles.URL + "/{subject} {\nca " + file + "\n}"
+		site := "token_enrich\nreverse_proxy " + w.legacy.Addr()
+		token := w.token("00u1ada")
+		w.load(site, global)
+		wantStatus(t, w.get("/", token), 503)
+		w.write(file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: profiles.Certificate().Raw})))
+		w.load(site, global)
+		wantStatus(t, w.get("/", token), 200)
 	})
 	t.Run("key_file", func(t *testing.T) {
 		w := prepare(t)
