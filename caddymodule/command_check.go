@@ -79,13 +79,21 @@ func check(cmd *cobra.Command, _ []string) error {
 		if passed < len(tests) {
 			word = "not good"
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is %s: %d policies, %d warnings, %d of %d tests passed\n",
-			config, word, len(app.policies), len(findings), passed, len(tests))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is %s: %s, %s, %d of %s passed\n", config, word,
+			quantity(len(app.policies), "policy", "policies"), quantity(len(findings), "warning", "warnings"), passed, quantity(len(tests), "test", "tests"))
 	}
 	if passed < len(tests) {
 		return errDenied
 	}
 	return nil
+}
+
+// quantity is a number with its word.
+func quantity(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func printCheck(cmd *cobra.Command, findings []finding, tests []tested) {

@@ -108,7 +108,7 @@ func TestCheckTriesTheTestsOfPolicies(t *testing.T) {
 					t.Errorf("it says %q, want %q", lines[i], want)
 				}
 			}
-			if want := fmt.Sprintf("%d of 1 tests passed", 1-min(len(tc.failed), 1)); !strings.HasSuffix(lines[len(lines)-1], want) {
+			if want := fmt.Sprintf("%d of 1 test passed", 1-min(len(tc.failed), 1)); !strings.HasSuffix(lines[len(lines)-1], want) {
 				t.Errorf("it ends with %q, want %q", lines[len(lines)-1], want)
 			}
 			if _, err := os.Stat(filepath.Join(storage, "token_enrich")); !os.IsNotExist(err) {
