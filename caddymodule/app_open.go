@@ -51,7 +51,10 @@ func (a *App) openIssuers() error {
 		}
 		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
 			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics, Replay: used})
-		}, endLater(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop))
+		}, func(i *issuer.Issuer) error {
+			i.Retire()
+			return endLater(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop)(i)
+		})
 		if err != nil {
 			return err
 		}
@@ -193,7 +196,10 @@ func (a *App) openSigner() error {
 	a.settings = append(a.settings, key...) // decisions hold what was signed
 	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
 		return mint.New(c, mint.Options{Storage: storage, Logger: a.logs.logger()})
-	}, endLater(drainTime, (*mint.Signer).Stop))
+	}, func(s *mint.Signer) error {
+		s.Stop()
+		return nil
+	})
 	return err
 }
 

@@ -82,9 +82,9 @@ func TestConfigurationThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 		{"a secret's file without a slash", "issuer https://corp.example.com {\naudience a\nintrospect https://corp.example.com/i {\nclient_id g\nclient_secret {file.secret}\n}\n}", "respond ok", []string{"{file.secret}", "slash"}},
 		{"another placeholder in a URL", "issuer https://{http.request.host} {\naudience a\n}", "respond ok", []string{"{http.request.host}"}},
 
-		{"a directory file that is missing", corp + "directory file " + dir + "/none.yaml", "respond ok", []string{"directory 1", "none.yaml"}},
-		{"a directory file that is broken", corp + "directory file " + file("broken.yaml", "users: ["), "respond ok", []string{"directory 1", "broken.yaml"}},
-		{"a directory file that is empty", corp + "directory file " + file("empty.yaml", ""), "respond ok", []string{"directory 1", "empty.yaml"}},
+		{"a directory file that is missing", corp + "directory file " + dir + "/none.yaml", "respond ok", []string{`directory "file"`, "none.yaml"}},
+		{"a directory file that is broken", corp + "directory file " + file("broken.yaml", "users: ["), "respond ok", []string{`directory "file"`, "broken.yaml"}},
+		{"a directory file that is empty", corp + "directory file " + file("empty.yaml", ""), "respond ok", []string{`directory "file"`, "empty.yaml"}},
 		{"a directory file by a missing variable", corp + "directory file {env.TOKEN_ENRICH_TEST_UNSET}", "respond ok", []string{"{env.TOKEN_ENRICH_TEST_UNSET}"}},
 		{"a directory without issuers beside two issuers", corp + partner + "directory file " + good, "respond ok", []string{`directory "file"`, "issuers is required"}},
 		{"a directory for an issuer that is not there", corp + "directory file " + good + " {\nissuers crop\n}", "respond ok", []string{`"crop"`, `did you mean "corp"`}},

@@ -170,6 +170,10 @@ func (i *Issuer) Leeway() time.Duration { return i.leeway }
 // request needs them. A second Start while the first runs does nothing.
 func (i *Issuer) Start(ctx context.Context) { i.keys.start(ctx) }
 
+// Retire ends the background fetches. Keys that a request needs are fetched all
+// the same, until Stop.
+func (i *Issuer) Retire() { i.keys.retire() }
+
 // Stop ends the background work and waits for it. Requests that are still
 // under way keep the keys that are there; none is fetched any more.
 func (i *Issuer) Stop() { i.life.end() }

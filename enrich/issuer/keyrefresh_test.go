@@ -107,6 +107,27 @@ func TestBackgroundBacksOffWhileTheServerIsDown(t *testing.T) {
 	})
 }
 
+func TestRetiredIssuerFetchesOnlyWhatRequestsNeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := bubbleStage(t)
+		s.server.fail(testKeysURL)
+		s.issuer.Start(context.Background())
+		synctest.Wait()
+		s.issuer.Retire()
+		synctest.Wait()
+		before := s.server.count(testKeysURL)
+		time.Sleep(time.Hour)
+		if n := s.server.count(testKeysURL); n != before {
+			t.Errorf("%d fetches of its own after it was retired", n-before)
+		}
+		s.server.say(testKeysURL, allKeys())
+		if _, err := s.verify(s.token(nowClaims())); err != nil {
+			t.Errorf("a request that came before: %v", err)
+		}
+		s.issuer.Stop()
+	})
+}
+
 func TestStopEndsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := bubbleStage(t)

@@ -55,7 +55,9 @@ type keySource struct {
 
 	state atomic.Pointer[keyState]
 
-	life *lifetime
+	life       *lifetime
+	background context.Context // of fetches that no request needs: until retire, or life's end
+	retire     context.CancelFunc
 
 	mu       sync.Mutex
 	flying   *flight
@@ -70,8 +72,10 @@ type keySource struct {
 }
 
 func newKeySource(c Config, o Options, life *lifetime) *keySource {
+	background, retire := context.WithCancel(life.ctx)
 	return &keySource{
-		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name, life: life,
+		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
+		life: life, background: background, retire: retire,
 		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
 	}
 }
@@ -273,7 +277,7 @@ func (s *keySource) wait(ctx context.Context, f *flight) error {
 	}
 }
 
-// start runs the background refresh until ctx or the source ends.
+// start runs the background refresh until ctx ends or the source is retired.
 func (s *keySource) start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -296,7 +300,7 @@ func (s *keySource) run(ctx context.Context) {
 			case <-f.done:
 			case <-ctx.Done():
 				return
-			case <-s.life.ctx.Done():
+			case <-s.background.Done():
 				return
 			}
 			pause = s.pause()
@@ -307,7 +311,7 @@ func (s *keySource) run(ctx context.Context) {
 		case <-ctx.Done():
 			t.Stop()
 			return
-		case <-s.life.ctx.Done():
+		case <-s.background.Done():
 			t.Stop()
 			return
 		}
