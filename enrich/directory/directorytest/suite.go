@@ -365,7 +365,7 @@ func (s *suite) faulty(t *testing.T, f Fault, want []error) {
 	}
 }
 
-// lists are known attempts at filters, one a line; see testdata/README.
+// lists are attempts at filters, one a line; see testdata/README.
 //
 //go:embed testdata/*.txt
 var lists embed.FS
