@@ -2,12 +2,7 @@ package directories
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
 // kinds are all kinds of directory that the gateway brings along.
@@ -151,28 +148,11 @@ func secrets(t *testing.T) {
 		t.Setenv(name, secret)
 	}
 	t.Setenv("OKTA_CLIENT_ID", "0oa9gateway")
-	t.Setenv("OKTA_KEY_FILE", keyFile(t))
+	t.Setenv("OKTA_KEY_FILE", enrichtest.KeyFile(t))
 	t.Setenv("DIRECTORY_FILE", "../../examples/directory.yaml") // from here, not from the root
 }
 
 const secret = "only-for-tests-" + "5up3r"
-
-func keyFile(t *testing.T) string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "okta.pem")
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
 
 // validate loads a configuration as far as it can be without starting it.
 func validate(t *testing.T, config []byte) error {
@@ -296,7 +276,7 @@ func TestPlaceholdersAreExpandedOnceAndOnlyWhereTheyMay(t *testing.T) {
 }
 
 func TestAPrivateKeyIsAFileOrTheKeyItself(t *testing.T) {
-	name := keyFile(t)
+	name := enrichtest.KeyFile(t)
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
