@@ -105,7 +105,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 		for _, o := range outwardServer {
 			delete(server, o)
 		}
-		addr, err := freeLoopback()
+		addr, err := c.freeLoopback()
 		if err != nil {
 			return err
 		}
@@ -199,9 +199,10 @@ func (c *privateConfig) rewriteProxy(proxy map[string]any) {
 	proxy["upstreams"] = []any{map[string]any{"dial": c.probes.http(label)}}
 }
 
-// freeLoopback gives a loopback address whose port is free for TCP and UDP.
-func freeLoopback() (string, error) {
-	var last error
+// freeLoopback gives a loopback address whose port is free for TCP and UDP, and
+// which no other server of this configuration has.
+func (c *privateConfig) freeLoopback() (string, error) {
+	last := errors.New("others have it")
 	for range 16 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -210,11 +211,14 @@ func freeLoopback() (string, error) {
 		addr := l.Addr().String()
 		u, err := net.ListenPacket("udp", addr)
 		_ = l.Close()
-		if err == nil {
-			_ = u.Close()
+		if err != nil {
+			last = err
+			continue
+		}
+		_ = u.Close()
+		if !slices.ContainsFunc(c.servers, func(s privateServer) bool { return s.addr == addr }) {
 			return addr, nil
 		}
-		last = err
 	}
 	return "", fmt.Errorf("looking for a free port: %w", last)
 }

@@ -176,21 +176,6 @@ func (r *Redis) Port() string {
 	return port
 }
 
-// FreePort is a port on loopback that nobody listens on just now.
-func FreePort(t testing.TB) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // Eventually waits until what holds, for what goes on in another process. The
 // deadline is generous and ends a broken test; it judges nothing.
 func Eventually(t testing.TB, deadline time.Duration, what string, holds func() bool) {

@@ -12,6 +12,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
@@ -207,7 +208,7 @@ func TestCommandsThatFailSayWhyAndEndWithOne(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"nobody listens", []string{"keys", "list", "--address", freeAddr(t)}, "connect"},
+		{"nobody listens", []string{"keys", "list", "--address", cachetest.FreeAddr(t)}, "connect"},
 		{"no signing", []string{"keys", "list", "--address", w.admin}, "signs no tokens"},
 		{"no signing to rotate", []string{"keys", "rotate", "--address", w.admin, "--json"}, "signs no tokens"},
 		{"an issuer that is not there", []string{"deny", "--user", "ada", "--issuer", "crop", "--address", w.admin}, "issuer"},

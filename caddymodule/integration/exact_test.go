@@ -18,6 +18,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 )
 
 // spelledPolicy writes two names that Go would spell Sm_user and Sm_groups-1.
@@ -69,7 +71,7 @@ func TestExactSpelling(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := prepare(t)
-			w.load(spelledPolicy + strings.NewReplacer("LEGACY", w.legacy.Addr(), "SECURE", secured(t, w.legacy.Addr()), "DEAD", freeAddr(t)).Replace(tc.proxy))
+			w.load(spelledPolicy + strings.NewReplacer("LEGACY", w.legacy.Addr(), "SECURE", secured(t, w.legacy.Addr()), "DEAD", cachetest.FreeAddr(t)).Replace(tc.proxy))
 			if got := w.get("/x", w.token("00u1ada")); got.StatusCode != http.StatusOK {
 				t.Fatalf("status %d: %s", got.StatusCode, got.body)
 			}

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	weakrand "math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/standard"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
@@ -75,7 +74,7 @@ const audience = "api://legacy"
 // prepare sets up everything but Caddy itself.
 func prepare(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, addr: freeAddr(t), admin: freeAddr(t), issuer: enrichtest.NewProvider(t), legacy: enrichtest.NewLegacy(t)}
+	w := &world{t: t, addr: cachetest.FreeAddr(t), admin: cachetest.FreeAddr(t), issuer: enrichtest.NewProvider(t), legacy: enrichtest.NewLegacy(t)}
 	dir := t.TempDir()
 	w.directory = filepath.Join(dir, "directory.yaml")
 	w.log = filepath.Join(dir, "log.json")
@@ -284,19 +283,4 @@ func (w *world) logged() string {
 		w.t.Fatal(err)
 	}
 	return string(text)
-}
-
-// freeAddr gives a loopback address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	// Below the range from which the system gives ports to others.
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+weakrand.IntN(20_000))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }

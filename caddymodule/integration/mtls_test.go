@@ -36,7 +36,7 @@ func (w *world) certified(pki cachetest.PKI, mode, issuer string, protocols ...s
 		port(w.addr), pki.ServerCert, pki.ServerKey, mode, trust)
 	text := w.caddyfile(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), issuer, script(w.t, knows("somebody")))
 	text = strings.Replace(text, "http://"+w.addr+" {", listener, 1)
-	text = strings.Replace(text, "auto_https off", "auto_https disable_redirects\n\tskip_install_trust\n\thttp_port "+port(freeAddr(w.t)), 1)
+	text = strings.Replace(text, "auto_https off", "auto_https disable_redirects\n\tskip_install_trust\n\thttp_port "+port(cachetest.FreeAddr(w.t)), 1)
 	if len(protocols) == 0 {
 		protocols = []string{"h1"}
 	}

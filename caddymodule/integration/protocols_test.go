@@ -14,6 +14,8 @@ import (
 	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 )
 
 // overTLS gives Caddy a site with a certificate of its own making, over
@@ -21,7 +23,7 @@ import (
 func (w *world) overTLS(protocol, site string, global ...string) {
 	w.t.Helper()
 	text := w.caddyfile(site, global...)
-	text = strings.Replace(text, "auto_https off", "auto_https disable_redirects\n\tskip_install_trust\n\tlocal_certs\n\thttp_port "+port(freeAddr(w.t)), 1)
+	text = strings.Replace(text, "auto_https off", "auto_https disable_redirects\n\tskip_install_trust\n\tlocal_certs\n\thttp_port "+port(cachetest.FreeAddr(w.t)), 1)
 	text = strings.Replace(text, "protocols h1 h2c", "protocols h1 h2 h3", 1)
 	text = strings.Replace(text, "http://"+w.addr+" {", "https://localhost:"+port(w.addr)+" {\n\tbind 127.0.0.1\n\ttls internal", 1)
 	loadTLS(w.t, text)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 )
 
 // validate does what caddy validate does: everything is provisioned, nothing
@@ -198,7 +200,7 @@ func TestRequirementOnTheHostLoadsWhereTheSitesHostIsFixed(t *testing.T) {
 
 // An issuer, a Redis and a directory that nobody answers for are no error.
 func TestProvisioningNeedsNoServer(t *testing.T) {
-	nobody := freeAddr(t)
+	nobody := cachetest.FreeAddr(t)
 	hits := 0
 	storage := t.TempDir()
 	global := fmt.Sprintf(`issuer http://%s {

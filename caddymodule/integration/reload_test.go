@@ -146,7 +146,7 @@ func TestReloadThatFailsLeavesTheRunningConfigurationUnharmed(t *testing.T) {
 		{"at a policy", strings.Replace(good, "app 0oa1payroll", "app 0oa1payroll\nissuers nosuch", 1), options},
 		{"at a header", strings.Replace(good, "app 0oa1payroll", "app 0oa1payroll\nheader Host sub", 1), options},
 		{"at the second policy", "token_enrich /other {\nname payroll\n}\n" + good, options},
-		{"behind our modules", good + "\n}\nhttp://127.0.0.1:" + port(freeAddr(t)) + " {\nrespond {$UNSET}\nreverse_proxy unix//dev/null {\nlb_policy header\n}", options},
+		{"behind our modules", good + "\n}\nhttp://127.0.0.1:" + port(cachetest.FreeAddr(t)) + " {\nrespond {$UNSET}\nreverse_proxy unix//dev/null {\nlb_policy header\n}", options},
 		{"at the start", good + "\n}\nhttp://" + taken.Addr().String() + " {\nrespond ok", options},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
@@ -47,7 +48,7 @@ func (w *world) second(site string, global ...string) *world {
 func (w *world) launch(site string, global ...string) (node *world, answers func() bool) {
 	w.t.Helper()
 	n := *w
-	n.addr, n.admin, n.log = freeAddr(w.t), freeAddr(w.t), filepath.Join(w.t.TempDir(), "log.json")
+	n.addr, n.admin, n.log = cachetest.FreeAddr(w.t), cachetest.FreeAddr(w.t), filepath.Join(w.t.TempDir(), "log.json")
 	text := strings.Replace(n.caddyfile(site, global...), "storage file_system "+filepath.Dir(n.log), "storage file_system "+filepath.Dir(w.log), 1)
 	file := filepath.Join(filepath.Dir(n.log), "Caddyfile")
 	w.write(file, text)

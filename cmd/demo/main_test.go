@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,15 +138,16 @@ func TestMisuseEndsWithTheUsage(t *testing.T) {
 	})
 }
 
-func TestATakenPortIsPassedOver(t *testing.T) {
+func TestPortsAreFreeAndDiffer(t *testing.T) {
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	port, err := freePort(t.Context(), portOf(taken), false)
-	if err != nil || port == portOf(taken) || port == 0 {
-		t.Errorf("port %d, %v", port, err)
+	wanted := portOf(taken)
+	ports, err := freePorts(t.Context(), false, wanted, wanted)
+	if err != nil || len(ports) != 2 || slices.Contains(ports, wanted) || slices.Contains(ports, 0) || ports[0] == ports[1] {
+		t.Errorf("ports %d, %v", ports, err)
 	}
 }
 

@@ -117,15 +117,11 @@ func (s *stage) start(ctx context.Context, root string, o options) error {
 // where everybody is, and starts Caddy with it. DIRECTORY_FILE and REDIS_URL may
 // be set from outside.
 func (s *stage) load(ctx context.Context, root string, anyPort bool) error {
-	port, err := freePort(ctx, gatewayPort, anyPort)
+	ports, err := freePorts(ctx, anyPort, gatewayPort, adminPort)
 	if err != nil {
 		return err
 	}
-	s.gateway = fmt.Sprintf("http://localhost:%d", port)
-	if port, err = freePort(ctx, adminPort, anyPort); err != nil {
-		return err
-	}
-	s.admin = fmt.Sprintf("localhost:%d", port)
+	s.gateway, s.admin = fmt.Sprintf("http://localhost:%d", ports[0]), fmt.Sprintf("localhost:%d", ports[1])
 	redis := ""
 	if url := os.Getenv("REDIS_URL"); url != "" {
 		redis = "redis " + url
@@ -233,17 +229,19 @@ func listen(ctx context.Context, preferred int, anyPort bool) (net.Listener, err
 	return listener, nil
 }
 
-// freePort is a port that Caddy can bind.
-func freePort(ctx context.Context, preferred int, anyPort bool) (int, error) {
-	listener, err := listen(ctx, preferred, anyPort)
-	if err != nil {
-		return 0, err
+// freePorts are ports that Caddy can bind. None is given back before all are
+// taken: they are different ones.
+func freePorts(ctx context.Context, anyPort bool, preferred ...int) ([]int, error) {
+	ports := make([]int, 0, len(preferred))
+	for _, p := range preferred {
+		listener, err := listen(ctx, p, anyPort)
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close()
+		ports = append(ports, portOf(listener))
 	}
-	port := portOf(listener)
-	if err := listener.Close(); err != nil {
-		return 0, fmt.Errorf("giving a port back: %w", err)
-	}
-	return port, nil
+	return ports, nil
 }
 
 func portOf(l net.Listener) int {

@@ -16,17 +16,6 @@ import (
 	"time"
 )
 
-// Unused gives an address on loopback on which nobody listens.
-func Unused(t testing.TB) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // Listen gives the address of a server that handles each connection so. It
 // ends with the test.
 func Listen(t testing.TB, handle func(net.Conn)) string {

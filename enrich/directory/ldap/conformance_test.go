@@ -12,6 +12,7 @@ import (
 
 	"github.com/jimlambrt/gldap"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -45,7 +46,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		c.URL = "ldap://" + serveForeign(t, w.Users[len(w.Users)-1])
 	case directorytest.Down:
 		c = valid()
-		c.URL = "ldap://" + directorytest.Unused(t)
+		c.URL = "ldap://" + cachetest.FreeAddr(t)
 	default:
 		ldif := worldLDIF(w)
 		switch f {
@@ -138,7 +139,7 @@ func serve(t *testing.T, search func(*gldap.ResponseWriter, *gldap.Request, *gld
 		search(w, r, m)
 	}))
 	must(server.Router(mux))
-	address := directorytest.Unused(t)
+	address := cachetest.FreeAddr(t)
 	go func() { _ = server.Run(address) }()
 	t.Cleanup(func() { _ = server.Stop() })
 	await(t, address)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
 )
 
@@ -40,7 +41,7 @@ func startSlapd(t testing.TB, ldif string) *slapd {
 		}
 	}
 	folder := t.TempDir()
-	s := &slapd{plain: directorytest.Unused(t), tls: directorytest.Unused(t), ca: filepath.Join(folder, "cert.pem")}
+	s := &slapd{plain: cachetest.FreeAddr(t), tls: cachetest.FreeAddr(t), ca: filepath.Join(folder, "cert.pem")}
 	if err := directorytest.WriteCertificate(s.ca, filepath.Join(folder, "key.pem")); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -44,7 +45,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		// the system takes for it are never answered.
 		directorytest.Halt(t, p.process)
 	case directorytest.Down:
-		c.DSN = p.at(dsn, directorytest.Unused(t))
+		c.DSN = p.at(dsn, cachetest.FreeAddr(t))
 	case directorytest.Broken:
 		c.DSN = p.at(dsn, directorytest.Listen(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n<html>") }))
 	case directorytest.Refusing:

@@ -22,6 +22,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
 )
 
@@ -57,14 +58,14 @@ func TestMain(m *testing.M) {
 
 func startPostgres(t testing.TB) *postgres {
 	t.Helper()
-	server.once.Do(func() { server.p, server.stop, server.problem = launch() })
+	server.once.Do(func() { server.p, server.stop, server.problem = launch(cachetest.FreePort(t)) })
 	if server.problem != nil {
 		t.Fatal(server.problem)
 	}
 	return server.p
 }
 
-func launch() (*postgres, func(), error) {
+func launch(port string) (*postgres, func(), error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if len(found) == 0 {
 		return nil, nil, fmt.Errorf("PostgreSQL is needed: apt-get install postgresql")
@@ -110,13 +111,7 @@ func launch() (*postgres, func(), error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, clean, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, clean, err
-	}
-	p.address = l.Addr().String()
-	_ = l.Close()
-	_, port, _ := net.SplitHostPort(p.address)
+	p.address = net.JoinHostPort("127.0.0.1", port)
 	run := exec.CommandContext(context.Background(), found[len(found)-1], "-D", filepath.Join(folder, "data"), "-p", port,
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=100",
 		"-c", "ssl=on", "-c", "ssl_cert_file="+p.ca, "-c", "ssl_key_file="+key)
