@@ -143,14 +143,15 @@ func answers(addr string) bool {
 
 // Pause stops the server without closing its connections: they are accepted
 // and never answered.
-func (r *Redis) Pause() { r.signal(syscall.SIGSTOP) }
+func (r *Redis) Pause() {
+	r.t.Helper()
+	Halt(r.t, r.cmd.Process)
+}
 
 // Resume lets a paused server go on.
-func (r *Redis) Resume() { r.signal(syscall.SIGCONT) }
-
-func (r *Redis) signal(s syscall.Signal) {
+func (r *Redis) Resume() {
 	r.t.Helper()
-	if err := r.cmd.Process.Signal(s); err != nil {
+	if err := r.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -64,7 +64,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		c = h.config(s)
 		switch f {
 		case directorytest.Slow:
-			directorytest.Halt(t, s.process)
+			cachetest.Halt(t, s.process)
 		case directorytest.Refusing:
 			c.BindPassword = password + "x"
 		case directorytest.Cut:

@@ -18,6 +18,7 @@ import (
 	"github.com/jimlambrt/gldap"
 	"go.uber.org/goleak"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -377,7 +378,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		if _, err := look(t, d, "ada@example.com"); err != nil {
 			t.Fatal(err)
 		}
-		directorytest.Halt(t, s.process)
+		cachetest.Halt(t, s.process)
 		short, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		for range 3 {

@@ -43,7 +43,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 	case directorytest.Slow:
 		// The server's first process takes no more connections; those that
 		// the system takes for it are never answered.
-		directorytest.Halt(t, p.process)
+		cachetest.Halt(t, p.process)
 	case directorytest.Down:
 		c.DSN = p.at(dsn, cachetest.FreeAddr(t))
 	case directorytest.Broken:

@@ -1,6 +1,6 @@
 //go:build unix
 
-package directorytest
+package cachetest
 
 import (
 	"os"
