@@ -18,6 +18,7 @@ import (
 	"github.com/jimlambrt/gldap"
 	"go.uber.org/goleak"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -370,7 +371,7 @@ func TestConnectionsAreKeptAndReplaced(t *testing.T) {
 }
 
 func TestNothingIsLeftBehind(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer cachetest.NothingLeft(t, goleak.IgnoreCurrent())
 	t.Run("look-ups", func(t *testing.T) {
 		s := startSlapd(t, worldLDIF(adaOnly()))
 		d := open(t, harness{}.config(s))
