@@ -3,7 +3,7 @@ package cache_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { cachetest.Main(m) }

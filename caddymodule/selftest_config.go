@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -199,16 +200,29 @@ func (c *privateConfig) rewriteProxy(proxy map[string]any) {
 	proxy["upstreams"] = []any{map[string]any{"dial": c.probes.http(label)}}
 }
 
+// The ports that servers listen on are looked for below those that systems give
+// by themselves, to connections and to the probes: until Caddy listens there,
+// none of these gets one.
+const (
+	firstPort  = 10_000
+	portCount  = 20_000
+	portsToTry = 1000
+)
+
 // freeLoopback gives a loopback address whose port is free for TCP and UDP, and
 // which no other server of this configuration has.
 func (c *privateConfig) freeLoopback() (string, error) {
 	last := errors.New("others have it")
-	for range 16 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", fmt.Errorf("looking for a free port: %w", err)
+	for range portsToTry {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(portCount)) // #nosec G404 -- no secret
+		if slices.ContainsFunc(c.servers, func(s privateServer) bool { return s.addr == addr }) {
+			continue
 		}
-		addr := l.Addr().String()
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			last = err
+			continue
+		}
 		u, err := net.ListenPacket("udp", addr)
 		_ = l.Close()
 		if err != nil {
@@ -216,9 +230,7 @@ func (c *privateConfig) freeLoopback() (string, error) {
 			continue
 		}
 		_ = u.Close()
-		if !slices.ContainsFunc(c.servers, func(s privateServer) bool { return s.addr == addr }) {
-			return addr, nil
-		}
+		return addr, nil
 	}
 	return "", fmt.Errorf("looking for a free port: %w", last)
 }

@@ -31,7 +31,7 @@ type Redis struct {
 
 // startTimeout is how long a server may take until it answers; it takes some
 // tens of milliseconds on an idle machine.
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // StartRedis starts a server on a free loopback port, with further arguments
 // for redis-server. It ends with the test.

@@ -48,7 +48,7 @@ func TestTheBoundHoldsAtEveryMoment(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range uint64(20_000) {
 		e := &cache.Entry{Found: r.IntN(10) > 0, Cost: 100 + r.Int64N(20_000)}
-		m.Set(key(i), e, time.Minute)
+		m.Set(key(i), e, time.Hour)
 		if s := m.Status(); s.Bytes > limit {
 			t.Fatalf("%d bytes held after %d entries, the bound is %d", s.Bytes, i+1, limit)
 		}
@@ -60,8 +60,8 @@ func TestTheBoundHoldsAtEveryMoment(t *testing.T) {
 
 func TestAnEntryOverTheBoundIsNotHeldAndDrivesNothingOut(t *testing.T) {
 	m := open(t, 1<<20)
-	m.Set(key(1), &cache.Entry{Found: true, Cost: 1000}, time.Minute)
-	m.Set(key(2), &cache.Entry{Found: true, Cost: 2 << 20}, time.Minute)
+	m.Set(key(1), &cache.Entry{Found: true, Cost: 1000}, time.Hour)
+	m.Set(key(2), &cache.Entry{Found: true, Cost: 2 << 20}, time.Hour)
 	if _, err := m.Get(t.Context(), key(1)); err != nil {
 		t.Error("the small one is gone")
 	}
@@ -76,10 +76,10 @@ func TestAnEntryOverTheBoundIsNotHeldAndDrivesNothingOut(t *testing.T) {
 func TestAbsencesDriveOutNoValue(t *testing.T) {
 	m := open(t, 1<<20)
 	for i := range uint64(500) {
-		m.Set(key(i), &cache.Entry{Found: true, Cost: 1000}, time.Minute)
+		m.Set(key(i), &cache.Entry{Found: true, Cost: 1000}, time.Hour)
 	}
 	for i := range uint64(20_000) {
-		m.Set(key(1_000_000+i), &cache.Entry{Cost: 700}, time.Minute)
+		m.Set(key(1_000_000+i), &cache.Entry{Cost: 700}, time.Hour)
 	}
 	for i := range uint64(500) {
 		if _, err := m.Get(t.Context(), key(i)); err != nil {
@@ -96,7 +96,7 @@ func TestAScanDoesNotDriveOutWhatIsHot(t *testing.T) {
 		if _, err := m.Get(t.Context(), key(k)); err == nil {
 			return true
 		}
-		m.Set(key(k), &cache.Entry{Found: true, Cost: 1000}, time.Minute)
+		m.Set(key(k), &cache.Entry{Found: true, Cost: 1000}, time.Hour)
 		return false
 	}
 	rate := func(scan bool) float64 {

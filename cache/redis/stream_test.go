@@ -143,7 +143,7 @@ func TestNoPersonIsToBeSeenInADumpOfRedis(t *testing.T) {
 
 func TestAPurgeMissedInAnOutageIsSeenAfterwards(t *testing.T) {
 	server := cachetest.StartRedis(t)
-	a := join(t, redis.Config{URL: server.URL()}).ready(t)
+	a := join(t, redis.Config{URL: server.URL(), Timeout: cache.Duration(time.Second)}).ready(t)
 	part := a.get(t, "ada").Part
 	bob := a.get(t, "bob").Part
 	server.Pause()

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,14 +29,15 @@ func init() {
 	}
 }
 
-// caddyProcess prepares the caddy command as a process of its own.
-func caddyProcess(t *testing.T, args ...string) *exec.Cmd {
+// caddyProcess prepares the caddy command as a process of its own, which lasts
+// as long as ctx at most.
+func caddyProcess(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(patience(t), self, args...)
+	cmd := exec.CommandContext(ctx, self, args...)
 	home := t.TempDir()
 	cmd.Env = append(os.Environ(), asCaddy+"=1", "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_DATA_HOME="+home)
 	return cmd
@@ -50,7 +52,7 @@ type outcome struct {
 // caddyCommand runs caddy token-enrich with these arguments.
 func caddyCommand(t *testing.T, args ...string) outcome {
 	t.Helper()
-	cmd := caddyProcess(t, append([]string{"token-enrich"}, args...)...)
+	cmd := caddyProcess(patience(t), t, append([]string{"token-enrich"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

@@ -67,7 +67,7 @@ func TestExactSpelling(t *testing.T) {
 		{"transport, with header_up that deletes", "reverse_proxy " + plain + " {\n header_up -X-A\n transport token_enrich {\n  compression off\n }\n}", true},
 		{"transport, over TLS", "reverse_proxy " + secure + " {\n transport token_enrich {\n  tls_insecure_skip_verify\n }\n}", true},
 		{"transport, over TLS with header_up", "reverse_proxy " + secure + " {\n header_up X-A b\n transport token_enrich {\n  tls_insecure_skip_verify\n  versions 1.1\n }\n}", true},
-		{"transport, with retries and header_up", "reverse_proxy DEAD " + plain + " {\n lb_policy first\n fail_duration 10s\n lb_retries 3\n lb_try_duration 5s\n header_up X-A b\n transport token_enrich\n}", true},
+		{"transport, with retries and header_up", "reverse_proxy DEAD " + plain + " {\n lb_policy first\n fail_duration 1m\n lb_retries 3\n lb_try_duration 1m\n header_up X-A b\n transport token_enrich\n}", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := prepare(t)

@@ -335,7 +335,7 @@ func TestKeyServerThatIsDownFromTheStartRefusesWith503(t *testing.T) {
 				w := prepare(t)
 				w.issuer.Break(e, fault)
 				w.issuer.Break(enrichtest.OAuthMetadata, enrichtest.Status(404, ""))
-				w.load(policyWith("")+w.legacy.Addr(), w.issuerBlock("timeout 100ms")+"\ndirectory file "+w.directory)
+				w.load(policyWith("")+w.legacy.Addr(), w.issuerBlock("timeout 500ms")+"\ndirectory file "+w.directory)
 				wantRefusal(t, w.get("/", w.token("00u1ada")), 503)
 				w.nothingReceived()
 				w.issuer.Mend(e)
@@ -361,6 +361,10 @@ func TestKeysThatAreTooOldRefuseWith503(t *testing.T) {
 	token := w.token("00u1ada")
 	wantStatus(t, w.get("/", token), 200)
 	w.issuer.Break(enrichtest.KeySet, enrichtest.Status(500, "down"))
+	hits := w.issuer.Hits(enrichtest.KeySet)
+	// Fetches go one after the other: when the next one comes, the one that may
+	// have been under way has landed.
+	eventually(t, "a refresh that fails", func() bool { return w.issuer.Hits(enrichtest.KeySet) > hits })
 	eventually(t, "the end of the keys, also for a decision made before", func() bool {
 		got := w.get("/", token)
 		if got.StatusCode == 401 {

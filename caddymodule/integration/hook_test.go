@@ -297,7 +297,6 @@ func TestLogoutTokenIsTakenOnce(t *testing.T) {
 			wantNoLogout(t, w.logOut(w.logoutToken(enrichtest.Claims{"sid": "s-2", "jti": claimOf(t, token, "jti")})))
 			wantStatus(t, w.get("/", w.token("ada", enrichtest.Claims{"sid": "s-2"})), 200)
 			w.load(strings.ReplaceAll(logoutSite, "%a", w.legacy.Addr()), append([]string{w.issuerBlock(""), script(t, &newEdition().Fake), "explain values"}, options...)...)
-			client.CloseIdleConnections() // those of the old server
 			wantNoLogout(t, w.logOut(token))
 
 			// The same one many times at once.
@@ -344,7 +343,6 @@ func TestLogoutReachesTheOtherNodes(t *testing.T) {
 	// does that gets the same logout token.
 	w.load("respond ok", w.issuerBlock(""))
 	w.load(strings.ReplaceAll(logoutSite, "%a", w.legacy.Addr()), w.issuerBlock(""), script(t, &newEdition().Fake), shared(server, ""))
-	client.CloseIdleConnections() // those of the old server
 	eventually(t, "our purge log", func() bool { return w.logAge() < time.Minute })
 	wantNoLogout(t, w.logOut(token))
 	w.legacy.Forget()
@@ -368,7 +366,7 @@ func TestLogoutThatCannotBeJudgedNowIs503(t *testing.T) {
 	for _, e := range []enrichtest.Endpoint{enrichtest.Discovery, enrichtest.OAuthMetadata} {
 		w.issuer.Break(e, enrichtest.Status(500, ""))
 	}
-	w.load(strings.ReplaceAll(logoutSite, "%a", w.legacy.Addr()), w.issuerBlock("timeout 100ms"), script(t, &newEdition().Fake))
+	w.load(strings.ReplaceAll(logoutSite, "%a", w.legacy.Addr()), w.issuerBlock(""), script(t, &newEdition().Fake))
 	token := w.logoutToken(enrichtest.Claims{"sid": "s-1"})
 	got := w.logOut(token)
 	wantStatus(t, got, 503)
@@ -405,7 +403,7 @@ func TestHooksErrorRouteReceivesNoForgedHeader(t *testing.T) {
 	respond ok
 	handle_errors {
 		reverse_proxy `+w.legacy.Addr()+`
-	}`, w.issuerBlock("timeout 100ms"))
+	}`, w.issuerBlock(""))
 	w.do("GET", "/logout", "", "X-User", "root", "X_user", "root", "X.User", "root")
 	wantHeader(t, w.received(), "X-User", "")
 }
@@ -422,7 +420,7 @@ func TestFullDenyListRefusesALogoutWithoutUsingItUp(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	w := hooked(t, shared(server, ""))
 	other := another(t, server)
-	const batch = 2000
+	const batch = 500
 	for n := 0; n < cache.MaxDenials; n += batch {
 		records := make([]cache.Record, batch)
 		for i := range records {

@@ -154,7 +154,7 @@ func TestOpaqueTokensThatAreRefused(t *testing.T) {
 
 // An endpoint in trouble says nothing about a token, and nothing of it is kept.
 func TestAnswersThatAreNoneAre503(t *testing.T) {
-	w := introspects(t, "", "timeout 2s")
+	w := introspects(t, "")
 	active := enrichtest.Claims{"active": "true", "sub": "ada", "aud": audience}
 	for name, fault := range map[string]enrichtest.Fault{
 		"HTML":                    enrichtest.ContentType("text/html"),
@@ -231,8 +231,9 @@ func documentText(document any) []byte {
 }
 
 func TestSlowIntrospectionEndsWithTheTimeout(t *testing.T) {
-	w := introspects(t, "", "timeout 100ms")
-	wantStatus(t, w.get("/", w.token("ada")), 200)
+	w := introspects(t, "", "timeout 500ms")
+	// The time-out is the key server's too, which a busy machine may exceed.
+	eventually(t, "keys", func() bool { return w.get("/", w.token("ada")).StatusCode == 200 })
 	w.legacy.Forget()
 	w.issuer.Break(enrichtest.Introspection, enrichtest.Hang())
 	token := w.opaque(nil)
@@ -267,8 +268,12 @@ func TestRevokedTokenServesForTheTTLAndNoLonger(t *testing.T) {
 	})
 	t.Run("never past exp", func(t *testing.T) {
 		w := introspects(t, "ttl 1h", "leeway 0s")
-		token := w.opaque(enrichtest.Claims{"exp": time.Now().Add(3 * time.Second).Unix()})
-		wantStatus(t, w.get("/", token), 200)
+		// A machine that is busy for three seconds gets another token.
+		token := ""
+		eventually(t, "a question in time", func() bool {
+			token = w.opaque(enrichtest.Claims{"exp": time.Now().Add(3 * time.Second).Unix()})
+			return w.get("/", token).StatusCode == 200
+		})
 		eventually(t, "the token's end", func() bool { return w.get("/", token).StatusCode == 401 })
 	})
 }
@@ -328,7 +333,7 @@ func TestWhenAlwaysAsksAboutJWTsToo(t *testing.T) {
 }
 
 func TestSignedIntrospectionAnswers(t *testing.T) {
-	w := introspects(t, "", "timeout 2s")
+	w := introspects(t, "")
 	now := time.Now()
 	body := enrichtest.Claims{"active": true, "sub": "ada", "aud": audience, "exp": now.Add(time.Hour).Unix()}
 	answer := func(claims enrichtest.Claims, options ...enrichtest.MintOption) string {

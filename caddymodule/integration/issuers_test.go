@@ -78,7 +78,7 @@ func TestOneIssuersOutageIsNotTheOthers(t *testing.T) {
 	partner := enrichtest.NewProvider(t)
 	partner.Break(enrichtest.Discovery, enrichtest.Status(500, ""))
 	partner.Break(enrichtest.OAuthMetadata, enrichtest.Status(500, ""))
-	second := strings.NewReplacer(w.issuer.Issuer(), partner.Issuer(), "name corp", "name partner").Replace(w.issuerBlock("timeout 100ms"))
+	second := strings.NewReplacer(w.issuer.Issuer(), partner.Issuer(), "name corp", "name partner").Replace(w.issuerBlock(""))
 	w.load("token_enrich\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""), second)
 	wantStatus(t, w.get("/", w.token("alice", enrichtest.Claims{"groups": []string{}})), 200)
 	wantRefusal(t, w.get("/", partner.Mint(enrichtest.Claims{"aud": audience})), 503)
@@ -87,7 +87,7 @@ func TestOneIssuersOutageIsNotTheOthers(t *testing.T) {
 func TestDiscoveryThatNamesAnotherIssuerServesNobody(t *testing.T) {
 	w := prepare(t)
 	w.issuer.EditMetadata(func(m map[string]any) { m["issuer"] = "https://evil.example" })
-	w.load("token_enrich\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock("timeout 100ms"))
+	w.load("token_enrich\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""))
 	wantRefusal(t, w.get("/", w.token("alice")), 503)
 	w.nothingReceived()
 	if log := w.logged(); !strings.Contains(log, `they say \"https://evil.example\", not \"`+w.issuer.Issuer()+`\"`) {

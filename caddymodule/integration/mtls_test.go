@@ -76,7 +76,7 @@ func (w *world) as(pki cachetest.PKI, cert, key, token string, headers ...string
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
-	resp, err := (&http.Client{Timeout: 20 * time.Second, Transport: transport}).Do(r)
+	resp, err := (&http.Client{Timeout: time.Minute, Transport: transport}).Do(r)
 	if err != nil {
 		return answer{}, err
 	}

@@ -30,7 +30,7 @@ func (w *world) overTLS(protocol, site string, global ...string) {
 	w.addr = "localhost:" + port(w.addr)
 	w.scheme = "https"
 	trust := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MinVersion: tls.VersionTLS12}
-	w.client = &http.Client{Timeout: 20 * time.Second}
+	w.client = &http.Client{Timeout: time.Minute}
 	switch protocol {
 	case "HTTP/1.1":
 		trust.NextProtos = []string{"http/1.1"}
@@ -38,7 +38,7 @@ func (w *world) overTLS(protocol, site string, global ...string) {
 	case "HTTP/2":
 		w.client.Transport = &http.Transport{TLSClientConfig: trust, ForceAttemptHTTP2: true}
 	case "HTTP/3":
-		w.client.Transport = &http3.Transport{TLSClientConfig: trust, QUICConfig: &quic.Config{MaxIdleTimeout: 20 * time.Second}}
+		w.client.Transport = &http3.Transport{TLSClientConfig: trust, QUICConfig: &quic.Config{HandshakeIdleTimeout: 20 * time.Second, MaxIdleTimeout: time.Minute}}
 	}
 	w.t.Cleanup(func() {
 		if c, ok := w.client.Transport.(interface{ Close() error }); ok {
@@ -74,7 +74,7 @@ func port(addr string) string {
 func (w *world) overPlainHTTP2() {
 	var only http.Protocols
 	only.SetUnencryptedHTTP2(true)
-	w.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{Protocols: &only}}
+	w.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{Protocols: &only}}
 	w.t.Cleanup(w.client.CloseIdleConnections)
 }
 

@@ -74,11 +74,11 @@ func script(t *testing.T, d *directorytest.Fake, options ...string) string {
 	return fmt.Sprintf("directory scripted `%s` {%s\n\t\t}", name, block)
 }
 
-// eventually fails the test unless something comes true in good time; it asks
-// again and again.
+// eventually fails the test unless something comes true; it asks again and
+// again. The deadline ends a broken test, and judges nothing.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()

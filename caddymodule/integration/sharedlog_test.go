@@ -14,7 +14,7 @@ import (
 func TestAServerThatIsDownIsSaidInTheLogThatAsksForIt(t *testing.T) {
 	w := prepare(t)
 	ours := filepath.Join(filepath.Dir(w.log), "ours.json")
-	text := w.caddyfile("token_enrich\nrespond ok", "issuer http://127.0.0.1:1 {\nname corp\naudience x\nkey_min_interval 10ms\n}")
+	text := w.caddyfile("token_enrich\nrespond ok", "issuer http://127.0.0.1:1 {\nname corp\naudience x\nkey_min_interval 1ms\n}")
 	text = strings.Replace(text, "\tlog {\n", "\tlog ours {\n\t\toutput file "+ours+"\n\t\tinclude token_enrich\n\t}\n\tlog default {\n\t\texclude token_enrich\n", 1)
 	config, err := adapt(text)
 	if err != nil {

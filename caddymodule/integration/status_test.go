@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
@@ -126,7 +124,7 @@ func TestStatusWithoutADirectoryAndSigning(t *testing.T) {
 func TestStatusWhileTheIssuerIsDown(t *testing.T) {
 	w := prepare(t)
 	w.issuer.Break(enrichtest.KeySet, enrichtest.Status(500, "down for ada@example.com"))
-	w.load(signingSite(w), w.issuerBlock("timeout 200ms")+"\ndirectory file "+w.directory, w.signer())
+	w.load(signingSite(w), w.issuerBlock("")+"\ndirectory file "+w.directory, w.signer())
 	incoming := w.token("00u1ada")
 	wantRefusal(t, w.get("/", incoming), 503)
 	if ready := w.get("/ready", ""); ready.StatusCode != 503 || ready.body != "not ready\n" {
@@ -162,7 +160,7 @@ func TestReadinessWhileOneOfTwoIssuersIsDown(t *testing.T) {
 	w := prepare(t)
 	partner := enrichtest.NewProvider(t)
 	partner.Break(enrichtest.KeySet, enrichtest.Status(500, ""))
-	second := strings.NewReplacer(w.issuer.Issuer(), partner.Issuer(), "name corp", "name partner").Replace(w.issuerBlock("timeout 200ms"))
+	second := strings.NewReplacer(w.issuer.Issuer(), partner.Issuer(), "name corp", "name partner").Replace(w.issuerBlock(""))
 	w.load("token_enrich_ready /ready\ntoken_enrich\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""), second)
 	wantStatus(t, w.get("/", w.token("ada")), 200)
 	if ready := w.get("/ready", ""); ready.StatusCode != 200 || ready.body != "degraded\n" {
@@ -203,7 +201,7 @@ func TestStatusIsAnsweredWithoutTheAppToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := caddy.Load(config, true); err != nil {
+	if err := w.run(config); err != nil {
 		t.Fatal(err)
 	}
 	got := w.adminDo("GET", "/token_enrich/status", "")

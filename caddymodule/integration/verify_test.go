@@ -414,7 +414,7 @@ func thumbprint(t *testing.T, k jose.JSONWebKey) string {
 // patience bounds what another program is waited for.
 func patience(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -28,7 +28,7 @@ const (
 
 // readyTimeout is how long the gateway may take until it can decide: it
 // fetches the provider's keys and makes a signing key.
-const readyTimeout = 20 * time.Second
+const readyTimeout = time.Minute
 
 // loadAttempts is how often the gateway is started anew where a port that was
 // free has been taken before Caddy could bind it.

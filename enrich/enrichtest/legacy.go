@@ -352,9 +352,9 @@ func readRaw(in *bufio.Reader) (RawRequest, error) {
 	return request, nil
 }
 
-// rawTimeout bounds one [SendRaw]: a server that is asked to close answers
-// within milliseconds.
-const rawTimeout = 10 * time.Second
+// rawTimeout ends a [SendRaw] to a server that does not close. One that is asked
+// to answers within milliseconds, or on a busy machine within seconds.
+const rawTimeout = time.Minute
 
 // SendRaw sends bytes over a fresh connection and returns everything that
 // comes back until the other side closes. The request should say

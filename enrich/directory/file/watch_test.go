@@ -13,8 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
 )
@@ -85,6 +84,16 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// replace puts a text into a file's place in one step: to write it there takes
+// two, and what is read in between is an edit of its own.
+func replace(t *testing.T, path, text string) {
+	t.Helper()
+	write(t, path+".new", text)
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAFileThatIsMissingOrBrokenIsAnErrorAtLoad(t *testing.T) {
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "broken.yaml"), "users: [")
@@ -96,19 +105,16 @@ func TestAFileThatIsMissingOrBrokenIsAnErrorAtLoad(t *testing.T) {
 }
 
 func TestEditsAreNoticedHoweverTheyAreMade(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer cachetest.NothingLeft(t)
 	for _, c := range []struct {
 		name string
-		edit func(t *testing.T, folder, path string)
+		edit func(t *testing.T, path string)
 	}{
-		{"written in place", func(t *testing.T, _, path string) { write(t, path, two) }},
-		{"renamed over", func(t *testing.T, folder, path string) {
-			write(t, filepath.Join(folder, "new"), two)
-			if err := os.Rename(filepath.Join(folder, "new"), path); err != nil {
-				t.Fatal(err)
-			}
+		{"written in place", func(t *testing.T, path string) { write(t, path, two) }},
+		{"renamed over", func(t *testing.T, path string) {
+			replace(t, path, two)
 		}},
-		{"removed and made anew", func(t *testing.T, _, path string) {
+		{"removed and made anew", func(t *testing.T, path string) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
@@ -116,11 +122,10 @@ func TestEditsAreNoticedHoweverTheyAreMade(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			folder := t.TempDir()
-			path := filepath.Join(folder, "directory.yaml")
+			path := filepath.Join(t.TempDir(), "directory.yaml")
 			write(t, path, one)
 			w := watch1(t, path, Config{Poll: time.Hour})
-			c.edit(t, folder, path)
+			c.edit(t, path)
 			for w.next() != nil { // the moment without a file may have been noticed
 			}
 			if got := w.login(); got != "second" {
@@ -179,12 +184,11 @@ func TestABadEditKeepsTheLastGoodCopyAndSaysSoOnce(t *testing.T) {
 			write(t, path, one)
 			w := watch1(t, path, Config{Poll: time.Hour})
 			if c.text == overSize {
-				// In one step, which writing so much is not.
 				if err := os.Truncate(path, MaxSize+1); err != nil {
 					t.Fatal(err)
 				}
 			} else {
-				write(t, path, c.text)
+				replace(t, path, c.text)
 			}
 			if err := w.next(); err == nil || (c.want != nil && !errors.Is(err, c.want)) {
 				t.Fatalf("edit: %v, want %v", err, c.want)
@@ -199,7 +203,7 @@ func TestABadEditKeepsTheLastGoodCopyAndSaysSoOnce(t *testing.T) {
 			if n := w.log.lines.Load(); n != 1 {
 				t.Errorf("%d lines logged, want 1", n)
 			}
-			write(t, path, two)
+			replace(t, path, two)
 			if err := w.next(); err != nil {
 				t.Fatal(err)
 			}
@@ -268,7 +272,7 @@ func TestAnEditToTheBeginningOfTheCopyIsUsedWhenItStays(t *testing.T) {
 }
 
 func TestStartAndClose(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer cachetest.NothingLeft(t)
 	path := filepath.Join(t.TempDir(), "directory.yaml")
 	write(t, path, one)
 	d, err := New(Config{Path: path})

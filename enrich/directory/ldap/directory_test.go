@@ -371,7 +371,7 @@ func TestConnectionsAreKeptAndReplaced(t *testing.T) {
 }
 
 func TestNothingIsLeftBehind(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer cachetest.NothingLeft(t, goleak.IgnoreCurrent())
 	t.Run("look-ups", func(t *testing.T) {
 		s := startSlapd(t, worldLDIF(adaOnly()))
 		d := open(t, harness{}.config(s))

@@ -4,8 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	_ "embed" // brings the service along
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,15 +20,23 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
+
+//go:embed testdata/server.mjs
+var script []byte
+
+//go:embed testdata/package-lock.json
+var lock []byte
 
 // node is the one running service of testdata/server.mjs.
 var node struct {
-	once  sync.Once
-	err   error
-	url   string
-	input io.Closer
-	cmd   *exec.Cmd
+	once   sync.Once
+	err    error
+	url    string
+	folder string
+	input  io.Closer
+	cmd    *exec.Cmd
 }
 
 func TestMain(m *testing.M) {
@@ -38,25 +45,35 @@ func TestMain(m *testing.M) {
 		_ = node.input.Close()
 		_ = node.cmd.Wait()
 	}
+	_ = os.RemoveAll(node.folder)
 	os.Exit(code)
 }
 
 // service gives the address of the running service.
 func service(t testing.TB) string {
 	t.Helper()
-	node.once.Do(func() { node.err = startService() })
+	modules := enrichtest.NodeModules(t, lock)
+	node.once.Do(func() { node.err = startService(modules) })
 	if node.err != nil {
 		t.Fatal(node.err)
 	}
 	return node.url
 }
 
-func startService() error {
+func startService(modules string) error {
 	if _, err := exec.LookPath("node"); err != nil {
-		return errors.New("these tests need Node.js 20 or later with npm on PATH: a real SCIM service runs on it")
+		return errors.New("these tests need Node.js 20 or later on PATH: a real SCIM service runs on it")
 	}
-	folder, err := installed()
+	// Node looks for packages beside the script.
+	folder, err := os.MkdirTemp("", "scim-")
 	if err != nil {
+		return err
+	}
+	node.folder = folder
+	if err := os.WriteFile(filepath.Join(folder, "server.mjs"), script, 0o600); err != nil {
+		return err
+	}
+	if err := os.Symlink(modules, filepath.Join(folder, "node_modules")); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(context.Background(), "node", "server.mjs")
@@ -84,58 +101,6 @@ func startService() error {
 	}
 	node.url = "http://127.0.0.1:" + port
 	return nil
-}
-
-// installed gives a folder with the server and its packages, installing them
-// on the first run; the folder is named by what is in it.
-func installed() (string, error) {
-	sum := sha256.New()
-	files := []string{"package.json", "package-lock.json", "server.mjs"}
-	for _, name := range files {
-		text, err := os.ReadFile(filepath.Join("testdata", name))
-		if err != nil {
-			return "", err
-		}
-		sum.Write(text)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	cache = filepath.Join(cache, "caddy-token-enrich")
-	folder := filepath.Join(cache, "scim-"+hex.EncodeToString(sum.Sum(nil))[:16])
-	if _, err := os.Stat(folder); err == nil {
-		return folder, nil
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	making, err := os.MkdirTemp(cache, "scim-new-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(making)
-	for _, name := range files {
-		text, err := os.ReadFile(filepath.Join("testdata", name))
-		if err != nil {
-			return "", err
-		}
-		if err := os.WriteFile(filepath.Join(making, name), text, 0o644); err != nil {
-			return "", err
-		}
-	}
-	install := exec.CommandContext(context.Background(), "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	install.Dir = making
-	if out, err := install.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	if err := os.Rename(making, folder); err != nil {
-		// Another test process was faster.
-		if _, statErr := os.Stat(folder); statErr != nil {
-			return "", err
-		}
-	}
-	return folder, nil
 }
 
 type object = map[string]any

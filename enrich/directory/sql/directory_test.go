@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/directorytest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -197,21 +198,22 @@ func TestAnswersThatAreNone(t *testing.T) {
 	for _, c := range []struct {
 		name, user string
 		want       error
+		timeout    time.Duration // default where zero
 	}{
-		{"a status that is misspelt", "select $1 as id, 'SUSPENED' as status", directory.ErrMalformed},
-		{"a profile that is no object", "select $1 as id, '[1]'::jsonb as profile", directory.ErrMalformed},
-		{"two columns of one name", "select $1 as id, 1 as x, 2 as x", directory.ErrRejected},
-		{"a query that is none", "selekt $1", directory.ErrRejected},
-		{"a table that is missing", "select * from nobody where id = $1", directory.ErrRejected},
-		{"a table that may not be read", "select * from other.hidden where id = $1", directory.ErrRefused},
-		{"a query that writes", "insert into open values ($1) returning id", directory.ErrRejected},
-		{"two statements", "select $1; drop table open", directory.ErrRejected},
-		{"a query that takes long", "select $1 as id, pg_sleep(60)", directory.ErrTimeout},
-		{"a subject that is no number", "select id from numbers where id = $1", directory.ErrNotFound},
-		{"a bad value in the database", "select id::int from open where $1::text is not null", directory.ErrRejected},
+		{"a status that is misspelt", "select $1 as id, 'SUSPENED' as status", directory.ErrMalformed, 0},
+		{"a profile that is no object", "select $1 as id, '[1]'::jsonb as profile", directory.ErrMalformed, 0},
+		{"two columns of one name", "select $1 as id, 1 as x, 2 as x", directory.ErrRejected, 0},
+		{"a query that is none", "selekt $1", directory.ErrRejected, 0},
+		{"a table that is missing", "select * from nobody where id = $1", directory.ErrRejected, 0},
+		{"a table that may not be read", "select * from other.hidden where id = $1", directory.ErrRefused, 0},
+		{"a query that writes", "insert into open values ($1) returning id", directory.ErrRejected, 0},
+		{"two statements", "select $1; drop table open", directory.ErrRejected, 0},
+		{"a query that takes long", "select $1 as id, pg_sleep(60)", directory.ErrTimeout, 100 * time.Millisecond},
+		{"a subject that is no number", "select id from numbers where id = $1", directory.ErrNotFound, 0},
+		{"a bad value in the database", "select id::int from open where $1::text is not null", directory.ErrRejected, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := open(t, Config{UserQuery: c.user, StatementTimeout: 100 * time.Millisecond},
+			d := open(t, Config{UserQuery: c.user, StatementTimeout: c.timeout},
 				"create table open(id text)", "insert into open values ('x')", "grant all on open to reader", "create table numbers(id int)",
 				"create schema other", "create table other.hidden(id text)", "grant usage on schema other to reader")
 			_, err := look(t, d, "ada@example.com")
@@ -278,7 +280,7 @@ func TestAConnectionThatDiedIsReplaced(t *testing.T) {
 
 func TestNothingIsLeftBehind(t *testing.T) {
 	_, dsn := startPostgres(t).database(t)
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer cachetest.NothingLeft(t, goleak.IgnoreCurrent())
 	d, err := New(Config{Driver: "postgres", DSN: dsn, UserQuery: "select $1 as id, pg_sleep(30)"})
 	if err != nil {
 		t.Fatal(err)
