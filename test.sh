@@ -165,7 +165,7 @@ starts_servers() {
 check() { "$work/report" run "$@" || status=1; }
 
 # Only the quick half takes a result from the cache of an earlier run.
-tests() { go test -json -race -tags "$tags" -timeout 20m ${once[@]+"${once[@]}"} "$@" || status=1; }
+tests() { go test -json -race -tags "$tags" -timeout 1h ${once[@]+"${once[@]}"} "$@" || status=1; }
 
 # fuzz gives each fuzz target a moment.
 fuzz() {

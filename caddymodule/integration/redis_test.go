@@ -259,7 +259,7 @@ func TestRedisThatRefusesThePasswordIsNamedAndFailsNoRequest(t *testing.T) {
 	server := cachetest.StartRedis(t, "--requirepass", "right-password")
 	w := prepare(t)
 	const wrong = "wrong-password"
-	w.load(sharing(w), w.standard(), withRedis("redis://:"+wrong+"@"+server.Addr))
+	w.load(sharing(w), w.standard(), withRedis("redis://:"+wrong+"@"+server.Addr, "seal_key "+sealKeyText))
 	w.busy(0, 3)
 	w.wantUnusable(t, "auth")
 	for what, text := range map[string]string{"the log": w.logged(), "the status": w.adminDo("GET", "/token_enrich/status", "").body, "the metrics": w.metricsText()} {
@@ -289,7 +289,7 @@ func TestRedisOverTLSWithLeastRights(t *testing.T) {
 	server := cachetest.StartTLSRedis(t, pki, "--aclfile", acl)
 	w := prepare(t)
 	options := func(tls string) string {
-		return "cache {\nredis rediss://gateway:right@" + server.Addr + " {\ntimeout 5s\ntls {\n" + tls + "\n}\n}\n}"
+		return "cache {\nredis rediss://gateway:right@" + server.Addr + " {\ntimeout 5s\ntls {\n" + tls + "\n}\n}\nseal_key " + sealKeyText + "\n}"
 	}
 	ours := "cert " + pki.ClientCert + "\nkey " + pki.ClientKey
 	w.load(sharing(w), w.standard(), options("ca "+pki.CA+"\n"+ours))
