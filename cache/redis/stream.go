@@ -113,7 +113,13 @@ func (s *Stream) Follow(ctx context.Context, log *cache.Log) {
 			return
 		}
 		if err != nil {
-			log.Lost(class(err))
+			cl := class(err)
+			log.Lost(cl)
+			if retry > firstRetry && silences(cl) {
+				// Not only a connection that was cut: no request need find out
+				// by its own time-out, and the status must not say otherwise.
+				s.c.breaker.failed(cl)
+			}
 			pause(ctx, retry)
 			retry = min(2*retry, longestRetry)
 			continue
@@ -124,6 +130,16 @@ func (s *Stream) Follow(ctx context.Context, log *cache.Log) {
 			s.trim(ctx, first, log.Horizon())
 		}
 	}
+}
+
+// silences reports whether an error of that class, met by the log, says the
+// same of entries: not that the log alone may not be read.
+func silences(class string) bool {
+	switch class {
+	case classTimeout, classRefused, classAuth, classTLS, classLoading:
+		return true
+	}
+	return false
 }
 
 // read looks where the stream starts and ends, says so, and takes what is new

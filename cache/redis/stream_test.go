@@ -301,6 +301,25 @@ func TestPausedRedisLeavesTheStoreServing(t *testing.T) {
 	}
 }
 
+// TestAServerThatIsGoneIsSeenWithoutARequest: a node that answers everything
+// from memory, or has no use for Redis yet, says all the same how Redis does.
+func TestAServerThatIsGoneIsSeenWithoutARequest(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	server.Kill()
+	a := join(t, redis.Config{URL: server.URL()})
+	says := func(ready bool, lastError string) func() bool {
+		return func() bool {
+			s := a.tier.Status()
+			return s.Ready == ready && s.LastError == lastError && a.store.Status().Log.Ready == ready
+		}
+	}
+	cachetest.Eventually(t, patience, "a server that was never there is told", says(false, "refused"))
+	server.Restart()
+	cachetest.Eventually(t, patience, "it is there", says(true, "refused"))
+	server.Kill()
+	cachetest.Eventually(t, patience, "it is gone", says(false, "refused"))
+}
+
 func TestNodesWithDifferentSealKeysAreASplit(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	a := join(t, redis.Config{URL: server.URL()}).ready(t)

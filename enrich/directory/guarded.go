@@ -64,6 +64,7 @@ type GuardOptions struct {
 type Guarded struct {
 	shared   *guard
 	name     string
+	match    []string // of the member; see Member.Match
 	timeout  time.Duration
 	observer Observer
 	logger   *slog.Logger
@@ -144,14 +145,13 @@ func NewGuarded(d Directory, o GuardOptions) (*Guarded, error) {
 	}, nil
 }
 
-// view gives a Guarded that shares the state of g under settings of its own.
-func (g *Guarded) view(name string, timeout time.Duration, observer Observer, logger *slog.Logger) *Guarded {
+// view gives a Guarded that shares the state of g under the settings of a
+// member.
+func (g *Guarded) view(m *Member, observer Observer, logger *slog.Logger) *Guarded {
 	v := *g
-	if name != "" {
-		v.name = name
-	}
-	if timeout > 0 {
-		v.timeout = timeout
+	v.name, v.match = m.Name, m.Match
+	if m.Timeout > 0 {
+		v.timeout = m.Timeout
 	}
 	if observer != nil {
 		v.observer = observer
@@ -164,7 +164,8 @@ func (g *Guarded) view(name string, timeout time.Duration, observer Observer, lo
 
 // Person implements Directory.
 func (g *Guarded) Person(ctx context.Context, q Query) (*identity.Person, error) {
-	if _, err := q.Subject(); err != nil {
+	subject, err := q.Subject()
+	if err != nil {
 		return nil, err
 	}
 	return ask(ctx, g, func(ctx context.Context) (*identity.Person, error) {
@@ -172,7 +173,13 @@ func (g *Guarded) Person(ctx context.Context, q Query) (*identity.Person, error)
 		if err != nil {
 			return nil, err
 		}
-		return p, checkPerson(p)
+		if err := checkPerson(p); err != nil {
+			return nil, err
+		}
+		if len(g.match) > 0 && !Answers(p.User, subject, g.match) {
+			return nil, fmt.Errorf("checking the answer: %w", ErrForeign)
+		}
+		return p, nil
 	})
 }
 

@@ -156,6 +156,24 @@ func TestFailuresOfMembers(t *testing.T) {
 	}
 }
 
+// TestAnAnswerThatMatchRefusesIsTold: status and metrics speak of the failure
+// that the look-up met, and not of a user who was found.
+func TestAnAnswerThatMatchRefusesIsTold(t *testing.T) {
+	r := &recorder{}
+	m, err := directory.NewMerged([]directory.Member{
+		{Name: "m", Directory: holding(person("ada", nil)), Match: []string{"email"}},
+	}, directory.MergeOptions{Observer: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Person(t.Context(), directorytest.Query("ada")); !errors.Is(err, directory.ErrForeign) {
+		t.Fatalf("error %v", err)
+	}
+	if st := m.Status()[0]; st.LastError != "foreign" || st.Failures != 1 || r.outcomes["m/foreign"] != 1 || r.outcomes["m/found"] != 0 {
+		t.Errorf("status %+v, outcomes %v", st, r.outcomes)
+	}
+}
+
 func TestAppsComeFromTheFirstThatKnowsThem(t *testing.T) {
 	knows := func(name string) *directorytest.Fake {
 		return &directorytest.Fake{

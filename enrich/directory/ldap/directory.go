@@ -40,7 +40,8 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		if err != nil {
 			return err
 		}
-		switch d.set.user.resembles(entry, subject) {
+		resemblance, spelt := d.set.user.resembles(entry, subject)
+		switch resemblance {
 		case similar:
 			return fmt.Errorf("checking the answer: the server takes another name for the subject: %w", directory.ErrNotFound)
 		case foreign:
@@ -52,7 +53,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 			return fmt.Errorf("checking the answer: the entry does not show the attribute that is its id: %w", directory.ErrMalformed)
 		}
 		if !d.set.NoGroups {
-			if person.Groups, err = d.groups(ctx, c, entry, subject); err != nil {
+			if person.Groups, err = d.groups(ctx, c, entry, spelt); err != nil {
 				return err
 			}
 			person.GroupsKnown = true

@@ -95,6 +95,23 @@ func TestNothingIsSaidBeforeTLSThatWasAskedFor(t *testing.T) {
 	}
 }
 
+// TestMembersByNameAreFoundWhateverTheCaseOfTheSubject: a uid is compared
+// without regard to case and a memberUid with it, so that a user who was found
+// would be in none of the user's groups.
+func TestMembersByNameAreFoundWhateverTheCaseOfTheSubject(t *testing.T) {
+	w := adaOnly()
+	w.Groups, w.Users[0].Groups = nil, nil
+	s := startSlapd(t, worldLDIF(w)+"dn: cn=Posix,ou=groups,"+suffix+"\nobjectClass: posixGroup\ncn: Posix\ngidNumber: 7\nmemberUid: ada\n\n")
+	c := harness{}.config(s)
+	c.UserFilter, c.GroupFilter, c.GroupID, c.GroupName = "(uid={subject}@example.com)", "(memberUid={subject})", "cn", "cn"
+	for _, subject := range []string{"ada", "ADA", "Ada"} {
+		p, err := look(t, open(t, c), subject)
+		if err != nil || !slices.Equal(names(p.Groups), []string{"Posix"}) {
+			t.Errorf("%s: %+v, %v", subject, p, err)
+		}
+	}
+}
+
 // clique is a set of nested groups: staff holds admins, all holds staff, and
 // all and staff hold each other.
 func clique(b *strings.Builder) {

@@ -193,30 +193,35 @@ const (
 
 // resembles holds an entry to the checks: a filter that a server misread must
 // not become a person, and neither must a name that only a lenient rule takes
-// for another (a blank at its end, a letter that folds to another).
-func (f *filter) resembles(e *ldap.Entry, subject string) resemblance {
-	best := foreign
+// for another (a blank at its end, a letter that folds to another). With the
+// same value comes the subject as the entry spells it: what names members by
+// it, as memberUid does, may heed the case.
+func (f *filter) resembles(e *ldap.Entry, subject string) (best resemblance, spelt string) {
 	for _, c := range f.checks {
-		want := strings.ReplaceAll(unescape(c.value), "{subject}", subject)
+		value := unescape(c.value)
+		want := strings.ReplaceAll(value, "{subject}", subject)
 		for _, have := range e.GetEqualFoldAttributeValues(c.attribute) {
 			switch {
 			case foldASCII(have) == foldASCII(want):
-				return same
+				at := strings.Index(value, "{subject}")
+				return same, have[at : at+len(subject)] // only letters' case differs
 			case lenient(have) == lenient(want):
 				best = similar
 			}
 		}
 	}
-	return best
+	return best, ""
 }
 
+// foldASCII goes by bytes, so that what is not UTF-8 equals nothing else.
 func foldASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
 		}
-		return r
-	}, s)
+	}
+	return string(b)
 }
 
 // lenient is about how servers prepare text before they compare it (RFC 4518).

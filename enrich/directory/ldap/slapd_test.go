@@ -102,6 +102,7 @@ func write(t testing.TB, path, text string) {
 const slapdConf = `include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/nis.schema
 attributetype ( 1.3.6.1.4.1.99999.1 NAME 'firstName' SUP name )
 attributetype ( 1.3.6.1.4.1.99999.2 NAME 'lastName' SUP name )
 attributetype ( 1.3.6.1.4.1.99999.4 NAME 'department' SUP name )

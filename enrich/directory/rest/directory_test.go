@@ -295,6 +295,8 @@ func TestAnAnswerThatIsNotUnderstoodIsAFailure(t *testing.T) {
 		"path selects a text":          {paths, `{"p":"ada"}`, directory.ErrMalformed},
 		"path selects two profiles":    {Config{ProfilePath: "$.p[*]"}, `{"p":[{"a":1},{"a":2}]}`, directory.ErrAmbiguous},
 		"path selects a list of lists": {Config{ProfilePath: "$.p", GroupsPath: "$.g[*]"}, `{"p":{},"g":[["a"],["b"]]}`, directory.ErrMalformed},
+		"path into a text":             {Config{ProfilePath: "$.p", GroupsPath: "$.g[*]"}, `{"p":{},"g":"admins"}`, directory.ErrMalformed},
+		"filter on a text":             {Config{ProfilePath: "$.p", GroupsPath: "$.g[?@.name]"}, `{"p":{},"g":"admins"}`, directory.ErrMalformed},
 		"path selects true as group":   {paths, `{"p":{},"g":true}`, directory.ErrMalformed},
 		"too many groups":              {paths, `{"p":{},"g":["x"` + strings.Repeat(`,"x"`, directory.MaxGroups) + `]}`, directory.ErrTooLarge},
 		"far too many groups":          {Config{ProfilePath: "$.p", GroupsPath: "$.g[*]"}, `{"p":{},"g":["x"` + strings.Repeat(`,"x"`, maxNodes) + `]}`, directory.ErrTooLarge},

@@ -101,6 +101,13 @@ func (p *path) all(answer any) (nodes []any, known bool, err error) {
 	if len(from) == 0 || from[0] == nil {
 		return nil, false, nil
 	}
+	switch from[0].(type) {
+	case []any, map[string]any:
+	default:
+		// Services write a list of one so. It has nothing to select, and is
+		// not nothing.
+		return nil, false, fmt.Errorf("reading an answer: a path selects from what is neither a list nor an object: %w", directory.ErrMalformed)
+	}
 	located := p.query.SelectLocated(answer)
 	if len(located) > maxNodes {
 		return nil, false, fmt.Errorf("reading an answer: a path selects over %d values: %w", maxNodes, directory.ErrTooLarge)

@@ -397,6 +397,8 @@ func TestAnswersThatAreChecked(t *testing.T) {
 		{"a filter that it cannot read", ByUserName, 400, `{"schemas":["` + errorSchema + `"],"status":"400","scimType":"invalidFilter"}`, directory.ErrRejected},
 		{"too many", ByUserName, 400, `{"schemas":["` + errorSchema + `"],"status":"400","scimType":"tooMany"}`, directory.ErrTooLarge},
 		{"no permission", ByUserName, 403, `{"schemas":["` + errorSchema + `"],"status":"403"}`, directory.ErrRefused},
+		{"a group that is a text", ByUserName, 200, list(1, `{"id":"1","userName":"ada","groups":["a",{"value":"g","display":"G"}]}`), directory.ErrMalformed},
+		{"groups that are no list", ByUserName, 200, list(1, `{"id":"1","userName":"ada","groups":{"value":"g","display":"G"}}`), directory.ErrMalformed},
 		{"a group without an id", ByUserName, 200, list(1, `{"id":"1","userName":"ada","groups":[{"display":"G"}]}`), directory.ErrMalformed},
 	} {
 		d, _ := played(t, Config{UserFilter: c.filter}, func(*http.Request) (int, string) { return c.status, c.body })

@@ -45,12 +45,18 @@ func (d *Directory) groups(ctx context.Context, r resource, id string) ([]identi
 // direct and indirect ones. It is complete where each has a name.
 func (r resource) groups() (groups []identity.Group, complete bool, err error) {
 	complete = true
-	values := r.list("groups")
-	if len(values) > directory.MaxGroups {
+	told := r.get("groups")
+	values, ok := told.([]any)
+	switch {
+	case !ok && told != nil:
+		return nil, false, fmt.Errorf("reading groups: no list: %w", directory.ErrMalformed)
+	case len(values) > directory.MaxGroups:
 		return nil, false, fmt.Errorf("reading groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
 	}
 	seen := make(map[string]bool, len(values))
-	for _, v := range values {
+	for _, value := range values {
+		object, _ := value.(map[string]any)
+		v := resource(object)
 		id := v.text("value")
 		if id == "" {
 			return nil, false, fmt.Errorf("reading groups: one has no id: %w", directory.ErrMalformed)

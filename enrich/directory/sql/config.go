@@ -161,6 +161,9 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		"statement_timeout":                   strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10),
 		"idle_in_transaction_session_timeout": strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10),
 		"DateStyle":                           "ISO",
+		"IntervalStyle":                       "postgres",
+		"bytea_output":                        "hex",
+		"extra_float_digits":                  "1",
 		"TimeZone":                            "UTC",
 		"client_encoding":                     "UTF8",
 	})

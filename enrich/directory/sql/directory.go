@@ -205,6 +205,17 @@ func (r row) text(names ...string) string {
 	}
 }
 
+// status takes the account's state. What is none of the known words is an
+// error, be it true or false: it might mean that nobody is to be let in.
+func (r row) status() (string, error) {
+	v := r.take("status")
+	word, isText := v.(string)
+	if word = strings.ToUpper(word); v == nil || isText && (word == "" || slices.Contains(directory.AccountStates(), word)) {
+		return word, nil
+	}
+	return "", fmt.Errorf("reading the answer: the status is an unknown word: %w", directory.ErrMalformed)
+}
+
 // time takes a column as a point in time; zero where it is none.
 func (r row) time(names ...string) time.Time {
 	s, _ := r.take(names...).(string)
@@ -244,14 +255,14 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 		groups = r.take("groups")
 	}
 	u := &identity.User{
-		ID: r.text("id"), Login: r.text("login"), Status: strings.ToUpper(r.text("status")),
+		ID: r.text("id"), Login: r.text("login"),
 		Created: r.time("created"), LastUpdated: r.time("lastUpdated", "last_updated"),
 		PasswordChanged: r.time("passwordChanged", "password_changed"), LastLogin: r.time("lastLogin", "last_login"),
 	}
-	if u.Status != "" && !slices.Contains(directory.AccountStates(), u.Status) {
-		return nil, nil, fmt.Errorf("reading the answer: the status is an unknown word: %w", directory.ErrMalformed)
-	}
 	var err error
+	if u.Status, err = r.status(); err != nil {
+		return nil, nil, err
+	}
 	if u.Profile, err = r.attributes(); err != nil {
 		return nil, nil, err
 	}

@@ -99,7 +99,7 @@ func TestColumnsBecomeAttributes(t *testing.T) {
 		'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid as uuid, '\x00ff'::bytea as raw, 'one'::mood as mood, '[1,5)'::int4range as range,
 		array['a','b c','d"e\f,{}',null,'NULL',''] as texts, array[[1,2],[3,4]] as matrix, '[5:6]={1,2}'::int[] as moved, '{}'::int[] as none,
 		array[true,false] as truths, array[1.5,2]::numeric[] as numbers, array['{"a":1}'::jsonb] as objects,
-		array['2026-03-01 12:00:00+00'::timestamptz] as times,
+		array['2026-03-01 12:00:00+00'::timestamptz] as times, '{(1,1),(0,0);(3,3),(2,2)}'::box[] as boxes, '1 2'::int2vector as vector,
 		array['one','two, too',null]::mood[] as moods, array[7,8]::floor[] as floors, '{}'::mood[] as no_moods, 'Ada'::nickname as nickname,
 		'{"a":[1,{"b":12345678901234567890}],"c":1.5}'::jsonb as object, '[1,"x"]'::json as list, '"text"'::jsonb as word,
 		'{"floor":3,"small":9}'::jsonb as profile`,
@@ -117,6 +117,7 @@ func TestColumnsBecomeAttributes(t *testing.T) {
 		"nan": "NaN", "endless": "Infinity", "truth": true, "lie": false, "nothing": nil, "empty": "",
 		"at": "2026-03-01T12:00:00.5Z", "local": "2026-03-01T12:00:00", "never": "infinity", "day": "2026-03-01",
 		"span": "1 day 02:00:00", "address": "10.0.0.1", "uuid": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "raw": "AP8=", "mood": "one", "range": "[1,5)",
+		"boxes": []any{"(1,1),(0,0)", "(3,3),(2,2)"}, "vector": "1 2",
 		"texts": []any{"a", "b c", `d"e\f,{}`, nil, "NULL", ""}, "matrix": []any{[]any{int64(1), int64(2)}, []any{int64(3), int64(4)}},
 		"moved": []any{int64(1), int64(2)}, "none": []any{}, "truths": []any{true, false}, "numbers": []any{1.5, int64(2)},
 		"objects": []any{map[string]any{"a": int64(1)}}, "times": []any{"2026-03-01T12:00:00Z"},
@@ -201,6 +202,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 		timeout    time.Duration // default where zero
 	}{
 		{"a status that is misspelt", "select $1 as id, 'SUSPENED' as status", directory.ErrMalformed, 0},
+		{"a status that is no word", "select $1 as id, false as status", directory.ErrMalformed, 0},
+		{"a status that is a list", "select $1 as id, array['SUSPENDED'] as status", directory.ErrMalformed, 0},
 		{"a profile that is no object", "select $1 as id, '[1]'::jsonb as profile", directory.ErrMalformed, 0},
 		{"two columns of one name", "select $1 as id, 1 as x, 2 as x", directory.ErrRejected, 0},
 		{"a query that is none", "selekt $1", directory.ErrRejected, 0},
@@ -246,6 +249,53 @@ func TestAnAppThatIsAnotherIsForeign(t *testing.T) {
 		a, err := d.App(t.Context(), id)
 		if !errors.Is(err, want) || (want == nil && (a == nil || a.ID != "one" || !reflect.DeepEqual(a.Profile, map[string]any{"allow": []any{"g"}}))) {
 			t.Errorf("%s: %+v, %v", id, a, err)
+		}
+	}
+}
+
+// TestARolesOwnSettingsDoNotChangeWhatAValueReads: those that shape the text
+// form of values are the connection's.
+func TestARolesOwnSettingsDoNotChangeWhatAValueReads(t *testing.T) {
+	p := startPostgres(t)
+	name, dsn := p.database(t)
+	for _, setting := range []string{
+		"bytea_output = 'escape'", "extra_float_digits = -10", "IntervalStyle = 'iso_8601'", "DateStyle = 'German'", "TimeZone = 'Asia/Tokyo'",
+	} {
+		p.run(t, name, `alter database "`+name+`" set `+setting)
+	}
+	d, err := New(Config{Driver: "postgres", DSN: dsn, UserQuery: `select $1 as id, convert_to('deadbeef', 'UTF8') as raw, 0.1234567::float8 as real,
+		'1 day'::interval as span, '2026-03-01 12:00:00+00'::timestamptz as at`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	got, err := look(t, d, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"raw": "ZGVhZGJlZWY=", "real": 0.1234567, "span": "1 day", "at": "2026-03-01T12:00:00Z"}
+	if !reflect.DeepEqual(got.User.Profile, want) {
+		t.Errorf("profile %v, want %v", got.User.Profile, want)
+	}
+}
+
+// TestAChangedTableFailsNobody: what a connection had prepared before the
+// change is prepared anew.
+func TestAChangedTableFailsNobody(t *testing.T) {
+	p := startPostgres(t)
+	name, dsn := p.database(t, "create table people(id text)", "insert into people values ('ada')")
+	d, err := New(Config{
+		Driver: "postgres", DSN: dsn, Connections: 1,
+		UserQuery: "select * from people where id = $1", GroupsQuery: "select *, 'g' as name from people where id = $1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for i, change := range []string{"select 1", "alter table people add column floor int default 3", "alter table people alter column floor type text"} {
+		p.run(t, name, change)
+		if _, err := look(t, d, "ada"); err != nil {
+			t.Errorf("after change %d: %v", i, err)
 		}
 	}
 }
@@ -297,7 +347,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 
 func TestArraysThatAreNone(t *testing.T) {
 	for _, text := range []string{"", "{", "}", "{a", "{a,", "{a,}", "{,a}", `{"a}`, `{"a"b}`, "{a}b", "[1:2]", strings.Repeat("{", 7) + "1" + strings.Repeat("}", 7)} {
-		if v, err := decodeArray(text, func(s string) (any, error) { return s, nil }); err == nil {
+		if v, err := decodeArray(text, ',', func(s string) (any, error) { return s, nil }); err == nil {
 			t.Errorf("%q reads as %v", text, v)
 		}
 	}
@@ -307,14 +357,14 @@ func FuzzArray(f *testing.F) {
 	f.Add("{1,\"b c\",NULL,{x}}")
 	f.Add(`[1:2]={"\"",""}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := decodeArray(text, func(s string) (any, error) { return s, nil })
+		v, err := decodeArray(text, ',', func(s string) (any, error) { return s, nil })
 		if err != nil {
 			return
 		}
 		if _, err := identity.Canonical(v); err != nil {
 			t.Fatal(err)
 		}
-		again, err := decodeArray(encodeArray(v.([]any)), func(s string) (any, error) { return s, nil })
+		again, err := decodeArray(encodeArray(v.([]any)), ',', func(s string) (any, error) { return s, nil })
 		if err != nil || !reflect.DeepEqual(v, again) {
 			t.Fatalf("%q reads as %v, and written again as %v, %v", text, v, again, err)
 		}

@@ -182,6 +182,14 @@ func (p *postgres) admin(t testing.TB, database string) *dbsql.DB {
 	return db
 }
 
+// run runs a statement as the database's owner.
+func (p *postgres) run(t testing.TB, database, statement string) {
+	t.Helper()
+	if _, err := p.admin(t, database).ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("%.60s: %v", statement, err)
+	}
+}
+
 const schema = `
 create table users(id text, login text, status text, "firstName" text, "lastName" text, email text, department text);
 create table groups(id text primary key, name text);

@@ -69,8 +69,23 @@ func (s *session) one(ctx context.Context, doing, query string, args ...any) (ro
 // all gives the rows of a query and the names of its columns. At limit it stops
 // and gives so many rows without their values, which is one more than anybody
 // wants.
-// The driver prepares each query once for each connection.
+//
+// The driver prepares each query once for each connection. What was prepared
+// before a table changed, or was discarded, it forgets at the first failure, so
+// that the same question can be asked again.
 func (s *session) all(ctx context.Context, doing string, limit int, query string, args ...any) ([]row, []string, error) {
+	rows, names, err := s.read(ctx, doing, limit, query, args...)
+	if errors.Is(err, errOutdated) {
+		rows, names, err = s.read(ctx, doing, limit, query, args...)
+	}
+	return rows, names, err
+}
+
+// errOutdated: what the connection had prepared is of no use any more.
+var errOutdated = errors.New("prepared before a change")
+
+// read is one attempt of all.
+func (s *session) read(ctx context.Context, doing string, limit int, query string, args ...any) ([]row, []string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answer, err := s.conn.Query(ctx, query, append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, args...)...)
@@ -134,6 +149,10 @@ func explain(ctx context.Context, doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, directory.ErrTimeout)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	case errors.As(err, &said) && (said.Code == "0A000" || said.Code == "26000"):
+		// feature_not_supported, which is also how a cached plan speaks whose
+		// columns have changed, and invalid_sql_statement_name.
+		return fmt.Errorf("%s: SQLSTATE %s: %w: %w", doing, said.Code, errOutdated, directory.ErrRejected)
 	case errors.As(err, &said):
 		return fmt.Errorf("%s: SQLSTATE %s: %w", doing, said.Code, sentinel(said))
 	case errors.Is(err, dbsql.ErrConnDone), errors.Is(err, driver.ErrBadConn):

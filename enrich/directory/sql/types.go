@@ -11,7 +11,7 @@ import (
 
 // typeQuery tells of a type of the database's own whether it is an array, and
 // of what: of a domain the type behind it.
-const typeQuery = `select t.typname::text, t.typcategory = 'A' and t.typsubscript <> 0, coalesce(nullif(e.typbasetype, 0), e.oid, 0)::int8
+const typeQuery = `select t.typname::text, coalesce(e.typarray = t.oid, false), coalesce(nullif(e.typbasetype, 0), e.oid, 0)::int8
 from pg_catalog.pg_type t left join pg_catalog.pg_type e on e.oid = t.typelem where t.oid = $1`
 
 // learn makes the types known that the database has beyond those which every

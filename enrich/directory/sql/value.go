@@ -53,7 +53,11 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	}
 	if t, known := types.TypeForOID(oid); known {
 		if array, ok := t.Codec.(*pgtype.ArrayCodec); ok {
-			return decodeArray(s, func(element string) (any, error) {
+			delimiter := byte(',')
+			if array.Delimiter != 0 {
+				delimiter = array.Delimiter // of boxes, whose own form has commas
+			}
+			return decodeArray(s, delimiter, func(element string) (any, error) {
 				return decode(types, array.ElementType.OID, []byte(element))
 			})
 		}
@@ -81,7 +85,7 @@ func decodeTime(s string) any {
 
 // decodeArray reads the text form of an array, {1,"b c",NULL,{…}}, whose
 // parts may be arrays again. Bounds in front of it are passed over.
-func decodeArray(s string, element func(string) (any, error)) (any, error) {
+func decodeArray(s string, delimiter byte, element func(string) (any, error)) (any, error) {
 	if strings.HasPrefix(s, "[") {
 		_, rest, ok := strings.Cut(s, "=")
 		if !ok {
@@ -89,7 +93,7 @@ func decodeArray(s string, element func(string) (any, error)) (any, error) {
 		}
 		s = rest
 	}
-	r := arrayReader{text: s, element: element}
+	r := arrayReader{text: s, delimiter: delimiter, element: element}
 	v, err := r.list(0)
 	if err != nil {
 		return nil, err
@@ -101,9 +105,10 @@ func decodeArray(s string, element func(string) (any, error)) (any, error) {
 }
 
 type arrayReader struct {
-	text    string
-	at      int
-	element func(string) (any, error)
+	text      string
+	at        int
+	delimiter byte
+	element   func(string) (any, error)
 }
 
 // peek gives the next byte, or zero at the end.
@@ -140,7 +145,7 @@ func (r *arrayReader) list(depth int) (any, error) {
 		}
 		out = append(out, v)
 		switch r.peek() {
-		case ',':
+		case r.delimiter:
 			r.at++
 		case '}':
 			r.at++
@@ -170,7 +175,7 @@ func (r *arrayReader) quoted() (any, error) {
 }
 
 func (r *arrayReader) bare() (any, error) {
-	length := strings.IndexAny(r.text[r.at:], `,{}"\`)
+	length := strings.IndexAny(r.text[r.at:], string(r.delimiter)+`{}"\`)
 	if length <= 0 {
 		return nil, errValue
 	}
