@@ -104,6 +104,20 @@ func TestWarningsNameWhatIsProbablyNotMeant(t *testing.T) {
 		`user.x == 1`:                nil,
 		`null == 'a'`:                {"1:6: null and a text are never equal"},
 		`getFilteredGroups({'a'}, "'x' + group.description", 1)`: {"1:39: group.description may be null"},
+
+		// Null shows through what gives null for null.
+		`'a' + String.toUpperCase(user.x)`:                        {"1:31: user.x may be null and with it String.toUpperCase"},
+		`toLowerCase(substring(user.x, 0, 1)) + '.' + user.login`: {"1:28: user.x may be null and with it substring"},
+		`'a' + String.len(user.x)`:                                nil,
+		`'a' + String.toUpperCase(user.x ?: '')`:                  nil,
+		`user.x == null ? '' : 'a' + toUpperCase(user.x)`:         nil,
+		`'a' + (user.x ?: user.y)`:                                {"1:23: user.y may be null"},
+		`'a' + (user.x == null ? user.y : user.x)`:                {"1:30: user.y may be null"},
+		`'a' + getManagerUser('active_directory').lastName`:       {"1:42: lastName may be null"},
+		`'a' + groups.![name].size()`:                             nil,
+
+		`user.getGroups({'group.type': 'OKTAGROUP'})`:               {"1:31: \"OKTAGROUP\" is none of the group types OKTA_GROUP, APP_GROUP, BUILT_IN (did you mean \"OKTA_GROUP\"?)"},
+		`user.isMemberOf({'group.type': {'APP_GROUP', 'builtin'}})`: {"1:46: \"builtin\" is none of the group types OKTA_GROUP, APP_GROUP, BUILT_IN (did you mean \"BUILT_IN\"?)"},
 	} {
 		p, err := Compile(expr, Options{Roots: AllRoots})
 		if err != nil {
