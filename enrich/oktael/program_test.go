@@ -173,6 +173,39 @@ func TestEvalBoolTakesNothingButTrueAndFalse(t *testing.T) {
 	}
 }
 
+func TestWhatCanNeverBeWantedIsRefusedAtLoad(t *testing.T) {
+	for _, tc := range []struct {
+		expr  string
+		wants Wanted
+		says  string // empty: it compiles
+	}{
+		{`5`, Condition, "1:1: the condition is a number, not true or false"},
+		{`user.x + 'a'`, Condition, "1:8: the condition is a text, not true or false"},
+		{`null`, Condition, "1:1: the condition is null, not true or false"},
+		{`groups.![name]`, Condition, "1:7: the condition is a list, not true or false"},
+		{`true ? 'yes' : 'no'`, Condition, "1:6: the condition is a text, not true or false"},
+		{`user.x`, Condition, ""},
+		{`user.x ?: false`, Condition, ""},
+		{`user.x matches 'a' AND true`, Condition, ""},
+		{`5`, IDs, "1:1: a list of ids is wanted here, not a number"},
+		{`user.x == 'a'`, IDs, "1:8: a list of ids is wanted here, not true or false"},
+		{`user`, IDs, "1:1: a list of ids is wanted here, not null or a user"},
+		{`app.profile.list`, IDs, ""},
+		{`'a,b'`, IDs, ""},
+		{`app == null ? {} : app.profile.list`, IDs, ""},
+		{`5`, Anything, ""},
+	} {
+		_, err := Compile(tc.expr, Options{Roots: AllRoots, Wants: tc.wants})
+		got := ""
+		if e := (*Error)(nil); errors.As(err, &e) {
+			got = e.Error()
+		}
+		if got != tc.says || (err == nil) != (tc.says == "") {
+			t.Errorf("%s for %d: error is %v, want %q", tc.expr, tc.wants, err, tc.says)
+		}
+	}
+}
+
 func TestAProgramIsSharedByGoroutines(t *testing.T) {
 	contexts := testContexts(t)
 	p, err := Compile(`getFilteredGroups({"00gRes", "00gAd1"}, app.profile.shows, 9).![toUpperCase()].?[length() > 0].contains(user.word) ? 1 : user.firstName matches ('A' + '.*')`, Options{Roots: AllRoots})
