@@ -114,7 +114,7 @@ const requirementRoots = oktael.RootUser | oktael.RootGroups | oktael.RootApp | 
 // CompileRequirement checks one require expression; claims are the names that
 // it may read as claims.<name>, nil meaning any.
 func CompileRequirement(source string, claims []string) (*oktael.Program, error) {
-	p, err := oktael.Compile(source, oktael.Options{Roots: requirementRoots, Claims: claims})
+	p, err := oktael.Compile(source, oktael.Options{Roots: requirementRoots, Claims: claims, Wants: oktael.Condition})
 	var place *oktael.Error
 	switch {
 	case errors.As(err, &place):

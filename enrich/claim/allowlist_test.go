@@ -36,7 +36,7 @@ func TestAnAllowListKeepsTheUsersGroupsThatItNames(t *testing.T) {
 		{"null", AllowList{Expression: "app.profile.absent"}, nil, ErrAllowList},
 		{"numbers", AllowList{Expression: "app.profile.numbers"}, nil, ErrAllowList},
 		{"a number", AllowList{Expression: "app.profile.maxLimit"}, nil, ErrAllowList},
-		{"a map", AllowList{Expression: "app.profile"}, nil, ErrAllowList},
+		{"a map", AllowList{Expression: "app.profile['nested']"}, nil, ErrAllowList},
 		{"property of null", AllowList{Expression: "app.profile.absent.x"}, nil, oktael.ErrNull},
 		{"ids", AllowList{IDs: []string{"00gHR", "00gIT"}, Value: "group.id"}, []any{"00gIT", "00gHR"}, nil},
 		{"a profile attribute", AllowList{IDs: []string{"00gIT", "00gAll"}, Value: "group.profile.description"}, []any{"Information technology"}, nil},

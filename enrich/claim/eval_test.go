@@ -23,7 +23,7 @@ const ada = `{
 		{"id": "00gHR", "type": "OKTA_GROUP", "profile": {"name": "HR"}}
 	],
 	"app": {"id": "0oa1payroll", "clientId": "0oa1payroll",
-		"profile": {"groupallowlist": ["00gHR", "00gIT", "00gNot"], "csv": "00gHR, 00gAll", "one": "00gAD", "none": [], "numbers": [1], "maxLimit": 40}},
+		"profile": {"groupallowlist": ["00gHR", "00gIT", "00gNot"], "csv": "00gHR, 00gAll", "one": "00gAD", "none": [], "numbers": [1], "maxLimit": 40, "nested": {"a": 1}}},
 	"appuser": {"userName": "ada", "profile": {"role": "admin"}},
 	"access": {"scope": ["openid", "groups"]},
 	"token": {"sub": "00u1ada", "dept": "from the token"}

@@ -130,7 +130,7 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 		c.reads |= oktael.RootGroups
 	default:
 		field = "expression"
-		c.program, err = r.program(&c, field, d.Expression, dialect)
+		c.program, err = r.program(&c, field, d.Expression, dialect, oktael.Anything)
 	}
 	if err != nil {
 		return c, field, err
@@ -190,8 +190,8 @@ func (c *rule) options(d *Definition) (field string, err error) {
 }
 
 // program compiles an expression of the rule c and notes what it reads.
-func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect) (*oktael.Program, error) {
-	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Roots: readable, Claims: r.above()})
+func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, wants oktael.Wanted) (*oktael.Program, error) {
+	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Roots: readable, Claims: r.above(), Wants: wants})
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,34 @@ func Word(wrong string, words []string) (string, bool) {
 	return best, true
 }
 
+// Kin is Word for names that are made of several words: where none is near, one
+// that begins or ends with the other will do, as toUpperCase for toUpper. Of
+// several the one with the least besides wins.
+func Kin(wrong string, words []string) (string, bool) {
+	if w, ok := Word(wrong, words); ok {
+		return w, true
+	}
+	best, rest := "", maxLength
+	low := strings.ToLower(wrong)
+	for _, w := range words {
+		short, long := low, strings.ToLower(w)
+		if len(short) > len(long) {
+			short, long = long, short
+		}
+		// Less than a third of a name is in too many others.
+		if len(short) < minPart || 3*len(short) < len(long) || len(long)-len(short) >= rest {
+			continue
+		}
+		if strings.HasPrefix(long, short) || strings.HasSuffix(long, short) {
+			best, rest = w, len(long)-len(short)
+		}
+	}
+	return best, best != ""
+}
+
+// minPart is how many letters a part of a name has to have.
+const minPart = 3
+
 // Hint gives the words " (did you mean …?)" to put behind an error, or
 // nothing where no word is near enough.
 func Hint(wrong string, words []string) string {

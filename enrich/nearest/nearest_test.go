@@ -25,6 +25,27 @@ func TestWordFindsWhatWasMeantAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestKinKnowsPartsOfANameToo(t *testing.T) {
+	words := []string{"toUpperCase", "toLowerCase", "len", "stringContains", "contains", "toInt"}
+	for _, tc := range []struct{ wrong, want string }{
+		{"toUpercase", "toUpperCase"},
+		{"toUpper", "toUpperCase"},
+		{"lowerCase", "toLowerCase"},
+		{"length", "len"},
+		{"toInteger", "toInt"},
+		{"containsText", "contains"}, // not stringContains, which shares less
+		{"to", ""},
+		{"trim", ""},
+		{"", ""},
+		{strings.Repeat("len", 100), ""},
+	} {
+		got, ok := Kin(tc.wrong, words)
+		if got != tc.want || ok != (tc.want != "") {
+			t.Errorf("Kin(%q) = %q, %v; want %q", tc.wrong, got, ok, tc.want)
+		}
+	}
+}
+
 func TestHintIsReadyToStandBehindAnError(t *testing.T) {
 	if got := Hint("leway", []string{"leeway"}); got != ` (did you mean "leeway"?)` {
 		t.Errorf("Hint = %q", got)

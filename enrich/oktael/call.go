@@ -3,6 +3,8 @@ package oktael
 import (
 	"fmt"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // callNode calls a function or, where overloads is set, the method that fits
@@ -140,37 +142,41 @@ func (c *compiler) compileCall(s *syntaxNode) (typed, error) {
 }
 
 func (c *compiler) unknownFunction(s *syntaxNode) error {
+	names := library.names(c.options.Dialect)
 	family, short, ok := strings.Cut(s.text, ".")
 	if !ok {
-		// A function of a family, called without it.
-		for name := range library.families {
-			if f, ok := library.static[name+"."+s.text]; ok && c.options.Dialect.has(f.dialect) {
-				return c.fail(s.offset, "unknown function %s (did you mean \"%s\"?)", s.text, c.familyOf(s.text))
-			}
-		}
-		return c.fail(s.offset, "unknown function %s%s", s.text, c.hint(s.text, library.names(c.options.Dialect)))
+		short = s.text
 	}
 	var inside []string
-	for _, name := range library.names(c.options.Dialect) {
-		if f, member, _ := strings.Cut(name, "."); f == family {
+	for _, name := range names {
+		switch f, member, _ := strings.Cut(name, "."); {
+		case !ok && member == "":
+			inside = append(inside, name)
+		case ok && f == family:
 			inside = append(inside, member)
 		}
 	}
-	if word, ok := nearestWord(short, inside); ok {
-		return c.fail(s.offset, "unknown function %s (did you mean \"%s.%s\"?)", s.text, family, word)
+	word, near := nearest.Kin(short, inside)
+	switch full := c.familyOf(short); {
+	case full != "" && (!ok || !near): // of a family, called without it or as another's
+		word = full
+	case !near:
+		return c.fail(s.offset, "unknown function %s", s.text)
+	case ok:
+		word = family + "." + word
 	}
-	return c.fail(s.offset, "unknown function %s%s", s.text, c.hint(s.text, library.names(c.options.Dialect)))
+	return c.fail(s.offset, "unknown function %s (did you mean \"%s\"?)", s.text, word)
 }
 
-// familyOf gives the full name of a function that was called without its
-// family; of several the first in order.
+// familyOf gives the full name of the function of this name in any family, or
+// nothing; of several the first in order.
 func (c *compiler) familyOf(short string) string {
 	for _, name := range library.names(c.options.Dialect) {
 		if strings.HasSuffix(name, "."+short) {
 			return name
 		}
 	}
-	return short
+	return ""
 }
 
 // elementMethod binds a bare call inside of a projection or selection as a
@@ -205,7 +211,7 @@ func (c *compiler) compileMethod(s *syntaxNode) (typed, error) {
 		return typed{}, err
 	}
 	if !known {
-		return typed{}, c.fail(s.offset, "unknown method %s%s", s.text, c.hint(s.text, library.methodNames(c.options.Dialect)))
+		return typed{}, c.fail(s.offset, "unknown method %s%s", s.text, c.hintName(s.text, library.methodNames(c.options.Dialect)))
 	}
 	var fits []*function
 	dialect, kind, count := false, false, (*function)(nil)
@@ -248,9 +254,16 @@ func (c *compiler) meantFunction(s *syntaxNode) error {
 		return nil
 	}
 	full := name.text + "." + s.text
-	word, ok := nearestWord(full, library.names(c.options.Dialect))
+	word, ok := nearest.Word(full, library.names(c.options.Dialect))
 	if !ok || !strings.Contains(word, ".") {
-		return nil
+		// The family may be cut short: Iso3166.toAlpha2(…).
+		if word = c.familyOf(s.text); word == "" {
+			return nil
+		}
+		family, _, _ := strings.Cut(word, ".")
+		if _, ok := nearest.Kin(name.text, []string{family}); !ok {
+			return nil
+		}
 	}
 	return c.fail(name.offset, "unknown function %s (did you mean \"%s\"?)", full, word)
 }

@@ -55,7 +55,13 @@ func (c *compiler) at(s *syntaxNode) position { return position(c.base + s.offse
 // hint suggests the right word behind a misspelt one.
 func (c *compiler) hint(wrong string, words []string) string { return nearest.Hint(wrong, words) }
 
-func nearestWord(wrong string, words []string) (string, bool) { return nearest.Word(wrong, words) }
+// hintName is hint for the name of a function or method.
+func (c *compiler) hintName(wrong string, names []string) string {
+	if name, ok := nearest.Kin(wrong, names); ok {
+		return ` (did you mean "` + name + `"?)`
+	}
+	return ""
+}
 
 // read notes that the expression reads roots and refuses those that it may
 // not.

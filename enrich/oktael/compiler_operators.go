@@ -30,17 +30,20 @@ func (c *compiler) compileChoice(s *syntaxNode) (typed, error) {
 // compileKnowing compiles a part that is evaluated only where these paths are
 // not null.
 func (c *compiler) compileKnowing(s *syntaxNode, paths []string) (typed, error) {
+	c.know(paths, 1)
+	t, err := c.compile(s)
+	c.know(paths, -1)
+	return t, err
+}
+
+// know counts the conditions that exclude null from these paths up or down.
+func (c *compiler) know(paths []string, by int) {
 	if c.known == nil && len(paths) > 0 {
 		c.known = make(map[string]int)
 	}
 	for _, path := range paths {
-		c.known[path]++
+		c.known[path] += by
 	}
-	t, err := c.compile(s)
-	for _, path := range paths {
-		c.known[path]--
-	}
-	return t, err
 }
 
 // nonNull gives the paths that are certainly not null where the condition has
@@ -204,7 +207,7 @@ func (c *compiler) compileArithmetic(s *syntaxNode) (typed, error) {
 	// A sum of attributes may be one of texts, and then null shows.
 	if k&kindText != 0 {
 		for _, kid := range s.kids {
-			c.warnNull(kid)
+			c.warnNull(kid, "")
 		}
 	}
 	return typed{n, k}, nil
@@ -214,24 +217,6 @@ func (c *compiler) compileArithmetic(s *syntaxNode) (typed, error) {
 // null can, but what is else an object should not be put there in the hope
 // that it is null.
 func printable(k kinds) bool { return k&kindPrintable != 0 || k == kindNull }
-
-// warnNull warns where an attribute that may be unset is put into a text.
-func (c *compiler) warnNull(s *syntaxNode) {
-	if s.op != opProperty && s.op != opIndex && s.op != opName {
-		return
-	}
-	path := s.path()
-	if path == "" || c.element != 0 || c.known[path] > 0 || alwaysSet[path] {
-		return
-	}
-	c.warn(s.offset, "%s may be null, which concatenation writes as \"null\"; give a default with ?: or test it with != null", path)
-}
-
-// alwaysSet are the attributes that every user or group has.
-var alwaysSet = map[string]bool{
-	"user.id": true, "user.login": true, "user.profile.login": true, "app.id": true, "group.id": true, "group.name": true,
-	"request.method": true, "request.path": true, "request.client_ip": true, "request.host": true,
-}
 
 // ofGroups reports whether a node gives a list of groups and nothing else.
 func ofGroups(n node) bool {

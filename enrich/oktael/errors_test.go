@@ -39,6 +39,31 @@ func TestErrorsPointAtTheFault(t *testing.T) {
 	}
 }
 
+func TestMisspeltNamesGetTheNearestRightOne(t *testing.T) {
+	for expr, want := range map[string]string{
+		`String.toUpper('a')`:             `unknown function String.toUpper (did you mean "String.toUpperCase"?)`,
+		`String.touppercase('a')`:         `unknown function String.touppercase (did you mean "String.toUpperCase"?)`,
+		`String.contains('a', 'b')`:       `unknown function String.contains (did you mean "String.stringContains"?)`,
+		`String.length('a')`:              `unknown function String.length (did you mean "String.len"?)`,
+		`String.trim('a')`:                `unknown function String.trim`,
+		`String.isEmpty('a')`:             `unknown function String.isEmpty (did you mean "Arrays.isEmpty"?)`,
+		`Convert.toInteger('1')`:          `unknown function Convert.toInteger (did you mean "Convert.toInt"?)`,
+		`Sting.len('a')`:                  `unknown function Sting.len (did you mean "String.len"?)`,
+		`Iso3166.toAlpha2('DE')`:          `unknown function Iso3166.toAlpha2 (did you mean "Iso3166Convert.toAlpha2"?)`,
+		`len('a')`:                        `unknown function len (did you mean "String.len"?)`,
+		`getFilterdGroups({'a'}, 'x', 1)`: `unknown function getFilterdGroups (did you mean "getFilteredGroups"?)`,
+		`frobnicate(1)`:                   `unknown function frobnicate`,
+		`'a'.upperCase()`:                 `unknown method upperCase (did you mean "toUpperCase"?)`,
+		`'a'.frobnicate()`:                `unknown method frobnicate`,
+	} {
+		_, err := Compile(expr, Options{Roots: AllRoots &^ RootVars})
+		var e *Error
+		if !errors.As(err, &e) || e.Msg != want {
+			t.Errorf("%s: error is %v, want %q", expr, err, want)
+		}
+	}
+}
+
 func TestCaretShowsTheLineAndCutsLongOnes(t *testing.T) {
 	for name, tc := range map[string]struct{ source, want string }{
 		"second line":   {"1 +\n  usr.x", "  usr.x\n  ^"},

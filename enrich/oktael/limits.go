@@ -63,9 +63,9 @@ const (
 
 // Work that one step pays for, in functions that go over long values.
 const (
-	textPerStep  = 512    // bytes copied or compared
-	listPerStep  = 64     // elements copied or compared
-	regexPerStep = 16_384 // bytes matched, times instructions
+	textPerStep  = 512   // bytes copied or compared
+	listPerStep  = 64    // elements copied or compared
+	regexPerStep = 4_096 // bytes matched, times instructions
 
 	literalPerStep  = 4 // elements of a list that the expression writes out
 	propertyPerStep = 4 // properties read
@@ -73,5 +73,5 @@ const (
 
 	// unitsPerStep are the parts into which a step is divided: the largest
 	// number above, which all others divide.
-	unitsPerStep = 16_384
+	unitsPerStep = regexPerStep
 )

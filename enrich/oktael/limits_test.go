@@ -182,6 +182,37 @@ func TestStepsAreCounted(t *testing.T) {
 	}
 }
 
+// A step must not hide work that grows with what a profile holds: repeated for
+// each element of a list, it would keep a processor busy for minutes.
+func TestWorkOnLongValuesCostsSteps(t *testing.T) {
+	c := hostileContext()
+	entries := make(map[string]any, MaxList)
+	for i := range MaxList {
+		entries[fmt.Sprintf("k%d", i)] = int64(i)
+	}
+	c.User.Profile["map"] = entries
+	for _, expr := range []string{
+		`user.long[1048575]`,
+		`user[user.long]`,
+		`user.map[user.long]`,
+		`{user.long: 1}`,
+		`user.map.![1]`,
+		`user.map.^[true]`,
+		`user.long == user.long`,
+		`user.long < user.long`,
+		`user.long.length()`,
+		`user.long matches 'a*'`,
+	} {
+		p, err := Compile(expr, Options{Roots: AllRoots, MaxSteps: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := p.Eval(c); !errors.Is(err, ErrLimit) {
+			t.Errorf("%s: gave a %T, %v within 1,000 steps", expr, v, err)
+		}
+	}
+}
+
 func TestMoreGroupsThanAUserCanHave(t *testing.T) {
 	c := &Context{GroupsKnown: true, Groups: make([]identity.Group, MaxList+1)}
 	p, err := Compile(`isMemberOfGroup("x")`, Options{Roots: RootGroups})

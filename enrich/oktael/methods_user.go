@@ -155,6 +155,9 @@ func checkCriteria(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Err
 			if !slices.Contains(criterionKeys, k) {
 				return nil, c.failAt(key.offset, "%s: unknown criterion %q%s", name.text, k, nearest.Hint(k, criterionKeys))
 			}
+			if k == criterionType {
+				c.warnType(arg.kids[i+1])
+			}
 			if v := arg.kids[i+1]; k == criterionOperator && v.isText() {
 				if o := v.value.(string); o != operatorExact && o != operatorStartsWith {
 					return nil, c.failAt(v.offset, "%s: the operator is EXACT or STARTS_WITH, not %q", name.text, o)
@@ -166,6 +169,21 @@ func checkCriteria(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Err
 		}
 	}
 	return nil, nil
+}
+
+// groupTypes are the types that a group can have.
+var groupTypes = []string{identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn}
+
+// warnType warns of literal group types that do not exist.
+func (c *compiler) warnType(s *syntaxNode) {
+	if s.op == opList {
+		for _, kid := range s.kids {
+			c.warnType(kid)
+		}
+	}
+	if t, ok := s.value.(string); ok && s.isText() && !slices.Contains(groupTypes, t) {
+		c.warn(s.offset, "%q is none of the group types %s%s", t, strings.Join(groupTypes, ", "), nearest.Hint(t, groupTypes))
+	}
 }
 
 // criterion is one map of criteria, read.

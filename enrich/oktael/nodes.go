@@ -247,6 +247,10 @@ func (e *evaluation) index(base, key any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		// A character is found by counting those before it.
+		if err := e.charge(len(x), textPerStep); err != nil {
+			return nil, err
+		}
 		at, end := characterRange(x, i, i+1)
 		if i < 0 || end < 0 {
 			return nil, errSubstring
@@ -256,6 +260,9 @@ func (e *evaluation) index(base, key any) (any, error) {
 	name, err := e.text(key)
 	if err != nil || key == nil {
 		return nil, fmt.Errorf("a key must be a text, not %s", kindOf(key))
+	}
+	if err := e.charge(len(name), textPerStep); err != nil {
+		return nil, err
 	}
 	return e.property(base, name)
 }
@@ -301,6 +308,9 @@ func (n *mapNode) eval(e *evaluation) (any, error) {
 			return nil, e.fail(n.keys[i].at(), "a key must be a text, not %s", kindOf(k))
 		}
 		key, err := e.text(k)
+		if err == nil {
+			err = e.charge(len(key), textPerStep)
+		}
 		if err != nil {
 			return nil, e.wrap(n.keys[i].at(), err)
 		}
@@ -363,7 +373,11 @@ func (e *evaluation) elementsOf(of node, safe bool) (base any, list []any, err e
 		}
 		return x, x, e.charge(len(x), listPerStep)
 	case map[string]any:
-		return x, entries(x), e.charge(len(x), listPerStep)
+		// Each entry is a map that is made here.
+		if err := e.charge(len(x), literalPerStep); err != nil {
+			return nil, nil, err
+		}
+		return x, entries(x), nil
 	}
 	return nil, nil, fmt.Errorf("only lists and maps have elements, not %s", kindOf(base))
 }

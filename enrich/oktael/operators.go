@@ -117,6 +117,9 @@ func (n *compareNode) eval(e *evaluation) (any, error) {
 		return same == (n.operator == "=="), nil
 	}
 	by, err := order(left, right)
+	if text, ok := left.(string); ok && err == nil {
+		err = e.charge(len(text), textPerStep)
+	}
 	if err != nil {
 		return nil, e.wrap(n.at(), err)
 	}

@@ -21,11 +21,29 @@ type Options struct {
 	// Claims are the names that claims.<name> may use; nil lets it use any.
 	Claims []string
 
+	// Wants is what the value is for. An expression that can't give that,
+	// whatever the values are, is refused at load. Default: Anything.
+	Wants Wanted
+
 	// TruncateOverLimit makes getFilteredGroups and the Groups family return
 	// the first groups up to their limit where more match. Without it that is
 	// ErrTooManyGroups.
 	TruncateOverLimit bool
 }
+
+// Wanted says what the value of an expression is for.
+type Wanted uint8
+
+const (
+	// Anything takes every value.
+	Anything Wanted = iota
+
+	// Condition wants true or false.
+	Condition
+
+	// IDs wants a list, or a text with commas in it, which is taken for one.
+	IDs
+)
 
 // Program is a compiled expression. It is immutable and safe for concurrent
 // use.
@@ -66,6 +84,12 @@ func Compile(source string, o Options) (*Program, error) {
 	root, err := c.compile(tree)
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case o.Wants == Condition && root.kinds&kindBool == 0:
+		return nil, c.fail(tree.offset, "the condition is %s, not true or false", root.kinds)
+	case o.Wants == IDs && root.kinds&(kindList|kindText) == 0:
+		return nil, c.fail(tree.offset, "a list of ids is wanted here, not %s", root.kinds)
 	}
 	return &Program{source: source, root: root.node, options: o, reads: c.reads, members: c.members, warnings: c.warnings}, nil
 }

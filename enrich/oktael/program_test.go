@@ -104,6 +104,20 @@ func TestWarningsNameWhatIsProbablyNotMeant(t *testing.T) {
 		`user.x == 1`:                nil,
 		`null == 'a'`:                {"1:6: null and a text are never equal"},
 		`getFilteredGroups({'a'}, "'x' + group.description", 1)`: {"1:39: group.description may be null"},
+
+		// Null shows through what gives null for null.
+		`'a' + String.toUpperCase(user.x)`:                        {"1:31: user.x may be null and with it String.toUpperCase"},
+		`toLowerCase(substring(user.x, 0, 1)) + '.' + user.login`: {"1:28: user.x may be null and with it substring"},
+		`'a' + String.len(user.x)`:                                nil,
+		`'a' + String.toUpperCase(user.x ?: '')`:                  nil,
+		`user.x == null ? '' : 'a' + toUpperCase(user.x)`:         nil,
+		`'a' + (user.x ?: user.y)`:                                {"1:23: user.y may be null"},
+		`'a' + (user.x == null ? user.y : user.x)`:                {"1:30: user.y may be null"},
+		`'a' + getManagerUser('active_directory').lastName`:       {"1:42: lastName may be null"},
+		`'a' + groups.![name].size()`:                             nil,
+
+		`user.getGroups({'group.type': 'OKTAGROUP'})`:               {"1:31: \"OKTAGROUP\" is none of the group types OKTA_GROUP, APP_GROUP, BUILT_IN (did you mean \"OKTA_GROUP\"?)"},
+		`user.isMemberOf({'group.type': {'APP_GROUP', 'builtin'}})`: {"1:46: \"builtin\" is none of the group types OKTA_GROUP, APP_GROUP, BUILT_IN (did you mean \"BUILT_IN\"?)"},
 	} {
 		p, err := Compile(expr, Options{Roots: AllRoots})
 		if err != nil {
@@ -155,6 +169,39 @@ func TestEvalBoolTakesNothingButTrueAndFalse(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s is %s, want %s", expr, got, want)
+		}
+	}
+}
+
+func TestWhatCanNeverBeWantedIsRefusedAtLoad(t *testing.T) {
+	for _, tc := range []struct {
+		expr  string
+		wants Wanted
+		says  string // empty: it compiles
+	}{
+		{`5`, Condition, "1:1: the condition is a number, not true or false"},
+		{`user.x + 'a'`, Condition, "1:8: the condition is a text, not true or false"},
+		{`null`, Condition, "1:1: the condition is null, not true or false"},
+		{`groups.![name]`, Condition, "1:7: the condition is a list, not true or false"},
+		{`true ? 'yes' : 'no'`, Condition, "1:6: the condition is a text, not true or false"},
+		{`user.x`, Condition, ""},
+		{`user.x ?: false`, Condition, ""},
+		{`user.x matches 'a' AND true`, Condition, ""},
+		{`5`, IDs, "1:1: a list of ids is wanted here, not a number"},
+		{`user.x == 'a'`, IDs, "1:8: a list of ids is wanted here, not true or false"},
+		{`user`, IDs, "1:1: a list of ids is wanted here, not null or a user"},
+		{`app.profile.list`, IDs, ""},
+		{`'a,b'`, IDs, ""},
+		{`app == null ? {} : app.profile.list`, IDs, ""},
+		{`5`, Anything, ""},
+	} {
+		_, err := Compile(tc.expr, Options{Roots: AllRoots, Wants: tc.wants})
+		got := ""
+		if e := (*Error)(nil); errors.As(err, &e) {
+			got = e.Error()
+		}
+		if got != tc.says || (err == nil) != (tc.says == "") {
+			t.Errorf("%s for %d: error is %v, want %q", tc.expr, tc.wants, err, tc.says)
 		}
 	}
 }

@@ -133,7 +133,10 @@ func (e *evaluation) equal(a, b any) (bool, error) {
 		return ok && x == y, nil
 	case string:
 		y, ok := b.(string)
-		return ok && x == y, nil
+		if !ok || len(x) != len(y) {
+			return false, nil
+		}
+		return x == y, e.charge(len(x), textPerStep)
 	case int64, float64:
 		order, ok := compareNumbers(a, b)
 		return ok && order == 0, nil
