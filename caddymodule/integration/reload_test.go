@@ -288,6 +288,28 @@ func TestReloadReadsExchangedFiles(t *testing.T) {
 		wantRefusal(t, w.get("/", old), 401)
 		wantStatus(t, w.get("/", w.token("00u1ada")), 200)
 	})
+	// What runs has read the file since, so that the file is again what it was
+	// at the load and yet is not what runs.
+	t.Run("jwks_file as it was before an edit", func(t *testing.T) {
+		w := prepare(t)
+		file := filepath.Join(t.TempDir(), "keys.json")
+		before := keySet(w)
+		w.write(file, before)
+		global := w.issuerBlock("jwks_file " + file)
+		site := "token_enrich\nreverse_proxy " + w.legacy.Addr()
+		w.load(site, global)
+		old := w.token("00u1ada")
+		retired := w.issuer.Key()
+		w.issuer.Rotate()
+		w.issuer.Retire(retired)
+		w.write(file, keySet(w))
+		edited := w.token("00u1ada")
+		eventually(t, "the edit is found", func() bool { return w.get("/", edited).StatusCode == 200 })
+		w.write(file, before)
+		w.load(site, global)
+		wantRefusal(t, w.get("/", edited), 401)
+		wantStatus(t, w.get("/", old), 200)
+	})
 	t.Run("okta_claims", func(t *testing.T) {
 		w := prepare(t)
 		file := filepath.Join(t.TempDir(), "claims.json")
