@@ -45,16 +45,25 @@ func (a *App) openIssuers() error {
 	for i, c := range configs {
 		// With what its files hold: a key that was taken out of one is gone
 		// with the next reload.
-		key, err := digest(c, contents(c.JWKSFile), contents(c.CA))
+		files := [][]byte{contents(c.JWKSFile), contents(c.CA)}
+		if c.Introspect != nil {
+			files = append(files, contents(c.Introspect.PrivateKey)) // nothing where it is the key itself
+		}
+		key, err := digest(c, files)
 		if err != nil {
 			return err
 		}
+		made := false
 		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
+			made = true
 			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics, Replay: used})
 		}, func(i *issuer.Issuer) error {
 			i.Retire()
 			return endLater(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop)(i)
 		})
+		if err == nil && !made {
+			err = issuers[i].Reread()
+		}
 		if err != nil {
 			return err
 		}

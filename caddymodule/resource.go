@@ -58,11 +58,11 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 	}{Resource: h.Resource, Scopes: h.RequireScope}
 	for i, is := range h.issuers() {
 		meta.Servers = append(meta.Servers, is.Issuer)
-		if is.DPoP == "accept" || is.DPoP == "require" {
-			meta.DPoP = []string{"ES256", "RS256", "PS256", "EdDSA"}
-		}
 		meta.Bound = is.DPoP == "require" && (i == 0 || meta.Bound)
 		meta.MTLS = is.MTLS == "require" && (i == 0 || meta.MTLS)
+	}
+	for _, way := range h.app.issuers.Challenges(h.Issuers) {
+		meta.DPoP = append(meta.DPoP, strings.Fields(way.Algorithms)...)
 	}
 	for _, p := range places {
 		switch {

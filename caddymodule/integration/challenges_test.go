@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +96,33 @@ func TestResourceMetadataOfEveryPath(t *testing.T) {
 			w.nothingReceived()
 			wantStatus(t, w.do("GET", "/.well-known/oauth-protected-resource/other", ""), 200) // the application's
 			w.received()
+		})
+	}
+}
+
+// A client learns from both how to sign a proof (RFC 9449, section 7.1; RFC
+// 9728, section 2).
+func TestResourceMetadataNameTheAlgorithmsOfTheChallenge(t *testing.T) {
+	for _, dpop := range []string{"off", "accept", "require"} {
+		t.Run(dpop, func(t *testing.T) {
+			w := prepare(t)
+			w.load("token_enrich {\nresource https://app.example.com\n}\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock("dpop "+dpop))
+			var challenged []string
+			for _, challenge := range w.get("/", "").Header.Values("WWW-Authenticate") {
+				for _, m := range regexp.MustCompile(`algs="([^"]*)"`).FindAllStringSubmatch(challenge, -1) {
+					challenged = append(challenged, strings.Fields(m[1])...)
+				}
+			}
+			var meta struct {
+				Algorithms []string `json:"dpop_signing_alg_values_supported"`
+			}
+			got := w.get("/.well-known/oauth-protected-resource", "")
+			if err := json.Unmarshal([]byte(got.body), &meta); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(meta.Algorithms, challenged) || (len(challenged) == 0) != (dpop == "off") {
+				t.Errorf("the metadata name %v, the challenge %v", meta.Algorithms, challenged)
+			}
 		})
 	}
 }

@@ -2,6 +2,8 @@ package integration
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/goleak"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
@@ -291,6 +294,56 @@ func TestReloadReadsExchangedFiles(t *testing.T) {
 		w.load(site, global)
 		wantRefusal(t, w.get("/", old), 401)
 		wantStatus(t, w.get("/", w.token("00u1ada")), 200)
+	})
+	// What runs has read the file since, so that the file is again what it was
+	// at the load and yet is not what runs.
+	t.Run("jwks_file as it was before an edit", func(t *testing.T) {
+		w := prepare(t)
+		file := filepath.Join(t.TempDir(), "keys.json")
+		before := keySet(w)
+		w.write(file, before)
+		global := w.issuerBlock("jwks_file " + file)
+		site := "token_enrich\nreverse_proxy " + w.legacy.Addr()
+		w.load(site, global)
+		old := w.token("00u1ada")
+		retired := w.issuer.Key()
+		w.issuer.Rotate()
+		w.issuer.Retire(retired)
+		w.write(file, keySet(w))
+		edited := w.token("00u1ada")
+		eventually(t, "the edit is found", func() bool { return w.get("/", edited).StatusCode == 200 })
+		w.write(file, before)
+		w.load(site, global)
+		wantRefusal(t, w.get("/", edited), 401)
+		wantStatus(t, w.get("/", old), 200)
+	})
+	t.Run("introspection's private_key", func(t *testing.T) {
+		w := prepare(t)
+		w.issuer.OnIntrospect(func(string, *http.Request) (int, any) {
+			return 200, enrichtest.Claims{"active": true, "sub": "ada", "aud": audience}
+		})
+		file := filepath.Join(t.TempDir(), "client.pem")
+		global := w.issuerBlock("introspect " + w.issuer.URL(enrichtest.Introspection) + " {\nclient_id gateway\nprivate_key " + file + "\n}")
+		site := "token_enrich\nreverse_proxy " + w.legacy.Addr()
+		for n := range 2 {
+			text := signingKey(t)
+			w.write(file, text)
+			w.load(site, global)
+			wantStatus(t, w.get("/", fmt.Sprint("opaque-", n)), 200)
+			block, _ := pem.Decode([]byte(text))
+			key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			questions := w.issuer.Requests(enrichtest.Introspection)
+			assertion, err := jose.ParseSignedCompact(questions[len(questions)-1].Form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := assertion.Verify(key.(crypto.Signer).Public()); err != nil {
+				t.Errorf("after load %d: %v", n+1, err)
+			}
+		}
 	})
 	t.Run("okta_claims", func(t *testing.T) {
 		w := prepare(t)

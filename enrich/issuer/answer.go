@@ -130,8 +130,8 @@ func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error
 	if err != nil {
 		return nil, err
 	}
-	if claimsDPoP(a.claims) && p.Confirmation.KeyThumbprint == "" {
-		return nil, fmt.Errorf("a DPoP token without a key: %w", ErrSender)
+	if err := checkTokenType(a.claims, p); err != nil {
+		return nil, err
 	}
 	return &Verified{Principal: p, Issuer: i, KeySet: a.keySet, Until: a.until}, nil
 }
@@ -177,6 +177,9 @@ func (i *Issuer) confirmJWT(ctx context.Context, raw string, p *identity.Princip
 	if c.Bound() && c != p.Confirmation {
 		return time.Time{}, fmt.Errorf("cnf differs from that of the token: %w", ErrSender)
 	}
+	if err := checkTokenType(a.claims, p); err != nil {
+		return time.Time{}, err
+	}
 	return a.until, nil
 }
 
@@ -197,7 +200,11 @@ func (i *Issuer) checkAnswer(claims map[string]any) (dates, error) {
 	return i.readDates(claims, i.clock(), false)
 }
 
-func claimsDPoP(claims map[string]any) bool {
-	s, _ := claims["token_type"].(string)
-	return strings.EqualFold(s, "DPoP")
+// checkTokenType refuses what the issuer calls a DPoP token and has bound to no
+// key: as a bearer token it would be worth more than it was issued for.
+func checkTokenType(claims map[string]any, p *identity.Principal) error {
+	if s, _ := claims["token_type"].(string); strings.EqualFold(s, "DPoP") && p.Confirmation.KeyThumbprint == "" {
+		return fmt.Errorf("a DPoP token without a key: %w", ErrSender)
+	}
+	return nil
 }

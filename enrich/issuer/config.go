@@ -50,7 +50,7 @@ type Config struct {
 
 	// A file with the issuer's key set, instead of discovery: no network at
 	// all. It is read at load, and again when it has changed, looked at every
-	// key_refresh and for an unknown key id.
+	// key_refresh and for a token that no key verifies.
 	JWKSFile string `json:"jwks_file,omitempty"`
 
 	// How often the keys are fetched in the background, ±10 %. Default: 1h.

@@ -316,6 +316,7 @@ func TestAlwaysAsksAboutVerifiedJWTsToo(t *testing.T) {
 		{activeAnswer("aud", "api://other"), ErrAudience},
 		{activeAnswer("exp", testNow.Unix()-31), ErrExpired},
 		{activeAnswer("cnf", map[string]any{"jkt": "x"}), ErrSender},
+		{activeAnswer("token_type", "DPoP"), ErrSender},
 		{activeAnswer("token_type", "refresh_token"), ErrKind},
 	} {
 		s.server.say(testAsk, c.answer)

@@ -80,6 +80,7 @@ type Issuer struct {
 
 	life       *lifetime
 	keys       *keySource
+	fromFile   bool // the keys are those of jwks_file
 	metadata   *metadataSource
 	introspect *introspector // nil: JWTs only
 	always     bool          // introspect JWTs as well
@@ -128,11 +129,11 @@ func New(c Config, o Options) (*Issuer, error) {
 	i.metadata = newMetadataSource(c, client, o.Clock)
 	i.keys = newKeySource(c, o, i.life)
 	i.keys.load = i.metadata.keys
-	if c.JWKSFile != "" {
+	if i.fromFile = c.JWKSFile != ""; i.fromFile {
 		symmetric := lookAlgorithm(c.Algorithms[0]).family == familyHMAC
 		i.keys.load = func(context.Context) (*keySet, error) { return readKeyFile(c.JWKSFile, symmetric) }
-		if err := i.keys.loadNow(); err != nil {
-			return nil, fmt.Errorf("configuring issuer %q: jwks_file: %w: %w", c.Issuer, err, ErrConfig)
+		if err := i.Reread(); err != nil {
+			return nil, err
 		}
 	}
 	if c.Introspect != nil {
@@ -145,6 +146,19 @@ func New(c Config, o Options) (*Issuer, error) {
 		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
 	}
 	return i, nil
+}
+
+// Reread reads jwks_file now: a configuration that takes over an issuer which
+// runs already finds the file as it is, and not as it was at the last refresh.
+// Keys from the network are left alone. Errors wrap ErrConfig.
+func (i *Issuer) Reread() error {
+	if !i.fromFile {
+		return nil
+	}
+	if err := i.keys.loadNow(); err != nil {
+		return fmt.Errorf("configuring issuer %q: jwks_file: %w: %w", i.identifier, err, ErrConfig)
+	}
+	return nil
 }
 
 // readKeyFile reads a key set from a file.

@@ -17,10 +17,10 @@ const (
 	// maxUnknownKeys bounds the remembered key ids that no set had.
 	maxUnknownKeys = 256
 	// unknownKeyFloors is for how many floors an unknown key id is
-	// remembered: long enough that one client with an old token does not
-	// keep the key server busy, short enough for a set that a cache between
-	// holds back for a minute.
-	unknownKeyFloors = 6
+	// remembered: so that one client with an old token does not cause a
+	// fetch at every floor, and yet a key that comes late, or comes back, is
+	// soon found.
+	unknownKeyFloors = 2
 	// maxRetry is the longest pause between two attempts while the key
 	// server is down.
 	maxRetry = 5 * time.Minute

@@ -189,8 +189,8 @@ func TestOneUnknownKeyIDDoesNotFetchEveryFloor(t *testing.T) {
 		}
 		s.clock.Advance(time.Second)
 	}
-	if got := s.server.count(testKeysURL); got > 3 {
-		t.Errorf("%d fetches in a minute for one key id that does not exist, want at most 3", got)
+	if got := s.server.count(testKeysURL); got > 4 {
+		t.Errorf("%d fetches in a minute for one key id that does not exist, want at most 4", got)
 	}
 }
 
@@ -231,6 +231,73 @@ func TestNewKeyIsFoundWithinTheFloor(t *testing.T) {
 	}
 	if _, err := s.verify(old); !errors.Is(err, ErrUnknownKey) {
 		t.Errorf("the retired key: got %v", err)
+	}
+}
+
+// Some issuers give every key the same name.
+func TestNewKeyUnderAKnownKeyIDIsFoundToo(t *testing.T) {
+	old := sign(t, "RS256", "key", rsaKey(), nil, goodClaims())
+	for _, c := range []struct {
+		name string
+		keys string
+		raw  string
+	}{
+		{"of the same algorithm", keySetText(jwk(otherRSAKey(), "key", "RS256")), sign(t, "RS256", "key", otherRSAKey(), nil, goodClaims())},
+		{"of another algorithm", keySetText(jwk(edKey(), "key", "EdDSA")), sign(t, "EdDSA", "key", edKey(), nil, goodClaims())},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t)
+			s.server.say(testKeysURL, keySetText(jwk(rsaKey(), "key", "RS256")))
+			if _, err := s.verify(old); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.verify(c.raw); !errors.Is(err, ErrInvalidToken) {
+				t.Errorf("inside the floor: got %v", err)
+			}
+			s.clock.Advance(defaultKeyMinInterval)
+			s.server.fail(testKeysURL)
+			if _, err := s.verify(c.raw); !errors.Is(err, ErrInvalidToken) {
+				t.Errorf("a known key that does not verify, while the server is down: got %v", err)
+			}
+			s.clock.Advance(defaultKeyMinInterval)
+			s.server.say(testKeysURL, c.keys)
+			if _, err := s.verify(c.raw); err != nil {
+				t.Errorf("after the rotation: %v", err)
+			}
+			if _, err := s.verify(old); !errors.Is(err, ErrInvalidToken) {
+				t.Errorf("the withdrawn key: got %v", err)
+			}
+			if n := s.server.count(testKeysURL); n != 3 {
+				t.Errorf("%d fetches, want 3", n)
+			}
+		})
+	}
+}
+
+func TestKeyThatComesBackIsSoonFound(t *testing.T) {
+	s := newStage(t)
+	ours, theirs := keySetText(jwk(rsaKey(), "a", "RS256")), keySetText(jwk(otherRSAKey(), "b", "RS256"))
+	a, b := sign(t, "RS256", "a", rsaKey(), nil, goodClaims()), sign(t, "RS256", "b", otherRSAKey(), nil, goodClaims())
+	s.server.say(testKeysURL, ours)
+	if _, err := s.verify(a); err != nil {
+		t.Fatal(err)
+	}
+	s.server.say(testKeysURL, theirs)
+	s.clock.Advance(defaultKeyMinInterval)
+	if _, err := s.verify(b); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(defaultKeyMinInterval)
+	if _, err := s.verify(a); !errors.Is(err, ErrUnknownKey) {
+		t.Fatalf("a withdrawn key: got %v", err)
+	}
+	s.server.say(testKeysURL, ours)
+	s.clock.Advance(unknownKeyFloors * defaultKeyMinInterval)
+	if _, err := s.verify(a); err != nil {
+		t.Errorf("back again: %v", err)
+	}
+	if _, err := s.verify(b); !errors.Is(err, ErrUnknownKey) {
+		t.Errorf("the other one is gone: got %v", err)
 	}
 }
 

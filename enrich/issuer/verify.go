@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -30,9 +29,9 @@ func (i *Issuer) verifyJWT(ctx context.Context, t *jws, claims map[string]any) (
 	return p, version, nil
 }
 
-// verifySignature checks the signature with the issuer's keys. A key that
-// the set lacks may be new: then, and for a token without kid that no key
-// verifies, a newer set is looked for.
+// verifySignature checks the signature with the issuer's keys. Where none of
+// them verifies, the right one may be new, also under a kid that is known: some
+// issuers name every key alike. So a newer set is looked for.
 func (i *Issuer) verifySignature(ctx context.Context, t *jws) (uint64, error) {
 	now := i.clock()
 	st, err := i.keys.ready(ctx, now)
@@ -43,15 +42,12 @@ func (i *Issuer) verifySignature(ctx context.Context, t *jws) (uint64, error) {
 	if err == nil {
 		return st.version, nil
 	}
-	if !errors.Is(err, errKeyAbsent) && (t.header.kid != "" || !errors.Is(err, ErrSignature)) {
-		return 0, err
-	}
 	next, failure := i.keys.newer(ctx, st, t.header.kid, now)
 	switch {
+	case next == nil && (failure == nil || st.set.byKid[t.header.kid]):
+		return 0, err // the key of that kid is known, and it is not this one
 	case failure != nil:
 		return 0, failure
-	case next == nil:
-		return 0, err
 	}
 	return next.version, next.set.verify(t)
 }
