@@ -54,7 +54,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := parseBlock(d, "token_enrich", chosen(h.choices(), []option{
 		text("name", &h.Name),
 		texts("issuers", &h.Issuers),
-		text("app", &h.App),
+		{name: "app", parse: func(d *caddyfile.Dispenser) error {
+			if err := text("app", &h.App).parse(d); err != nil {
+				return err
+			}
+			return at(d, unplaced("app", h.App))
+		}},
 		{name: "token_from", repeatable: true, parse: h.unmarshalTokenFrom},
 		flag("anonymous", &h.Anonymous),
 		{name: "claim", repeatable: true, parse: h.unmarshalClaim},

@@ -41,6 +41,18 @@ func Expand(texts ...*string) error {
 	return nil
 }
 
+// unplaced refuses a placeholder in texts that are never expanded. Taken as it
+// stands it would equal nothing: no token has such an audience, no directory
+// such an app.
+func unplaced(option string, texts ...string) error {
+	for _, t := range texts {
+		if Unexpanded(t) {
+			return fmt.Errorf("%s: {env.*} and {file.*} are not expanded here; a Caddyfile reads {$NAME}", option)
+		}
+	}
+	return nil
+}
+
 // placeholderName names a placeholder of Caddy's for an error. Anything else
 // between braces may be part of a secret and is not repeated.
 func placeholderName(name string) string {
