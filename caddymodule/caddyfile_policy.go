@@ -78,7 +78,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			return at(d, checkRealm(h.Realm))
 		}},
-		text("resource", &h.Resource),
+		{name: "resource", parse: func(d *caddyfile.Dispenser) error {
+			if err := text("resource", &h.Resource).parse(d); err != nil || Unexpanded(h.Resource) {
+				return err
+			}
+			_, err := parseResource(h.Resource)
+			return at(d, err)
+		}},
 		duration("max_connection", &h.MaxConnection),
 		{name: "test", repeatable: true, parse: h.unmarshalTest},
 	}...))

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -45,10 +46,8 @@ func Expand(texts ...*string) error {
 // stands it would equal nothing: no token has such an audience, no directory
 // such an app.
 func unplaced(option string, texts ...string) error {
-	for _, t := range texts {
-		if Unexpanded(t) {
-			return fmt.Errorf("%s: {env.*} and {file.*} are not expanded here; a Caddyfile reads {$NAME}", option)
-		}
+	if slices.ContainsFunc(texts, Unexpanded) {
+		return fmt.Errorf("%s: {env.*} and {file.*} are not expanded here; a Caddyfile reads {$NAME}", option)
 	}
 	return nil
 }

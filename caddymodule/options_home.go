@@ -1,5 +1,7 @@
 package caddymodule
 
+import "slices"
+
 // homes says in which block an option stands, for a hint where somebody wrote it
 // into another: those of the global option and of a site look alike. Names that
 // several blocks have are not here.
@@ -25,10 +27,8 @@ var homes = map[string][]string{
 // error, or nothing where that is not known.
 func homeHint(name string) string {
 	for block, names := range homes {
-		for _, n := range names {
-			if n == name {
-				return "; it stands in " + block
-			}
+		if slices.Contains(names, name) {
+			return "; it stands in " + block
 		}
 	}
 	return ""

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-
-	_ "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
 // TestOptionsStandWhereTheHintsSay writes each option into the block that the
