@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	strictjson "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 )
 
@@ -111,34 +114,38 @@ func activeApp() (*App, error) {
 	return app, nil
 }
 
-// readBody reads the request's JSON object, with known members only.
+// readBody reads the request's JSON object: known members only, in their own
+// spelling and once, so that nobody believes to have named what was not read.
 func readBody(r *http.Request, to any) error {
-	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxAdminBody))
-	d.DisallowUnknownFields()
-	if err := d.Decode(to); err != nil {
-		return apiError(http.StatusBadRequest, fmt.Errorf("reading the request: %w", withoutValues(err)))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxAdminBody))
+	if err != nil {
+		return apiError(http.StatusBadRequest, errors.New("reading the request: it cannot be read, or is too long"))
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return apiError(http.StatusBadRequest, errors.New("reading the request: more than one JSON value"))
+	if err := strictjson.Unmarshal(body, to, strictjson.RejectUnknownMembers(true)); err != nil {
+		return apiError(http.StatusBadRequest, fmt.Errorf("reading the request: %w", withoutValues(body, err)))
 	}
 	return nil
 }
 
 // withoutValues keeps what was sent (perhaps a token) out of an error.
-func withoutValues(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
+func withoutValues(body []byte, err error) error {
+	var syntax *jsontext.SyntacticError
+	var meaning *strictjson.SemanticError
 	switch {
-	case errors.Is(err, io.EOF):
+	case len(bytes.TrimSpace(body)) == 0:
 		return errors.New("it is empty")
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return errors.New("a member stands twice")
 	case errors.As(err, &syntax):
-		return fmt.Errorf("not JSON, byte %d", syntax.Offset)
-	case errors.As(err, &kind):
-		return fmt.Errorf("member %q has the wrong type", kind.Field)
-	case strings.HasPrefix(err.Error(), "json: unknown field"):
+		return fmt.Errorf("not JSON, or more than one value, byte %d", syntax.ByteOffset)
+	case errors.Is(err, strictjson.ErrUnknownName):
 		return errors.New("it holds a member that is not known here")
+	case errors.As(err, &meaning):
+		for name := range meaning.JSONPointer.Tokens() {
+			return fmt.Errorf("member %q has the wrong type", name)
+		}
 	}
-	return errors.New("it cannot be read, or is too long")
+	return errors.New("it is no JSON object")
 }
 
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }

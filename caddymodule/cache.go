@@ -2,10 +2,13 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 )
 
@@ -56,7 +59,8 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return parseBlock(d, "cache", []option{
+	at := d.Token()
+	err := parseBlock(d, "cache", []option{
 		duration("fresh", &c.Fresh),
 		duration("refresh_after", &c.RefreshAfter),
 		pointer("stale_if_error", &c.StaleIfError),
@@ -75,10 +79,21 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}},
 		texts("seal_key", &c.SealKeys),
 	})
+	if err != nil {
+		return err
+	}
+	if err := c.check(); err != nil {
+		return errorAt(at, fmt.Errorf("cache: %w", err))
+	}
+	return nil
 }
 
-// check checks what only a Caddyfile's reader has seen, for what came by JSON.
+// check tells what is wrong in the settings as far as that can be judged
+// before placeholders are expanded.
 func (c *Cache) check() error {
+	if c.Memory != 0 && c.Memory < memory.MinBytes {
+		return fmt.Errorf("memory: %d bytes are under the least of %d", c.Memory, memory.MinBytes)
+	}
 	if c.DecisionMemory < 0 {
 		return errors.New("decision_memory is negative")
 	}
@@ -89,18 +104,25 @@ func (c *Cache) check() error {
 	if c.Negative != nil {
 		periods = append(periods, period{"negative", *c.Negative})
 	}
-	return checkPeriods(periods...)
+	if err := checkPeriods(periods...); err != nil {
+		return err
+	}
+	if l := c.life(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {
+		return fmt.Errorf("refresh_after (%v) is not shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
+	}
+	return nil
 }
 
 // UnmarshalCaddyfile reads the redis option; d stands on the word redis.
 func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	at := d.Token()
 	if d.NextArg() {
 		r.URL = d.Val()
 	}
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return parseBlock(d, "redis", []option{
+	err := parseBlock(d, "redis", []option{
 		texts("address", &r.Addresses),
 		text("master_name", &r.MasterName),
 		text("username", &r.Username),
@@ -125,6 +147,29 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		duration("timeout", &r.Timeout),
 		flag("insecure_plaintext", &r.InsecurePlaintext),
 	})
+	if err != nil || r.URL == "" && len(r.Addresses) == 0 {
+		return err
+	}
+	if err := r.check(); err != nil {
+		return errorAt(at, err)
+	}
+	return nil
+}
+
+// check tells what is wrong in the settings before placeholders are expanded,
+// and without a look at files: nothing where the address is not known yet.
+func (r *Redis) check() error {
+	c := r.Config
+	if slices.ContainsFunc(append(c.Addresses, c.URL), Unexpanded) {
+		return nil
+	}
+	if c.TLS != nil {
+		if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+			return errors.New("redis: tls cert and key belong together")
+		}
+		c.TLS = &redis.TLS{ServerName: c.TLS.ServerName}
+	}
+	return c.Validate()
 }
 
 // Interface guards

@@ -48,9 +48,15 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	var directories writtenDirectories
 	err := parseBlock(d, "token_enrich", chosen(app.choices(), []option{
 		{name: "issuer", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
-			i := new(Issuer)
+			at, i := d.Token(), new(Issuer)
 			app.Issuers = append(app.Issuers, i)
-			return i.UnmarshalCaddyfile(d)
+			if err := i.UnmarshalCaddyfile(d); err != nil {
+				return err
+			}
+			if _, err := writtenNames(app.Issuers); err != nil {
+				return errorAt(at, err)
+			}
+			return nil
 		}},
 		{name: "directory", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
 			return directories.unmarshal(d)

@@ -81,7 +81,10 @@ func (w writtenDirectories) raw() []json.RawMessage {
 // check tells, with file and line, what is wrong in the directories' settings as
 // far as that can be judged before placeholders are expanded.
 func (w writtenDirectories) check(issuers []*Issuer) error {
-	names := writtenNames(issuers)
+	names, err := writtenNames(issuers)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for i := range w {
 		if err := w[i].check(names); err != nil {
@@ -118,24 +121,24 @@ func (w *writtenDirectory) locate(err error) error {
 }
 
 // writtenNames gives the issuers' names, or nil where they cannot be told
-// before placeholders are expanded.
-func writtenNames(issuers []*Issuer) []string {
+// before placeholders are expanded. Names that are alike are an error.
+func writtenNames(issuers []*Issuer) ([]string, error) {
 	configs := make([]*issuer.Config, len(issuers))
 	for i, is := range issuers {
 		if is.Name == "" && Unexpanded(is.Issuer) {
-			return nil
+			return nil, nil
 		}
 		config := is.Config
 		configs[i] = &config
 	}
-	if issuer.ResolveNames(configs) != nil {
-		return nil // told where they are opened
+	if err := issuer.ResolveNames(configs); err != nil {
+		return nil, err
 	}
 	names := make([]string, len(configs))
 	for i, c := range configs {
 		names[i] = c.Name
 	}
-	return names
+	return names, nil
 }
 
 // Unexpanded reports whether a text holds a placeholder that Expand would

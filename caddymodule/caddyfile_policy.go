@@ -54,7 +54,12 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	err := parseBlock(d, "token_enrich", chosen(h.choices(), []option{
 		text("name", &h.Name),
 		texts("issuers", &h.Issuers),
-		text("app", &h.App),
+		{name: "app", parse: func(d *caddyfile.Dispenser) error {
+			if err := text("app", &h.App).parse(d); err != nil {
+				return err
+			}
+			return at(d, unplaced("app", h.App))
+		}},
 		{name: "token_from", repeatable: true, parse: h.unmarshalTokenFrom},
 		flag("anonymous", &h.Anonymous),
 		{name: "claim", repeatable: true, parse: h.unmarshalClaim},
@@ -73,7 +78,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			return at(d, checkRealm(h.Realm))
 		}},
-		text("resource", &h.Resource),
+		{name: "resource", parse: func(d *caddyfile.Dispenser) error {
+			if err := text("resource", &h.Resource).parse(d); err != nil || Unexpanded(h.Resource) {
+				return err
+			}
+			_, err := parseResource(h.Resource)
+			return at(d, err)
+		}},
 		duration("max_connection", &h.MaxConnection),
 		{name: "test", repeatable: true, parse: h.unmarshalTest},
 	}...))

@@ -37,7 +37,7 @@ status is 1 where the decision is a denial.
 	cmd.Flags().String("client", "", "The made-up caller's client id")
 	cmd.Flags().String("scope", "", "The made-up caller's scopes, separated by spaces")
 	cmd.Flags().String("policy", "", "The policy's name")
-	cmd.Flags().String("site", "", "The host of a request")
+	cmd.Flags().String("site", "", "The host of a request, with its port where several servers have it")
 	cmd.Flags().String("path", "", "The path of a request")
 	return cmd
 }
@@ -55,13 +55,9 @@ func explain(cmd *cobra.Command, _ []string) error {
 	q.Scope = strings.Fields(scope)
 	file, _ := f.GetString("token")
 	offline, _ := f.GetBool("offline")
-	switch {
-	case (file == "") == (q.Issuer == "" && q.Subject == ""):
-		return misuse("name a token, or an issuer and a subject")
-	case file == "" && (q.Issuer == "" || q.Subject == ""):
-		return misuse("--issuer and --subject go together")
-	case q.Policy != "" && q.Site != "":
-		return misuse("--policy and --site exclude each other")
+	q.Token = file // whether there is one is all that is asked
+	if err := q.check(); err != nil {
+		return misuse("%w", err)
 	}
 	if file != "" {
 		text, err := readFile(cmd, file)
@@ -125,6 +121,22 @@ func from(directory string) string {
 	return " from " + directory
 }
 
+// named puts a name behind the state of what it names.
+func named(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " " + id
+}
+
+// old says how long ago something was fetched.
+func old(age *int64) string {
+	if age == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%d s old)", *age)
+}
+
 func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 	out := cmd.OutOrStdout()
 	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
@@ -136,7 +148,8 @@ func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 		line("token: issuer %s, client %s, scopes %s", p.Issuer, orNone(p.Client), orNone(strings.Join(p.Scopes, " ")))
 	}
 	if r := e.Record; r != nil {
-		line("directory: person %s, groups %s, app %s %s%s, app user %s%s", r.Person, countOf(r.Groups), r.App, r.AppID, from(r.AppOrigin), r.AppUser, from(r.AppUserOrigin))
+		line("directory: person %s%s, groups %s, app %s%s%s%s, app user %s%s%s", r.Person, old(r.PersonAge), countOf(r.Groups),
+			r.App, named(r.AppID), from(r.AppOrigin), old(r.AppAge), r.AppUser, from(r.AppUserOrigin), old(r.AppUserAge))
 		if u := r.UserOrigin; u != nil {
 			line("  user: id%s, login%s, status%s", from(u.ID), from(u.Login), from(u.Status))
 		}
@@ -144,7 +157,7 @@ func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 			line("  groups: %d from %s", g.Groups, g.Directory)
 		}
 		for _, a := range r.Attributes {
-			line("  %-24s %s from %s%s", a.Name, a.Type, orNone(a.Origin), shown(a.Value))
+			line("  %-24s %s from %s%s%s", a.Name, a.Type, orNone(a.Origin), old(a.Age), shown(a.Value))
 		}
 	}
 	for _, r := range e.Rules {

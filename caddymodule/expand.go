@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -37,6 +38,16 @@ func Expand(texts ...*string) error {
 			return err
 		}
 		*t = out
+	}
+	return nil
+}
+
+// unplaced refuses a placeholder in texts that are never expanded. Taken as it
+// stands it would equal nothing: no token has such an audience, no directory
+// such an app.
+func unplaced(option string, texts ...string) error {
+	if slices.ContainsFunc(texts, Unexpanded) {
+		return fmt.Errorf("%s: {env.*} and {file.*} are not expanded here; a Caddyfile reads {$NAME}", option)
 	}
 	return nil
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -30,12 +33,32 @@ type explainRequest struct {
 	Path   string `json:"path,omitempty"`
 }
 
+// check refuses a question that is two, so that nothing of it is left out
+// silently.
+func (q *explainRequest) check() error {
+	madeUp := q.Issuer != "" || q.Subject != "" || q.Client != "" || len(q.Scope) > 0
+	switch {
+	case madeUp == (q.Token != ""):
+		return errors.New("name a token, or an issuer and a subject")
+	case madeUp && (q.Issuer == "" || q.Subject == ""):
+		return errors.New("issuer and subject go together")
+	case q.Policy != "" && (q.Site != "" || q.Path != ""):
+		return errors.New("policy and site exclude each other")
+	case q.Path != "" && q.Site == "":
+		return errors.New("path goes with site")
+	}
+	return nil
+}
+
 // explain answers how a request would be decided. Each use is written to the
 // log; who was asked about is not.
 func (a *AdminAPI) explain(app *App, r *http.Request) (any, error) {
 	var q explainRequest
 	if err := readBody(r, &q); err != nil {
 		return nil, err
+	}
+	if err := q.check(); err != nil {
+		return nil, apiError(http.StatusBadRequest, err)
 	}
 	g, err := app.ready(r.Context())
 	if err != nil {
@@ -91,7 +114,9 @@ func (a *App) policyFor(ctx context.Context, q explainRequest) (*policy, error) 
 	return nil, errors.New("name a policy, or the site and the path of a request")
 }
 
-// policyAt follows the routes of the HTTP app, as a GET request would.
+// policyAt follows the routes of the HTTP app, as a GET request would. The
+// host alone may stand on several servers; then only its port can tell which
+// of their policies was meant.
 func (a *App) policyAt(ctx context.Context, site, path string) (*policy, error) {
 	if path == "" {
 		path = "/"
@@ -99,6 +124,10 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, error) 
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
 		return nil, errors.New("path is not the path of a URL")
+	}
+	asked, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+site+u.RequestURI(), nil)
+	if err != nil {
+		return nil, errors.New("site is not a host name")
 	}
 	v, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
@@ -108,17 +137,40 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, error) 
 	if !ok {
 		return nil, errors.New("the configuration serves no sites")
 	}
-	for _, server := range app.Servers {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+site+u.RequestURI(), nil)
-		if err != nil {
-			return nil, errors.New("site is not a host name")
+	var found []*policy
+	var places []string
+	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
+		server := app.Servers[name]
+		if !listens(server, asked.URL.Port()) {
+			continue
 		}
-		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), discarded{}, server)
-		if p := decides(server.Routes, r); p != nil {
-			return p, nil
+		r := caddyhttp.PrepareRequest(asked.Clone(ctx), caddy.NewReplacer(), discarded{}, server)
+		p := decides(server.Routes, r)
+		if p == nil || slices.ContainsFunc(found, func(other *policy) bool { return other.name == p.name }) {
+			continue
 		}
+		found = append(found, p)
+		places = append(places, fmt.Sprintf("%q at %s", p.name, strings.Join(server.Listen, " ")))
 	}
-	return nil, errors.New("no policy decides requests for that site and path")
+	switch len(found) {
+	case 0:
+		return nil, errors.New("no policy decides requests for that site and path")
+	case 1:
+		return found[0], nil
+	}
+	return nil, fmt.Errorf("more than one policy decides requests for that site and path: %s; name the port, as in host:port", strings.Join(places, " and "))
+}
+
+// listens reports whether a server listens on a port; all do on none.
+func listens(server *caddyhttp.Server, port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return port == ""
+	}
+	return slices.ContainsFunc(server.Listen, func(address string) bool {
+		a, err := caddy.ParseNetworkAddress(address)
+		return err == nil && !a.IsUnixNetwork() && uint(n) >= a.StartPort && uint(n) <= a.EndPort
+	})
 }
 
 // discarded is the answer to a request that nobody sent.

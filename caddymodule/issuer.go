@@ -25,13 +25,19 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return parseBlock(d, "issuer", []option{
+	head := d.Token()
+	err := parseBlock(d, "issuer", []option{
 		text("name", &i.Name),
-		texts("audience", &i.Audience),
+		{name: "audience", parse: func(d *caddyfile.Dispenser) error {
+			if err := texts("audience", &i.Audience).parse(d); err != nil {
+				return err
+			}
+			return at(d, unplaced("audience", i.Audience...))
+		}},
 		flag("any_audience", &i.AnyAudience),
 		word("tokens", &i.Tokens, "access", "id", "any"),
 		texts("types", &i.Types),
-		texts("algorithms", &i.Algorithms),
+		words("algorithms", &i.Algorithms, issuer.Algorithms()...),
 		text("discovery_url", &i.DiscoveryURL),
 		text("jwks_url", &i.JWKSURL),
 		text("jwks_file", &i.JWKSFile),
@@ -52,6 +58,34 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		duration("timeout", &i.Timeout),
 		text("ca", &i.CA),
 	})
+	if err != nil {
+		return err
+	}
+	if err := i.check(); err != nil {
+		return errorAt(head, err)
+	}
+	return nil
+}
+
+// check tells what is wrong in the settings as far as that can be judged
+// before placeholders are expanded.
+func (i *Issuer) check() error {
+	c := i.Config
+	if Unexpanded(c.Issuer) {
+		return nil // an error would not know whose it is
+	}
+	addresses := []*string{&c.DiscoveryURL, &c.JWKSURL, &c.ExternalURL}
+	if c.Introspect != nil {
+		n := *c.Introspect
+		c.Introspect = &n
+		addresses = append(addresses, &n.URL)
+	}
+	for _, address := range addresses {
+		if Unexpanded(*address) {
+			*address = "https://known.when.loaded"
+		}
+	}
+	return c.Check()
 }
 
 func (i *Issuer) unmarshalIntrospect(d *caddyfile.Dispenser) error {
@@ -78,6 +112,9 @@ func (i *Issuer) unmarshalIntrospect(d *caddyfile.Dispenser) error {
 
 // expand resolves the placeholders of an issuer.
 func (i *Issuer) expand() error {
+	if err := unplaced("audience", i.Audience...); err != nil {
+		return err
+	}
 	if err := Expand(&i.Issuer, &i.DiscoveryURL, &i.JWKSURL, &i.JWKSFile, &i.ExternalURL, &i.CA); err != nil {
 		return err
 	}

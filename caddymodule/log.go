@@ -43,6 +43,11 @@ func (l *logs) core() zapcore.Core {
 	return caddy.Log().Core()
 }
 
+// never is above every level. A line says what is wrong and where in the
+// configuration; where in our code it was said helps no operator, and Caddy's
+// own lines leave that out too.
+const never slog.Level = 127
+
 type sharedHandler struct {
 	logs *logs
 	// with rebuilds attributes and groups on today's handler.
@@ -50,7 +55,7 @@ type sharedHandler struct {
 }
 
 func (h sharedHandler) handler() slog.Handler {
-	var out slog.Handler = zapslog.NewHandler(h.logs.core(), zapslog.WithName("token_enrich"))
+	var out slog.Handler = zapslog.NewHandler(h.logs.core(), zapslog.WithName("token_enrich"), zapslog.AddStacktraceAt(never))
 	for _, f := range h.with {
 		out = f(out)
 	}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {
 			for i, o := range options {
 				names[i] = o.name
 			}
-			return d.Errf("%s has no option %q%s", block, name, nearest.Hint(name, names))
+			return d.Errf("%s has no option %q%s%s", block, name, nearest.Hint(name, names), homeHint(name))
 		}
 		if seen[name] && !o.repeatable {
 			return d.Errf("%s: option %q stands twice", block, name)
@@ -89,11 +90,16 @@ func find(options []option, name string) (option, bool) {
 	return option{}, false
 }
 
-// text reads an option of exactly one argument.
+// text reads an option of exactly one argument. An empty one is refused: it
+// would be taken for an option that was left out, as when a variable between
+// quotes is not set.
 func text(name string, to *string) option {
 	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
+		}
+		if d.Val() == "" {
+			return d.Errf("%s: the text is empty; leave the option out for the default", name)
 		}
 		*to = d.Val()
 		return noMore(d)
@@ -107,8 +113,26 @@ func texts(name string, to *[]string) option {
 		if len(args) == 0 {
 			return d.ArgErr()
 		}
+		if slices.Contains(args, "") {
+			return d.Errf("%s: a text is empty", name)
+		}
 		*to = append(*to, args...)
 		return noMore(d)
+	}}
+}
+
+// words reads an option of one or more arguments, each one of known.
+func words(name string, to *[]string, known ...string) option {
+	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+		if err := texts(name, to).parse(d); err != nil {
+			return err
+		}
+		for _, w := range *to {
+			if err := oneOf(name, w, known); err != nil {
+				return d.Err(err.Error())
+			}
+		}
+		return nil
 	}}
 }
 

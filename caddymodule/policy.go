@@ -142,6 +142,9 @@ func (h *Handler) check() error {
 	if err := checkPeriods(period{"max_connection", h.MaxConnection}); err != nil {
 		return err
 	}
+	if err := unplaced("app", h.App); err != nil {
+		return err
+	}
 	if err := errors.Join(checkRealm(h.Realm), checkWords("require_scope", h.RequireScope)); err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ var blocksOfParsers = map[string]string{
 // readers are the functions that make an option of the name that is their
 // first argument.
 var readers = []string{
-	"text", "texts", "flag", "word", "duration", "pointer", "number", "count", "byteSize", "onOff",
+	"text", "texts", "flag", "word", "words", "duration", "pointer", "number", "count", "byteSize", "onOff",
 	"TextOption", "TextsOption", "FlagOption", "WordOption", "CustomOption",
 }
 

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,6 +23,15 @@ type metadata struct {
 // identifier (RFC 9728, section 3.1).
 const wellKnownResource = "/.well-known/oauth-protected-resource"
 
+// parseResource reads a resource's identifier.
+func parseResource(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback.Host(u.Hostname())) {
+		return nil, fmt.Errorf("resource: an https URL without a fragment is the resource's identifier, not %q", text)
+	}
+	return u, nil
+}
+
 // newResource makes the metadata of a policy, or nil where it names no
 // resource.
 func (h *Handler) newResource(places []token.Place) (*metadata, error) {
@@ -33,9 +41,9 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 	if err := Expand(&h.Resource); err != nil {
 		return nil, fmt.Errorf("resource: %w", err)
 	}
-	u, err := url.Parse(h.Resource)
-	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback.Host(u.Hostname())) {
-		return nil, errors.New("resource: an https URL without a fragment is the resource's identifier")
+	u, err := parseResource(h.Resource)
+	if err != nil {
+		return nil, err
 	}
 	// Only the slash that ends a bare host is taken off: that of a path is part
 	// of the identifier, which clients read out of the metadata's own URL.

@@ -55,9 +55,6 @@ func (a *App) openStore() error {
 	if err := errors.Join(c.check(), c.expand()); err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	if l := c.life(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {
-		return fmt.Errorf("cache: refresh_after (%v) is not shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
-	}
 	keys := make([][]byte, len(c.SealKeys))
 	for i, text := range c.SealKeys {
 		var err error

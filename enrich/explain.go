@@ -75,7 +75,10 @@ type ExplainedPrincipal struct {
 
 // ExplainedRecord is what the directory says.
 type ExplainedRecord struct {
-	Person     string               `json:"person"`
+	Person string `json:"person"`
+	// PersonAge, AppAge and AppUserAge are the whole seconds since the fetch;
+	// nil where nothing was fetched.
+	PersonAge  *int64               `json:"person_age_seconds,omitempty"`
 	UserStatus string               `json:"user_status,omitempty"`
 	UserOrigin *identity.UserOrigin `json:"user_origin,omitempty"`
 	Attributes []ExplainedAttribute `json:"attributes,omitempty"`
@@ -89,8 +92,10 @@ type ExplainedRecord struct {
 	App           string                 `json:"app"`
 	AppID         string                 `json:"app_id,omitempty"`
 	AppOrigin     string                 `json:"app_origin,omitempty"`
+	AppAge        *int64                 `json:"app_age_seconds,omitempty"`
 	AppUser       string                 `json:"app_user"`
 	AppUserOrigin string                 `json:"app_user_origin,omitempty"`
+	AppUserAge    *int64                 `json:"app_user_age_seconds,omitempty"`
 }
 
 // ExplainedAttribute is one attribute of the user's profile.
@@ -98,7 +103,9 @@ type ExplainedAttribute struct {
 	Name   string `json:"name"`
 	Type   string `json:"type"`
 	Origin string `json:"origin,omitempty"`
-	Value  any    `json:"value,omitempty"`
+	// Age is the whole seconds since the fetch.
+	Age   *int64 `json:"age_seconds,omitempty"`
+	Value any    `json:"value,omitempty"`
 }
 
 // ExplainedRule is what became of one claim rule.
@@ -159,7 +166,7 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation
 		err = p.authenticationContext(d.Principal, g.Clock(), d.verified.Issuer.Leeway())
 	}
 	e.Status = d.status
-	e.Record = explainRecord(d, q.Values)
+	e.Record = explainRecord(d, q.Values, g.Clock())
 	e.Rules = explainRules(d, q.Values)
 	if d.context != nil {
 		e.Requirements = p.explainRequirements(d)
@@ -241,9 +248,13 @@ func explainPrincipal(p *identity.Principal, values bool) *ExplainedPrincipal {
 	return e
 }
 
-func explainRecord(d *Decision, values bool) *ExplainedRecord {
+func explainRecord(d *Decision, values bool, now time.Time) *ExplainedRecord {
 	r := &d.record
-	e := &ExplainedRecord{Person: r.PersonState.String(), App: r.AppState.String(), AppUser: r.AppUserState.String(), Groups: -1}
+	e := &ExplainedRecord{
+		Person: r.PersonState.String(), PersonAge: age(r.PersonFetched, now), Groups: -1,
+		App: r.AppState.String(), AppAge: age(r.AppFetched, now),
+		AppUser: r.AppUserState.String(), AppUserAge: age(r.AppUserFetched, now),
+	}
 	if r.App != nil {
 		e.AppID, e.AppOrigin = r.App.ID, r.App.Origin
 	}
@@ -268,7 +279,7 @@ func explainRecord(d *Decision, values bool) *ExplainedRecord {
 			e.UserOrigin = &r.Person.UserOrigin
 		}
 		for _, name := range slices.Sorted(maps.Keys(u.Profile)) {
-			a := ExplainedAttribute{Name: name, Type: shape(u.Profile[name]), Origin: r.Person.Origin[name]}
+			a := ExplainedAttribute{Name: name, Type: shape(u.Profile[name]), Origin: r.Person.Origin[name], Age: e.PersonAge}
 			if values {
 				a.Value = u.Profile[name]
 			}
@@ -276,6 +287,15 @@ func explainRecord(d *Decision, values bool) *ExplainedRecord {
 		}
 	}
 	return e
+}
+
+// age gives the whole seconds since a fetch, or nil where there was none.
+func age(fetched, now time.Time) *int64 {
+	if fetched.IsZero() {
+		return nil
+	}
+	seconds := max(int64(now.Sub(fetched)/time.Second), 0)
+	return &seconds
 }
 
 func explainRules(d *Decision, values bool) []ExplainedRule {

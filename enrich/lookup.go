@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -71,13 +72,17 @@ type Looked struct {
 	identity.Record
 	Index oktael.GroupIndex
 	Parts []cache.Part
+
+	// When the fetches of the parts began; zero for a part that is not there.
+	PersonFetched, AppFetched, AppUserFetched time.Time
 }
 
 // found is one part of a record with what the cache knows of it.
 type found struct {
-	state identity.State
-	part  cache.Part
-	err   error
+	state   identity.State
+	part    cache.Part
+	fetched time.Time
+	err     error
 }
 
 // Record looks the parts up that somebody reads, in parallel. The person is
@@ -121,6 +126,7 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 		}
 	}
 	r.PersonState, r.AppState, r.AppUserState = answers[0].state, answers[1].state, answers[2].state
+	r.PersonFetched, r.AppFetched, r.AppUserFetched = answers[0].fetched, answers[1].fetched, answers[2].fetched
 	r.Parts = make([]cache.Part, 0, len(answers))
 	var err error
 	for _, a := range answers {
@@ -164,7 +170,7 @@ func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dep
 		}
 		return newPerson(v), nil
 	})
-	f := judged(res.Found, res.State, res.Part, err)
+	f := judged(res, err)
 	if res.Value == nil {
 		return nil, oktael.GroupIndex{}, f
 	}
@@ -189,7 +195,7 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 		v, err := l.directory.App(ctx, id)
 		return v, absent(err)
 	})
-	return res.Value, judged(res.Found, res.State, res.Part, err)
+	return res.Value, judged(res, err)
 }
 
 func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence, who ...cache.ID) (*identity.AppUser, found) {
@@ -202,7 +208,7 @@ func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on 
 		v, err := l.directory.AppUser(ctx, q, app)
 		return v, absent(err)
 	})
-	return res.Value, judged(res.Found, res.State, res.Part, err)
+	return res.Value, judged(res, err)
 }
 
 // absent translates the directory's word for an authoritative absence into
@@ -216,16 +222,17 @@ func absent(err error) error {
 }
 
 // judged says what a cache's answer means for a record.
-func judged(ok bool, state cache.State, part cache.Part, err error) found {
+func judged[V any](res cache.Result[V], err error) found {
+	f := found{state: identity.Fresh, part: res.Part, fetched: res.FetchedAt}
 	switch {
 	case errors.Is(err, directory.ErrNoDirectory):
 		return found{state: identity.Unasked, err: err}
 	case err != nil:
 		return found{state: identity.Failed, err: err}
-	case !ok:
-		return found{state: identity.Missing, part: part}
-	case state == cache.Stale:
-		return found{state: identity.Stale, part: part}
+	case !res.Found:
+		f.state = identity.Missing
+	case res.State == cache.Stale:
+		f.state = identity.Stale
 	}
-	return found{state: identity.Fresh, part: part}
+	return f
 }

@@ -185,10 +185,10 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 	for _, place := range p.places {
 		n, err := place.Normalize()
 		if err != nil {
-			return err
+			return fmt.Errorf("token_from: %w", err)
 		}
 		if slices.ContainsFunc(places, n.Same) {
-			return fmt.Errorf("%s stands twice: %w", n, token.ErrPlace)
+			return fmt.Errorf("token_from: %s stands twice: %w", n, token.ErrPlace)
 		}
 		places = append(places, n)
 		p.cookieToken = p.cookieToken || n.Kind == token.Cookie

@@ -251,6 +251,8 @@ func TestMisuseEndsWithTwo(t *testing.T) {
 		{"deny --jti a", "--issuer"},
 		{"deny --issuer corp", "exactly one"},
 		{"deny a", "flags only"},
+		{"explain --token a --client b", "name a token"},
+		{"explain --issuer corp --subject a --path /", "path goes with site"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
 			o := caddyCommand(t, strings.Fields(tc.args)...)
@@ -296,6 +298,9 @@ func TestKeysEndpointTakesNothingElse(t *testing.T) {
 		{"a member of another type", "POST", "keys", `{"rotate":"eyJhbGciOi"}`, nil, 400},
 		{"rotate is false", "POST", "keys", `{"rotate":false,"now":true}`, nil, 400},
 		{"two values", "POST", "keys", `{"rotate":true}{"rotate":true}`, nil, 400},
+		{"a member twice", "POST", "keys", `{"rotate":true,"rotate":true}`, nil, 400},
+		{"a member in another spelling", "POST", "keys", `{"Rotate":true}`, nil, 400},
+		{"no object", "POST", "keys", `["eyJhbGciOi"]`, nil, 400},
 		{"a page of another origin", "POST", "keys", `{"rotate":true}`, []string{"Sec-Fetch-Site", "cross-site"}, 403},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

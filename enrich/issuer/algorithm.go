@@ -50,10 +50,22 @@ var algorithms = [...]algorithm{
 	{name: "HS512", family: familyHMAC, hash: crypto.SHA512},
 }
 
+// Algorithms gives the names that the option algorithms knows.
+func Algorithms() []string {
+	names := make([]string, 0, len(algorithms)+1)
+	for i := range algorithms {
+		names = append(names, algorithms[i].name)
+	}
+	return append(names, ed25519Name)
+}
+
+// ed25519Name is the other name of EdDSA.
+const ed25519Name = "Ed25519"
+
 // lookAlgorithm finds an algorithm by its name. Ed25519 is the same
 // algorithm as EdDSA, because Ed448 is not supported (RFC 9864, section 2.2).
 func lookAlgorithm(name string) *algorithm {
-	if name == "Ed25519" {
+	if name == ed25519Name {
 		name = "EdDSA"
 	}
 	for i := range algorithms {

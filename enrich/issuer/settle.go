@@ -55,6 +55,13 @@ const (
 // ErrConfig is what every error about a configuration wraps.
 var ErrConfig = errors.New("issuer configuration is invalid")
 
+// Check tells what is wrong with the configuration in itself. It touches neither
+// network nor files.
+func (c Config) Check() error {
+	_, err := settle(c)
+	return err
+}
+
 // settle checks the configuration and gives it with the defaults filled in.
 func settle(c Config) (Config, error) {
 	fail := func(format string, args ...any) (Config, error) {
@@ -89,6 +96,9 @@ func settle(c Config) (Config, error) {
 	}
 	if len(c.ScopeClaim) == 0 {
 		c.ScopeClaim = []string{"scp", "scope"}
+	}
+	if c.DPoPNonce && c.DPoP == dpopOff {
+		return fail("dpop_nonce goes with dpop accept or dpop require")
 	}
 	if err := settleTypes(&c); err != nil {
 		return fail("%w", err)
@@ -207,7 +217,7 @@ func settleAlgorithms(c *Config) error {
 	for _, name := range c.Algorithms {
 		a := lookAlgorithm(name)
 		if a == nil {
-			return fmt.Errorf("algorithm %q is not supported", name)
+			return fmt.Errorf("algorithm %q is not supported%s", name, nearest.Hint(name, Algorithms()))
 		}
 		if a.family == familyHMAC {
 			symmetric++
