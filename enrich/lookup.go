@@ -73,8 +73,8 @@ type Looked struct {
 	Parts []cache.Part
 }
 
-// found is one part of a record with what the cache knows of it.
-type found struct {
+// partAnswer is what the cache says of one part of a record, besides its value.
+type partAnswer struct {
 	state identity.State
 	part  cache.Part
 	err   error
@@ -86,20 +86,20 @@ type found struct {
 // part failed; the record's states say which.
 func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Roots) (Looked, error) {
 	var r Looked
-	var answers [3]found
+	var ofPerson, ofApp, ofAppUser partAnswer
 	var wg sync.WaitGroup
 	machine := q.Principal.Machine
 	on := l.dependence(q.Principal)
 	wantApp := app != "" && reads&oktael.RootApp != 0
 	wantAppUser := app != "" && !machine && reads&oktael.RootAppUser != 0
 	if wantApp {
-		wg.Go(func() { r.App, answers[1] = l.app(ctx, q, app, on) })
+		wg.Go(func() { r.App, ofApp = l.app(ctx, q, app, on) })
 	}
 	if wantAppUser {
-		wg.Go(func() { r.AppUser, answers[2] = l.appUser(ctx, q, app, on) })
+		wg.Go(func() { r.AppUser, ofAppUser = l.appUser(ctx, q, app, on) })
 	}
 	if !machine {
-		r.Person, r.Index, answers[0] = l.person(ctx, q, on)
+		r.Person, r.Index, ofPerson = l.person(ctx, q, on)
 	}
 	wg.Wait()
 	if r.Person != nil {
@@ -107,20 +107,21 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 		// that a purge may come with.
 		who := userIDs(r.Person.User, 3)
 		for range maxPurged {
-			again := wantAppUser && l.appUsers.Outdated(answers[2].part, who)
+			again := wantAppUser && l.appUsers.Outdated(ofAppUser.part, who)
 			if again {
-				r.AppUser, answers[2] = l.appUser(ctx, q, app, on, who...)
+				r.AppUser, ofAppUser = l.appUser(ctx, q, app, on, who...)
 			}
-			if wantApp && on.App && l.apps.Outdated(answers[1].part, who) {
+			if wantApp && on.App && l.apps.Outdated(ofApp.part, who) {
 				again = true
-				r.App, answers[1] = l.app(ctx, q, app, on, who...)
+				r.App, ofApp = l.app(ctx, q, app, on, who...)
 			}
 			if !again {
 				break
 			}
 		}
 	}
-	r.PersonState, r.AppState, r.AppUserState = answers[0].state, answers[1].state, answers[2].state
+	r.PersonState, r.AppState, r.AppUserState = ofPerson.state, ofApp.state, ofAppUser.state
+	answers := [...]partAnswer{ofPerson, ofApp, ofAppUser}
 	r.Parts = make([]cache.Part, 0, len(answers))
 	var err error
 	for _, a := range answers {
@@ -150,7 +151,7 @@ func (l *Lookup) refresh(d *Decision) {
 	_, _ = l.Record(ctx, directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
 }
 
-func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, found) {
+func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("person", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
 	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
@@ -164,14 +165,14 @@ func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dep
 		}
 		return newPerson(v), nil
 	})
-	f := judged(res.Found, res.State, res.Part, err)
+	a := judged(res.Found, res.State, res.Part, err)
 	if res.Value == nil {
-		return nil, oktael.GroupIndex{}, f
+		return nil, oktael.GroupIndex{}, a
 	}
-	return res.Value.Person, res.Value.index, f
+	return res.Value.Person, res.Value.index, a
 }
 
-func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence, who ...cache.ID) (*identity.App, found) {
+func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence, who ...cache.ID) (*identity.App, partAnswer) {
 	life, names := *l.life, []cache.ID{{Kind: cache.AppID, Value: id}}
 	key := l.keyer.Key("app", l.fingerprint, id)
 	if on.App {
@@ -192,7 +193,7 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 	return res.Value, judged(res.Found, res.State, res.Part, err)
 }
 
-func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence, who ...cache.ID) (*identity.AppUser, found) {
+func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence, who ...cache.ID) (*identity.AppUser, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
 	names := func() []cache.ID {
@@ -215,17 +216,17 @@ func absent(err error) error {
 	return err
 }
 
-// judged says what a cache's answer means for a record.
-func judged(ok bool, state cache.State, part cache.Part, err error) found {
+// judged says what a cache's result means for a record.
+func judged(ok bool, state cache.State, part cache.Part, err error) partAnswer {
 	switch {
 	case errors.Is(err, directory.ErrNoDirectory):
-		return found{state: identity.Unasked, err: err}
+		return partAnswer{state: identity.Unasked, err: err}
 	case err != nil:
-		return found{state: identity.Failed, err: err}
+		return partAnswer{state: identity.Failed, err: err}
 	case !ok:
-		return found{state: identity.Missing, part: part}
+		return partAnswer{state: identity.Missing, part: part}
 	case state == cache.Stale:
-		return found{state: identity.Stale, part: part}
+		return partAnswer{state: identity.Stale, part: part}
 	}
-	return found{state: identity.Fresh, part: part}
+	return partAnswer{state: identity.Fresh, part: part}
 }
