@@ -22,6 +22,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 func init() {
@@ -85,7 +86,6 @@ type App struct {
 	policies []*policy
 	unnamed  int
 	owned    atomic.Pointer[forward.Owned]
-	spared   atomic.Pointer[[]string]
 	sources  forward.Sources
 	gateway  atomic.Pointer[enrich.Gateway]
 }
@@ -105,7 +105,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.owned.Store(forward.NewOwned())
-	a.spared.Store(new([]string))
 	var err error
 	if a.logs, err = takeLogs(&a.releases); err != nil {
 		return err
@@ -155,9 +154,9 @@ func (a *App) register(p *policy) error {
 	sources := a.sources
 	for _, place := range p.compiled.Places() {
 		switch place.Kind {
-		case "header":
+		case token.Header:
 			sources.Headers = append(sources.Headers, place.Name)
-		case "cookie":
+		case token.Cookie:
 			sources.Cookies = append(sources.Cookies, place.Name)
 		}
 	}
@@ -168,8 +167,6 @@ func (a *App) register(p *policy) error {
 	a.policies = append(a.policies, p)
 	a.sources = sources
 	a.owned.Store(owned)
-	spared := sparedHeaders(owned, sources)
-	a.spared.Store(&spared)
 	if a.signer != nil {
 		a.signer.KeepFor(p.compiled.TokenLife())
 	}
