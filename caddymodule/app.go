@@ -179,9 +179,7 @@ func (a *App) Start() error {
 	a.logs.started.Store(a.logger)
 	a.metrics.begin(a)
 	a.warnOfDevelopmentSecrets()
-	for _, i := range a.issuers.Issuers() {
-		i.Start(context.Background())
-	}
+	a.issuers.Start(context.Background())
 	if a.directories != nil {
 		if err := a.directories.Start(); err != nil {
 			return fmt.Errorf("starting directories: %w", err)

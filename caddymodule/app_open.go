@@ -92,11 +92,7 @@ func (a *App) openDirectories() error {
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, i := range a.issuers.Issuers() {
-		names = append(names, i.Name())
-	}
-	return a.directories.Validate(names)
+	return a.directories.Validate(a.issuers.Names())
 }
 
 // openDirectory takes or makes one directory, with its guard.

@@ -37,10 +37,7 @@ func (h *Handler) compile() (*policy, error) {
 		return nil, err
 	}
 	p := &policy{name: h.Name, handler: h, matchers: h.matchersText}
-	names := make([]string, 0, len(h.app.issuers.Issuers()))
-	for _, is := range h.app.issuers.Issuers() {
-		names = append(names, is.Name())
-	}
+	names := h.app.issuers.Names()
 	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
 	for _, name := range h.Issuers {
 		if !slices.Contains(names, name) {
