@@ -4,6 +4,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -136,6 +137,16 @@ func (a *App) check() error {
 	return checkPeriods(period{"deny_max_age", a.DenyMaxAge})
 }
 
+// loadApp gives the app of the configuration that is being loaded.
+func loadApp(ctx caddy.Context) (*App, error) {
+	v, err := ctx.App("token_enrich")
+	if err != nil {
+		return nil, fmt.Errorf("loading the token_enrich app: %w", err)
+	}
+	app, _ := v.(*App)
+	return app, nil
+}
+
 // register adds a policy: its name must be free, and the names that it owns
 // become everybody's to scrub.
 func (a *App) register(p *policy) error {
@@ -143,11 +154,11 @@ func (a *App) register(p *policy) error {
 	defer a.mu.Unlock()
 	contracts := make([]*forward.Contract, 0, len(a.policies)+1)
 	for _, q := range a.policies {
-		if q.compiled.Name() == p.compiled.Name() && q.matchers == p.matchers && q.compiled.Equal(p.compiled) {
+		if q.name == p.name && q.handler.matchersText == p.handler.matchersText && q.compiled.Equal(p.compiled) {
 			return nil // one site on two ports
 		}
-		if q.compiled.Name() == p.compiled.Name() {
-			return fmt.Errorf("two policies are named %q", p.compiled.Name())
+		if q.name == p.name {
+			return fmt.Errorf("two policies are named %q", p.name)
 		}
 		contracts = append(contracts, q.compiled.Contract())
 	}
@@ -245,7 +256,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 	g := &enrich.Gateway{
 		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Streams: enrich.NewStreams(),
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
-		DenyMaxAge: or(a.DenyMaxAge, defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
+		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),
 		Fingerprint:       append(slices.Clone(a.settings), a.releases.instances...), Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
 	}

@@ -116,7 +116,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	logger := a.logs.logger()
 	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
 		d, err := mod.Open(DirectoryContext{
-			Name: s.Name, Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
+			Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
 		})
 		if err != nil {
 			return nil, err
