@@ -102,9 +102,7 @@ type signedToken struct {
 
 // requirementRoots is what a requirement may read: all that a claim rule may,
 // and the request.
-const requirementRoots = oktael.RootUser | oktael.RootGroups | oktael.RootApp | oktael.RootAppUser | oktael.RootLinked |
-	oktael.RootAppUsers | oktael.RootAccess | oktael.RootOrg | oktael.RootSession | oktael.RootToken |
-	oktael.RootClaims | oktael.RootClock | oktael.RootRequest
+const requirementRoots = oktael.AllRoots &^ oktael.RootVars
 
 // CompileRequirement checks one require expression; claims are the names that
 // it may read as claims.<name>, nil meaning any.
