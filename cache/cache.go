@@ -146,25 +146,15 @@ func (c *Cache[V]) Outdated(p Part, ids []ID) bool {
 	if e.generation != p.generation || s.log.Version() == e.began && !e.shared {
 		return false
 	}
-	names := make([]Name, len(ids))
-	for i, id := range ids {
-		names[i] = s.keyer.Name(id)
-	}
-	if !s.log.named(e, names) {
+	if !s.log.named(e, s.keyer.nameAll(ids)) {
 		return false
 	}
 	s.memory.Delete(p.cell.key)
 	return true
 }
 
-// Refresh fetches the value of a part anew behind the request, unless somebody
-// does so already. It never waits.
-func (c *Cache[V]) Refresh(ctx context.Context, p Part, life Life, names func() []ID, load func(context.Context) (V, error)) {
-	if p.cell != nil {
-		c.refresh(ctx, p.cell, life, names, load)
-	}
-}
-
+// refresh fetches a value anew behind the request, unless somebody does so
+// already. It never waits.
 func (c *Cache[V]) refresh(ctx context.Context, cl *cell, life Life, names func() []ID, load func(context.Context) (V, error)) {
 	s := c.store
 	if s.closed.Load() || !cl.refreshing.CompareAndSwap(false, true) {
@@ -264,11 +254,7 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool,
 	}
 	var asked []Name
 	if names != nil {
-		ids := names()
-		asked = make([]Name, len(ids))
-		for i, id := range ids {
-			asked[i] = s.keyer.Name(id)
-		}
+		asked = s.keyer.nameAll(names())
 	}
 	var stale *Entry
 	if s.shared != nil && !closed {
@@ -404,12 +390,5 @@ func (c *Cache[V]) fill(e *Entry, v V) {
 	// Names are hashed when they are first needed; that they then take room
 	// is counted from the beginning.
 	e.Cost += int64(len(e.asked)+len(c.codec.Names(v))) * int64(len(Name{}))
-	e.lookup = func() []Name {
-		ids := c.codec.Names(v)
-		out := make([]Name, len(ids))
-		for i, id := range ids {
-			out[i] = c.store.keyer.Name(id)
-		}
-		return out
-	}
+	e.lookup = func() []Name { return c.store.keyer.nameAll(c.codec.Names(v)) }
 }

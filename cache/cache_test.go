@@ -401,7 +401,6 @@ func TestAfterCloseRequestsAreAnsweredByTheirLoads(t *testing.T) {
 	if ok, _ := part.Valid(time.Now(), &life); ok {
 		t.Error("a part is valid after close")
 	}
-	r.Refresh(t.Context(), part, life, nil, src.load("ada"))
 	for range 3 {
 		if res := r.must("ada", life); !res.Found || res.Tier != cache.TierSource {
 			t.Fatalf("from %s", res.Tier)

@@ -19,10 +19,7 @@ const MaxDenials = 100_000
 type DenyList struct {
 	log *Log
 
-	// version moves with every change, so that a cached decision knows by
-	// one load that it need not ask again.
-	version atomic.Uint64
-	used    atomic.Bool
+	used atomic.Bool
 
 	// lacking is the time (Unix nanoseconds) until which the list lacks a
 	// name that it had no room for.
@@ -40,9 +37,6 @@ type denial struct {
 	position      Position
 	said          time.Time // when this node itself first said it; zero: others did
 }
-
-// Version changes whenever the list does.
-func (d *DenyList) Version() uint64 { return d.version.Load() }
 
 // Used reports whether anything was ever denied, as far as this node knows.
 func (d *DenyList) Used() bool { return d.used.Load() }
@@ -126,7 +120,6 @@ func (d *DenyList) add(now time.Time, r Record, at Position) {
 	}
 	d.names[r.Name] = e
 	d.used.Store(true)
-	d.version.Add(1)
 }
 
 // own notes that this node said a denial itself.

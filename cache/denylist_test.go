@@ -22,7 +22,6 @@ func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 		if r[1].store.Denials().Used() {
 			t.Fatal("used before anything was denied")
 		}
-		version := r[1].store.Denials().Version()
 		reach, err := r[0].store.Log().Append(t.Context(),
 			cache.Record{Kind: cache.Deny, Name: session, Until: now.Add(time.Hour)},
 			cache.Record{Kind: cache.Deny, Name: user, Until: now.Add(2 * time.Hour), IssuedBefore: now})
@@ -31,7 +30,7 @@ func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 		}
 		synctest.Wait()
 		d := r[1].store.Denials()
-		if !d.Used() || d.Version() == version || d.Len() != 2 {
+		if !d.Used() || d.Len() != 2 {
 			t.Fatal("the denials did not reach the other node")
 		}
 		other := keys.Denial("https://other", "sid", "s1")

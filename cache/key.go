@@ -97,6 +97,15 @@ func (k *Keyer) Name(id ID) Name {
 	return m.name()
 }
 
+// nameAll gives the name of each id.
+func (k *Keyer) nameAll(ids []ID) []Name {
+	names := make([]Name, len(ids))
+	for i, id := range ids {
+		names[i] = k.Name(id)
+	}
+	return names
+}
+
 // Denial is the name under which the deny list holds one value of one claim
 // ("jti", "sid", "sub") of one issuer's tokens, compared exactly.
 func (k *Keyer) Denial(issuer, claim, value string) Name {

@@ -27,6 +27,13 @@ func (l *Log) unchanged(checked uint64, names func() ([]Name, bool)) (uint64, bo
 	return version, true
 }
 
+// Unnamed reports whether no purge since version names any of names; current
+// is the version to ask from next time. It is for what lasts longer than a
+// look-up, such as an upgraded connection; cached values check themselves.
+func (l *Log) Unnamed(version uint64, names []Name) (current uint64, ok bool) {
+	return l.unchanged(version, func() ([]Name, bool) { return names, true })
+}
+
 // named reports whether a purge since the entry's fetch began names one of the
 // names. What came from a shared tier was fetched before it was read here.
 func (l *Log) named(e *Entry, names []Name) bool {

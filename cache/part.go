@@ -60,7 +60,8 @@ type Part struct {
 // when that becomes stale, and the other way round), is not purged, and is
 // confirmed by the log. It costs a few nanoseconds as long as the log has not
 // moved. refreshDue says that the value should be fetched anew behind the
-// request (Cache.Refresh); it is said to one caller at a time.
+// request, which a Get does that waits for nothing; once one has begun, it is
+// said to nobody else.
 func (p Part) Valid(now time.Time, life *Life) (ok, refreshDue bool) {
 	c := p.cell
 	if c == nil {
@@ -94,4 +95,13 @@ func (c *cell) refreshDue(t int64, age time.Duration, life *Life) bool {
 	}
 	after := life.RefreshAfter + life.RefreshAfter/1024*time.Duration(c.jitter)
 	return age >= after && !c.refreshing.Load() && t >= c.retryAt.Load()
+}
+
+// Names lists the names by which a purge may mean the value; ok is false where
+// the tier has let the value go and they are not known any more.
+func (p Part) Names() (names []Name, ok bool) {
+	if p.cell == nil {
+		return nil, false
+	}
+	return p.cell.current.Load().allNames()
 }

@@ -66,7 +66,7 @@ func TestAPartIsRefreshedBehindTheHits(t *testing.T) {
 			}
 			if due {
 				refreshes++
-				r.Refresh(t.Context(), part, life, asked("ada"), src.load("ada"))
+				r.refresh("ada", life)
 			}
 		}
 		time.Sleep(2 * time.Second)
@@ -93,7 +93,7 @@ func TestAFailedRefreshIsNotRepeatedByEveryHit(t *testing.T) {
 				t.Fatal("a failed refresh ended a decision inside fresh")
 			}
 			if due {
-				r.Refresh(t.Context(), part, life, asked("ada"), src.load("ada"))
+				r.refresh("ada", life)
 			}
 			synctest.Wait()
 			time.Sleep(100 * time.Millisecond)
@@ -185,12 +185,6 @@ func TestADecisionOutlivesTheEvictionOfItsValueButNotAPurge(t *testing.T) {
 	}
 	if valid(t, part, life) {
 		t.Fatal("without its names a part cannot be known to be unpurged")
-	}
-	// Refreshing from the old part serves both it and the new entry.
-	fresh := r.must("ada", life).Part
-	r.Refresh(t.Context(), part, life, asked("ada"), src.load("ada"))
-	if !valid(t, fresh, life) {
-		t.Fatal("not valid")
 	}
 }
 

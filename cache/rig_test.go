@@ -82,6 +82,13 @@ func (r *rig) must(id string, life cache.Life) cache.Result[*person] {
 	return res
 }
 
+// refresh fetches anew what is due, as those do who want no answer now.
+func (r *rig) refresh(id string, life cache.Life) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, _ = r.Get(ctx, r.key(id), life, asked(id), r.src.load(id))
+}
+
 // source is a directory that can be told what to answer.
 type source struct {
 	calls atomic.Int64

@@ -170,10 +170,7 @@ func (a *App) issuerNamed(name string) (*issuer.Issuer, error) {
 	if is != nil {
 		return is, nil
 	}
-	var names []string
-	for _, one := range a.issuers.Issuers() {
-		names = append(names, one.Name())
-	}
+	names := a.issuers.Names()
 	if name == "" {
 		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", list(names))
 	}

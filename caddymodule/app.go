@@ -4,6 +4,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -22,6 +23,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 func init() {
@@ -85,7 +87,6 @@ type App struct {
 	policies []*policy
 	unnamed  int
 	owned    atomic.Pointer[forward.Owned]
-	spared   atomic.Pointer[[]string]
 	sources  forward.Sources
 	gateway  atomic.Pointer[enrich.Gateway]
 }
@@ -105,7 +106,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.owned.Store(forward.NewOwned())
-	a.spared.Store(new([]string))
 	var err error
 	if a.logs, err = takeLogs(&a.releases); err != nil {
 		return err
@@ -137,6 +137,16 @@ func (a *App) check() error {
 	return checkPeriods(period{"deny_max_age", a.DenyMaxAge})
 }
 
+// loadApp gives the app of the configuration that is being loaded.
+func loadApp(ctx caddy.Context) (*App, error) {
+	v, err := ctx.App("token_enrich")
+	if err != nil {
+		return nil, fmt.Errorf("loading the token_enrich app: %w", err)
+	}
+	app, _ := v.(*App)
+	return app, nil
+}
+
 // register adds a policy: its name must be free, and the names that it owns
 // become everybody's to scrub.
 func (a *App) register(p *policy) error {
@@ -144,20 +154,20 @@ func (a *App) register(p *policy) error {
 	defer a.mu.Unlock()
 	contracts := make([]*forward.Contract, 0, len(a.policies)+1)
 	for _, q := range a.policies {
-		if q.compiled.Name() == p.compiled.Name() && q.matchers == p.matchers && q.compiled.Equal(p.compiled) {
+		if q.name == p.name && q.handler.matchersText == p.handler.matchersText && q.compiled.Equal(p.compiled) {
 			return nil // one site on two ports
 		}
-		if q.compiled.Name() == p.compiled.Name() {
-			return fmt.Errorf("two policies are named %q", p.compiled.Name())
+		if q.name == p.name {
+			return fmt.Errorf("two policies are named %q", p.name)
 		}
 		contracts = append(contracts, q.compiled.Contract())
 	}
 	sources := a.sources
 	for _, place := range p.compiled.Places() {
 		switch place.Kind {
-		case "header":
+		case token.Header:
 			sources.Headers = append(sources.Headers, place.Name)
-		case "cookie":
+		case token.Cookie:
 			sources.Cookies = append(sources.Cookies, place.Name)
 		}
 	}
@@ -168,8 +178,6 @@ func (a *App) register(p *policy) error {
 	a.policies = append(a.policies, p)
 	a.sources = sources
 	a.owned.Store(owned)
-	spared := sparedHeaders(owned, sources)
-	a.spared.Store(&spared)
 	if a.signer != nil {
 		a.signer.KeepFor(p.compiled.TokenLife())
 	}
@@ -182,9 +190,7 @@ func (a *App) Start() error {
 	a.logs.started.Store(a.logger)
 	a.metrics.begin(a)
 	a.warnOfDevelopmentSecrets()
-	for _, i := range a.issuers.Issuers() {
-		i.Start(context.Background())
-	}
+	a.issuers.Start(context.Background())
 	if a.directories != nil {
 		if err := a.directories.Start(); err != nil {
 			return fmt.Errorf("starting directories: %w", err)
@@ -250,7 +256,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 	g := &enrich.Gateway{
 		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Streams: enrich.NewStreams(),
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
-		DenyMaxAge: or(a.DenyMaxAge, defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
+		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),
 		Fingerprint:       append(slices.Clone(a.settings), a.releases.instances...), Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
 	}

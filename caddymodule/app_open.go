@@ -101,11 +101,7 @@ func (a *App) openDirectories() error {
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, i := range a.issuers.Issuers() {
-		names = append(names, i.Name())
-	}
-	return a.directories.Validate(names)
+	return a.directories.Validate(a.issuers.Names())
 }
 
 // openDirectory takes or makes one directory, with its guard.
@@ -129,7 +125,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	logger := a.logs.logger()
 	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
 		d, err := mod.Open(DirectoryContext{
-			Name: s.Name, Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
+			Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
 		})
 		if err != nil {
 			return nil, err

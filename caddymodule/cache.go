@@ -1,13 +1,16 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 )
@@ -111,6 +114,53 @@ func (c *Cache) check() error {
 		return fmt.Errorf("refresh_after (%v) is not shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
 	}
 	return nil
+}
+
+// expand resolves the placeholders of the cache's settings.
+func (c *Cache) expand() error {
+	texts := make([]*string, 0, len(c.SealKeys)+8)
+	for i := range c.SealKeys {
+		texts = append(texts, &c.SealKeys[i])
+	}
+	if r := c.Redis; r != nil {
+		texts = append(texts, &r.URL, &r.MasterName, &r.Username, &r.Password, &r.SentinelUsername, &r.SentinelPassword)
+		for i := range r.Addresses {
+			texts = append(texts, &r.Addresses[i])
+		}
+		if r.TLS != nil {
+			texts = append(texts, &r.TLS.CA, &r.TLS.Cert, &r.TLS.Key, &r.TLS.ServerName)
+		}
+	}
+	return Expand(texts...)
+}
+
+// life gives how long answers are used, with the defaults filled in.
+func (c *Cache) life() cache.Life {
+	l := cache.DefaultLife()
+	if c == nil {
+		return l
+	}
+	if c.Fresh != 0 {
+		l.Fresh = time.Duration(c.Fresh)
+		l.RefreshAfter = l.Fresh * 4 / 5
+	}
+	l.RefreshAfter = cmp.Or(time.Duration(c.RefreshAfter), l.RefreshAfter)
+	if c.StaleIfError != nil {
+		l.StaleIfError = time.Duration(*c.StaleIfError)
+	}
+	if c.Negative != nil {
+		l.Negative = time.Duration(*c.Negative)
+	}
+	l.UnconfirmedMax = cmp.Or(time.Duration(c.UnconfirmedMax), l.UnconfirmedMax)
+	return l
+}
+
+// decisionMemory gives the bytes for decisions; 0 means the default.
+func (c *Cache) decisionMemory() int64 {
+	if c == nil {
+		return 0
+	}
+	return c.DecisionMemory
 }
 
 // UnmarshalCaddyfile reads the redis option; d stands on the word redis.

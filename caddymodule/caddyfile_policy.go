@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
@@ -58,7 +59,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := text("app", &h.App).parse(d); err != nil {
 				return err
 			}
-			return at(d, unplaced("app", h.App))
+			return wrapped(d, unplaced("app", h.App))
 		}},
 		{name: "token_from", repeatable: true, parse: h.unmarshalTokenFrom},
 		flag("anonymous", &h.Anonymous),
@@ -76,14 +77,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := text("realm", &h.Realm).parse(d); err != nil {
 				return err
 			}
-			return at(d, checkRealm(h.Realm))
+			return wrapped(d, checkRealm(h.Realm))
 		}},
 		{name: "resource", parse: func(d *caddyfile.Dispenser) error {
 			if err := text("resource", &h.Resource).parse(d); err != nil || Unexpanded(h.Resource) {
 				return err
 			}
 			_, err := parseResource(h.Resource)
-			return at(d, err)
+			return wrapped(d, err)
 		}},
 		duration("max_connection", &h.MaxConnection),
 		{name: "test", repeatable: true, parse: h.unmarshalTest},
@@ -224,7 +225,8 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 	if err := notRewritten(source); err != nil {
 		return errorAt(at, fmt.Errorf("require: %w", err))
 	}
-	if err := compileRequirement(source); err != nil {
+	// Which claims there are is checked when the policy is compiled.
+	if _, err := enrich.CompileRequirement(source, nil); err != nil {
 		return errorAt(at, err)
 	}
 	h.Require = append(h.Require, source)
@@ -252,7 +254,7 @@ func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 		h.RequireACR.MaxAge = caddy.Duration(v)
 		break
 	}
-	return at(d, checkWords("require_acr", h.RequireACR.Values))
+	return wrapped(d, checkWords("require_acr", h.RequireACR.Values))
 }
 
 func (h *Handler) unmarshalScope(d *caddyfile.Dispenser) error {
@@ -261,13 +263,18 @@ func (h *Handler) unmarshalScope(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	h.RequireScope = append(h.RequireScope, args...)
-	return at(d, checkWords("require_scope", args))
+	return wrapped(d, checkWords("require_scope", args))
 }
 
-// at gives an error the line that d stands on.
-func at(d *caddyfile.Dispenser, err error) error {
+// wrapped gives an error, where there is one, the line that d stands on.
+func wrapped(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
 	}
 	return d.WrapErr(err)
+}
+
+// errorAt gives an error the place in the Caddyfile that it is about.
+func errorAt(at caddyfile.Token, err error) error {
+	return fmt.Errorf("%s:%d: %w", at.File, at.Line, err)
 }

@@ -12,10 +12,9 @@ import (
 
 // What Caddy names the loggers that write requests.
 const (
-	accessLogger  = "http.log.access"
-	errorLogger   = "http.log.error"              // always there, whether a site has a log or not
-	proxyLogger   = "http.handlers.reverse_proxy" // at debug level, with the headers it sends on
-	redactedByAll = "authorization cookie proxy-authorization set-cookie"
+	accessLogger = "http.log.access"
+	errorLogger  = "http.log.error"              // always there, whether a site has a log or not
+	proxyLogger  = "http.handlers.reverse_proxy" // at debug level, with the headers it sends on
 )
 
 // logs looks for logs that would hold a token, or identity, because their
@@ -95,8 +94,13 @@ func (a *App) loggedSecrets() (headers, query []string) {
 	return slices.Compact(headers), slices.Compact(query)
 }
 
+// redacted reports whether Caddy keeps a header's values out of logs by itself.
 func redacted(name string) bool {
-	return slices.Contains(strings.Fields(redactedByAll), strings.ToLower(name))
+	switch http.CanonicalHeaderKey(name) {
+	case "Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie":
+		return true
+	}
+	return false
 }
 
 // requestLoggers lists the loggers that servers with a policy write requests

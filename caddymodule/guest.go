@@ -48,9 +48,7 @@ type DirectoryChecker interface {
 
 // DirectoryContext is what a directory may use of its surroundings.
 type DirectoryContext struct {
-	// Name is the directory's name, for logs.
-	Name string
-	// Logger is Caddy's, for the life of the process.
+	// Logger is Caddy's, for the life of the process; it names the directory.
 	Logger *slog.Logger
 	// Clock tells the time.
 	Clock func() time.Time

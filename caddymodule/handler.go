@@ -275,7 +275,7 @@ func (h *Handler) dropSpared(r *http.Request, d *enrich.Decision) {
 	if d.Principal == nil || h.UpstreamToken == "keep" {
 		return
 	}
-	for _, name := range *h.app.spared.Load() {
+	for _, name := range h.app.owned.Load().SparedHeaders() {
 		if name != "Cookie" && !h.policy.compiled.WritesToken(name) {
 			delete(r.Header, name)
 		}

@@ -63,9 +63,7 @@ func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, erro
 		return nil, errors.New("issuer is missing: the configured name of the issuer that sends logout tokens")
 	}
 	l := &logout{app: h.app, logger: h.logger, audience: h.Audience, underWay: make(map[cache.Name]struct{})}
-	var names []string
 	for n, i := range h.app.issuers.Issuers() {
-		names = append(names, i.Name())
 		if i.Name() != h.Issuer {
 			continue
 		}
@@ -75,7 +73,7 @@ func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, erro
 		l.issuer = i
 	}
 	if l.issuer == nil {
-		return nil, fmt.Errorf("issuer %q is not configured%s", h.Issuer, nearest.Hint(h.Issuer, names))
+		return nil, fmt.Errorf("issuer %q is not configured%s", h.Issuer, nearest.Hint(h.Issuer, h.app.issuers.Names()))
 	}
 	h.app.denialsConfigured.Store(true)
 	return l.take, nil

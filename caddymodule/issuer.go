@@ -32,7 +32,7 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := texts("audience", &i.Audience).parse(d); err != nil {
 				return err
 			}
-			return at(d, unplaced("audience", i.Audience...))
+			return wrapped(d, unplaced("audience", i.Audience...))
 		}},
 		flag("any_audience", &i.AnyAudience),
 		word("tokens", &i.Tokens, "access", "id", "any"),

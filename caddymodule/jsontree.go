@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"iter"
 	"maps"
 	"slices"
 )
@@ -9,6 +10,7 @@ import (
 // A configuration as JSON, looked at without knowing the modules in it: what
 // is missing or of another type is empty.
 
+// routesOf gives the routes of a list.
 func routesOf(v any) []map[string]any {
 	list := make([]map[string]any, 0, 4)
 	for _, r := range asList(v) {
@@ -45,6 +47,7 @@ func asStrings(v any) []string {
 	return list
 }
 
+// textOf gives a value as JSON.
 func textOf(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -55,7 +58,7 @@ func textOf(v any) string {
 
 // ordered goes through an object in the order of its names, so that a check
 // says the same every time.
-func ordered(m map[string]any) func(yield func(string, any) bool) {
+func ordered(m map[string]any) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			if !yield(name, m[name]) {

@@ -123,16 +123,6 @@ func writeJSON(w http.ResponseWriter, r *http.Request, body []byte) error {
 	return err
 }
 
-// loadApp gives the app of the configuration that is being loaded.
-func loadApp(ctx caddy.Context) (*App, error) {
-	v, err := ctx.App("token_enrich")
-	if err != nil {
-		return nil, fmt.Errorf("loading the token_enrich app: %w", err)
-	}
-	app, _ := v.(*App)
-	return app, nil
-}
-
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*JWKS)(nil)

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -62,32 +61,23 @@ func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {
 			return d.Errf("%s takes no block", last)
 		}
 		last = name
-		o, ok := find(options, name)
-		if !ok {
+		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+		if i < 0 {
 			names := make([]string, len(options))
 			for i, o := range options {
 				names[i] = o.name
 			}
 			return d.Errf("%s has no option %q%s%s", block, name, nearest.Hint(name, names), homeHint(name))
 		}
-		if seen[name] && !o.repeatable {
+		if seen[name] && !options[i].repeatable {
 			return d.Errf("%s: option %q stands twice", block, name)
 		}
 		seen[name] = true
-		if err := o.parse(d); err != nil {
+		if err := options[i].parse(d); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func find(options []option, name string) (option, bool) {
-	for _, o := range options {
-		if o.name == name {
-			return o, true
-		}
-	}
-	return option{}, false
 }
 
 // text reads an option of exactly one argument. An empty one is refused: it
@@ -247,6 +237,7 @@ func noMore(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// list gives words as a sentence has them: a, b or c.
 func list(words []string) string {
 	var s strings.Builder
 	for i, w := range words {
@@ -260,12 +251,4 @@ func list(words []string) string {
 		s.WriteString(w)
 	}
 	return s.String()
-}
-
-// or gives v, or the default where v was left out.
-func or(v caddy.Duration, standard time.Duration) time.Duration {
-	if v == 0 {
-		return standard
-	}
-	return time.Duration(v)
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
@@ -22,7 +20,6 @@ type policy struct {
 	name     string
 	compiled *enrich.Policy
 	handler  *Handler
-	matchers string       // as in the configuration
 	resource *metadata    // nil where the policy names none
 	remarks  []finding    // what the policy's own settings make likely to be a mistake
 	notes    []claim.Note // what okta_claims left out, for check
@@ -36,11 +33,8 @@ func (h *Handler) compile() (*policy, error) {
 	if err := h.check(); err != nil {
 		return nil, err
 	}
-	p := &policy{name: h.Name, handler: h, matchers: h.matchersText}
-	names := make([]string, 0, len(h.app.issuers.Issuers()))
-	for _, is := range h.app.issuers.Issuers() {
-		names = append(names, is.Name())
-	}
+	p := &policy{name: h.Name, handler: h}
+	names := h.app.issuers.Names()
 	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
 	for _, name := range h.Issuers {
 		if !slices.Contains(names, name) {
@@ -194,19 +188,6 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 		return nil, nil, fmt.Errorf("okta_claims %s: %w", o.File, err)
 	}
 	return defs, notes, nil
-}
-
-// compileRequirement checks a require expression while the Caddyfile is read,
-// where its line is known. Which claims there are is checked when the policy
-// is compiled.
-func compileRequirement(source string) error {
-	_, err := enrich.CompileRequirement(source, nil)
-	return err
-}
-
-// errorAt gives an error the place in the Caddyfile that it is about.
-func errorAt(at caddyfile.Token, err error) error {
-	return fmt.Errorf("%s:%d: %w", at.File, at.Line, err)
 }
 
 // nextName gives the name of a policy that has none. It counts policies in

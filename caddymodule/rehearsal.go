@@ -15,9 +15,7 @@ import (
 // servers are asked as a server would ask them, but what they say stays in
 // this process: nothing is written to Redis or to Caddy's storage.
 func (a *App) rehearse() (*enrich.Gateway, error) {
-	for _, i := range a.issuers.Issuers() {
-		i.Start(context.Background())
-	}
+	a.issuers.Start(context.Background())
 	if a.directories != nil {
 		if err := a.directories.Start(); err != nil {
 			return nil, fmt.Errorf("starting directories: %w", err)

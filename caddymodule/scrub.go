@@ -6,8 +6,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
 func init() {
@@ -64,7 +62,7 @@ type requestState struct {
 // it holds is of a private type, so that no vars directive can fake it.
 const stateKey = "token_enrich"
 
-// state gives the request's state, begun where there is none.
+// stateOf gives the request's state, begun where there is none.
 func stateOf(r *http.Request) *requestState {
 	vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if !ok {
@@ -108,7 +106,8 @@ func (a *App) scrub(r *http.Request, policy string) *requestState {
 // keepAside empties the places that tokens are read from and written to, and
 // keeps what stood there.
 func (s *requestState) keepAside(r *http.Request, a *App) {
-	for _, name := range *a.spared.Load() {
+	owned := a.owned.Load()
+	for _, name := range owned.SparedHeaders() {
 		if v := r.Header[name]; len(v) > 0 {
 			if s.aside == nil {
 				s.aside = make(http.Header, 1)
@@ -116,7 +115,7 @@ func (s *requestState) keepAside(r *http.Request, a *App) {
 			s.aside[name] = v
 		}
 	}
-	a.owned.Load().ScrubSpared(r)
+	owned.ScrubSpared(r)
 }
 
 // restore puts back what was set aside, for the policy that reads its token
@@ -124,22 +123,6 @@ func (s *requestState) keepAside(r *http.Request, a *App) {
 func (s *requestState) restore(r *http.Request) {
 	maps.Copy(r.Header, s.aside)
 	s.aside = nil
-}
-
-// sparedHeaders lists the headers that tokens are read from and written to.
-func sparedHeaders(owned *forward.Owned, sources forward.Sources) []string {
-	var names []string
-	for _, name := range sources.Headers {
-		if key := http.CanonicalHeaderKey(name); owned.OwnsHeader(key) {
-			names = append(names, key)
-		}
-	}
-	for _, n := range owned.Names() {
-		if n.Kind == forward.OwnedCookie && len(sources.Cookies) > 0 {
-			return append(names, "Cookie")
-		}
-	}
-	return names
 }
 
 // Interface guards

@@ -28,7 +28,6 @@ type privateConfig struct {
 
 // privateServer is one server of the configuration and where it listens now.
 type privateServer struct {
-	name    string
 	addr    string
 	sites   []site
 	methods []string // that are tried besides GET
@@ -101,7 +100,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 	}
 	http["grace_period"] = "1s"
 	hosts, known := []string{madeUpHost}, []string{}
-	for name, v := range ordered(asObject(http["servers"])) {
+	for _, v := range ordered(asObject(http["servers"])) {
 		server := asObject(v)
 		for _, o := range outwardServer {
 			delete(server, o)
@@ -110,7 +109,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 		if err != nil {
 			return err
 		}
-		s := privateServer{name: name, addr: addr, methods: methodsOf(server)}
+		s := privateServer{addr: addr, methods: methodsOf(server)}
 		for _, site := range sitesOf(server) {
 			known = append(known, site.pattern)
 			if c.choose(&site) {

@@ -99,7 +99,7 @@ func (g *Gateway) anonymous(r *http.Request, p *Policy, from Arrival) (*Decision
 	}
 	d := &Decision{ID: newID(), policy: p, status: statusAnonymous}
 	c := &oktael.Context{Anonymous: true, Request: requestRoot(r, from), Now: g.Clock}
-	for _, list := range [][]requirement{p.require, p.perRequest} {
+	for _, list := range [][]*oktael.Program{p.require, p.perRequest} {
 		if refusal := p.requireAll(list, c, d); refusal != nil {
 			return nil, refuse(KindNoToken, refusal.Cause)
 		}

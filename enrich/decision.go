@@ -48,12 +48,12 @@ type Decision struct {
 	cost     uint32
 	record   Looked
 	status   string
-	refusal  *Refusal
+	refusal  *Refusal // why the decision is a denial, or nil
 	skip     oktael.Roots
 	ruled    map[string]bool // the names of all rules
 	unknown  map[string]bool // those of rules that could not be tried
 	context  *oktael.Context
-	rendered *forward.Rendered
+	rendered *forward.Rendered // the header lines; nil for a denial
 	denials  []cache.Name
 	minted   []atomic.Pointer[mintedToken]
 }
@@ -101,16 +101,6 @@ func newID() string {
 // Status tells what the decision rests on: fresh, stale, degraded (a part of
 // the record is missing or failed and the policy goes on), or anonymous.
 func (d *Decision) Status() string { return d.status }
-
-// Record is what the directory said, for explain.
-func (d *Decision) Record() identity.Record { return d.record.Record }
-
-// Rendered are the header lines that the application receives; nil where
-// there are none.
-func (d *Decision) Rendered() *forward.Rendered { return d.rendered }
-
-// Refusal is why the decision is a denial, or nil.
-func (d *Decision) Refusal() *Refusal { return d.refusal }
 
 // Until is when the token ends, leeway included; zero for an anonymous
 // request and for a token without an expiry.
@@ -250,13 +240,13 @@ func (p *Policy) judge(d *Decision) *Refusal {
 
 // requireAll evaluates requirements. One that is not true, that errors, or
 // that reads what could not be had, is a denial.
-func (p *Policy) requireAll(requirements []requirement, c *oktael.Context, d *Decision) *Refusal {
+func (p *Policy) requireAll(requirements []*oktael.Program, c *oktael.Context, d *Decision) *Refusal {
 	for i, r := range requirements {
-		reads := r.program.Reads()
+		reads := r.Reads()
 		if reads&d.skip != 0 || reads&oktael.RootClaims != 0 && len(d.unknown) > 0 {
 			return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not give", ErrRequirement, i+1))
 		}
-		ok, err := r.program.EvalBool(c)
+		ok, err := r.EvalBool(c)
 		if err != nil {
 			return refuse(KindDenied, fmt.Errorf("%w: requirement %d: %w", ErrRequirement, i+1, err))
 		}

@@ -141,10 +141,10 @@ func TestADecisionEnds(t *testing.T) {
 // newKeys makes the issuer fetch its keys: a token of an unknown key does.
 func (r *rig) newKeys() {
 	r.t.Helper()
-	before := r.issuer.KeySetVersion()
+	before := r.issuer.Status().KeySet
 	r.clock.Advance(time.Minute)
 	r.allowed(r.usual(), r.token())
-	if r.issuer.KeySetVersion() == before {
+	if r.issuer.Status().KeySet == before {
 		r.t.Fatal("the key set is the one of before")
 	}
 }

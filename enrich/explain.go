@@ -11,6 +11,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
 // Asked says whose decision is to be explained: that of a token, or that of a
@@ -325,17 +326,17 @@ func explainRules(d *Decision, values bool) []ExplainedRule {
 func (p *Policy) explainRequirements(d *Decision) []ExplainedRequirement {
 	list := make([]ExplainedRequirement, 0, len(p.require)+len(p.perRequest))
 	for _, r := range p.require {
-		e := ExplainedRequirement{Expression: r.program.String(), Result: "true"}
-		if refusal := p.requireAll([]requirement{r}, d.context, d); refusal != nil {
+		e := ExplainedRequirement{Expression: r.String(), Result: "true"}
+		if refusal := p.requireAll([]*oktael.Program{r}, d.context, d); refusal != nil {
 			e.Result = "false"
-			if _, err := r.program.EvalBool(d.context); err != nil {
+			if _, err := r.EvalBool(d.context); err != nil {
 				e.Result = "error: " + err.Error()
 			}
 		}
 		list = append(list, e)
 	}
 	for _, r := range p.perRequest {
-		list = append(list, ExplainedRequirement{Expression: r.program.String(), Result: "depends on the request"})
+		list = append(list, ExplainedRequirement{Expression: r.String(), Result: "depends on the request"})
 	}
 	return list
 }

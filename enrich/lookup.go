@@ -77,8 +77,8 @@ type Looked struct {
 	PersonFetched, AppFetched, AppUserFetched time.Time
 }
 
-// found is one part of a record with what the cache knows of it.
-type found struct {
+// partAnswer is what the cache says of one part of a record, besides its value.
+type partAnswer struct {
 	state   identity.State
 	part    cache.Part
 	fetched time.Time
@@ -91,20 +91,20 @@ type found struct {
 // part failed; the record's states say which.
 func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Roots) (Looked, error) {
 	var r Looked
-	var answers [3]found
+	var ofPerson, ofApp, ofAppUser partAnswer
 	var wg sync.WaitGroup
 	machine := q.Principal.Machine
 	on := l.dependence(q.Principal)
 	wantApp := app != "" && reads&oktael.RootApp != 0
 	wantAppUser := app != "" && !machine && reads&oktael.RootAppUser != 0
 	if wantApp {
-		wg.Go(func() { r.App, answers[1] = l.app(ctx, q, app, on) })
+		wg.Go(func() { r.App, ofApp = l.app(ctx, q, app, on) })
 	}
 	if wantAppUser {
-		wg.Go(func() { r.AppUser, answers[2] = l.appUser(ctx, q, app, on) })
+		wg.Go(func() { r.AppUser, ofAppUser = l.appUser(ctx, q, app, on) })
 	}
 	if !machine {
-		r.Person, r.Index, answers[0] = l.person(ctx, q, on)
+		r.Person, r.Index, ofPerson = l.person(ctx, q, on)
 	}
 	wg.Wait()
 	if r.Person != nil {
@@ -112,21 +112,22 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 		// that a purge may come with.
 		who := userIDs(r.Person.User, 3)
 		for range maxPurged {
-			again := wantAppUser && l.appUsers.Outdated(answers[2].part, who)
+			again := wantAppUser && l.appUsers.Outdated(ofAppUser.part, who)
 			if again {
-				r.AppUser, answers[2] = l.appUser(ctx, q, app, on, who...)
+				r.AppUser, ofAppUser = l.appUser(ctx, q, app, on, who...)
 			}
-			if wantApp && on.App && l.apps.Outdated(answers[1].part, who) {
+			if wantApp && on.App && l.apps.Outdated(ofApp.part, who) {
 				again = true
-				r.App, answers[1] = l.app(ctx, q, app, on, who...)
+				r.App, ofApp = l.app(ctx, q, app, on, who...)
 			}
 			if !again {
 				break
 			}
 		}
 	}
-	r.PersonState, r.AppState, r.AppUserState = answers[0].state, answers[1].state, answers[2].state
-	r.PersonFetched, r.AppFetched, r.AppUserFetched = answers[0].fetched, answers[1].fetched, answers[2].fetched
+	r.PersonState, r.AppState, r.AppUserState = ofPerson.state, ofApp.state, ofAppUser.state
+	r.PersonFetched, r.AppFetched, r.AppUserFetched = ofPerson.fetched, ofApp.fetched, ofAppUser.fetched
+	answers := [...]partAnswer{ofPerson, ofApp, ofAppUser}
 	r.Parts = make([]cache.Part, 0, len(answers))
 	var err error
 	for _, a := range answers {
@@ -156,7 +157,7 @@ func (l *Lookup) refresh(d *Decision) {
 	_, _ = l.Record(ctx, directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
 }
 
-func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, found) {
+func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("person", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
 	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
@@ -170,14 +171,14 @@ func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dep
 		}
 		return newPerson(v), nil
 	})
-	f := judged(res, err)
+	a := judged(res, err)
 	if res.Value == nil {
-		return nil, oktael.GroupIndex{}, f
+		return nil, oktael.GroupIndex{}, a
 	}
-	return res.Value.Person, res.Value.index, f
+	return res.Value.Person, res.Value.index, a
 }
 
-func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence, who ...cache.ID) (*identity.App, found) {
+func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence, who ...cache.ID) (*identity.App, partAnswer) {
 	life, names := *l.life, []cache.ID{{Kind: cache.AppID, Value: id}}
 	key := l.keyer.Key("app", l.fingerprint, id)
 	if on.App {
@@ -198,7 +199,7 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 	return res.Value, judged(res, err)
 }
 
-func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence, who ...cache.ID) (*identity.AppUser, found) {
+func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence, who ...cache.ID) (*identity.AppUser, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
 	names := func() []cache.ID {
@@ -221,18 +222,18 @@ func absent(err error) error {
 	return err
 }
 
-// judged says what a cache's answer means for a record.
-func judged[V any](res cache.Result[V], err error) found {
-	f := found{state: identity.Fresh, part: res.Part, fetched: res.FetchedAt}
+// judged says what a cache's result means for a record.
+func judged[V any](res cache.Result[V], err error) partAnswer {
+	a := partAnswer{state: identity.Fresh, part: res.Part, fetched: res.FetchedAt}
 	switch {
 	case errors.Is(err, directory.ErrNoDirectory):
-		return found{state: identity.Unasked, err: err}
+		return partAnswer{state: identity.Unasked, err: err}
 	case err != nil:
-		return found{state: identity.Failed, err: err}
+		return partAnswer{state: identity.Failed, err: err}
 	case !res.Found:
-		f.state = identity.Missing
+		a.state = identity.Missing
 	case res.State == cache.Stale:
-		f.state = identity.Stale
+		a.state = identity.Stale
 	}
-	return f
+	return a
 }

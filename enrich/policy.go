@@ -85,8 +85,8 @@ type Policy struct {
 	definition  PolicyDefinition
 	places      []token.Place
 	rules       *claim.Rules
-	require     []requirement // read nothing of the request: part of the decision
-	perRequest  []requirement // read request.*: evaluated on every request
+	require     []*oktael.Program // read nothing of the request: part of the decision
+	perRequest  []*oktael.Program // read request.*: evaluated on every request
 	contract    *forward.Contract
 	tokens      []signedToken
 	reads       oktael.Roots
@@ -100,16 +100,9 @@ type signedToken struct {
 	target   forward.Target
 }
 
-// requirement is a compiled require expression.
-type requirement struct {
-	program *oktael.Program
-}
-
 // requirementRoots is what a requirement may read: all that a claim rule may,
 // and the request.
-const requirementRoots = oktael.RootUser | oktael.RootGroups | oktael.RootApp | oktael.RootAppUser | oktael.RootLinked |
-	oktael.RootAppUsers | oktael.RootAccess | oktael.RootOrg | oktael.RootSession | oktael.RootToken |
-	oktael.RootClaims | oktael.RootClock | oktael.RootRequest
+const requirementRoots = oktael.AllRoots &^ oktael.RootVars
 
 // CompileRequirement checks one require expression; claims are the names that
 // it may read as claims.<name>, nil meaning any.
@@ -143,9 +136,9 @@ func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 			}
 			p.reads |= program.Reads()
 			if program.Reads()&oktael.RootRequest != 0 {
-				p.perRequest = append(p.perRequest, requirement{program})
+				p.perRequest = append(p.perRequest, program)
 			} else {
-				p.require = append(p.require, requirement{program})
+				p.require = append(p.require, program)
 			}
 		}
 	}
@@ -256,15 +249,12 @@ func (p *Policy) Contract() *forward.Contract { return p.contract }
 // Places are where the policy looks for a token.
 func (p *Policy) Places() []token.Place { return p.places }
 
-// Reads tells what the rules and requirements may read.
-func (p *Policy) Reads() oktael.Roots { return p.reads }
-
 // RequirementWarnings are the expression compiler's remarks on requirements,
 // for check.
 func (p *Policy) RequirementWarnings() []oktael.Warning {
 	var list []oktael.Warning
 	for _, r := range slices.Concat(p.require, p.perRequest) {
-		list = append(list, r.program.Warnings()...)
+		list = append(list, r.Warnings()...)
 	}
 	return list
 }
@@ -274,7 +264,7 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 func (p *Policy) RequirementAttributes() []string {
 	list := make([]string, 0, len(p.require)+len(p.perRequest))
 	for _, r := range slices.Concat(p.require, p.perRequest) {
-		list = append(list, r.program.Members("user")...)
+		list = append(list, r.Members("user")...)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
@@ -283,7 +273,7 @@ func (p *Policy) RequirementAttributes() []string {
 // ReadsHost reports whether a requirement reads request.host, which the caller
 // chooses where the site's own host is not fixed.
 func (p *Policy) ReadsHost() bool {
-	return slices.ContainsFunc(p.perRequest, func(r requirement) bool { return r.program.ReadsMember("request", "host") })
+	return slices.ContainsFunc(p.perRequest, func(r *oktael.Program) bool { return r.ReadsMember("request", "host") })
 }
 
 // cacheable reports whether decisions under the policy may be used again: not

@@ -76,7 +76,7 @@ func (r *rule) gate(c *oktael.Context, kind string, skip oktael.Roots) Reason {
 		return Inactive
 	case r.token != "" && r.token != kind:
 		return OtherToken
-	case len(r.scopes) > 0 && !anyGranted(r.scopes, c.Scopes):
+	case len(r.scopes) > 0 && !slices.ContainsFunc(r.scopes, func(s string) bool { return slices.Contains(c.Scopes, s) }):
 		return ScopeNotGranted
 	case r.reads&skip != 0:
 		return Skipped
@@ -147,16 +147,6 @@ func (r *rule) evalAllowList(c *oktael.Context, o *Outcome) (any, string, error)
 		values = []any{}
 	}
 	return values, "", nil
-}
-
-// anyGranted reports whether one of the scopes asked for was granted.
-func anyGranted(asked, granted []string) bool {
-	for _, s := range asked {
-		if slices.Contains(granted, s) {
-			return true
-		}
-	}
-	return false
 }
 
 // tokenKind tells an ID token from an access token by the claims that only ID

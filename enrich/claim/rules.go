@@ -12,9 +12,7 @@ import (
 // readable is what a claim rule may read. What belongs to the request is for
 // requirements only, which are evaluated for each request; claims are computed
 // once for a token.
-const readable = oktael.RootUser | oktael.RootGroups | oktael.RootApp | oktael.RootAppUser | oktael.RootLinked |
-	oktael.RootAppUsers | oktael.RootAccess | oktael.RootOrg | oktael.RootSession | oktael.RootToken |
-	oktael.RootClaims | oktael.RootClock
+const readable = oktael.AllRoots &^ (oktael.RootRequest | oktael.RootVars)
 
 // Rules are the compiled claim rules of one policy. They hold no state and
 // serve any number of goroutines.

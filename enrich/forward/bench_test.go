@@ -88,19 +88,6 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-func BenchmarkWriteInto(b *testing.B) {
-	r, err := mustCompile(b, Definition{Headers: fiveHeaders()}).Render(twentyGroups())
-	if err != nil {
-		b.Fatal(err)
-	}
-	h := browserRequest().Header
-	var room [8]string
-	b.ReportAllocs()
-	for b.Loop() {
-		r.WriteInto(h, room[:])
-	}
-}
-
 func BenchmarkScrub(b *testing.B) {
 	r, o := browserRequest(), tenOwned(b)
 	b.ReportAllocs()

@@ -168,8 +168,8 @@ func TestHeadersStayWithinTheBudget(t *testing.T) {
 	}
 
 	r, err := render(two(HeaderDefinition{}), value[:36])
-	if err != nil || r.Bytes() != 100 {
-		t.Errorf("what fits to the byte: %v, %d bytes", err, r.Bytes())
+	if err != nil || r.bytes != 100 {
+		t.Errorf("what fits to the byte: %v, %d bytes", err, r.bytes)
 	}
 	wire := 0
 	for _, f := range r.Fields() {
@@ -177,8 +177,8 @@ func TestHeadersStayWithinTheBudget(t *testing.T) {
 			wire += len(f.Name + ": " + v + "\r\n")
 		}
 	}
-	if wire != r.Bytes() {
-		t.Errorf("counts %d bytes, HTTP/1.1 writes %d", r.Bytes(), wire)
+	if wire != r.bytes {
+		t.Errorf("counts %d bytes, HTTP/1.1 writes %d", r.bytes, wire)
 	}
 
 	_, err = render(two(HeaderDefinition{}), value[:37])
@@ -206,7 +206,7 @@ func TestHeadersStayWithinTheBudget(t *testing.T) {
 		t.Errorf("omit: %v", err)
 	}
 	r, err = render(two(HeaderDefinition{OnOverflow: "truncate_list"}), groups(20))
-	if err != nil || r.Fields()[1].Values[0] != "group-00,group-01,group-02,group-03" || r.Bytes() > 100 {
+	if err != nil || r.Fields()[1].Values[0] != "group-00,group-01,group-02,group-03" || r.bytes > 100 {
 		t.Errorf("truncate: %v", err)
 	}
 	if _, err = render(two(HeaderDefinition{OnEmpty: "default", Default: value}), nil); !errors.Is(err, ErrBudget) {

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -106,6 +107,7 @@ type Owned struct {
 	// What the token itself is read from and Scrub therefore leaves alone.
 	sparedHeaders map[string]bool // map keys of http.Header
 	sparedCookies map[string]bool // cookie names as they stand
+	spared        []string        // what SparedHeaders gives
 }
 
 // foldSet is a set of folded names with a filter by length, so that most
@@ -209,7 +211,20 @@ func (o *Owned) Sparing(s Sources) (*Owned, error) {
 			spared.sparedCookies[name] = true
 		}
 	}
+	spared.spared = slices.Sorted(maps.Keys(spared.sparedHeaders))
+	if len(spared.sparedCookies) > 0 {
+		spared.spared = append(spared.spared, "Cookie")
+	}
 	return &spared, nil
+}
+
+// SparedHeaders lists the headers, in canonical case, that ScrubSpared deletes
+// or takes cookies out of. The list is shared and must not be changed.
+func (o *Owned) SparedHeaders() []string {
+	if o == nil {
+		return nil
+	}
+	return o.spared
 }
 
 // covers reports whether a header of that name is owned by n.

@@ -97,12 +97,7 @@ func (r *Rendered) finish(owned []string) {
 // of the contract. A header's values are given to it alone: later handlers
 // edit values in place (Caddy's own header replacements do), which must not
 // reach the next request.
-func (r *Rendered) Write(h http.Header) { r.WriteInto(h, nil) }
-
-// WriteInto is Write with room for Lines strings brought along, for a caller
-// that keeps it with the request; it must not be used again before the
-// request is over. Where room is too small, a new one is made.
-func (r *Rendered) WriteInto(h http.Header, room []string) {
+func (r *Rendered) Write(h http.Header) {
 	if r == nil {
 		return
 	}
@@ -112,31 +107,12 @@ func (r *Rendered) WriteInto(h http.Header, room []string) {
 	for _, key := range r.clear {
 		delete(h, key)
 	}
-	if len(room) < len(r.values) {
-		room = make([]string, len(r.values))
-	}
-	copy(room, r.values)
+	lines := slices.Clone(r.values)
 	for i := range r.fields {
 		n := len(r.fields[i].Values)
-		h[r.fields[i].key] = room[:n:n]
-		room = room[n:]
+		h[r.fields[i].key] = lines[:n:n]
+		lines = lines[n:]
 	}
-}
-
-// Lines is the number of field lines that Write writes.
-func (r *Rendered) Lines() int {
-	if r == nil {
-		return 0
-	}
-	return len(r.values)
-}
-
-// Bytes is what the field lines take of the budget.
-func (r *Rendered) Bytes() int {
-	if r == nil {
-		return 0
-	}
-	return r.bytes
 }
 
 // What the parts of a Rendered take in memory, for Weight.

@@ -128,27 +128,11 @@ func TestWriteFromManyRequestsAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-func TestWriteIntoUsesTheRoomThatItGets(t *testing.T) {
-	_, r := siteminder(t)
-	want := http.Header{}
-	r.Write(want)
-	for _, n := range []int{0, r.Lines() - 1, r.Lines(), r.Lines() + 7} {
-		h, room := http.Header{}, make([]string, n)
-		r.WriteInto(h, room)
-		if !reflect.DeepEqual(h, want) {
-			t.Errorf("with room for %d: %q", n, h)
-		}
-		if used := n > 0 && room[0] != ""; used != (n >= r.Lines()) {
-			t.Errorf("with room for %d of %d lines: used %v", n, r.Lines(), used)
-		}
-	}
-}
-
 func TestNothingRenderedWritesNothing(t *testing.T) {
 	var r *Rendered
 	h := http.Header{"Accept": {"*/*"}}
 	r.Write(h)
-	if len(h) != 1 || r.Bytes() != 0 || r.Lines() != 0 || r.Weight() != 0 || r.Fields() != nil || r.Notes() != nil {
+	if len(h) != 1 || r.Weight() != 0 || r.Fields() != nil || r.Notes() != nil {
 		t.Error("a nil rendering is not empty")
 	}
 	empty, err := mustCompile(t, Definition{}).Render(nil)
@@ -156,7 +140,7 @@ func TestNothingRenderedWritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	empty.Write(h)
-	if len(h) != 1 || empty.Bytes() != 0 {
+	if len(h) != 1 || empty.bytes != 0 {
 		t.Errorf("an empty contract writes %v", h)
 	}
 }

@@ -277,6 +277,9 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := o.SparedHeaders(); !slices.Equal(got, []string{"Authorization", "Cookie"}) {
+		t.Errorf("spared are %q", got)
+	}
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
 	req.Header = http.Header{
 		"Authorization": {"Bearer t"}, "X-Token": {"forged"}, "X_token": {"forged"}, "X-Elsewhere": {"t"},

@@ -192,15 +192,6 @@ func (i *Issuer) Retire() { i.keys.retire() }
 // under way keep the keys that are there; none is fetched any more.
 func (i *Issuer) Stop() { i.life.end() }
 
-// KeySetVersion is the number of the current key set. It changes when the
-// content of the set changes, and only then; 0 means that there is none yet.
-func (i *Issuer) KeySetVersion() uint64 {
-	if st := i.keys.state.Load(); st != nil {
-		return st.version
-	}
-	return 0
-}
-
 // Current reports whether a verdict that was made under that version of the
 // key set still holds: the set is the same and has been confirmed within
 // key_max_stale. It takes no lock. A verdict with version 0 was made without

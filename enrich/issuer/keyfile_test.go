@@ -26,7 +26,7 @@ func TestJWKSFile(t *testing.T) {
 	}
 	write(keySetText(jwk(rsaKey(), "RS256", "RS256")))
 	s := newStage(t, config)
-	if !s.issuer.Ready() || s.issuer.KeySetVersion() != 1 {
+	if !s.issuer.Ready() || s.issuer.Status().KeySet != 1 {
 		t.Error("not ready at load")
 	}
 	if _, err := s.verify(s.token(goodClaims())); err != nil {

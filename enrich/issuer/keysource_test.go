@@ -43,7 +43,7 @@ func TestNewNeverTouchesTheNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer i.Stop()
-	if len(server.counts) != 0 || i.Ready() || i.KeySetVersion() != 0 {
+	if len(server.counts) != 0 || i.Ready() || i.Status().KeySet != 0 {
 		t.Errorf("fetched %v", server.counts)
 	}
 }
@@ -227,7 +227,7 @@ func TestNewKeyIsFoundWithinTheFloor(t *testing.T) {
 		t.Fatalf("after the floor: %v", err)
 	}
 	if w.KeySet == v.KeySet || s.issuer.Current(v.KeySet, s.clock.Now()) || !s.issuer.Current(w.KeySet, s.clock.Now()) {
-		t.Errorf("versions %d and %d, now %d", v.KeySet, w.KeySet, s.issuer.KeySetVersion())
+		t.Errorf("versions %d and %d, now %d", v.KeySet, w.KeySet, s.issuer.Status().KeySet)
 	}
 	if _, err := s.verify(old); !errors.Is(err, ErrUnknownKey) {
 		t.Errorf("the retired key: got %v", err)
@@ -383,7 +383,7 @@ func TestVersionFollowsTheContent(t *testing.T) {
 		s.server.say(testKeysURL, text)
 		s.clock.Advance(defaultKeyMinInterval)
 		<-s.issuer.keys.begin(s.clock.Now()).done
-		return s.issuer.KeySetVersion()
+		return s.issuer.Status().KeySet
 	}
 	var got []uint64
 	for _, text := range []string{a, a, " " + a, b, a, a} {

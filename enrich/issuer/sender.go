@@ -162,12 +162,3 @@ func (s *Set) Challenges(allowed []string) []Challenge {
 	}
 	return append(bearer, dpop...)
 }
-
-// DPoPNonce gives a fresh nonce for the DPoP-Nonce header of an answer, or
-// the empty string where the issuer demands none (RFC 9449, section 9).
-func (i *Issuer) DPoPNonce() string {
-	if i.sender.dpop == nil || i.sender.dpop.nonces == nil {
-		return ""
-	}
-	return i.sender.dpop.nonces.issue()
-}

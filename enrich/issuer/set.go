@@ -173,16 +173,18 @@ func (s *Set) Issuer(name string) *Issuer {
 // Issuers gives all issuers in the order of the configuration.
 func (s *Set) Issuers() []*Issuer { return slices.Clone(s.issuers) }
 
+// Names gives the names of all issuers in the order of the configuration.
+func (s *Set) Names() []string {
+	names := make([]string, len(s.issuers))
+	for n, i := range s.issuers {
+		names[n] = i.name
+	}
+	return names
+}
+
 // Start starts the background work of every issuer.
 func (s *Set) Start(ctx context.Context) {
 	for _, i := range s.issuers {
 		i.Start(ctx)
-	}
-}
-
-// Stop ends the background work of every issuer.
-func (s *Set) Stop() {
-	for _, i := range s.issuers {
-		i.Stop()
 	}
 }

@@ -22,7 +22,8 @@ type Status struct {
 
 	// KeysConfirmed is when the keys in use were last fetched, Keys and
 	// KeysSkipped how many of them can and cannot be used, and KeySet their
-	// version.
+	// version: it changes when their content changes, and only then; 0 means
+	// that there are none yet.
 	KeysConfirmed time.Time `json:"keys_confirmed,omitzero"`
 	Keys          int       `json:"keys"`
 	KeysSkipped   int       `json:"keys_skipped"`

@@ -51,19 +51,6 @@ func (d Dialect) String() string {
 	return "unknown"
 }
 
-// MarshalText writes the dialect as the configuration does.
-func (d Dialect) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText reads what MarshalText writes; see ParseDialect.
-func (d *Dialect) UnmarshalText(text []byte) error {
-	parsed, err := ParseDialect(string(text))
-	if err != nil {
-		return err
-	}
-	*d = parsed
-	return nil
-}
-
 // has reports whether an expression of dialect d may use what belongs to
 // dialect of. Either, on either side, shuts nothing out.
 func (d Dialect) has(of Dialect) bool { return d == Either || of == Either || d == of }

@@ -260,12 +260,7 @@ func TestParseDialect(t *testing.T) {
 		}
 	}
 	for _, d := range []Dialect{Either, Classic, IdentityEngine} {
-		var back Dialect
-		text, err := d.MarshalText()
-		if err == nil {
-			err = back.UnmarshalText(text)
-		}
-		if err != nil || back != d {
+		if back, err := ParseDialect(d.String()); err != nil || back != d {
 			t.Errorf("%v comes back as %v, %v", d, back, err)
 		}
 	}

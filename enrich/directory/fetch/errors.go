@@ -45,9 +45,6 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 // statusError turns a status outside 2xx into an error.
 func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, answer *http.Response, body []byte) (*Response, repetition, error) {
 	e := &StatusError{Status: answer.StatusCode, header: answer.Header, body: body}
-	if until := RetryAfter(answer.StatusCode, answer.Header, c.clock()); !until.IsZero() {
-		e.RetryAfter = max(until.Sub(c.clock()), 0)
-	}
 	again := never
 	switch {
 	case slices.Contains(q.Absent, answer.StatusCode):

@@ -49,7 +49,6 @@ type Request struct {
 
 // Response is an answer with a status of 200 to 299.
 type Response struct {
-	Status int
 	Header http.Header
 	Body   []byte
 
@@ -60,9 +59,6 @@ type Response struct {
 // StatusError is a status that is no answer. It wraps a sentinel.
 type StatusError struct {
 	Status int
-
-	// RetryAfter is how long the server asks to be left alone, or zero.
-	RetryAfter time.Duration
 
 	cause  error
 	header http.Header
@@ -243,7 +239,7 @@ func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Respons
 	if answer.Request != nil { // an injected transport may leave it out
 		from = answer.Request.URL
 	}
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: text, URL: from}, never, nil
+	return &Response{Header: answer.Header, Body: text, URL: from}, never, nil
 }
 
 // read reads a body within the bound.

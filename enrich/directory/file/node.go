@@ -31,13 +31,12 @@ const (
 // node is one value of the file, whichever language it is written in, with
 // the line that an error about it names.
 type node struct {
-	line   int
-	kind   kind
-	text   string // a scalar as written
-	quoted bool   // a scalar that is text whatever it looks like
-	value  any    // a scalar's canonical value
-	items  []*node
-	keys   []key // of an object, one for each item
+	line  int
+	kind  kind
+	text  string // a scalar as written
+	value any    // a scalar's canonical value
+	items []*node
+	keys  []key // of an object, one for each item
 }
 
 type key struct {

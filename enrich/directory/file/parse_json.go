@@ -66,7 +66,7 @@ func (r *jsonReader) value(depth int) (*node, error) {
 	case nil:
 		return n, nil
 	case string:
-		n.kind, n.text, n.value, n.quoted = scalar, v, v, true
+		n.kind, n.text, n.value = scalar, v, v
 	case bool:
 		n.kind, n.value = scalar, v
 	case json.Number:

@@ -153,7 +153,7 @@ func yamlScalar(y *yaml.Node) (*node, error) {
 	case "!!null":
 		n.kind = null
 	case "!!str", "!!timestamp":
-		n.value, n.quoted = y.Value, true
+		n.value = y.Value
 	case "!!bool":
 		n.value = strings.EqualFold(y.Value, "true")
 	case "!!int":

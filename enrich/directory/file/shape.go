@@ -359,8 +359,3 @@ func (r *reader) resolve() {
 		}
 	}
 }
-
-// Counts tells how much a snapshot holds.
-func (s *Snapshot) Counts() (users, groups, apps int) {
-	return len(s.users), len(s.groups), len(s.apps)
-}

@@ -15,8 +15,8 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
 // Directory asks an issuer's userinfo endpoint with the caller's token.
@@ -196,7 +196,7 @@ func (d *Directory) reach(ctx context.Context) (*fetch.Client, string, error) {
 		return nil, "", fmt.Errorf("looking for the endpoint: what the issuer names is no address: %w", directory.ErrUnavailable)
 	}
 	// An issuer out there must not send tokens to ports of this machine.
-	if own, err := url.Parse(d.config.Identifier); err != nil || trust.Loopback(u.Hostname()) && !trust.Loopback(own.Hostname()) {
+	if own, err := url.Parse(d.config.Identifier); err != nil || loopback.Host(u.Hostname()) && !loopback.Host(own.Hostname()) {
 		return nil, "", fmt.Errorf("looking for the endpoint: it is on this machine and the issuer is not: %w", directory.ErrUnavailable)
 	}
 	client, err := d.clientAt(u.Scheme + "://" + u.Host)

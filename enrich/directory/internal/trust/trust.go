@@ -1,17 +1,11 @@
-// Package trust holds what the kinds that speak to a server share of deciding
-// whom to believe.
+// Package trust reads whom the kinds that speak to a server are to believe.
 package trust
 
 import (
 	"crypto/x509"
 	"fmt"
 	"os"
-
-	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
-
-// Loopback reports whether host is this machine.
-func Loopback(host string) bool { return loopback.Host(host) }
 
 // Authorities reads the certificates of a PEM file, to be trusted instead of
 // the system's.

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// What the page of the language must say of each function is written down
+// here from the tables that the checker and the evaluator read.
+
 // Parameter is one parameter of a function, as documentation shows it.
 type Parameter struct {
 	// Name is what messages call the argument.
