@@ -52,23 +52,33 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decis
 }
 
 // setPlaceholders makes what was decided known to the handlers behind us and,
-// for a refusal, to error routes. Claims are turned into text only when
-// somebody asks for one.
+// for a refusal, to error routes: with neither, that nobody is known. Claims are
+// turned into text only when somebody asks for one.
 func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
 	}
-	repl.Map((&placeholders{decision: d, err: err}).get)
-	if h.UserPlaceholder == "on" && err == nil && d.Principal != nil {
+	p := &stateOf(r).shown
+	if !p.mapped {
+		p.mapped = true
+		repl.Map(p.get) // once: of two providers, the first would answer for ever
+	}
+	p.decision = d
+	if err != nil {
+		p.decision, p.refusal = nil, err
+	}
+	if h.UserPlaceholder == "on" && err == nil && d != nil && d.Principal != nil {
 		repl.Set("http.auth.user.id", d.Principal.Subject)
 	}
 }
 
-// placeholders are the names under token_enrich for one request.
+// placeholders are the names under token_enrich for one request. Another policy
+// may decide after the first: the next block of a site, or one in an error route.
 type placeholders struct {
+	mapped   bool
 	decision *enrich.Decision
-	err      error
+	refusal  error // the last one; an error route shows it, whoever decides there
 }
 
 const placeholderPrefix = "token_enrich."
@@ -79,12 +89,12 @@ func (p *placeholders) get(key string) (any, bool) {
 		return nil, false
 	}
 	if name == "reason" {
-		if refusal, ok := errors.AsType[*enrich.Refusal](p.err); ok {
+		if refusal, ok := errors.AsType[*enrich.Refusal](p.refusal); ok {
 			return refusal.Kind.String(), true
 		}
 		return "", true
 	}
-	if p.err != nil || p.decision == nil {
+	if p.decision == nil {
 		return "", known(name)
 	}
 	d := p.decision

@@ -19,9 +19,10 @@ const (
 
 // logs looks for logs that would hold a token, or identity, because their
 // encoder does not take them out. Caddy writes requests as they came, before
-// any handler of ours; it redacts Authorization and Cookie by itself.
+// any handler of ours; it redacts Authorization and Cookie by itself, unless a
+// server is told not to (log_credentials).
 func (c *forwardCheck) logs(a *App, root any) {
-	secret, query := a.loggedSecrets()
+	secret, query := a.loggedSecrets(!logsCredentials(root))
 	var owned, open []string // open: names that no filter can list
 	for _, n := range c.owned.Names() {
 		switch {
@@ -73,9 +74,34 @@ func (c *forwardCheck) logs(a *App, root any) {
 	}
 }
 
+// logsCredentials reports whether a server with a policy logs Authorization and
+// Cookie as they come.
+func logsCredentials(root any) bool {
+	for _, server := range ordered(object(root, "apps", "http", "servers")) {
+		if object(server, "logs")["should_log_credentials"] == true && hasPolicy(server) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasPolicy reports whether a policy stands in a server.
+func hasPolicy(server any) bool { return strings.Contains(textOf(server), `"handler":"token_enrich"`) }
+
 // loggedSecrets lists the headers and query parameters in which requests bring
-// tokens and proofs, beyond those that Caddy redacts.
-func (a *App) loggedSecrets() (headers, query []string) {
+// tokens and proofs, and applications receive tokens, beyond those that Caddy
+// redacts where it does.
+func (a *App) loggedSecrets(redacts bool) (headers, query []string) {
+	if !redacts {
+		for _, n := range a.owned.Load().Names() {
+			switch {
+			case n.Kind == forward.OwnedCookie:
+				headers = append(headers, "Cookie")
+			case n.Token && redacted(n.Name):
+				headers = append(headers, http.CanonicalHeaderKey(n.Name))
+			}
+		}
+	}
 	for _, p := range a.policies {
 		for _, place := range p.compiled.Places() {
 			switch {
@@ -84,8 +110,11 @@ func (a *App) loggedSecrets() (headers, query []string) {
 			case place.Kind == token.Header && place.Scheme == "DPoP":
 				headers = append(headers, "Dpop")
 			}
-			if place.Kind == token.Header && !redacted(place.Name) {
+			switch {
+			case place.Kind == token.Header && (!redacts || !redacted(place.Name)):
 				headers = append(headers, http.CanonicalHeaderKey(place.Name))
+			case place.Kind == token.Cookie && !redacts:
+				headers = append(headers, "Cookie")
 			}
 		}
 	}
@@ -107,7 +136,7 @@ func redacted(name string) bool {
 // to: their access logs, and the logs of their errors.
 func requestLoggers(root any) (access, errors []string) {
 	for _, server := range ordered(object(root, "apps", "http", "servers")) {
-		if !strings.Contains(textOf(server), `"handler":"token_enrich"`) {
+		if !hasPolicy(server) {
 			continue
 		}
 		logs, ok := asObject(server)["logs"].(map[string]any)

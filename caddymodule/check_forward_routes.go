@@ -64,6 +64,7 @@ type siteWalk struct {
 	site    string
 	named   map[string]any
 	depth   int
+	parts   int      // how many routes around that not every request takes
 	gateway bool     // a policy stands somewhere
 	early   bool     // token_enrich_scrub covers the whole site
 	behind  []string // upstreams behind a policy
@@ -97,15 +98,20 @@ func (w *siteWalk) route(route map[string]any, scrubbed bool) bool {
 	}
 	defer func() { w.depth-- }()
 	before := scrubbed
+	// The outermost matcher is the site itself. Of a group, such as several
+	// handle, a request takes one.
+	part := w.depth > 1 && (route["match"] != nil || route["group"] != nil)
+	if part {
+		w.parts++
+		defer func() { w.parts-- }()
+	}
 	if !scrubbed {
 		w.matchers(route["match"])
 	}
 	for _, h := range asList(route["handle"]) {
 		scrubbed = w.handler(asObject(h), scrubbed)
 	}
-	// What a matcher leaves out has not met these handlers. The outermost
-	// matcher is the site itself.
-	if route["match"] != nil && w.depth > 1 {
+	if part { // what it leaves out has not met these handlers
 		return before
 	}
 	return scrubbed
@@ -135,7 +141,7 @@ func (w *siteWalk) handler(h map[string]any, scrubbed bool) bool {
 	kind, _ := h["handler"].(string)
 	switch kind {
 	case "token_enrich_scrub":
-		w.early = w.early || !w.gateway
+		w.early = w.early || !w.gateway && w.parts == 0
 		return true
 	case "token_enrich":
 		w.gateway = true

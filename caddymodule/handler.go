@@ -241,6 +241,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 				h.setPlaceholders(r, nil, err)
 				return h.refuse(w, r, nil, err)
 			}
+			h.setPlaceholders(r, nil, nil)
 			return next.ServeHTTP(w, r)
 		}
 	}

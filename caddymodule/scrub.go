@@ -46,7 +46,7 @@ func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 
 // requestState is what the gateway remembers of one request, so that a second
 // policy of the same site neither scrubs what the first one wrote nor decides
-// again.
+// again, and what placeholders show.
 type requestState struct {
 	scrubbed bool
 	// setAside says that the places the token is read from, where a token of
@@ -56,6 +56,7 @@ type requestState struct {
 	decided  bool
 	aside    http.Header
 	removed  int
+	shown    placeholders
 }
 
 // stateKey is the name under which a request's variables hold the state. What

@@ -110,11 +110,14 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 			return err
 		}
 		s := privateServer{addr: addr, methods: methodsOf(server)}
-		for _, site := range sitesOf(server) {
+		for _, site := range sitesOf(server, c.note) {
 			known = append(known, site.pattern)
 			if c.choose(&site) {
 				s.sites, hosts = append(s.sites, site), append(hosts, site.host)
 			}
+		}
+		if kinds := unforeseen(server); len(kinds) > 0 {
+			c.note("routes with matchers of the kind %s were met only by requests that happen to fit", strings.Join(kinds, ", "))
 		}
 		server["listen"] = []any{addr}
 		server["protocols"] = []any{"h1", "h2", "h3"}

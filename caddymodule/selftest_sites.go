@@ -32,8 +32,8 @@ const (
 
 // sitesOf lists the hosts that a server's routes name, each with paths of its
 // matchers, and with one that no matcher has. Routes without hosts are tried
-// as a host of their own.
-func sitesOf(server map[string]any) []site {
+// as a host of their own. It notes what there are too many of.
+func sitesOf(server map[string]any, note func(string, ...any)) []site {
 	var list []site
 	add := func(pattern string, paths []string) {
 		i := slices.IndexFunc(list, func(s site) bool { return s.pattern == pattern })
@@ -65,13 +65,18 @@ func sitesOf(server map[string]any) []site {
 		all := append([]string{"/", madeUpPath}, list[i].paths...)
 		var distinct []string
 		for _, p := range all {
-			if !slices.Contains(distinct, p) && len(distinct) < maxPaths {
+			if !slices.Contains(distinct, p) {
 				distinct = append(distinct, p)
 			}
+		}
+		if len(distinct) > maxPaths {
+			note("of site %s, %d paths were not tried: choose with --site and --path", list[i].pattern, len(distinct)-maxPaths)
+			distinct = distinct[:maxPaths]
 		}
 		list[i].paths = distinct
 	}
 	if len(list) > maxSites {
+		note("%d sites were not tried: choose with --site", len(list)-maxSites)
 		list = list[:maxSites]
 	}
 	return list
@@ -120,6 +125,42 @@ func concretePaths(v any, paths []string) []string {
 		}
 	}
 	return paths
+}
+
+// foreseen are the matchers that the attempts take into account, or that hold
+// for none of what they vary.
+var foreseen = [...]string{"host", "path", "method", "protocol", "not", "file"}
+
+// unforeseen lists the kinds of matchers of a server's routes by which a route
+// may be missed. A policy's own matcher is none of them: what it leaves out is
+// scrubbed all the same.
+func unforeseen(server map[string]any) []string {
+	var kinds []string
+	var look func(v any, matchers bool)
+	look = func(v any, matchers bool) {
+		switch x := v.(type) {
+		case []any:
+			for _, e := range x {
+				look(e, matchers)
+			}
+		case map[string]any:
+			for name, e := range ordered(x) {
+				_, sets := e.([]any) // a matcher of answers is none
+				switch {
+				case !matchers && name == "match" && sets && x["handler"] == nil, matchers && name == "not":
+					look(e, true)
+				case !matchers:
+					look(e, false)
+				case !slices.Contains(foreseen[:], name) && !slices.Contains(kinds, name):
+					kinds = append(kinds, name)
+				}
+			}
+		}
+	}
+	look(server["routes"], false)
+	look(object(server, "errors")["routes"], false)
+	slices.Sort(kinds)
+	return kinds
 }
 
 // maxMethods bounds the methods that are tried.

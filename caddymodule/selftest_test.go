@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
@@ -181,6 +184,50 @@ func TestSelftestFindsWhatGetsThrough(t *testing.T) {
 			for _, p := range v.Passed {
 				if p.Kind == "passed" && !strings.HasPrefix(p.Path, "/early") && p.Arrived != "X-Copy" {
 					t.Errorf("got through: %+v", p)
+				}
+			}
+		})
+	}
+}
+
+// What was not tried is said: a hole may be there.
+func TestSelftestSaysWhatItDidNotTry(t *testing.T) {
+	const policy = "token_enrich {\nheader X-User sub\n}\n"
+	many := ""
+	for i := range maxPaths + 3 {
+		many += fmt.Sprintf("respond /p%d hello\n", i)
+	}
+	for _, tc := range []struct {
+		name, site string
+		want       []string
+	}{
+		{"nothing", "handle_path /a/* {\nreverse_proxy app:80 {\n@gone status 404\nhandle_response @gone {\nrespond 404\n}\n}\n}\n", nil},
+		{"a policy's own matcher", "@debug header X-Debug *\nhandle /x {\ntoken_enrich @debug {\nname x\n}\n}\n", nil},
+		{"a route of its own for a header", "@debug header X-Debug *\nhandle @debug {\nreverse_proxy app:80\n}\n", []string{"routes with matchers of the kind header were met"}},
+		{"routes for a query, and not for an address", "@a query debug=1\n@b not remote_ip 10.0.0.0/8\nhandle @a {\nreverse_proxy app:80\n}\nhandle @b {\nrespond ok\n}\n", []string{"routes with matchers of the kind query, remote_ip were met"}},
+		{"too many paths", many, []string{"of site a.example, 5 paths were not tried"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			config := map[string]any{}
+			a := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}
+			text, _, err := a.Adapt([]byte("http://a.example {\n"+tc.site+"handle {\n"+policy+"reverse_proxy app:80\n}\n}\n"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(text, &config); err != nil {
+				t.Fatal(err)
+			}
+			private := &privateConfig{folder: t.TempDir(), probes: newProbes()}
+			t.Cleanup(private.probes.Close)
+			if err := private.rewriteHTTP(object(config, "apps", "http")); err != nil {
+				t.Fatal(err)
+			}
+			if len(private.notes) != len(tc.want) {
+				t.Fatalf("the notes are %q, want %d", private.notes, len(tc.want))
+			}
+			for i, w := range tc.want {
+				if !strings.Contains(private.notes[i], w) {
+					t.Errorf("note %q, want %q in it", private.notes[i], w)
 				}
 			}
 		})

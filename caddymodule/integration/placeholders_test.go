@@ -125,6 +125,39 @@ func TestPlaceholdersOfARequestWithoutIdentityAreEmpty(t *testing.T) {
 	}
 }
 
+// Where a matcher leaves a request out, the application must not take the
+// placeholder's own text for a name.
+func TestPlaceholdersOfARequestThatNoPolicyDecidesAreEmpty(t *testing.T) {
+	w := prepare(t)
+	w.load("token_enrich /first* {\nname first\n}\ntoken_enrich /second* {\nname second\n}\nreverse_proxy " + w.legacy.Addr() + " {\nheader_up X-Shown \"<{token_enrich.subject}{token_enrich.claims.sub}{token_enrich.reason}>\"\n}")
+	for path, want := range map[string]string{"/first": "<00u1ada00u1ada>", "/second": "<00u1ada00u1ada>", "/neither": "<>"} {
+		wantStatus(t, w.get(path, w.token("00u1ada")), 200)
+		wantHeader(t, w.received(), "X-Shown", want)
+	}
+}
+
+// A policy in an error route decides anew, and what it finds is shown; why the
+// first one refused still is.
+func TestPlaceholdersOfAnErrorRouteShowItsOwnDecision(t *testing.T) {
+	w := prepare(t)
+	w.load(`
+	token_enrich {
+		name strict
+		require ` + "`user.profile.lastName == \"Gauss\"`" + `
+		upstream_token keep
+	}
+	respond "let in"
+	handle_errors {
+		token_enrich {
+			name lenient
+		}
+		respond "{token_enrich.subject}|{token_enrich.status}|{token_enrich.reason}"
+	}`)
+	if got := w.get("/", w.token("00u1ada")).body; got != "00u1ada|fresh|denied" {
+		t.Errorf("the error route shows %q", got)
+	}
+}
+
 func TestWhatAPlaceholderHoldsIsNeverExpanded(t *testing.T) {
 	t.Setenv("TOKEN_ENRICH_SECRET", "expanded")
 	w := prepare(t)

@@ -13,8 +13,9 @@ import (
 // every cookie that does, and all trailers. It rewrites Connection so that
 // the client cannot name one of our headers there and have the next proxy
 // delete it (RFC 9110, section 7.6.1), and takes away the wish for an upgrade
-// that other requests could hide behind. It returns how many headers and
-// cookies it took away. On a nil Owned it does the last three only.
+// that other requests could hide behind, and what would go through a tunnel.
+// It returns how many headers and cookies it took away. On a nil Owned it does
+// the last four only.
 //
 // Trailers are dropped by forgetting the map that the server fills when the
 // body ends: deleting names from it would leave those that the client sends
@@ -27,6 +28,7 @@ func (o *Owned) Scrub(r *http.Request) (removed int) {
 	}
 	keepConnection(r.Header)
 	dropSmuggling(r.Header)
+	dropTunnel(r)
 	r.Trailer = nil
 	return removed
 }

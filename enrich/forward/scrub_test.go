@@ -411,3 +411,36 @@ func TestUpgradesThatCarryRequestsAreDropped(t *testing.T) {
 		}
 	}
 }
+
+// What the client sends into a tunnel is written to an HTTP/1 application as it
+// stands, between two requests of ours.
+func TestWhatFollowsConnectIsDropped(t *testing.T) {
+	for _, tc := range []struct {
+		name, method, proto string
+		major               int
+		header              http.Header
+		kept                bool
+	}{
+		{"HTTP/1.1", "CONNECT", "HTTP/1.1", 1, http.Header{}, false},
+		{"HTTP/2", "CONNECT", "HTTP/2.0", 2, http.Header{}, false},
+		{"HTTP/3", "CONNECT", "HTTP/3.0", 3, http.Header{}, false},
+		{"another protocol over HTTP/2", "CONNECT", "HTTP/2.0", 2, http.Header{":protocol": {"connect-udp"}}, false},
+		{"another protocol over HTTP/3", "CONNECT", "connect-udp", 3, http.Header{}, false},
+		{"a name that HTTP/3 does not use", "CONNECT", "HTTP/3.0", 3, http.Header{":protocol": {"websocket"}}, false},
+		{"a WebSocket over HTTP/2", "CONNECT", "HTTP/2.0", 2, http.Header{":protocol": {"websocket"}}, true},
+		{"a WebSocket over HTTP/3", "CONNECT", "websocket", 3, http.Header{}, true},
+		{"another method", "POST", "HTTP/2.0", 2, http.Header{}, true},
+	} {
+		tc.header.Set("Content-Length", "5")
+		body := io.NopCloser(strings.NewReader("hello"))
+		r := &http.Request{Method: tc.method, Proto: tc.proto, ProtoMajor: tc.major, Header: tc.header, Body: body, ContentLength: -1, TransferEncoding: []string{"chunked"}}
+		(*Owned)(nil).Scrub(r)
+		if tc.kept {
+			if r.Body != body || r.ContentLength != -1 || r.TransferEncoding == nil || r.Header.Get("Content-Length") == "" {
+				t.Errorf("%s: the body is gone", tc.name)
+			}
+		} else if r.Body != http.NoBody || r.ContentLength != 0 || r.TransferEncoding != nil || r.Header.Get("Content-Length") != "" {
+			t.Errorf("%s: the body is left", tc.name)
+		}
+	}
+}

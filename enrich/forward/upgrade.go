@@ -30,3 +30,29 @@ func dropSmuggling(h http.Header) {
 		}
 	}
 }
+
+// dropTunnel takes from a CONNECT request what the client sends into the
+// tunnel. Go's transport writes it to an HTTP/1 application as it is, neither
+// counted nor in chunks, and an application that opens no tunnel reads further
+// requests in it, which nobody has scrubbed. WebSockets over HTTP/2 and HTTP/3
+// begin with CONNECT, too (RFC 8441, RFC 9220): reverse_proxy makes an upgrade
+// of them, and holds back what follows until the application has agreed.
+func dropTunnel(r *http.Request) {
+	if r.Method != http.MethodConnect || opensWebSocket(r) {
+		return
+	}
+	delete(r.Header, "Content-Length")
+	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
+}
+
+// opensWebSocket tells a CONNECT request for a WebSocket as reverse_proxy does:
+// HTTP/2 servers of Go give its protocol as a header, quic-go's as Proto.
+func opensWebSocket(r *http.Request) bool {
+	switch r.ProtoMajor {
+	case 2:
+		return r.Header.Get(":protocol") == "websocket"
+	case 3:
+		return r.Proto == "websocket"
+	}
+	return false
+}
