@@ -65,7 +65,7 @@ func (d *Directory) listClients(ctx context.Context) (map[string]string, error) 
 	apps := map[string]string{}
 	next := "/apps?limit=200&filter=" + fetch.QueryValue(`name eq "oidc_client"`)
 	for range indexPages {
-		answer, err := d.get(ctx, d.apps, next, "")
+		answer, err := d.get(ctx, kindApps, next, "")
 		if err != nil {
 			return nil, fmt.Errorf("listing apps: %w", err)
 		}
