@@ -78,7 +78,10 @@ func (d *Directory) listClients(ctx context.Context) (map[string]string, error) 
 				apps[client] = page[i].ID
 			}
 		}
-		if next = answer.Next(); next == "" {
+		if next, err = answer.Next(); err != nil {
+			return nil, fmt.Errorf("listing apps: %w", err)
+		}
+		if next == "" {
 			return apps, nil
 		}
 	}

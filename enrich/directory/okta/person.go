@@ -104,7 +104,10 @@ func (d *Directory) groups(ctx context.Context, id string) ([]identity.Group, er
 			}
 			all = append(all, g)
 		}
-		if next = answer.Next(); next == "" {
+		if next, err = answer.Next(); err != nil {
+			return nil, fmt.Errorf("reading groups: %w", err)
+		}
+		if next == "" {
 			return all, nil
 		}
 	}
