@@ -248,17 +248,21 @@ func port(u *url.URL) string {
 	return "80"
 }
 
-var errElsewhere = errors.New("redirects to another host")
+// redirectError is a redirect that is not followed, and would not be the next
+// time either.
+type redirectError string
+
+func (e redirectError) Error() string { return "redirects " + string(e) }
 
 // checkRedirect keeps requests, and the credentials on them, at the origin.
 func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
 	switch {
 	case !c.SameOrigin(r.URL) || r.URL.User != nil:
-		return errElsewhere
+		return redirectError("to another host")
 	case len(via) > maxRedirects:
-		return errors.New("redirects too often")
+		return redirectError("too often")
 	case r.Method != via[0].Method:
-		return errors.New("redirects a request into another method")
+		return redirectError("a request into another method")
 	}
 	return nil
 }

@@ -145,7 +145,7 @@ func TestTLSIsVerified(t *testing.T) {
 }
 
 func TestRedirectsStayAtTheOriginAndSoDoCredentials(t *testing.T) {
-	var elsewhere atomic.Int64
+	var elsewhere, rounds atomic.Int64
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
 	defer other.Close()
 	var home *httptest.Server
@@ -161,6 +161,7 @@ func TestRedirectsStayAtTheOriginAndSoDoCredentials(t *testing.T) {
 		case "/user":
 			http.Redirect(w, r, strings.Replace(home.URL, "http://", "http://me@", 1)+"/end", http.StatusFound)
 		case "/round":
+			rounds.Add(1)
 			http.Redirect(w, r, "/round", http.StatusFound)
 		case "/end":
 			fmt.Fprintf(w, `{"authorization":%q}`, r.Header.Get("Authorization"))
@@ -193,6 +194,9 @@ func TestRedirectsStayAtTheOriginAndSoDoCredentials(t *testing.T) {
 	}
 	if elsewhere.Load() != 0 {
 		t.Error("another host was asked")
+	}
+	if n := rounds.Load(); n != maxRedirects+1 {
+		t.Errorf("%d requests went round; it would be no other way when asked again", n)
 	}
 }
 

@@ -28,9 +28,10 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 	var certificate *tls.CertificateVerificationError
 	var timeout net.Error
 	var op *net.OpError
+	var redirect redirectError
 	switch {
-	case errors.Is(err, errElsewhere):
-		return nil, never, fmt.Errorf("asking: %w: %w", errElsewhere, directory.ErrUnavailable)
+	case errors.As(err, &redirect):
+		return nil, never, fmt.Errorf("asking: %w: %w", redirect, directory.ErrUnavailable)
 	case errors.As(err, &certificate):
 		return nil, never, fmt.Errorf("asking: %w: %w", certificate, directory.ErrUnavailable)
 	case errors.As(err, &timeout) && timeout.Timeout():

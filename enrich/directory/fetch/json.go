@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -37,74 +36,20 @@ func (r *Response) Object() (map[string]any, error) {
 	return object, nil
 }
 
-// Decode reads the body into v, a pointer to a struct of the kind's own.
+// Decode reads the body into v, a pointer to a struct or list of the kind's
+// own. A null is neither: a list that is not told is not an empty one.
 // Numbers in members of type any stay json.Number: make them canonical with
 // identity.Canonical.
 func (r *Response) Decode(v any) error {
 	d := json.NewDecoder(bytes.NewReader(r.Body))
 	d.UseNumber()
-	if err := d.Decode(v); err != nil {
+	if err := d.Decode(v); err != nil || string(bytes.TrimSpace(r.Body)) == "null" {
 		return fmt.Errorf("decoding an answer: not the JSON that was expected: %w", directory.ErrMalformed)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("decoding an answer: more than one JSON value: %w", directory.ErrMalformed)
 	}
 	return nil
-}
-
-// maxLinks bounds how many Link values of an answer are read.
-const maxLinks = 32
-
-// Next gives the target of the Link with rel="next" (RFC 8288), as an absolute
-// URL, or empty where there is no next page. Client.Do refuses it where it
-// leads to another host.
-func (r *Response) Next() string {
-	values := r.Header.Values("Link")
-	for _, value := range values[:min(len(values), maxLinks)] {
-		for range maxLinks {
-			open := strings.IndexByte(value, '<')
-			if open < 0 {
-				break
-			}
-			length := strings.IndexByte(value[open:], '>')
-			if length < 0 {
-				break
-			}
-			target := value[open+1 : open+length]
-			value = value[open+length+1:]
-			params := value
-			if next := strings.IndexByte(value, '<'); next >= 0 {
-				params = value[:next]
-			}
-			if isNext(params) {
-				return absolute(r.URL, target)
-			}
-		}
-	}
-	return ""
-}
-
-func isNext(params string) bool {
-	for _, p := range strings.FieldsFunc(params, func(c rune) bool { return c == ';' || c == ',' }) {
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if !strings.EqualFold(strings.TrimSpace(name), "rel") {
-			continue
-		}
-		for rel := range strings.FieldsSeq(strings.Trim(strings.TrimSpace(value), `"`)) {
-			if strings.EqualFold(rel, "next") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func absolute(from *url.URL, target string) string {
-	u, err := url.Parse(target)
-	if err != nil || from == nil {
-		return target
-	}
-	return from.ResolveReference(u).String()
 }
 
 // PathSegment escapes a name so that it is one segment of a path, whatever it

@@ -58,7 +58,7 @@ func (d *Directory) app(ctx context.Context, id string) (*identity.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := d.get(ctx, d.apps, "/apps/"+segment, "")
+	answer, err := d.get(ctx, kindApp, "/apps/"+segment, "")
 	if err != nil {
 		return nil, fmt.Errorf("reading an app: %w", err)
 	}
@@ -155,7 +155,7 @@ func (d *Directory) appUser(ctx context.Context, appID, userID string) (*identit
 	if err != nil {
 		return nil, fmt.Errorf("reading an assignment: user's id is none: %w", directory.ErrMalformed)
 	}
-	answer, err := d.get(ctx, d.apps, "/apps/"+app+"/users/"+user, "")
+	answer, err := d.get(ctx, kindAppUser, "/apps/"+app+"/users/"+user, "")
 	if err != nil {
 		return nil, fmt.Errorf("reading an assignment: %w", err)
 	}

@@ -65,7 +65,7 @@ func (d *Directory) listClients(ctx context.Context) (map[string]string, error) 
 	apps := map[string]string{}
 	next := "/apps?limit=200&filter=" + fetch.QueryValue(`name eq "oidc_client"`)
 	for range indexPages {
-		answer, err := d.get(ctx, d.apps, next, "")
+		answer, err := d.get(ctx, kindApps, next, "")
 		if err != nil {
 			return nil, fmt.Errorf("listing apps: %w", err)
 		}
@@ -78,7 +78,10 @@ func (d *Directory) listClients(ctx context.Context) (map[string]string, error) 
 				apps[client] = page[i].ID
 			}
 		}
-		if next = answer.Next(); next == "" {
+		if next, err = answer.Next(); err != nil {
+			return nil, fmt.Errorf("listing apps: %w", err)
+		}
+		if next == "" {
 			return apps, nil
 		}
 	}

@@ -21,8 +21,8 @@ type Directory struct {
 	clock  func() time.Time
 
 	// Okta counts requests by endpoint: what the apps have used up must not
-	// keep users waiting, and the other way round.
-	users, apps *fetch.Client
+	// keep users waiting, and the other way round. All share one transport.
+	of [kinds]*fetch.Client
 
 	clients clientIndex
 }
@@ -70,35 +70,26 @@ func New(c Config, o Options) (*Directory, error) {
 		options.Authorize, options.Unauthorized = service.authorize, service.unauthorized
 	}
 	options.Base += "/api/v1"
-	if d.users, err = newClient(options); err != nil {
-		return nil, err
-	}
-	if d.apps, err = newClient(options); err != nil {
-		return nil, err
+	left := &allowances{clock: d.clock, rand: o.Rand}
+	credentials := options.Authorize
+	for k := range kinds {
+		options.Authorize, options.RateLimit = left.authorize(k, credentials), left.rateLimit(k)
+		if d.of[k], err = fetch.New(options); err != nil {
+			return nil, fmt.Errorf("configuring the okta directory: %w", err)
+		}
 	}
 	return d, nil
 }
 
-// newClient makes a client with an allowance of its own.
-func newClient(o fetch.Options) (*fetch.Client, error) {
-	a := &allowance{clock: o.Clock, rand: o.Rand}
-	o.Authorize, o.RateLimit = a.authorize(o.Authorize), a.rateLimit
-	c, err := fetch.New(o)
-	if err != nil {
-		return nil, fmt.Errorf("configuring the okta directory: %w", err)
-	}
-	return c, nil
-}
-
 // Close ends the idle connections.
 func (d *Directory) Close() error {
-	return d.users.Close() // all its clients share a transport
+	return d.of[kindUser].Close() // all its clients share a transport
 }
 
 // get asks one question. A 404 is "there is none" only where Okta's own error
 // code says so: a wrong address, or a proxy's error page, is a failure.
-func (d *Directory) get(ctx context.Context, c *fetch.Client, url, contentType string) (*fetch.Response, error) {
-	answer, err := c.Do(ctx, fetch.Request{URL: url, ContentType: contentType})
+func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*fetch.Response, error) {
+	answer, err := d.of[k].Do(ctx, fetch.Request{URL: url, ContentType: contentType})
 	if err == nil {
 		return answer, nil
 	}

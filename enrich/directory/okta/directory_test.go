@@ -216,6 +216,7 @@ func TestErrorsGoByTheirCode(t *testing.T) {
 		{"a path that the API does not have", 404, "E0000008", "", directory.ErrFailed},
 		{"a proxy's page", 404, "", "<html>not found</html>", directory.ErrFailed},
 		{"no permission", 403, "E0000006", "", directory.ErrRefused},
+		{"no permission, which says nothing of others", 403, "E0000006", "", directory.ErrRejected},
 		{"a token that was revoked", 401, "E0000011", "", directory.ErrRefused},
 		{"an invalid token, by another status", 400, "E0000011", "", directory.ErrRefused},
 		{"a bad question", 400, "E0000001", "", directory.ErrRejected},

@@ -45,8 +45,12 @@ func explain(err error, status int, code string) error {
 		return err
 	case status == http.StatusNotFound && code == codeNotFound:
 		return fmt.Errorf("asking: %s: %w", code, directory.ErrNotFound)
-	case code == codeInvalidToken, code == codeForbidden:
+	case code == codeInvalidToken:
 		return fmt.Errorf("asking: %s: %w", code, directory.ErrRefused)
+	case code == codeForbidden:
+		// Rights may end before one user or app (resource sets). That must not
+		// open the circuit for all others.
+		return fmt.Errorf("asking: %s: %w: %w", code, directory.ErrRefused, directory.ErrRejected)
 	case code == codeRateLimit:
 		return fmt.Errorf("asking: %s: %w", code, directory.ErrThrottled)
 	}

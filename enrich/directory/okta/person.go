@@ -86,7 +86,7 @@ func (d *Directory) groups(ctx context.Context, id string) ([]identity.Group, er
 	var all []identity.Group
 	next := "/users/" + id + "/groups"
 	for range maxPages {
-		answer, err := d.get(ctx, d.users, next, "")
+		answer, err := d.get(ctx, kindUserParts, next, "")
 		if err != nil {
 			return nil, fmt.Errorf("reading groups: %w", err)
 		}
@@ -104,7 +104,10 @@ func (d *Directory) groups(ctx context.Context, id string) ([]identity.Group, er
 			}
 			all = append(all, g)
 		}
-		if next = answer.Next(); next == "" {
+		if next, err = answer.Next(); err != nil {
+			return nil, fmt.Errorf("reading groups: %w", err)
+		}
+		if next == "" {
 			return all, nil
 		}
 	}
@@ -139,7 +142,7 @@ func lastSegment(href string) string {
 
 // linked reads the user at the primary end of a relationship, or nil.
 func (d *Directory) linked(ctx context.Context, id, name string) (*identity.User, error) {
-	answer, err := d.get(ctx, d.users, "/users/"+id+"/linkedObjects/"+name, "")
+	answer, err := d.get(ctx, kindUserParts, "/users/"+id+"/linkedObjects/"+name, "")
 	if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
 		return nil, nil //nolint:nilnil // no such relationship: nobody is linked
 	}
@@ -163,7 +166,7 @@ func (d *Directory) linked(ctx context.Context, id, name string) (*identity.User
 	case list[0].Links.Self.Href == "":
 		return nil, fmt.Errorf("reading a linked object: no link in it: %w", directory.ErrMalformed)
 	}
-	answer, err = d.get(ctx, d.users, list[0].Links.Self.Href, lean)
+	answer, err = d.get(ctx, kindUser, list[0].Links.Self.Href, lean)
 	if err != nil {
 		if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
 			return nil, nil //nolint:nilnil // deleted meanwhile

@@ -189,18 +189,77 @@ func TestACrowdKeepsTheRateLimitToo(t *testing.T) {
 	}
 }
 
+// Okta counts users by id apart from their groups, with another limit and other
+// windows: neither count may stand for the other, in either order.
+func TestEachOfOktasBucketsIsKeptByItself(t *testing.T) {
+	const users, groups = "/api/v1/users/{id}", "/api/v1/users/{id}/*"
+	for name, c := range map[string]struct {
+		limits map[string]int
+		ahead  string // the bucket whose window ends later
+		within time.Duration
+	}{
+		"few groups, users end later":  {map[string]int{users: 200, groups: 20}, users, 2 * time.Minute},
+		"few groups, groups end later": {map[string]int{users: 200, groups: 20}, groups, 2 * time.Minute},
+		"few users, users end later":   {map[string]int{users: 20, groups: 200}, users, 2 * time.Minute},
+		"few users, groups end later":  {map[string]int{users: 20, groups: 200}, groups, 2 * time.Minute},
+		// Their second windows may begin in the same second, and pass for one.
+		"equal, users end later": {map[string]int{users: 20, groups: 20}, users, 3 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOrganization(t, directorytest.NewWorld())
+				o.http.Close()
+				o.limits = c.limits
+				for bucket, limit := range c.limits {
+					o.left[bucket], o.resets[bucket] = limit, time.Now().Add(30*time.Second)
+				}
+				o.resets[c.ahead] = time.Now().Add(50 * time.Second)
+				var refused atomic.Int64
+				d := open(t, o, Config{}, Options{Transport: far{direct{o}, &refused}})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				ask := func() {
+					if _, err := d.Person(ctx, directorytest.Query(directorytest.Lonely)); err != nil {
+						t.Error(err)
+					}
+				}
+				begin := time.Now()
+				ask()
+				var wg sync.WaitGroup
+				for range 19 { // as many as one window takes
+					wg.Go(ask)
+				}
+				wg.Wait()
+				if took := time.Since(begin); took > 10*time.Second {
+					t.Errorf("what one window takes took %v", took)
+				}
+				for range 20 {
+					wg.Go(ask)
+				}
+				wg.Wait()
+				if refused.Load() != 0 || len(o.requests) != 80 {
+					t.Errorf("%d of %d requests were refused", refused.Load(), len(o.requests))
+				}
+				if took := time.Since(begin); took > c.within {
+					t.Errorf("two windows took %v", took)
+				}
+			})
+		})
+	}
+}
+
 func TestAResetThatIsFarOffSilencesNobodyForLong(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	a := &allowance{clock: func() time.Time { return now }}
-	a.rateLimit(http.StatusOK, http.Header{"X-Rate-Limit-Limit": {"600"}, "X-Rate-Limit-Remaining": {"1"}, "X-Rate-Limit-Reset": {"99999999999"}}, now)
-	if wait := a.try(); wait != 0 {
+	a := &allowances{clock: func() time.Time { return now }}
+	a.rateLimit(kindUser)(http.StatusOK, http.Header{"X-Rate-Limit-Limit": {"600"}, "X-Rate-Limit-Remaining": {"1"}, "X-Rate-Limit-Reset": {"99999999999"}}, now)
+	if wait := a.try(kindUser); wait != 0 {
 		t.Errorf("the one that is left waits %v", wait)
 	}
-	if wait := a.try(); wait != usualWindow {
+	if wait := a.try(kindUser); wait != usualWindow {
 		t.Errorf("the next one waits %v", wait)
 	}
 	now = now.Add(usualWindow)
-	if wait := a.try(); wait != 0 {
+	if wait := a.try(kindUser); wait != 0 {
 		t.Errorf("in the next window it waits %v", wait)
 	}
 }

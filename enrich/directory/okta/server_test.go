@@ -46,6 +46,7 @@ type organization struct {
 	issued   int
 	used     map[string]bool // jti of assertions
 	limit    int             // requests a window and bucket; 0: none
+	limits   map[string]int  // by bucket; where there are any, buckets are as fine as Okta's
 	window   time.Duration
 	left     map[string]int
 	resets   map[string]time.Time
@@ -148,19 +149,30 @@ func (o *organization) authorized(r *http.Request) bool {
 
 // withinLimit counts by endpoint and says so in the headers.
 func (o *organization) withinLimit(w http.ResponseWriter, r *http.Request) bool {
-	if o.limit == 0 {
+	limit := o.limit
+	path := strings.SplitN(r.URL.Path, "/", 6) // "", api, v1, users, an id, the rest
+	bucket := strings.Join(path[:4], "/")
+	if o.limits != nil {
+		switch len(path) {
+		case 5:
+			bucket += "/{id}"
+		case 6:
+			bucket += "/{id}/*"
+		}
+		limit = o.limits[bucket]
+	}
+	if limit == 0 {
 		return true
 	}
-	bucket := strings.Join(strings.SplitN(r.URL.Path, "/", 5)[:4], "/")
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.clock().Add(o.skew)
 	if !now.Before(o.resets[bucket]) {
-		o.left[bucket] = o.limit
+		o.left[bucket] = limit
 		o.resets[bucket] = now.Truncate(time.Second).Add(o.window)
 	}
 	o.left[bucket]--
-	w.Header().Set("X-Rate-Limit-Limit", strconv.Itoa(o.limit))
+	w.Header().Set("X-Rate-Limit-Limit", strconv.Itoa(limit))
 	w.Header().Set("X-Rate-Limit-Remaining", strconv.Itoa(max(o.left[bucket], 0)))
 	w.Header().Set("X-Rate-Limit-Reset", strconv.FormatInt(o.resets[bucket].Unix(), 10))
 	return o.left[bucket] >= 0

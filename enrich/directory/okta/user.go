@@ -119,7 +119,7 @@ func (d *Directory) byPath(ctx context.Context, subject string) (*identity.User,
 	if err != nil {
 		return nil, err
 	}
-	answer, err := d.get(ctx, d.users, "/users/"+segment, lean)
+	answer, err := d.get(ctx, kindUser, "/users/"+segment, lean)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (d *Directory) byPath(ctx context.Context, subject string) (*identity.User,
 // know that it is ambiguous.
 func (d *Directory) search(ctx context.Context, name, value string) ([]*identity.User, error) {
 	expression := `profile.` + name + ` eq "` + quote.Replace(value) + `"`
-	answer, err := d.get(ctx, d.users, "/users?limit=2&search="+fetch.QueryValue(expression), lean)
+	answer, err := d.get(ctx, kindSearch, "/users?limit=2&search="+fetch.QueryValue(expression), lean)
 	if err != nil {
 		if errors.Is(err, directory.ErrNotFound) {
 			return nil, fmt.Errorf("searching for a user: %w", directory.ErrRejected)

@@ -15,9 +15,7 @@ import (
 // listResponse is RFC 7644's answer to a query (section 3.4.2), with the
 // cursor of RFC 9865.
 type listResponse struct {
-	Schemas    []string          `json:"schemas"`
 	Total      *int64            `json:"totalResults"`
-	Start      int64             `json:"startIndex"`
 	Resources  []json.RawMessage `json:"Resources"`
 	NextCursor string            `json:"nextCursor"`
 }

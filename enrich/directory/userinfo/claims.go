@@ -3,7 +3,6 @@ package userinfo
 import (
 	"fmt"
 	"maps"
-	"math"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -82,8 +81,8 @@ func groups(v any) (list []identity.Group, known bool, err error) {
 func updatedAt(v any) time.Time {
 	switch x := v.(type) {
 	case int64:
-		if x > 0 && x < math.MaxInt32*4 {
-			return time.Unix(x, 0).UTC()
+		if t, ok := date(x); ok && x > 0 {
+			return t.UTC()
 		}
 	case string:
 		if t, err := time.Parse(time.RFC3339, x); err == nil {

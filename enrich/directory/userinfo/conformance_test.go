@@ -145,7 +145,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(answer)
 		return
 	}
-	answer["iss"], answer["aud"], answer["exp"] = e.issuer, []string{"other", client}, time.Now().Add(time.Minute).Unix()
+	answer["iss"], answer["aud"] = e.issuer, []string{"other", client}
 	signed, err := e.signer.sign(answer)
 	if err != nil {
 		http.Error(w, "", http.StatusInternalServerError)

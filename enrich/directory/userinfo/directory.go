@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -50,7 +51,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, err
 	}
-	claims, err := d.claims(ctx, answer, q.Principal)
+	claims, keep, err := d.claims(ctx, answer, q.Principal)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,12 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if sub, ok := claims["sub"].(string); !ok || sub != subject {
 		return nil, fmt.Errorf("reading the answer: its sub is not the token's: %w", directory.ErrForeign)
 	}
-	return d.person(claims)
+	p, err := d.person(claims)
+	if err != nil {
+		return nil, err
+	}
+	p.Keep = keep
+	return p, nil
 }
 
 // check gives the sub that the answer must have, where the endpoint can be
@@ -124,49 +130,65 @@ func ask(ctx context.Context, client *fetch.Client, address, token string) (*fet
 	return nil, err
 }
 
-// claims reads the answer, which is JSON or a JWT.
-func (d *Directory) claims(ctx context.Context, answer *fetch.Response, p *identity.Principal) (map[string]any, error) {
+// claims reads the answer, which is JSON or a JWT, and for how long it may be
+// used, where it says so.
+func (d *Directory) claims(ctx context.Context, answer *fetch.Response, p *identity.Principal) (claims map[string]any, keep *time.Duration, err error) {
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if kind != fetch.MediaJWT {
-		return answer.Object()
+		claims, err = answer.Object()
+		return claims, nil, err
 	}
 	if d.config.Verify == nil {
-		return nil, fmt.Errorf("reading the answer: it is signed, and there is no way to verify it: %w", directory.ErrMalformed)
+		return nil, nil, fmt.Errorf("reading the answer: it is signed, and there is no way to verify it: %w", directory.ErrMalformed)
 	}
-	claims, err := d.config.Verify(ctx, strings.TrimSpace(string(answer.Body)))
+	claims, err = d.config.Verify(ctx, strings.TrimSpace(string(answer.Body)))
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 		// The reason may repeat what stands in the answer.
-		return nil, fmt.Errorf("reading the answer: it does not verify: %w", directory.ErrMalformed)
+		return nil, nil, fmt.Errorf("reading the answer: it does not verify: %w", directory.ErrMalformed)
 	}
-	return claims, d.checkSigned(claims, p)
+	keep, err = d.checkSigned(claims, p)
+	return claims, keep, err
 }
 
 // checkSigned makes the checks of a signed answer that an unsigned one, which
 // comes over a connection of its own, does not need: that it was made by this
 // issuer, for this client, and now.
-func (d *Directory) checkSigned(claims map[string]any, p *identity.Principal) error {
+func (d *Directory) checkSigned(claims map[string]any, p *identity.Principal) (keep *time.Duration, err error) {
 	if claims["iss"] != d.config.Identifier {
-		return fmt.Errorf("reading the answer: its iss is another: %w", directory.ErrForeign)
+		return nil, fmt.Errorf("reading the answer: its iss is another: %w", directory.ErrForeign)
 	}
 	if p.Client == "" || !named(claims["aud"], p.Client) {
-		return fmt.Errorf("reading the answer: its aud is another client: %w", directory.ErrForeign)
+		return nil, fmt.Errorf("reading the answer: its aud is another client: %w", directory.ErrForeign)
+	}
+	now := d.options.Clock()
+	if nbf, ok := claims["nbf"]; ok {
+		if from, ok := date(nbf); !ok || now.Add(leeway).Before(from) {
+			return nil, fmt.Errorf("reading the answer: it is not valid yet: %w", directory.ErrMalformed)
+		}
 	}
 	if exp, ok := claims["exp"]; ok {
-		var until time.Time
-		switch n := exp.(type) {
-		case int64:
-			until = time.Unix(n, 0)
-		case float64:
-			until = time.Unix(int64(n), 0)
+		until, ok := date(exp)
+		if !ok || !now.Before(until.Add(leeway)) {
+			return nil, fmt.Errorf("reading the answer: it has expired: %w", directory.ErrMalformed)
 		}
-		if !d.options.Clock().Before(until.Add(leeway)) {
-			return fmt.Errorf("reading the answer: it has expired: %w", directory.ErrMalformed)
-		}
+		left := max(until.Sub(now), 0)
+		keep = &left
 	}
-	return nil
+	return keep, nil
+}
+
+// date reads a NumericDate (RFC 7519, section 2).
+func date(v any) (t time.Time, ok bool) {
+	switch n := v.(type) {
+	case int64:
+		return time.Unix(n, 0), n >= 0 && n < math.MaxInt32*4
+	case float64:
+		return time.Unix(int64(n), 0), n >= 0 && n < math.MaxInt32*4
+	}
+	return time.Time{}, false
 }
 
 // leeway is how far the clocks of the issuer and of this machine may differ.

@@ -286,6 +286,9 @@ func TestASignedAnswerIsHeldToItsIssuerAndClient(t *testing.T) {
 		"expired":                    {func(o object) { o["exp"] = 1_699_999_970 }, nil, directory.ErrMalformed},
 		"expired, with a fraction":   {func(o object) { o["exp"] = 1_699_999_000.5 }, nil, directory.ErrMalformed},
 		"an expiry that is none":     {func(o object) { o["exp"] = "never" }, nil, directory.ErrMalformed},
+		"not valid yet":              {func(o object) { o["nbf"] = 1_700_000_031 }, nil, directory.ErrMalformed},
+		"valid in a moment":          {func(o object) { o["nbf"] = 1_700_000_029 }, nil, nil},
+		"a beginning that is none":   {func(o object) { o["nbf"] = "soon" }, nil, directory.ErrMalformed},
 		"another issuer":             {func(o object) { o["iss"] = far + "/" }, nil, directory.ErrForeign},
 		"no issuer":                  {func(o object) { delete(o, "iss") }, nil, directory.ErrForeign},
 		"another audience":           {func(o object) { o["aud"] = "other" }, nil, directory.ErrForeign},
@@ -335,6 +338,30 @@ func TestASignedAnswerIsHeldToItsIssuerAndClient(t *testing.T) {
 		service.kind = c.kind
 		if p, err := d.Person(t.Context(), query(nil)); p != nil || !errors.Is(err, directory.ErrMalformed) {
 			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+}
+
+// A signed answer that says until when it holds is used no longer.
+func TestASignedAnswerIsKeptUntilItExpires(t *testing.T) {
+	s := newSigner(t)
+	for exp, want := range map[any]time.Duration{1_700_000_100: 100 * time.Second, 1_699_999_990: 0, nil: -1} {
+		claims := object{"sub": "ada", "iss": far, "aud": client}
+		if exp != nil {
+			claims["exp"] = exp
+		}
+		text, err := s.sign(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, service := answering(t, Config{Verify: s.verify}, text)
+		service.kind = "application/jwt"
+		p, err := d.Person(t.Context(), query(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (p.Keep == nil) != (want < 0) || p.Keep != nil && *p.Keep != want {
+			t.Errorf("exp %v: kept for %v, want %v", exp, p.Keep, want)
 		}
 	}
 }

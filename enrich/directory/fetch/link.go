@@ -1,0 +1,113 @@
+package fetch
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+)
+
+// Next gives the target of the Link with rel="next" (RFC 8288), as an absolute
+// URL, or empty where there is no next page. Client.Do refuses it where it
+// leads to another host. What cannot be read is directory.ErrMalformed: it
+// might be the way to the other half of a list.
+func (r *Response) Next() (string, error) {
+	for _, text := range r.Header.Values("Link") {
+		for {
+			if text = strings.TrimLeft(text, " \t,"); text == "" {
+				break
+			}
+			var l webLink
+			var ok bool
+			if l, text, ok = readLink(text); !ok {
+				return "", fmt.Errorf("reading an answer: its links are not readable: %w", directory.ErrMalformed)
+			}
+			if l.isNext() {
+				return absolute(r.URL, l.target), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// webLink is one value of a Link header.
+type webLink struct{ target, rel string }
+
+func (l webLink) isNext() bool {
+	for rel := range strings.FieldsSeq(strings.Trim(l.rel, "'")) { // some servers take these for quotes
+		if strings.EqualFold(rel, "next") {
+			return true
+		}
+	}
+	return false
+}
+
+// readLink reads a value off the front of text and gives the rest, which is
+// empty or begins with the comma before the next value.
+func readLink(text string) (l webLink, rest string, ok bool) {
+	text, opened := strings.CutPrefix(text, "<")
+	if l.target, rest, ok = strings.Cut(text, ">"); !ok || !opened {
+		return l, "", false
+	}
+	for hasRel := false; ; {
+		if rest = strings.TrimLeft(rest, " \t"); rest == "" || rest[0] == ',' {
+			return l, rest, true
+		}
+		if rest[0] != ';' {
+			return l, "", false
+		}
+		var name, value string
+		if name, value, rest, ok = readParameter(rest[1:]); !ok {
+			return l, "", false
+		}
+		if strings.EqualFold(name, "rel") && !hasRel { // the first counts (section 3.3)
+			l.rel, hasRel = value, true
+		}
+	}
+}
+
+// readParameter reads a name, and a value where it has one, off the front of
+// text.
+func readParameter(text string) (name, value, rest string, ok bool) {
+	text = strings.TrimLeft(text, " \t")
+	name, text = until(text, "=;, \t")
+	text = strings.TrimLeft(text, " \t")
+	if !strings.HasPrefix(text, "=") {
+		return name, "", text, true
+	}
+	text = strings.TrimLeft(text[1:], " \t")
+	if !strings.HasPrefix(text, `"`) {
+		value, rest = until(text, ";, \t")
+		return name, value, rest, true
+	}
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			return name, b.String(), text[i+1:], true
+		case c == '\\' && i+1 < len(text):
+			i++
+			b.WriteByte(text[i])
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return name, "", "", false // the quote does not end
+}
+
+// until cuts text before the first of the characters.
+func until(text, characters string) (before, rest string) {
+	if i := strings.IndexAny(text, characters); i >= 0 {
+		return text[:i], text[i:]
+	}
+	return text, ""
+}
+
+func absolute(from *url.URL, target string) string {
+	u, err := url.Parse(target)
+	if err != nil || from == nil {
+		return target
+	}
+	return from.ResolveReference(u).String()
+}
