@@ -311,6 +311,22 @@ func TestUserIDNeedsNoSecondLookUp(t *testing.T) {
 	}
 }
 
+func TestAnUnknownStatusIsAFailureAndNotAnActiveUser(t *testing.T) {
+	for status, want := range map[string]error{"ACTIVE": nil, "suspended": nil, "FROZEN": directory.ErrMalformed} {
+		w := directorytest.NewWorld()
+		for i := range w.Users {
+			w.Users[i].Status = status
+		}
+		p, err := open(t, newOrganization(t, w), Config{}, Options{}).Person(t.Context(), directorytest.Query(directorytest.Ada))
+		if !errors.Is(err, want) || (want == nil) != (err == nil) {
+			t.Errorf("%s: %v, want %v", status, err, want)
+		}
+		if err == nil && p.User.Barred() != (status == "suspended") {
+			t.Errorf("%s: barred is %v", status, p.User.Barred())
+		}
+	}
+}
+
 func TestNoPermissionForGroupsIsAFailureAndNotNoGroups(t *testing.T) {
 	o := newOrganization(t, directorytest.NewWorld())
 	o.mayNot = "/api/v1/users/" + directorytest.Ada + "/groups"

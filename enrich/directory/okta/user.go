@@ -47,9 +47,14 @@ func (u *user) identity() (*identity.User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading a user: %w", err)
 	}
+	status := strings.ToUpper(u.Status)
+	if status != "" && !slices.Contains(directory.AccountStates(), status) {
+		// It might mean that nobody is to be let in.
+		return nil, fmt.Errorf("reading a user: the status is an unknown word: %w", directory.ErrMalformed)
+	}
 	login, _ := profile["login"].(string)
 	return &identity.User{
-		ID: u.ID, Login: login, Status: u.Status, Created: u.Created.Time, LastUpdated: u.LastUpdated.Time,
+		ID: u.ID, Login: login, Status: status, Created: u.Created.Time, LastUpdated: u.LastUpdated.Time,
 		PasswordChanged: u.PasswordChanged.Time, LastLogin: u.LastLogin.Time, Profile: profile,
 	}, nil
 }
