@@ -70,6 +70,7 @@ func (a *App) openIssuers() error {
 		a.settings = append(a.settings, key...)
 	}
 	a.issuerSettings = slices.Clone(a.settings)
+	a.known = configs
 	a.issuers, err = issuer.NewSet(issuers...)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
@@ -34,23 +35,16 @@ func (h *Handler) compile() (*policy, error) {
 		return nil, err
 	}
 	p := &policy{name: h.Name, handler: h}
-	names := h.app.issuers.Names()
-	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
-	for _, name := range h.Issuers {
-		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("no issuer is named %q%s", name, nearest.Hint(name, names))
+	if err := h.checkBeside(h.app.known, h.app.signer != nil); err != nil {
+		return nil, err
+	}
+	accepted := h.accepted(h.app.known)
+	for i := range h.Tests {
+		if h.Tests[i].Issuer == "" {
+			h.Tests[i].Issuer = accepted[0]
 		}
 	}
-	if err := h.app.issuers.Check(h.Issuers); err != nil {
-		return nil, err
-	}
-	accepted := h.Issuers
-	if len(accepted) == 0 {
-		accepted = names
-	}
-	if err := h.checkTestIssuers(accepted); err != nil {
-		return nil, err
-	}
+	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
 	claims, err := h.claims(p)
 	if err != nil {
 		return nil, err
@@ -67,9 +61,6 @@ func (h *Handler) compile() (*policy, error) {
 	}
 	if len(def.Tokens) > 0 && len(h.issuers()) > 1 && slices.ContainsFunc(h.Tokens, func(t mint.TokenDefinition) bool { return t.Subject == "" }) {
 		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "token", Text: "it accepts several issuers, whose subjects may be alike, and signs them all as one issuer: name a claim with subject that is unique over all of them"})
-	}
-	if len(def.Tokens) > 0 && h.app.signer == nil {
-		return nil, errors.New("it forwards a token, but the global option token_enrich has no signing { issuer … }")
 	}
 	places := h.TokenFrom
 	if len(places) == 0 {
@@ -154,6 +145,42 @@ func (h *Handler) check() error {
 		}
 	}
 	return checkTests(h.Tests)
+}
+
+// checkBeside checks the policy against what the global option configures. Its
+// error is an *optionError.
+func (h *Handler) checkBeside(issuers []*issuer.Config, signs bool) error {
+	if len(issuers) == 0 {
+		return &optionError{err: errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")}
+	}
+	if err := issuer.CheckAllowed(issuers, h.Issuers); err != nil {
+		return &optionError{option: "issuers", err: err}
+	}
+	accepted := h.accepted(issuers)
+	for i, t := range h.Tests {
+		switch {
+		case t.Issuer == "" && len(accepted) > 1:
+			return &optionError{option: "test", index: i, err: fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, list(accepted))}
+		case t.Issuer != "" && !slices.Contains(accepted, t.Issuer):
+			return &optionError{option: "test", index: i, err: fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted))}
+		}
+	}
+	if len(h.Tokens) > 0 && !signs {
+		return &optionError{option: "token", err: errors.New("token: the global option token_enrich has no signing { issuer … }")}
+	}
+	return nil
+}
+
+// accepted are the names of the issuers that the policy accepts.
+func (h *Handler) accepted(issuers []*issuer.Config) []string {
+	if len(h.Issuers) > 0 {
+		return h.Issuers
+	}
+	names := make([]string, len(issuers))
+	for i, c := range issuers {
+		names[i] = c.Name
+	}
+	return names
 }
 
 // issuers are the configurations of the issuers that the policy accepts.

@@ -226,10 +226,6 @@ func (p *Policy) TokenLife() time.Duration {
 	return longest
 }
 
-// Equal reports whether two policies are the same in every setting, as those
-// of a site that is served on two ports are.
-func (p *Policy) Equal(other *Policy) bool { return p.fingerprint == other.fingerprint }
-
 // WritesToken reports whether the policy writes a signed token to that header.
 func (p *Policy) WritesToken(header string) bool {
 	return slices.ContainsFunc(p.tokens, func(t signedToken) bool {

@@ -106,7 +106,7 @@ func TestConfigurationThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 		{"a token without signing", corp, policyOf("token {\naudience a\n}"), []string{"signing"}},
 		{"the key set without signing", corp, "token_enrich_jwks", []string{"signing"}},
 
-		{"an unknown issuer", corp, policyOf("name p\nissuers crop"), []string{`policy "p"`, `"crop"`, `did you mean "corp"`}},
+		{"an unknown issuer", corp, policyOf("name p\nissuers crop"), []string{`"crop"`, `did you mean "corp"`}},
 		{"two policies of one name", corp, "token_enrich /a {\nname p\n}\ntoken_enrich {\nname p\n}\nrespond ok", []string{`"p"`}},
 		{"a policy named like one without a name", corp, "token_enrich /a {\nname policy-1\n}\ntoken_enrich {\n}\nrespond ok", []string{`"policy-1"`}},
 		{"a file of claims that is missing", corp, policyOf("okta_claims " + dir + "/none.json"), []string{"none.json"}},
