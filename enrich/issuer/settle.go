@@ -255,7 +255,11 @@ func settlePlaces(c *Config) error {
 		}
 	}
 	if count == 0 {
-		if _, err := checkURL(c.Issuer); err != nil {
+		u, err := checkURL(c.Issuer)
+		if err == nil && (u.RawQuery != "" || u.ForceQuery) {
+			err = errors.New("an issuer with metadata has no query") // OpenID Connect Discovery, section 3; RFC 8414, section 2
+		}
+		if err != nil {
 			return fmt.Errorf("discovering from the identifier: %w", err)
 		}
 	}
