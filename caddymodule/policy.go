@@ -45,9 +45,12 @@ func (h *Handler) compile() (*policy, error) {
 		}
 	}
 	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
-	claims, err := h.claims(p)
+	claims, files, err := h.claims(p)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := claim.Compile(claims); err != nil {
+		return nil, inFiles(err, files)
 	}
 	def := enrich.PolicyDefinition{
 		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom,
@@ -76,28 +79,40 @@ func (h *Handler) compile() (*policy, error) {
 	return p, err
 }
 
-// claims gives the claim rules, those of files among them, and leaves with the
-// policy what such a file held beside them.
-func (h *Handler) claims(p *policy) ([]claim.Definition, error) {
-	var claims []claim.Definition
+// claims gives the claim rules, those of files among them, and by the rules'
+// order the files. It leaves with the policy what a file held beside them.
+func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, err error) {
 	for i, rule := range h.Claims {
 		switch {
 		case rule.OktaClaims == nil && rule.Definition == nil:
-			return nil, fmt.Errorf("claim rule %d is empty", i+1)
+			return nil, nil, fmt.Errorf("claim rule %d is empty", i+1)
 		case rule.OktaClaims == nil:
-			claims = append(claims, *rule.Definition)
+			claims, files = append(claims, *rule.Definition), append(files, "")
 			continue
 		case rule.Definition != nil:
-			return nil, fmt.Errorf("claim rule %d: okta_claims stands by itself", i+1)
+			return nil, nil, fmt.Errorf("claim rule %d: okta_claims stands by itself", i+1)
 		}
 		defs, notes, err := rule.OktaClaims.load()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		claims = append(claims, defs...)
+		for _, def := range defs {
+			claims, files = append(claims, def), append(files, rule.OktaClaims.File)
+		}
 		p.notes = append(p.notes, notes...)
 	}
-	return claims, nil
+	return claims, files, nil
+}
+
+// inFiles puts before the errors of rules that stand in files which file it is.
+func inFiles(err error, files []string) error {
+	list := slices.Clone(unjoined(err))
+	for i, e := range list {
+		if def, ok := errors.AsType[*claim.DefinitionError](e); ok && files[def.Index] != "" {
+			list[i] = fmt.Errorf("okta_claims %s: %w", files[def.Index], e)
+		}
+	}
+	return errors.Join(list...)
 }
 
 // checkWords refuses scopes and values of acr that no token can have: both are

@@ -113,6 +113,8 @@ func TestConfigurationThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 		{"a file of claims that is no JSON", corp, policyOf("okta_claims " + file("claims.json", "{")), []string{"claims.json"}},
 		{"a claim below a file of claims that reads an unknown one", corp, policyOf("okta_claims " + file("claim.json", oktaClaim) + "\nclaim b claims.lgin"), []string{"lgin", `did you mean "login"`}},
 		{"a claim that a file of claims computes already", corp, policyOf("claim login user.login\nokta_claims " + file("claim.json", oktaClaim)), []string{`"login"`}},
+		{"a claim of a file that reads an unknown one", corp, policyOf("okta_claims " + file("reads.json", strings.Replace(oktaClaim, "user.login", "claims.lgin", 1))), []string{"reads.json", `claim "login"`, "lgin"}},
+		{"a claim of a file whose scope holds a space", corp, policyOf("okta_claims " + file("scope.json", strings.Replace(oktaClaim, `"scopes":[]`, `"scopes":["a b"]`, 1))), []string{"scope.json", `claim "login"`, `"a b"`}},
 		{"a requirement that reads an unknown claim", corp, policyOf("claim login user.login\nrequire `claims.logn == \"ada\"`"), []string{"logn", `did you mean "login"`}},
 		{"a requirement on the host of a site of any host", corp, "", []string{"request.host"}},
 		{"a shorthand that Caddy rewrote in a claim", corp, policyOf("claim a `user.login + \"{path}\"`"), []string{"{http."}},
