@@ -65,7 +65,8 @@ type App struct {
 	issuers     *issuer.Set
 	known       []*issuer.Config // those of issuers, with their names
 	directories *directory.Merged
-	kept        [][]string // of each directory, the attributes that it keeps; none: all
+	kept        []directory.Attributes // of each directory
+	doubts      []finding              // what directories hold that is hardly meant, for check
 	store       *storeFuture
 	signer      *mint.Signer
 	decisions   *enrich.Decisions

@@ -255,12 +255,12 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 	return list
 }
 
-// RequirementAttributes lists the attributes of the user that requirements read
-// by name, for check.
-func (p *Policy) RequirementAttributes() []string {
+// RequirementAttributes lists the attributes of a root ("user", "app" or
+// "appuser") that requirements read by name, for check.
+func (p *Policy) RequirementAttributes(root string) []string {
 	list := make([]string, 0, len(p.require)+len(p.perRequest))
 	for _, r := range slices.Concat(p.require, p.perRequest) {
-		list = append(list, r.Members("user")...)
+		list = append(list, r.Members(root)...)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

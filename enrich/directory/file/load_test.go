@@ -295,10 +295,10 @@ func TestASubjectThatNamesTwoIsNobody(t *testing.T) {
 		}
 	}
 	want := []string{
-		"2 names lead to two users each; who comes with one is nobody",
+		"names that two users share, so that who comes with one is nobody: 2",
 		`match names "nickname", which no user has`,
 	}
-	if got := s.Warnings("id", "login", "nickname"); !slices.Equal(got, want) {
+	if got := s.Directory("id", "login", "nickname").Warnings(); !slices.Equal(got, want) {
 		t.Errorf("warnings %q, want %q", got, want)
 	}
 }
