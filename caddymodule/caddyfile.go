@@ -94,7 +94,7 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	matchers, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, err
+		return nil, h.WrapErr(err)
 	}
 	handler := new(Handler)
 	if matchers != nil {

@@ -27,10 +27,16 @@ func (a *App) attributeFindings() []finding {
 			}
 			look := func(where string, read []string) {
 				for _, name := range read {
-					if !slices.Contains(kept, name) {
-						list = append(list, finding{Policy: p.name, Where: where, Text: fmt.Sprintf(
-							"%s.%s is always null: no directory has an attribute of that name%s", root, name, nearest.Hint(name, kept))})
+					var text string
+					switch {
+					case len(a.kept) == 0:
+						text = fmt.Sprintf("%s.%s cannot be read: no directory is configured, so that %[1]s is null", root, name)
+					case !slices.Contains(kept, name):
+						text = fmt.Sprintf("%s.%s is always null: no directory has an attribute of that name%s", root, name, nearest.Hint(name, kept))
+					default:
+						continue
 					}
+					list = append(list, finding{Policy: p.name, Where: where, Text: text})
 				}
 			}
 			read := p.compiled.Rules().Attributes(root)
@@ -44,7 +50,7 @@ func (a *App) attributeFindings() []finding {
 }
 
 // attributes gives the attributes of a root. They are known where every
-// directory says which it keeps, or is a file.
+// directory says which it keeps, or is a file, or where there is none.
 func (a *App) attributes(root string) (names []string, known bool) {
 	names = slices.Clone(ownAttributes[root])
 	for _, kept := range a.kept {
@@ -54,5 +60,5 @@ func (a *App) attributes(root string) (names []string, known bool) {
 		}
 		names = append(names, of...)
 	}
-	return names, len(a.kept) > 0
+	return names, true
 }

@@ -115,3 +115,26 @@ http://localhost {
 		t.Errorf("the warnings are %q", texts)
 	}
 }
+
+func TestCheckNamesWhatNoDirectoryIsThereFor(t *testing.T) {
+	app := provisioned(t, `{
+	admin off
+	token_enrich {
+		issuer https://idp.example.com {
+			audience x
+			jwks_url https://idp.example.com/keys
+		}
+	}
+}
+http://localhost {
+	token_enrich {
+		claim d user.department
+		claim s token.sub
+	}
+}
+`)
+	want := finding{Policy: "policy-1", Where: "claim d", Text: "user.department cannot be read: no directory is configured, so that user is null"}
+	if got := app.attributeFindings(); len(got) != 1 || got[0] != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -15,6 +15,16 @@ func newPlaces(head caddyfile.Token) places {
 	return places{"": {head}}
 }
 
+// sameHead reports whether two blocks are one, as of a snippet that is imported
+// twice. Where nothing is known of it, they are.
+func (p places) sameHead(other places) bool {
+	if p == nil || other == nil {
+		return true
+	}
+	a, b := p[""][0], other[""][0]
+	return a.File == b.File && a.Line == b.Line
+}
+
 // noting has the options note their places as they are read.
 func (p places) noting(options []option) []option {
 	noting := make([]option, len(options))

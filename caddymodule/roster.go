@@ -16,12 +16,13 @@ type roster struct {
 
 // add takes a policy in: its name must be free, and no policy may write claims
 // to where another reads its token. It gives the names that all own together,
-// nil where the policy is in already: that of a site on two ports.
+// nil where the policy is in already: that of a site on two ports, or of a snippet
+// that two sites import.
 func (r *roster) add(p *policy) (*forward.Owned, error) {
 	contracts := make([]*forward.Contract, 0, len(r.policies)+1)
 	for _, q := range r.policies {
 		if p.name != "" && q.name == p.name {
-			if q.handler.text == p.handler.text {
+			if q.handler.text == p.handler.text && q.handler.at.sameHead(p.handler.at) {
 				return nil, nil //nolint:nilnil // nothing new
 			}
 			return nil, &optionError{option: "name", err: fmt.Errorf("two policies are named %q", p.name)}
