@@ -23,7 +23,6 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 func init() {
@@ -64,8 +63,10 @@ type App struct {
 	logs        *logs
 	metrics     *metrics
 	issuers     *issuer.Set
+	known       []*issuer.Config // those of issuers, with their names
 	directories *directory.Merged
-	kept        [][]string // of each directory, the attributes that it keeps; none: all
+	kept        []directory.Attributes // of each directory
+	doubts      []finding              // what directories hold that is hardly meant, for check
 	store       *storeFuture
 	signer      *mint.Signer
 	decisions   *enrich.Decisions
@@ -83,12 +84,11 @@ type App struct {
 	developmentSecrets bool
 	denialsConfigured  atomic.Bool
 
-	mu       sync.Mutex // guards policies while they register
-	policies []*policy
-	unnamed  int
-	owned    atomic.Pointer[forward.Owned]
-	sources  forward.Sources
-	gateway  atomic.Pointer[enrich.Gateway]
+	mu sync.Mutex // guards the roster while policies register
+	roster
+	unnamed int
+	owned   atomic.Pointer[forward.Owned]
+	gateway atomic.Pointer[enrich.Gateway]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -134,7 +134,7 @@ func (a *App) check() error {
 	if err := checkChoices(a.choices()); err != nil {
 		return err
 	}
-	return checkPeriods(period{"deny_max_age", a.DenyMaxAge})
+	return a.checkDenyMaxAge()
 }
 
 // loadApp gives the app of the configuration that is being loaded.
@@ -152,31 +152,10 @@ func loadApp(ctx caddy.Context) (*App, error) {
 func (a *App) register(p *policy) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	contracts := make([]*forward.Contract, 0, len(a.policies)+1)
-	for _, q := range a.policies {
-		if q.name == p.name && q.handler.matchersText == p.handler.matchersText && q.compiled.Equal(p.compiled) {
-			return nil // one site on two ports
-		}
-		if q.name == p.name {
-			return fmt.Errorf("two policies are named %q", p.name)
-		}
-		contracts = append(contracts, q.compiled.Contract())
-	}
-	sources := a.sources
-	for _, place := range p.compiled.Places() {
-		switch place.Kind {
-		case token.Header:
-			sources.Headers = append(sources.Headers, place.Name)
-		case token.Cookie:
-			sources.Cookies = append(sources.Cookies, place.Name)
-		}
-	}
-	owned, err := forward.NewOwned(append(contracts, p.compiled.Contract())...).Sparing(sources)
-	if err != nil {
+	owned, err := a.roster.add(p)
+	if err != nil || owned == nil {
 		return err
 	}
-	a.policies = append(a.policies, p)
-	a.sources = sources
 	a.owned.Store(owned)
 	if a.signer != nil {
 		a.signer.KeepFor(p.compiled.TokenLife())

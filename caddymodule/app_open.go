@@ -70,6 +70,7 @@ func (a *App) openIssuers() error {
 		a.settings = append(a.settings, key...)
 	}
 	a.issuerSettings = slices.Clone(a.settings)
+	a.known = configs
 	a.issuers, err = issuer.NewSet(issuers...)
 	return err
 }
@@ -144,11 +145,14 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	}
 	a.settings = append(a.settings, key...)
 	a.metrics.DirectoryState(s.Name, guarded.State())
-	kept := s.Attributes
-	if len(kept) == 0 {
-		kept = guarded.Attributes()
+	kept := guarded.Attributes()
+	if len(s.Attributes) > 0 {
+		kept.User = s.Attributes
 	}
 	a.kept = append(a.kept, kept)
+	for _, text := range guarded.Warnings() {
+		a.doubts = append(a.doubts, finding{Where: "directory " + s.Name, Text: text})
+	}
 	return directory.Member{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
 	}, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
+	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
 
 // Cache says how long answers of the directory are used, and where they are
@@ -109,6 +110,11 @@ func (c *Cache) check() error {
 	}
 	if err := checkPeriods(periods...); err != nil {
 		return err
+	}
+	for i, text := range c.SealKeys {
+		if _, err := seal.ParseKey(text); err != nil && !Unexpanded(text) {
+			return fmt.Errorf("seal_key %d: %w", i+1, err)
+		}
 	}
 	if l := c.life(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {
 		return fmt.Errorf("refresh_after (%v) is not shorter than fresh (%v)", l.RefreshAfter, l.Fresh)

@@ -46,7 +46,8 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.ArgErr()
 	}
 	var directories writtenDirectories
-	err := parseBlock(d, "token_enrich", chosen(app.choices(), []option{
+	at := newPlaces(d.Token())
+	err := parseBlock(d, "token_enrich", at.noting(chosen(app.choices(), []option{
 		{name: "issuer", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
 			at, i := d.Token(), new(Issuer)
 			app.Issuers = append(app.Issuers, i)
@@ -70,9 +71,12 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			return app.Signing.UnmarshalCaddyfile(d)
 		}},
 		duration("deny_max_age", &app.DenyMaxAge),
-	}...))
+	}...)))
 	if err != nil {
 		return nil, err
+	}
+	if err := app.checkDenyMaxAge(); err != nil {
+		return nil, at.locate(&optionError{option: "deny_max_age", err: err})
 	}
 	app.DirectoriesRaw = directories.raw()
 	if err := directories.check(app.Issuers); err != nil {
@@ -90,7 +94,7 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	matchers, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, err
+		return nil, h.WrapErr(err)
 	}
 	handler := new(Handler)
 	if matchers != nil {
@@ -98,6 +102,13 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
+	}
+	w, err := writtenIn(h)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.policy(handler); err != nil {
+		return nil, handler.at.locate(err)
 	}
 	return h.NewRoute(nil, handler), nil
 }
@@ -109,7 +120,18 @@ func parseScrub(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 
 // parseJWKS reads the token_enrich_jwks directive, which takes nothing.
 func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	return parseBare(h, new(JWKS))
+	routes, err := parseBare(h, new(JWKS))
+	if err != nil {
+		return nil, err
+	}
+	w, err := writtenIn(h)
+	if err != nil {
+		return nil, err
+	}
+	if w.app != nil && w.app.Signing == nil {
+		return nil, h.WrapErr(errNothingToPublish)
+	}
+	return routes, nil
 }
 
 func parseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]httpcaddyfile.ConfigValue, error) {

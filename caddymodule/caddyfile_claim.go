@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // parseClaim reads one claim rule; d stands on the word claim. Syntax:
@@ -47,6 +48,8 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 		word("token", &def.Token, claim.TokenAccess, claim.TokenID, claim.TokenAny),
 	}
 	switch {
+	case len(args) == 2 && args[1] == "allow_list":
+		return def, d.Errf("claim %s: allow_list takes the ids of groups, or expression and an expression", def.Name)
 	case len(args) == 2:
 		def.Expression = args[1]
 	case args[1] == "groups":
@@ -62,6 +65,9 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 			texts("types", &f.Types))
 	case args[1] == "allow_list":
 		l := &claim.AllowList{IDs: args[2:]}
+		if word, near := nearest.Word(args[2], []string{"expression"}); near && args[2] != word {
+			return def, d.Errf("claim %s: allow_list: %q is hardly a group's id (did you mean %q?)", def.Name, args[2], word)
+		}
 		if args[2] == "expression" {
 			if len(args) != 4 {
 				return def, d.Errf("claim %s: allow_list expression takes one expression; put backticks around it", def.Name)
@@ -74,7 +80,8 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 			count("limit", &l.Limit),
 			word("on_limit", &l.OnLimit, claim.OnLimitError, claim.OnLimitTruncate))
 	default:
-		return def, d.Errf("claim %s: %q is neither groups nor allow_list; an expression with spaces stands in backticks", def.Name, args[1])
+		return def, d.Errf("claim %s: %q is neither groups nor allow_list%s; an expression with spaces stands in backticks",
+			def.Name, args[1], nearest.Hint(args[1], []string{"groups", "allow_list"}))
 	}
 	return def, parseBlock(d, "claim "+def.Name, options)
 }

@@ -111,18 +111,33 @@ func (w *writtenDirectory) check(issuers []string) error {
 // locate gives an error the line of the option that it is about, or else of the
 // directory.
 func (w *writtenDirectory) locate(err error) error {
-	at := w.at
-	if setting, ok := errors.AsType[*directory.SettingError](err); ok {
-		if option, ok := w.mod.Settings().lines[setting.Option]; ok {
-			at = option
-		}
+	at := w.mod.Settings().at
+	if at == nil {
+		at = newPlaces(w.at)
 	}
-	return errorAt(at, err)
+	if setting, ok := errors.AsType[*directory.SettingError](err); ok {
+		err = &optionError{option: setting.Option, err: err}
+	}
+	return at.locate(err)
 }
 
-// writtenNames gives the issuers' names, or nil where they cannot be told
-// before placeholders are expanded. Names that are alike are an error.
+// writtenNames gives the names of the issuers as a Caddyfile has them, none
+// where those are not known before placeholders are expanded.
 func writtenNames(issuers []*Issuer) ([]string, error) {
+	configs, err := writtenIssuers(issuers)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(configs))
+	for i, c := range configs {
+		names[i] = c.Name
+	}
+	return names, nil
+}
+
+// writtenIssuers gives the settings of the issuers with their names, none where
+// those are not known before placeholders are expanded.
+func writtenIssuers(issuers []*Issuer) ([]*issuer.Config, error) {
 	configs := make([]*issuer.Config, len(issuers))
 	for i, is := range issuers {
 		if is.Name == "" && Unexpanded(is.Issuer) {
@@ -131,14 +146,7 @@ func writtenNames(issuers []*Issuer) ([]string, error) {
 		config := is.Config
 		configs[i] = &config
 	}
-	if err := issuer.ResolveNames(configs); err != nil {
-		return nil, err
-	}
-	names := make([]string, len(configs))
-	for i, c := range configs {
-		names[i] = c.Name
-	}
-	return names, nil
+	return configs, issuer.ResolveNames(configs)
 }
 
 // Unexpanded reports whether a text holds a placeholder that Expand would

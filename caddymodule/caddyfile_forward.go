@@ -104,16 +104,21 @@ func (h *Handler) unmarshalBudget(d *caddyfile.Dispenser) error {
 // checkForward compiles what the policy forwards as far as it has been read,
 // so that an error names the line that brought it.
 func (h *Handler) checkForward(at caddyfile.Token) error {
+	if _, err := h.contract(); err != nil {
+		return errorAt(at, err)
+	}
+	return nil
+}
+
+// contract compiles what is forwarded.
+func (h *Handler) contract() (*forward.Contract, error) {
 	targets := make([]forward.Target, 0, len(h.Tokens))
 	for _, t := range h.Tokens {
 		template, err := mint.Compile(t)
 		if err != nil {
-			return errorAt(at, fmt.Errorf("token: %w", err))
+			return nil, fmt.Errorf("token: %w", err)
 		}
 		targets = append(targets, forward.Target{Header: template.Header(), Cookie: template.Cookie()})
 	}
-	if _, err := forward.Compile(h.Definition, targets...); err != nil {
-		return errorAt(at, err)
-	}
-	return nil
+	return forward.Compile(h.Definition, targets...)
 }

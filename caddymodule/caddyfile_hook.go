@@ -1,6 +1,10 @@
 package caddymodule
 
-import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+import (
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
 
 // parseHook reads the directive. Syntax:
 //
@@ -20,15 +24,23 @@ func parseHook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if hook.Kind != hookBackchannelLogout {
 		return nil, h.WrapErr(unknownHook(hook.Kind))
 	}
-	err := parseBlock(h.Dispenser, "token_enrich_hook", []option{
+	at := newPlaces(h.Token())
+	err := parseBlock(h.Dispenser, "token_enrich_hook", at.noting([]option{
 		text("issuer", &hook.Issuer),
 		texts("audience", &hook.Audience),
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}
 	if hook.Issuer == "" {
 		return nil, h.Err("token_enrich_hook: issuer is missing: the configured name of the issuer that sends logout tokens")
+	}
+	w, err := writtenIn(h)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.hook(hook); err != nil {
+		return nil, at.locate(fmt.Errorf("token_enrich_hook %s: %w", hook.Path, err))
 	}
 	return h.NewRoute(nil, hook), nil
 }

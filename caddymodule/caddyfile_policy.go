@@ -49,10 +49,11 @@ import (
 // Expressions are compiled here already, so that an error names the line.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
+	h.at = newPlaces(d.Token())
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	err := parseBlock(d, "token_enrich", chosen(h.choices(), []option{
+	err := parseBlock(d, "token_enrich", h.at.noting(chosen(h.choices(), []option{
 		text("name", &h.Name),
 		texts("issuers", &h.Issuers),
 		{name: "app", parse: func(d *caddyfile.Dispenser) error {
@@ -88,11 +89,11 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}},
 		duration("max_connection", &h.MaxConnection),
 		{name: "test", repeatable: true, parse: h.unmarshalTest},
-	}...))
+	}...)))
 	if err != nil {
 		return err
 	}
-	return h.checkClaims()
+	return h.checkRules()
 }
 
 func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
@@ -161,28 +162,50 @@ func notRewritten(text string) error {
 	return errors.New("it holds {http.…}: Caddy replaces its shorthands ({path}, {host}, …) in a Caddyfile, also between backticks; put a space behind the brace")
 }
 
-// checkClaims compiles the claim rules, so that an error names their lines.
-// What stands behind an imported file is left to Provision: the names that it
-// may read are in the file, which is not read here.
-func (h *Handler) checkClaims() error {
+// checkRules checks the claim rules, and what reads the claims: requirements,
+// and a headers_from that takes every claim. What rules there are in a file is
+// known when the configuration loads; those before it can be judged here.
+func (h *Handler) checkRules() error {
 	var defs []claim.Definition
+	whole := true
 	for _, rule := range h.Claims {
-		if rule.OktaClaims != nil {
+		if whole = rule.OktaClaims == nil; !whole {
 			break
 		}
 		defs = append(defs, *rule.Definition)
 	}
-	_, err := claim.Compile(defs)
-	if err == nil {
-		return nil
+	rules, err := claim.Compile(defs)
+	if err != nil {
+		return h.locateRules(err)
 	}
-	var lines []error
-	for _, e := range unjoined(err) {
+	var names []string // nil: any
+	if whole {
+		names = append([]string{}, rules.Names()...)
+	}
+	var errs []error
+	for i, source := range h.Require {
+		if _, err := enrich.CompileRequirement(source, names); err != nil {
+			errs = append(errs, h.at.locate(&optionError{option: "require", index: i, err: err}))
+		}
+	}
+	contract, err := h.contract()
+	if err != nil {
+		return err
+	}
+	if err := contract.CheckClaims(rules.Names()); err != nil {
+		errs = append(errs, h.at.locate(&optionError{option: "headers_from", err: err}))
+	}
+	return errors.Join(errs...)
+}
+
+// locateRules puts before each error of a rule where it stands.
+func (h *Handler) locateRules(err error) error {
+	lines := slices.Clone(unjoined(err))
+	for i, e := range lines {
 		var def *claim.DefinitionError
 		if errors.As(e, &def) && def.Index < len(h.claimsAt) {
-			e = errorAt(h.claimsAt[def.Index], e)
+			lines[i] = errorAt(h.claimsAt[def.Index], e)
 		}
-		lines = append(lines, e)
 	}
 	return errors.Join(lines...)
 }
@@ -224,10 +247,6 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 	}
 	if err := notRewritten(source); err != nil {
 		return errorAt(at, fmt.Errorf("require: %w", err))
-	}
-	// Which claims there are is checked when the policy is compiled.
-	if _, err := enrich.CompileRequirement(source, nil); err != nil {
-		return errorAt(at, err)
 	}
 	h.Require = append(h.Require, source)
 	return nil

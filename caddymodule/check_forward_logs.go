@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,6 +38,7 @@ func (c *forwardCheck) logs(a *App, root any) {
 	slices.Sort(owned)
 	owned = slices.Compact(owned)
 	access, errors := requestLoggers(root)
+	appends := a.appendedTokens(root)
 	sinks := object(root, "logging", "logs")
 	if sinks["default"] == nil {
 		all := map[string]any{"default": map[string]any{}}
@@ -60,6 +62,11 @@ func (c *forwardCheck) logs(a *App, root any) {
 			}
 			if missing := fields.missing(secret, query); len(missing) > 0 {
 				c.add("", "log "+name, "it writes %s with tokens in them (%s): put `format filter` with `%s` into the log", what, strings.Join(missing, ", "), fields.remedy(secret, query))
+			}
+		}
+		for _, added := range appends {
+			if writesRequests && !hides(fields[added.field]) {
+				c.add("", "log "+name, "log_append writes %s, in which a token may stand, as %s: leave it out, or delete %[2]s with `format filter`", added.placeholder, added.field)
 			}
 		}
 		if writesProxied && len(open) > 0 && fields["request"] == nil && fields["request>headers"] == nil {
@@ -219,7 +226,7 @@ func (f logFields) missing(headers, query []string) []string {
 	var list []string
 	if f["request>headers"] == nil {
 		for _, h := range headers {
-			if f["request>headers>"+h] == nil {
+			if !hides(f["request>headers>"+h]) {
 				list = append(list, h)
 			}
 		}
@@ -234,13 +241,10 @@ func (f logFields) missing(headers, query []string) []string {
 }
 
 // hidesParameter reports whether a filter of the URI takes a query parameter
-// out. Every other filter than query works on the whole URI.
+// out.
 func hidesParameter(filter map[string]any, name string) bool {
-	if filter == nil {
-		return false
-	}
 	if filter["filter"] != "query" {
-		return true
+		return hides(filter, "/a?"+name+"=", "/a?b=c&"+name+"=")
 	}
 	for _, action := range asList(filter["actions"]) {
 		if asObject(action)["parameter"] == name {
@@ -248,6 +252,49 @@ func hidesParameter(filter map[string]any, name string) bool {
 		}
 	}
 	return false
+}
+
+// tokenLikes look like tokens: one that is a JWT, one that is opaque.
+var tokenLikes = [...]string{"eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiJhIn0.c2ln_-8", "00Tb4_Zq-9xKw~7/+a=="}
+
+// hides reports whether a filter leaves nothing of a token that stands behind
+// one of the beginnings. Filters that replace by a pattern are tried; of those
+// that know parts of a value, cookie is believed.
+func hides(filter map[string]any, beginnings ...string) bool {
+	switch filter["filter"] {
+	case "delete", "replace", "hash", "cookie":
+		return true
+	case "regexp":
+		return replaces([]any{filter}, beginnings)
+	case "multi_regexp":
+		return replaces(asList(filter["operations"]), beginnings)
+	}
+	return false // rename, ip_mask
+}
+
+// replaces reports whether replacements, one after another, leave nothing of a
+// token.
+func replaces(operations []any, beginnings []string) bool {
+	if len(beginnings) == 0 {
+		beginnings = []string{"", "Bearer ", "a=b; c="}
+	}
+	for _, beginning := range beginnings {
+		for _, probe := range tokenLikes {
+			text := beginning + probe
+			for _, o := range operations {
+				pattern, _ := asObject(o)["regexp"].(string)
+				value, _ := asObject(o)["value"].(string)
+				if re, err := regexp.Compile(pattern); err == nil {
+					text = re.ReplaceAllString(text, value)
+				}
+			}
+			// The end is what makes a token good: a JWT's signature.
+			if strings.Contains(text, probe[len(probe)-8:]) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // remedy writes the lines that are to stand in the filter.

@@ -147,7 +147,7 @@ func provision(file, adapter string) (*App, []byte, error) {
 
 // findings lists what is allowed but probably not meant.
 func (a *App) findings() []finding {
-	list := []finding{}
+	list := append([]finding{}, a.doubts...)
 	for _, p := range a.policies {
 		for _, w := range p.compiled.Rules().Warnings() {
 			list = append(list, finding{Policy: p.name, Where: "claim " + w.Rule, Text: w.Warning.String()})

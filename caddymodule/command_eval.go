@@ -150,7 +150,10 @@ func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory
 	q := directory.Query{Principal: &identity.Principal{Subject: user}}
 	if user != "" {
 		person, err := d.Person(ctx, q)
-		if err != nil {
+		switch {
+		case errors.Is(err, directory.ErrNotFound):
+			return fmt.Errorf("--user: the directory has no user with the id or login %q", user)
+		case err != nil:
 			return fmt.Errorf("--user: %w", err)
 		}
 		c.User, c.Groups, c.GroupsKnown, c.Linked, c.AppUsers = person.User, person.Groups, person.GroupsKnown, person.Linked, person.AppUsers
@@ -159,7 +162,11 @@ func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory
 		return nil
 	}
 	var err error
-	if c.App, err = d.App(ctx, app); err != nil {
+	c.App, err = d.App(ctx, app)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return fmt.Errorf("--app: the directory has no app with the id or client id %q", app)
+	case err != nil:
 		return fmt.Errorf("--app: %w", err)
 	}
 	if user == "" {

@@ -6,8 +6,6 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // Test is an example decision: what a made-up caller gets under this policy.
@@ -102,23 +100,6 @@ func checkTests(tests []Test) error {
 		}
 		if denied && len(t.Expect) > 1 {
 			return fmt.Errorf("test %q expects a denial and something else", t.Name)
-		}
-	}
-	return nil
-}
-
-// checkTestIssuers gives each test its issuer, or reports one that the policy
-// does not accept.
-func (h *Handler) checkTestIssuers(accepted []string) error {
-	for i := range h.Tests {
-		t := &h.Tests[i]
-		switch {
-		case t.Issuer == "" && len(accepted) == 1:
-			t.Issuer = accepted[0]
-		case t.Issuer == "":
-			return fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, list(accepted))
-		case !slices.Contains(accepted, t.Issuer):
-			return fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted))
 		}
 	}
 	return nil

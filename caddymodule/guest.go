@@ -90,7 +90,7 @@ type DirectorySettings struct {
 	// Default: id, login.
 	Match []string `json:"match,omitempty"`
 
-	lines map[string]caddyfile.Token // where each option stands in a Caddyfile
+	at places // of the options in a Caddyfile
 }
 
 // Settings gives the settings themselves; with it, a guest that embeds them
@@ -115,14 +115,8 @@ func ParseDirectory(d *caddyfile.Dispenser, s *DirectorySettings, kind string, o
 		texts("issuers", &s.Issuers),
 		texts("match", &s.Match),
 	)
-	s.lines = make(map[string]caddyfile.Token)
-	for i, o := range options {
-		options[i].parse = func(d *caddyfile.Dispenser) error {
-			s.lines[o.name] = d.Token()
-			return o.parse(d)
-		}
-	}
-	if err := parseBlock(d, "directory "+kind, options); err != nil {
+	s.at = newPlaces(d.Token())
+	if err := parseBlock(d, "directory "+kind, s.at.noting(options)); err != nil {
 		return err
 	}
 	if required && s.Optional {

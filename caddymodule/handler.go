@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -126,12 +125,13 @@ type Handler struct {
 	// Examples that the check command tries.
 	Tests []Test `json:"tests,omitempty"`
 
-	matchersText string            // as in the configuration; loading empties the field
-	claimsAt     []caddyfile.Token // where the rules stand in the Caddyfile
-	app          *App
-	matchers     caddyhttp.MatcherSets
-	policy       *policy
-	logger       *zap.Logger
+	text     string            // the configuration as JSON; loading changes the fields
+	at       places            // of the options in the Caddyfile
+	claimsAt []caddyfile.Token // likewise, of claim and okta_claims in one list
+	app      *App
+	matchers caddyhttp.MatcherSets
+	policy   *policy
+	logger   *zap.Logger
 }
 
 // ClaimRule is one claim rule, or a file with several.
@@ -191,14 +191,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.app, err = loadApp(ctx); err != nil {
 		return err
 	}
-	if len(h.app.Issuers) == 0 {
-		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
-	}
-	text, err := json.Marshal(h.MatcherSetsRaw)
+	text, err := json.Marshal(h)
 	if err != nil {
-		return fmt.Errorf("encoding matchers: %w", err)
+		return fmt.Errorf("encoding the policy: %w", err)
 	}
-	h.matchersText = string(text)
+	h.text = string(text)
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -80,8 +81,20 @@ func (h *Hook) Provision(ctx caddy.Context) error {
 }
 
 func (h *Hook) checkPath() error {
-	if h.Path == "" || h.Path[0] != '/' {
-		return errors.New("token_enrich_hook: the path begins with a slash")
+	if err := checkPath(h.Path); err != nil {
+		return fmt.Errorf("token_enrich_hook: %w", err)
+	}
+	return nil
+}
+
+// checkPath checks the one path that a handler answers. It is compared as it
+// stands, so that what other directives take for a pattern would match nothing.
+func checkPath(path string) error {
+	switch {
+	case path == "" || path[0] != '/':
+		return errors.New("the path begins with a slash")
+	case strings.ContainsAny(path, "*?#{"):
+		return fmt.Errorf("the path %q holds a sign of a pattern or a query; it is one path", path)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,24 +60,33 @@ type logout struct {
 
 // newLogout checks the settings of this kind.
 func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, error) {
-	if h.Issuer == "" {
-		return nil, errors.New("issuer is missing: the configured name of the issuer that sends logout tokens")
+	n, err := h.sender(h.app.known)
+	if err != nil {
+		return nil, err
 	}
-	l := &logout{app: h.app, logger: h.logger, audience: h.Audience, underWay: make(map[cache.Name]struct{})}
-	for n, i := range h.app.issuers.Issuers() {
-		if i.Name() != h.Issuer {
-			continue
-		}
-		if h.app.Issuers[n].AnyAudience && len(h.Audience) == 0 {
-			return nil, fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer)
-		}
-		l.issuer = i
-	}
-	if l.issuer == nil {
-		return nil, fmt.Errorf("issuer %q is not configured%s", h.Issuer, nearest.Hint(h.Issuer, h.app.issuers.Names()))
-	}
+	l := &logout{app: h.app, issuer: h.app.issuers.Issuers()[n], logger: h.logger, audience: h.Audience, underWay: make(map[cache.Name]struct{})}
 	h.app.denialsConfigured.Store(true)
 	return l.take, nil
+}
+
+// sender finds the issuer that sends, and checks that its logout tokens can be
+// told to be for us.
+func (h *Hook) sender(issuers []*issuer.Config) (n int, err error) {
+	if h.Issuer == "" {
+		return 0, &optionError{option: "issuer", err: errors.New("issuer is missing: the configured name of the issuer that sends logout tokens")}
+	}
+	names := make([]string, len(issuers))
+	for i, c := range issuers {
+		names[i] = c.Name
+	}
+	n = slices.Index(names, h.Issuer)
+	if n < 0 {
+		return 0, &optionError{option: "issuer", err: fmt.Errorf("no issuer is named %q%s", h.Issuer, nearest.Hint(h.Issuer, names))}
+	}
+	if issuers[n].AnyAudience && len(h.Audience) == 0 {
+		return 0, &optionError{option: "issuer", err: fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer)}
+	}
+	return n, nil
 }
 
 // take answers one logout request. What cannot be judged now is 503, so that

@@ -44,7 +44,7 @@ func (j *JWKS) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if app.signer == nil {
-		return errors.New("token_enrich_jwks: the global option token_enrich has no signing { issuer … }")
+		return errNothingToPublish
 	}
 	issuer, err := url.Parse(app.Signing.Issuer)
 	if err != nil {
@@ -53,6 +53,9 @@ func (j *JWKS) Provision(ctx caddy.Context) error {
 	j.app, j.base = app, strings.TrimSuffix(issuer.Path, "/")
 	return nil
 }
+
+// errNothingToPublish says that there are no keys.
+var errNothingToPublish = errors.New("token_enrich_jwks: the global option token_enrich has no signing { issuer … }")
 
 // ServeHTTP answers the two documents' paths.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {

@@ -103,10 +103,15 @@ func texts(name string, to *[]string) option {
 		if len(args) == 0 {
 			return d.ArgErr()
 		}
-		if slices.Contains(args, "") {
-			return d.Errf("%s: a text is empty", name)
+		for _, arg := range args {
+			switch {
+			case arg == "":
+				return d.Errf("%s: a text is empty", name)
+			case slices.Contains(*to, arg):
+				return d.Errf("%s: %q stands twice", name, arg)
+			}
+			*to = append(*to, arg)
 		}
-		*to = append(*to, args...)
 		return noMore(d)
 	}}
 }

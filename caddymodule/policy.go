@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
@@ -34,26 +35,22 @@ func (h *Handler) compile() (*policy, error) {
 		return nil, err
 	}
 	p := &policy{name: h.Name, handler: h}
-	names := h.app.issuers.Names()
-	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
-	for _, name := range h.Issuers {
-		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("no issuer is named %q%s", name, nearest.Hint(name, names))
+	if err := h.checkBeside(h.app.known, h.app.signer != nil); err != nil {
+		return nil, err
+	}
+	accepted := h.accepted(h.app.known)
+	for i := range h.Tests {
+		if h.Tests[i].Issuer == "" {
+			h.Tests[i].Issuer = accepted[0]
 		}
 	}
-	if err := h.app.issuers.Check(h.Issuers); err != nil {
-		return nil, err
-	}
-	accepted := h.Issuers
-	if len(accepted) == 0 {
-		accepted = names
-	}
-	if err := h.checkTestIssuers(accepted); err != nil {
-		return nil, err
-	}
-	claims, err := h.claims(p)
+	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
+	claims, files, err := h.claims(p)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := claim.Compile(claims); err != nil {
+		return nil, inFiles(err, files)
 	}
 	def := enrich.PolicyDefinition{
 		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom,
@@ -67,9 +64,6 @@ func (h *Handler) compile() (*policy, error) {
 	}
 	if len(def.Tokens) > 0 && len(h.issuers()) > 1 && slices.ContainsFunc(h.Tokens, func(t mint.TokenDefinition) bool { return t.Subject == "" }) {
 		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "token", Text: "it accepts several issuers, whose subjects may be alike, and signs them all as one issuer: name a claim with subject that is unique over all of them"})
-	}
-	if len(def.Tokens) > 0 && h.app.signer == nil {
-		return nil, errors.New("it forwards a token, but the global option token_enrich has no signing { issuer … }")
 	}
 	places := h.TokenFrom
 	if len(places) == 0 {
@@ -85,28 +79,40 @@ func (h *Handler) compile() (*policy, error) {
 	return p, err
 }
 
-// claims gives the claim rules, those of files among them, and leaves with the
-// policy what such a file held beside them.
-func (h *Handler) claims(p *policy) ([]claim.Definition, error) {
-	var claims []claim.Definition
+// claims gives the claim rules, those of files among them, and by the rules'
+// order the files. It leaves with the policy what a file held beside them.
+func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, err error) {
 	for i, rule := range h.Claims {
 		switch {
 		case rule.OktaClaims == nil && rule.Definition == nil:
-			return nil, fmt.Errorf("claim rule %d is empty", i+1)
+			return nil, nil, fmt.Errorf("claim rule %d is empty", i+1)
 		case rule.OktaClaims == nil:
-			claims = append(claims, *rule.Definition)
+			claims, files = append(claims, *rule.Definition), append(files, "")
 			continue
 		case rule.Definition != nil:
-			return nil, fmt.Errorf("claim rule %d: okta_claims stands by itself", i+1)
+			return nil, nil, fmt.Errorf("claim rule %d: okta_claims stands by itself", i+1)
 		}
 		defs, notes, err := rule.OktaClaims.load()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		claims = append(claims, defs...)
+		for _, def := range defs {
+			claims, files = append(claims, def), append(files, rule.OktaClaims.File)
+		}
 		p.notes = append(p.notes, notes...)
 	}
-	return claims, nil
+	return claims, files, nil
+}
+
+// inFiles puts before the errors of rules that stand in files which file it is.
+func inFiles(err error, files []string) error {
+	list := slices.Clone(unjoined(err))
+	for i, e := range list {
+		if def, ok := errors.AsType[*claim.DefinitionError](e); ok && files[def.Index] != "" {
+			list[i] = fmt.Errorf("okta_claims %s: %w", files[def.Index], e)
+		}
+	}
+	return errors.Join(list...)
 }
 
 // checkWords refuses scopes and values of acr that no token can have: both are
@@ -154,6 +160,42 @@ func (h *Handler) check() error {
 		}
 	}
 	return checkTests(h.Tests)
+}
+
+// checkBeside checks the policy against what the global option configures. Its
+// error is an *optionError.
+func (h *Handler) checkBeside(issuers []*issuer.Config, signs bool) error {
+	if len(issuers) == 0 {
+		return &optionError{err: errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")}
+	}
+	if err := issuer.CheckAllowed(issuers, h.Issuers); err != nil {
+		return &optionError{option: "issuers", err: err}
+	}
+	accepted := h.accepted(issuers)
+	for i, t := range h.Tests {
+		switch {
+		case t.Issuer == "" && len(accepted) > 1:
+			return &optionError{option: "test", index: i, err: fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, list(accepted))}
+		case t.Issuer != "" && !slices.Contains(accepted, t.Issuer):
+			return &optionError{option: "test", index: i, err: fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted))}
+		}
+	}
+	if len(h.Tokens) > 0 && !signs {
+		return &optionError{option: "token", err: errors.New("token: the global option token_enrich has no signing { issuer … }")}
+	}
+	return nil
+}
+
+// accepted are the names of the issuers that the policy accepts.
+func (h *Handler) accepted(issuers []*issuer.Config) []string {
+	if len(h.Issuers) > 0 {
+		return h.Issuers
+	}
+	names := make([]string, len(issuers))
+	for i, c := range issuers {
+		names[i] = c.Name
+	}
+	return names
 }
 
 // issuers are the configurations of the issuers that the policy accepts.

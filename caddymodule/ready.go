@@ -2,7 +2,7 @@ package caddymodule
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -42,8 +42,8 @@ func (h *Ready) Provision(ctx caddy.Context) (err error) {
 
 // Validate checks the path.
 func (h *Ready) Validate() error {
-	if h.Path == "" || h.Path[0] != '/' {
-		return errors.New("token_enrich_ready: the path begins with a slash")
+	if err := checkPath(h.Path); err != nil {
+		return fmt.Errorf("token_enrich_ready: %w", err)
 	}
 	return nil
 }
@@ -108,8 +108,11 @@ func parseReady(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, h.ArgErr()
 	}
 	ready := &Ready{Path: h.Val()}
-	if h.NextArg() || ready.Validate() != nil {
-		return nil, h.Err("token_enrich_ready takes one path, which begins with a slash")
+	if h.NextArg() {
+		return nil, h.Err("token_enrich_ready takes one path")
+	}
+	if err := ready.Validate(); err != nil {
+		return nil, h.WrapErr(err)
 	}
 	if h.NextBlock(0) {
 		return nil, h.Err("token_enrich_ready has no options")

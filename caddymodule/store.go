@@ -63,9 +63,6 @@ func (a *App) openStore() error {
 		}
 		a.developmentSecrets = a.developmentSecrets || string(keys[i]) == developmentSealKey
 	}
-	if d := time.Duration(a.DenyMaxAge); c.Redis != nil && d != 0 && d < minDenyMaxAge {
-		return fmt.Errorf("deny_max_age is under %v: an idle deny list is confirmed once a second", minDenyMaxAge)
-	}
 	var remote *redis.Config
 	if c.Redis != nil {
 		config := c.Redis.Config
@@ -264,6 +261,14 @@ var errStoreNotReady = errors.New("the cache's seal key is not ready")
 // minDenyMaxAge is the shortest deny_max_age with Redis; under it, requests
 // would be refused while all is well.
 const minDenyMaxAge = 3 * time.Second
+
+// checkDenyMaxAge checks the age against the minimum, and for its sign.
+func (a *App) checkDenyMaxAge() error {
+	if d := time.Duration(a.DenyMaxAge); a.Cache != nil && a.Cache.Redis != nil && 0 < d && d < minDenyMaxAge {
+		return fmt.Errorf("deny_max_age: %v is under %v: an idle deny list is confirmed once a second", d, minDenyMaxAge)
+	}
+	return checkPeriods(period{"deny_max_age", a.DenyMaxAge})
+}
 
 // Where the seal key stands in Caddy's storage, and the lock under which it is
 // made.

@@ -226,10 +226,6 @@ func (p *Policy) TokenLife() time.Duration {
 	return longest
 }
 
-// Equal reports whether two policies are the same in every setting, as those
-// of a site that is served on two ports are.
-func (p *Policy) Equal(other *Policy) bool { return p.fingerprint == other.fingerprint }
-
 // WritesToken reports whether the policy writes a signed token to that header.
 func (p *Policy) WritesToken(header string) bool {
 	return slices.ContainsFunc(p.tokens, func(t signedToken) bool {
@@ -259,12 +255,12 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 	return list
 }
 
-// RequirementAttributes lists the attributes of the user that requirements read
-// by name, for check.
-func (p *Policy) RequirementAttributes() []string {
+// RequirementAttributes lists the attributes of a root ("user", "app" or
+// "appuser") that requirements read by name, for check.
+func (p *Policy) RequirementAttributes(root string) []string {
 	list := make([]string, 0, len(p.require)+len(p.perRequest))
 	for _, r := range slices.Concat(p.require, p.perRequest) {
-		list = append(list, r.Members("user")...)
+		list = append(list, r.Members(root)...)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -229,6 +230,26 @@ func TestCommandsThatFailSayWhyAndEndWithOne(t *testing.T) {
 	o.wantCode(t, 1)
 	if !strings.Contains(o.stderr, "files") {
 		t.Errorf("keys of one's own are not rotated, and stderr says %s", o.stderr)
+	}
+}
+
+func TestEvalNamesWhatTheDirectoryLacks(t *testing.T) {
+	people := filepath.Join(t.TempDir(), "people.yaml")
+	if err := os.WriteFile(people, []byte("users:\n  - { id: u1, login: ada }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--user", "nope"}, `no user with the id or login "nope"`},
+		{[]string{"--user", "ADA", "--app", "payrol"}, `no app with the id or client id "payrol"`},
+	} {
+		o := caddyCommand(t, append([]string{"eval", "--directory", people, "user.login"}, tc.args...)...)
+		o.wantCode(t, 1)
+		if !strings.Contains(o.stderr, tc.want) {
+			t.Errorf("%q: stderr does not say %s: %s", tc.args, tc.want, o.stderr)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ func TestHookThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 		{"too much", "token_enrich_hook /x backchannel_logout corp", "", "takes a path and a kind of hook"},
 		{"a path without a slash", "token_enrich_hook x backchannel_logout {\nissuer corp\n}", "", "the path begins with a slash"},
 		{"no issuer", "token_enrich_hook /x backchannel_logout", "", "issuer is missing"},
-		{"an unknown issuer", "token_enrich_hook /x backchannel_logout {\nissuer crop\n}", "", `issuer "crop" is not configured (did you mean "corp"?)`},
+		{"an unknown issuer", "token_enrich_hook /x backchannel_logout {\nissuer crop\n}", "", `no issuer is named "crop" (did you mean "corp"?)`},
 		{"an unknown option", "token_enrich_hook /x backchannel_logout {\nissuers corp\n}", "", `has no option "issuers" (did you mean "issuer"?)`},
 		{"an option that stands twice", "token_enrich_hook /x backchannel_logout {\nissuer corp\nissuer corp\n}", "", "stands twice"},
 		{"any audience", "token_enrich_hook /x backchannel_logout {\nissuer corp\n}", "any", "audience is needed here"},

@@ -1,17 +1,28 @@
 package claim
 
-// UserAttributes lists, by claim, the attributes of the user that its
-// expression reads by name, for those who know which attributes there are.
-func (r *Rules) UserAttributes() map[string][]string {
+import (
+	"slices"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+// Attributes lists, by claim, the attributes of a root ("user", "app" or
+// "appuser") that its expressions read by name, for those who know which there
+// are.
+func (r *Rules) Attributes(root string) map[string][]string {
 	read := make(map[string][]string)
 	for i := range r.rules {
 		rule := &r.rules[i]
-		if rule.program == nil {
-			continue
+		programs := []*oktael.Program{rule.program}
+		if rule.allow != nil {
+			programs = append(programs, rule.allow.dynamic)
 		}
-		if names := rule.program.Members("user"); len(names) > 0 {
-			read[rule.name] = names
+		for _, p := range programs {
+			if p != nil {
+				read[rule.name] = append(read[rule.name], p.Members(root)...)
+			}
 		}
+		slices.Sort(read[rule.name])
 	}
 	return read
 }

@@ -221,6 +221,7 @@ func TestRegexSaysWhatRE2Lacks(t *testing.T) {
 		{"[a", "missing closing ]"},
 		{"*a++", "missing argument"},
 		{"a{1001}", "repeat count"},
+		{"(abcdefghijkl){1000}", "repeats too much"},
 	} {
 		_, err := compileWhole(tc.pattern)
 		if err == nil || !strings.Contains(err.Error(), tc.text) {

@@ -195,6 +195,7 @@ func TestImportRefusesAndNamesTheClaim(t *testing.T) {
 		{"an unknown condition", map[string]string{"conditions": `{"scopes":[],"clients":["a"]}`}, "conditions.clients", "not a condition"},
 		{"scopes that are a string", map[string]string{"conditions": `{"scopes":"a b"}`}, "conditions.scopes", "list of strings"},
 		{"a scope that is no string", map[string]string{"conditions": `{"scopes":["a",null]}`}, "conditions.scopes", "element 1"},
+		{"two scopes in one", map[string]string{"conditions": `{"scopes":["a b"]}`}, "conditions.scopes", `"a b"`},
 		{"an empty scope", map[string]string{"conditions": `{"scopes":[""]}`}, "conditions.scopes", "element 0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -99,8 +99,8 @@ func scopesMember(m map[string]json.RawMessage) ([]string, error) {
 	scopes := make([]string, 0, len(list))
 	for i, e := range list {
 		s, ok := e.(string)
-		if !ok || s == "" {
-			return nil, &fieldError{field, fmt.Errorf("element %d is not a scope", i)}
+		if !ok || !isScope(s) {
+			return nil, &fieldError{field, fmt.Errorf("element %d, %q, is not a scope", i, e)}
 		}
 		scopes = append(scopes, s)
 	}

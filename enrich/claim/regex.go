@@ -6,15 +6,21 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// compileWhole compiles an RE2 expression that must match a whole name.
+// compileWhole compiles an RE2 expression that must match a whole name. It is
+// bounded like those in expressions.
 func compileWhole(pattern string) (*regexp.Regexp, error) {
 	// Alone first: "a)|(b" is no expression, but would become one in brackets,
 	// and an open \Q would swallow the closing one.
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil, explainRegex(err)
+	}
+	if _, err := oktael.RegexSize(tree); err != nil {
+		return nil, err
 	}
 	re, err := regexp.Compile(`^(?:` + tree.String() + `)$`)
 	if err != nil {

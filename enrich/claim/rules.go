@@ -150,8 +150,7 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 // options takes over what every kind of rule has.
 func (c *rule) options(d *Definition) (field string, err error) {
 	for _, s := range d.Scopes {
-		// RFC 6749, section 3.3: a space ends a scope.
-		if s == "" || strings.ContainsAny(s, " \t\r\n") {
+		if !isScope(s) {
 			return "scopes", fmt.Errorf("%q is not a scope", s)
 		}
 	}
@@ -186,6 +185,10 @@ func (c *rule) options(d *Definition) (field string, err error) {
 	}
 	return "", nil
 }
+
+// isScope reports whether a text is one scope: a space ends it (RFC 6749,
+// section 3.3).
+func isScope(s string) bool { return s != "" && !strings.ContainsAny(s, " \t\r\n") }
 
 // program compiles an expression of the rule c and notes what it reads.
 func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, wants oktael.Wanted) (*oktael.Program, error) {

@@ -298,11 +298,19 @@ func (g *Guarded) Status() Status {
 	return st
 }
 
-// Attributes gives the names of the attributes that users of the directory have,
-// or nil where it cannot tell.
-func (g *Guarded) Attributes() []string {
+// Attributes gives the names of what the directory's objects have, as far as it
+// can tell.
+func (g *Guarded) Attributes() Attributes {
 	if l, ok := g.shared.directory.(Lister); ok {
 		return l.Attributes()
+	}
+	return Attributes{}
+}
+
+// Warnings gives what in the directory is hardly meant, as far as it can tell.
+func (g *Guarded) Warnings() []string {
+	if w, ok := g.shared.directory.(Warner); ok {
+		return w.Warnings()
 	}
 	return nil
 }

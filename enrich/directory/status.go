@@ -90,11 +90,23 @@ type Reporter interface {
 }
 
 // Lister is met by a kind that can tell without asking anyone which attributes
-// its users have.
+// its objects have.
 type Lister interface {
-	// Attributes gives, in order, the names that at least one user's profile
-	// has now.
-	Attributes() []string
+	// Attributes gives the names that at least one object has now.
+	Attributes() Attributes
+}
+
+// Attributes are the names of what users, apps and app users have besides what
+// every one has, in order; none of a sort where that is not known. In an app,
+// those of the profile begin with "profile.".
+type Attributes struct {
+	User, App, AppUser []string
+}
+
+// Warner is met by a kind whose content may be well formed and hardly meant.
+type Warner interface {
+	// Warnings gives a sentence for each such thing, which names nobody.
+	Warnings() []string
 }
 
 // discard is used where no logger is given.

@@ -304,6 +304,9 @@ func (c *Contract) ownPrefixes(from []HeadersFrom) error {
 		}
 		for _, claim := range f.Claims {
 			h, err := fromClaim(f.Prefix, claim)
+			if err == nil && claim == "*" {
+				err = errors.New("headers_from takes every claim where it names none")
+			}
 			if err != nil {
 				return fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err)
 			}

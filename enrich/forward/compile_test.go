@@ -29,7 +29,7 @@ func mustCompile(t testing.TB, d Definition, targets ...Target) *Contract {
 func TestNamesThatClaimsMayNotHave(t *testing.T) {
 	refused := []string{
 		"Host", "Connection", "Proxy", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Content-Length", "Content-Type",
-		"Content-Anything", "Cookie", "Authorization", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
+		"Content-Anything", "Cookie", "Set-Cookie", "Authorization", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
 		"X-Forwarded-Port", "X-Forwarded-Prefix", "Forwarded", "Via", "X-Real-IP",
 		"Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate",
 	}

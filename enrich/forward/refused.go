@@ -16,6 +16,7 @@ var refusedNames = map[string]string{
 	"trailer":           "it frames the body",
 	"upgrade":           "it controls the connection",
 	"cookie":            "it carries the client's own cookies",
+	"set-cookie":        "only answers have it, and no application reads it",
 	"authorization":     "it carries credentials; only the re-signed token may go there",
 	"x-forwarded-for":   "the proxy writes it",
 	"x-forwarded-host":  "the proxy writes it",

@@ -182,6 +182,9 @@ func sameOrigin(a, b *url.URL) bool {
 // to this machine, without credentials and fragment.
 func checkURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
+	if err == nil && !strings.Contains(text, "://") {
+		return nil, errors.New("it has no scheme, such as https://")
+	}
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return nil, errors.New("not an absolute URL without credentials and fragment")
 	}

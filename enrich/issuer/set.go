@@ -46,33 +46,6 @@ func NewSet(issuers ...*Issuer) (*Set, error) {
 	return &Set{issuers: slices.Clone(issuers)}, nil
 }
 
-// Check tells whether a policy may allow these issuers (nil: all) together.
-// Each must exist, no two may have the same identifier, and at most one may
-// introspect: an opaque token does not say whom to ask.
-func (s *Set) Check(allowed []string) error {
-	for _, name := range allowed {
-		if s.Issuer(name) == nil {
-			return fmt.Errorf("issuer %q is not configured: %w", name, ErrConfig)
-		}
-	}
-	var list []*Issuer
-	for _, i := range s.issuers {
-		if !isAllowed(i, allowed) {
-			continue
-		}
-		for _, other := range list {
-			switch {
-			case i.identifier == other.identifier:
-				return fmt.Errorf("issuers %q and %q have the same identifier: %w", other.name, i.name, ErrConfig)
-			case i.introspect != nil && other.introspect != nil:
-				return fmt.Errorf("issuers %q and %q both introspect, and an opaque token does not say whose it is: %w", other.name, i.name, ErrConfig)
-			}
-		}
-		list = append(list, i)
-	}
-	return nil
-}
-
 // Verify judges the raw token. allowed are the names of the issuers that may
 // vouch for it; nil means all. caller is what the request shows of its
 // sender; without one, a token that is bound to a key is refused.

@@ -255,7 +255,11 @@ func settlePlaces(c *Config) error {
 		}
 	}
 	if count == 0 {
-		if _, err := checkURL(c.Issuer); err != nil {
+		u, err := checkURL(c.Issuer)
+		if err == nil && (u.RawQuery != "" || u.ForceQuery) {
+			err = errors.New("an issuer with metadata has no query") // OpenID Connect Discovery, section 3; RFC 8414, section 2
+		}
+		if err != nil {
 			return fmt.Errorf("discovering from the identifier: %w", err)
 		}
 	}
@@ -323,6 +327,38 @@ func ResolveNames(configs []*Config) error {
 			return fmt.Errorf("two issuers are named %q: %w", c.Name, ErrConfig)
 		}
 		taken[c.Name] = true
+	}
+	return nil
+}
+
+// CheckAllowed tells whether a policy may allow the issuers of these names (nil:
+// all) together; configs have their names (see ResolveNames). Each must exist,
+// no two may have the same identifier, and at most one may introspect: an
+// opaque token does not say whom to ask.
+func CheckAllowed(configs []*Config, allowed []string) error {
+	names := make([]string, len(configs))
+	for n, c := range configs {
+		names[n] = c.Name
+	}
+	for _, name := range allowed {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("no issuer is named %q%s", name, nearest.Hint(name, names))
+		}
+	}
+	var list []*Config
+	for _, c := range configs {
+		if allowed != nil && !slices.Contains(allowed, c.Name) {
+			continue
+		}
+		for _, other := range list {
+			switch {
+			case c.Issuer == other.Issuer:
+				return fmt.Errorf("issuers %q and %q have the same identifier", other.Name, c.Name)
+			case c.Introspect != nil && other.Introspect != nil:
+				return fmt.Errorf("issuers %q and %q both introspect, and an opaque token does not say whose it is", other.Name, c.Name)
+			}
+		}
+		list = append(list, c)
 	}
 	return nil
 }

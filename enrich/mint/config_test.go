@@ -82,6 +82,7 @@ func TestTokenDefinitionsAreChecked(t *testing.T) {
 		"a cookie with =":        {func(d *TokenDefinition) { d.Cookie = "a=b" }, false},
 		"a scheme with a space":  {func(d *TokenDefinition) { d.Scheme = "Bearer x" }, false},
 		"no audience":            {func(d *TokenDefinition) { d.Audience = nil }, false},
+		"an audience twice":      {func(d *TokenDefinition) { d.Audience = []string{"a", "b", "a"} }, false},
 		"an empty audience":      {func(d *TokenDefinition) { d.Audience = []string{"a", ""} }, false},
 		"too many audiences":     {func(d *TokenDefinition) { d.Audience = strings.Split(strings.Repeat("a", 33), "") }, false},
 		"over a day":             {func(d *TokenDefinition) { d.TTL = cache.Duration(MaxTTL + time.Second) }, false},

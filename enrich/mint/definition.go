@@ -136,6 +136,11 @@ func Compile(d TokenDefinition) (*Template, error) {
 	case d.Subject == "cnf":
 		return nil, fmt.Errorf("subject cannot be cnf: %w", ErrDefinition)
 	}
+	for i, a := range d.Audience {
+		if slices.Contains(d.Audience[:i], a) {
+			return nil, fmt.Errorf("audience %q is named twice: %w", a, ErrDefinition)
+		}
+	}
 	t.audience = appendAudience(nil, d.Audience)
 	for i, name := range d.Claims {
 		switch {

@@ -47,16 +47,21 @@ func (c *compiler) compileBase(base *syntaxNode, name string, known bool) (typed
 		c.members.whole = whole
 		c.members.add(n.root, name)
 	case *propertyNode:
-		// An attribute goes by user.email and by user.profile.email.
-		if root, ok := n.base.(*rootNode); ok && root.root == RootUser && n.name == "profile" {
-			c.members.add(RootUser, name)
+		root, ok := n.base.(*rootNode)
+		switch {
+		case !ok || n.name != "profile":
+		case root.root == RootUser, root.root == RootAppUser:
+			// An attribute goes by user.email and by user.profile.email.
+			c.members.add(root.root, name)
+		case root.root == RootApp:
+			c.members.add(RootApp, "profile."+name)
 		}
 	}
 	return t, nil
 }
 
 // Members lists, in order, the members of a root that are read by name; of
-// "user" those of its profile too.
+// "user" and "appuser" those of the profile too, of "app" these as "profile.x".
 func (p *Program) Members(root string) []string {
 	return slices.Sorted(maps.Keys(p.members.named[spelled[root]]))
 }

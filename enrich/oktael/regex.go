@@ -12,9 +12,7 @@ import (
 type regex struct {
 	re *regexp.Regexp
 
-	// size is how many instructions it compiles to; matching a text costs up
-	// to as many steps for each byte.
-	size int
+	size int // see RegexSize
 }
 
 // compileRegex compiles a regular expression. The language is RE2's, which
@@ -38,14 +36,25 @@ func compileRegex(pattern string) (*regex, error) {
 	if err != nil {
 		return nil, explainRegex(pattern, err)
 	}
-	program, err := syntax.Compile(whole.Simplify())
+	size, err := RegexSize(whole)
 	if err != nil {
-		return nil, errors.New("the regular expression does not compile")
+		return nil, err
+	}
+	return &regex{re, size}, nil
+}
+
+// RegexSize gives how many instructions a regular expression compiles to:
+// matching a text costs up to as many steps for each byte. One of too many is
+// an error.
+func RegexSize(tree *syntax.Regexp) (int, error) {
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return 0, errors.New("the regular expression does not compile")
 	}
 	if len(program.Inst) > maxRegexSize {
-		return nil, fmt.Errorf("the regular expression repeats too much: %w", ErrLimit)
+		return 0, fmt.Errorf("the regular expression repeats too much: %w", ErrLimit)
 	}
-	return &regex{re, len(program.Inst)}, nil
+	return len(program.Inst), nil
 }
 
 // match matches a whole text, which costs steps by the work that it may be.

@@ -110,7 +110,10 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 func (d *Directory) Snapshot() *Snapshot { return d.current.Load().snapshot }
 
 // Attributes implements directory.Lister for the copy in use.
-func (d *Directory) Attributes() []string { return d.Snapshot().Attributes() }
+func (d *Directory) Attributes() directory.Attributes { return d.Snapshot().Attributes() }
+
+// Warnings implements directory.Warner for the copy in use.
+func (d *Directory) Warnings() []string { return d.current.Load().Warnings() }
 
 // Report implements directory.Reporter: an edit that is not used is a problem.
 func (d *Directory) Report() (ready bool, problem string) {
@@ -151,6 +154,9 @@ func (d *Directory) use(s *Snapshot, text []byte, info fs.FileInfo) {
 	d.problem.Store(nil)
 	d.text, d.bad, d.held = text, [sha256.Size]byte{}, [sha256.Size]byte{}
 	d.noteInfo(info)
+	for _, text := range d.Warnings() {
+		d.logger.Warn("the directory file holds what is hardly meant", slog.String("path", d.config.Path), slog.String("warning", text))
+	}
 }
 
 // endsInNewline reports whether the last line is complete.

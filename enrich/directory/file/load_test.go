@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -295,11 +298,25 @@ func TestASubjectThatNamesTwoIsNobody(t *testing.T) {
 		}
 	}
 	want := []string{
-		"2 names lead to two users each; who comes with one is nobody",
+		"names that two users share, so that who comes with one is nobody: 2",
 		`match names "nickname", which no user has`,
 	}
-	if got := s.Warnings("id", "login", "nickname"); !slices.Equal(got, want) {
+	if got := s.Directory("id", "login", "nickname").Warnings(); !slices.Equal(got, want) {
 		t.Errorf("warnings %q, want %q", got, want)
+	}
+}
+
+func TestWhatIsHardlyMeantIsLogged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "people.yaml")
+	if err := os.WriteFile(path, []byte("users:\n  - { id: a, login: kim }\n  - { id: b, login: KIM }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	if _, err := New(Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "names that two users share") || strings.Contains(strings.ToLower(got), "kim") {
+		t.Errorf("the log says %q", got)
 	}
 }
 

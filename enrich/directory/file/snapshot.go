@@ -83,16 +83,27 @@ func (s *Snapshot) String() string {
 	return fmt.Sprintf("%d users, %d groups, %d apps", len(s.users), len(s.groups), len(s.apps))
 }
 
-// Attributes gives, in order, the names that the profile of at least one user
-// has.
-func (s *Snapshot) Attributes() []string {
-	names := make(map[string]struct{})
+// Attributes gives the names that at least one object has.
+func (s *Snapshot) Attributes() directory.Attributes {
+	user, app, appUser := make(map[string]struct{}), make(map[string]struct{}), make(map[string]struct{})
 	for i := range s.users {
-		for name := range s.users[i].Profile {
-			names[name] = struct{}{}
+		addNames(user, "", s.users[i].Profile)
+	}
+	for i := range s.apps {
+		addNames(app, "", s.apps[i].Attributes)
+		addNames(app, "profile.", s.apps[i].Profile)
+		for _, u := range s.apps[i].users {
+			addNames(appUser, "", u.Profile)
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	sorted := func(names map[string]struct{}) []string { return slices.Sorted(maps.Keys(names)) }
+	return directory.Attributes{User: sorted(user), App: sorted(app), AppUser: sorted(appUser)}
+}
+
+func addNames(names map[string]struct{}, prefix string, object map[string]any) {
+	for name := range object {
+		names[prefix+name] = struct{}{}
+	}
 }
 
 // Directory gives the snapshot as a directory in which a subject is looked up
@@ -103,6 +114,7 @@ func (s *Snapshot) Directory(match ...string) *Static {
 	}
 	d := &Static{
 		snapshot: s,
+		match:    match,
 		exact:    make(map[string]int32, len(s.users)),
 		folded:   make(map[string]int32, len(s.users)),
 		apps:     make(map[string]int32, 2*len(s.apps)),
@@ -126,6 +138,7 @@ func (s *Snapshot) Directory(match ...string) *Static {
 // Static is the directory of one snapshot.
 type Static struct {
 	snapshot *Snapshot
+	match    []string
 
 	// By subject, as the properties compare: exactly, or without regard to
 	// case. A subject that names two is kept as ambiguous.
@@ -249,12 +262,8 @@ func (d *Static) findApp(id string) (int32, error) {
 // Warnings tells what is allowed and hardly meant: names that two share, so
 // that whoever comes with one is nobody, and properties to match that no user
 // has. It names lists and numbers, not people.
-func (s *Snapshot) Warnings(match ...string) []string {
-	if len(match) == 0 {
-		match = directory.DefaultMatch()
-	}
+func (d *Static) Warnings() []string {
 	var out []string
-	d := s.Directory(match...)
 	shared := 0
 	for name, i := range d.folded {
 		j, has := d.exact[name]
@@ -268,7 +277,7 @@ func (s *Snapshot) Warnings(match ...string) []string {
 		}
 	}
 	if shared > 0 {
-		out = append(out, fmt.Sprintf("%d names lead to two users each; who comes with one is nobody", shared))
+		out = append(out, fmt.Sprintf("names that two users share, so that who comes with one is nobody: %d", shared))
 	}
 	shared = 0
 	for _, i := range d.apps {
@@ -277,10 +286,10 @@ func (s *Snapshot) Warnings(match ...string) []string {
 		}
 	}
 	if shared > 0 {
-		out = append(out, fmt.Sprintf("%d ids or client ids lead to two apps each, and so to none", shared))
+		out = append(out, fmt.Sprintf("ids or client ids that two apps share, so that they lead to none: %d", shared))
 	}
-	for _, name := range match {
-		if len(s.users) > 0 && !slices.ContainsFunc(s.users, func(u user) bool { return len(directory.MatchValues(&u.User, name)) > 0 }) {
+	for _, name := range d.match {
+		if users := d.snapshot.users; len(users) > 0 && !slices.ContainsFunc(users, func(u user) bool { return len(directory.MatchValues(&u.User, name)) > 0 }) {
 			out = append(out, fmt.Sprintf("match names %s, which no user has", shorten(name)))
 		}
 	}

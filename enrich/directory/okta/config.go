@@ -13,7 +13,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -105,10 +107,8 @@ type Options struct {
 // Check tells what is wrong in the configuration itself. It reads no file and
 // takes a private key for one as it stands.
 func Check(c Config) error {
-	if _, err := c.validate(); err != nil {
-		return err
-	}
-	return fetch.CheckAddress(c.URL, false)
+	_, err := c.validate()
+	return err
 }
 
 // validate checks what is wrong in the configuration itself and fills in the
@@ -155,6 +155,9 @@ func (c Config) validate() (Config, error) {
 			}
 		}
 	}
+	if err := checkOrganization(c.URL); err != nil {
+		return c, err
+	}
 	if len(c.Scopes) == 0 {
 		c.Scopes = defaultScopes()
 	}
@@ -162,6 +165,22 @@ func (c Config) validate() (Config, error) {
 		c.Match = directory.DefaultMatch()
 	}
 	return c, nil
+}
+
+// checkOrganization refuses what is no organization's address, such as that of
+// its API or of an authorization server: every request would be answered 404.
+func checkOrganization(address string) error {
+	if err := fetch.CheckAddress(address, false); err != nil {
+		return err
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	if strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("configuring the okta directory: the organization's address has no path: want %q, not %q", u.Scheme+"://"+u.Host, address)
+	}
+	return nil
 }
 
 // printable keeps line breaks out of the Authorization header: a secret read
