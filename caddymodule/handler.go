@@ -237,7 +237,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return err
 		}
 		if !match {
-			if err := enrich.CheckPath(r.URL.Path); err != nil {
+			if err := enrich.CheckPath(r.URL); err != nil {
 				h.setPlaceholders(r, nil, err)
 				return h.refuse(w, r, nil, err)
 			}

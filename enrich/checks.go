@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -118,12 +119,18 @@ func requestRoot(r *http.Request, from Arrival) map[string]any {
 	return map[string]any{"method": r.Method, "path": clean, "host": r.Host, "client_ip": from.ClientIP}
 }
 
-// CheckPath refuses a path whose dot segments applications read in more than
-// one way: Java's take "..;x" for "..", because what follows a semicolon is a
-// parameter, and Windows' take a backslash for a slash. A matcher and a
-// requirement would judge one path, and the application serve another. Its
-// error is a *Refusal.
-func CheckPath(path string) error {
+// CheckPath refuses a path that applications read in more than one way: Java's
+// take "..;x" for "..", because what follows a semicolon is a parameter, and
+// Windows' take a backslash for a slash. A matcher and a requirement would
+// judge one path, and the application serve another. So they would of a target
+// like "x:http://app/admin": to net/url it has no path, but something opaque,
+// and a proxy puts that alone on the request line, which then reads
+// "GET http://app/admin". Its error is a *Refusal.
+func CheckPath(u *url.URL) error {
+	if u.Opaque != "" {
+		return refuse(KindMalformedRequest, ErrPath)
+	}
+	path := u.Path
 	if strings.IndexByte(path, ';') < 0 && strings.IndexByte(path, '\\') < 0 {
 		return nil
 	}

@@ -103,7 +103,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 		g.Observer.Decided(p.name, outcome(d, err), hit, g.Clock().Sub(started))
 	}()
 
-	if err := CheckPath(r.URL.Path); err != nil {
+	if err := CheckPath(r.URL); err != nil {
 		return nil, err
 	}
 	found, err := g.find(r, p)

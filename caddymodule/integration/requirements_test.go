@@ -102,7 +102,8 @@ func TestDotSegmentsAndSlashesDoNotGetAroundARequirement(t *testing.T) {
 
 // What a matcher leaves out is judged by the path that the application will
 // serve. Java's servers take "..;x" for "..", and Windows' a backslash for a
-// slash: no path that means two things to two readers goes on.
+// slash: no path that means two things to two readers goes on. Of
+// "x:http://app/admin", reverse_proxy sends what follows the colon.
 func TestPathsDoNotGetAroundAMatcher(t *testing.T) {
 	w := prepare(t)
 	w.load(`
@@ -139,6 +140,11 @@ func TestPathsDoNotGetAroundAMatcher(t *testing.T) {
 		{"/public/x%5c..%5c..%5cadmin", "400", "400"},
 		{"/in/..;/admin", "400", "400"},
 		{"/in/..%5Cadmin", "400", "400"},
+		{"x:http://app/admin", "400", "400"},
+		{"http:http://app/in/x", "400", "400"},
+		{"x:admin", "400", "400"},
+		{"x:%2fadmin", "400", "400"},
+		{`x:\admin`, "400", "400"},
 		{"/in/x", "401", "200"},
 		{"/in/x;v=1", "401", "200"},
 		{"/in/a%5cb", "401", "200"},
