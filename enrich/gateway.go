@@ -245,9 +245,10 @@ func (g *Gateway) requireRequest(r *http.Request, p *Policy, d *Decision, from A
 		return nil
 	}
 	c := *d.context
-	c.Request = requestRoot(r, from)
-	if refusal := p.requireAll(p.perRequest, &c, d); refusal != nil {
-		return refusal
+	for _, c.Request = range requestRoots(r, from) {
+		if refusal := p.requireAll(p.perRequest, &c, d); refusal != nil {
+			return refusal
+		}
 	}
 	return nil
 }
