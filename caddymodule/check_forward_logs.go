@@ -15,7 +15,7 @@ import (
 const (
 	accessLogger = "http.log.access"
 	errorLogger  = "http.log.error"              // always there, whether a site has a log or not
-	proxyLogger  = "http.handlers.reverse_proxy" // at debug level, with the headers it sends on
+	proxyLogger  = "http.handlers.reverse_proxy" // with the headers it sends on: at debug level always, else where an answer is cut short
 )
 
 // logs looks for logs that would hold a token, or identity, because their
@@ -24,8 +24,11 @@ const (
 // server is told not to (log_credentials).
 func (c *forwardCheck) logs(a *App, root any) {
 	secret, query := a.loggedSecrets(!logsCredentials(root))
-	var owned, open []string // open: names that no filter can list
+	var owned, signed, open []string // open: names that no filter can list
 	for _, n := range c.owned.Names() {
+		if n.Token && n.Kind == forward.OwnedHeader && !redacted(n.Name) {
+			signed = append(signed, http.CanonicalHeaderKey(n.Name))
+		}
 		switch {
 		case n.Kind == forward.OwnedHeader && !redacted(n.Name):
 			owned = append(owned, http.CanonicalHeaderKey(n.Name))
@@ -50,7 +53,8 @@ func (c *forwardCheck) logs(a *App, root any) {
 		writesRequests := slices.ContainsFunc(access, func(l string) bool { return accepts(sink, l) })
 		writesErrors := slices.ContainsFunc(errors, func(l string) bool { return accepts(sink, l) })
 		level, _ := sink["level"].(string)
-		writesProxied := strings.EqualFold(level, "debug") && accepts(sink, proxyLogger)
+		writesSent := accepts(sink, proxyLogger)
+		writesProxied := writesSent && strings.EqualFold(level, "debug")
 		fields, known := filtered(sink["encoder"])
 		if !known {
 			continue
@@ -75,8 +79,12 @@ func (c *forwardCheck) logs(a *App, root any) {
 		}
 		if writesRequests || writesProxied {
 			if missing := fields.missing(owned, nil); len(missing) > 0 {
+				writesSent = false // said already
 				c.add("", "log "+name, "it writes headers about people (%s), which clients can make up in an access log and this gateway fills in at level DEBUG: delete `request>headers>%s` and the others with `format filter`, or `request>headers` as a whole", strings.Join(missing, ", "), missing[0])
 			}
+		}
+		if missing := fields.missing(signed, nil); writesSent && len(missing) > 0 {
+			c.add("", "log "+name, "it writes what reverse_proxy sent on, where an answer is cut short (a client that goes away is enough), with signed tokens in it (%s): put `format filter` with `%s` into the log", strings.Join(missing, ", "), fields.remedy(missing, nil))
 		}
 	}
 }

@@ -179,6 +179,10 @@ func TestCheckFindsLogsThatHoldTokens(t *testing.T) {
 		{"a filter of all headers", "log {\nformat filter {\nrequest>headers delete\n}\n}", "log {\nformat filter {\nrequest>headers delete\n}\n}", "token_from header X-Token", nil},
 		{"a filter of another parameter", "log {\nformat filter {\nrequest>uri delete\n}\n}", "log {\nformat filter {\nrequest>headers delete\nrequest>uri query {\nreplace other x\n}\n}\n}", "token_from query t", []string{"query t"}},
 		{"a filter around another", "", "log {\nformat filter {\nwrap json\nrequest>headers>X-User hash\n}\n}", "", nil},
+		{"a signed token in an answer that is cut short", "", "", "token {\nheader X-Pass\naudience app\n}", []string{"log default: it writes what reverse_proxy sent on … signed tokens in it (X-Pass) … request>headers>X-Pass delete"}},
+		{"a signed token that a filter takes out", "log {\nformat filter {\nrequest>headers>X-Pass delete\n}\n}", "", "token {\nheader X-Pass\naudience app\n}", nil},
+		{"a signed token in a log without proxies", "log {\nexclude http.handlers.reverse_proxy\n}", "", "token {\nheader X-Pass\naudience app\n}", nil},
+		{"a signed token in Authorization, which Caddy redacts", "", "", "token {\naudience app\n}", nil},
 		{"a default log at debug level", "debug", "", "", []string{"log default: it writes headers about people (X-User)"}},
 		{"names that cannot be listed at debug level", "log {\nlevel DEBUG\nformat filter {\nrequest>headers>X-User delete\n}\n}", "", "headers_from X-Claim-\nheader X-Part b {\non_overflow split\n}", []string{"log default: at level DEBUG … (X-Claim-…, X-Part-1 …) … `request>headers` as a whole"}},
 		{"names that cannot be listed at debug level, with a filter", "log {\nlevel DEBUG\nformat filter {\nrequest>headers delete\n}\n}", "", "headers_from X-Claim-\nheader X-Part b {\non_overflow split\n}", nil},
@@ -198,7 +202,7 @@ func TestCheckFindsLogsThatHoldTokens(t *testing.T) {
 		{"a default log at debug level with a filter", "log {\nlevel DEBUG\nformat filter {\nrequest>headers>X-User delete\n}\n}", "", "", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			wantFindings(t, checkFindings(t, tc.options, "", strings.NewReplacer("%s", tc.log, "%t", tc.policy).Replace(site)), tc.want...)
+			wantFindings(t, checkFindings(t, tc.options, "signing {\nissuer https://gw.example\n}", strings.NewReplacer("%s", tc.log, "%t", tc.policy).Replace(site)), tc.want...)
 		})
 	}
 }

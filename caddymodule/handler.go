@@ -226,18 +226,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// The matcher, too, reads the request as the client sent it.
 	state.restore(r)
 	if len(h.matchers) > 0 {
-		match, err := h.matchers.AnyMatchWithError(r)
+		match, err := h.match(r)
 		if err != nil || !match {
 			state.keepAside(r, h.app)
+		}
+		if refusal, ok := errors.AsType[*enrich.Refusal](err); ok {
+			h.setPlaceholders(r, nil, refusal)
+			return h.refuse(w, r, nil, refusal)
 		}
 		if err != nil {
 			return err
 		}
 		if !match {
-			if err := enrich.CheckPath(r.URL.Path); err != nil {
-				h.setPlaceholders(r, nil, err)
-				return h.refuse(w, r, nil, err)
-			}
 			h.setPlaceholders(r, nil, nil)
 			return next.ServeHTTP(w, r)
 		}

@@ -106,8 +106,8 @@ func aliasesOf(n forward.OwnedName) []string {
 	case forward.OwnedParts:
 		return forward.Aliases(n.Name + "-1")
 	case forward.OwnedCookie:
-		// PHP reads each of these as the cookie itself.
-		return append(forward.Aliases(n.Name), n.Name+"[x]", strings.ReplaceAll(n.Name, "_", "%5F"))
+		// PHP or Werkzeug read each of these as the cookie itself, or did.
+		return append(forward.Aliases(n.Name), n.Name+"[x]", strings.ReplaceAll(n.Name, "_", "%5F"), "="+n.Name)
 	case forward.OwnedHeader:
 	}
 	return forward.Aliases(n.Name)

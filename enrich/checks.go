@@ -2,7 +2,6 @@ package enrich
 
 import (
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -98,50 +97,13 @@ func (g *Gateway) anonymous(r *http.Request, p *Policy, from Arrival) (*Decision
 		return nil, refuse(KindNoToken, token.ErrNone)
 	}
 	d := &Decision{ID: newID(), policy: p, status: statusAnonymous}
-	c := &oktael.Context{Anonymous: true, Request: requestRoot(r, from), Now: g.Clock}
-	for _, list := range [][]*oktael.Program{p.require, p.perRequest} {
-		if refusal := p.requireAll(list, c, d); refusal != nil {
-			return nil, refuse(KindNoToken, refusal.Cause)
+	c := &oktael.Context{Anonymous: true, Now: g.Clock}
+	for _, c.Request = range requestRoots(r, from) {
+		for _, list := range [][]*oktael.Program{p.require, p.perRequest} {
+			if refusal := p.requireAll(list, c, d); refusal != nil {
+				return nil, refuse(KindNoToken, refusal.Cause)
+			}
 		}
 	}
 	return d, nil
 }
-
-// requestRoot is what requirements read as request.*. The path is the one that
-// is forwarded, without dot segments and repeated slashes, because that is
-// what the application will make of it.
-func requestRoot(r *http.Request, from Arrival) map[string]any {
-	clean := path.Clean("/" + r.URL.Path)
-	if clean != "/" && strings.HasSuffix(r.URL.Path, "/") {
-		clean += "/"
-	}
-	return map[string]any{"method": r.Method, "path": clean, "host": r.Host, "client_ip": from.ClientIP}
-}
-
-// CheckPath refuses a path whose dot segments applications read in more than
-// one way: Java's take "..;x" for "..", because what follows a semicolon is a
-// parameter, and Windows' take a backslash for a slash. A matcher and a
-// requirement would judge one path, and the application serve another. Its
-// error is a *Refusal.
-func CheckPath(path string) error {
-	if strings.IndexByte(path, ';') < 0 && strings.IndexByte(path, '\\') < 0 {
-		return nil
-	}
-	ours, theirs := 0, 0
-	for segment := range strings.SplitSeq(path, "/") {
-		if isDots(segment) {
-			ours++
-		}
-		for part := range strings.SplitSeq(segment, `\`) {
-			if name, _, _ := strings.Cut(part, ";"); isDots(name) {
-				theirs++
-			}
-		}
-	}
-	if ours != theirs {
-		return refuse(KindMalformedRequest, ErrPath)
-	}
-	return nil
-}
-
-func isDots(segment string) bool { return segment == "." || segment == ".." }

@@ -74,7 +74,8 @@ func (k Kind) Status() int { return kinds[k].status }
 var (
 	// ErrPanic stands behind a refusal that a recovered panic became.
 	ErrPanic = errors.New("a stage panicked")
-	// ErrPath: the path has dot segments that applications read differently.
+	// ErrPath: applications may read the target's path otherwise than a matcher
+	// or a requirement does.
 	ErrPath = errors.New("the path can be read in two ways")
 	// ErrRequirement: a require expression is not true.
 	ErrRequirement = errors.New("a requirement does not hold")

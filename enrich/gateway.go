@@ -103,7 +103,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 		g.Observer.Decided(p.name, outcome(d, err), hit, g.Clock().Sub(started))
 	}()
 
-	if err := CheckPath(r.URL.Path); err != nil {
+	if err := CheckPath(r.URL); err != nil {
 		return nil, err
 	}
 	found, err := g.find(r, p)
@@ -245,9 +245,10 @@ func (g *Gateway) requireRequest(r *http.Request, p *Policy, d *Decision, from A
 		return nil
 	}
 	c := *d.context
-	c.Request = requestRoot(r, from)
-	if refusal := p.requireAll(p.perRequest, &c, d); refusal != nil {
-		return refusal
+	for _, c.Request = range requestRoots(r, from) {
+		if refusal := p.requireAll(p.perRequest, &c, d); refusal != nil {
+			return refusal
+		}
 	}
 	return nil
 }

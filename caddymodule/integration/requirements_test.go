@@ -102,7 +102,8 @@ func TestDotSegmentsAndSlashesDoNotGetAroundARequirement(t *testing.T) {
 
 // What a matcher leaves out is judged by the path that the application will
 // serve. Java's servers take "..;x" for "..", and Windows' a backslash for a
-// slash: no path that means two things to two readers goes on.
+// slash: no path that means two things to two readers goes on. Of
+// "x:http://app/admin", reverse_proxy sends what follows the colon.
 func TestPathsDoNotGetAroundAMatcher(t *testing.T) {
 	w := prepare(t)
 	w.load(`
@@ -139,6 +140,11 @@ func TestPathsDoNotGetAroundAMatcher(t *testing.T) {
 		{"/public/x%5c..%5c..%5cadmin", "400", "400"},
 		{"/in/..;/admin", "400", "400"},
 		{"/in/..%5Cadmin", "400", "400"},
+		{"x:http://app/admin", "400", "400"},
+		{"http:http://app/in/x", "400", "400"},
+		{"x:admin", "400", "400"},
+		{"x:%2fadmin", "400", "400"},
+		{`x:\admin`, "400", "400"},
 		{"/in/x", "401", "200"},
 		{"/in/x;v=1", "401", "200"},
 		{"/in/a%5cb", "401", "200"},
@@ -157,6 +163,77 @@ func TestPathsDoNotGetAroundAMatcher(t *testing.T) {
 			}
 			w.nothingReceived()
 		}
+	}
+}
+
+// To Java's servers a path has no parameters, and to Windows' a backslash is a
+// slash: "/admin;x/users" and "/admin\\users" are "/admin/users", which the
+// policy's matcher must not miss.
+func TestPathParametersDoNotGetAroundAMatcher(t *testing.T) {
+	w := prepare(t)
+	w.load(`
+	token_enrich /admin/* {
+		header X-User sub
+	}
+	@calls path_regexp call ^/call/(.*)$
+	token_enrich @calls {
+		header X-User sub
+	}
+	@spoken expression path_regexp("/spoken/") || {path}.startsWith("/said/")
+	token_enrich @spoken {
+		header X-User sub
+	}
+	@style path *.css
+	token_enrich @style {
+		anonymous
+	}
+	@rest not path /public/*
+	token_enrich @rest {
+		require ` + "`!String.startsWith(request.path, \"/secret/\")`" + `
+		header X-User sub
+	}
+	reverse_proxy ` + w.legacy.Addr() + ` {
+		header_up X-Call "<{re.call.1}>"
+	}`)
+	authorization := "Authorization: Bearer " + w.token("00u1ada")
+	for _, tc := range []struct{ target, without, with string }{
+		{"/admin/users", "401", "200"},
+		{"/admin/users;x=1", "401", "200"},
+		{"/admin/users;x=/y", "401", "200"},
+		{"/admin;x/users", "400", "400"},
+		{"/admin%3bx/users", "400", "400"},
+		{"/;/admin/users", "400", "400"},
+		{"/admin%5cusers", "400", "400"},
+		{"/%5cadmin;x/users", "400", "400"},
+		{"/admin;x%5cusers", "400", "400"},
+		{"/said;/x", "400", "400"},
+		{"/said/x;y", "401", "200"},
+		{"/style.css", "200", "200"},
+		{"/style.css;v=1", "400", "400"},
+		{"/users;.css", "400", "400"},
+		{"/users;a=b/x.css", "200", "200"},
+		{"/other;x", "401", "200"},
+		{"/secret/x", "401", "403"},
+		{"/secret;x/y", "401", "403"},
+		{"/secret%5cy", "401", "403"},
+		{"/public/x;y", "200", "200"},
+		{"/public;/x", "400", "400"},
+	} {
+		for line, want := range map[string]string{"Accept: */*": tc.without, authorization: tc.with} {
+			if code := answered(t, w.rawGet(tc.target, line)); code != want {
+				t.Errorf("%s with %.13s: status %s, want %s", tc.target, line, code, want)
+			}
+			if want == "200" {
+				w.received()
+			}
+			w.nothingReceived()
+		}
+	}
+	if code := answered(t, w.rawGet("/call/a;b", authorization)); code != "200" {
+		t.Fatalf("status %s", code)
+	}
+	if got := w.received().Values("X-Call"); len(got) != 1 || got[0] != "<a;b>" {
+		t.Errorf("what the matcher captured is %q, want the path as it stands", got)
 	}
 }
 

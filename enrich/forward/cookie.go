@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"iter"
 	"net/http"
 	"strings"
 )
@@ -118,9 +119,10 @@ func (o *Owned) withoutCookies(line string, spare bool, buf *foldBuffer) (string
 
 // ownsPair reports whether what stands between two semicolons gives, in some
 // reader, a cookie whose name folds to an owned one. Readers differ: some end
-// a cookie at a comma or at white space too, some leave quotation marks
-// around a name away. Each word before an equals sign is therefore a name, and
-// so is the whole text before the first.
+// a cookie at a comma or at white space too, some leave quotation marks around
+// a name away, or an equals sign before it (Werkzeug before 2.2.3,
+// CVE-2023-23934). Each word before its first equals sign is therefore a name,
+// and so is the whole text before the first.
 func (o *Owned) ownsPair(pair string, spare bool, buf *foldBuffer) bool {
 	whole, value, _ := strings.Cut(pair, "=")
 	name := trimCookie(whole)
@@ -134,15 +136,39 @@ func (o *Owned) ownsPair(pair string, spare bool, buf *foldBuffer) bool {
 	if traits&divided == 0 && strings.IndexByte(value, '=') < 0 {
 		return false
 	}
-	for i := 0; i < len(pair); i++ {
-		if pair[i] == '=' {
-			word := lastWord(pair[:i])
-			if o.cookies.has(word, buf) || o.ownsRewritten(word, buf) {
-				return true
-			}
+	for word := range names(pair) {
+		if o.cookies.has(word, buf) || o.ownsRewritten(word, buf) {
+			return true
 		}
 	}
 	return false
+}
+
+// names gives the words of a pair that have an equals sign behind them, with
+// nothing between but what readers leave away. It looks at each byte once: a
+// client may send a megabyte of equals signs.
+func names(pair string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		start, end := 0, 0 // of the word that is still to be given; none if equal
+		inWord, inValue := false, false
+		for i := range len(pair) {
+			switch c := pair[i]; {
+			case cookieTraits[c]&divided != 0:
+				inWord, inValue = false, false
+			case c == '=':
+				if start < end && !yield(pair[start:end]) {
+					return
+				}
+				inValue = inValue || start < end
+				start, end, inWord = i, i, false
+			case inValue:
+			case inWord:
+				end = i + 1
+			default:
+				start, end, inWord = i, i+1, true
+			}
+		}
+	}
 }
 
 // The traits of bytes in a cookie's name.
@@ -176,20 +202,6 @@ func trimCookie(s string) string {
 		s = s[:len(s)-1]
 	}
 	return s
-}
-
-// lastWord gives the text between the last two places where a reader may end
-// a cookie or a name, leaving those at its end away.
-func lastWord(s string) string {
-	end := len(s)
-	for end > 0 && cookieTraits[s[end-1]]&divided != 0 {
-		end--
-	}
-	start := end
-	for start > 0 && cookieTraits[s[start-1]]&divided == 0 {
-		start--
-	}
-	return s[start:end]
 }
 
 // ownsRewritten reports whether a cookie's name folds to an owned one after
