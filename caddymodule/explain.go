@@ -145,7 +145,10 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, error) 
 			continue
 		}
 		r := caddyhttp.PrepareRequest(asked.Clone(ctx), caddy.NewReplacer(), discarded{}, server)
-		p := decides(server.Routes, r)
+		p, err := decides(server.Routes, r)
+		if err != nil {
+			return nil, fmt.Errorf("such a request is refused: %w", enrich.ErrPath)
+		}
 		if p == nil || slices.ContainsFunc(found, func(other *policy) bool { return other.name == p.name }) {
 			continue
 		}
@@ -185,8 +188,9 @@ func (discarded) Write(b []byte) (int, error) { return len(b), nil }
 // WriteHeader does nothing.
 func (discarded) WriteHeader(int) {}
 
-// decides gives the first policy in routes that would decide the request.
-func decides(routes caddyhttp.RouteList, r *http.Request) *policy {
+// decides gives the first policy in routes that would decide the request, if one
+// does. The error is that of a path that a policy refuses unseen.
+func decides(routes caddyhttp.RouteList, r *http.Request) (*policy, error) {
 	taken := make(map[string]bool)
 	for _, route := range routes {
 		if route.Group != "" && taken[route.Group] {
@@ -202,20 +206,23 @@ func decides(routes caddyhttp.RouteList, r *http.Request) *policy {
 			switch h := handler.(type) {
 			case *Handler:
 				if len(h.matchers) == 0 {
-					return h.policy
+					return h.policy, enrich.CheckPath(r.URL)
 				}
-				if match, err := h.matchers.AnyMatchWithError(r); err == nil && match {
-					return h.policy
+				switch match, err := h.match(r); {
+				case match:
+					return h.policy, nil
+				case errors.Is(err, enrich.ErrPath):
+					return nil, err
 				}
 			case *caddyhttp.Subroute:
-				if p := decides(h.Routes, r); p != nil {
-					return p
+				if p, err := decides(h.Routes, r); p != nil || err != nil {
+					return p, err
 				}
 			}
 		}
 		if route.Terminal {
-			return nil
+			return nil, nil //nolint:nilnil // nobody decides
 		}
 	}
-	return nil
+	return nil, nil //nolint:nilnil // nobody decides
 }

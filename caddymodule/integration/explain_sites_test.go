@@ -66,13 +66,15 @@ func TestExplainLooksAtTheServerOfThatPort(t *testing.T) {
 			t.Errorf("%s%s is decided by %q, want %q (%v)", tc.site, tc.path, e.Policy, tc.want, err)
 		}
 	}
-	for _, tc := range []struct{ site, want string }{
-		{"app.example.com", `more than one policy decides requests for that site and path: "one" at :8001 and "two" at :8002`},
-		{"app.example.com:8003", "no policy decides"},
-		{"other.example.com:8001", "no policy decides"},
-		{"app.example.com:port", "site is not a host name"},
+	for _, tc := range []struct{ site, path, want string }{
+		{"app.example.com", "/", `more than one policy decides requests for that site and path: "one" at :8001 and "two" at :8002`},
+		{"app.example.com:8003", "/", "no policy decides"},
+		{"other.example.com:8001", "/", "no policy decides"},
+		{"app.example.com:port", "/", "site is not a host name"},
+		{"app.example.com:8001", "/in;x/y", "such a request is refused: the path can be read in two ways"},
+		{"app.example.com:8002", "/in/..;/y", "such a request is refused: the path can be read in two ways"},
 	} {
-		o := explain(tc.site, "/")
+		o := explain(tc.site, tc.path)
 		if o.code != 1 || o.stdout != "" || !strings.Contains(o.stderr, tc.want) {
 			t.Errorf("%s: exit status %d, and stderr does not say %q: %s", tc.site, o.code, tc.want, o.stderr)
 		}
