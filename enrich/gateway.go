@@ -33,6 +33,10 @@ type Gateway struct {
 	// Lookup gives records; nil where no directory is configured.
 	Lookup *Lookup
 
+	// Proofs is what the gateway's nodes know of DPoP proofs together; nil where
+	// each issuer knows its own.
+	Proofs *issuer.ProofMemory
+
 	// Streams ends long requests with their tokens.
 	Streams *Streams
 
@@ -117,6 +121,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 		return nil, err
 	}
 	caller := callerOf(r, found, from)
+	caller.Memory = g.Proofs
 	if d = g.Decisions.find(g, p, found, started); d != nil { //nolint:contextcheck // a refresh behind the request outlives it
 		hit = true
 		// What a cached decision cannot know: who sends the token this time.

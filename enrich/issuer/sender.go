@@ -37,6 +37,21 @@ type Caller struct {
 	// Certificate is the client's certificate if Caddy itself verified a
 	// chain for it (tls.ConnectionState.VerifiedChains), else nil.
 	Certificate *x509.Certificate
+
+	// Memory is what the gateway that was called knows of proofs. Nil: what
+	// the issuer knows by itself.
+	Memory *ProofMemory
+}
+
+// ProofMemory is what a gateway knows of DPoP proofs, and what its nodes share:
+// a proof that one of them took is used up on all, and each takes the nonces of
+// the others.
+type ProofMemory struct {
+	// Used remembers the proofs that were used.
+	Used ReplayMemory
+
+	// NonceKey makes nonces. It must be secret.
+	NonceKey [32]byte
 }
 
 // CallerOf gives what a request shows of its sender. The request must be the
