@@ -171,6 +171,9 @@ func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, call
 	d := newDecision(p, verified, now)
 	d.denials = g.denialNames(verified.Principal)
 	if err := g.conclude(ctx, p, d, found.Token); err != nil {
+		if header, ok := forward.Overflowed(err); ok {
+			g.Observer.HeaderOverflowed(p.name, p.contract.Label(header))
+		}
 		return nil, err
 	}
 	if d.rendered != nil {
@@ -202,9 +205,6 @@ func (g *Gateway) conclude(ctx context.Context, p *Policy, d *Decision, raw stri
 	}
 	var err error
 	if d.rendered, err = p.contract.Render(d.Claims); err != nil {
-		if header, ok := forward.Overflowed(err); ok {
-			g.Observer.HeaderOverflowed(p.name, p.contract.Label(header))
-		}
 		return refuse(KindHeader, err)
 	}
 	return nil
