@@ -287,16 +287,9 @@ func (g *Gateway) signed(ctx context.Context, p *Policy, d *Decision, i int) (st
 	if m := d.minted[i].Load(); m != nil && m.Serves(now) && g.Signer.Signs(m.KeyID) && !t.PerRequest() {
 		return m.value, nil
 	}
-	m, err := g.Signer.Mint(ctx, t, mint.Request{
-		Principal: d.Principal, Claims: d.Computed, Computed: d.ruled, Now: now, Leeway: d.verified.Issuer.Leeway(),
-	})
-	switch {
-	case errors.Is(err, mint.ErrNoSubject), errors.Is(err, mint.ErrExpired):
-		return "", refuse(KindInvalidToken, err)
-	case errors.Is(err, mint.ErrNotReady):
-		return "", refuse(KindUnavailable, err)
-	case err != nil:
-		return "", refuse(KindInternal, err)
+	m, err := g.Signer.Mint(ctx, t, d.toSign(now))
+	if err != nil {
+		return "", refuseSigning(err)
 	}
 	g.Observer.Minted(p.name)
 	value := t.Value(m.Token)
@@ -304,6 +297,26 @@ func (g *Gateway) signed(ctx context.Context, p *Policy, d *Decision, i int) (st
 		d.minted[i].Store(&mintedToken{Minted: m, value: value})
 	}
 	return value, nil
+}
+
+// refuseSigning makes a refusal of why a token could not be signed.
+func refuseSigning(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, mint.ErrNoSubject), errors.Is(err, mint.ErrExpired):
+		return refuse(KindInvalidToken, err)
+	case errors.Is(err, mint.ErrNotReady):
+		return refuse(KindUnavailable, err)
+	}
+	return refuse(KindInternal, err)
+}
+
+// toSign is what a signed token is made from.
+func (d *Decision) toSign(now time.Time) mint.Request {
+	return mint.Request{
+		Principal: d.Principal, Claims: d.Computed, Computed: d.ruled, Now: now, Leeway: d.verified.Issuer.Leeway(),
+	}
 }
 
 // contextOf is what expressions may read of a decision.
