@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
@@ -37,9 +36,6 @@ func (m *replays) Seen(ctx context.Context, key [32]byte, life time.Duration) (b
 		return m.local.Seen(ctx, key, life)
 	}
 	seen, err := m.client.Replays().Seen(ctx, key, life)
-	if errors.Is(err, cache.ErrClosed) {
-		seen, err = m.seenByNext(ctx, key, life)
-	}
 	if seen || err != nil {
 		return seen, err
 	}
@@ -48,22 +44,6 @@ func (m *replays) Seen(ctx context.Context, key [32]byte, life time.Duration) (b
 		return false, nil // Redis has the room, and has answered
 	}
 	return seen, err
-}
-
-// seenByNext asks the Redis of the configuration that runs now: a reload has
-// overtaken the request, and the Redis of its own is closed.
-func (m *replays) seenByNext(ctx context.Context, key [32]byte, life time.Duration) (bool, error) {
-	app, err := activeApp()
-	if err != nil {
-		return false, err
-	}
-	if _, err := app.store.get(ctx); err != nil {
-		return false, err
-	}
-	if app.store.client == nil {
-		return false, nil // this process alone remembers from now on
-	}
-	return app.store.client.Replays().Seen(ctx, key, life)
 }
 
 // Interface guard

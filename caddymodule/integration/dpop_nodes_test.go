@@ -73,3 +73,35 @@ func TestProofsOutliveAReloadThatBringsRedisOrTakesItAway(t *testing.T) {
 		w.wantProofRefused(t, w.proven("/", token, proof), "invalid_dpop_proof")
 	}
 }
+
+// A request that came before a reload asks the Redis of its own configuration,
+// which is not taken away from it.
+func TestProofThatIsNotLookedAtYetOutlivesItsConfiguration(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	for name, next := range map[string]string{"other settings": shared(server, "memory 8MiB"), "no Redis": ""} {
+		t.Run(name, func(t *testing.T) {
+			w := prepare(t)
+			gate, inside := make(chan struct{}), make(chan struct{})
+			authority := enrichtest.NewLegacy(t)
+			authority.Respond(func(enrichtest.RawRequest) []byte {
+				close(inside)
+				<-gate
+				return nil
+			})
+			site := strings.ReplaceAll(judged, "%a", w.legacy.Addr())
+			issuer, people := w.issuerBlock("dpop require"), script(t, knows("somebody"))
+			w.load("forward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+site, issuer, people, shared(server, ""))
+			key := enrichtest.NewDPoPKey(t, "ES256", nil)
+			token := w.boundTo(key)
+			proof := key.Proof("GET", w.here("/"), token, nil)
+			done := make(chan answer)
+			go func() { done <- w.proven("/", token, proof) }()
+			<-inside
+			w.load(site, issuer, people, next)
+			close(gate)
+			wantStatus(t, <-done, 200)
+			w.legacy.Forget()
+			w.wantProofRefused(t, w.proven("/", token, proof), "invalid_dpop_proof")
+		})
+	}
+}
