@@ -69,6 +69,7 @@ type App struct {
 	doubts      []finding              // what directories hold that is hardly meant, for check
 	store       *storeFuture
 	signer      *mint.Signer
+	proofs      *issuer.LocalReplayMemory
 	decisions   *enrich.Decisions
 
 	// settings tells configurations apart whose decisions must not be shared;
@@ -113,7 +114,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.metrics, err = takeMetrics(&a.releases, ctx); err != nil {
 		return err
 	}
-	for _, step := range []func() error{a.check, a.openIssuers, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
+	for _, step := range []func() error{a.check, a.openIssuers, a.openProofs, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -232,8 +233,13 @@ func firstReading(ctx context.Context, log *cache.Log) error {
 }
 
 func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
+	proofs := &issuer.ProofMemory{
+		Used: &replays{local: a.proofs, client: a.store.client},
+		// No entry is of that kind, so nobody else learns the key.
+		NonceKey: store.Keyer().Key("dpop nonces", nil),
+	}
 	g := &enrich.Gateway{
-		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Streams: enrich.NewStreams(),
+		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Proofs: proofs, Streams: enrich.NewStreams(),
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),

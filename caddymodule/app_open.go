@@ -37,10 +37,6 @@ func (a *App) openIssuers() error {
 	if err := issuer.ResolveNames(configs); err != nil {
 		return err
 	}
-	used, err := acquire(&a.releases, "replays", "", newReplays, nil)
-	if err != nil {
-		return err
-	}
 	issuers := make([]*issuer.Issuer, len(configs))
 	for i, c := range configs {
 		// With what its files hold: a key that was taken out of one is gone
@@ -56,7 +52,7 @@ func (a *App) openIssuers() error {
 		made := false
 		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
 			made = true
-			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics, Replay: used})
+			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics})
 		}, func(i *issuer.Issuer) error {
 			i.Retire()
 			return endLater(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop)(i)
@@ -71,6 +67,7 @@ func (a *App) openIssuers() error {
 	}
 	a.issuerSettings = slices.Clone(a.settings)
 	a.known = configs
+	var err error
 	a.issuers, err = issuer.NewSet(issuers...)
 	return err
 }

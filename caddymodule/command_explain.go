@@ -146,6 +146,9 @@ func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 	}
 	if p := e.Principal; p != nil {
 		line("token: issuer %s, client %s, scopes %s", p.Issuer, orNone(p.Client), orNone(strings.Join(p.Scopes, " ")))
+		if p.Bound {
+			line("  bound: good only with its DPoP proof or client certificate, which is not looked at here")
+		}
 	}
 	if r := e.Record; r != nil {
 		line("directory: person %s%s, groups %s, app %s%s%s%s, app user %s%s%s", r.Person, old(r.PersonAge), countOf(r.Groups),

@@ -264,7 +264,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	state.decided = true
 	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, mark: mark}
 	defer lasting.finish()
-	return next.ServeHTTP(lasting, r)
+	return next.ServeHTTP(lasting, lasting.ends(r))
 }
 
 // dropSpared deletes what a client sent to places where another policy of the

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -18,7 +19,20 @@ type lastingWriter struct {
 	gateway  *enrich.Gateway
 	decision *enrich.Decision
 	mark     uint64
+	cancel   context.CancelFunc // of an HTTP/3 request
 	done     func()
+}
+
+// ends gives the request as what answers it is to see it. HTTP/3 looks at
+// deadlines only while it reads or writes, and an answer that says nothing does
+// neither: there the request is cancelled as well.
+func (w *lastingWriter) ends(r *http.Request) *http.Request {
+	if r.ProtoMajor != 3 {
+		return r
+	}
+	var ctx context.Context
+	ctx, w.cancel = context.WithCancel(r.Context())
+	return r.WithContext(ctx)
 }
 
 // lastingTypes are media types of answers that go on until somebody ends them.
@@ -33,6 +47,9 @@ func (w *lastingWriter) WriteHeader(status int) {
 			past := time.Unix(1, 0)
 			_ = control.SetReadDeadline(past)
 			_ = control.SetWriteDeadline(past)
+			if w.cancel != nil {
+				w.cancel()
+			}
 		})
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
@@ -54,6 +71,9 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 func (w *lastingWriter) finish() {
 	if w.done != nil {
 		w.done()
+	}
+	if w.cancel != nil {
+		w.cancel()
 	}
 }
 

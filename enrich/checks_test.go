@@ -397,5 +397,9 @@ func TestAHeaderThatDoesNotFitFailsTheRequestAndIsCounted(t *testing.T) {
 	if len(r.seen.overflowed) != 1 || r.seen.overflowed[0] != "X-Groups" {
 		t.Errorf("counted %q", r.seen.overflowed)
 	}
+	// Who asks why counts nothing.
+	if e, err := r.Explain(t.Context(), p, Asked{Token: r.token()}); err != nil || e.Allowed || len(r.seen.overflowed) != 1 {
+		t.Errorf("explained: %+v, %v; counted %q", e, err, r.seen.overflowed)
+	}
 	mustNotHold(t, "the cause", errors.Unwrap(a.err).Error(), "Staff")
 }

@@ -17,8 +17,9 @@ import (
 // Asked says whose decision is to be explained: that of a token, or that of a
 // made-up caller.
 type Asked struct {
-	// Token is a token as a client would send it. Its sender constraint is
-	// not checked, because nobody sends it.
+	// Token is a token as a client would send it. The sender is not checked,
+	// because nobody sends it: a token that is bound is taken to come with its
+	// proof or certificate.
 	Token string
 
 	// Issuer is the configured name of an issuer, with Subject, Client and
@@ -66,6 +67,9 @@ type ExplainedPrincipal struct {
 	Client  string   `json:"client,omitempty"`
 	Machine bool     `json:"machine,omitempty"`
 	Scopes  []string `json:"scopes,omitempty"`
+	// Bound says that the token is good only with its DPoP proof or client
+	// certificate, which nobody shows to explain.
+	Bound bool `json:"bound,omitempty"`
 	// Claims are the values, or the types where values are not shown.
 	Claims map[string]any `json:"claims,omitempty"`
 	// Groups is how many groups the token brings; -1 where it says nothing or
@@ -156,15 +160,19 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation
 	d := newDecision(p, verified, g.Clock())
 	d.denials = g.denialNames(d.Principal)
 	e.Principal = explainPrincipal(d.Principal, q.Values)
+	// In the order of a request: of two reasons to refuse it, the same one.
 	err = g.conclude(ctx, p, d, q.Token)
-	if err == nil && d.refusal != nil {
-		err = d.refusal
-	}
 	if err == nil {
 		err = g.denied(d.Principal, d.denials, g.Clock())
 	}
 	if err == nil {
 		err = p.authenticationContext(d.Principal, g.Clock(), d.verified.Issuer.Leeway())
+	}
+	if err == nil && d.refusal != nil {
+		err = d.refusal
+	}
+	for i := 0; err == nil && i < len(p.tokens); i++ {
+		err = refuseSigning(p.tokens[i].template.Check(d.toSign(g.Clock())))
 	}
 	e.Status = d.status
 	e.Record = explainRecord(d, q.Values, g.Clock())
@@ -204,7 +212,7 @@ func (e *Explanation) refused(r *Refusal) {
 // asked gives the principal that the question is about.
 func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verified, error) {
 	if q.Token != "" {
-		v, err := g.Issuers.Verify(ctx, q.Token, p.definition.Issuers, nil)
+		v, err := g.Issuers.Examine(ctx, q.Token, p.definition.Issuers)
 		if err != nil {
 			return nil, refuseToken(err)
 		}
@@ -230,7 +238,7 @@ func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verifi
 
 func explainPrincipal(p *identity.Principal, values bool) *ExplainedPrincipal {
 	e := &ExplainedPrincipal{
-		Issuer: p.IssuerName, Client: p.Client, Machine: p.Machine, Scopes: p.Scopes,
+		Issuer: p.IssuerName, Client: p.Client, Machine: p.Machine, Scopes: p.Scopes, Bound: p.Confirmation.Bound(),
 		Claims: make(map[string]any, len(p.Claims)), Groups: -1, Expiry: p.Expiry,
 	}
 	if p.GroupsKnown {

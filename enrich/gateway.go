@@ -33,6 +33,10 @@ type Gateway struct {
 	// Lookup gives records; nil where no directory is configured.
 	Lookup *Lookup
 
+	// Proofs is what the gateway's nodes know of DPoP proofs together; nil where
+	// each issuer knows its own.
+	Proofs *issuer.ProofMemory
+
 	// Streams ends long requests with their tokens.
 	Streams *Streams
 
@@ -117,6 +121,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 		return nil, err
 	}
 	caller := callerOf(r, found, from)
+	caller.Memory = g.Proofs
 	if d = g.Decisions.find(g, p, found, started); d != nil { //nolint:contextcheck // a refresh behind the request outlives it
 		hit = true
 		// What a cached decision cannot know: who sends the token this time.
@@ -166,6 +171,9 @@ func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, call
 	d := newDecision(p, verified, now)
 	d.denials = g.denialNames(verified.Principal)
 	if err := g.conclude(ctx, p, d, found.Token); err != nil {
+		if header, ok := forward.Overflowed(err); ok {
+			g.Observer.HeaderOverflowed(p.name, p.contract.Label(header))
+		}
 		return nil, err
 	}
 	if d.rendered != nil {
@@ -197,9 +205,6 @@ func (g *Gateway) conclude(ctx context.Context, p *Policy, d *Decision, raw stri
 	}
 	var err error
 	if d.rendered, err = p.contract.Render(d.Claims); err != nil {
-		if header, ok := forward.Overflowed(err); ok {
-			g.Observer.HeaderOverflowed(p.name, p.contract.Label(header))
-		}
 		return refuse(KindHeader, err)
 	}
 	return nil
@@ -283,16 +288,9 @@ func (g *Gateway) signed(ctx context.Context, p *Policy, d *Decision, i int) (st
 	if m := d.minted[i].Load(); m != nil && m.Serves(now) && g.Signer.Signs(m.KeyID) && !t.PerRequest() {
 		return m.value, nil
 	}
-	m, err := g.Signer.Mint(ctx, t, mint.Request{
-		Principal: d.Principal, Claims: d.Computed, Computed: d.ruled, Now: now, Leeway: d.verified.Issuer.Leeway(),
-	})
-	switch {
-	case errors.Is(err, mint.ErrNoSubject), errors.Is(err, mint.ErrExpired):
-		return "", refuse(KindInvalidToken, err)
-	case errors.Is(err, mint.ErrNotReady):
-		return "", refuse(KindUnavailable, err)
-	case err != nil:
-		return "", refuse(KindInternal, err)
+	m, err := g.Signer.Mint(ctx, t, d.toSign(now))
+	if err != nil {
+		return "", refuseSigning(err)
 	}
 	g.Observer.Minted(p.name)
 	value := t.Value(m.Token)
@@ -300,6 +298,26 @@ func (g *Gateway) signed(ctx context.Context, p *Policy, d *Decision, i int) (st
 		d.minted[i].Store(&mintedToken{Minted: m, value: value})
 	}
 	return value, nil
+}
+
+// refuseSigning makes a refusal of why a token could not be signed.
+func refuseSigning(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, mint.ErrNoSubject), errors.Is(err, mint.ErrExpired):
+		return refuse(KindInvalidToken, err)
+	case errors.Is(err, mint.ErrNotReady):
+		return refuse(KindUnavailable, err)
+	}
+	return refuse(KindInternal, err)
+}
+
+// toSign is what a signed token is made from.
+func (d *Decision) toSign(now time.Time) mint.Request {
+	return mint.Request{
+		Principal: d.Principal, Claims: d.Computed, Computed: d.ruled, Now: now, Leeway: d.verified.Issuer.Leeway(),
+	}
 }
 
 // contextOf is what expressions may read of a decision.

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -31,20 +32,18 @@ type dpopCheck struct {
 	clock    func() time.Time
 	leeway   time.Duration
 	external string // scheme, host and path in front; empty: as Caddy saw
-	nonces   *nonceSource
-	replay   *replayGuard
+	nonces   bool   // demand one of the gateway's
+	replay   replayGuard
+	own      nonceKey // for callers of a gateway that has none
 }
 
 func newDPoPCheck(c Config, o Options) (*dpopCheck, error) {
 	d := &dpopCheck{
-		clock: o.Clock, leeway: time.Duration(*c.Leeway), external: strings.TrimSuffix(c.ExternalURL, "/"),
+		clock: o.Clock, leeway: time.Duration(*c.Leeway), external: strings.TrimSuffix(c.ExternalURL, "/"), nonces: c.DPoPNonce,
 		replay: newReplayGuard(c.DPoPReplay, o),
 	}
-	if c.DPoPNonce {
-		var err error
-		if d.nonces, err = newNonceSource(o); err != nil {
-			return nil, err
-		}
+	if _, err := io.ReadFull(o.Rand, d.own[:]); err != nil {
+		return nil, fmt.Errorf("reading randomness: %w", err)
 	}
 	return d, nil
 }
@@ -108,7 +107,11 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 		return fmt.Errorf("signature: %w", ErrProof)
 	}
 	// Section 11.1: each proof is used once.
-	return d.replay.use(ctx, replayKey(thumbprint, id), d.window())
+	var used ReplayMemory
+	if caller.Memory != nil {
+		used = caller.Memory.Used
+	}
+	return d.replay.use(ctx, used, replayKey(thumbprint, id), d.window())
 }
 
 // checkClaims makes the checks of what the proof says and gives its jti.
@@ -139,8 +142,8 @@ func (d *dpopCheck) checkClaims(t *jws, caller *Caller) (string, error) {
 	}
 	// 10. The nonce is one of ours, where we ask for one.
 	now := d.clock()
-	if d.nonces != nil && !d.nonces.valid(text("nonce"), now) {
-		return "", &NonceError{Nonce: d.nonces.issue()}
+	if key := d.nonceKey(caller); d.nonces && !key.valid(text("nonce"), now) {
+		return "", &NonceError{Nonce: key.issue(now)}
 	}
 	// 11. iat is within the window.
 	if age := now.Sub(issued); age >= proofAge+d.leeway || age < -d.leeway {
@@ -157,6 +160,13 @@ func (d *dpopCheck) checkClaims(t *jws, caller *Caller) (string, error) {
 // window is how long a proof can be accepted at all, and so how long it must
 // be remembered: from an iat that is ahead by the leeway.
 func (d *dpopCheck) window() time.Duration { return proofAge + 2*d.leeway }
+
+func (d *dpopCheck) nonceKey(c *Caller) *nonceKey {
+	if c.Memory == nil {
+		return &d.own
+	}
+	return (*nonceKey)(&c.Memory.NonceKey)
+}
 
 func (d *dpopCheck) requestURI(c *Caller) string {
 	if d.external != "" {

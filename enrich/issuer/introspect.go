@@ -61,6 +61,7 @@ type introspector struct {
 	client  *http.Client
 	timeout time.Duration
 	slots   chan struct{}
+	waiting crowd // for an answer
 
 	// macKey keys the hashes of tokens. The caches belong to one issuer, one
 	// endpoint and one client, so the token is all that need be hashed.
@@ -119,6 +120,10 @@ func (n *introspector) ask(ctx context.Context, raw string) (*answer, error) {
 		n.issuer.observer.Introspected(n.issuer.name, IntrospectCached)
 		return a.verdict()
 	}
+	if !n.waiting.join() {
+		return nil, ErrBusy
+	}
+	defer n.waiting.leave()
 	n.mu.Lock()
 	q := n.asking[key]
 	n.mu.Unlock()

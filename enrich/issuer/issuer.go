@@ -33,14 +33,6 @@ type Options struct {
 
 	// Rand is the source of randomness. Default: crypto/rand.
 	Rand io.Reader
-
-	// Replay remembers used DPoP proofs over all nodes. Default: this
-	// process alone remembers.
-	Replay ReplayMemory
-
-	// NonceKey, of 32 bytes or more, makes the DPoP nonces of several nodes
-	// alike. Default: a random key for this process.
-	NonceKey []byte
 }
 
 func (o Options) settled() Options {

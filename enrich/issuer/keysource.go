@@ -53,7 +53,8 @@ type keySource struct {
 
 	refresh, floor, maxStale, timeout time.Duration
 
-	state atomic.Pointer[keyState]
+	state   atomic.Pointer[keyState]
+	waiting crowd // for a flight
 
 	life       *lifetime
 	background context.Context // of fetches that no request needs: until retire, or life's end
@@ -265,6 +266,10 @@ func (s *keySource) land(set *keySet, err error, now time.Time) {
 
 // wait waits for a flight, for as long as a request may wait at most.
 func (s *keySource) wait(ctx context.Context, f *flight) error {
+	if !s.waiting.join() {
+		return fmt.Errorf("too many wait for keys: %w", ErrKeysUnavailable)
+	}
+	defer s.waiting.leave()
 	t := time.NewTimer(s.timeout)
 	defer t.Stop()
 	select {

@@ -72,26 +72,22 @@ func (m *LocalReplayMemory) Seen(_ context.Context, key [32]byte, life time.Dura
 	return false, nil
 }
 
-// A replayGuard uses the shared memory, and this node's where there is none
-// or where the configuration relies on it while the shared one is down.
+// A replayGuard uses the gateway's memory, and the issuer's own where there is
+// none or where the configuration relies on it while the gateway's is down.
 type replayGuard struct {
-	shared ReplayMemory
-	local  *LocalReplayMemory // nil: the shared one alone counts
+	local     *LocalReplayMemory
+	mayBeDown bool // the gateway's
 }
 
-func newReplayGuard(mode string, o Options) *replayGuard {
-	g := &replayGuard{shared: o.Replay}
-	if g.shared == nil || mode == replayLocal {
-		g.local = NewLocalReplayMemory(o.Clock, maxReplayEntries)
-	}
-	return g
+func newReplayGuard(mode string, o Options) replayGuard {
+	return replayGuard{local: NewLocalReplayMemory(o.Clock, maxReplayEntries), mayBeDown: mode == replayLocal}
 }
 
-// use marks a proof as used.
-func (g *replayGuard) use(ctx context.Context, key [32]byte, life time.Duration) error {
-	// This node's memory is kept also while the shared one works: it must
-	// know the proofs of before once it stands alone.
-	if g.local != nil {
+// use marks a proof as used. shared is the gateway's memory, or nil.
+func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte, life time.Duration) error {
+	// This one is kept also while the gateway's works: it must know the proofs
+	// of before once it stands alone.
+	if shared == nil || g.mayBeDown {
 		seen, err := g.local.Seen(ctx, key, life)
 		switch {
 		case err != nil:
@@ -100,14 +96,14 @@ func (g *replayGuard) use(ctx context.Context, key [32]byte, life time.Duration)
 			return ErrReplay
 		}
 	}
-	if g.shared == nil {
+	if shared == nil {
 		return nil
 	}
-	seen, err := g.shared.Seen(ctx, key, life)
+	seen, err := shared.Seen(ctx, key, life)
 	switch {
 	case seen && err == nil:
 		return ErrReplay
-	case err != nil && g.local == nil:
+	case err != nil && !g.mayBeDown:
 		return fmt.Errorf("asking the shared memory of used proofs: %w", ErrReplayMemory)
 	}
 	return nil

@@ -83,12 +83,14 @@ func TestSharedMemoryOfProofs(t *testing.T) {
 		t.Run(c.mode, func(t *testing.T) {
 			shared := &sharedMemory{memory: NewLocalReplayMemory(newClock().Now, 100)}
 			node := func() *stage {
-				return newStage(t, withDPoP("accept"), func(cfg *Config, o *Options) { cfg.DPoPReplay, o.Replay = c.mode, shared })
+				return newStage(t, withDPoP("accept"), func(cfg *Config, _ *Options) { cfg.DPoPReplay = c.mode })
 			}
 			a, b := node(), node()
 			raw := a.boundToken()
 			use := func(s *stage, p string) error {
-				_, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, p))
+				caller := dpopCaller(raw, p)
+				caller.Memory = &ProofMemory{Used: shared}
+				_, err := s.Verify(t.Context(), raw, nil, caller)
 				return err
 			}
 			first := proof(t, proofClaims(raw))

@@ -37,6 +37,21 @@ type Caller struct {
 	// Certificate is the client's certificate if Caddy itself verified a
 	// chain for it (tls.ConnectionState.VerifiedChains), else nil.
 	Certificate *x509.Certificate
+
+	// Memory is what the gateway that was called knows of proofs. Nil: what
+	// the issuer knows by itself.
+	Memory *ProofMemory
+}
+
+// ProofMemory is what a gateway knows of DPoP proofs, and what its nodes share:
+// a proof that one of them took is used up on all, and each takes the nonces of
+// the others.
+type ProofMemory struct {
+	// Used remembers the proofs that were used.
+	Used ReplayMemory
+
+	// NonceKey makes nonces. It must be secret.
+	NonceKey [32]byte
 }
 
 // CallerOf gives what a request shows of its sender. The request must be the
@@ -88,26 +103,41 @@ func (i *Issuer) CheckSender(ctx context.Context, p *identity.Principal, caller 
 		}
 		return nil
 	}
+	if err := s.binding(bound); err != nil {
+		return err
+	}
 	if bound.CertificateThumbprint != "" {
 		if err := checkCertificate(caller.Certificate, bound.CertificateThumbprint); err != nil {
 			return err
 		}
-	} else if s.needCertificate {
-		return fmt.Errorf("not bound to a certificate: %w", ErrSender)
 	}
 	withProof := strings.EqualFold(caller.AuthScheme, "DPoP")
 	switch {
-	case bound.KeyThumbprint == "" && (withProof || s.needKey):
-		return fmt.Errorf("not bound to a DPoP key: %w", ErrSender)
+	case bound.KeyThumbprint == "" && withProof:
+		return errUnboundToKey
 	case bound.KeyThumbprint == "":
 		return nil
-	case s.dpop == nil:
-		return fmt.Errorf("bound to a DPoP key, and dpop is off: %w", ErrSender)
 	case !withProof:
 		return fmt.Errorf("bound to a DPoP key, and not sent with the scheme DPoP: %w", ErrSender)
 	}
 	return s.dpop.check(ctx, caller, bound.KeyThumbprint)
 }
+
+// binding checks what the constraints of a token alone tell: that they are
+// there where they must be, and that they can be checked.
+func (s *senderCheck) binding(c identity.Confirmation) error {
+	switch {
+	case c.CertificateThumbprint == "" && s.needCertificate:
+		return fmt.Errorf("not bound to a certificate: %w", ErrSender)
+	case c.KeyThumbprint == "" && s.needKey:
+		return errUnboundToKey
+	case c.KeyThumbprint != "" && s.dpop == nil:
+		return fmt.Errorf("bound to a DPoP key, and dpop is off: %w", ErrSender)
+	}
+	return nil
+}
+
+var errUnboundToKey = fmt.Errorf("not bound to a DPoP key: %w", ErrSender)
 
 // checkCertificate compares the SHA-256 of the certificate that Caddy
 // verified with the thumbprint in the token (RFC 8705, section 3.1).

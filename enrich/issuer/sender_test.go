@@ -272,7 +272,7 @@ func TestOnlyAFreshNonceOfTheGatewayIsTaken(t *testing.T) {
 	}
 	for name, nonce := range map[string]any{
 		"made up": "AAAA", "empty": "", "a number": 1, "changed": "B" + n.Nonce[1:], "cut": n.Nonce[:10],
-		"of another gateway": newStage(t, withDPoP("accept"), func(c *Config, _ *Options) { c.DPoPNonce = true }).issuer.sender.dpop.nonces.issue(),
+		"of another gateway": newStage(t, withDPoP("accept"), func(c *Config, _ *Options) { c.DPoPNonce = true }).issuer.sender.dpop.own.issue(testNow),
 	} {
 		if err := use(s, "nonce", nonce); !errors.Is(err, ErrNonce) {
 			t.Errorf("%s: %v", name, err)
@@ -286,18 +286,30 @@ func TestOnlyAFreshNonceOfTheGatewayIsTaken(t *testing.T) {
 	if err := use(s, "nonce", n.Nonce); !errors.Is(err, ErrNonce) {
 		t.Errorf("past its life: %v", err)
 	}
-	if err := use(s, "nonce", s.issuer.sender.dpop.nonces.issue()); err != nil {
+	if err := use(s, "nonce", s.issuer.sender.dpop.own.issue(s.clock.Now())); err != nil {
 		t.Errorf("a fresh one: %v", err)
 	}
-	shared := func(c *Config, o *Options) { c.DPoPNonce, o.NonceKey = true, []byte(strings.Repeat("k", 32)) }
-	a, b := newStage(t, withDPoP("accept"), shared), newStage(t, withDPoP("accept"), shared)
-	if err := use(a, "nonce", b.issuer.sender.dpop.nonces.issue()); err != nil {
-		t.Errorf("the nonce of a node with the same key: %v", err)
+}
+
+func TestNodesWithOneKeyTakeEachOthersNonces(t *testing.T) {
+	nonces := func(c *Config, _ *Options) { c.DPoPNonce = true }
+	a, b := newStage(t, withDPoP("accept"), nonces), newStage(t, withDPoP("accept"), nonces)
+	raw := a.boundToken()
+	use := func(s *stage, key byte, nonce string) error {
+		caller := dpopCaller(raw, proof(t, proofClaims(raw, "nonce", nonce)))
+		caller.Memory = &ProofMemory{Used: NewLocalReplayMemory(s.clock.Now, 10), NonceKey: [32]byte{key}}
+		_, err := s.Verify(t.Context(), raw, nil, caller)
+		return err
 	}
-	c := baseConfig()
-	c.DPoP, c.DPoPNonce = "accept", true
-	if _, err := New(c, Options{NonceKey: []byte("short")}); !errors.Is(err, ErrConfig) {
-		t.Errorf("a short key: %v", err)
+	offered, ok := errors.AsType[*NonceError](use(a, 1, ""))
+	if !ok {
+		t.Fatal("no nonce is offered")
+	}
+	if err := use(b, 1, offered.Nonce); err != nil {
+		t.Errorf("a node with the same key: %v", err)
+	}
+	if err := use(a, 2, offered.Nonce); !errors.Is(err, ErrNonce) {
+		t.Errorf("a node with another key: %v", err)
 	}
 }
 

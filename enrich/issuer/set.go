@@ -64,6 +64,19 @@ func (s *Set) Verify(ctx context.Context, raw string, allowed []string, caller *
 	return v, nil
 }
 
+// Examine is Verify for a token that nobody sends: whether the one who would is
+// its sender is left open. It must be bound where the issuer's tokens must.
+func (s *Set) Examine(ctx context.Context, raw string, allowed []string) (*Verified, error) {
+	v, err := s.judge(ctx, raw, allowed)
+	if err == nil {
+		err = v.Issuer.sender.binding(v.Principal.Confirmation)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
 // judge makes every check but that of the sender.
 func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verified, error) {
 	t, err := parseJWS(raw, maxTokenBytes, &s.headers)

@@ -117,6 +117,16 @@ func (s *Signer) Mint(ctx context.Context, t *Template, q Request) (Minted, erro
 	return m, nil
 }
 
+// Check tells whether a token could be made, with the errors of Mint, and signs
+// nothing. Keys and size are left out.
+func (t *Template) Check(q Request) error {
+	_, err := expiry(t, q)
+	if err == nil {
+		_, err = subject(t, q)
+	}
+	return err
+}
+
 // expiry is in whole seconds, cut off: never later than the incoming token's.
 // An incoming token without an expiry (an introspection answer may lack it,
 // RFC 7662, section 2.2) bounds nothing.
