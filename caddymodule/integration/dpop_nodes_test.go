@@ -81,13 +81,7 @@ func TestProofThatIsNotLookedAtYetOutlivesItsConfiguration(t *testing.T) {
 	for name, next := range map[string]string{"other settings": shared(server, "memory 8MiB"), "no Redis": ""} {
 		t.Run(name, func(t *testing.T) {
 			w := prepare(t)
-			gate, inside := make(chan struct{}), make(chan struct{})
-			authority := enrichtest.NewLegacy(t)
-			authority.Respond(func(enrichtest.RawRequest) []byte {
-				close(inside)
-				<-gate
-				return nil
-			})
+			authority, inside, gate := gatekeeper(t)
 			site := strings.ReplaceAll(judged, "%a", w.legacy.Addr())
 			issuer, people := w.issuerBlock("dpop require"), script(t, knows("somebody"))
 			w.load("forward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+site, issuer, people, shared(server, ""))

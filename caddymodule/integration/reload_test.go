@@ -414,17 +414,24 @@ func signingKey(t *testing.T) string {
 	return string(text)
 }
 
-// A request that has come to the gate under one configuration and is held up
-// before our stages is still decided by it, with all that it needs.
-func TestRequestThatIsNotDecidedYetOutlivesItsConfiguration(t *testing.T) {
-	w := prepare(t)
-	gate, inside := make(chan struct{}), make(chan struct{})
-	authority := enrichtest.NewLegacy(t)
+// gatekeeper is an authority for forward_auth that holds up one request: inside
+// is closed when it has come, and closing gate lets it go on.
+func gatekeeper(t *testing.T) (authority *enrichtest.Legacy, inside, gate chan struct{}) {
+	t.Helper()
+	authority, inside, gate = enrichtest.NewLegacy(t), make(chan struct{}), make(chan struct{})
 	authority.Respond(func(enrichtest.RawRequest) []byte {
 		close(inside)
 		<-gate
 		return nil
 	})
+	return authority, inside, gate
+}
+
+// A request that has come to the gate under one configuration and is held up
+// before our stages is still decided by it, with all that it needs.
+func TestRequestThatIsNotDecidedYetOutlivesItsConfiguration(t *testing.T) {
+	w := prepare(t)
+	authority, inside, gate := gatekeeper(t)
 	_, global := w.shaky("")
 	w.load("forward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+policyWith("")+w.legacy.Addr(), global)
 	done := make(chan answer)
