@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -169,6 +170,27 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 	config.RuntimeParams["application_name"] = "token-enrich"
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	return c, config, nil
+}
+
+// cut is a query's end that keeps rows back.
+var cut = regexp.MustCompile(`(?is)\b(limit\s+[^\s()]+|fetch\s+(first|next)\b[^()]*)(\s+offset\s+\S+)?[\s;]*$`)
+
+// Warnings implements directory.Warner: what a limit keeps back nobody sees, a
+// second user of one name (D64) or the rest of the groups (C32).
+func (d *Directory) Warnings() []string {
+	var out []string
+	for _, q := range []struct{ option, query string }{
+		{"user_query", d.config.UserQuery},
+		{"groups_query", d.config.GroupsQuery},
+		{"app_query", d.config.AppQuery},
+		{"app_user_query", d.config.AppUserQuery},
+	} {
+		if cut.MatchString(q.query) {
+			out = append(out, q.option+" ends in a limit, so that rows beyond it go unseen: a second user of one name, or the rest of the groups; "+
+				"without the limit they are an error")
+		}
+	}
+	return out
 }
 
 // secure reports whether what goes to the host is safe from others: it stays

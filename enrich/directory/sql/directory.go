@@ -231,6 +231,7 @@ func (d *Directory) holdAssignment(answers []answer, subject, appID string) erro
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
+	_ directory.Warner    = (*Directory)(nil)
 )
 
 // take removes a column under one of its names and gives its value.

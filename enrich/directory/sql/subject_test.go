@@ -173,3 +173,27 @@ func TestTwoRowsAreNobodyD64(t *testing.T) {
 		}
 	}
 }
+
+// TestALimitIsWarnedOfC32: what it keeps back is never seen.
+func TestALimitIsWarnedOfC32(t *testing.T) {
+	for query, want := range map[string]bool{
+		"select id from t where id = $1":                                                     false,
+		"select id from t where id = $1 limit 1":                                             true,
+		"select id from t where id = $1 LIMIT 100;\n":                                        true,
+		"select id from t where id = $1 limit 100 offset 1":                                  true,
+		"select id from t where id = $1 order by id\nfetch first row only":                   true,
+		"select id from t where id = $1 fetch next 5 rows only":                              true,
+		"select id, (select name from d where d.id = t.d limit 1) from t where id = $1":      false,
+		"select id from t where id = $1 and d in (select id from d order by id limit 5)":     false,
+		"select limit_of, speed from t where id = $1 and kind = 'limit'":                     false,
+		"select g.id from g join lateral (select 1 from x limit 1) y on true where g.u = $1": false,
+	} {
+		d, err := New(Config{Driver: "postgres", DSN: "postgres://localhost", UserQuery: query, GroupsQuery: "select $1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Warnings(); (len(got) == 1) != want || len(got) > 1 || (want && !strings.HasPrefix(got[0], "user_query ends in a limit")) {
+			t.Errorf("%s: %q", query, got)
+		}
+	}
+}
