@@ -7,6 +7,7 @@ package sql
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -51,22 +52,35 @@ func likenesses() []struct {
 }
 
 func TestTwoSubjectsAreNeverOneUserD65(t *testing.T) {
-	for _, c := range likenesses() {
+	p := startPostgres(t)
+	name, dsn := p.database(t, "create extension citext", "create domain padded as char(10)",
+		"create collation caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+		"create collation accentless (provider = icu, locale = 'und-u-ks-level1', deterministic = false)")
+	for n, c := range likenesses() {
 		t.Run(c.name, func(t *testing.T) {
-			query := "select id, 'x' as kind from people where " + c.condition
+			table := fmt.Sprintf("people%d", n)
+			for _, statement := range []string{
+				"create table " + table + "(id " + c.column + ")", "insert into " + table + " values ('" + c.value + "')", "grant select on " + table + " to reader",
+			} {
+				p.run(t, name, statement)
+			}
+			from := " from " + table + " where " + c.condition
 			config := Config{
-				UserQuery: query, GroupsQuery: "select id from people where " + c.condition, AppQuery: query,
-				AppUserQuery: "select 'ada' as user_name from people where " + c.condition + " and $2::text is not null",
+				Driver: "postgres", DSN: dsn,
+				UserQuery: "select id, 'x' as kind" + from, GroupsQuery: "select id" + from, AppQuery: "select id" + from,
+				AppUserQuery: "select 'ada' as user_name" + from + " and $2::text is not null",
 			}
-			statements := []string{
-				"create extension citext", "create domain padded as char(10)",
-				"create collation caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
-				"create collation accentless (provider = icu, locale = 'und-u-ks-level1', deterministic = false)",
-				"create table people(id " + c.column + ")", "insert into people values ('" + c.value + "')",
+			d, err := New(config)
+			if err != nil {
+				t.Fatal(err)
 			}
-			d := open(t, config, statements...)
+			defer d.Close()
 			config.SkipMatch = true
-			lenient := open(t, config, statements...)
+			lenient, err := New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lenient.Close()
 
 			if p, err := look(t, d, c.subject); err != nil || p.User.ID != c.subject || len(p.Groups) != 1 || p.Groups[0].ID != c.subject {
 				t.Errorf("the subject itself: %+v, %v", p, err)
