@@ -23,9 +23,14 @@ func TestTheCauseOfAFailureIsLoggedC34(t *testing.T) {
 		err   error
 		often int // of 130 failures, one a second
 	}{
-		{directory.ErrRejected, 3}, {directory.ErrForeign, 3}, {directory.ErrMalformed, 3}, {directory.ErrTooLarge, 3},
-		{directory.ErrUnavailable, 1}, {directory.ErrRefused, 1}, // when the circuit opens
-		{directory.ErrNotFound, 0}, {directory.ErrAmbiguous, 0},
+		{directory.ErrRejected, 3},
+		{directory.ErrForeign, 3},
+		{directory.ErrMalformed, 3},
+		{directory.ErrTooLarge, 3},
+		{directory.ErrUnavailable, 1}, // when the circuit opens
+		{directory.ErrRefused, 1},
+		{directory.ErrNotFound, 0},
+		{directory.ErrAmbiguous, 0},
 	} {
 		t.Run(directory.Class(c.err), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

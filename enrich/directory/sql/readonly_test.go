@@ -172,7 +172,7 @@ func TestALookUpLeavesNothingInTheSessionC34(t *testing.T) {
 		for _, c := range []struct{ name, query string }{
 			{"a query that sets and locks", reaches},
 			{"and fails", reaches + `, 1/(random()*0)::int as nothing`},
-			{"and is too large", reaches + ` from generate_series(1, 3)`},
+			{"and gives too many rows", reaches + ` from generate_series(1, 3)`},
 		} {
 			t.Run(w.name+", "+c.name, func(t *testing.T) {
 				name, dsn := p.database(t, temptations()...)
@@ -210,6 +210,31 @@ func TestALookUpLeavesNothingInTheSessionC34(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAnAnswerOverTheBoundIsNotReadToItsEnd: it costs its connection, and the
+// next look-up has another.
+func TestAnAnswerOverTheBoundIsNotReadToItsEnd(t *testing.T) {
+	p := startPostgres(t)
+	for _, w := range ways() {
+		t.Run(w.name, func(t *testing.T) {
+			name, dsn := p.database(t)
+			d, err := New(Config{
+				Driver: "postgres", DSN: w.to(t, p, name, dsn), Connections: 1,
+				UserQuery: `select $1 as id, repeat('x', 1000) as filler from generate_series(1, case $1 when 'ada' then 20000 else 1 end)`,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			if _, err := look(t, d, "ada"); !errors.Is(err, directory.ErrTooLarge) {
+				t.Errorf("error %v", err)
+			}
+			if _, err := look(t, d, "grace"); err != nil {
+				t.Errorf("the next look-up: %v", err)
+			}
+		})
 	}
 }
 
