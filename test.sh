@@ -67,6 +67,7 @@ needed() {
 		test -x /usr/sbin/slapd|slapd
 		command -v ldapadd|ldap-utils
 		ls /usr/lib/postgresql/*/bin/postgres|postgresql
+		test -x /usr/sbin/pgbouncer|pgbouncer
 		/usr/bin/python3 -c 'import jwt, cryptography'|python3-jwt python3-cryptography
 		/usr/bin/ruby -rjwt -e 1|ruby ruby-jwt
 	END

@@ -32,7 +32,8 @@ type SQL struct {
 
 	// The query that gives one row for the subject in $1, or none. The columns
 	// id, login, status, created, lastUpdated, passwordChanged and lastLogin
-	// are the user's own; all others are attributes.
+	// are the user's own; all others are attributes. The row must hold the
+	// subject: byte for byte in id or login, or as match says.
 	UserQuery string `json:"user_query"`
 
 	// The query that gives a row for each group of the subject in $1: id, name,
@@ -41,7 +42,8 @@ type SQL struct {
 	// unknown.
 	GroupsQuery string `json:"groups_query,omitempty"`
 
-	// The query that gives the row of the app whose id or client id is $1.
+	// The query that gives the row of the app whose id or client id is $1. The
+	// row must hold it in id or client_id, byte for byte.
 	AppQuery string `json:"app_query,omitempty"`
 
 	// The query that gives the row of the assignment of the subject in $1 to
@@ -53,6 +55,12 @@ type SQL struct {
 
 	// How many connections may be open. Default: 16.
 	Connections int `json:"connections,omitempty"`
+
+	// Take the rows of user_query and app_query whether or not they hold what
+	// was asked for. Whatever the database takes for one name is then one user:
+	// 7 and 007 in a column of numbers. Cannot be combined with match.
+	// Default: false.
+	InsecureSkipMatch bool `json:"insecure_skip_match,omitempty"`
 
 	// Allow a connection to another host without verified TLS. Anybody on the
 	// way can then read the password.
@@ -85,7 +93,7 @@ func (s *SQL) config() sql.Config {
 	return sql.Config{
 		Driver: s.Driver, DSN: s.DSN, Plaintext: s.InsecurePlaintext,
 		UserQuery: s.UserQuery, GroupsQuery: s.GroupsQuery, AppQuery: s.AppQuery, AppUserQuery: s.AppUserQuery,
-		Match: s.Match, StatementTimeout: time.Duration(statement), Connections: s.Connections,
+		Match: s.Match, SkipMatch: s.InsecureSkipMatch, StatementTimeout: time.Duration(statement), Connections: s.Connections,
 	}
 }
 
@@ -110,6 +118,7 @@ func (s *SQL) Check([]string) error {
 //		app_user_query     <query>
 //		statement_timeout  <duration>
 //		connections        <number>
+//		insecure_skip_match
 //		insecure_plaintext
 //		<options of every directory>
 //	}
@@ -128,6 +137,7 @@ func (s *SQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		caddymodule.TextOption("app_user_query", &s.AppUserQuery),
 		duration("statement_timeout", &s.StatementTimeout),
 		count("connections", &s.Connections),
+		caddymodule.FlagOption("insecure_skip_match", &s.InsecureSkipMatch),
 		caddymodule.FlagOption("insecure_plaintext", &s.InsecurePlaintext),
 	})
 }

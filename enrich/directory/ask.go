@@ -32,6 +32,7 @@ func ask[T any](ctx context.Context, g *Guarded, question func(context.Context) 
 	}
 	took := s.clock().Sub(begin)
 	s.note(err)
+	g.tell(err)
 	g.announce()
 	if g.observer != nil {
 		g.observer.DirectoryRequest(g.name, Class(err), took)
@@ -180,7 +181,31 @@ func (s *guard) note(err error) {
 		s.lastAnswerAt = now
 	case !errors.Is(err, ErrOpen):
 		// That the circuit is open says nothing of why it opened.
-		s.lastError, s.lastErrorAt = class, now
+		s.lastError, s.lastErrorAt, s.lastCause = class, now, err
+	}
+}
+
+// tellEvery is how often an answer or a question that is of no use is logged.
+const tellEvery = time.Minute
+
+// tell logs what no circuit opens for, which is mostly a matter of settings:
+// an optional directory is left out of an answer for it, and a stale answer
+// used, without a word elsewhere.
+func (g *Guarded) tell(err error) {
+	if !errors.Is(err, ErrRejected) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTooLarge) {
+		return
+	}
+	s := g.shared
+	now := s.clock()
+	s.mu.Lock()
+	due := s.toldAt.IsZero() || now.Sub(s.toldAt) >= tellEvery
+	if due {
+		s.toldAt = now
+	}
+	s.mu.Unlock()
+	if due {
+		g.logger.Warn("directory look-up failed; others like it within a minute are not logged",
+			slog.String("directory", g.name), slog.String("error", Class(err)), slog.Any("cause", err))
 	}
 }
 
@@ -201,10 +226,10 @@ func (g *Guarded) announce() {
 	}
 	if change.state == StateOpen {
 		g.shared.mu.Lock()
-		class := g.shared.lastError
+		class, cause := g.shared.lastError, g.shared.lastCause
 		g.shared.mu.Unlock()
 		g.logger.Warn("directory keeps failing; its circuit is open",
-			slog.String("directory", g.name), slog.String("error", class))
+			slog.String("directory", g.name), slog.String("error", class), slog.Any("cause", cause))
 		return
 	}
 	g.logger.Info("directory answers again; its circuit is closed", slog.String("directory", g.name))

@@ -47,7 +47,8 @@ type GuardOptions struct {
 	// Rand gives the jitter of retries. Default: crypto/rand.
 	Rand io.Reader
 
-	// Logger is told once when the directory fails and once when it is back.
+	// Logger is told once when the directory fails and once when it is back,
+	// and of an answer or a question that is of no use once a minute at most.
 	Logger *slog.Logger
 
 	// Observer is told of each look-up; see also MergeOptions.
@@ -90,7 +91,9 @@ type guard struct {
 	released     bool
 	lastError    string
 	lastErrorAt  time.Time
+	lastCause    error
 	lastAnswerAt time.Time
+	toldAt       time.Time // see tell
 }
 
 // queueFactor bounds how many look-ups may wait, as a multiple of those under

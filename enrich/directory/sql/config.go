@@ -3,16 +3,16 @@
 // parameter. Columns become attributes; arrays and JSON become lists and
 // objects. The database is PostgreSQL.
 //
-// The queries run read-only and within a time limit, by settings of each
-// connection; the database role should be one that can do no more either.
+// Each look-up is a read-only transaction with a time limit on each statement,
+// whether a pooler stands before the database or not; the database role should
+// be one that can do no more either.
 package sql
 
 import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"maps"
-	"strconv"
+	"regexp"
 	"strings"
 	"time"
 
@@ -62,9 +62,17 @@ type Config struct {
 	AppUserQuery string
 
 	// Match names columns of UserQuery (id, login, or an attribute) of which
-	// one must hold the subject; a row in which none does is
-	// directory.ErrForeign. Default: the query is taken at its word.
+	// one must hold the subject, as directory.Answers compares; a row in which
+	// none does is directory.ErrForeign. Default: id or login, byte for byte,
+	// so that no comparison of the database's (of numbers, UUIDs, char(n),
+	// citext, by a collation) makes one user of two subjects.
 	Match []string
+
+	// SkipMatch takes the rows of UserQuery and AppQuery for what was asked
+	// for, whatever they hold. It cannot be combined with Match. Default: the
+	// row of a user is held to the subject, by Match, and the row of an app
+	// must have the app's id as its id or client id.
+	SkipMatch bool
 
 	// StatementTimeout is how long the database works on one query.
 	// Default: 3 s.
@@ -105,6 +113,8 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 	switch {
 	case c.Driver != "postgres":
 		return c, nil, errors.New("reading SQL settings: the driver must be postgres")
+	case c.SkipMatch && len(c.Match) > 0:
+		return c, nil, directory.Setting("insecure_skip_match", errors.New("reading SQL settings: insecure_skip_match and match cannot be combined"))
 	case c.StatementTimeout < 0:
 		return c, nil, directory.Setting("statement_timeout", errors.New("reading SQL settings: statement_timeout is negative"))
 	case c.Connections < 0 || c.Connections > maxConnections:
@@ -155,19 +165,32 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		}
 	}
 	config.MaxProtocolMessageBodyLen = directory.MaxResponse
-	maps.Copy(config.RuntimeParams, map[string]string{
-		"application_name":                    "token-enrich",
-		"default_transaction_read_only":       "on",
-		"statement_timeout":                   strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10),
-		"idle_in_transaction_session_timeout": strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10),
-		"DateStyle":                           "ISO",
-		"IntervalStyle":                       "postgres",
-		"bytea_output":                        "hex",
-		"extra_float_digits":                  "1",
-		"TimeZone":                            "UTC",
-		"client_encoding":                     "UTF8",
-	})
+	// Poolers take these two for a connection, and refuse or lose others. The
+	// rest is set in each transaction.
+	config.RuntimeParams["application_name"] = "token-enrich"
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	return c, config, nil
+}
+
+// cut is a query's end that keeps rows back.
+var cut = regexp.MustCompile(`(?is)\b(limit\s+[^\s()]+|fetch\s+(first|next)\b[^()]*)(\s+offset\s+\S+)?[\s;]*$`)
+
+// Warnings implements directory.Warner: what a limit keeps back nobody sees, a
+// second user of one name (D64) or the rest of the groups (C32).
+func (d *Directory) Warnings() []string {
+	var out []string
+	for _, q := range []struct{ option, query string }{
+		{"user_query", d.config.UserQuery},
+		{"groups_query", d.config.GroupsQuery},
+		{"app_query", d.config.AppQuery},
+		{"app_user_query", d.config.AppUserQuery},
+	} {
+		if cut.MatchString(q.query) {
+			out = append(out, q.option+" ends in a limit, so that rows beyond it go unseen: a second user of one name, or the rest of the groups; "+
+				"without the limit they are an error")
+		}
+	}
+	return out
 }
 
 // secure reports whether what goes to the host is safe from others: it stays

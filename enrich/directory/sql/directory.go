@@ -3,9 +3,11 @@ package sql
 import (
 	"context"
 	dbsql "database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,8 +21,9 @@ import (
 
 // Directory asks a database.
 type Directory struct {
-	config Config
-	driver *pgx.ConnConfig
+	config  Config
+	driver  *pgx.ConnConfig
+	timeout string // of a statement, in milliseconds
 
 	mu     sync.Mutex
 	pool   *dbsql.DB // opened by the first look-up, because opening starts a goroutine
@@ -34,7 +37,7 @@ func New(c Config) (*Directory, error) {
 		return nil, err
 	}
 	c.DSN = "" // the driver holds it; nothing else should
-	return &Directory{config: c, driver: driver}, nil
+	return &Directory{config: c, driver: driver, timeout: strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10)}, nil
 }
 
 // database gives the pool of connections.
@@ -74,39 +77,49 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		return nil, err
 	}
 	var p *identity.Person
-	err = d.with(ctx, func(ctx context.Context, s *session) error {
-		r, err := s.one(ctx, "searching the user", d.config.UserQuery, subject)
-		if err != nil {
+	err = d.with(ctx, func(s *session) error {
+		questions := []question{d.userQuestion(subject)}
+		if d.config.GroupsQuery != "" {
+			questions = append(questions, question{"searching groups", d.config.GroupsQuery, directory.MaxGroups, []string{subject}})
+		}
+		answers, err := s.ask(ctx, questions...)
+		if len(answers) == 0 {
 			return err
+		}
+		r, problem := answers[0].one()
+		if problem != nil {
+			return problem
 		}
 		person := &identity.Person{}
-		var groups any
-		if person.User, groups, err = d.readUser(r, subject); err != nil {
-			return err
+		var listed any
+		if person.User, listed, problem = d.readUser(r, subject); problem != nil {
+			return problem
 		}
 		switch {
-		case d.config.GroupsQuery != "":
-			rows, names, err := s.all(ctx, "searching groups", directory.MaxGroups+1, d.config.GroupsQuery, subject)
-			if err != nil {
-				return asFailure(err)
-			}
-			if person.Groups, err = readGroups(rows, names); err != nil {
-				return err
-			}
+		case err != nil:
+			return asFailure(err)
+		case len(answers) > 1:
+			person.Groups, err = answers[1].groups()
 			person.GroupsKnown = true
-		case groups != nil:
-			if person.Groups, err = listedGroups(groups); err != nil {
-				return err
-			}
+		case listed != nil:
+			person.Groups, err = listedGroups(listed)
 			person.GroupsKnown = true
 		}
 		p = person
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+func (d *Directory) userQuestion(subject string) question {
+	return question{"searching the user", d.config.UserQuery, 1, []string{subject}}
+}
+
+func (d *Directory) appQuestion(id string) question {
+	return question{"searching the app", d.config.AppQuery, 1, []string{id}}
 }
 
 // asFailure keeps "no such user" out of the second question: the user exists.
@@ -131,12 +144,16 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 		return nil, fmt.Errorf("searching the app: no app_query: %w", directory.ErrNotFound)
 	}
 	var a *identity.App
-	err := d.with(ctx, func(ctx context.Context, s *session) error {
-		r, err := s.one(ctx, "searching the app", d.config.AppQuery, id)
+	err := d.with(ctx, func(s *session) error {
+		answers, err := s.ask(ctx, d.appQuestion(id))
 		if err != nil {
 			return err
 		}
-		a, err = readApp(r, id)
+		r, err := answers[0].one()
+		if err != nil {
+			return err
+		}
+		a, err = d.readApp(r, id)
 		return err
 	})
 	if err != nil {
@@ -158,9 +175,26 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 		return nil, fmt.Errorf("searching the app user: no app_user_query: %w", directory.ErrNotFound)
 	}
 	var u *identity.AppUser
-	err = d.with(ctx, func(ctx context.Context, s *session) error {
-		r, err := s.one(ctx, "searching the app user", d.config.AppUserQuery, subject, appID)
+	err = d.with(ctx, func(s *session) error {
+		questions := []question{{"searching the app user", d.config.AppUserQuery, 1, []string{subject, appID}}}
+		if !d.config.SkipMatch {
+			questions = append(questions, d.userQuestion(subject))
+			if d.config.AppQuery != "" {
+				questions = append(questions, d.appQuestion(appID))
+			}
+		}
+		answers, err := s.ask(ctx, questions...)
+		if len(answers) == 0 {
+			return err
+		}
+		r, problem := answers[0].one()
+		if problem != nil {
+			return problem
+		}
 		if err != nil {
+			return err
+		}
+		if err := d.holdAssignment(answers[1:], subject, appID); err != nil {
 			return err
 		}
 		u, err = readAppUser(r, appID)
@@ -172,9 +206,32 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return u, nil
 }
 
+// holdAssignment holds an assignment to the subject and the app. Its row names
+// neither in general, so the rows of the user and of the app are held to them:
+// a comparison that takes another name for theirs does so in each query. One
+// without such a row is an assignment of somebody whom another directory knows.
+func (d *Directory) holdAssignment(answers []answer, subject, appID string) error {
+	for n := range answers {
+		r, err := answers[n].one()
+		switch {
+		case errors.Is(err, directory.ErrNotFound):
+			continue
+		case err == nil && n == 0:
+			_, _, err = d.readUser(r, subject)
+		case err == nil:
+			_, err = d.readApp(r, appID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
+	_ directory.Warner    = (*Directory)(nil)
 )
 
 // take removes a column under one of its names and gives its value.
@@ -266,11 +323,24 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 	if u.Profile, err = r.attributes(); err != nil {
 		return nil, nil, err
 	}
-	if len(d.config.Match) > 0 && !directory.Answers(u, subject, d.config.Match) {
-		return nil, nil, fmt.Errorf("checking the answer: %w", directory.ErrForeign)
+	if err := d.hold(u, subject); err != nil {
+		return nil, nil, err
 	}
 	if u.ID == "" {
 		u.ID = subject
 	}
 	return u, groups, nil
+}
+
+// hold holds a user to the subject.
+func (d *Directory) hold(u *identity.User, subject string) error {
+	names, holds := "id, login", u.ID == subject || u.Login == subject
+	if len(d.config.Match) > 0 {
+		names, holds = strings.Join(d.config.Match, ", "), directory.Answers(u, subject, d.config.Match)
+	}
+	if holds || d.config.SkipMatch {
+		return nil
+	}
+	return fmt.Errorf("checking the answer: the row has the subject in none of the columns %s: "+
+		"select what user_query compares with $1 under such a name, or name it in match: %w", names, directory.ErrForeign)
 }

@@ -9,10 +9,26 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// groups returns the groups of an answer.
+func (a *answer) groups() ([]identity.Group, error) {
+	if a.more {
+		return nil, errTooManyGroups()
+	}
+	names := make([]string, len(a.fields))
+	for i, f := range a.fields {
+		names[i] = f.Name
+	}
+	return readGroups(a.rows, names)
+}
+
+func errTooManyGroups() error {
+	return fmt.Errorf("searching groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
+}
+
 // readGroups makes groups of rows.
 func readGroups(rows []row, names []string) ([]identity.Group, error) {
 	if len(rows) > directory.MaxGroups {
-		return nil, fmt.Errorf("searching groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
+		return nil, errTooManyGroups()
 	}
 	groups := make([]identity.Group, 0, len(rows))
 	for _, r := range rows {
@@ -69,13 +85,14 @@ func listedGroups(column any) ([]identity.Group, error) {
 }
 
 // readApp makes an app of a row, and holds it to the id that was asked for.
-func readApp(r row, id string) (*identity.App, error) {
+func (d *Directory) readApp(r row, id string) (*identity.App, error) {
 	a := &identity.App{
 		ID: r.text("id"), ClientID: r.text("clientId", "client_id"), Name: r.text("name"),
 		Label: r.text("label"), Status: r.text("status"),
 	}
-	if (a.ID != "" || a.ClientID != "") && a.ID != id && a.ClientID != id {
-		return nil, fmt.Errorf("checking the answer: %w", directory.ErrForeign)
+	if a.ID != id && a.ClientID != id && !d.config.SkipMatch {
+		return nil, fmt.Errorf("checking the answer: the row has the app's id in neither column id nor client_id: "+
+			"select what app_query compares with $1 under such a name: %w", directory.ErrForeign)
 	}
 	if a.ID == "" {
 		a.ID = id

@@ -36,6 +36,8 @@ type postgres struct {
 	address string
 	ca      string
 	process *os.Process
+	account *syscall.SysProcAttr // with which the server runs; it refuses to be root
+	uid     int
 	count   int
 }
 
@@ -88,7 +90,7 @@ func launch(port string) (*postgres, func(), error) {
 		gid, _ = strconv.Atoi(account.Gid)
 		attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
-	p := &postgres{ca: filepath.Join(folder, "cert.pem")}
+	p := &postgres{ca: filepath.Join(folder, "cert.pem"), account: attributes, uid: uid}
 	key := filepath.Join(folder, "key.pem")
 	if err := directorytest.WriteCertificate(p.ca, key); err != nil {
 		return nil, clean, err

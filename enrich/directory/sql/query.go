@@ -3,44 +3,87 @@ package sql
 import (
 	"bytes"
 	"context"
-	dbsql "database/sql"
-	"database/sql/driver"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
+// A look-up is one transaction, which is read-only, sees one snapshot, and is
+// rolled back: what a query sets in the session is undone with it, and behind a
+// pooler the session is another's next. Its settings are the transaction's own
+// because a pooler refuses those of a connection, or loses them.
+//
+// All of it is one round trip by the extended protocol, with nothing prepared
+// that outlives it. That protocol takes one statement in a text, and parameters
+// only in one that can have them: what would end the transaction or make it
+// read-write has none, and is refused.
+const (
+	begin = `begin isolation level repeatable read, read only`
+
+	// settings is a select, and so the transaction's first query: after it
+	// PostgreSQL does not let the transaction become read-write.
+	settings = `select set_config('statement_timeout', $1, true),
+		set_config('DateStyle', 'ISO', true), set_config('IntervalStyle', 'postgres', true), set_config('TimeZone', 'UTC', true),
+		set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true)`
+
+	// unlock gives back what no end of a transaction does.
+	unlock   = `select pg_advisory_unlock_all()`
+	rollback = `rollback`
+)
+
+// question is a query with its parameters, and how many rows it may give.
+type question struct {
+	doing, text string
+	rows        int
+	parameters  []string
+}
+
+// answer is what a question was answered with. Of more rows than it may have
+// it holds none.
+type answer struct {
+	question question
+	fields   []pgconn.FieldDescription
+	raw      [][][]byte
+	rows     []row
+	more     bool
+}
+
 // row is one row of an answer.
 type row map[string]any
 
+// one returns the single row. None is ErrNotFound, two are ErrAmbiguous.
+func (a *answer) one() (row, error) {
+	switch {
+	case a.more:
+		return nil, fmt.Errorf("%s: %w", a.question.doing, directory.ErrAmbiguous)
+	case len(a.rows) == 0:
+		return nil, fmt.Errorf("%s: %w", a.question.doing, directory.ErrNotFound)
+	}
+	return a.rows[0], nil
+}
+
 // session is one connection for the time of a look-up.
 type session struct {
-	conn *pgx.Conn
-	left int // bytes that the look-up may still read
+	conn    *pgx.Conn
+	timeout string // of a statement, in milliseconds
+	left    int    // bytes that the look-up may still read
 }
 
 // with runs a look-up on a connection of the pool.
-func (d *Directory) with(ctx context.Context, ask func(context.Context, *session) error) error {
-	// Cancelled at the end, so that an answer that is not read to its end is
-	// not read at all: the driver then gives the connection up.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+func (d *Directory) with(ctx context.Context, look func(*session) error) error {
+	connecting := question{doing: "connecting"}
 	db, err := d.database()
 	if err != nil {
 		return err
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return explain(ctx, "connecting", err)
+		return explain(ctx, connecting, err)
 	}
 	defer conn.Close()
 	return conn.Raw(func(raw any) error {
@@ -48,150 +91,135 @@ func (d *Directory) with(ctx context.Context, ask func(context.Context, *session
 		if !ok {
 			return fmt.Errorf("connecting: not the driver that was asked for: %w", directory.ErrUnavailable)
 		}
-		return ask(ctx, &session{conn: native.Conn(), left: directory.MaxResponse})
+		return look(&session{conn: native.Conn(), timeout: d.timeout, left: directory.MaxResponse})
 	})
 }
 
-// one gives the single row of a query. None is ErrNotFound, two ErrAmbiguous.
-func (s *session) one(ctx context.Context, doing, query string, args ...any) (row, error) {
-	rows, _, err := s.all(ctx, doing, 2, query, args...)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(rows) == 0:
-		return nil, fmt.Errorf("%s: %w", doing, directory.ErrNotFound)
-	case len(rows) > 1:
-		return nil, fmt.Errorf("%s: %w", doing, directory.ErrAmbiguous)
+// ask puts the questions to the database, in a transaction of their own. It
+// returns the answers up to the first question that failed, and the reason.
+func (s *session) ask(ctx context.Context, questions ...question) ([]answer, error) {
+	answers, err := s.read(ctx, questions)
+	for n := range answers {
+		if problem := s.decode(ctx, &answers[n]); problem != nil {
+			return answers[:n], problem
+		}
 	}
-	return rows[0], nil
+	return answers, err
 }
 
-// all gives the rows of a query and the names of its columns. At limit it stops
-// and gives so many rows without their values, which is one more than anybody
-// wants.
-//
-// The driver prepares each query once for each connection. What was prepared
-// before a table changed, or was discarded, it forgets at the first failure, so
-// that the same question can be asked again.
-func (s *session) all(ctx context.Context, doing string, limit int, query string, args ...any) ([]row, []string, error) {
-	rows, names, err := s.read(ctx, doing, limit, query, args...)
-	if errors.Is(err, errOutdated) {
-		rows, names, err = s.read(ctx, doing, limit, query, args...)
+// read is ask without the meaning of the values.
+func (s *session) read(ctx context.Context, questions []question) ([]answer, error) {
+	var batch pgconn.Batch
+	statements := slices.Concat(
+		[]question{{text: begin}, {text: settings, parameters: []string{s.timeout}}}, questions, []question{{text: unlock}, {text: rollback}})
+	for _, q := range statements {
+		parameters := make([][]byte, len(q.parameters))
+		for i, p := range q.parameters {
+			parameters[i] = []byte(p)
+		}
+		batch.ExecParams(q.text, parameters, nil, nil, nil)
 	}
-	return rows, names, err
-}
-
-// errOutdated: what the connection had prepared is of no use any more.
-var errOutdated = errors.New("prepared before a change")
-
-// read is one attempt of all.
-func (s *session) read(ctx context.Context, doing string, limit int, query string, args ...any) ([]row, []string, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	// Cancelled where an answer is not read to its end: the driver then gives
+	// the connection up.
+	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answer, err := s.conn.Query(ctx, query, append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, args...)...)
-	if err != nil {
-		return nil, nil, explain(ctx, doing, err)
+	results := s.conn.PgConn().ExecBatch(bounded, &batch)
+	answers := make([]answer, 0, len(questions))
+	var failed error
+	done := 0
+	for ; failed == nil && results.NextResult(); done++ {
+		result := results.ResultReader()
+		if n := done - 2; n >= 0 && n < len(questions) {
+			a := answer{question: questions[n]}
+			if failed = s.take(&a, result); failed == nil {
+				answers = append(answers, a)
+			}
+			if s.left < 0 {
+				cancel()
+			}
+		}
+		if _, err := result.Close(); err != nil {
+			break // it is that of the results, too
+		}
 	}
-	defer answer.Close()
-	fields := slices.Clone(answer.FieldDescriptions()) // the driver uses theirs again
-	names := make([]string, len(fields))
-	seen := make(map[string]bool, len(fields))
-	for i, f := range fields {
-		if names[i] = f.Name; seen[f.Name] {
-			return nil, nil, fmt.Errorf("%s: two columns are named %q: %w", doing, f.Name, directory.ErrRejected)
+	err := results.Close()
+	if n := done - 2; failed == nil && err != nil {
+		asked := question{doing: "beginning or ending the transaction"}
+		if n >= 0 && n < len(questions) {
+			asked, answers = questions[n], answers[:n]
+		}
+		failed = explain(ctx, asked, err)
+	}
+	s.end(ctx)
+	return answers, failed
+}
+
+// end makes the connection fit for the next look-up where a failure kept the
+// transaction's end from being reached. One that is not fit is not used again.
+func (s *session) end(ctx context.Context) {
+	if c := s.conn.PgConn(); !c.IsClosed() && c.TxStatus() != 'I' {
+		_ = c.Exec(ctx, rollback+"; "+unlock).Close()
+	}
+}
+
+// Bytes that a row and a value take in the protocol besides their own.
+const (
+	rowBytes   = 7
+	valueBytes = 4
+)
+
+// take reads the rows of an answer. What is over the rows that it may have is
+// counted and not kept.
+func (s *session) take(a *answer, result *pgconn.ResultReader) error {
+	a.fields = slices.Clone(result.FieldDescriptions()) // the driver uses theirs again
+	if len(a.fields) == 0 {
+		return fmt.Errorf("%s: the query gives no columns; it must be a select: %w", a.question.doing, directory.ErrRejected)
+	}
+	seen := make(map[string]bool, len(a.fields))
+	for _, f := range a.fields {
+		if seen[f.Name] {
+			return fmt.Errorf("%s: two columns are named %q: %w", a.question.doing, f.Name, directory.ErrRejected)
 		}
 		seen[f.Name] = true
 	}
-	var found [][][]byte
-	for len(found) < limit && answer.Next() {
-		values := make([][]byte, len(fields))
-		for i, raw := range answer.RawValues() {
-			if s.left -= len(raw); s.left < 0 {
-				cancel()
-				return nil, nil, fmt.Errorf("%s: over %d bytes: %w", doing, directory.MaxResponse, directory.ErrTooLarge)
-			}
-			values[i] = bytes.Clone(raw) // null stays nil
+	for result.NextRow() {
+		values := result.Values()
+		s.left -= rowBytes
+		for _, raw := range values {
+			s.left -= valueBytes + len(raw)
 		}
-		found = append(found, values)
-	}
-	if len(found) == limit {
-		// Enough is known: there are too many. What else comes is not read.
-		cancel()
-		return make([]row, limit), names, nil
-	}
-	if err := answer.Err(); err != nil {
-		return nil, nil, explain(ctx, doing, err)
-	}
-	if err := s.learn(ctx, doing, fields); err != nil {
-		return nil, nil, err
-	}
-	rows := make([]row, len(found))
-	for n, values := range found {
-		rows[n] = make(row, len(fields))
+		if s.left < 0 {
+			return fmt.Errorf("%s: over %d bytes: %w", a.question.doing, directory.MaxResponse, directory.ErrTooLarge)
+		}
+		if a.more = a.more || len(a.raw) == a.question.rows; a.more {
+			a.raw = nil
+			continue
+		}
+		kept := make([][]byte, len(values))
 		for i, raw := range values {
-			if rows[n][names[i]], err = decode(s.conn.TypeMap(), fields[i].DataTypeOID, raw); err != nil {
-				return nil, nil, fmt.Errorf("%s: column %q cannot be read: %w", doing, names[i], directory.ErrMalformed)
+			kept[i] = bytes.Clone(raw) // null stays nil
+		}
+		a.raw = append(a.raw, kept)
+	}
+	return nil
+}
+
+// decode makes rows of what was read.
+func (s *session) decode(ctx context.Context, a *answer) error {
+	if err := s.learn(ctx, a.fields); err != nil {
+		return err
+	}
+	a.rows = make([]row, len(a.raw))
+	for n, values := range a.raw {
+		a.rows[n] = make(row, len(values))
+		for i, raw := range values {
+			f := a.fields[i]
+			v, err := decode(s.conn.TypeMap(), f.DataTypeOID, raw)
+			if err != nil {
+				return fmt.Errorf("%s: column %q cannot be read: %w", a.question.doing, f.Name, directory.ErrMalformed)
 			}
+			a.rows[n][f.Name] = v
 		}
 	}
-	return rows, names, nil
-}
-
-// explain turns an error of the driver into a sentinel. Of what the database
-// says it keeps the code alone: its words may repeat the subject.
-func explain(ctx context.Context, doing string, err error) error {
-	var over *pgproto3.ExceededMaxBodyLenErr
-	var said *pgconn.PgError
-	switch {
-	case errors.As(err, &over):
-		return fmt.Errorf("%s: %w", doing, directory.ErrTooLarge)
-	case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w", doing, directory.ErrTimeout)
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", doing, ctx.Err())
-	case errors.As(err, &said) && (said.Code == "0A000" || said.Code == "26000"):
-		// feature_not_supported, which is also how a cached plan speaks whose
-		// columns have changed, and invalid_sql_statement_name.
-		return fmt.Errorf("%s: SQLSTATE %s: %w: %w", doing, said.Code, errOutdated, directory.ErrRejected)
-	case errors.As(err, &said):
-		return fmt.Errorf("%s: SQLSTATE %s: %w", doing, said.Code, sentinel(said))
-	case errors.Is(err, dbsql.ErrConnDone), errors.Is(err, driver.ErrBadConn):
-		return directory.Transient(fmt.Errorf("%s: the connection was gone: %w", doing, directory.ErrUnavailable))
-	case strings.Contains(err.Error(), "sql: database is closed"):
-		// database/sql has no sentinel for it.
-		return fmt.Errorf("%s: %w", doing, directory.ErrClosed)
-	}
-	var op *net.OpError
-	var connecting *pgconn.ConnectError
-	switch {
-	case errors.As(err, &op):
-		return fmt.Errorf("%s: %w: %w", doing, op, directory.ErrUnavailable)
-	case errors.As(err, &connecting):
-		return fmt.Errorf("%s: no connection: %w", doing, directory.ErrUnavailable)
-	case pgconn.SafeToRetry(err):
-		return directory.Transient(fmt.Errorf("%s: the connection was gone: %w", doing, directory.ErrUnavailable))
-	}
-	return fmt.Errorf("%s: the connection broke off: %w", doing, directory.ErrUnavailable)
-}
-
-// sentinel classes an error of the database by its SQLSTATE
-// (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-func sentinel(said *pgconn.PgError) error {
-	class := said.Code
-	if len(class) > 2 {
-		class = class[:2]
-	}
-	switch {
-	case said.Code == "57014": // query_canceled, by statement_timeout
-		return directory.ErrTimeout
-	case class == "28", said.Code == "42501": // authorization, insufficient_privilege
-		return directory.ErrRefused
-	case class == "22" && strings.Contains(said.Where, "portal parameter $"):
-		// The subject cannot be read as the type it is compared with, such as
-		// a number: it is nobody's. Any other bad value lies in the database.
-		return directory.ErrNotFound
-	case class == "08", class == "53", class == "57", class == "58", class == "XX":
-		return directory.ErrUnavailable
-	}
-	return directory.ErrRejected
+	return nil
 }

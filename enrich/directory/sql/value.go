@@ -30,6 +30,9 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	switch oid {
 	case pgtype.BoolOID:
 		return s == "t", nil
+	case pgtype.BPCharOID:
+		// char(n): PostgreSQL gives the blanks behind a value no meaning.
+		return strings.TrimRight(s, " "), nil
 	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.OIDOID:
 		return strconv.ParseInt(s, 10, 64)
 	case pgtype.Float4OID, pgtype.Float8OID, pgtype.NumericOID:
