@@ -73,9 +73,9 @@ func TestForgedTokensFillNoMemory(t *testing.T) {
 		for i := range n {
 			id := fmt.Sprintf("%08d", i)
 			for _, raw := range []string{
-				head + "." + id + rest[8:], // another payload each
-				good[:len(good)-8] + id,    // another signature each
-				"opaque-" + id,             //
+				head + "." + id + rest[8:],                    // another payload each
+				good[:len(good)-16] + id + good[len(good)-8:], // another signature each
+				"opaque-" + id,                                //
 				head + "." + id + ".." + id + "." + id,
 			} {
 				if d, err := r.Enrich(bearer(raw), p, Arrival{}); err == nil || d != nil {
