@@ -116,7 +116,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.metrics, err = takeMetrics(&a.releases, ctx); err != nil {
 		return err
 	}
-	a.sampler = newLogSampler(a.logs.logger(), a.metrics)
+	a.sampler = newLogSampler(a.logs, a.metrics)
 	for _, step := range []func() error{a.check, a.openIssuers, a.openProofs, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
 		if err := step(); err != nil {
 			return err

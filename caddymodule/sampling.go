@@ -3,8 +3,6 @@ package caddymodule
 // This file bounds what requests without a good token can make the log hold.
 
 import (
-	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -35,7 +33,7 @@ type lineKind struct{ line, policy, reason string }
 // kind in a window, and at its end how many were left out. What it holds is
 // bounded by the kinds, and gone when their windows are over.
 type logSampler struct {
-	log     *slog.Logger
+	logs    *logs
 	metrics *metrics
 
 	mu      sync.Mutex
@@ -46,16 +44,16 @@ type logSampler struct {
 // sampleCount is one window of one kind.
 type sampleCount struct {
 	written, leftOut int
-	level            slog.Level // of the gravest line that was left out
+	level            zapcore.Level // of the gravest line that was left out
 	end              *time.Timer
 }
 
-func newLogSampler(log *slog.Logger, m *metrics) *logSampler {
-	return &logSampler{log: log, metrics: m, windows: make(map[lineKind]*sampleCount)}
+func newLogSampler(l *logs, m *metrics) *logSampler {
+	return &logSampler{logs: l, metrics: m, windows: make(map[lineKind]*sampleCount)}
 }
 
 // allow reports whether a line is written, and counts it where it is not.
-func (s *logSampler) allow(kind lineKind, level slog.Level) bool {
+func (s *logSampler) allow(kind lineKind, level zapcore.Level) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.windows[kind]
@@ -64,7 +62,7 @@ func (s *logSampler) allow(kind lineKind, level slog.Level) bool {
 	case s.closed:
 		return true // a request that outlives its configuration, one of a few
 	default:
-		c = &sampleCount{level: slog.LevelDebug, end: time.AfterFunc(sampleWindow, func() { s.end(kind) })}
+		c = &sampleCount{level: zapcore.DebugLevel, end: time.AfterFunc(sampleWindow, func() { s.end(kind) })}
 		s.windows[kind] = c
 	}
 	if c.written < sampledLines {
@@ -84,8 +82,8 @@ func (s *logSampler) end(kind lineKind) {
 	delete(s.windows, kind)
 	s.mu.Unlock()
 	if c != nil && c.leftOut > 0 {
-		s.log.Log(context.Background(), c.level, "further lines were left out",
-			"line", kind.line, "policy", kind.policy, "reason", kind.reason, "lines", c.leftOut)
+		zap.New(s.logs.core()).Named("token_enrich").Log(c.level, "further lines were left out",
+			zap.String("line", kind.line), zap.String("policy", kind.policy), zap.String("reason", kind.reason), zap.Int("lines", c.leftOut))
 	}
 }
 
@@ -107,7 +105,7 @@ func (s *logSampler) close() {
 // check is zap's Check for lines that strangers cause.
 func (s *logSampler) check(log *zap.Logger, level zapcore.Level, line, policy, reason string) *zapcore.CheckedEntry {
 	c := log.Check(level, line)
-	if c == nil || !s.allow(lineKind{line, policy, reason}, slogLevel(level)) {
+	if c == nil || !s.allow(lineKind{line, policy, reason}, level) {
 		return nil
 	}
 	return c
@@ -122,7 +120,3 @@ func (s *logSampler) sampledCore(core zapcore.Core) zapcore.Core {
 		}
 	}))
 }
-
-// slogLevel is the level of log/slog: both count from debug to error, in steps
-// of one and of four.
-func slogLevel(level zapcore.Level) slog.Level { return slog.Level(4 * level) }
