@@ -74,7 +74,12 @@ func TestAFloodFillsNoLog(t *testing.T) {
 	eventually(t, "keys", func() bool { return w.get("/", good).StatusCode == 200 })
 	foreign := w.token("00u1ada", enrichtest.Claims{"iss": "https://elsewhere.example"})
 	unknown := w.issuer.Mint(enrichtest.Claims{"aud": audience, "sub": "00u1ada"}, enrichtest.WithHeader("kid", "nobody's"))
+	wantStatus(t, w.get("/", barred), 403)
 	before := w.lines()
+	held := func() [3]float64 {
+		return [3]float64{w.metric("cache_entries"), w.metric("cache_requests_total"), w.metric("directory_requests_total")}
+	}
+	heldBefore := held()
 	strangers := []struct {
 		class   string
 		code    int
@@ -97,7 +102,7 @@ func TestAFloodFillsNoLog(t *testing.T) {
 	}
 	const flood, people = 5000, 100
 	counted := func(class string) float64 { return w.metric("decisions_total", "policy", "payroll", "outcome", class) }
-	allowed := counted("allowed")
+	allowed, denied := counted("allowed"), counted("denied")
 	sent := map[string]int{}
 	for i := range flood {
 		sent[strangers[i%len(strangers)].class]++
@@ -119,8 +124,12 @@ func TestAFloodFillsNoLog(t *testing.T) {
 	if n := counted("allowed") - allowed; n != people {
 		t.Errorf("%v requests with a good token are counted, want %d", n, people)
 	}
-	if n := w.lines("msg", "decision", "outcome", "denied"); n != people || counted("denied") != people {
-		t.Errorf("%d denials of a person are logged and %v counted, want %d", n, counted("denied"), people)
+	if n := w.lines("msg", "decision", "outcome", "denied"); n != people+1 || counted("denied")-denied != people {
+		t.Errorf("%d denials of a person are logged and %v counted, want %d", n-1, counted("denied")-denied, people)
+	}
+	// C16: nothing is kept of a token before it is verified, or asked for.
+	if now := held(); now != heldBefore {
+		t.Errorf("cache entries, questions to the cache and to the directory are %v, before %v", now, heldBefore)
 	}
 	for class, n := range sent {
 		written, leftOut := w.lines("msg", "decision", "outcome", class), w.metric("log_lines_left_out_total", "policy", "payroll", "reason", class)
