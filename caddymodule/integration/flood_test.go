@@ -256,7 +256,7 @@ func TestAFloodAtTheHookFillsNoLog(t *testing.T) {
 // endpoint that is slow about forged tokens keeps strangers waiting, tokens that
 // were seen good before are asked about at once, though no answer is held.
 func TestAFloodOfOpaqueTokensLeavesPlaces(t *testing.T) {
-	w := introspects(t, "ttl 1ms")
+	w := introspects(t, "ttl 1ms", "timeout 5m") // nobody gives up waiting
 	good := make([]string, 40)
 	for i := range good {
 		good[i] = w.opaque(nil)
