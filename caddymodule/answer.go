@@ -44,7 +44,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decis
 	if answer.StatusCode >= http.StatusInternalServerError {
 		level = zapcore.ErrorLevel
 	}
-	if c := h.logger.Check(level, "request refused"); c != nil {
+	if c := h.checkLine(level, "request refused", d, refusal.Kind.String()); c != nil {
 		c.Write(zap.String("policy", h.policy.name), zap.String("reason", refusal.Kind.String()),
 			zap.Int("status", answer.StatusCode), zap.String("error_id", answer.ID), zap.NamedError("cause", refusal.Cause))
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,7 @@ type App struct {
 	logger      *zap.Logger
 	releases    releases
 	logs        *logs
+	sampler     *logSampler
 	metrics     *metrics
 	issuers     *issuer.Set
 	known       []*issuer.Config // those of issuers, with their names
@@ -114,6 +116,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.metrics, err = takeMetrics(&a.releases, ctx); err != nil {
 		return err
 	}
+	a.sampler = newLogSampler(a.logs, a.metrics)
 	for _, step := range []func() error{a.check, a.openIssuers, a.openProofs, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
 		if err := step(); err != nil {
 			return err
@@ -189,6 +192,9 @@ func (*App) Stop() error { return nil }
 
 // Cleanup gives back what Provision took.
 func (a *App) Cleanup() error {
+	if a.sampler != nil {
+		a.sampler.close()
+	}
 	if a.logs != nil {
 		a.logs.started.CompareAndSwap(a.logger, nil)
 	}
@@ -243,7 +249,8 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),
-		Fingerprint:       append(slices.Clone(a.settings), a.releases.instances...), Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
+		Fingerprint:       append(slices.Clone(a.settings), a.releases.instances...), Clock: time.Now, Observer: a.metrics,
+		Logger: slog.New(zapHandler(a.sampler.sampledCore(a.logger.Core()))),
 	}
 	if a.directories != nil {
 		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.life())

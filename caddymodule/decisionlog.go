@@ -14,7 +14,8 @@ import (
 
 // logDecision writes the decision log, and the same fields into Caddy's
 // access log: policy, outcome, status, decision, issuer, client, and the
-// subject as log_subject says. Never a token, never a claim.
+// subject as log_subject says. Never a token, never a claim. The access log gets
+// the fields with each request, as it has a line for each anyway.
 func (h *Handler) logDecision(r *http.Request, d *enrich.Decision, refusal *enrich.Refusal) {
 	switch {
 	case h.LogDecision == "all":
@@ -38,12 +39,26 @@ func (h *Handler) logDecision(r *http.Request, d *enrich.Decision, refusal *enri
 			}
 		}
 	}
-	if c := h.logger.Check(zapcore.InfoLevel, "decision"); c != nil {
+	reason := reasonAnonymous
+	if refusal != nil {
+		reason = refusal.Kind.String()
+	}
+	if c := h.checkLine(zapcore.InfoLevel, "decision", d, reason); c != nil {
 		c.Write(fields...)
 	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.Dict("token_enrich", fields...))
 	}
+}
+
+// checkLine is zap's Check for a line about a request. Where its token was
+// verified, the line is written; of strangers' lines some are, by policy and
+// reason (see logSampler).
+func (h *Handler) checkLine(level zapcore.Level, line string, d *enrich.Decision, reason string) *zapcore.CheckedEntry {
+	if d != nil && d.Principal != nil {
+		return h.logger.Check(level, line)
+	}
+	return h.app.sampler.check(h.logger, level, line, h.policy.name, reason)
 }
 
 // subjectForLog names a subject as log_subject says: not at all, by a keyed

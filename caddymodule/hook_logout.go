@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
@@ -94,16 +95,16 @@ func (h *Hook) sender(issuers []*issuer.Config) (n int, err error) {
 func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	raw, err := logoutToken(r)
 	if err != nil {
-		l.logger.Info("logout request refused", zap.String("issuer", l.issuer.Name()), zap.Error(err))
+		l.logStranger(zapcore.InfoLevel, "logout request refused", err)
 		return refuseHook(w, "The request holds no logout token.")
 	}
 	reach, err := l.logOut(r.Context(), raw)
 	switch {
 	case errors.Is(err, issuer.ErrInvalidToken), errors.Is(err, errLogoutReplayed):
-		l.logger.Info("logout token refused", zap.String("issuer", l.issuer.Name()), zap.Error(err))
+		l.logStranger(zapcore.InfoLevel, "logout token refused", err)
 		return refuseHook(w, "The logout token is not valid.")
 	case err != nil:
-		l.logger.Error("logout cannot be carried out", zap.String("issuer", l.issuer.Name()), zap.Error(err))
+		l.logStranger(zapcore.ErrorLevel, "logout cannot be carried out", err)
 		refusal := enrich.Unavailable(err)
 		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
 		return caddyhttp.Error(refusal.Kind.Status(), refusal)
@@ -111,6 +112,14 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("nodes", reaches[reach]))
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// logStranger writes a line that anybody can cause who finds the hook; not all
+// of them are written.
+func (l *logout) logStranger(level zapcore.Level, line string, err error) {
+	if c := l.app.sampler.check(l.logger, level, line, "", reasonLogout); c != nil {
+		c.Write(zap.String("issuer", l.issuer.Name()), zap.Error(err))
+	}
 }
 
 // logoutToken reads the one logout token of a form body. Other values of the

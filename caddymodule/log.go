@@ -48,6 +48,11 @@ func (l *logs) core() zapcore.Core {
 // own lines leave that out too.
 const never slog.Level = 127
 
+// zapHandler gives a handler that writes to a core as the app's own logger does.
+func zapHandler(core zapcore.Core) slog.Handler {
+	return zapslog.NewHandler(core, zapslog.WithName("token_enrich"), zapslog.AddStacktraceAt(never))
+}
+
 type sharedHandler struct {
 	logs *logs
 	// with rebuilds attributes and groups on today's handler.
@@ -55,7 +60,7 @@ type sharedHandler struct {
 }
 
 func (h sharedHandler) handler() slog.Handler {
-	var out slog.Handler = zapslog.NewHandler(h.logs.core(), zapslog.WithName("token_enrich"), zapslog.AddStacktraceAt(never))
+	out := zapHandler(h.logs.core())
 	for _, f := range h.with {
 		out = f(out)
 	}

@@ -35,6 +35,7 @@ type metrics struct {
 	overflow        *prometheus.CounterVec
 	minted          *prometheus.CounterVec
 	purges          *prometheus.CounterVec
+	linesLeftOut    *prometheus.CounterVec
 }
 
 // Names of the metrics: caddy_token_enrich_<name>.
@@ -76,6 +77,7 @@ func newMetrics() *metrics {
 		overflow:       counters("header_overflow_total", "Header values that were too large.", "policy", "header"),
 		minted:         counters("tokens_minted_total", "Tokens that were signed.", "policy"),
 		purges:         counters("purges_total", "Purges by where they came from.", "origin"),
+		linesLeftOut:   counters("log_lines_left_out_total", "Lines about requests without a good token that the log leaves out.", "policy", "reason"),
 	}
 }
 
@@ -94,7 +96,7 @@ func takeMetrics(r *releases, ctx caddy.Context) (*metrics, error) {
 		m.decisions, m.decisionSeconds, m.cacheRequests, m.unseal, m.directories, m.directorySecs, m.directoryState,
 		m.keyFetches, m.keysSkipped,
 		keyAges{m},
-		m.introspections, m.scrubbed, m.overflow, m.minted, m.purges,
+		m.introspections, m.scrubbed, m.overflow, m.minted, m.purges, m.linesLeftOut,
 	} {
 		if err := register(registry, c); err != nil {
 			return nil, err
@@ -121,6 +123,7 @@ func (m *metrics) begin(a *App) {
 			m.decisionSeconds.WithLabelValues(p.name, path)
 		}
 		m.scrubbed.WithLabelValues(p.name)
+		m.linesLeftOut.WithLabelValues(p.name, enrich.KindNoToken.String())
 		for _, header := range p.compiled.Contract().Labels() {
 			m.overflow.WithLabelValues(p.name, header)
 		}

@@ -87,7 +87,8 @@ type Arrival struct {
 // also for those that no policy decides.
 //
 // On success the request carries what the application is to receive. On
-// failure the error is a *Refusal and the request must not be passed on.
+// failure the error is a *Refusal and the request must not be passed on; a
+// decision beside it says whose token it is, once that was verified.
 func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision, err error) {
 	started := g.Clock()
 	hit := false
@@ -129,19 +130,19 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 			return nil, refuseToken(err)
 		}
 	} else if d, err = g.decide(r.Context(), p, found, caller, started); err != nil {
-		return nil, err
+		return d, err
 	}
 	if err := g.denied(d.Principal, d.denials, started); err != nil {
-		return nil, err
+		return d, err
 	}
 	if err := p.authenticationContext(d.Principal, started, d.verified.Issuer.Leeway()); err != nil {
-		return nil, err
+		return d, err
 	}
 	if d.refusal != nil {
 		return d, d.refusal
 	}
 	if err := g.requireRequest(r, p, d, from); err != nil {
-		return nil, err
+		return d, err
 	}
 	return d, g.forward(r, p, d, found)
 }
@@ -162,7 +163,8 @@ func (g *Gateway) find(r *http.Request, p *Policy) (token.Found, error) {
 
 // decide is the way of a token that is not in the decision cache: verify,
 // look up, compute, require, and render what will be forwarded. The decision
-// that it returns may be a denial; errors are for what could not be decided.
+// that it returns may be a denial; errors are for what could not be decided,
+// with a decision that says whose token it is where that was verified.
 func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, caller *issuer.Caller, now time.Time) (*Decision, error) {
 	verified, err := g.Issuers.Verify(ctx, found.Token, p.definition.Issuers, caller)
 	if err != nil {
@@ -174,7 +176,7 @@ func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, call
 		if header, ok := forward.Overflowed(err); ok {
 			g.Observer.HeaderOverflowed(p.name, p.contract.Label(header))
 		}
-		return nil, err
+		return d, err
 	}
 	if d.rendered != nil {
 		for _, note := range d.rendered.Notes() {

@@ -131,7 +131,8 @@ func isLong(r *http.Request) bool {
 func (s *Streams) add(st *stream) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.live) >= MaxStreams {
+	// Whoever comes without a token leaves half of the places to the others.
+	if n := len(s.live); n >= MaxStreams || n >= MaxStreams/2 && st.decision.Principal == nil {
 		return false
 	}
 	s.live[st] = struct{}{}

@@ -100,6 +100,9 @@ var labelled = map[string]map[string][]string{
 	"tokens_minted_total":         {"policy": {"payroll"}},
 	"purges_total":                {"origin": {"local", "log"}},
 	"purge_log_age_seconds":       {},
+	"log_lines_left_out_total": {"policy": {"payroll", "open", ""}, "reason": {
+		"anonymous", "logout", "internal", "no_token", "invalid_request", "invalid_token", "cross_origin", "unavailable",
+	}},
 }
 
 // counted is a site in which each metric has something to count.
@@ -312,7 +315,7 @@ func TestEveryMetricIsThereBeforeThereIsSomethingToCount(t *testing.T) {
 	for _, name := range []string{
 		"decisions_total", "decision_seconds_count", "cache_requests_total", "cache_bytes", "cache_entries", "cache_unseal_failures_total",
 		"directory_requests_total", "directory_seconds_count", "directory_state", "scrubbed_headers_total", "header_overflow_total",
-		"tokens_minted_total", "purges_total", "purge_log_age_seconds",
+		"tokens_minted_total", "purges_total", "purge_log_age_seconds", "log_lines_left_out_total",
 	} {
 		if !seen[name] {
 			t.Errorf("the metric %s is missing", name)

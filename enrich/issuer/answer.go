@@ -111,7 +111,7 @@ func namesAudience(aud any, id string) bool {
 // checked here as it would be in a JWT (RFC 7662, section 4: the protected
 // resource's own duty), on each use anew.
 func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error) {
-	a, err := i.introspect.ask(ctx, raw)
+	a, err := i.introspect.ask(ctx, raw, false)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +133,7 @@ func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error
 	if err := checkTokenType(a.claims, p); err != nil {
 		return nil, err
 	}
+	i.introspect.good.add(a.token)
 	return &Verified{Principal: p, Issuer: i, KeySet: a.keySet, Until: a.until}, nil
 }
 
@@ -155,7 +156,7 @@ func (i *Issuer) withSubject(claims map[string]any) map[string]any {
 // bounds the verdict by the answer's life. Where the two disagree about whom
 // they speak of, the token is refused.
 func (i *Issuer) confirmJWT(ctx context.Context, raw string, p *identity.Principal) (time.Time, error) {
-	a, err := i.introspect.ask(ctx, raw)
+	a, err := i.introspect.ask(ctx, raw, true)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -7,12 +7,15 @@ import "sync/atomic"
 // crowd is as large.
 const maxCrowd = 4096
 
-// A crowd is the requests that wait for the same thing.
-type crowd struct{ n atomic.Int32 }
+// A crowd is the requests that wait for the same thing, at most limit.
+type crowd struct {
+	limit int32
+	n     atomic.Int32
+}
 
 // join takes a request in, if there is room.
 func (c *crowd) join() bool {
-	if c.n.Add(1) > maxCrowd {
+	if c.n.Add(1) > c.limit {
 		c.n.Add(-1)
 		return false
 	}

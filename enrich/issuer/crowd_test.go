@@ -67,7 +67,7 @@ func TestTokensThatWaitToBeIntrospectedAreBounded(t *testing.T) {
 		s := bubbleStage(t, introspecting())
 		s.server.on(testAsk, hang)
 		var wg sync.WaitGroup
-		for range maxCrowd {
+		for range maxStrangers {
 			wg.Go(func() {
 				if _, err := s.verify(testOpaque); !errors.Is(err, ErrIntrospection) {
 					t.Errorf("one that waits: %v", err)

@@ -85,7 +85,8 @@ var (
 	// ErrIntrospectionRefused: the endpoint refuses this gateway or this kind
 	// of token; only a change of configuration mends it.
 	ErrIntrospectionRefused = unavailable("introspection endpoint refuses the gateway's question")
-	// ErrBusy: too many introspections are under way.
+	// ErrBusy: too many introspections are under way, or too many of tokens that
+	// were not seen good before.
 	ErrBusy = unavailable("too many introspections are under way")
 	// ErrReplayMemory: the memory of used DPoP proofs cannot be asked.
 	ErrReplayMemory = unavailable("memory of used proofs is not available")

@@ -20,6 +20,11 @@ const (
 	// maxQuestions bounds the introspections that are under way at one
 	// issuer: forged opaque tokens cost a question each.
 	maxQuestions = 32
+	// maxStrangerQuestions bounds those of them about tokens that were not seen
+	// good before, and maxStrangers the requests with such a token that wait:
+	// the other places are for tokens that were.
+	maxStrangerQuestions = maxQuestions / 2
+	maxStrangers         = maxCrowd / 2
 	// maxAnswer bounds one answer; the largest hold a few hundred groups.
 	maxAnswer = 64 << 10
 	// maxActiveCost bounds the kept answers about active tokens, in bytes.
@@ -30,6 +35,10 @@ const (
 	// inactiveLife is how long "not active" is kept at most: it spares the
 	// endpoint a client that insists, and passes once a replica has caught up.
 	inactiveLife = 10 * time.Second
+	// failureLogInterval is the shortest time between two lines about failing:
+	// a stranger whose odd tokens the endpoint fails at, among honest ones that
+	// it answers about, changes the state with each of them.
+	failureLogInterval = time.Minute
 )
 
 // mediaSigned is the type of a signed answer (RFC 9701, section 5).
@@ -37,6 +46,7 @@ const mediaSigned = "application/token-introspection+jwt"
 
 // An answer is what the endpoint said of one token. It is never changed.
 type answer struct {
+	token  tokenHash
 	active bool
 	claims map[string]any
 	keySet uint64 // the version that verified a signed answer
@@ -63,6 +73,12 @@ type introspector struct {
 	slots   chan struct{}
 	waiting crowd // for an answer
 
+	// strangerSlots and strangers are the share of the two above that requests
+	// may take whose token was not seen good before.
+	strangerSlots chan struct{}
+	strangers     crowd
+	good          goodTokens
+
 	// macKey keys the hashes of tokens. The caches belong to one issuer, one
 	// endpoint and one client, so the token is all that need be hashed.
 	macKey           [sha256.Size]byte
@@ -71,6 +87,10 @@ type introspector struct {
 	mu      sync.Mutex
 	asking  map[tokenHash]*question
 	failing bool
+	// failureLogged says that the log tells of a failure that lasts, and
+	// failureLoggedAt when the last such line was written.
+	failureLogged   bool
+	failureLoggedAt time.Time
 }
 
 func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*introspector, error) {
@@ -80,7 +100,9 @@ func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*intr
 	}
 	n := &introspector{
 		issuer: i, config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
-		slots:  make(chan struct{}, maxQuestions),
+		slots: make(chan struct{}, maxQuestions), waiting: crowd{limit: maxCrowd},
+		strangerSlots: make(chan struct{}, maxStrangerQuestions), strangers: crowd{limit: maxStrangers},
+		good:   newGoodTokens(maxGoodTokens),
 		active: newAnswerCache(maxActiveCost), inactive: newAnswerCache(maxInactive),
 		asking: make(map[tokenHash]*question),
 	}
@@ -108,10 +130,11 @@ func isOpaque(raw string) bool {
 	return true
 }
 
-// ask gives the endpoint's answer about a token: a kept one, or that of the
-// question under way, or a new one. Errors wrap ErrInactive, ErrUnavailable
-// or are those of the context.
-func (n *introspector) ask(ctx context.Context, raw string) (*answer, error) {
+// ask returns the endpoint's answer about a token: a kept one, or that of the
+// question under way, or a new one. verified says that the token has proven
+// itself already, so that nobody can have made it up. Errors wrap ErrInactive,
+// ErrUnavailable or are those of the context.
+func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*answer, error) {
 	if !isOpaque(raw) {
 		return nil, fmt.Errorf("not of a bearer token's shape: %w", ErrMalformed)
 	}
@@ -119,6 +142,25 @@ func (n *introspector) ask(ctx context.Context, raw string) (*answer, error) {
 	if a := n.kept(key); a != nil {
 		n.issuer.observer.Introspected(n.issuer.name, IntrospectCached)
 		return a.verdict()
+	}
+	a, err := n.askAnew(ctx, key, raw, verified || n.good.has(key))
+	if err != nil {
+		if errors.Is(err, ErrBusy) {
+			n.issuer.observer.Introspected(n.issuer.name, IntrospectBusy)
+		}
+		return nil, err
+	}
+	return a.verdict()
+}
+
+// askAnew joins the question under way about a token or begins one. good says
+// that the token may use the places that are kept for those seen good before.
+func (n *introspector) askAnew(ctx context.Context, key tokenHash, raw string, good bool) (*answer, error) {
+	if !good {
+		if !n.strangers.join() {
+			return nil, ErrBusy
+		}
+		defer n.strangers.leave()
 	}
 	if !n.waiting.join() {
 		return nil, ErrBusy
@@ -129,17 +171,14 @@ func (n *introspector) ask(ctx context.Context, raw string) (*answer, error) {
 	n.mu.Unlock()
 	if q == nil {
 		var err error
-		if q, err = n.begin(ctx, key, raw); err != nil {
+		if q, err = n.begin(ctx, key, raw, good); err != nil {
 			return nil, err
 		}
 	}
 	if err := n.wait(ctx, q.done); err != nil {
 		return nil, err
 	}
-	if q.err != nil {
-		return nil, q.err
-	}
-	return q.answer.verdict()
+	return q.answer, q.err
 }
 
 func (a *answer) verdict() (*answer, error) {
@@ -169,49 +208,72 @@ func (n *introspector) kept(key tokenHash) *answer {
 // begin starts a question as soon as one of the slots is free. It works
 // under a deadline of its own: a client that leaves does not spoil the
 // answer for those who wait as well.
-func (n *introspector) begin(ctx context.Context, key tokenHash, raw string) (*question, error) {
-	select {
-	case n.slots <- struct{}{}:
-	default:
-		t := time.NewTimer(n.timeout)
-		defer t.Stop()
-		select {
-		case n.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting to introspect: %w", ctx.Err())
-		case <-t.C:
-			return nil, ErrBusy
-		}
+func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, good bool) (*question, error) {
+	release, err := n.slot(ctx, good)
+	if err != nil {
+		return nil, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if q := n.asking[key]; q != nil {
-		<-n.slots
+		release()
 		return q, nil
 	}
 	q := &question{done: make(chan struct{})}
 	if a := n.kept(key); a != nil {
-		<-n.slots
+		release()
 		q.answer = a
 		close(q.done)
 		return q, nil
 	}
-	if !n.issuer.life.spawn(func() { n.run(q, key, raw) }) { //nolint:contextcheck // detached, as said above
-		<-n.slots
+	if !n.issuer.life.spawn(func() { n.run(q, key, raw, release) }) { //nolint:contextcheck // detached, as said above
+		release()
 		return nil, ErrIntrospection
 	}
 	n.asking[key] = q
 	return q, nil
 }
 
+// slot takes the slot of one question; who is not known to be good takes one of
+// the strangers' first. It waits no longer than a question may last.
+func (n *introspector) slot(ctx context.Context, good bool) (release func(), err error) {
+	needed := []chan struct{}{n.strangerSlots, n.slots}
+	if good {
+		needed = needed[1:]
+	}
+	t := time.NewTimer(n.timeout)
+	defer t.Stop()
+	for i, slots := range needed {
+		select {
+		case slots <- struct{}{}:
+			continue
+		case <-ctx.Done():
+			err = fmt.Errorf("waiting to introspect: %w", ctx.Err())
+		case <-t.C:
+			err = ErrBusy
+		}
+		for _, taken := range needed[:i] {
+			<-taken
+		}
+		return nil, err
+	}
+	return func() {
+		for _, taken := range needed {
+			<-taken
+		}
+	}, nil
+}
+
 // run is the body of a question.
-func (n *introspector) run(q *question, key tokenHash, raw string) {
+func (n *introspector) run(q *question, key tokenHash, raw string, release func()) {
 	a, cost, err := n.question(raw)
 	switch {
 	case err != nil:
 	case a.active:
+		a.token = key
 		n.active.put(key, a, cost)
 	default:
+		n.good.remove(key)
 		n.inactive.put(key, a, 1)
 	}
 	n.report(a, err)
@@ -219,7 +281,7 @@ func (n *introspector) run(q *question, key tokenHash, raw string) {
 	defer n.mu.Unlock()
 	q.answer, q.err = a, err
 	delete(n.asking, key)
-	<-n.slots
+	release()
 	close(q.done)
 }
 
@@ -235,21 +297,40 @@ func (n *introspector) report(a *answer, err error) {
 		outcome = IntrospectInactive
 	}
 	n.issuer.observer.Introspected(n.issuer.name, outcome)
-	n.mu.Lock()
-	changed := n.failing != (err != nil)
-	n.failing = err != nil
-	n.mu.Unlock()
-	switch {
-	case !changed || n.issuer.life.ctx.Err() != nil:
-	case err != nil:
-		level := slog.LevelWarn
-		if outcome == IntrospectRefused {
-			level = slog.LevelError
-		}
-		n.issuer.log.Log(context.Background(), level, "introspection fails", "issuer", n.issuer.name, "outcome", outcome, "error", err.Error())
-	default:
-		n.issuer.log.Info("introspection works again", "issuer", n.issuer.name)
+	if !n.noteFailing(err != nil) || n.issuer.life.ctx.Err() != nil {
+		return
 	}
+	if err == nil {
+		n.issuer.log.Info("introspection works again", "issuer", n.issuer.name)
+		return
+	}
+	level := slog.LevelWarn
+	if outcome == IntrospectRefused {
+		level = slog.LevelError
+	}
+	n.issuer.log.Log(context.Background(), level, "introspection fails", "issuer", n.issuer.name, "outcome", outcome, "error", err.Error())
+}
+
+// noteFailing notes whether the last question failed and reports whether that is
+// for the log: a failure that it does not tell of yet, unless the line about the
+// last one is too young, and the end of one that it tells of.
+func (n *introspector) noteFailing(failing bool) bool {
+	now := n.issuer.clock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.failing = failing
+	if failing == n.failureLogged {
+		return false
+	}
+	if failing {
+		// A clock that was set back must not silence it for as long.
+		if age := now.Sub(n.failureLoggedAt); age >= 0 && age < failureLogInterval {
+			return false
+		}
+		n.failureLoggedAt = now
+	}
+	n.failureLogged = failing
+	return true
 }
 
 // question asks the endpoint. A panic is a failed question.

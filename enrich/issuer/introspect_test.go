@@ -402,7 +402,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 			t.Errorf("took %v", d)
 		}
 		s.issuer.Stop() // waits for those whose callers gave up
-		if most != maxQuestions || busy == 0 || failed == 0 {
+		if most != maxStrangerQuestions || busy == 0 || failed == 0 {
 			t.Errorf("%d at once, %d busy, %d failed", most, busy, failed)
 		}
 		if len(s.issuer.introspect.asking) != 0 || len(s.issuer.introspect.slots) > maxQuestions {

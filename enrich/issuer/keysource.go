@@ -76,7 +76,7 @@ func newKeySource(c Config, o Options, life *lifetime) *keySource {
 	background, retire := context.WithCancel(life.ctx)
 	return &keySource{
 		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
-		life: life, background: background, retire: retire,
+		life: life, background: background, retire: retire, waiting: crowd{limit: maxCrowd},
 		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
 	}
 }

@@ -21,6 +21,7 @@ const (
 	IntrospectError    = "error"
 	IntrospectRefused  = "refused"
 	IntrospectCached   = "cached"
+	IntrospectBusy     = "busy" // not asked: no place was free
 )
 
 // Observer is told what metrics count. Its methods are called from requests

@@ -1,0 +1,122 @@
+package caddymodule
+
+// This file bounds what requests without a good token can make the log hold.
+
+import (
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+)
+
+const (
+	// sampledLines is how many lines of one kind are written in a sampleWindow,
+	// which begins with the first of them.
+	sampledLines = 20
+	sampleWindow = time.Minute
+)
+
+// Reasons that are no class of a refusal, for lines that are sampled.
+const (
+	reasonAnonymous = enrich.OutcomeAnonymous
+	reasonLogout    = "logout" // requests to a hook, which stand under no policy
+)
+
+// lineKind is what lines are sampled by: all of it comes from the configuration
+// or from closed sets.
+type lineKind struct{ line, policy, reason string }
+
+// logSampler decides which lines about strangers are written: the first of each
+// kind in a window, and at its end how many were left out. What it holds is
+// bounded by the kinds, and gone when their windows are over.
+type logSampler struct {
+	logs    *logs
+	metrics *metrics
+
+	mu      sync.Mutex
+	closed  bool
+	windows map[lineKind]*sampleCount
+}
+
+// sampleCount is one window of one kind.
+type sampleCount struct {
+	written, leftOut int
+	level            zapcore.Level // of the gravest line that was left out
+	end              *time.Timer
+}
+
+func newLogSampler(l *logs, m *metrics) *logSampler {
+	return &logSampler{logs: l, metrics: m, windows: make(map[lineKind]*sampleCount)}
+}
+
+// allow reports whether a line is written, and counts it where it is not.
+func (s *logSampler) allow(kind lineKind, level zapcore.Level) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.windows[kind]
+	switch {
+	case c != nil:
+	case s.closed:
+		return true // a request that outlives its configuration, one of a few
+	default:
+		c = &sampleCount{level: zapcore.DebugLevel, end: time.AfterFunc(sampleWindow, func() { s.end(kind) })}
+		s.windows[kind] = c
+	}
+	if c.written < sampledLines {
+		c.written++
+		return true
+	}
+	c.leftOut++
+	c.level = max(c.level, level)
+	s.metrics.linesLeftOut.WithLabelValues(kind.policy, kind.reason).Inc()
+	return false
+}
+
+// end ends a window.
+func (s *logSampler) end(kind lineKind) {
+	s.mu.Lock()
+	c := s.windows[kind]
+	delete(s.windows, kind)
+	s.mu.Unlock()
+	if c != nil && c.leftOut > 0 {
+		zap.New(s.logs.core()).Named("token_enrich").Log(c.level, "further lines were left out",
+			zap.String("line", kind.line), zap.String("policy", kind.policy), zap.String("reason", kind.reason), zap.Int("lines", c.leftOut))
+	}
+}
+
+// close ends every window.
+func (s *logSampler) close() {
+	s.mu.Lock()
+	s.closed = true
+	kinds := make([]lineKind, 0, len(s.windows))
+	for kind, c := range s.windows {
+		c.end.Stop()
+		kinds = append(kinds, kind)
+	}
+	s.mu.Unlock()
+	for _, kind := range kinds {
+		s.end(kind)
+	}
+}
+
+// check is zap's Check for lines that strangers cause.
+func (s *logSampler) check(log *zap.Logger, level zapcore.Level, line, policy, reason string) *zapcore.CheckedEntry {
+	c := log.Check(level, line)
+	if c == nil || !s.allow(lineKind{line, policy, reason}, level) {
+		return nil
+	}
+	return c
+}
+
+// sampledCore samples what the gateway's core logs of a request by itself: that
+// one of its stages panicked, whoever's request it was.
+func (s *logSampler) sampledCore(core zapcore.Core) zapcore.Core {
+	return zapcore.NewSamplerWithOptions(core, sampleWindow, sampledLines, 0, zapcore.SamplerHook(func(_ zapcore.Entry, d zapcore.SamplingDecision) {
+		if d&zapcore.LogDropped != 0 {
+			s.metrics.linesLeftOut.WithLabelValues("", enrich.KindInternal.String()).Inc()
+		}
+	}))
+}
