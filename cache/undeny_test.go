@@ -320,6 +320,36 @@ func TestUndoingFreesAPlace(t *testing.T) {
 	}
 }
 
+// TestABurstOfUndosIsBounded: what other nodes say is held to a bound too, and an
+// undo past it leaves its denial in force.
+func TestABurstOfUndosIsBounded(t *testing.T) {
+	clock := cachetest.NewClock()
+	l := cache.NewLog(cache.LogOptions{Clock: clock.Now})
+	until := clock.Now().Add(time.Hour)
+	entries, _, err := l.Deny(t.Context(), cache.Record{Name: name(1 << 20), Until: until})
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo := entries[0]
+	undo.Kind = cache.Undeny
+	records := make([]cache.Placed, 2*cache.MaxDenials+1)
+	for i := range records {
+		records[i] = cache.Placed{
+			Record:   cache.Record{Kind: cache.Undeny, Name: name(i), Until: until},
+			Position: cache.Position{Millis: 1, Serial: uint64(i)},
+		}
+	}
+	records[2*cache.MaxDenials].Record = undo
+	l.Apply(records)
+	if !l.Denials().Denied(clock.Now(), clock.Now(), undo.Name) {
+		t.Error("an undo without room lifted its denial")
+	}
+	clock.Advance(time.Hour)
+	if _, _, err := l.Deny(t.Context(), cache.Record{Name: name(1), Until: clock.Now().Add(time.Hour)}); err != nil {
+		t.Errorf("after all ended: %v", err)
+	}
+}
+
 // TestNodesAgreeAfterAnyHistory (C4, C14): whatever two nodes deny and undo,
 // cut off or not, and whatever the log loses meanwhile, they and a node that
 // reads the log from its start have the same list in the end.

@@ -146,10 +146,10 @@ func TestTheDenyListIsShown(t *testing.T) {
 	for _, tc := range []struct {
 		denial
 		kind, reason string
-		for_         time.Duration
+		lasts        time.Duration
 	}{{session, "sid", "laptop stolen", 2 * time.Hour}, {user, "user", "", 25 * time.Hour}, {token, "jti", "", 720 * time.Hour}} {
 		d := tc.denial
-		if d.Kind != tc.kind || d.Reason != tc.reason || d.Nodes != "this one" || d.Until.Before(began.Add(tc.for_-time.Second)) || d.Until.After(time.Now().Add(tc.for_)) {
+		if d.Kind != tc.kind || d.Reason != tc.reason || d.Nodes != "this one" || d.Until.Before(began.Add(tc.lasts-time.Second)) || d.Until.After(time.Now().Add(tc.lasts)) {
 			t.Errorf("answered is %+v", d)
 		}
 		d.Nodes = ""
