@@ -29,10 +29,10 @@ func (l *Log) Append(ctx context.Context, records ...Record) (Reach, error) {
 	records = slices.Clone(records)
 	for i, r := range records {
 		records[i] = r.inMillis()
-		switch r.Kind {
-		case Deny:
+		if r.Kind == Deny {
 			denials++
-		case Undeny:
+		}
+		if r.Kind == Undeny {
 			undone++
 		}
 	}

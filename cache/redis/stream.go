@@ -242,12 +242,12 @@ func (s *Stream) trim(ctx context.Context, first, horizon cache.Position) {
 func (s *Stream) seal(r cache.Record) ([]any, error) {
 	b, _ := r.AppendBinary([]byte{recordVersion}) // it has no error
 	mac := s.mac(b)
-	values := []any{field, append(b, mac...)}
+	b = append(b, mac...)
 	if r.Claim == "" && r.Reason == "" {
-		return values, nil
+		return []any{field, b}, nil
 	}
 	details, err := s.c.sealer.Seal([sha256.Size]byte(mac), r.AppendDetails(nil))
-	return append(values, detailsField, details), err
+	return []any{field, b, detailsField, details}, err
 }
 
 // open reads a record. One that is not authentic is passed over, as a record

@@ -115,8 +115,14 @@ func TestForgedUndoesLiftNoDenial(t *testing.T) {
 	future := []byte(denial["r"].(string))
 	future[1] = 99
 	for _, values := range [][]any{
-		{"r", undo["r"]}, {"r", string(forged)}, {"r", string(moved)}, {"r", string(future)}, {"r", undo["r"], "d", denial["d"]},
-		{"r", denial["r"]}, {"r", denial["r"], "d", "x"}, {"r", undo["r"]},
+		{"r", undo["r"]},
+		{"r", string(forged)},
+		{"r", string(moved)},
+		{"r", string(future)},
+		{"r", undo["r"], "d", denial["d"]},
+		{"r", denial["r"]},
+		{"r", denial["r"], "d", "x"},
+		{"r", undo["r"]},
 	} {
 		if err := r.XAdd(t.Context(), &goredis.XAddArgs{Stream: logName, Values: values}).Err(); err != nil {
 			t.Fatal(err)
