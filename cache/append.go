@@ -25,13 +25,18 @@ const (
 // room, and the stream's own where that failed.
 func (l *Log) Append(ctx context.Context, records ...Record) (Reach, error) {
 	now := l.line.now()
-	denials := 0
-	for _, r := range records {
+	denials, undone := 0, 0
+	records = slices.Clone(records)
+	for i, r := range records {
+		records[i] = r.inMillis()
 		if r.Kind == Deny {
 			denials++
 		}
+		if r.Kind == Undeny {
+			undone++
+		}
 	}
-	if denials > 0 && !l.denials.room(now, denials) {
+	if denials+undone > 0 && !l.denials.room(now, denials, undone) {
 		return ThisNode, ErrFull
 	}
 	if l.stream == nil {
@@ -50,14 +55,49 @@ func (l *Log) Append(ctx context.Context, records ...Record) (Reach, error) {
 	return AllNodes, nil
 }
 
-// postpone keeps records until the stream can be reached again. Denials need
-// no keeping: the deny list knows which of its names have no place yet.
+// Deny puts names on the deny list and returns the entries as they stand there.
+// An entry that a new one covers is taken back: it refuses nothing more. Reach
+// and error are as for Append.
+func (l *Log) Deny(ctx context.Context, denials ...Record) ([]Record, Reach, error) {
+	now := l.line.now()
+	entries := make([]Record, len(denials))
+	for i, r := range denials {
+		r.Kind = Deny
+		entries[i] = l.denials.distinct(r.inMillis())
+	}
+	reach, err := l.Append(ctx, entries...)
+	if err != nil {
+		return entries, reach, err
+	}
+	// Only once the new ones stand where the others read them, so that nobody
+	// has neither. Where there is no room to remember this, both stand.
+	for _, e := range entries {
+		if covered := l.denials.covered(now, e); len(covered) > 0 {
+			_, _ = l.Undeny(ctx, covered...)
+		}
+	}
+	return entries, reach, nil
+}
+
+// Undeny takes entries of the deny list back: these, and no denial of the same
+// names that is made later. Reach and error are as for Append.
+func (l *Log) Undeny(ctx context.Context, entries ...Record) (Reach, error) {
+	records := make([]Record, len(entries))
+	for i, e := range entries {
+		records[i] = Record{Kind: Undeny, Name: e.Name, Until: e.Until, IssuedBefore: e.IssuedBefore}
+	}
+	return l.Append(ctx, records...)
+}
+
+// postpone keeps records until the stream can be reached again. Denials and
+// what takes them back need no keeping: the deny list knows which of its
+// entries have no place yet.
 func (l *Log) postpone(records []Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.carry = true
 	for _, r := range records {
-		if r.Kind == Deny {
+		if r.Kind == Deny || r.Kind == Undeny {
 			continue
 		}
 		if len(l.pending) >= MaxPending {
@@ -83,8 +123,8 @@ func (l *Log) applyOwn(now time.Time, records []Record, positions []Position) {
 			at = l.position
 		}
 		l.apply(now, Placed{Record: r, Position: at}, now)
-		if r.Kind == Deny {
-			l.denials.own(now, r.Name)
+		if r.Kind == Deny || r.Kind == Undeny {
+			l.denials.own(now, r)
 		} else {
 			l.observer.Purge(OriginLocal)
 		}
@@ -92,9 +132,9 @@ func (l *Log) applyOwn(now time.Time, records []Record, positions []Position) {
 	l.prune(now)
 }
 
-// flush appends what could not be shared when it was recorded, and live
-// denials that the stream no longer holds, so that a node that starts later
-// learns of them.
+// flush appends what could not be shared when it was recorded, and entries of
+// the deny list that the stream no longer holds, so that a node that starts
+// later learns of them.
 func (l *Log) flush() {
 	l.mu.Lock()
 	records := append([]Record(nil), l.pending...)

@@ -3,6 +3,7 @@ package cache_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +133,7 @@ func FuzzRecord(f *testing.F) {
 		{},
 		{Kind: cache.PurgeUser, Name: cache.Name{1, 2, 3}},
 		{Kind: cache.Deny, Name: cache.Name{15: 9}, Until: time.UnixMilli(5), IssuedBefore: time.UnixMilli(-5)},
+		{Kind: cache.Undeny, Name: cache.Name{15: 9}, Until: time.UnixMilli(5)},
 	} {
 		b, err := r.AppendBinary(nil)
 		if err != nil {
@@ -150,6 +152,49 @@ func FuzzRecord(f *testing.F) {
 			t.Fatalf("%x became %x, %v", b, again, err)
 		}
 	})
+}
+
+func FuzzDetails(f *testing.F) {
+	for _, r := range []cache.Record{
+		{}, {Claim: "sub"}, {Reason: "laptop stolen"}, {Claim: "jti", Reason: "Gerät gestohlen – 14. März"},
+	} {
+		b := r.AppendDetails(nil)
+		f.Add(b)
+		f.Add(append(b, '\n'))
+	}
+	f.Add([]byte{})
+	f.Add([]byte{200, 'x'})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := cache.Record{Claim: "old", Reason: "old"}
+		if r.UnmarshalDetails(b) != nil {
+			if r.Claim != "old" || r.Reason != "old" {
+				t.Fatalf("%x was refused and left %+v", b, r)
+			}
+			return
+		}
+		if cache.CheckReason(r.Reason) != nil {
+			t.Fatalf("%q is no reason", r.Reason)
+		}
+		if again := r.AppendDetails(nil); !bytes.Equal(again, b) {
+			t.Fatalf("%x became %x", b, again)
+		}
+	})
+}
+
+func TestAReasonIsShortPrintableText(t *testing.T) {
+	for reason, good := range map[string]bool{
+		"": true, "laptop stolen, ticket #4711": true, "Gerät gestohlen – 盗難": true,
+		strings.Repeat("é", cache.MaxReason/2): true, strings.Repeat("é", cache.MaxReason/2) + "x": false,
+		"two\nlines": false, "\x1b[2J": false, "tab\t": false, "\x00": false, "\u202eltr": false, "\u2028": false, "\xff": false, "\x7f": false, "\u0085": false,
+	} {
+		err := cache.CheckReason(reason)
+		if (err == nil) != good {
+			t.Errorf("%q: %v", reason, err)
+		}
+		if err != nil && strings.Contains(err.Error(), reason) {
+			t.Errorf("the error says the reason: %v", err)
+		}
+	}
 }
 
 func TestDurationsAreTextsOrNanoseconds(t *testing.T) {

@@ -1,21 +1,28 @@
 package cache
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// MaxDenials bounds the names that the deny list holds. Denials live as long
-// as the tokens that they name; a hundred thousand logouts within one token's
-// life take about 10 MB.
+// MaxDenials bounds the denials that the deny list holds, and those that it
+// remembers as taken back. Denials live as long as the tokens that they name; a
+// hundred thousand logouts within one token's life take about 20 MB.
 const MaxDenials = 100_000
 
 // DenyList holds the names of tokens, sessions and users whose tokens are no
 // longer accepted, until the last token that they can name has expired. It is
 // fed by the log and held in memory on every node. It never decides what to do
 // when it is out of date: that is for the caller, by Age.
+//
+// Its entries are denials and denials that were taken back. Which of them a
+// node knows decides what it refuses, and not in which order it learned of
+// them: a denial that was taken back stays so when the log says it again, and a
+// later denial of the same name is another entry.
 type DenyList struct {
 	log *Log
 
@@ -25,17 +32,23 @@ type DenyList struct {
 	// name that it had no room for.
 	lacking atomic.Int64
 
-	mu    sync.RWMutex
-	names map[Name]denial
-	swept time.Time
+	mu           sync.RWMutex
+	names        map[Name][]denial
+	live, undone int // entries by kind
+	swept        time.Time
 }
 
-// denial ends at until and, unless before is zero, reaches only tokens issued
-// at or before that moment. Token dates are wall time, and so are these.
+// denial is an entry: a Deny record, or the Undeny record in its place. It ends
+// at Until. Token dates are wall time, and so are these.
 type denial struct {
-	until, before time.Time
-	position      Position
-	said          time.Time // when this node itself first said it; zero: others did
+	Record
+	position Position
+	said     time.Time // when this node itself first said it; zero: others did
+}
+
+// denies reports whether an entry refuses a token issued at that time.
+func (e *denial) denies(now, issued time.Time) bool {
+	return e.Kind == Deny && now.Before(e.Until) && (e.IssuedBefore.IsZero() || !issued.After(e.IssuedBefore))
 }
 
 // Used reports whether anything was ever denied, as far as this node knows.
@@ -61,33 +74,64 @@ func (d *DenyList) Denied(now, issued time.Time, names ...Name) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	for _, n := range names {
-		e, ok := d.names[n]
-		if ok && now.Before(e.until) && (e.before.IsZero() || !issued.After(e.before)) {
-			return true
+		list := d.names[n]
+		for i := range list {
+			if list[i].denies(now, issued) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// Len is the number of names held.
+// Len is the number of denials held.
 func (d *DenyList) Len() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return len(d.names)
+	return d.live
 }
 
-// room reports whether n more names fit.
-func (d *DenyList) room(now time.Time, n int) bool {
+// Entries are the denials that hold now, in no order.
+func (d *DenyList) Entries(now time.Time) []Record {
+	return d.records(func(e *denial) bool { return e.Kind == Deny && now.Before(e.Until) })
+}
+
+// covered are the denials that hold now and refuse nothing that r does not.
+func (d *DenyList) covered(now time.Time, r Record) []Record {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var out []Record
+	for _, e := range d.names[r.Name] {
+		if e.Kind == Deny && now.Before(e.Until) && r.covers(e.Record) && !r.same(e.Record) {
+			out = append(out, e.Record)
+		}
+	}
+	return out
+}
+
+// distinct gives a denial an end of its own, where one like it was taken back.
+func (d *DenyList) distinct(r Record) Record {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for slices.ContainsFunc(d.names[r.Name], func(e denial) bool { return e.Kind == Undeny && e.same(r) }) {
+		r.Until = r.Until.Add(time.Millisecond)
+	}
+	return r
+}
+
+// room reports whether so many more denials fit, and so many more that are
+// taken back.
+func (d *DenyList) room(now time.Time, denials, undone int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.names)+n > MaxDenials {
+	fits := func() bool { return d.live+denials <= MaxDenials && d.undone+undone <= MaxDenials }
+	if !fits() {
 		d.sweep(now)
 	}
-	return len(d.names)+n <= MaxDenials
+	return fits()
 }
 
-// add takes a denial over. Two denials of one name join to the wider one:
-// denying too much for a while is the safe side.
+// add takes a record over.
 func (d *DenyList) add(now time.Time, r Record, at Position) {
 	if !now.Before(r.Until) {
 		return
@@ -97,87 +141,121 @@ func (d *DenyList) add(now time.Time, r Record, at Position) {
 	if now.Sub(d.swept) > time.Minute {
 		d.sweep(now)
 	}
-	old, known := d.names[r.Name]
-	if known && old.position == at && at != unplaced {
-		return // read back what this node itself appended
-	}
-	e := denial{until: r.Until, before: r.IssuedBefore, position: at, said: old.said}
-	if known && now.Before(old.until) {
-		if old.until.After(e.until) {
-			e.until = old.until
-		}
-		if old.before.IsZero() || (!e.before.IsZero() && old.before.After(e.before)) {
-			e.before = old.before
-		}
-	}
-	if !known && len(d.names) >= 2*MaxDenials {
-		// Other nodes refuse new denials before this, so only a burst from
-		// several nodes gets here. An incomplete list must not pass for a
-		// complete one.
+	list := d.names[r.Name]
+	i := slices.IndexFunc(list, func(e denial) bool { return e.same(r) })
+	// Other nodes refuse to say more than MaxDenials, so only a burst from
+	// several nodes meets these bounds. An incomplete list must not pass for a
+	// complete one; an undo that finds no room leaves its denial in force.
+	switch {
+	case i < 0 && r.Kind == Deny && d.live >= 2*MaxDenials:
 		d.lacking.Store(max(d.lacking.Load(), r.Until.UnixNano()))
-		d.used.Store(true)
-		return
+	case r.Kind == Undeny && d.undone >= 2*MaxDenials && (i < 0 || list[i].Kind == Deny):
+	case i < 0:
+		d.names[r.Name] = append(list, denial{Record: r, position: at})
+		d.count(r.Kind, 1)
+	case list[i].Kind == r.Kind:
+		list[i].position = at
+		if list[i].Claim == "" {
+			list[i].Claim, list[i].Reason = r.Claim, r.Reason
+		}
+	case r.Kind == Undeny:
+		list[i] = denial{Record: r, position: at}
+		d.count(Deny, -1)
+		d.count(Undeny, 1)
 	}
-	d.names[r.Name] = e
 	d.used.Store(true)
 }
 
-// own notes that this node said a denial itself.
-func (d *DenyList) own(now time.Time, name Name) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e, ok := d.names[name]; ok && e.said.IsZero() {
-		e.said = now
-		d.names[name] = e
+// count keeps the numbers of entries. The caller holds the lock.
+func (d *DenyList) count(kind RecordKind, n int) {
+	if kind == Deny {
+		d.live += n
+	} else {
+		d.undone += n
 	}
 }
 
-// doubt takes denials for lost that a server may have lost when another took
+// own notes that this node said a record itself.
+func (d *DenyList) own(now time.Time, r Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, e := range d.names[r.Name] {
+		if e.same(r) && e.Kind == r.Kind && e.said.IsZero() {
+			d.names[r.Name][i].said = now
+		}
+	}
+}
+
+// doubt takes entries for lost that a server may have lost when another took
 // over: those that stand behind the end of its log, and those that this node
 // said since that moment. Said again, they do no harm.
 func (d *DenyList) doubt(end Position, since time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for n, e := range d.names {
-		if end.Before(e.position) || e.said.After(since) {
-			e.position = unplaced
-			d.names[n] = e
+	for _, list := range d.names {
+		for i := range list {
+			if end.Before(list[i].position) || list[i].said.After(since) {
+				list[i].position = unplaced
+			}
 		}
 	}
 }
 
 // sweep forgets what has run out. The caller holds the lock.
 func (d *DenyList) sweep(now time.Time) {
-	for n, e := range d.names {
-		if !now.Before(e.until) {
+	for n, list := range d.names {
+		list = slices.DeleteFunc(list, func(e denial) bool {
+			over := !now.Before(e.Until)
+			if over {
+				d.count(e.Kind, -1)
+			}
+			return over
+		})
+		if len(list) == 0 {
 			delete(d.names, n)
+		} else {
+			d.names[n] = list
 		}
 	}
 	d.swept = now
 }
 
-// before lists the live denials that stand in the log before that place, or
-// not at all.
+// before lists the entries that have not run out and stand in the log before
+// that place, or not at all: denials first.
 func (d *DenyList) before(now time.Time, start Position) []Record {
+	out := d.records(func(e *denial) bool {
+		return now.Before(e.Until) && (e.position.Before(start) || e.position == unplaced)
+	})
+	slices.SortStableFunc(out, func(a, b Record) int { return cmp.Compare(a.Kind, b.Kind) })
+	return out
+}
+
+// records are those of the entries that are wanted.
+func (d *DenyList) records(wanted func(*denial) bool) []Record {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	var out []Record
-	for n, e := range d.names {
-		if now.Before(e.until) && (e.position.Before(start) || e.position == unplaced) {
-			out = append(out, Record{Kind: Deny, Name: n, Until: e.until, IssuedBefore: e.before})
+	for _, list := range d.names {
+		for i := range list {
+			if wanted(&list[i]) {
+				out = append(out, list[i].Record)
+			}
 		}
 	}
 	return out
 }
 
-// oldest is the place of the live denial that stands furthest back.
+// oldest is the place of the entry that stands furthest back and has not run
+// out.
 func (d *DenyList) oldest(now time.Time) (Position, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	first := unplaced
-	for _, e := range d.names {
-		if now.Before(e.until) && e.position.Before(first) {
-			first = e.position
+	for _, list := range d.names {
+		for i := range list {
+			if e := &list[i]; now.Before(e.Until) && e.position.Before(first) {
+				first = e.position
+			}
 		}
 	}
 	return first, first != unplaced

@@ -72,7 +72,7 @@ type Log struct {
 	start     Position // entries of a shared tier before it are unusable
 	forgotten uint64   // values not checked since that version are unusable
 	pending   []Record
-	carry     bool // the stream may lack a live denial
+	carry     bool // the stream may lack an entry of the deny list
 	flushing  bool
 	reachable bool
 	lastError string
@@ -117,7 +117,7 @@ func NewLog(o LogOptions) *Log {
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
 	}
-	l.denials = DenyList{log: l, names: map[Name]denial{}}
+	l.denials = DenyList{log: l, names: map[Name][]denial{}}
 	l.retain.Store(int64(minRetain))
 	l.contact.Store(never)
 	l.life, l.cancel = context.WithCancel(context.Background())
@@ -219,7 +219,8 @@ func (l *Log) Open(start, end Position) {
 }
 
 // Horizon is the place in the stream before which no node needs anything: past
-// the longest life of an entry, and before every live denial.
+// the longest life of an entry, and before every entry of the deny list that
+// has not run out.
 func (l *Log) Horizon() Position {
 	now := l.line.now()
 	cut := Position{Millis: uint64(max(0, now.Add(-l.Retention()).UnixMilli()))}
@@ -261,7 +262,7 @@ func (l *Log) apply(now time.Time, r Placed, when time.Time) bool {
 	switch r.Kind {
 	case Begin:
 		return false
-	case Deny:
+	case Deny, Undeny:
 		l.denials.add(now, r.Record, r.Position)
 		return false
 	case PurgeAll:

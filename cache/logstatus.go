@@ -24,7 +24,7 @@ type LogStatus struct {
 	AgeSeconds float64 `json:"age_seconds"`
 
 	// Purges counts the purges learned of, Names those remembered, Denials
-	// the names on the deny list, Pending the records that are not shared
+	// those on the deny list that were not taken back, Pending the records that are not shared
 	// yet.
 	Purges  uint64 `json:"purges"`
 	Names   int    `json:"names"`

@@ -2,11 +2,15 @@ package cache
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // RecordKind tells what a record of the log does.
@@ -24,7 +28,13 @@ const (
 	PurgeAll
 	// Deny puts a name on the deny list.
 	Deny
+	// Undeny takes one denial back: the one with the same name and times.
+	Undeny
 )
+
+// A node passes over kinds that it does not know. So a new kind may only be
+// one that refuses too much, or serves nothing old, where it is passed over, as
+// Undeny is.
 
 // String gives the word that logs and status use.
 func (k RecordKind) String() string {
@@ -41,11 +51,19 @@ func (k RecordKind) String() string {
 		return "all"
 	case Deny:
 		return "deny"
+	case Undeny:
+		return "undeny"
 	}
 	return "unknown"
 }
 
-// Record is one entry of the log: a purge or a denial.
+// MaxReason bounds a denial's reason, in bytes.
+const MaxReason = 200
+
+// maxClaim bounds the name of a claim, in bytes.
+const maxClaim = 32
+
+// Record is one entry of the log: a purge, a denial, or one taken back.
 type Record struct {
 	// Kind says what the record does.
 	Kind RecordKind
@@ -54,7 +72,7 @@ type Record struct {
 	// denials); zero for PurgeAll.
 	Name Name
 
-	// Until ends a denial: the latest expiry of a token that it can name.
+	// Until ends a denial, and the memory of one that was taken back.
 	// Without effect on purges.
 	Until time.Time
 
@@ -62,6 +80,57 @@ type Record struct {
 	// moment, so that a user who was logged out everywhere can log in again.
 	// Zero means every token.
 	IssuedBefore time.Time
+
+	// Claim is the claim that a denial's Name hashes a value of, and Reason
+	// why it was made: printable text of at most MaxReason bytes. Both are
+	// for whoever reads the list, and empty where nobody said. They leave
+	// this process sealed only, because a reason may name a person.
+	Claim, Reason string
+}
+
+// ID tells denials apart, and goes with a denial and what takes it back. A
+// denial is what it says: those of the same name and times are one.
+func (r Record) ID() string {
+	b, _ := Record{Kind: Deny, Name: r.Name, Until: r.Until, IssuedBefore: r.IssuedBefore}.AppendBinary(nil) // it has no error
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// same reports whether two records speak of one denial.
+func (r Record) same(o Record) bool {
+	return r.Name == o.Name && r.Until.Equal(o.Until) && r.IssuedBefore.Equal(o.IssuedBefore)
+}
+
+// covers reports whether a denial refuses all that another one refuses.
+func (r Record) covers(o Record) bool {
+	return r.Name == o.Name && !r.Until.Before(o.Until) &&
+		(r.IssuedBefore.IsZero() || !o.IssuedBefore.IsZero() && !r.IssuedBefore.Before(o.IssuedBefore))
+}
+
+// inMillis gives a record with the times that all nodes read from the log, so
+// that a denial is the same everywhere. It reaches no fewer tokens.
+func (r Record) inMillis() Record {
+	r.Until = fromUnixMillis(unixMillis(r.Until))
+	if !r.IssuedBefore.IsZero() {
+		r.IssuedBefore = time.UnixMilli(r.IssuedBefore.Add(time.Millisecond - 1).UnixMilli())
+	}
+	return r
+}
+
+// CheckReason checks a reason. The error does not repeat it.
+func CheckReason(reason string) error {
+	if len(reason) > MaxReason {
+		return fmt.Errorf("the reason has %d bytes, and at most %d are possible", len(reason), MaxReason)
+	}
+	if !utf8.ValidString(reason) {
+		return errors.New("the reason is not UTF-8")
+	}
+	for i, c := range reason {
+		if !unicode.IsGraphic(c) {
+			return fmt.Errorf("the reason has a character that is not printable at byte %d", i)
+		}
+	}
+	return nil
 }
 
 // Position is a place in the log. The zero value stands before every record.
@@ -115,13 +184,35 @@ func (r *Record) UnmarshalBinary(b []byte) error {
 	if len(b) != recordSize {
 		return fmt.Errorf("decoding a record of %d bytes: %w", len(b), errRecord)
 	}
-	if RecordKind(b[0]) > Deny {
+	if RecordKind(b[0]) > Undeny {
 		return fmt.Errorf("decoding a record of kind %d: %w", b[0], errRecord)
 	}
 	r.Kind = RecordKind(b[0])
 	copy(r.Name[:], b[1:])
 	r.Until = fromUnixMillis(int64(binary.BigEndian.Uint64(b[17:])))
 	r.IssuedBefore = fromUnixMillis(int64(binary.BigEndian.Uint64(b[25:])))
+	return nil
+}
+
+// AppendDetails appends the encoding of Claim and Reason to b. It is apart from
+// the record's own, which nodes of older versions read as well.
+func (r Record) AppendDetails(b []byte) []byte {
+	claim := r.Claim[:min(len(r.Claim), maxClaim)]
+	b = append(b, byte(len(claim)))
+	b = append(b, claim...)
+	return append(b, r.Reason...)
+}
+
+// UnmarshalDetails reads what AppendDetails wrote.
+func (r *Record) UnmarshalDetails(b []byte) error {
+	if len(b) == 0 || int(b[0]) > maxClaim || len(b) < 1+int(b[0]) {
+		return fmt.Errorf("decoding details of %d bytes: %w", len(b), errRecord)
+	}
+	claim, reason := string(b[1:1+b[0]]), string(b[1+b[0]:])
+	if err := CheckReason(reason); err != nil {
+		return fmt.Errorf("decoding details: %w: %w", errRecord, err)
+	}
+	r.Claim, r.Reason = claim, reason
 	return nil
 }
 

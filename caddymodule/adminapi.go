@@ -52,7 +52,8 @@ func (a *AdminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: adminPrefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
 }
 
-// endpoint answers one path; changes says that it changes something.
+// endpoint answers one path and method; changes says that it changes something,
+// which is logged. The deny list logs its entries by itself.
 type endpoint struct {
 	method  string
 	changes bool
@@ -64,8 +65,12 @@ var endpoints = map[string][]endpoint{
 	"status":  {{http.MethodGet, false, (*AdminAPI).status}},
 	"explain": {{http.MethodPost, false, (*AdminAPI).explain}},
 	"purge":   {{http.MethodPost, true, (*AdminAPI).purge}},
-	"deny":    {{http.MethodPost, true, (*AdminAPI).deny}},
-	"keys":    {{http.MethodGet, false, (*AdminAPI).keys}, {http.MethodPost, true, (*AdminAPI).rotate}},
+	"deny": {
+		{http.MethodGet, false, (*AdminAPI).denials},
+		{http.MethodPost, false, (*AdminAPI).deny},
+		{http.MethodDelete, false, (*AdminAPI).undeny},
+	},
+	"keys": {{http.MethodGet, false, (*AdminAPI).keys}, {http.MethodPost, true, (*AdminAPI).rotate}},
 }
 
 func (a *AdminAPI) serve(w http.ResponseWriter, r *http.Request) error {

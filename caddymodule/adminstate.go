@@ -1,14 +1,11 @@
 package caddymodule
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
-	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
@@ -111,12 +108,14 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 	} else {
 		reach, err = store.Purge(r.Context(), ids...)
 	}
-	return answerReach(reach, err)
+	return reached(reach, err)
 }
 
-func answerReach(reach cache.Reach, err error) (any, error) {
+// reached says how far records got. Where Redis cannot be reached they hold
+// here, which is no error.
+func reached(reach cache.Reach, err error) (changed, error) {
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
-		return nil, apiError(http.StatusInternalServerError, err)
+		return changed{}, apiError(http.StatusInternalServerError, err)
 	}
 	return changed{Nodes: reaches[reach]}, nil
 }
@@ -124,43 +123,6 @@ func answerReach(reach cache.Reach, err error) (any, error) {
 // reaches are the words for how far a record of the log has got.
 var reaches = map[cache.Reach]string{
 	cache.ThisNode: "this one", cache.Pending: "this one, the others as soon as Redis can be reached", cache.AllNodes: "all",
-}
-
-// denyRequest is what POST /token_enrich/deny takes: one of jti, sid and
-// user, and the issuer.
-type denyRequest struct {
-	JTI    string `json:"jti"`
-	SID    string `json:"sid"`
-	User   string `json:"user"`
-	Issuer string `json:"issuer"`
-}
-
-// denyFor is how long a denial is kept: longer than any access token lives.
-// The issuer's tokens carry their own expiry, but a denial names tokens that
-// this node has not seen.
-const denyFor = 25 * time.Hour
-
-func (*AdminAPI) deny(app *App, r *http.Request) (any, error) {
-	var q denyRequest
-	if err := readBody(r, &q); err != nil {
-		return nil, err
-	}
-	claim, value, named := "", "", 0
-	for name, v := range map[string]string{enrich.DenyTokenID: q.JTI, enrich.DenySession: q.SID, enrich.DenyUser: q.User} {
-		if v != "" {
-			claim, value = name, v
-			named++
-		}
-	}
-	if named != 1 {
-		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of jti, sid and user"))
-	}
-	is, err := app.issuerNamed(q.Issuer)
-	if err != nil {
-		return nil, apiError(http.StatusBadRequest, err)
-	}
-	reach, err := app.denyTokens(r.Context(), is, claim, value, time.Time{})
-	return answerReach(reach, err)
 }
 
 // issuerNamed finds an issuer by its configured name. Its error does not say
@@ -175,19 +137,6 @@ func (a *App) issuerNamed(name string) (*issuer.Issuer, error) {
 		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", list(names))
 	}
 	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), list(names))
-}
-
-// denyTokens puts a claim's value on the deny list, for tokens issued at or
-// before a moment (zero: all).
-func (a *App) denyTokens(ctx context.Context, is *issuer.Issuer, claim, value string, issuedBefore time.Time) (cache.Reach, error) {
-	store, err := a.store.get(ctx)
-	if err != nil {
-		return cache.ThisNode, err
-	}
-	return store.Log().Append(ctx, cache.Record{
-		Kind: cache.Deny, Name: store.Keyer().Denial(is.Identifier(), claim, value),
-		Until: time.Now().Add(denyFor), IssuedBefore: issuedBefore,
-	})
 }
 
 func (*AdminAPI) keys(app *App, _ *http.Request) (any, error) {

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,7 +36,7 @@ func purgeCommand() *cobra.Command {
 			q.App, _ = f.GetString("app")
 			q.All, _ = f.GetBool("all")
 			if one(q.User != "", q.Group != "", q.App != "", q.All) {
-				return tell(cmd, "purge", q, "purged")
+				return tell(cmd, http.MethodPost, "purge", q, func(changed) string { return "purged" })
 			}
 			return misuse("name exactly one of --user, --group, --app and --all")
 		}),
@@ -46,35 +47,6 @@ func purgeCommand() *cobra.Command {
 	cmd.Flags().String("group", "", "A group's id: everybody who is in it")
 	cmd.Flags().String("app", "", "An app's id")
 	cmd.Flags().Bool("all", false, "Everything")
-	return cmd
-}
-
-func denyCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "deny --jti J | --sid S | --user S, --issuer NAME",
-		Short: "Makes all nodes refuse a token, a session or a user's tokens until they expire",
-		Args:  exactly(0, "flags only"),
-		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			var q denyRequest
-			f := cmd.Flags()
-			q.JTI, _ = f.GetString("jti")
-			q.SID, _ = f.GetString("sid")
-			q.User, _ = f.GetString("user")
-			q.Issuer, _ = f.GetString("issuer")
-			switch {
-			case !one(q.JTI != "", q.SID != "", q.User != ""):
-				return misuse("name exactly one of --jti, --sid and --user")
-			case q.Issuer == "":
-				return misuse("--issuer names the issuer whose tokens are denied")
-			}
-			return tell(cmd, "deny", q, "denied")
-		}),
-	}
-	adminFlags(cmd)
-	cmd.Flags().String("jti", "", "A token's id")
-	cmd.Flags().String("sid", "", "A session's id")
-	cmd.Flags().String("user", "", "A subject: all its tokens")
-	cmd.Flags().String("issuer", "", "The configured name of the issuer")
 	return cmd
 }
 
@@ -151,9 +123,10 @@ func one(set ...bool) bool {
 	return n == 1
 }
 
-// tell asks a running gateway to change something and prints how far it got.
-func tell(cmd *cobra.Command, endpoint string, q any, done string) error {
-	body, err := request(cmd, http.MethodPost, endpoint, q)
+// tell asks a running gateway to change something and prints what was done, in
+// the words of done, and how far it got.
+func tell[A any](cmd *cobra.Command, method, endpoint string, q any, done func(A) string) error {
+	body, err := request(cmd, method, endpoint, q)
 	if err != nil {
 		return err
 	}
@@ -161,11 +134,12 @@ func tell(cmd *cobra.Command, endpoint string, q any, done string) error {
 		_, err := cmd.OutOrStdout().Write(body)
 		return err
 	}
-	var answer changed
-	if err := json.Unmarshal(body, &answer); err != nil {
+	var answer A
+	var nodes changed
+	if err := errors.Join(json.Unmarshal(body, &answer), json.Unmarshal(body, &nodes)); err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s; nodes: %s\n", done, answer.Nodes)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s; nodes: %s\n", done(answer), nodes.Nodes)
 	return nil
 }
 

@@ -21,13 +21,13 @@ func init() {
 		Short: "Tries out, checks and runs the token enrichment gateway",
 		Long: `
 Tries out expressions, checks configurations, explains decisions, and tells a
-running gateway to forget, to deny or to rotate.
+running gateway to forget, to deny, to take a denial back or to rotate.
 
 Results are written to stdout, diagnostics to stderr. The exit status is 0 for
 good, 1 if it failed or the decision is a denial, and 2 for misuse.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), keysCommand(), selftestCommand())
+			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), selftestCommand())
 			cmd.PersistentFlags().Bool("json", false, "Write results as JSON")
 			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, misuse("%w", err)) })
 			cmd.Args = cobra.ArbitraryArgs

@@ -98,7 +98,7 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 		l.logStranger(zapcore.InfoLevel, "logout request refused", err)
 		return refuseHook(w, "The request holds no logout token.")
 	}
-	reach, err := l.logOut(r.Context(), raw)
+	err = l.logOut(r.Context(), raw)
 	switch {
 	case errors.Is(err, issuer.ErrInvalidToken), errors.Is(err, errLogoutReplayed):
 		l.logStranger(zapcore.InfoLevel, "logout token refused", err)
@@ -109,7 +109,6 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
 		return caddyhttp.Error(refusal.Kind.Status(), refusal)
 	}
-	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("nodes", reaches[reach]))
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -148,27 +147,28 @@ func logoutToken(r *http.Request) (string, error) {
 }
 
 // logOut verifies a logout token and denies what it names.
-func (l *logout) logOut(ctx context.Context, raw string) (cache.Reach, error) {
+func (l *logout) logOut(ctx context.Context, raw string) error {
 	out, err := l.issuer.VerifyLogout(ctx, raw, l.audience)
 	if err != nil {
-		return cache.ThisNode, err
+		return err
 	}
 	store, err := l.app.store.get(ctx)
 	if err != nil {
-		return cache.ThisNode, err
+		return err
 	}
 	now := time.Now()
 	keyer, id := store.Keyer(), l.issuer.Identifier()
-	used := cache.Record{Kind: cache.Deny, Name: keyer.Denial(id, denyLogout, out.ID), Until: now.Add(logoutMemory)}
+	used := cache.Record{Name: keyer.Denial(id, denyLogout, out.ID), Until: now.Add(logoutMemory), Claim: denyLogout}
 	if !l.begin(store, used.Name, now) {
-		return cache.ThisNode, errLogoutReplayed
+		return errLogoutReplayed
 	}
 	defer l.end(used.Name)
 
-	denial := cache.Record{Kind: cache.Deny, Until: now.Add(denyFor)}
+	denial := cache.Record{Until: now.Add(denyFor), Claim: enrich.DenySession, Reason: "back-channel logout"}
 	if out.SessionID != "" {
 		denial.Name = keyer.Denial(id, enrich.DenySession, out.SessionID)
 	} else {
+		denial.Claim = enrich.DenyUser
 		// The issuer dates logout token and access tokens by one clock, so
 		// what it issued before is told from a later login whatever ours says.
 		denial.Name = keyer.Denial(id, enrich.DenyUser, out.Subject)
@@ -176,13 +176,16 @@ func (l *logout) logOut(ctx context.Context, raw string) (cache.Reach, error) {
 	}
 	// In one go, the denial first: a token whose denial found no room can be
 	// sent again.
-	reach, err := store.Log().Append(ctx, denial, used)
+	entries, reach, err := store.Log().Deny(ctx, denial, used)
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
-		return reach, fmt.Errorf("denying: %w", err)
+		return fmt.Errorf("denying: %w", err)
 	}
 	// Without Redis in reach it holds here at once, and elsewhere as soon as
 	// the record gets there.
-	return reach, nil
+	e := newDenialEntry(entries[0])
+	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("entry", e.ID), zap.String("kind", e.Kind),
+		zap.Time("until", e.Until), zap.String("nodes", reaches[reach]))
+	return nil
 }
 
 // begin reports whether a logout token is used for the first time. The deny

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -72,4 +73,36 @@ func TestADenialNamesOnlyTokensOfItsIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.allowed(r.usual(), token)
+}
+
+// TestAnUndoneDenialLetsInAtOnce (C21, P63): a decision that was cached before
+// it serves again, a long request that it ended stays ended, and one that
+// begins afterwards goes on.
+func TestAnUndoneDenialLetsInAtOnce(t *testing.T) {
+	inBubble(t, options{}, func(t *testing.T, r *rig) {
+		policy, token := r.usual(), r.token()
+		r.warm(policy, token)
+		ended, done := attend(t, r, policy, token, longs()["an upgrade"], 0)
+		defer done()
+		r.deny(DenyUser, "00u1ada", time.Time{})
+		r.ask(policy, token).mustBe(t, KindInvalidToken)
+		time.Sleep(2 * time.Second)
+		r.undeny()
+		r.allowed(policy, token)
+		begun, done := attend(t, r, policy, token, longs()["an upgrade"], 0)
+		defer done()
+		time.Sleep(time.Minute)
+		if !errors.Is(context.Cause(ended), ErrStreamEnded) {
+			t.Errorf("the long request that was denied goes on: %v", context.Cause(ended))
+		}
+		if begun.Err() != nil {
+			t.Errorf("a new one was ended: %v", context.Cause(begun))
+		}
+		r.deny(DenyUser, "00u1ada", time.Time{})
+		time.Sleep(2 * time.Second)
+		if !errors.Is(context.Cause(begun), ErrStreamEnded) {
+			t.Error("a denial after an undo does not end it")
+		}
+		r.ask(policy, token).mustBe(t, KindInvalidToken)
+	})
 }

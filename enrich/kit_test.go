@@ -311,6 +311,14 @@ func (r *rig) deny(claimName, value string, issuedBefore time.Time) {
 	}
 }
 
+// undeny takes every denial back.
+func (r *rig) undeny() {
+	r.t.Helper()
+	if _, err := r.store.Log().Undeny(context.Background(), r.store.Denials().Entries(r.Clock())...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // people is a directory whose answers a test changes.
 type people struct {
 	*directorytest.Fake

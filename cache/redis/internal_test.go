@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +13,9 @@ import (
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
 
 func TestWhatLeavesTheMachine(t *testing.T) {
@@ -103,4 +107,49 @@ func TestClassesOfErrors(t *testing.T) {
 			t.Errorf("%v: %q, opens %v; want %q, %v", tt.err, c, opens(c), tt.class, tt.opens)
 		}
 	}
+}
+
+// FuzzStreamEntry: whatever stands in the stream, what is not authentic does
+// nothing, and details go with their own record only.
+func FuzzStreamEntry(f *testing.F) {
+	// The same nonces in each process that fuzzes.
+	ring, err := seal.NewRing(bytes.NewReader(make([]byte, 1<<10)), make([]byte, seal.KeySize))
+	if err != nil {
+		f.Fatal(err)
+	}
+	c, err := New(Config{URL: "redis://127.0.0.1:1"}, Options{Sealer: ring})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = c.Close() })
+	good := map[string]cache.Record{}
+	details := map[string]bool{}
+	for _, r := range []cache.Record{
+		{Kind: cache.PurgeAll}, {Kind: cache.Deny, Claim: "sub", Reason: "x"}, {Kind: cache.Deny, Name: cache.Name{1}, Claim: "jti"}, {Kind: cache.Undeny},
+	} {
+		values, err := c.stream.seal(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		record, _ := values[1].([]byte)
+		good[string(record)] = cache.Record{Kind: r.Kind, Name: r.Name}
+		var d []byte
+		if len(values) == 4 {
+			d, _ = values[3].([]byte)
+			details[string(record)+string(d)] = true
+		}
+		f.Add(record, d)
+		f.Add(record[:len(record)-1], append(d, 0))
+	}
+	f.Fuzz(func(t *testing.T, record, d []byte) {
+		got := c.stream.open(map[string]any{field: string(record), detailsField: string(d)})
+		want, authentic := good[string(record)]
+		if details[string(record)+string(d)] != (got.Claim != "") {
+			t.Errorf("details of another record: %+v", got)
+		}
+		got.Claim, got.Reason = "", ""
+		if got != want {
+			t.Errorf("authentic %v, read as %+v", authentic, got)
+		}
+	})
 }

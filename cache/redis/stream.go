@@ -21,8 +21,13 @@ const purposeRecords = "token-enrich log records"
 // recordVersion is the first byte of a record in the stream.
 const recordVersion = 1
 
-// field is the one field of a stream entry.
-const field = "r"
+// Fields of a stream entry: the record, and for a denial the sealed details that
+// lists show. They are apart so that a node of an older version, which knows the
+// first alone, refuses what is denied all the same.
+const (
+	field        = "r"
+	detailsField = "d"
+)
 
 // Bounds and rhythm of the stream.
 const (
@@ -67,11 +72,16 @@ func (s *Stream) Append(ctx context.Context, records []cache.Record) ([]cache.Po
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*max(logTimeout, s.c.end.timeout))
 	defer cancel()
+	entries := make([][]any, len(records))
+	for i, r := range records {
+		var err error
+		if entries[i], err = s.seal(r); err != nil {
+			return nil, fmt.Errorf("appending to the purge log: %w: %w", err, cache.ErrUnavailable)
+		}
+	}
 	cmds, err := s.c.log.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		for _, r := range records {
-			p.XAdd(ctx, &goredis.XAddArgs{
-				Stream: s.name, MaxLen: maxRecords, Approx: true, Values: []any{field, s.seal(r)},
-			})
+		for _, values := range entries {
+			p.XAdd(ctx, &goredis.XAddArgs{Stream: s.name, MaxLen: maxRecords, Approx: true, Values: values})
 		}
 		return nil
 	})
@@ -226,23 +236,41 @@ func (s *Stream) trim(ctx context.Context, first, horizon cache.Position) {
 	_ = s.c.log.XTrimMinID(ctx, s.name, found[0].ID).Err()
 }
 
-// seal gives the bytes of a record: version, record, and a MAC over both.
-func (s *Stream) seal(r cache.Record) []byte {
+// seal gives the fields of a record. The first is version, record, and a MAC
+// over both; details are sealed under that MAC, so that they go with no other
+// record.
+func (s *Stream) seal(r cache.Record) ([]any, error) {
 	b, _ := r.AppendBinary([]byte{recordVersion}) // it has no error
-	return append(b, s.mac(b)...)
+	mac := s.mac(b)
+	b = append(b, mac...)
+	if r.Claim == "" && r.Reason == "" {
+		return []any{field, b}, nil
+	}
+	details, err := s.c.sealer.Seal([sha256.Size]byte(mac), r.AppendDetails(nil))
+	return []any{field, b, detailsField, details}, err
 }
 
 // open reads a record. One that is not authentic is passed over, as a record
-// that does nothing: its place in the stream still counts.
+// that does nothing: its place in the stream still counts. So is one of a kind
+// that this version does not know; details that do not open are left out.
 func (s *Stream) open(values map[string]any) cache.Record {
 	var r cache.Record
 	text, _ := values[field].(string)
 	b := []byte(text)
-	if len(b) <= sha256.Size || b[0] != recordVersion ||
-		!hmac.Equal(b[len(b)-sha256.Size:], s.mac(b[:len(b)-sha256.Size])) ||
-		r.UnmarshalBinary(b[1:len(b)-sha256.Size]) != nil {
+	if len(b) <= sha256.Size || b[0] != recordVersion {
 		s.c.tier.alarm()
 		return cache.Record{Kind: cache.Begin}
+	}
+	b, mac := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
+	if !hmac.Equal(mac, s.mac(b)) || r.UnmarshalBinary(b[1:]) != nil {
+		s.c.tier.alarm()
+		return cache.Record{Kind: cache.Begin}
+	}
+	if details, ok := values[detailsField].(string); ok {
+		plain, err := s.c.sealer.Open([sha256.Size]byte(mac), []byte(details))
+		if err != nil || r.UnmarshalDetails(plain) != nil {
+			s.c.tier.alarm()
+		}
 	}
 	return r
 }

@@ -191,7 +191,7 @@ func TestCommandsFindTheAdminAddressInTheConfiguration(t *testing.T) {
 	for _, args := range [][]string{{"purge", "--all"}, {"deny", "--jti", "j1", "--issuer", "corp"}} {
 		o := caddyCommand(t, append(args, "--address", w.admin, "--json")...)
 		o.wantCode(t, 0)
-		if strings.TrimSpace(o.stdout) != `{"nodes":"this one"}` {
+		if answer := strings.TrimSpace(o.stdout); !strings.HasSuffix(answer, `"nodes":"this one"}`) || strings.Contains(answer, `"until":"20`) != (args[0] == "deny") {
 			t.Errorf("%v answers %q", args, o.stdout)
 		}
 		o = caddyCommand(t, append(args, "--address", w.admin)...)
@@ -215,6 +215,7 @@ func TestCommandsThatFailSayWhyAndEndWithOne(t *testing.T) {
 		{"no signing", []string{"keys", "list", "--address", w.admin}, "signs no tokens"},
 		{"no signing to rotate", []string{"keys", "rotate", "--address", w.admin, "--json"}, "signs no tokens"},
 		{"an issuer that is not there", []string{"deny", "--user", "ada", "--issuer", "crop", "--address", w.admin}, "issuer"},
+		{"an entry that is not there", []string{"undeny", "0123456789abcdef", "--address", w.admin}, "no such entry"},
 		{"a configuration that is missing", []string{"keys", "list", "--config", pem + ".none"}, "none"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -272,6 +273,17 @@ func TestMisuseEndsWithTwo(t *testing.T) {
 		{"deny --jti a", "--issuer"},
 		{"deny --issuer corp", "exactly one"},
 		{"deny a", "flags only"},
+		{"deny --list --user a", "--list cannot be combined"},
+		{"deny --list --for 2h", "--list cannot be combined"},
+		{"deny --user a --issuer corp --for soon", "--for is not a duration"},
+		{"deny --user a --issuer corp --for 0s", "--for is 0s, and from 1s to 720h"},
+		{"deny --user a --issuer corp --for 1000h", "--for is 1000h, and from 1s to 720h"},
+		{"deny --user a --issuer corp --reason \x1b[2J", "--reason: the reason has a character that is not printable"},
+		{"undeny", "exactly one"},
+		{"undeny a b", "one entry"},
+		{"undeny a --jti b", "exactly one"},
+		{"undeny --sid a --jti b", "exactly one"},
+		{"undeny a --issuer corp", "--issuer goes with"},
 		{"explain --token a --client b", "name a token"},
 		{"explain --issuer corp --subject a --path /", "path goes with site"},
 	} {
