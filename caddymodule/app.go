@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -243,7 +242,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),
-		Fingerprint:       append(slices.Clone(a.settings), a.releases.instances...), Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
+		Fingerprint:       appendPart(appendPart(nil, string(a.settings)), string(a.releases.instances)), Clock: time.Now, Logger: a.ctx.Slogger(), Observer: a.metrics,
 	}
 	if a.directories != nil {
 		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.life())

@@ -63,7 +63,7 @@ func (a *App) openIssuers() error {
 		if err != nil {
 			return err
 		}
-		a.settings = append(a.settings, key...)
+		a.settings = appendPart(a.settings, key)
 	}
 	a.issuerSettings = slices.Clone(a.settings)
 	a.known = configs
@@ -140,7 +140,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	if err != nil {
 		return directory.Member{}, err
 	}
-	a.settings = append(a.settings, key...)
+	a.settings = appendPart(a.settings, key)
 	a.metrics.DirectoryState(s.Name, guarded.State())
 	kept := guarded.Attributes()
 	if len(s.Attributes) > 0 {
@@ -199,7 +199,7 @@ func (a *App) openSigner() error {
 	if err != nil {
 		return err
 	}
-	a.settings = append(a.settings, key...) // decisions hold what was signed
+	a.settings = appendPart(a.settings, key) // decisions hold what was signed
 	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
 		return mint.New(c, mint.Options{Storage: storage, Logger: a.logs.logger()})
 	}, func(s *mint.Signer) error {
