@@ -34,7 +34,9 @@ type HTTP struct {
 	Headers http.Header `json:"headers,omitempty"`
 
 	// The JSON that a POST sends, in which {subject}, {issuer}, {client} and
-	// {app} are replaced, escaped. It is not expanded otherwise.
+	// {app} are replaced by strings. Each is a whole value: within a longer
+	// string, such as a GraphQL query, it is a load error. It is not expanded
+	// otherwise.
 	Body string `json:"body,omitempty"`
 
 	// The JSONPath query (RFC 9535) of the object whose members are the user's

@@ -37,8 +37,9 @@ type Config struct {
 	Header http.Header
 
 	// Body is the JSON that a POST sends. {subject}, {issuer}, {client} and
-	// {app} in it are replaced by JSON strings, within quotes by what stands
-	// between a string's quotes. Default: none.
+	// {app} in it, with or without quotes around them, are replaced by JSON
+	// strings. Each is a whole value and never part of a longer string.
+	// Default: none.
 	Body string
 
 	// ProfilePath selects the object whose members are the user's

@@ -105,10 +105,10 @@ func (s *service) answer(r *http.Request) any {
 		subject, app = r.URL.Query().Get("user"), r.URL.Query().Get("app")
 	case byPost:
 		var asked struct {
-			Who struct{ Sub, Iss, Text string }
+			Who struct{ Sub, Iss, Again string }
 		}
 		if r.Header.Get("Content-Type") != "application/json" || json.NewDecoder(r.Body).Decode(&asked) != nil ||
-			asked.Who.Iss != "https://idp.example.com" || asked.Who.Text != "I am "+asked.Who.Sub+"." {
+			asked.Who.Iss != "https://idp.example.com" || asked.Who.Again != asked.Who.Sub {
 			return nil
 		}
 		subject = asked.Who.Sub
@@ -182,7 +182,7 @@ func (m manner) config(base string) Config {
 		c.URL, c.AppURL = base+"/search?q={subject}&limit=2", base+"/apps/{app}"
 	case byPost:
 		c.URL, c.AppURL, c.Method = base+"/search", base+"/apps/{app}", http.MethodPost
-		c.Body = `{"who": {"sub": {subject}, "iss": "{issuer}", "text": "I am {subject}."}}`
+		c.Body = `{"who": {"sub": {subject}, "iss": "{issuer}", "again": "{subject}"}}`
 	}
 	if m == byPaths || m == byPost {
 		c.ProfilePath, c.GroupsPath, c.AppPath = "$.data.matches[*].attributes", "$.data.memberships[*].group", "$.data.app"
