@@ -124,7 +124,7 @@ func (r *rule) eval(c *oktael.Context, o *Outcome) (value any, field string, err
 
 func (r *rule) evalFilter(c *oktael.Context, o *Outcome) (any, string, error) {
 	if !c.GroupsKnown {
-		return nil, "groups", oktael.ErrGroupsUnknown
+		return nil, "groups", c.GroupsError()
 	}
 	o.Groups = &GroupChoice{}
 	values, err := r.filter.choose(c.Groups, o.Groups)
@@ -136,7 +136,7 @@ func (r *rule) evalFilter(c *oktael.Context, o *Outcome) (any, string, error) {
 
 func (r *rule) evalAllowList(c *oktael.Context, o *Outcome) (any, string, error) {
 	if !c.GroupsKnown {
-		return nil, "allow_list", oktael.ErrGroupsUnknown
+		return nil, "allow_list", c.GroupsError()
 	}
 	o.Groups = &GroupChoice{}
 	values, field, err := r.allow.eval(c, o.Groups)

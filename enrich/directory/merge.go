@@ -42,12 +42,21 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 		mergeLinked(out, f.value.Linked, mb)
 		mergeAppUsers(out, f.value.AppUsers, mb.Name)
 		out.GroupsKnown = out.GroupsKnown || f.value.GroupsKnown
+		if reason := f.value.GroupsUnknown; reason != "" && out.GroupsUnknown == "" {
+			out.GroupsUnknown = fmt.Sprintf("directory %q: %s", mb.Name, reason)
+		}
 		if keep := f.value.Keep; keep != nil && (out.Keep == nil || *keep < *out.Keep) {
 			out.Keep = keep // the whole is used no longer than each part may be
 		}
 	}
 	if len(leftOut) > 0 {
 		out.Keep = briefly(out.Keep)
+	}
+	if out.GroupsUnknown != "" {
+		// One that was to tell groups and could not makes the whole unknown: what
+		// the others tell is a part of it (C32).
+		out.GroupsKnown = false
+		return out, nil
 	}
 	m.mergeGroups(out, found)
 	if len(out.Groups) > MaxGroups {

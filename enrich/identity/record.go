@@ -17,6 +17,11 @@ type Person struct {
 	// user has. A requirement on unknown groups fails; unknown is not empty.
 	GroupsKnown bool `json:"groupsKnown"`
 
+	// GroupsUnknown says why the groups are unknown although a directory was to
+	// tell them: its answer was a part of them, or could not be read as groups.
+	// It is empty where they are known, or no directory says anything of groups.
+	GroupsUnknown string `json:"groupsUnknown,omitempty"`
+
 	// Linked are the user's linked objects by primary name (manager, …).
 	Linked map[string]*User `json:"linked,omitempty"`
 

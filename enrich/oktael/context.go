@@ -1,6 +1,7 @@
 package oktael
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -17,6 +18,10 @@ type Context struct {
 	// whatever reads groups fails with ErrGroupsUnknown.
 	Groups      []identity.Group
 	GroupsKnown bool
+
+	// GroupsUnknown says why they are unknown, where that is known; it ends up
+	// in the error.
+	GroupsUnknown string
 
 	// Index is IndexGroups of Groups, or zero. It is ignored where it does
 	// not belong to them.
@@ -58,6 +63,15 @@ type Context struct {
 
 	// Now is the clock. nil means time.Now.
 	Now func() time.Time
+}
+
+// GroupsError is the error of whatever reads groups that are unknown: an
+// ErrGroupsUnknown with the reason, where there is one.
+func (c *Context) GroupsError() error {
+	if c.GroupsUnknown == "" {
+		return ErrGroupsUnknown
+	}
+	return fmt.Errorf("%w: %s", ErrGroupsUnknown, c.GroupsUnknown)
 }
 
 // now reads the clock.

@@ -16,7 +16,7 @@ func (d *Directory) shaped() bool {
 	return d.profilePath == nil && d.groupsPath == nil && d.appPath == nil
 }
 
-// person reads the user and the groups out of an answer about subject.
+// person reads all but the groups out of an answer about subject.
 func (d *Directory) person(answer any, subject string) (*identity.Person, error) {
 	r := &reader{}
 	var p *identity.Person
@@ -47,9 +47,6 @@ func (d *Directory) shapedPerson(r *reader, answer any) (*identity.Person, error
 	p := &identity.Person{User: r.user(m["user"])}
 	if p.User == nil {
 		return nil, fmt.Errorf("reading an answer: it has no user; 404 would say that there is none: %w", directory.ErrMalformed)
-	}
-	if groups := r.list(m["groups"], "groups"); groups != nil {
-		p.Groups, p.GroupsKnown = r.groups(groups), true
 	}
 	for name, v := range r.object(m["linked"], "linked") {
 		if u := r.user(v); u != nil {
@@ -86,22 +83,6 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 		p.User.ID = r.id(scalar(profile["id"]), "id")
 		p.User.Login, _ = profile["login"].(string)
 		p.User.Status = state(profile["status"])
-	}
-	if d.groupsPath == nil {
-		return p, nil
-	}
-	nodes, known, err := d.groupsPath.all(answer)
-	if err != nil {
-		return nil, err
-	}
-	if len(nodes) == 1 {
-		// A path to the list itself.
-		if list, ok := nodes[0].([]any); ok {
-			nodes = list
-		}
-	}
-	if known {
-		p.Groups, p.GroupsKnown = r.groups(nodes), true
 	}
 	return p, nil
 }

@@ -49,6 +49,18 @@ type Config struct {
 	// has the shape of an evaluation's context.
 	ProfilePath, GroupsPath, AppPath string
 
+	// GroupsDelimiter says what a text is that stands in the place of the list
+	// of groups; see grouplist.Read. Default: unknown where it may hold a list.
+	GroupsDelimiter string
+
+	// Next says where an answer names the next page of its groups: a JSONPath
+	// query that selects the page's URL, "link" for a Link header with rel="next"
+	// (RFC 8288), or "none": nothing in an answer means that there is more.
+	// Pages are asked for by GET, with the same headers, at the same origin only.
+	// Default: no page is followed, and an answer that says that there is more
+	// makes the groups unknown.
+	Next string
+
 	// AppURL asks for an app instead, by GET, such as
 	// https://host/apps/{app}; it must be at URL's host. Default: the app is
 	// read from the answer about a user.
@@ -216,5 +228,5 @@ func compile(c Config) (*Directory, error) {
 			return nil, directory.Setting(p.option, fmt.Errorf("%s: %w", p.option, err))
 		}
 	}
-	return d, nil
+	return d, d.compileGroups(c)
 }

@@ -82,6 +82,9 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, err
 	}
+	if !p.GroupsKnown && d.config.Groups != GroupsUnknown {
+		p.GroupsUnknown = "the user's own list does not tell them, and the service does not answer which groups have the user as member"
+	}
 	return p, nil
 }
 
