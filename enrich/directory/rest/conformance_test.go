@@ -39,7 +39,7 @@ type service struct {
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch s.fault {
-	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign:
+	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign, directorytest.Parted:
 	case directorytest.Slow:
 		select {
 		case <-r.Context().Done():
@@ -73,6 +73,9 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if answer == nil {
 		http.NotFound(w, r)
 		return
+	}
+	if members, ok := answer.(object); ok && s.fault == directorytest.Parted {
+		members["nextPageToken"] = "CAEQAA"
 	}
 	w.Header().Set("Content-Type", "application/vnd.example+json; charset=utf-8")
 	_ = json.NewEncoder(w).Encode(answer)
@@ -225,6 +228,9 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 }
 
 func (harness) Secret() string { return secret }
+
+// ShowsPart implements directorytest.PartHarness.
+func (harness) ShowsPart() bool { return true }
 
 func TestConformance(t *testing.T) {
 	for _, m := range []manner{byShape, byPaths, byPost, oneOfAll} {
