@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
@@ -100,6 +101,18 @@ func (a *App) openDirectories() error {
 		return err
 	}
 	return a.directories.Validate(a.issuers.Names())
+}
+
+// untold is what no directory can say of the subjects of any of these issuers.
+func (a *App) untold(issuers []string) identity.Facts {
+	untold := identity.AllFacts
+	if a.directories == nil {
+		return untold
+	}
+	for _, name := range issuers {
+		untold &= a.directories.Untold(name)
+	}
+	return untold
 }
 
 // openDirectory takes or makes one directory, with its guard.

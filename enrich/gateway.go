@@ -348,12 +348,32 @@ func (g *Gateway) contextOf(d *Decision) *oktael.Context {
 		Now:     g.Clock,
 
 		Withheld: d.Principal.Withheld(),
+		Untold:   g.untold(d),
 	}
 	if person := d.record.Person; person != nil {
 		c.User = person.User
 		c.Groups, c.GroupsKnown, c.GroupsUnknown = person.Groups, person.GroupsKnown, person.GroupsUnknown
-		c.Linked, c.AppUsers = person.Linked, person.AppUsers
+		c.Linked, c.LinkedNames, c.AppUsers = person.Linked, person.LinkedNames, person.AppUsers
 		c.Index = d.record.Index
 	}
 	return c
+}
+
+// untold is what of the decision's record nobody could say. A client on its own
+// behalf has no user, which is known.
+func (g *Gateway) untold(d *Decision) identity.Facts {
+	untold := identity.AllFacts
+	if g.Lookup != nil {
+		untold = g.Lookup.untold(d.Principal)
+	}
+	const ofApp = identity.FactApp | identity.FactAppUser
+	switch person := d.record.Person; {
+	case d.Principal.Machine:
+		return untold & identity.FactApp
+	case person != nil && person.User != nil:
+		return untold&ofApp | person.Untold
+	case person != nil: // no directory answers for the issuer
+		return untold | identity.GroupFacts
+	}
+	return untold & ofApp
 }

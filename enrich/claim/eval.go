@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
@@ -127,6 +128,15 @@ func (r *rule) evalFilter(c *oktael.Context, o *Outcome) (any, string, error) {
 		return nil, "groups", c.GroupsError()
 	}
 	o.Groups = &GroupChoice{}
+	if r.filter.types != nil {
+		for i := range c.Groups {
+			if c.Groups[i].Type == "" {
+				if err := c.UntoldError(identity.FactGroupType); err != nil {
+					return nil, "groups.types", err
+				}
+			}
+		}
+	}
 	values, err := r.filter.choose(c.Groups, o.Groups)
 	if err != nil {
 		return nil, "groups.limit", err

@@ -67,11 +67,11 @@ func TestMergeTakesEachAttributeFromTheFirstThatHasIt(t *testing.T) {
 		Groups: []identity.Group{
 			{ID: "a", Name: "a of "}, {ID: "b", Name: "b of "}, {ID: "c", Name: "c of two"}, {ID: "d", Name: "d of three"},
 		},
-		GroupsKnown: true,
-		Linked:      map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com"}}, "assistant": {ID: "help"}},
-		AppUsers:    []identity.AppUser{{App: "x", UserName: "second", Origin: "ldap"}, {App: "y", UserName: "third", Origin: "okta"}},
-		Origin:      map[string]string{"email": "ldap", "department": "hr", "floor": "hr", "city": "okta"},
-		UserOrigin:  identity.UserOrigin{ID: "ldap", Login: "okta", Status: "ldap"},
+		GroupsKnown: true, Untold: identity.GroupFacts, // no group has a type
+		Linked:     map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com"}}, "assistant": {ID: "help"}},
+		AppUsers:   []identity.AppUser{{App: "x", UserName: "second", Origin: "ldap"}, {App: "y", UserName: "third", Origin: "okta"}},
+		Origin:     map[string]string{"email": "ldap", "department": "hr", "floor": "hr", "city": "okta"},
+		UserOrigin: identity.UserOrigin{ID: "ldap", Login: "okta", Status: "ldap"},
 		GroupOrigins: []identity.GroupOrigin{
 			{Directory: "hr", Groups: 2}, {Directory: "ldap", Groups: 1}, {Directory: "okta", Groups: 1},
 		},

@@ -29,6 +29,12 @@ type Person struct {
 	// them (directory and Workday look-ups).
 	AppUsers []AppUser `json:"appUsers,omitempty"`
 
+	// Untold are the facts that no directory which answered could say: nothing
+	// here speaks of them. LinkedNames are the only names of linked objects that
+	// were asked for; nil means that there was no such choice.
+	Untold      Facts    `json:"untold,omitempty"`
+	LinkedNames []string `json:"linkedNames,omitempty"`
+
 	// Origin tells from which directory each profile attribute came.
 	Origin map[string]string `json:"origin,omitempty"`
 

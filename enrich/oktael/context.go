@@ -2,6 +2,7 @@ package oktael
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -41,6 +42,12 @@ type Context struct {
 	// whose assignment it is, empty meaning the user's own.
 	AppUsers []identity.AppUser
 
+	// Untold are the facts that nobody could say of all this: whatever reads one
+	// where it is missing fails with ErrUntold. LinkedNames are the only names
+	// under which Linked was asked for; nil means that there was no such choice.
+	Untold      identity.Facts
+	LinkedNames []string
+
 	// Scopes is what access.scope reads.
 	Scopes []string
 
@@ -72,6 +79,15 @@ func (c *Context) GroupsError() error {
 		return ErrGroupsUnknown
 	}
 	return fmt.Errorf("%w: %s", ErrGroupsUnknown, c.GroupsUnknown)
+}
+
+// UntoldError is the error of whatever reads one of the facts, or nil where
+// somebody could say them.
+func (c *Context) UntoldError(facts identity.Facts) error {
+	if facts &= c.Untold; facts == 0 || c.Anonymous {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrUntold, strings.Join(facts.Names(), ", "))
 }
 
 // now reads the clock.

@@ -95,7 +95,14 @@ func (d *Directory) Close() error {
 	return nil
 }
 
+// Untold implements directory.Teller: no entry says these in a
+// way that all servers share.
+func (d *Directory) Untold() identity.Facts {
+	return identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 )

@@ -48,6 +48,13 @@ func (d *Directory) shapedPerson(r *reader, answer any) (*identity.Person, error
 	if p.User == nil {
 		return nil, fmt.Errorf("reading an answer: it has no user; 404 would say that there is none: %w", directory.ErrMalformed)
 	}
+	// What the answer has no member for, it says nothing of.
+	if m["linked"] == nil {
+		p.Untold |= identity.FactLinked
+	}
+	if m["appusers"] == nil {
+		p.Untold |= identity.FactAppUsers
+	}
 	for name, v := range r.object(m["linked"], "linked") {
 		if u := r.user(v); u != nil {
 			if p.Linked == nil {

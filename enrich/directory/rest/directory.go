@@ -230,8 +230,19 @@ func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (*reply, erro
 // Close ends the idle connections.
 func (d *Directory) Close() error { return d.client.Close() }
 
+// Untold implements directory.Teller: what paths select are
+// attributes, and there is no path to these.
+func (d *Directory) Untold() identity.Facts {
+	if d.shaped() {
+		return 0
+	}
+	return identity.FactCreated | identity.FactLastUpdated | identity.FactPasswordChanged | identity.FactLastLogin |
+		identity.FactLinked | identity.FactAppUsers
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Dependent = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 )

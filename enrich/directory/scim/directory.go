@@ -111,8 +111,15 @@ func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error
 	return answer, nil
 }
 
+// Untold implements directory.Teller: RFC 7643 has no words for
+// these.
+func (d *Directory) Untold() identity.Facts {
+	return identity.FactPasswordChanged | identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Starter   = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 )
