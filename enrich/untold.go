@@ -28,12 +28,21 @@ func (p *Policy) CheckReads(untold identity.Facts) error {
 		if untold&f.fact == 0 || p.reads&f.root == 0 {
 			continue
 		}
-		where := "a requirement"
-		if rules := p.rules.Reading(f.root); len(rules) > 0 {
-			where = "claim " + rules[0]
-		}
 		return fmt.Errorf("%s reads %s, which no directory of the policy's issuers can say; name a directory that can, or leave it out",
-			where, strings.Join(f.fact.Names(), ", "))
+			p.reader(f.root), strings.Join(f.fact.Names(), ", "))
+	}
+	for _, root := range [...]oktael.Roots{oktael.RootOrg, oktael.RootSession} {
+		if p.reads&root != 0 {
+			return fmt.Errorf("%s reads %s, of which a gateway knows nothing: it would always be null", p.reader(root), root)
+		}
 	}
 	return nil
+}
+
+// reader names a rule that reads the root.
+func (p *Policy) reader(root oktael.Roots) string {
+	if rules := p.rules.Reading(root); len(rules) > 0 {
+		return "claim " + rules[0]
+	}
+	return "a requirement"
 }

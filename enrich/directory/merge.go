@@ -71,7 +71,7 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 // groups says of none of them.
 func (m *Merged) mergeUntold(out *identity.Person, f answer[identity.Person]) {
 	p := f.value
-	untold := m.guards[f.member].Untold() | p.Untold
+	untold := m.guards[f.member].untoldBy(p)
 	if untold&identity.FactLinked == 0 {
 		if p.LinkedNames == nil {
 			out.LinkedNames = nil

@@ -9,7 +9,25 @@ import "github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 type Teller interface {
 	// Untold returns the facts that no answer of the directory can say. Those
 	// about groups, and apps and assignments (Partial), need not be among them.
+	//
+	// A kind that does not meet Teller is not taken to know linked objects, or
+	// assignments to other apps, of a user of whom it gives none.
 	Untold() identity.Facts
+}
+
+// untoldBy returns what the directory's answer about a person does not say.
+func (g *Guarded) untoldBy(p *identity.Person) identity.Facts {
+	untold := g.Untold() | p.Untold
+	if _, ok := g.shared.directory.(Teller); ok {
+		return untold
+	}
+	if p.Linked == nil {
+		untold |= identity.FactLinked
+	}
+	if p.AppUsers == nil {
+		untold |= identity.FactAppUsers
+	}
+	return untold
 }
 
 // Untold implements Teller.
