@@ -17,8 +17,10 @@ var factRoots = [...]struct {
 	fact identity.Facts
 	root oktael.Roots
 }{
-	{identity.FactApp, oktael.RootApp}, {identity.FactAppUser, oktael.RootAppUser},
-	{identity.FactLinked, oktael.RootLinked}, {identity.FactAppUsers, oktael.RootAppUsers},
+	{identity.FactApp, oktael.RootApp},
+	{identity.FactAppUser, oktael.RootAppUser},
+	{identity.FactLinked, oktael.RootLinked},
+	{identity.FactAppUsers, oktael.RootAppUsers},
 }
 
 // CheckReads refuses claim rules and requirements that read any of the facts, which
