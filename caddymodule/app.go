@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -249,7 +248,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),
-		Fingerprint:       append(slices.Clone(a.settings), a.releases.instances...), Clock: time.Now, Observer: a.metrics,
+		Fingerprint:       appendPart(appendPart(nil, string(a.settings)), string(a.releases.instances)), Clock: time.Now, Observer: a.metrics,
 		Logger: slog.New(zapHandler(a.sampler.sampledCore(a.logger.Core()))),
 	}
 	if a.directories != nil {

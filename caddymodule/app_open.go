@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
@@ -63,7 +64,7 @@ func (a *App) openIssuers() error {
 		if err != nil {
 			return err
 		}
-		a.settings = append(a.settings, key...)
+		a.settings = appendPart(a.settings, key)
 	}
 	a.issuerSettings = slices.Clone(a.settings)
 	a.known = configs
@@ -100,6 +101,18 @@ func (a *App) openDirectories() error {
 		return err
 	}
 	return a.directories.Validate(a.issuers.Names())
+}
+
+// untold is what no directory can say of the subjects of any of these issuers.
+func (a *App) untold(issuers []string) identity.Facts {
+	untold := identity.AllFacts
+	if a.directories == nil {
+		return untold
+	}
+	for _, name := range issuers {
+		untold &= a.directories.Untold(name)
+	}
+	return untold
 }
 
 // openDirectory takes or makes one directory, with its guard.
@@ -140,7 +153,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	if err != nil {
 		return directory.Member{}, err
 	}
-	a.settings = append(a.settings, key...)
+	a.settings = appendPart(a.settings, key)
 	a.metrics.DirectoryState(s.Name, guarded.State())
 	kept := guarded.Attributes()
 	if len(s.Attributes) > 0 {
@@ -199,7 +212,7 @@ func (a *App) openSigner() error {
 	if err != nil {
 		return err
 	}
-	a.settings = append(a.settings, key...) // decisions hold what was signed
+	a.settings = appendPart(a.settings, key) // decisions hold what was signed
 	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
 		return mint.New(c, mint.Options{Storage: storage, Logger: a.logs.logger()})
 	}, func(s *mint.Signer) error {

@@ -156,7 +156,8 @@ func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory
 		case err != nil:
 			return fmt.Errorf("--user: %w", err)
 		}
-		c.User, c.Groups, c.GroupsKnown, c.Linked, c.AppUsers = person.User, person.Groups, person.GroupsKnown, person.Linked, person.AppUsers
+		c.User, c.Groups, c.GroupsKnown, c.GroupsUnknown = person.User, person.Groups, person.GroupsKnown, person.GroupsUnknown
+		c.Linked, c.LinkedNames, c.AppUsers, c.Untold = person.Linked, person.LinkedNames, person.AppUsers, person.Untold
 	}
 	if app == "" {
 		return nil

@@ -156,6 +156,9 @@ func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 		if u := r.UserOrigin; u != nil {
 			line("  user: id%s, login%s, status%s", from(u.ID), from(u.Login), from(u.Status))
 		}
+		if r.GroupsUnknown != "" {
+			line("  groups: unknown, %s", r.GroupsUnknown)
+		}
 		for _, g := range r.GroupOrigins {
 			line("  groups: %d from %s", g.Groups, g.Directory)
 		}

@@ -211,6 +211,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.policy.compiled.ReadsHost() && !siteHostIsFixed(ctx) {
 		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
 	}
+	if err := h.policy.compiled.CheckReads(h.app.untold(h.accepted(h.app.known))); err != nil {
+		return fmt.Errorf("policy %q: %w", h.policy.name, err)
+	}
 	return h.app.register(h.policy)
 }
 

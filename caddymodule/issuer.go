@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
@@ -49,6 +50,15 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		texts("client_claim", &i.ClientClaim),
 		texts("scope_claim", &i.ScopeClaim),
 		text("groups_claim", &i.GroupsClaim),
+		{name: "groups_delimiter", parse: func(d *caddyfile.Dispenser) error {
+			if err := text("groups_delimiter", &i.GroupsDelimiter).parse(d); err != nil {
+				return err
+			}
+			if err := grouplist.Check(i.GroupsDelimiter); err != nil {
+				return d.Errf("groups_delimiter: %w", err)
+			}
+			return nil
+		}},
 		{name: "introspect", parse: i.unmarshalIntrospect},
 		word("dpop", &i.DPoP, "off", "accept", "require"),
 		flag("dpop_nonce", &i.DPoPNonce),

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -41,6 +42,12 @@ func digest(settings ...any) (string, error) {
 		mac.Write(text)
 	}
 	return hex.EncodeToString(mac.Sum(nil)), nil
+}
+
+// appendPart appends a part to a list of them, behind its length: however many
+// parts there are, two different lists never read the same.
+func appendPart(list []byte, part string) []byte {
+	return append(binary.BigEndian.AppendUint64(list, uint64(len(part))), part...)
 }
 
 // maxContents bounds what is read of a file to know it again; those who read it
@@ -121,6 +128,6 @@ func acquire[T any](r *releases, kind, key string, open func() (T, error), close
 		return err
 	})
 	res, _ := v.(*resource[T])
-	r.instances = append(r.instances, res.instance...)
+	r.instances = appendPart(r.instances, res.instance)
 	return res.value, nil
 }

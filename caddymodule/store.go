@@ -80,7 +80,7 @@ func (a *App) openStore() error {
 	if err != nil {
 		return err
 	}
-	a.settings = append(a.settings, key...) // the names on the deny list are the store's own
+	a.settings = appendPart(a.settings, key) // the names on the deny list are the store's own
 	var own *ownLog
 	if remote == nil {
 		if own, err = a.ownLog(keys); err != nil {

@@ -174,6 +174,9 @@ func (p *Policy) weigh(d *Decision, err error) error {
 func personOfToken(p *identity.Principal, reads oktael.Roots) *identity.Person {
 	none := p.Machine && !p.GroupsWithheld && p.Claims[p.GroupsClaim] == nil
 	person := &identity.Person{GroupsKnown: p.GroupsKnown || none}
+	if p.GroupsUnknown != "" {
+		person.GroupsUnknown = fmt.Sprintf("issuer %q: claim %q: %s", p.IssuerName, p.GroupsClaim, p.GroupsUnknown)
+	}
 	if len(p.Groups) == 0 || reads&oktael.RootGroups == 0 {
 		return person
 	}
@@ -216,7 +219,7 @@ func (p *Policy) withhold(d *Decision) error {
 		return nil
 	}
 	if p.contract.Shows(name) || slices.ContainsFunc(p.tokens, func(t signedToken) bool { return t.template.Carries(name) }) {
-		return refuse(KindClaim, fmt.Errorf("the token's claim %q: %w", name, oktael.ErrGroupsUnknown))
+		return refuse(KindClaim, fmt.Errorf("the token's claim %q: %w: %s", name, oktael.ErrGroupsUnknown, d.Principal.GroupsUnknown))
 	}
 	if _, ok := d.Claims[name]; ok {
 		d.Claims = maps.Clone(d.Claims) // the token's own, perhaps

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"hash"
 	"io"
@@ -62,7 +63,16 @@ type decisionHash struct {
 	sum [sha256.Size]byte
 }
 
-func (h *decisionHash) write(s string) {
+// part hashes one part of a key behind its length, so that no two lists of
+// parts are hashed as the same bytes.
+func (h *decisionHash) part(p []byte) {
+	h.length(len(p))
+	h.sha.Write(p)
+}
+
+// text is part for a string, which it does not copy to the heap.
+func (h *decisionHash) text(s string) {
+	h.length(len(s))
 	for len(s) > 0 {
 		n := copy(h.buf[:], s)
 		h.sha.Write(h.buf[:n])
@@ -70,15 +80,19 @@ func (h *decisionHash) write(s string) {
 	}
 }
 
-// key hashes fixed-length parts first and the token last, so that no two
-// lists of parts collide.
-func (c *Decisions) key(g *Gateway, p *Policy, text string) decisionKey {
+func (h *decisionHash) length(n int) {
+	h.sha.Write(binary.BigEndian.AppendUint64(h.buf[:0], uint64(n))) //nolint:gosec // a length is never negative
+}
+
+// key is the key of a decision about a token under a policy (C31). Every part
+// enters with its length; the secret, whose length is fixed, comes first.
+func (c *Decisions) key(g *Gateway, p *Policy, token string) decisionKey {
 	h, _ := c.hashes.Get().(*decisionHash)
 	h.sha.Reset()
 	h.sha.Write(c.secret[:])
-	h.sha.Write(g.Fingerprint[:])
-	h.sha.Write(p.fingerprint[:])
-	h.write(text)
+	h.part(g.Fingerprint)
+	h.part(p.fingerprint[:])
+	h.text(token)
 	h.sha.Sum(h.sum[:0])
 	key := decisionKey(h.sum)
 	c.hashes.Put(h)

@@ -74,8 +74,10 @@ type ExplainedPrincipal struct {
 	Claims map[string]any `json:"claims,omitempty"`
 	// Groups is how many groups the token brings; -1 where it says nothing or
 	// left them out.
-	Groups int       `json:"groups"`
-	Expiry time.Time `json:"expiry,omitzero"`
+	Groups int `json:"groups"`
+	// GroupsUnknown says why they are unknown although the token speaks of them.
+	GroupsUnknown string    `json:"groups_unknown,omitempty"`
+	Expiry        time.Time `json:"expiry,omitzero"`
 }
 
 // ExplainedRecord is what the directory says.
@@ -87,8 +89,10 @@ type ExplainedRecord struct {
 	UserStatus string               `json:"user_status,omitempty"`
 	UserOrigin *identity.UserOrigin `json:"user_origin,omitempty"`
 	Attributes []ExplainedAttribute `json:"attributes,omitempty"`
-	// Groups is their number; -1 where they are unknown.
-	Groups int `json:"groups"`
+	// Groups is their number; -1 where they are unknown. GroupsUnknown says why,
+	// where a directory or the token speaks of groups.
+	Groups        int    `json:"groups"`
+	GroupsUnknown string `json:"groups_unknown,omitempty"`
 	// GroupOrigins tells how many of them, in their order, came from which
 	// directory.
 	GroupOrigins  []identity.GroupOrigin `json:"group_origins,omitempty"`
@@ -239,7 +243,7 @@ func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verifi
 func explainPrincipal(p *identity.Principal, values bool) *ExplainedPrincipal {
 	e := &ExplainedPrincipal{
 		Issuer: p.IssuerName, Client: p.Client, Machine: p.Machine, Scopes: p.Scopes, Bound: p.Confirmation.Bound(),
-		Claims: make(map[string]any, len(p.Claims)), Groups: -1, Expiry: p.Expiry,
+		Claims: make(map[string]any, len(p.Claims)), Groups: -1, GroupsUnknown: p.GroupsUnknown, Expiry: p.Expiry,
 	}
 	if p.GroupsKnown {
 		e.Groups = len(p.Groups)
@@ -273,7 +277,7 @@ func explainRecord(d *Decision, values bool, now time.Time) *ExplainedRecord {
 	if r.Person == nil {
 		return e
 	}
-	e.LeftOut = r.Person.LeftOut
+	e.LeftOut, e.GroupsUnknown = r.Person.LeftOut, r.Person.GroupsUnknown
 	if r.Person.GroupsKnown {
 		e.Groups, e.GroupOrigins = len(r.Person.Groups), r.Person.GroupOrigins
 		for i := range r.Person.Groups {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
@@ -63,6 +64,10 @@ type Gateway struct {
 	// Fingerprint tells configurations apart whose decisions must not be
 	// shared: issuers and directories with all their settings.
 	Fingerprint []byte
+
+	// told are the reasons for unknown groups that the operator has been told:
+	// a few for each issuer and directory.
+	told sync.Map
 
 	// Clock tells the time, Logger takes what an operator should see, and
 	// Observer counts. All are required.
@@ -199,6 +204,7 @@ func (g *Gateway) conclude(ctx context.Context, p *Policy, d *Decision, raw stri
 	if d.refusal != nil {
 		return nil
 	}
+	g.tellUnknownGroups(p, d.record.Person)
 	if err := g.compute(p, d); err != nil {
 		return err
 	}
@@ -228,6 +234,18 @@ func (g *Gateway) lookUp(ctx context.Context, p *Policy, d *Decision, raw string
 		return refuse(KindUnavailable, ctx.Err())
 	}
 	return p.weigh(d, err)
+}
+
+// tellUnknownGroups logs why a person's groups are unknown that the policy
+// reads, once for each reason: it lies in the configuration of an issuer or a
+// directory, and every such person has it.
+func (g *Gateway) tellUnknownGroups(p *Policy, who *identity.Person) {
+	if who == nil || who.GroupsUnknown == "" || p.reads&oktael.RootGroups == 0 {
+		return
+	}
+	if _, before := g.told.LoadOrStore(who.GroupsUnknown, true); !before {
+		g.Logger.Warn("groups are unknown, so that rules and requirements that read them fail", "reason", who.GroupsUnknown, "policy", p.name)
+	}
 }
 
 // compute is the fifth stage: the verified token's claims, overlaid by what
@@ -332,12 +350,32 @@ func (g *Gateway) contextOf(d *Decision) *oktael.Context {
 		Now:     g.Clock,
 
 		Withheld: d.Principal.Withheld(),
+		Untold:   g.untold(d),
 	}
 	if person := d.record.Person; person != nil {
 		c.User = person.User
-		c.Groups, c.GroupsKnown = person.Groups, person.GroupsKnown
-		c.Linked, c.AppUsers = person.Linked, person.AppUsers
+		c.Groups, c.GroupsKnown, c.GroupsUnknown = person.Groups, person.GroupsKnown, person.GroupsUnknown
+		c.Linked, c.LinkedNames, c.AppUsers = person.Linked, person.LinkedNames, person.AppUsers
 		c.Index = d.record.Index
 	}
 	return c
+}
+
+// untold is what of the decision's record nobody could say. A client on its own
+// behalf has no user, which is known.
+func (g *Gateway) untold(d *Decision) identity.Facts {
+	untold := identity.AllFacts
+	if g.Lookup != nil {
+		untold = g.Lookup.untold(d.Principal)
+	}
+	const ofApp = identity.FactApp | identity.FactAppUser
+	switch person := d.record.Person; {
+	case d.Principal.Machine:
+		return untold & identity.FactApp
+	case person != nil && person.User != nil:
+		return untold&ofApp | person.Untold
+	case person != nil: // no directory answers for the issuer
+		return untold | identity.GroupFacts
+	}
+	return untold & ofApp
 }

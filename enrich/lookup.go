@@ -36,6 +36,16 @@ func (l *Lookup) dependence(p *identity.Principal) directory.Dependence {
 	return directory.Dependence{}
 }
 
+// untold returns what no directory can say of a principal's record (C35).
+func (l *Lookup) untold(p *identity.Principal) identity.Facts {
+	if d, ok := l.directory.(interface {
+		Untold(issuerName string) identity.Facts
+	}); ok {
+		return d.Untold(p.IssuerName)
+	}
+	return 0
+}
+
 // lifeOf gives how long an answer is used: one that only a caller's own token
 // can renew is never renewed behind a request.
 func (l *Lookup) lifeOf(on directory.Dependence) cache.Life {

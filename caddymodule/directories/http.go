@@ -34,7 +34,9 @@ type HTTP struct {
 	Headers http.Header `json:"headers,omitempty"`
 
 	// The JSON that a POST sends, in which {subject}, {issuer}, {client} and
-	// {app} are replaced, escaped. It is not expanded otherwise.
+	// {app} are replaced by strings. Each is a whole value: within a longer
+	// string, such as a GraphQL query, it is a load error. It is not expanded
+	// otherwise.
 	Body string `json:"body,omitempty"`
 
 	// The JSONPath query (RFC 9535) of the object whose members are the user's
@@ -45,6 +47,21 @@ type HTTP struct {
 	// The JSONPath query of the groups: texts, which are id and name at once,
 	// or objects with id, name or profile.
 	GroupsPath string `json:"groups_path,omitempty"`
+
+	// What a text is that stands in the place of the list of groups: a
+	// delimiter such as "," that parts it (square brackets around it and blanks
+	// around its parts are cut), "json" for a list in JSON, or "none" for one
+	// group. Default: a text of nothing but letters, digits and -_.:/@\ is one
+	// group; any other may hold a list, and the groups then are unknown.
+	GroupsDelimiter string `json:"groups_delimiter,omitempty"`
+
+	// Where an answer names the next page of its groups: the JSONPath query of
+	// the page's URL, "link" for a Link header with rel="next" (RFC 8288), or
+	// "none" where nothing in an answer means that there is more. Pages are asked
+	// for by GET at the same origin, 50 at most, within the time-out. Default: no
+	// page is followed, and an answer that says that there is more makes the
+	// groups unknown.
+	Next string `json:"next,omitempty"`
 
 	// The JSONPath query of the app.
 	AppPath string `json:"app_path,omitempty"`
@@ -97,7 +114,7 @@ func (h *HTTP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, erro
 func (h *HTTP) config() rest.Config {
 	return rest.Config{
 		URL: h.URL, Method: h.Method, Header: h.Headers, Body: h.Body,
-		ProfilePath: h.ProfilePath, GroupsPath: h.GroupsPath, AppPath: h.AppPath, AppURL: h.AppURL,
+		ProfilePath: h.ProfilePath, GroupsPath: h.GroupsPath, GroupsDelimiter: h.GroupsDelimiter, Next: h.Next, AppPath: h.AppPath, AppURL: h.AppURL,
 		Match: h.Match, HonourCache: h.HonourCache, CAFile: h.CA, Plaintext: h.InsecurePlaintext,
 	}
 }
@@ -122,6 +139,8 @@ func (h *HTTP) Check([]string) error {
 //		body               <template>
 //		profile_path       <jsonpath>
 //		groups_path        <jsonpath>
+//		groups_delimiter   <text>|json|none
+//		next               <jsonpath>|link|none
 //		app_path           <jsonpath>
 //		app_url            <url>
 //		honour_cache
@@ -139,6 +158,8 @@ func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		caddymodule.TextOption("body", &h.Body),
 		caddymodule.TextOption("profile_path", &h.ProfilePath),
 		caddymodule.TextOption("groups_path", &h.GroupsPath),
+		caddymodule.TextOption("groups_delimiter", &h.GroupsDelimiter),
+		caddymodule.TextOption("next", &h.Next),
 		caddymodule.TextOption("app_path", &h.AppPath),
 		caddymodule.TextOption("app_url", &h.AppURL),
 		caddymodule.FlagOption("honour_cache", &h.HonourCache),

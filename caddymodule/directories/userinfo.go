@@ -29,7 +29,8 @@ type Userinfo struct {
 	Issuer string `json:"issuer"`
 
 	// The member of the answer that holds the groups: a list of texts, which
-	// are id and name at once, or of objects with id or name. Default: groups.
+	// are id and name at once, or of objects with id or name. A text in its
+	// place is what the issuer's groups_delimiter says. Default: groups.
 	GroupsClaim string `json:"groups_claim,omitempty"`
 
 	// A PEM file with the certificates to trust instead of the system's.
@@ -91,7 +92,7 @@ func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, 
 		return nil, fmt.Errorf("no issuer is named %q", u.Issuer)
 	}
 	c := userinfo.Config{
-		Name: is.Name(), Identifier: is.Identifier(), GroupsClaim: u.GroupsClaim, CAFile: u.CA,
+		Name: is.Name(), Identifier: is.Identifier(), GroupsClaim: u.GroupsClaim, GroupsDelimiter: is.GroupsDelimiter(), CAFile: u.CA,
 		Endpoint: func(ctx context.Context) (string, error) {
 			m, err := is.Metadata(ctx)
 			if err != nil {

@@ -30,3 +30,14 @@ func (r *Rules) readsThrough(source string) oktael.Roots {
 	}
 	return roots
 }
+
+// Reading lists the active rules that read any of the roots, in order.
+func (r *Rules) Reading(roots oktael.Roots) []string {
+	var names []string
+	for i := range r.rules {
+		if r.rules[i].active && r.rules[i].reads&roots != 0 {
+			names = append(names, r.rules[i].name)
+		}
+	}
+	return names
+}

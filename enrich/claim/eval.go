@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
@@ -124,9 +125,18 @@ func (r *rule) eval(c *oktael.Context, o *Outcome) (value any, field string, err
 
 func (r *rule) evalFilter(c *oktael.Context, o *Outcome) (any, string, error) {
 	if !c.GroupsKnown {
-		return nil, "groups", oktael.ErrGroupsUnknown
+		return nil, "groups", c.GroupsError()
 	}
 	o.Groups = &GroupChoice{}
+	if r.filter.types != nil {
+		for i := range c.Groups {
+			if c.Groups[i].Type == "" {
+				if err := c.UntoldError(identity.FactGroupType); err != nil {
+					return nil, "groups.types", err
+				}
+			}
+		}
+	}
 	values, err := r.filter.choose(c.Groups, o.Groups)
 	if err != nil {
 		return nil, "groups.limit", err
@@ -136,7 +146,7 @@ func (r *rule) evalFilter(c *oktael.Context, o *Outcome) (any, string, error) {
 
 func (r *rule) evalAllowList(c *oktael.Context, o *Outcome) (any, string, error) {
 	if !c.GroupsKnown {
-		return nil, "allow_list", oktael.ErrGroupsUnknown
+		return nil, "allow_list", c.GroupsError()
 	}
 	o.Groups = &GroupChoice{}
 	values, field, err := r.allow.eval(c, o.Groups)

@@ -29,6 +29,7 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 	}
 
 	out := &identity.Person{User: &identity.User{}, LeftOut: leftOut}
+	out.Untold = identity.AllFacts &^ (identity.FactApp | identity.FactAppUser)
 	attributes := 0
 	for _, f := range found {
 		attributes = max(attributes, len(f.value.User.Profile))
@@ -38,10 +39,14 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 	for _, f := range found {
 		mb := &m.members[f.member]
 		mergeUser(out, f.value.User, mb.Name)
+		m.mergeUntold(out, f)
 		mergeProfile(out.User.Profile, out.Origin, f.value.User.Profile, mb)
 		mergeLinked(out, f.value.Linked, mb)
 		mergeAppUsers(out, f.value.AppUsers, mb.Name)
 		out.GroupsKnown = out.GroupsKnown || f.value.GroupsKnown
+		if reason := f.value.GroupsUnknown; reason != "" && out.GroupsUnknown == "" {
+			out.GroupsUnknown = fmt.Sprintf("directory %q: %s", mb.Name, reason)
+		}
 		if keep := f.value.Keep; keep != nil && (out.Keep == nil || *keep < *out.Keep) {
 			out.Keep = keep // the whole is used no longer than each part may be
 		}
@@ -49,11 +54,33 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 	if len(leftOut) > 0 {
 		out.Keep = briefly(out.Keep)
 	}
+	if out.GroupsUnknown != "" {
+		// One that was to tell groups and could not makes the whole unknown: what
+		// the others tell is a part of it (C32).
+		out.GroupsKnown = false
+		return out, nil
+	}
 	m.mergeGroups(out, found)
 	if len(out.Groups) > MaxGroups {
 		return nil, fmt.Errorf("looking up a person: merging over %d groups: %w", MaxGroups, ErrTooLarge)
 	}
 	return out, nil
+}
+
+// mergeUntold keeps what no directory could say of the user, and what any that has
+// groups says of none of them.
+func (m *Merged) mergeUntold(out *identity.Person, f answer[identity.Person]) {
+	p := f.value
+	untold := m.guards[f.member].untoldBy(p)
+	if untold&identity.FactLinked == 0 {
+		if p.LinkedNames == nil {
+			out.LinkedNames = nil
+		} else if out.LinkedNames != nil || out.Untold&identity.FactLinked != 0 {
+			out.LinkedNames = append(out.LinkedNames, p.LinkedNames...)
+		}
+	}
+	out.Untold = out.Untold&identity.GroupFacts | out.Untold&untold | p.UntoldOfGroups()
+	out.Untold &^= identity.FactUser
 }
 
 // briefly bounds how long an answer is used that lacks an optional directory.

@@ -28,8 +28,9 @@ type MergeOptions struct {
 //   - of the user's id, login, status and times, and for each profile
 //     attribute, the first directory that has it wins; null is not having it.
 //     Person.UserOrigin and Origin tell which;
-//   - groups are united by id; they are unknown only where no directory that
-//     was asked could say. Person.GroupOrigins tells whose they are;
+//   - groups are united by id. Person.GroupOrigins tells whose they are. They
+//     are unknown where no directory that was asked says anything of groups, and
+//     where one that does could not tell them whole (Person.GroupsUnknown);
 //   - app and app user come from the first that knows it, which their Origin
 //     names.
 //

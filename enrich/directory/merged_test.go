@@ -67,11 +67,11 @@ func TestMergeTakesEachAttributeFromTheFirstThatHasIt(t *testing.T) {
 		Groups: []identity.Group{
 			{ID: "a", Name: "a of "}, {ID: "b", Name: "b of "}, {ID: "c", Name: "c of two"}, {ID: "d", Name: "d of three"},
 		},
-		GroupsKnown: true,
-		Linked:      map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com"}}, "assistant": {ID: "help"}},
-		AppUsers:    []identity.AppUser{{App: "x", UserName: "second", Origin: "ldap"}, {App: "y", UserName: "third", Origin: "okta"}},
-		Origin:      map[string]string{"email": "ldap", "department": "hr", "floor": "hr", "city": "okta"},
-		UserOrigin:  identity.UserOrigin{ID: "ldap", Login: "okta", Status: "ldap"},
+		GroupsKnown: true, Untold: identity.GroupFacts, // no group has a type
+		Linked:     map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com"}}, "assistant": {ID: "help"}},
+		AppUsers:   []identity.AppUser{{App: "x", UserName: "second", Origin: "ldap"}, {App: "y", UserName: "third", Origin: "okta"}},
+		Origin:     map[string]string{"email": "ldap", "department": "hr", "floor": "hr", "city": "okta"},
+		UserOrigin: identity.UserOrigin{ID: "ldap", Login: "okta", Status: "ldap"},
 		GroupOrigins: []identity.GroupOrigin{
 			{Directory: "hr", Groups: 2}, {Directory: "ldap", Groups: 1}, {Directory: "okta", Groups: 1},
 		},
@@ -465,5 +465,80 @@ func TestAnAnswerInPlaceOfAFailedDirectorysIsUsedBriefly(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// teller is a directory that declares what it cannot say.
+type teller struct {
+	*directorytest.Fake
+	untold identity.Facts
+}
+
+func (t teller) Untold() identity.Facts { return t.untold }
+
+// TestAMergeKnowsWhatNoneOfItsMembersCanSay holds C35 over several directories.
+func TestAMergeKnowsWhatNoneOfItsMembersCanSay(t *testing.T) {
+	const status, login, linked, apps = identity.FactStatus, identity.FactLastLogin, identity.FactLinked, identity.FactAppUsers
+	typed := person("ada", nil, "a")
+	typed.Groups[0].Type = identity.GroupTypeOkta
+	asked := person("ada", nil)
+	asked.LinkedNames = []string{"manager"}
+	for name, c := range map[string]struct {
+		members []directory.Directory
+		untold  identity.Facts
+		names   []string
+	}{
+		"one says all":                        {[]directory.Directory{teller{holding(person("ada", nil)), 0}}, 0, nil},
+		"one that declares nothing":           {[]directory.Directory{holding(person("ada", nil))}, linked | apps, nil},
+		"what both lack":                      {[]directory.Directory{teller{holding(person("ada", nil)), status | login}, teller{holding(person("ada", nil)), status | linked}}, status, nil},
+		"groups without a type":               {[]directory.Directory{teller{holding(person("ada", nil, "a")), 0}}, identity.GroupFacts, nil},
+		"groups with a type beside such":      {[]directory.Directory{teller{holding(typed), 0}, teller{holding(person("ada", nil, "b")), 0}}, identity.GroupFacts, nil},
+		"groups with a type beside no groups": {[]directory.Directory{teller{holding(typed), 0}, teller{holding(person("ada", nil)), 0}}, identity.FactGroupClass | identity.FactGroupTimes, nil},
+		"linked objects by name":              {[]directory.Directory{teller{holding(asked), 0}}, 0, []string{"manager"}},
+		"by name, beside one that knows none": {[]directory.Directory{teller{holding(person("ada", nil)), linked}, teller{holding(asked), 0}}, 0, []string{"manager"}},
+		"by name, beside one that knows all":  {[]directory.Directory{teller{holding(person("ada", nil)), 0}, teller{holding(asked), 0}}, 0, nil},
+		"by name, before one that knows all":  {[]directory.Directory{teller{holding(asked), 0}, teller{holding(person("ada", nil)), 0}}, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var members []directory.Member
+			for i, d := range c.members {
+				members = append(members, directory.Member{Name: fmt.Sprint(i), Directory: d, Required: true})
+			}
+			p, err := merge(t, members...).Person(t.Context(), directorytest.Query("ada"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Untold != c.untold || !slices.Equal(p.LinkedNames, c.names) {
+				t.Errorf("untold %v, names %v; want %v, %v", p.Untold.Names(), p.LinkedNames, c.untold.Names(), c.names)
+			}
+		})
+	}
+	m := merge(t, directory.Member{Name: "corp's", Issuers: []string{"corp"}, Directory: teller{holding(person("ada", nil)), status}})
+	if got := m.Untold("corp"); got != status {
+		t.Errorf("untold of corp's: %v", got.Names())
+	}
+	if got := m.Untold("other"); got != identity.AllFacts&^identity.FactApp {
+		t.Errorf("untold of another issuer's: %v", got.Names())
+	}
+}
+
+// TestGroupsThatOneMemberTellsInPartAreUnknown holds C32 over several directories.
+func TestGroupsThatOneMemberTellsInPartAreUnknown(t *testing.T) {
+	whole, part, silent := person("ada", nil, "a"), person("ada", nil), person("ada", nil)
+	part.GroupsKnown, part.GroupsUnknown = false, "the answer says that there is more"
+	silent.GroupsKnown = false
+	for name, c := range map[string]struct {
+		second *identity.Person
+		known  bool
+		why    string
+	}{
+		"in part":    {part, false, `directory "second": the answer says that there is more`},
+		"not at all": {silent, true, ""},
+	} {
+		p, err := merge(t, directory.Member{Name: "first", Directory: holding(whole)}, directory.Member{Name: "second", Directory: holding(c.second)}).
+			Person(t.Context(), directorytest.Query("ada"))
+		if err != nil || p.GroupsKnown != c.known || p.GroupsUnknown != c.why || (p.Groups != nil) != c.known {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
 	}
 }

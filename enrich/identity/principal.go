@@ -49,6 +49,10 @@ type Principal struct {
 	// says that it left them out for size. Unknown is not empty.
 	GroupsKnown bool
 
+	// GroupsUnknown says why the groups are unknown although the token speaks of
+	// them; empty where they are known or it says nothing about groups.
+	GroupsUnknown string
+
 	// GroupsClaim is the name of the claim that brings them.
 	GroupsClaim string
 

@@ -17,12 +17,23 @@ type Person struct {
 	// user has. A requirement on unknown groups fails; unknown is not empty.
 	GroupsKnown bool `json:"groupsKnown"`
 
+	// GroupsUnknown says why the groups are unknown although a directory was to
+	// tell them: its answer was a part of them, or could not be read as groups.
+	// It is empty where they are known, or no directory says anything of groups.
+	GroupsUnknown string `json:"groupsUnknown,omitempty"`
+
 	// Linked are the user's linked objects by primary name (manager, …).
 	Linked map[string]*User `json:"linked,omitempty"`
 
 	// AppUsers are the user's assignments to other apps, where a rule reads
 	// them (directory and Workday look-ups).
 	AppUsers []AppUser `json:"appUsers,omitempty"`
+
+	// Untold are the facts that no directory which answered could say: nothing
+	// here speaks of them. LinkedNames are the only names of linked objects that
+	// were asked for; nil means that there was no such choice.
+	Untold      Facts    `json:"untold,omitempty"`
+	LinkedNames []string `json:"linkedNames,omitempty"`
 
 	// Origin tells from which directory each profile attribute came.
 	Origin map[string]string `json:"origin,omitempty"`

@@ -268,8 +268,7 @@ func (i *Issuer) principal(claims map[string]any, d dates) (*identity.Principal,
 	} else if p.Subject, err = i.subject(claims); err != nil {
 		return nil, err
 	}
-	p.GroupsClaim = i.groupsClaim
-	p.Groups, p.GroupsKnown, p.GroupsWithheld = readGroups(claims, i.groupsClaim)
+	i.readGroups(p)
 	return p, nil
 }
 

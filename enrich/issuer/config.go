@@ -86,6 +86,15 @@ type Config struct {
 	// is never fetched: the groups then are unknown. Default: groups.
 	GroupsClaim string `json:"groups_claim,omitempty"`
 
+	// What a text is that stands in the place of the list of groups: a
+	// delimiter such as "," that parts it (square brackets around it and blanks
+	// around its parts are cut), "json" for a list in JSON, or "none" for one
+	// group, as a distinguished name is. Default: a text of nothing but letters,
+	// digits and -_.:/@\ is one group; any other may hold a list, and the
+	// groups then are unknown. It holds for directory userinfo of this issuer
+	// too.
+	GroupsDelimiter string `json:"groups_delimiter,omitempty"`
+
 	// Ask the issuer about tokens (RFC 7662). Default: tokens that are not
 	// JWTs are refused.
 	Introspect *Introspection `json:"introspect,omitempty"`

@@ -1,6 +1,9 @@
 package issuer
 
-import "github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+import (
+	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
 
 // The lengths at which issuers cut a list of groups: a list of exactly that
 // length may be a part of a longer one.
@@ -11,26 +14,34 @@ const (
 	capEntra = 200
 )
 
-// readGroups reads the groups that the token brings. They are known only
-// where it brings them as texts; they are withheld where it says that it left
-// them out for size, or may have cut them: unknown is not empty. The URL that
-// a distributed claim names (OpenID Connect Core, section 5.6.2) is never
+// Why the groups of a token are unknown, besides what package grouplist says.
+const (
+	unknownElsewhere = "the token says that its groups are to be had elsewhere"
+	unknownCut       = "the list is exactly as long as those that issuers cut off"
+	unknownNoTexts   = "the list holds something else than texts"
+)
+
+// readGroups reads the groups that the token brings into the principal. They are
+// known only where it brings them as texts; they are withheld where it says that
+// it left them out for size, or may have cut them: unknown is not empty. The URL
+// that a distributed claim names (OpenID Connect Core, section 5.6.2) is never
 // fetched.
-func readGroups(claims map[string]any, name string) (groups []string, known, withheld bool) {
-	if identity.GroupsElsewhere(claims, name) {
-		return nil, false, true
+func (i *Issuer) readGroups(p *identity.Principal) {
+	p.GroupsClaim = i.groupsClaim
+	if identity.GroupsElsewhere(p.Claims, i.groupsClaim) {
+		p.GroupsWithheld, p.GroupsUnknown = true, unknownElsewhere
+		return
 	}
-	switch v := claims[name].(type) {
-	case string:
-		if v == "" {
-			return nil, false, false
-		}
-		return []string{v}, true, false
-	case []any:
-		if len(v) == capOkta || len(v) == capEntra {
-			return nil, false, true
-		}
-		groups, known = texts(v)
+	claim := p.Claims[i.groupsClaim]
+	if v, ok := claim.([]any); ok && (len(v) == capOkta || len(v) == capEntra) {
+		p.GroupsWithheld, p.GroupsUnknown = true, unknownCut
+		return
 	}
-	return groups, known, false
+	list, unknown := grouplist.Read(claim, i.groupsDelimiter)
+	if p.GroupsUnknown = unknown; list == nil {
+		return
+	}
+	if p.Groups, p.GroupsKnown = texts(list); !p.GroupsKnown {
+		p.GroupsUnknown = unknownNoTexts
+	}
 }

@@ -63,7 +63,9 @@ type Issuer struct {
 	allowed     map[*algorithm]bool
 	leeway      time.Duration
 
-	subjectClaim, groupsClaim string
+	subjectClaim              string
+	groupsClaim               string
+	groupsDelimiter           string
 	clientClaims, scopeClaims []string
 
 	clock    func() time.Time
@@ -94,23 +96,24 @@ func New(c Config, o Options) (*Issuer, error) {
 		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
 	}
 	i := &Issuer{
-		name:         c.Name,
-		identifier:   c.Issuer,
-		audience:     c.Audience,
-		anyAudience:  c.AnyAudience,
-		tokens:       c.Tokens,
-		types:        make(map[string]bool),
-		only9068:     len(c.Types) == 1 && c.Types[0] == "at+jwt",
-		allowed:      make(map[*algorithm]bool),
-		leeway:       time.Duration(*c.Leeway),
-		subjectClaim: c.SubjectClaim,
-		groupsClaim:  c.GroupsClaim,
-		clientClaims: c.ClientClaim,
-		scopeClaims:  c.ScopeClaim,
-		clock:        o.Clock,
-		log:          o.Logger,
-		observer:     o.Observer,
-		life:         newLifetime(),
+		name:            c.Name,
+		identifier:      c.Issuer,
+		audience:        c.Audience,
+		anyAudience:     c.AnyAudience,
+		tokens:          c.Tokens,
+		types:           make(map[string]bool),
+		only9068:        len(c.Types) == 1 && c.Types[0] == "at+jwt",
+		allowed:         make(map[*algorithm]bool),
+		leeway:          time.Duration(*c.Leeway),
+		subjectClaim:    c.SubjectClaim,
+		groupsClaim:     c.GroupsClaim,
+		groupsDelimiter: c.GroupsDelimiter,
+		clientClaims:    c.ClientClaim,
+		scopeClaims:     c.ScopeClaim,
+		clock:           o.Clock,
+		log:             o.Logger,
+		observer:        o.Observer,
+		life:            newLifetime(),
 	}
 	for _, t := range c.Types {
 		i.types[t] = true
@@ -199,3 +202,7 @@ func (i *Issuer) Current(version uint64, now time.Time) bool {
 // Metadata gives the issuer's metadata, fetched if need be. Errors wrap
 // ErrUnavailable.
 func (i *Issuer) Metadata(ctx context.Context) (*Metadata, error) { return i.metadata.get(ctx) }
+
+// GroupsDelimiter returns what the issuer's configuration says of a text in the
+// place of a list of groups; see Config.GroupsDelimiter.
+func (i *Issuer) GroupsDelimiter() string { return i.groupsDelimiter }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
@@ -90,6 +91,9 @@ func settle(c Config) (Config, error) {
 	}
 	if c.GroupsClaim == "" {
 		c.GroupsClaim = "groups"
+	}
+	if err := grouplist.Check(c.GroupsDelimiter); err != nil {
+		return fail("groups_delimiter: %w", err)
 	}
 	if len(c.ClientClaim) == 0 {
 		c.ClientClaim = []string{"cid", "azp", "client_id"}

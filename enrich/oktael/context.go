@@ -1,6 +1,8 @@
 package oktael
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -17,6 +19,10 @@ type Context struct {
 	// whatever reads groups fails with ErrGroupsUnknown.
 	Groups      []identity.Group
 	GroupsKnown bool
+
+	// GroupsUnknown says why they are unknown, where that is known; it ends up
+	// in the error.
+	GroupsUnknown string
 
 	// Index is IndexGroups of Groups, or zero. It is ignored where it does
 	// not belong to them.
@@ -35,6 +41,12 @@ type Context struct {
 	// application's type (active_directory, workday) or id; AppUser.ID is
 	// whose assignment it is, empty meaning the user's own.
 	AppUsers []identity.AppUser
+
+	// Untold are the facts that nobody could say of all this: whatever reads one
+	// where it is missing fails with ErrUntold. LinkedNames are the only names
+	// under which Linked was asked for; nil means that there was no such choice.
+	Untold      identity.Facts
+	LinkedNames []string
 
 	// Scopes is what access.scope reads.
 	Scopes []string
@@ -58,6 +70,24 @@ type Context struct {
 
 	// Now is the clock. nil means time.Now.
 	Now func() time.Time
+}
+
+// GroupsError is the error of whatever reads groups that are unknown: an
+// ErrGroupsUnknown with the reason, where there is one.
+func (c *Context) GroupsError() error {
+	if c.GroupsUnknown == "" {
+		return ErrGroupsUnknown
+	}
+	return fmt.Errorf("%w: %s", ErrGroupsUnknown, c.GroupsUnknown)
+}
+
+// UntoldError is the error of whatever reads one of the facts, or nil where
+// somebody could say them.
+func (c *Context) UntoldError(facts identity.Facts) error {
+	if facts &= c.Untold; facts == 0 || c.Anonymous {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrUntold, strings.Join(facts.Names(), ", "))
 }
 
 // now reads the clock.

@@ -19,6 +19,10 @@ var (
 	// allows. Options.TruncateOverLimit cuts the list instead.
 	ErrTooManyGroups = errors.New("more groups match than the limit allows")
 
+	// ErrUntold says that an expression reads what none of the directories that
+	// know the user can say. It is neither null nor false.
+	ErrUntold = errors.New("no directory can say this")
+
 	// ErrNull says that an expression asked for a property or method of null.
 	ErrNull = errors.New("value is null")
 )

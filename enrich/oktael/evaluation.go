@@ -134,7 +134,7 @@ func (e *evaluation) fail(at int, format string, args ...any) error {
 // groups gives the user's groups, or ErrGroupsUnknown.
 func (e *evaluation) groups() ([]identity.Group, error) {
 	if !e.c.GroupsKnown {
-		return nil, ErrGroupsUnknown
+		return nil, e.c.GroupsError()
 	}
 	if len(e.c.Groups) > MaxList {
 		return nil, fmt.Errorf("the user has over %d groups: %w", MaxList, ErrLimit)

@@ -204,7 +204,7 @@ func (e *evaluation) eachGroup(groups []identity.Group, positions []int32, body 
 // text is not part of the source: both are of that text, which may be
 // somebody's attribute.
 func foreign(err error) error {
-	for _, known := range []error{ErrLimit, ErrNull, ErrTooManyGroups, ErrGroupsUnknown} {
+	for _, known := range []error{ErrLimit, ErrNull, ErrTooManyGroups, ErrGroupsUnknown, ErrUntold} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("evaluating the group expression: %w", known)
 		}

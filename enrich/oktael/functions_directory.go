@@ -82,6 +82,9 @@ func (e *evaluation) appUserOf(owner *identity.User, own bool, app string) (any,
 	if err := e.charge(len(e.c.AppUsers), listPerStep); err != nil {
 		return nil, err
 	}
+	if err := e.c.UntoldError(identity.FactAppUsers); err != nil {
+		return nil, err
+	}
 	var found *identity.AppUser
 	for i := range e.c.AppUsers {
 		u := &e.c.AppUsers[i]
@@ -122,7 +125,7 @@ func linkedUser(name string) func(*evaluation, *callNode, []any) (any, error) {
 		if args[0].(string) != activeDirectory {
 			return nil, errSource
 		}
-		return e.linked(name), nil
+		return e.linked(name)
 	}
 }
 
@@ -131,8 +134,12 @@ func linkedAppUser(name string) func(*evaluation, *callNode, []any) (any, error)
 		if args[0].(string) != activeDirectory {
 			return nil, errSource
 		}
-		u := e.c.Linked[name]
-		if u == nil || u.ID == "" {
+		linked, err := e.linked(name)
+		if err != nil || linked == nil {
+			return nil, err
+		}
+		u := linked.(*identity.User) //nolint:forcetypeassert // a linked object is a user
+		if u.ID == "" {
 			return nil, nil
 		}
 		return e.appUserOf(u, false, args[1].(string))

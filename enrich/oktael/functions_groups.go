@@ -151,7 +151,16 @@ func groupFamily(match func(name, pattern string) bool) func(*evaluation, *callN
 		var names []any
 		for i := range groups {
 			name := nameOf(&groups[i])
-			if name == "" || !match(name, pattern) || !fromApp(&groups[i], app) {
+			if name == "" || !match(name, pattern) {
+				continue
+			}
+			if g := &groups[i]; app != oktaApp && g.Type == "" && g.Source == "" {
+				// It might be any app's.
+				if err := e.c.UntoldError(identity.FactGroupType | identity.FactGroupSource); err != nil {
+					return nil, err
+				}
+			}
+			if !fromApp(&groups[i], app) {
 				continue
 			}
 			if int64(len(names)) == limit {

@@ -58,7 +58,7 @@ var userMethods = []function{
 			if err := e.own(args[0]); err != nil {
 				return nil, err
 			}
-			return e.linked(args[1].(string)), nil
+			return e.linked(args[1].(string))
 		},
 	},
 	{
@@ -71,13 +71,16 @@ var userMethods = []function{
 			}
 			return nil, nil
 		},
-		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(e *evaluation, _ *callNode, args []any) (any, error) {
 			u := args[0].(*identity.User)
 			switch args[1].(string) {
 			case "id":
 				return textOrNull(u.ID), nil
 			case "status":
-				return textOrNull(u.Status), nil
+				if u.Status == "" {
+					return nil, e.c.UntoldError(identity.FactStatus)
+				}
+				return u.Status, nil
 			}
 			return nil, errors.New("there is no internal property of that name")
 		},
@@ -98,11 +101,14 @@ func (e *evaluation) own(v any) error {
 }
 
 // linked gives a linked user, or nil as null.
-func (e *evaluation) linked(name string) any {
+func (e *evaluation) linked(name string) (any, error) {
 	if u := e.c.Linked[name]; u != nil {
-		return u
+		return u, nil
 	}
-	return nil
+	if e.c.LinkedNames != nil && !slices.Contains(e.c.LinkedNames, name) {
+		return nil, fmt.Errorf("%w: no linked object of that name is asked for", ErrUntold)
+	}
+	return nil, e.c.UntoldError(identity.FactLinked)
 }
 
 // The keys of a criterion.
@@ -217,10 +223,16 @@ func (e *evaluation) matchGroups(args []any, found func(*identity.Group) bool) e
 	}
 next:
 	for i := range groups {
+		var untold identity.Facts
 		for j := range criteria {
-			if !criteria[j].fits(&groups[i]) {
+			unknown := e.c.Untold & criteria[j].facts(&groups[i])
+			if !criteria[j].without(unknown).fits(&groups[i]) {
 				continue next
 			}
+			untold |= unknown
+		}
+		if err := e.c.UntoldError(untold); err != nil {
+			return err // all that is known of the group fits
 		}
 		if !found(&groups[i]) {
 			return nil
@@ -297,6 +309,28 @@ func (e *evaluation) wanted(v any) ([]string, error) {
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// facts returns what the criterion asks of a group and the group does not show.
+func (c *criterion) facts(g *identity.Group) (facts identity.Facts) {
+	if c.has[1] {
+		facts |= factsOf(g, "source")
+	}
+	if c.has[2] {
+		facts |= factsOf(g, "type")
+	}
+	return facts
+}
+
+// without returns the criterion without what it asks of the facts.
+func (c *criterion) without(facts identity.Facts) *criterion {
+	if facts == 0 {
+		return c
+	}
+	rest := *c
+	rest.has[1] = c.has[1] && facts&identity.FactGroupSource == 0
+	rest.has[2] = c.has[2] && facts&identity.FactGroupType == 0
+	return &rest
 }
 
 func (c *criterion) fits(g *identity.Group) bool {

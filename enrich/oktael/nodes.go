@@ -36,14 +36,17 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 		if e.c.User != nil {
 			return e.c.User, nil
 		}
+		return nil, e.wrap(n.at(), e.c.UntoldError(identity.FactUser))
 	case RootApp:
 		if e.c.App != nil {
 			return e.c.App, nil
 		}
+		return nil, e.wrap(n.at(), e.c.UntoldError(identity.FactApp))
 	case RootAppUser:
 		if e.c.AppUser != nil {
 			return e.c.AppUser, nil
 		}
+		return nil, e.wrap(n.at(), e.c.UntoldError(identity.FactAppUser))
 	case RootAccess:
 		return accessObject{}, nil
 	case RootGroups:

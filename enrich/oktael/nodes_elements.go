@@ -33,7 +33,10 @@ func (n *memberNode) eval(e *evaluation) (any, error) {
 		if n.name == "group" {
 			return x, nil
 		}
-		v := groupProperty(x, n.name, e.options.Dialect)
+		v, err := e.property(x, n.name)
+		if err != nil {
+			return nil, e.wrap(n.at(), err)
+		}
 		if v != nil || n.otherwise == nil || isGroupField(n.name) {
 			return v, nil
 		}

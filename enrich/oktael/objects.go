@@ -20,12 +20,21 @@ func (e *evaluation) property(v any, name string) (any, error) {
 	case map[string]any:
 		return x[name], nil
 	case *identity.User:
-		return userProperty(x, name, e.options.Dialect), nil
+		v := userProperty(x, name, e.options.Dialect)
+		if _, said := x.Profile[name]; v != nil || said {
+			return v, nil
+		}
+		return nil, e.c.UntoldError(userFacts[name])
 	case *identity.AppUser:
 		return appUserProperty(x, name), nil
 	case *identity.App:
 		return appProperty(x, name), nil
 	case *identity.Group:
+		if facts := factsOf(x, name); facts != 0 {
+			if err := e.c.UntoldError(facts); err != nil {
+				return nil, err
+			}
+		}
 		return groupProperty(x, name, e.options.Dialect), nil
 	case accessObject:
 		if name == "scope" {
@@ -34,6 +43,28 @@ func (e *evaluation) property(v any, name string) (any, error) {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("%s has no property %s", kindOf(v), name)
+}
+
+// userFacts are the fields of a user that a directory may be unable to say.
+var userFacts = map[string]identity.Facts{
+	"status": identity.FactStatus, "created": identity.FactCreated, "lastUpdated": identity.FactLastUpdated,
+	"passwordChanged": identity.FactPasswordChanged, "lastLogin": identity.FactLastLogin,
+}
+
+// factsOf returns the fact that a property of a group is, where the group has none.
+func factsOf(g *identity.Group, name string) identity.Facts {
+	switch {
+	case name == "type" && g.Type == "":
+		return identity.FactGroupType
+	case name == "source" && g.Source == "":
+		return identity.FactGroupSource
+	case name == "objectClass" && len(g.ObjectClass) == 0:
+		return identity.FactGroupClass
+	case name == "created" && g.Created.IsZero(), name == "lastUpdated" && g.LastUpdated.IsZero(),
+		name == "lastMembershipUpdated" && g.LastMembershipUpdated.IsZero():
+		return identity.FactGroupTimes
+	}
+	return 0
 }
 
 // userProperty reads an attribute of a user. In the Classic dialect the

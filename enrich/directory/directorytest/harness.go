@@ -55,11 +55,14 @@ const (
 	Huge
 	// Foreign: whoever is asked for, it answers with the last user.
 	Foreign
+	// Parted: it tells a part of a user's groups, says that there is more, and
+	// nothing leads to the rest. Only a PartHarness is opened with it.
+	Parted
 )
 
 // String names the fault in the names of tests.
 func (f Fault) String() string {
-	return [...]string{"healthy", "ambiguous", "slow", "down", "broken", "cut", "refusing", "huge", "foreign"}[f]
+	return [...]string{"healthy", "ambiguous", "slow", "down", "broken", "cut", "refusing", "huge", "foreign", "parted"}[f]
 }
 
 // Capability is something that a kind may be unable to show.
@@ -113,6 +116,16 @@ type Harness interface {
 	// Secret is the credential that the directory was given; no error may
 	// hold it. Empty where there is none.
 	Secret() string
+}
+
+// PartHarness is met by a Harness whose kind of source can tell a part of a user's
+// groups, as those that answer in pages do. A source that tells all or fails, as a
+// file or a database does, has no such fault.
+type PartHarness interface {
+	Harness
+
+	// ShowsPart reports whether Open can bring the fault Parted about.
+	ShowsPart() bool
 }
 
 // Query gives a query for a subject of an issuer named "corp".

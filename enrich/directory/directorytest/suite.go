@@ -28,6 +28,9 @@ func Run(t *testing.T, h Harness) {
 	s := suite{h: h, lacks: h.Lacks()}
 	t.Run("what it lacks is declared with a reason", s.declarations)
 	t.Run("with a healthy source", s.healthy)
+	if p, ok := h.(PartHarness); ok && p.ShowsPart() {
+		t.Run("with a source that tells a part of the groups", s.parted)
+	}
 	for _, f := range []struct {
 		fault Fault
 		needs Capability
@@ -48,6 +51,29 @@ func Run(t *testing.T, h Harness) {
 		t.Run("with a source that is "+f.fault.String(), func(t *testing.T) {
 			s.faulty(t, f.fault, f.want)
 		})
+	}
+}
+
+// parted expects of a source that tells a part of a user's groups that nobody takes
+// it for the whole (C32): the look-up fails, or the groups are unknown and the
+// answer says why.
+func (s *suite) parted(t *testing.T) {
+	w := NewWorld()
+	d := s.h.Open(t, w, Parted)
+	q := s.h.Query(w.User(Ada).User)
+	p, err := d.Person(ctx(t), q)
+	switch {
+	case err != nil:
+		if !directory.Failed(err) {
+			t.Errorf("%v: a part of the groups must not make a user unknown", err)
+		}
+		s.discreet(t, err, q)
+	case p.GroupsKnown || p.Groups != nil:
+		t.Errorf("%d groups are known of which others are missing", len(p.Groups))
+	case p.GroupsUnknown == "":
+		t.Error("nothing says why the groups are unknown")
+	default:
+		s.discreet(t, errors.New(p.GroupsUnknown), q)
 	}
 }
 

@@ -24,7 +24,7 @@ func (r *Response) Next() (string, error) {
 				return "", fmt.Errorf("reading an answer: its links are not readable: %w", directory.ErrMalformed)
 			}
 			if l.isNext() {
-				return absolute(r.URL, l.target), nil
+				return r.Resolve(l.target), nil
 			}
 		}
 	}
@@ -104,10 +104,12 @@ func until(text, characters string) (before, rest string) {
 	return text, ""
 }
 
-func absolute(from *url.URL, target string) string {
+// Resolve returns a reference in the answer as an absolute URL; what is none as
+// it stands.
+func (r *Response) Resolve(target string) string {
 	u, err := url.Parse(target)
-	if err != nil || from == nil {
+	if err != nil || r.URL == nil {
 		return target
 	}
-	return from.ResolveReference(u).String()
+	return r.URL.ResolveReference(u).String()
 }

@@ -49,6 +49,7 @@ type Request struct {
 
 // Response is an answer with a status of 200 to 299.
 type Response struct {
+	Status int
 	Header http.Header
 	Body   []byte
 
@@ -239,7 +240,7 @@ func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Respons
 	if answer.Request != nil { // an injected transport may leave it out
 		from = answer.Request.URL
 	}
-	return &Response{Header: answer.Header, Body: text, URL: from}, never, nil
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: text, URL: from}, never, nil
 }
 
 // read reads a body within the bound.

@@ -58,6 +58,8 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		case directorytest.Huge:
 			photo := base64.StdEncoding.EncodeToString(make([]byte, directory.MaxResponse+2<<20))
 			ldif = strings.Replace(ldif, "firstName::", "jpegPhoto:: "+photo+"\nfirstName::", 1)
+		case directorytest.Parted:
+			ldif += "dn: ou=away,ou=groups," + suffix + "\nobjectClass: referral\nobjectClass: extensibleObject\nou: away\nref: ldap://127.0.0.1:1/ou=away\n\n"
 		default: // what the fault is about is not the data
 		}
 		s := startSlapd(t, ldif)
@@ -90,6 +92,9 @@ func (harness) Lacks() map[directorytest.Capability]string {
 }
 
 func (harness) Secret() string { return password }
+
+// ShowsPart implements directorytest.PartHarness.
+func (harness) ShowsPart() bool { return true }
 
 func TestConformanceOverLDAPS(t *testing.T)    { directorytest.Run(t, harness{}) }
 func TestConformanceOverStartTLS(t *testing.T) { directorytest.Run(t, harness{startTLS: true}) }

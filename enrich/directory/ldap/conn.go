@@ -21,6 +21,10 @@ type conn struct {
 	born   time.Time
 	idle   time.Time // since when it lies in the pool
 	broken bool      // nothing more can be asked on it
+
+	// referred says that a search for groups of this look-up was referred to
+	// another server for a part of what it was to search.
+	referred bool
 }
 
 // wire counts what comes in, so that no answer is read beyond the bound, and
@@ -48,7 +52,10 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 // begin makes the connection ready for a look-up.
-func (c *conn) begin() { c.wire.left.Store(budget) }
+func (c *conn) begin() {
+	c.wire.left.Store(budget)
+	c.referred = false
+}
 
 // close ends the connection. The wire goes first: the library's own Close
 // would wait for a write that may never end.

@@ -53,10 +53,15 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 			return fmt.Errorf("checking the answer: the entry does not show the attribute that is its id: %w", directory.ErrMalformed)
 		}
 		if !d.set.NoGroups {
-			if person.Groups, err = d.groups(ctx, c, entry, spelt); err != nil {
+			groups, err := d.groups(ctx, c, entry, spelt)
+			switch {
+			case err != nil:
 				return err
+			case c.referred:
+				person.GroupsUnknown = unknownReferred
+			default:
+				person.Groups, person.GroupsKnown = groups, true
 			}
-			person.GroupsKnown = true
 		}
 		p = person
 		return nil
@@ -66,6 +71,10 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	}
 	return p, nil
 }
+
+// unknownReferred says why groups are unknown of which some may be on a server that
+// is never asked (C32).
+const unknownReferred = "the server refers to another one for a part of group_base; name a base that it holds, or ask the global catalog"
 
 // Knows implements directory.Partial: LDAP knows people only.
 func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
@@ -86,7 +95,14 @@ func (d *Directory) Close() error {
 	return nil
 }
 
+// Untold implements directory.Teller: no entry says these in a
+// way that all servers share.
+func (d *Directory) Untold() identity.Facts {
+	return identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 )

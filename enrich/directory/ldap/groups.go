@@ -63,7 +63,12 @@ func (d *Directory) primary(ctx context.Context, c *conn, user *ldap.Entry, subj
 	if !ok {
 		return nil, nil
 	}
-	return d.direct(ctx, c, d.set.primary.expand(subject, string(sid)))
+	referred := c.referred
+	found, err := d.direct(ctx, c, d.set.primary.expand(subject, string(sid)))
+	if len(found) > 0 {
+		c.referred = referred // there is one only, and here it is
+	}
+	return found, err
 }
 
 // direct searches groups by a filter.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,7 @@ func (c *conn) all(ctx context.Context, base, filter string, attributes []string
 		if err != nil {
 			return nil, c.explain(ctx, "searching groups", err)
 		}
+		c.referred = c.referred || slices.ContainsFunc(result.Referrals, mayHoldGroups)
 		if entries = append(entries, result.Entries...); len(entries) > directory.MaxGroups {
 			// The next page waits on this connection; it is not used again.
 			c.broken = true
@@ -67,6 +69,20 @@ func (c *conn) all(ctx context.Context, base, filter string, attributes []string
 	}
 	c.broken = true
 	return nil, fmt.Errorf("searching groups: over %d pages: %w", maxPages, directory.ErrTooLarge)
+}
+
+// mayHoldGroups reports whether a reference leads to where groups may be. Each
+// domain of an Active Directory refers from its root to partitions of its own that
+// hold none (MS-ADTS, section 3.1.1.1.2).
+func mayHoldGroups(reference string) bool {
+	u, err := url.Parse(reference)
+	if err != nil {
+		return true
+	}
+	name := strings.ToLower(strings.TrimPrefix(u.Path, "/"))
+	return !slices.ContainsFunc([]string{"cn=configuration,", "dc=domaindnszones,", "dc=forestdnszones,"}, func(partition string) bool {
+		return strings.HasPrefix(name, partition)
+	})
 }
 
 // complete fetches what Active Directory held back of attributes with many

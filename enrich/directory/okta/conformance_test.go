@@ -96,6 +96,9 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 
 func (harness) Secret() string { return apiToken }
 
+// ShowsPart implements directorytest.PartHarness.
+func (harness) ShowsPart() bool { return true }
+
 func TestConformance(t *testing.T) {
 	for name, h := range map[string]harness{
 		"by id":                   {match: "id"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
 // Directory reads one Okta organization.
@@ -105,7 +106,18 @@ func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*
 	return nil, explain(err, status.Status, code)
 }
 
+// Untold implements directory.Teller: only the assignment to
+// the protected app is asked for, and linked objects where they are named.
+func (d *Directory) Untold() identity.Facts {
+	untold := identity.FactAppUsers
+	if len(d.config.Linked) == 0 {
+		untold |= identity.FactLinked
+	}
+	return untold
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 )

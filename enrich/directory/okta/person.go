@@ -52,7 +52,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, fmt.Errorf("reading a user: id is none: %w", directory.ErrMalformed)
 	}
-	p := &identity.Person{User: u, GroupsKnown: true}
+	p := &identity.Person{User: u, GroupsKnown: true, LinkedNames: d.config.Linked}
 	var linked sync.Mutex
 	work, inside := errgroup.WithContext(ctx)
 	work.Go(func() error {

@@ -16,7 +16,7 @@ func (d *Directory) shaped() bool {
 	return d.profilePath == nil && d.groupsPath == nil && d.appPath == nil
 }
 
-// person reads the user and the groups out of an answer about subject.
+// person reads all but the groups out of an answer about subject.
 func (d *Directory) person(answer any, subject string) (*identity.Person, error) {
 	r := &reader{}
 	var p *identity.Person
@@ -48,8 +48,12 @@ func (d *Directory) shapedPerson(r *reader, answer any) (*identity.Person, error
 	if p.User == nil {
 		return nil, fmt.Errorf("reading an answer: it has no user; 404 would say that there is none: %w", directory.ErrMalformed)
 	}
-	if groups := r.list(m["groups"], "groups"); groups != nil {
-		p.Groups, p.GroupsKnown = r.groups(groups), true
+	// What the answer has no member for, it says nothing of.
+	if m["linked"] == nil {
+		p.Untold |= identity.FactLinked
+	}
+	if m["appusers"] == nil {
+		p.Untold |= identity.FactAppUsers
 	}
 	for name, v := range r.object(m["linked"], "linked") {
 		if u := r.user(v); u != nil {
@@ -86,22 +90,6 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 		p.User.ID = r.id(scalar(profile["id"]), "id")
 		p.User.Login, _ = profile["login"].(string)
 		p.User.Status = state(profile["status"])
-	}
-	if d.groupsPath == nil {
-		return p, nil
-	}
-	nodes, known, err := d.groupsPath.all(answer)
-	if err != nil {
-		return nil, err
-	}
-	if len(nodes) == 1 {
-		// A path to the list itself.
-		if list, ok := nodes[0].([]any); ok {
-			nodes = list
-		}
-	}
-	if known {
-		p.Groups, p.GroupsKnown = r.groups(nodes), true
 	}
 	return p, nil
 }

@@ -37,8 +37,9 @@ type Config struct {
 	Header http.Header
 
 	// Body is the JSON that a POST sends. {subject}, {issuer}, {client} and
-	// {app} in it are replaced by JSON strings, within quotes by what stands
-	// between a string's quotes. Default: none.
+	// {app} in it, with or without quotes around them, are replaced by JSON
+	// strings. Each is a whole value and never part of a longer string.
+	// Default: none.
 	Body string
 
 	// ProfilePath selects the object whose members are the user's
@@ -47,6 +48,18 @@ type Config struct {
 	// With any of them, what has no path is not read; with none, the answer
 	// has the shape of an evaluation's context.
 	ProfilePath, GroupsPath, AppPath string
+
+	// GroupsDelimiter says what a text is that stands in the place of the list
+	// of groups; see grouplist.Read. Default: unknown where it may hold a list.
+	GroupsDelimiter string
+
+	// Next says where an answer names the next page of its groups: a JSONPath
+	// query that selects the page's URL, "link" for a Link header with rel="next"
+	// (RFC 8288), or "none": nothing in an answer means that there is more.
+	// Pages are asked for by GET, with the same headers, at the same origin only.
+	// Default: no page is followed, and an answer that says that there is more
+	// makes the groups unknown.
+	Next string
 
 	// AppURL asks for an app instead, by GET, such as
 	// https://host/apps/{app}; it must be at URL's host. Default: the app is
@@ -215,5 +228,5 @@ func compile(c Config) (*Directory, error) {
 			return nil, directory.Setting(p.option, fmt.Errorf("%s: %w", p.option, err))
 		}
 	}
-	return d, nil
+	return d, d.compileGroups(c)
 }

@@ -39,7 +39,7 @@ type service struct {
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch s.fault {
-	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign:
+	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign, directorytest.Parted:
 	case directorytest.Slow:
 		select {
 		case <-r.Context().Done():
@@ -74,6 +74,9 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	if members, ok := answer.(object); ok && s.fault == directorytest.Parted {
+		members["nextPageToken"] = "CAEQAA"
+	}
 	w.Header().Set("Content-Type", "application/vnd.example+json; charset=utf-8")
 	_ = json.NewEncoder(w).Encode(answer)
 }
@@ -105,10 +108,10 @@ func (s *service) answer(r *http.Request) any {
 		subject, app = r.URL.Query().Get("user"), r.URL.Query().Get("app")
 	case byPost:
 		var asked struct {
-			Who struct{ Sub, Iss, Text string }
+			Who struct{ Sub, Iss, Again string }
 		}
 		if r.Header.Get("Content-Type") != "application/json" || json.NewDecoder(r.Body).Decode(&asked) != nil ||
-			asked.Who.Iss != "https://idp.example.com" || asked.Who.Text != "I am "+asked.Who.Sub+"." {
+			asked.Who.Iss != "https://idp.example.com" || asked.Who.Again != asked.Who.Sub {
 			return nil
 		}
 		subject = asked.Who.Sub
@@ -182,7 +185,7 @@ func (m manner) config(base string) Config {
 		c.URL, c.AppURL = base+"/search?q={subject}&limit=2", base+"/apps/{app}"
 	case byPost:
 		c.URL, c.AppURL, c.Method = base+"/search", base+"/apps/{app}", http.MethodPost
-		c.Body = `{"who": {"sub": {subject}, "iss": "{issuer}", "text": "I am {subject}."}}`
+		c.Body = `{"who": {"sub": {subject}, "iss": "{issuer}", "again": "{subject}"}}`
 	}
 	if m == byPaths || m == byPost {
 		c.ProfilePath, c.GroupsPath, c.AppPath = "$.data.matches[*].attributes", "$.data.memberships[*].group", "$.data.app"
@@ -225,6 +228,9 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 }
 
 func (harness) Secret() string { return secret }
+
+// ShowsPart implements directorytest.PartHarness.
+func (harness) ShowsPart() bool { return true }
 
 func TestConformance(t *testing.T) {
 	for _, m := range []manner{byShape, byPaths, byPost, oneOfAll} {

@@ -25,12 +25,21 @@ type Directory struct {
 	held   *held // nil: nothing is kept
 
 	profilePath, groupsPath, appPath *path
+
+	groupsDelimiter string
+	next            *nextPage
 }
 
 // Person implements directory.Directory.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
-	_, p, err := d.askUser(ctx, q, "")
-	return p, err
+	first, p, err := d.askUser(ctx, q, "")
+	if err == nil {
+		err = d.addGroups(ctx, p, first, q.Principal.Subject)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // Knows implements directory.Partial: with paths, what has no path is not read.
@@ -56,7 +65,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := d.appOf(answer)
+	a, err := d.appOf(answer.value)
 	switch {
 	case err != nil:
 		return nil, err
@@ -68,11 +77,11 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 }
 
 func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error) {
-	answer, keep, err := d.ask(ctx, d.app, inputs{"app": id})
+	answer, err := d.ask(ctx, d.app, inputs{"app": id})
 	if err != nil {
 		return nil, err
 	}
-	a, err := d.appOf(answer)
+	a, err := d.appOf(answer.value)
 	switch {
 	case err != nil:
 		return nil, err
@@ -81,7 +90,7 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 	case !is(a, id):
 		return nil, fmt.Errorf("looking up an app: the answer is another app: %w", directory.ErrForeign)
 	}
-	a.Keep = keep
+	a.Keep = answer.keep
 	return named(a, id), nil
 }
 
@@ -106,7 +115,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	if err != nil {
 		return nil, err
 	}
-	u, err := d.appUserOf(answer, p, appID)
+	u, err := d.appUserOf(answer.value, p, appID)
 	if err != nil {
 		return nil, err
 	}
@@ -128,47 +137,69 @@ func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
 // appsInAnswers reports whether answers about users speak of an app.
 func (d *Directory) appsInAnswers() bool { return d.shaped() || d.appPath != nil }
 
-// askUser asks about a user and reads who it is.
-func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) (any, *identity.Person, error) {
+// reply is an answer of the service. Of its header, only what pageHeaders names
+// is there where it was held.
+type reply struct {
+	*fetch.Response
+
+	value any
+	// keep is how long the service lets the answer be used, where we are told to
+	// heed that.
+	keep *time.Duration
+}
+
+func newReply(r *fetch.Response, keep *time.Duration) (*reply, error) {
+	value, err := r.JSON()
+	if err != nil {
+		return nil, err
+	}
+	return &reply{Response: r, value: value, keep: keep}, nil
+}
+
+// askUser asks about a user and reads who it is, without the groups.
+func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) (*reply, *identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
 		return nil, nil, err
 	}
-	answer, keep, err := d.ask(ctx, d.user, inputsOf(q.Principal, app))
+	answer, err := d.ask(ctx, d.user, inputsOf(q.Principal, app))
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := d.person(answer, subject)
+	p, err := d.person(answer.value, subject)
 	if err != nil {
 		return nil, nil, err
 	}
-	p.Keep = keep
+	p.Keep = answer.keep
 	return answer, p, nil
 }
 
-// ask gives the service's answer to a question, and how long the service lets
-// it be used, where we are told to heed that.
-func (d *Directory) ask(ctx context.Context, q *question, in inputs) (answer any, keep *time.Duration, err error) {
+// ask returns the service's answer to a question.
+func (d *Directory) ask(ctx context.Context, q *question, in inputs) (*reply, error) {
 	r, err := q.request(in)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if d.held != nil && q.method == http.MethodGet {
+	return d.send(ctx, r)
+}
+
+func (d *Directory) send(ctx context.Context, r fetch.Request) (*reply, error) {
+	if d.held != nil && r.Method == http.MethodGet {
 		return d.askAgain(ctx, r)
 	}
 	response, err := d.client.Do(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	var keep *time.Duration
 	if d.held != nil {
 		keep = keepOf(response.Header)
 	}
-	answer, err = response.JSON()
-	return answer, keep, err
+	return newReply(response, keep)
 }
 
 // askAgain asks whether the answer that is held for the question still holds.
-func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (answer any, keep *time.Duration, err error) {
+func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (*reply, error) {
 	before := d.held.get(r.URL)
 	if before != nil {
 		r.Header = before.condition()
@@ -177,29 +208,41 @@ func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (answer any, 
 	var status *fetch.StatusError
 	switch {
 	case before != nil && errors.As(err, &status) && status.Status == http.StatusNotModified:
-		if keep = keepOf(status.Header()); keep == nil {
+		keep := keepOf(status.Header())
+		if keep == nil {
 			keep = before.keep // it need not be said again (RFC 9110, section 15.4.5)
 		}
-		answer, err = (&fetch.Response{Body: before.body}).JSON()
-		return answer, keep, err
+		return newReply(before.answer, keep)
 	case errors.Is(err, directory.ErrNotFound):
 		d.held.drop(r.URL)
-		return nil, nil, err
+		return nil, err
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	}
-	if answer, err = response.JSON(); err != nil {
-		return nil, nil, err
+	answer, err := newReply(response, keepOf(response.Header))
+	if err != nil {
+		return nil, err
 	}
 	d.held.keep(r.URL, response)
-	return answer, keepOf(response.Header), nil
+	return answer, nil
 }
 
 // Close ends the idle connections.
 func (d *Directory) Close() error { return d.client.Close() }
 
+// Untold implements directory.Teller: what paths select are
+// attributes, and there is no path to these.
+func (d *Directory) Untold() identity.Facts {
+	if d.shaped() {
+		return 0
+	}
+	return identity.FactCreated | identity.FactLastUpdated | identity.FactPasswordChanged | identity.FactLastLogin |
+		identity.FactLinked | identity.FactAppUsers
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Dependent = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 )

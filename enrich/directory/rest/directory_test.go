@@ -84,9 +84,9 @@ func TestOnlyWhatIsDeclaredReachesTheService(t *testing.T) {
 			"https://profiles.example/find?s=a%2Fb%3Fc%26d%3D%22e%22%2B%C3%BC&i=https%3A%2F%2Fidp.example.com&c=cl%20i%22ent&a=&x=1", "",
 		},
 		"everything in the body": {
-			Config{URL: "https://profiles.example/find", Method: "POST", Body: `{"s":{subject},"c":"<{client}>","i":{issuer},"q":"query { user { name } } {name}","n":{"app":{app}}}`},
+			Config{URL: "https://profiles.example/find", Method: "POST", Body: `{"s":{subject},"c":"{client}","i":{issuer},"q":"query { user { name } } {name}","n":{"app":{app}}}`},
 			"https://profiles.example/find",
-			`{"s":"a/b?c\u0026d=\"e\"+ü","c":"<cl i\"ent>","i":"https://idp.example.com","q":"query { user { name } } {name}","n":{"app":""}}`,
+			`{"s":"a/b?c\u0026d=\"e\"+ü","c":"cl i\"ent","i":"https://idp.example.com","q":"query { user { name } } {name}","n":{"app":""}}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,6 +173,40 @@ func TestConfigurationsThatAreWrongInThemselvesAreRefused(t *testing.T) {
 				t.Error("the error holds the password")
 			}
 		})
+	}
+}
+
+// TestAPlaceInABodyIsAWholeValue holds A17: within a longer string stand other
+// languages, which JSON's escapes say nothing to.
+func TestAPlaceInABodyIsAWholeValue(t *testing.T) {
+	for name, c := range map[string]struct{ body, says string }{
+		"a GraphQL query in a string":    {`{"query":"{ user(login: \"{subject}\") { groups } }"}`, "{subject} is part of a longer text"},
+		"a filter in a string":           {`{"filter":"login eq '{subject}'"}`, `"variables": {"subject": {subject}}`},
+		"text before it":                 {`{"a":" {subject}"}`, "part of a longer text"},
+		"text behind it":                 {`{"a":"{subject} "}`, "part of a longer text"},
+		"two of them":                    {`{"a":"{subject}{app}"}`, "part of a longer text"},
+		"another place than the subject": {`{"s":{subject},"a":"client {client}"}`, "{client} is part of a longer text"},
+		"behind an escaped quote":        {`{"s":{subject},"a":"\"{app}\""}`, "{app} is part of a longer text"},
+		"in the name of a member":        {`{"a {subject}":1}`, "part of a longer text"},
+		"the name of a member":           {`{"role":"user",{subject}:"x"}`, "{subject} is the name of a member"},
+		"the name of one, with quotes":   {`{"role":"user","{subject}" : "x"}`, "{subject} is the name of a member"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Check(Config{URL: "https://h/u", Method: http.MethodPost, Body: c.body})
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, want %q", err, c.says)
+			}
+		})
+	}
+	for name, body := range map[string]string{
+		"variables beside a query": `{"query":"query($id: ID!) { user(id: $id) { name } }","variables":{"id":{subject}}}`,
+		"within quotes":            `{"id": "{subject}" , "list":["{app}",{client}]}`,
+		"alone":                    ` "{subject}" `,
+		"no place at all":          `{"s":{subject},"q":"query { user {name} }"}`,
+	} {
+		if err := Check(Config{URL: "https://h/u", Method: http.MethodPost, Body: body}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func FuzzBody(f *testing.F) {
 		if !json.Valid(text) {
 			t.Fatalf("no JSON any more: %q", text)
 		}
-		one, err := parseBody(`{"a":"<{subject}>","b":{subject}}`)
+		one, err := parseBody(`{"a":"{subject}","b":{subject}}`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func FuzzBody(f *testing.F) {
 		if err := json.Unmarshal(whole, &want.B); err != nil {
 			t.Fatal(err)
 		}
-		if want.A = "<" + want.B + ">"; back != want {
+		if want.A = want.B; back != want {
 			t.Errorf("read back %+v, want %+v", back, want)
 		}
 	})

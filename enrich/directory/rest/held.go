@@ -20,11 +20,19 @@ type held struct {
 // heldAnswer is an answer with what the service knows it by.
 type heldAnswer struct {
 	url, etag, modified string
-	body                []byte
+	answer              *fetch.Response
 	keep                *time.Duration
 }
 
-func (a *heldAnswer) size() int { return len(a.url) + len(a.body) }
+func (a *heldAnswer) size() int {
+	n := len(a.url) + len(a.answer.Body)
+	for _, values := range a.answer.Header {
+		for _, v := range values {
+			n += len(v)
+		}
+	}
+	return n
+}
 
 const (
 	// maxHeld bounds what is held, in bytes: 16,000 users of 1 KB.
@@ -65,7 +73,13 @@ func (h *held) remove(e *list.Element) {
 
 // keep holds an answer where the service lets it be held and can confirm it.
 func (h *held) keep(url string, r *fetch.Response) {
-	a := &heldAnswer{url: url, etag: r.Header.Get("ETag"), modified: r.Header.Get("Last-Modified"), body: r.Body, keep: keepOf(r.Header)}
+	a := &heldAnswer{url: url, etag: r.Header.Get("ETag"), modified: r.Header.Get("Last-Modified"), keep: keepOf(r.Header)}
+	a.answer = &fetch.Response{Status: r.Status, URL: r.URL, Body: r.Body, Header: http.Header{}}
+	for _, name := range pageHeaders {
+		if values := r.Header.Values(name); len(values) > 0 {
+			a.answer.Header[name] = values
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e, ok := h.byURL[url]; ok {

@@ -20,6 +20,11 @@ type path struct {
 	// it there is something to select from, even where nothing is selected.
 	// Nil where that is the whole query.
 	fixed *jsonpath.Path
+
+	// filtered says that the query picks one named member out of what a filter
+	// lets through: a text there may hold a list as well as one in a place of its
+	// own.
+	filtered bool
 }
 
 const (
@@ -54,6 +59,9 @@ func parsePath(text string) (*path, error) {
 			p.fixed = jsonpath.New(spec.Query(true, segments[:i]...))
 		}
 	}
+	if last := len(segments) - 1; last >= 0 && isSingular(segments[last]) {
+		p.filtered = slices.ContainsFunc(segments, isFilter)
+	}
 	if descents > maxDescents {
 		return nil, fmt.Errorf("over %d descendant segment (..)", maxDescents)
 	}
@@ -87,6 +95,14 @@ func isSingular(s *spec.Segment) bool {
 		return true
 	}
 	return false
+}
+
+// isFilter reports whether a segment selects by a condition.
+func isFilter(s *spec.Segment) bool {
+	return slices.ContainsFunc(s.Selectors(), func(one spec.Selector) bool {
+		_, ok := one.(*spec.FilterSelector)
+		return ok
+	})
 }
 
 // all gives the selected nodes, in the order of lists and, where the members of

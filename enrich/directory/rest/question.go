@@ -112,20 +112,21 @@ func (q *question) request(in inputs) (fetch.Request, error) {
 type bodyTemplate struct{ parts []bodyPart }
 
 type bodyPart struct {
-	text   string // literal, where name is empty
-	name   string
-	quoted bool // within a string
+	text string // literal, where name is empty
+	name string // a place, with the quotes around it if there are any
 }
 
 // maxTemplate bounds a body's template, in bytes.
 const maxTemplate = 64 << 10
 
-// place is a word in braces, which outside strings is no JSON.
-var place = regexp.MustCompile(`^\{([A-Za-z_]+)\}`)
+// place is a word in braces, alone or as the whole of a string.
+var place = regexp.MustCompile(`^(\{([A-Za-z_]+)\}|"\{([A-Za-z_]+)\}")`)
 
-// parseBody reads a template. Outside strings every word in braces is a place,
-// and an unknown one an error; within strings, where queries of other
-// languages stand, only the known ones are.
+// parseBody reads a template. A place is a whole value of its JSON (A17): within
+// a longer string, where queries of other languages stand, what a user is called
+// could change the query whatever JSON's own escapes do, and as the name of a
+// member it could take another's place. Words in braces that are none of the
+// places are left alone in strings and are an error elsewhere.
 func parseBody(text string) (*bodyTemplate, error) {
 	if len(text) > maxTemplate {
 		return nil, fmt.Errorf("over %d bytes", maxTemplate)
@@ -133,25 +134,41 @@ func parseBody(text string) (*bodyTemplate, error) {
 	t := &bodyTemplate{}
 	quoted, begin := false, 0
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			quoted = !quoted
-		case c == '\\' && quoted:
+		c := text[i]
+		if c == '\\' && quoted {
 			i++
-		case c == '{':
-			m := place.FindStringSubmatch(text[i:])
-			if m == nil {
-				continue
+			continue
+		}
+		if quoted && c == '"' {
+			quoted = false
+			continue
+		}
+		if c != '{' && c != '"' {
+			continue
+		}
+		m := place.FindStringSubmatch(text[i:])
+		name := ""
+		if m != nil {
+			name = m[2] + m[3]
+		}
+		known := slices.Contains(Places(), name)
+		switch {
+		case quoted && known:
+			return nil, fmt.Errorf("{%s} is part of a longer text, where it could change what is asked; it must be a whole value, "+
+				`such as "variables": {"%[1]s": {%[1]s}} beside a GraphQL query`, name)
+		case quoted:
+		case known:
+			end := i + len(m[0])
+			if strings.HasPrefix(strings.TrimLeft(text[end:], " \t\r\n"), ":") {
+				return nil, fmt.Errorf(`{%s} is the name of a member; it must be a whole value, such as "%[1]s": {%[1]s}`, name)
 			}
-			if !slices.Contains(Places(), m[1]) {
-				if quoted {
-					continue
-				}
-				return nil, fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], Places()))
-			}
-			t.parts = append(t.parts, bodyPart{text: text[begin:i]}, bodyPart{name: m[1], quoted: quoted})
-			begin = i + len(m[0])
-			i = begin - 1
+			t.parts = append(t.parts, bodyPart{text: text[begin:i]}, bodyPart{name: name})
+			begin = end
+			i = end - 1
+		case c == '"':
+			quoted = true
+		case name != "":
+			return nil, fmt.Errorf("unknown place {%s}%s", name, nearest.Hint(name, Places()))
 		}
 	}
 	t.parts = append(t.parts, bodyPart{text: text[begin:]})
@@ -175,9 +192,6 @@ func (t *bodyTemplate) fill(in inputs) []byte {
 			continue
 		}
 		text, _ := json.Marshal(in[p.name]) // a string always has a JSON form
-		if p.quoted {
-			text = text[1 : len(text)-1]
-		}
 		out = append(out, text...)
 	}
 	return out

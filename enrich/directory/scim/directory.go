@@ -82,6 +82,9 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, err
 	}
+	if !p.GroupsKnown && d.config.Groups != GroupsUnknown {
+		p.GroupsUnknown = "the user's own list does not tell them, and the service does not answer which groups have the user as member"
+	}
 	return p, nil
 }
 
@@ -108,8 +111,15 @@ func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error
 	return answer, nil
 }
 
+// Untold implements directory.Teller: RFC 7643 has no words for
+// these.
+func (d *Directory) Untold() identity.Facts {
+	return identity.FactPasswordChanged | identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Starter   = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 )

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
@@ -26,30 +27,28 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	p := &identity.Person{User: u}
 	if identity.GroupsElsewhere(claims, d.config.GroupsClaim) {
 		delete(u.Profile, d.config.GroupsClaim) // a part must not pass for the whole
+		p.GroupsUnknown = "the answer says that its groups are to be had elsewhere"
+		return p, nil
+	}
+	list, unknown := grouplist.Read(claims[d.config.GroupsClaim], d.config.GroupsDelimiter)
+	if p.GroupsUnknown = unknown; list == nil {
 		return p, nil
 	}
 	var err error
-	p.Groups, p.GroupsKnown, err = groups(claims[d.config.GroupsClaim])
-	if err != nil {
+	if p.Groups, err = groups(list); err != nil {
 		return nil, err
 	}
-	if p.GroupsKnown {
-		// They are the person's groups, and there is no reason to keep them
-		// twice.
-		delete(u.Profile, d.config.GroupsClaim)
-	}
+	p.GroupsKnown = true
+	// They are the person's groups, and there is no reason to keep them twice.
+	delete(u.Profile, d.config.GroupsClaim)
 	return p, nil
 }
 
-// groups reads the groups: a list of texts or integers, which are id and name
-// at once, or of objects with id or name. Where there is no list, the groups are unknown.
-func groups(v any) (list []identity.Group, known bool, err error) {
-	entries, ok := v.([]any)
-	switch {
-	case !ok:
-		return nil, false, nil
-	case len(entries) > directory.MaxGroups:
-		return nil, false, fmt.Errorf("reading the answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
+// groups reads a list of groups: texts or integers, which are id and name at
+// once, or objects with id or name.
+func groups(entries []any) (list []identity.Group, err error) {
+	if len(entries) > directory.MaxGroups {
+		return nil, fmt.Errorf("reading the answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
 	}
 	seen := make(map[string]struct{}, len(entries))
 	for _, e := range entries {
@@ -66,14 +65,14 @@ func groups(v any) (list []identity.Group, known bool, err error) {
 			g.Name = g.ID
 		}
 		if g.ID == "" {
-			return nil, false, fmt.Errorf("reading the answer: a group is neither a text, an integer nor an object with id or name: %w", directory.ErrMalformed)
+			return nil, fmt.Errorf("reading the answer: a group is neither a text, an integer nor an object with id or name: %w", directory.ErrMalformed)
 		}
 		if _, twice := seen[g.ID]; !twice {
 			seen[g.ID] = struct{}{}
 			list = append(list, g)
 		}
 	}
-	return list, true, nil
+	return list, nil
 }
 
 // updatedAt reads seconds since 1970 (OpenID Connect Core, section 5.1), or

@@ -35,6 +35,10 @@ type Config struct {
 	// GroupsClaim is the member with the groups. Default: groups.
 	GroupsClaim string
 
+	// GroupsDelimiter says what a text is that stands in the place of the list
+	// of groups; see grouplist.Read. Default: unknown where it may hold a list.
+	GroupsDelimiter string
+
 	// CAFile is a PEM file with the certificates to trust instead of the
 	// system's.
 	CAFile string

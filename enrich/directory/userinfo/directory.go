@@ -267,8 +267,16 @@ func (d *Directory) Close() error {
 	return d.client.Close()
 }
 
+// Untold implements directory.Teller: the standard claims say
+// none of these.
+func (d *Directory) Untold() identity.Facts {
+	return identity.FactStatus | identity.FactCreated | identity.FactPasswordChanged | identity.FactLastLogin |
+		identity.FactLinked | identity.FactAppUsers
+}
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Dependent = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 )

@@ -1,0 +1,244 @@
+package rest
+
+// This file reads the groups of a user, out of one answer or out of its pages.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// The words of Config.Next besides a JSONPath query.
+const (
+	NextLink = "link"
+	NextNone = "none"
+)
+
+// maxPages bounds the pages of one user's groups. All of them together are within
+// directory.MaxResponse and directory.MaxGroups.
+const maxPages = 50
+
+// nextPage knows how an answer names its next page, and where else it may say that
+// there is more.
+type nextPage struct {
+	path   *path // nil: none is configured
+	link   bool
+	ignore bool // whatever an answer says, it is the whole
+	list   *listing
+}
+
+// compileGroups checks what the configuration says of reading groups.
+func (d *Directory) compileGroups(c Config) error {
+	d.groupsDelimiter, d.next = c.GroupsDelimiter, &nextPage{}
+	if err := grouplist.Check(c.GroupsDelimiter); err != nil {
+		return directory.Setting("groups_delimiter", fmt.Errorf("groups_delimiter: %w", err))
+	}
+	if !d.readsGroups() {
+		for option, value := range map[string]string{"groups_delimiter": c.GroupsDelimiter, "next": c.Next} {
+			if value != "" {
+				return directory.Setting(option, fmt.Errorf("%s: no groups are read: there are paths, and groups_path is none of them", option))
+			}
+		}
+		return nil
+	}
+	d.next.list = newListing(d.groupsPath)
+	switch {
+	case c.Next == "":
+	case c.Next == NextLink:
+		d.next.link = true
+	case c.Next == NextNone:
+		d.next.ignore = true
+	case !strings.HasPrefix(c.Next, "$"):
+		return directory.Setting("next", fmt.Errorf("next: unknown value %q (want a JSONPath query such as $.next, link or none)%s",
+			c.Next, nearest.Hint(c.Next, []string{NextLink, NextNone})))
+	default:
+		var err error
+		if d.next.path, err = parsePath(c.Next); err != nil {
+			return directory.Setting("next", fmt.Errorf("next: %w", err))
+		}
+	}
+	return nil
+}
+
+// readsGroups reports whether answers are read for groups.
+func (d *Directory) readsGroups() bool { return d.shaped() || d.groupsPath != nil }
+
+// Why groups are unknown although an answer was to tell them, besides what package
+// grouplist says.
+const (
+	unknownMissing = "groups_path selects nothing that is there"
+	unknownForeign = "the next page is at another host than the first"
+	unknownMore    = "the answer says that there is more (%s); the option next says how to follow it, or that it means nothing"
+)
+
+// addGroups reads the groups of a person out of the answer about the user and, where
+// it is configured, out of the pages behind it. A part of the groups is never taken
+// for the whole (C32): where an answer says that there is more and it cannot be
+// followed, the groups are unknown.
+func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *reply, subject string) error {
+	if !d.readsGroups() {
+		return nil
+	}
+	r := &reader{}
+	var nodes []any
+	seen := map[string]bool{}
+	size, so := 0, progress{counted: true}
+	for page := 1; ; page++ {
+		list, unknown, err := d.groupsOf(r, answer.value)
+		switch {
+		case err != nil:
+			return err
+		case r.err != nil:
+			return r.err
+		case list == nil && page > 1 && unknown == "":
+			return fmt.Errorf("reading an answer: page %d has no groups: %w", page, directory.ErrMalformed)
+		case list == nil:
+			p.GroupsUnknown = unknown
+			return nil
+		}
+		if nodes = append(nodes, list...); len(nodes) > directory.MaxGroups {
+			return fmt.Errorf("reading an answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
+		}
+		if answer.keep != nil && (p.Keep == nil || *answer.keep < *p.Keep) {
+			p.Keep = answer.keep // the whole is used no longer than each page may be
+		}
+		so.pages = page
+		if n, known := d.next.list.length(answer.value); known {
+			so.listed += n
+		} else {
+			so.counted = false
+		}
+		next, err := d.next.of(answer)
+		if err != nil {
+			return err
+		}
+		if next == "" && !d.next.ignore {
+			if sign := d.next.list.sign(answer, so); sign != "" {
+				p.GroupsUnknown = fmt.Sprintf(unknownMore, sign)
+				return nil
+			}
+		}
+		if next == "" {
+			break
+		}
+		address, err := url.Parse(next)
+		if err != nil || !d.client.SameOrigin(address) {
+			p.GroupsUnknown = unknownForeign
+			return nil
+		}
+		size += len(answer.Body)
+		switch {
+		case seen[next]:
+			return fmt.Errorf("reading an answer: its pages go round in a circle: %w", directory.ErrMalformed)
+		case page == maxPages:
+			return fmt.Errorf("reading an answer: over %d pages: %w", maxPages, directory.ErrTooLarge)
+		case size > directory.MaxResponse:
+			return fmt.Errorf("reading an answer: its pages are over %d bytes: %w", directory.MaxResponse, directory.ErrTooLarge)
+		}
+		seen[next] = true
+		if answer, err = d.nextPage(ctx, next, subject); err != nil {
+			return fmt.Errorf("following to page %d: %w", page+1, err)
+		}
+	}
+	groups := r.groups(nodes)
+	if r.err != nil {
+		return r.err
+	}
+	p.Groups, p.GroupsKnown = groups, true
+	return nil
+}
+
+// nextPage asks for a further page, which is about the same user where it says
+// about whom it is. A 404 is no "no such user" here.
+func (d *Directory) nextPage(ctx context.Context, address, subject string) (*reply, error) {
+	answer, err := d.send(ctx, fetch.Request{Method: http.MethodGet, URL: address})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.person(answer.value, subject); errors.Is(err, directory.ErrForeign) || errors.Is(err, directory.ErrAmbiguous) {
+		return nil, err
+	}
+	return answer, nil // it need not say anything of the user
+}
+
+// groupsOf returns the groups that an answer lists, nil where they are unknown, and
+// why they are where the answer was to tell them.
+func (d *Directory) groupsOf(r *reader, answer any) (list []any, unknown string, err error) {
+	if d.shaped() {
+		groups := r.object(answer, "the answer")["groups"]
+		if _, isText := groups.(string); !isText || d.groupsDelimiter == "" {
+			groups = listOrNil(r.list(groups, "groups")) // the shape wants a list
+		}
+		list, unknown = grouplist.Read(groups, d.groupsDelimiter)
+		return list, unknown, nil
+	}
+	nodes, known, err := d.groupsPath.all(answer)
+	if err != nil {
+		return nil, "", err
+	}
+	if !known {
+		return nil, unknownMissing, nil
+	}
+	if len(nodes) == 1 {
+		// A path to the list itself.
+		if inner, ok := nodes[0].([]any); ok {
+			nodes = inner
+		} else if text, ok := nodes[0].(string); ok && d.groupsPath.fixed == nil {
+			list, unknown = grouplist.Read(text, d.groupsDelimiter)
+			return list, unknown, nil
+		}
+	}
+	if d.groupsPath.filtered && d.groupsDelimiter == "" {
+		for _, n := range nodes {
+			if text, ok := n.(string); ok {
+				if _, unknown = grouplist.Read(text, ""); unknown != "" {
+					return nil, unknown, nil
+				}
+			}
+		}
+	}
+	list, unknown = grouplist.Read(nodes, d.groupsDelimiter)
+	return list, unknown, nil
+}
+
+// listOrNil keeps a missing list apart from an empty one.
+func listOrNil(list []any) any {
+	if list == nil {
+		return nil
+	}
+	return list
+}
+
+// of returns the absolute URL of the page behind an answer, empty where it names
+// none in the way that is configured.
+func (n *nextPage) of(answer *reply) (string, error) {
+	switch {
+	case n.link:
+		return answer.Next()
+	case n.path == nil:
+		return "", nil
+	}
+	nodes := n.path.query.Select(answer.value)
+	if len(nodes) > 1 {
+		return "", fmt.Errorf("reading an answer: next selects more than one value: %w", directory.ErrMalformed)
+	}
+	if len(nodes) == 0 || !says(nodes[0]) {
+		return "", nil
+	}
+	text, _ := nodes[0].(string)
+	for _, begin := range []string{"https://", "http://", "/", "?"} {
+		if strings.HasPrefix(text, begin) {
+			return answer.Resolve(text), nil
+		}
+	}
+	return "", fmt.Errorf("reading an answer: next selects no URL (https://…, /… or ?…): %w", directory.ErrMalformed)
+}

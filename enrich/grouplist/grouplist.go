@@ -1,0 +1,146 @@
+// Package grouplist reads the groups that a token or an answer brings, also where
+// one text stands in the place of the list: "[admin, user]", "a,b", JSON in a
+// text. Only the operator can say what such a text is (C33). Taken for one group,
+// it would let in whom a requirement like NOT isMemberOfGroupName("admin") is to
+// keep out.
+package grouplist
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// The words that may stand in the place of a delimiter.
+const (
+	// JSON says that a text is a list in JSON.
+	JSON = "json"
+	// None says that a text is one group, as a distinguished name is.
+	None = "none"
+)
+
+// maxDelimiter bounds a delimiter, in bytes; the longest in use have two.
+const maxDelimiter = 8
+
+// Check refuses what can be no delimiter: one with a letter or a digit, which is
+// a misspelt word, and one with a bracket or a quote, which stand around parts.
+func Check(delimiter string) error {
+	switch {
+	case delimiter == "", delimiter == JSON, delimiter == None:
+		return nil
+	case len(delimiter) > maxDelimiter:
+		return fmt.Errorf("a delimiter has at most %d bytes", maxDelimiter)
+	case strings.ContainsFunc(delimiter, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == unicode.ReplacementChar }):
+		return fmt.Errorf(`unknown value %q (want a delimiter such as "," or ";", json or none)%s`, delimiter, nearest.Hint(delimiter, []string{JSON, None}))
+	case strings.ContainsAny(delimiter, marks):
+		return errors.New("brackets and quotes stand around groups and cannot part them")
+	}
+	return nil
+}
+
+// marks stand around a list or a part of it, and are part of no name.
+const marks = `[]{}"'`
+
+// Why a text's groups are unknown.
+const (
+	reasonUndecided = "one text stands in the place of the list and may hold several groups; groups_delimiter says whether it does"
+	reasonEmpty     = "an empty text stands in the place of the list"
+	reasonJSON      = "the text in the place of the list is no list in JSON, as groups_delimiter says"
+	reasonMarks     = "a part of the text in the place of the list has brackets or quotes of its own; groups_delimiter json may be meant"
+	reasonKind      = "what stands in the place of the list is neither a list nor a text"
+)
+
+// Read returns the groups in v, the value that is to hold them, as a list that is
+// never nil where they are known. Where they are not, unknown says why; it is
+// empty where nothing stands there, which is not "no groups" either.
+func Read(v any, delimiter string) (list []any, unknown string) {
+	// Blanks around parts are cut, so that ", " is the comma.
+	if bare := strings.TrimSpace(delimiter); bare != "" {
+		delimiter = bare
+	}
+	switch x := v.(type) {
+	case nil:
+		return nil, ""
+	case []any:
+		return elements(x, delimiter)
+	case string:
+		return parse(x, delimiter)
+	}
+	return nil, reasonKind
+}
+
+// parse reads a text in the place of a list.
+func parse(text, delimiter string) ([]any, string) {
+	switch delimiter {
+	case "":
+		if text == "" {
+			return nil, reasonEmpty
+		}
+		if !isPlain(text) {
+			return nil, reasonUndecided
+		}
+		return []any{text}, ""
+	case None:
+		if text == "" {
+			return nil, reasonEmpty
+		}
+		return []any{text}, ""
+	case JSON:
+		v, err := identity.DecodeJSON([]byte(text))
+		if list, ok := v.([]any); ok && err == nil {
+			return list, ""
+		}
+		return nil, reasonJSON
+	}
+	text = strings.TrimSpace(text)
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		text = strings.TrimSuffix(inner, "]")
+	}
+	list := []any{}
+	for part := range strings.SplitSeq(text, delimiter) {
+		switch part = strings.TrimSpace(part); {
+		case part == "":
+		case strings.ContainsRune(marks, rune(part[0])), strings.ContainsRune(marks, rune(part[len(part)-1])):
+			return nil, reasonMarks
+		default:
+			list = append(list, part)
+		}
+	}
+	return list, ""
+}
+
+// elements reads a list that is one already. Only a delimiter has anything to say
+// of its texts: a source may join several groups in one element too.
+func elements(list []any, delimiter string) ([]any, string) {
+	joined := func(v any) bool { s, ok := v.(string); return ok && strings.Contains(s, delimiter) }
+	if delimiter == "" || delimiter == JSON || delimiter == None || !slices.ContainsFunc(list, joined) {
+		return list, ""
+	}
+	out := make([]any, 0, len(list)+1)
+	for _, v := range list {
+		if !joined(v) {
+			out = append(out, v)
+			continue
+		}
+		parts, unknown := parse(v.(string), delimiter) //nolint:forcetypeassert // joined saw it
+		if unknown != "" {
+			return nil, unknown
+		}
+		out = append(out, parts...)
+	}
+	return out, ""
+}
+
+// isPlain reports whether a text can be one group only: letters, digits, and
+// what stands inside of names, paths, URNs, addresses and Windows' domain names.
+// Whatever else it holds could be what parts a list, in one writing or another.
+func isPlain(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune(`-_.:/@\`, r)
+	})
+}

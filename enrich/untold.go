@@ -1,0 +1,50 @@
+package enrich
+
+// This file refuses a policy whose rules read what no directory can say (C35).
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+)
+
+// factRoots are the facts that an expression reads by a root of their own, so that it
+// is known when the configuration loads. Of all others it is found out when a rule
+// reads one.
+var factRoots = [...]struct {
+	fact identity.Facts
+	root oktael.Roots
+}{
+	{identity.FactApp, oktael.RootApp},
+	{identity.FactAppUser, oktael.RootAppUser},
+	{identity.FactLinked, oktael.RootLinked},
+	{identity.FactAppUsers, oktael.RootAppUsers},
+}
+
+// CheckReads refuses claim rules and requirements that read any of the facts, which
+// no directory can say about anybody whom the policy lets in.
+func (p *Policy) CheckReads(untold identity.Facts) error {
+	for _, f := range factRoots {
+		if untold&f.fact == 0 || p.reads&f.root == 0 {
+			continue
+		}
+		return fmt.Errorf("%s reads %s, which no directory of the policy's issuers can say; name a directory that can, or leave it out",
+			p.reader(f.root), strings.Join(f.fact.Names(), ", "))
+	}
+	for _, root := range [...]oktael.Roots{oktael.RootOrg, oktael.RootSession} {
+		if p.reads&root != 0 {
+			return fmt.Errorf("%s reads %s, of which a gateway knows nothing: it would always be null", p.reader(root), root)
+		}
+	}
+	return nil
+}
+
+// reader names a rule that reads the root.
+func (p *Policy) reader(root oktael.Roots) string {
+	if rules := p.rules.Reading(root); len(rules) > 0 {
+		return "claim " + rules[0]
+	}
+	return "a requirement"
+}
