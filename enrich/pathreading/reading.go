@@ -292,3 +292,9 @@ func dotSegments(text string) int {
 	}
 	return n
 }
+
+// HasEncodedSlash reports whether the path as it is forwarded holds the escape
+// of a slash or backslash.
+func HasEncodedSlash(u *url.URL) bool {
+	return strings.IndexByte(u.Path, '\\') >= 0 || strings.Count(u.EscapedPath(), "/") != strings.Count(u.Path, "/")
+}
