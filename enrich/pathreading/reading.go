@@ -114,8 +114,12 @@ func Of(u *url.URL, set Set) ([]string, error) {
 		in   Set
 		read func(string) string
 	}{
-		{Backslashes, slashed}, {Parameters, withoutParameters}, {TrailingDots, trimmed},
-		{DotSegments, merged}, {DotSegments, undotted}, {LetterCase, strings.ToLower},
+		{Backslashes, slashed},
+		{Parameters, withoutParameters},
+		{TrailingDots, trimmed},
+		{DotSegments, merged},
+		{DotSegments, undotted},
+		{LetterCase, strings.ToLower},
 	} {
 		if !set.Has(step.in) {
 			continue
