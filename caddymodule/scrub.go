@@ -37,7 +37,7 @@ func (s *Scrub) Provision(ctx caddy.Context) (err error) {
 // ServeHTTP scrubs the request.
 func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
-		s.app.scrub(r, "") // nobody behind us authenticates in an error route but a policy
+		s.app.scrub(r) // nobody behind us authenticates in an error route but a policy
 	} else {
 		s.app.scrubEarly(r)
 	}
@@ -49,14 +49,12 @@ func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // again, and what placeholders show.
 type requestState struct {
 	scrubbed bool
-	// setAside says that the places the token is read from, where a token of
-	// ours is written to as well, have been emptied; aside holds what stood
-	// there, for the policy that decides.
-	setAside bool
 	decided  bool
-	aside    http.Header
-	removed  int
-	shown    placeholders
+	// aside holds what stood where tokens are read from, for the policy that
+	// decides; until then no handler and no application sees it.
+	aside   http.Header
+	removed int
+	shown   placeholders
 }
 
 // stateKey is the name under which a request's variables hold the state. What
@@ -88,25 +86,27 @@ func (a *App) scrubEarly(r *http.Request) *requestState {
 	return s
 }
 
-// scrub is the first stage with nothing left out: what stands where one of
-// our tokens will be written is set aside, so that it reaches no application
-// unless a policy says so.
-func (a *App) scrub(r *http.Request, policy string) *requestState {
-	s := a.scrubEarly(r)
-	if s.removed > 0 && policy != "" {
+// scrub is the first stage with nothing left out: what stands where tokens are
+// read from is set aside, so that it reaches no application unless a policy
+// says so.
+func (a *App) scrub(r *http.Request) {
+	if s := a.scrubEarly(r); !s.decided {
+		s.keepAside(r, a)
+	}
+}
+
+// count adds what the scrub of a request took away to a policy's metric, once.
+func (s *requestState) count(a *App, policy string) {
+	if s.removed > 0 {
 		a.metrics.scrubbed.WithLabelValues(policy).Add(float64(s.removed))
 		s.removed = 0
 	}
-	if !s.setAside {
-		s.setAside = true
-		s.keepAside(r, a)
-	}
-	return s
 }
 
-// keepAside empties the places that tokens are read from and written to, and
-// keeps what stood there.
+// keepAside empties the places that tokens are read from, and keeps what stood
+// there beside what it keeps already.
 func (s *requestState) keepAside(r *http.Request, a *App) {
+	s.restore(r)
 	owned := a.owned.Load()
 	for _, name := range owned.SparedHeaders() {
 		if v := r.Header[name]; len(v) > 0 {

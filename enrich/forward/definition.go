@@ -12,6 +12,8 @@
 // concurrent use.
 package forward
 
+import "github.com/tokenenrich/caddy-token-enrich/enrich/token"
+
 // Limits and defaults of a contract.
 const (
 	// DefaultMaxBytes is how many bytes of value one header may have where
@@ -34,7 +36,7 @@ const (
 
 	// MaxNameBytes bounds the length of a header name, prefix or cookie name
 	// that we write; folding works in a buffer of fixed size.
-	MaxNameBytes = 200
+	MaxNameBytes = token.MaxNameBytes
 
 	// MinPrefixBytes is the shortest prefix that headers_from takes: a
 	// shorter one would own, and so delete, headers that are not about
