@@ -131,8 +131,8 @@ func (o *Owned) withoutCookies(line string, spare func(string) bool, buf *foldBu
 func (o *Owned) ownsPair(pair string, spare func(string) bool, buf *foldBuffer) bool {
 	whole, value, valued := strings.Cut(pair, "=")
 	name := strings.Trim(whole, " \t")
-	if valued && spare != nil && spare(name) {
-		return false
+	if valued && spare != nil && len(name) > 0 && whole[len(whole)-1] == name[len(name)-1] && spare(name) {
+		return false // no white space before the equals sign, which some readers take as part of the name
 	}
 	traits := traitsOf(name)
 	if traits&blank != 0 || o.ownsCookie(name, traits, buf) {
@@ -160,11 +160,11 @@ func (o *Owned) ownsCookie(name string, traits uint8, buf *foldBuffer) bool {
 	if traits&rewritten == 0 {
 		return false
 	}
-	n, ok := token.Canonical(buf[:], name)
-	if !ok {
-		return false
+	whole, cut := token.Canonical(buf[:], name)
+	if _, in := o.cookies.names[string(buf[:whole])]; in {
+		return true
 	}
-	_, in := o.cookies.names[string(buf[:n])]
+	_, in := o.cookies.names[string(buf[:cut])]
 	return in
 }
 

@@ -29,32 +29,40 @@ func FoldByte(c byte) byte {
 func IsBlank(c byte) bool { return c <= ' ' || c >= 0x7F }
 
 // Canonical writes into buf how applications may read the name of a cookie or
-// a parameter, and returns how many bytes that takes. It does what any of them
-// does: decode percent signs and plus signs, trim white space and the brackets
-// in front, end the name at a bracket, with which PHP, Rack and Node's qs write
-// arrays, or at a NUL, and fold what is left. It reports false where that does
-// not fit.
-func Canonical(buf []byte, name string) (n int, ok bool) {
-	at := 0
+// a parameter, and returns how many bytes that takes: whole, and cut at a
+// bracket, with which PHP, Rack and Node's qs write arrays, and which PHP makes
+// an underscore where it is not closed. It does what any of them does: decode
+// percent signs and plus signs, trim white space and the brackets in front, end
+// the name at a NUL, and fold what is left. A form that does not fit has no
+// bytes.
+func Canonical(buf []byte, name string) (whole, cut int) {
+	at, isCut := 0, false
 	for i := 0; i < len(name); {
 		c, size := decoded(name[i:])
 		i += size
-		ends := c == '[' || c == ']' || c == 0
+		bracket := c == '[' || c == ']'
+		isCut = isCut || bracket && at > 0
 		switch {
-		case n == 0 && (ends || IsBlank(c)):
-		case ends:
-			return n, true
+		case at == 0 && (bracket || IsBlank(c)):
+		case c == 0:
+			return whole, cut
 		case at < len(buf):
 			buf[at] = FoldByte(c)
 			at++
 			if !IsBlank(c) {
-				n = at
+				whole = at
+			}
+			if !isCut {
+				cut = whole
 			}
 		case !IsBlank(c):
-			return 0, false
+			if whole = 0; !isCut {
+				cut = 0
+			}
+			return whole, cut
 		}
 	}
-	return n, true
+	return whole, cut
 }
 
 // decoded returns the first byte of s as an application decodes it, and how
@@ -108,14 +116,14 @@ func hexDigit(c byte) byte {
 // a place. A name is an alias of itself.
 func isAlias(encoded, name string) bool {
 	var buf [MaxNameBytes]byte
-	n, ok := Canonical(buf[:], encoded)
-	if !ok || n != len(name) {
+	whole, cut := Canonical(buf[:], encoded)
+	if len(name) != whole && len(name) != cut {
 		return false
 	}
-	for i := range n {
+	for i := range len(name) {
 		if buf[i] != FoldByte(name[i]) {
 			return false
 		}
 	}
-	return true
+	return name != ""
 }

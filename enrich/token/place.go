@@ -73,7 +73,7 @@ func (p Place) Normalize() (Place, error) {
 		if p.Name == "" {
 			return p, fmt.Errorf("query parameter without a name: %w", ErrPlace)
 		}
-		if !isAlias(p.Name, p.Name) {
+		if !isAlias(p.Name, p.Name) || strings.ContainsAny(p.Name, "[]") {
 			return p, fmt.Errorf("query parameter %q, which applications read as another or which is longer than %d bytes: %w", p.Name, MaxNameBytes, ErrPlace)
 		}
 	default:
