@@ -190,7 +190,9 @@ func names(pair string) iter.Seq[string] {
 					if !word() {
 						return
 					}
-					inValue, named = true, true
+					// Some look for a name behind the equals sign if none ends
+					// right before it.
+					inValue, named = tail < end && end == i, true
 				}
 				start, end, inWord = i, i, false
 			case inValue:

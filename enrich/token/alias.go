@@ -1,5 +1,7 @@
 package token
 
+import "strings"
+
 // This file tells the names that an application may read as another name: what
 // frameworks decode, trim, cut and fold before they look a cookie or a
 // parameter up.
@@ -29,23 +31,20 @@ func FoldByte(c byte) byte {
 func IsBlank(c byte) bool { return c <= ' ' || c >= 0x7F }
 
 // Canonical writes into buf how applications may read the name of a cookie or
-// a parameter, and returns how many bytes that takes: whole, and cut at a
-// bracket, with which PHP, Rack and Node's qs write arrays, and which PHP makes
-// an underscore where it is not closed. It does what any of them does: decode
-// percent signs and plus signs, trim white space and the brackets in front, end
-// the name at a NUL, and fold what is left. A form that does not fit has no
-// bytes.
+// a parameter, and returns how many bytes that takes: whole, and cut at a NUL
+// or at a bracket, with which PHP, Rack and Node's qs write arrays, and which
+// PHP makes an underscore where it is not closed. It does what any of them does:
+// decode percent signs and plus signs, trim white space and the brackets in
+// front, and fold what is left. A form that does not fit has no bytes.
 func Canonical(buf []byte, name string) (whole, cut int) {
 	at, isCut := 0, false
 	for i := 0; i < len(name); {
 		c, size := decoded(name[i:])
 		i += size
-		bracket := c == '[' || c == ']'
-		isCut = isCut || bracket && at > 0
+		ends := c == '[' || c == ']' || c == 0
+		isCut = isCut || ends && at > 0
 		switch {
-		case at == 0 && (bracket || IsBlank(c)):
-		case c == 0:
-			return whole, cut
+		case at == 0 && (ends || IsBlank(c)):
 		case at < len(buf):
 			buf[at] = FoldByte(c)
 			at++
@@ -112,9 +111,16 @@ func hexDigit(c byte) byte {
 	return 0xFF
 }
 
-// isAlias reports whether an encoded name is, to some application, the name of
-// a place. A name is an alias of itself.
+// isAlias reports whether an encoded name of a parameter is, to some
+// application, the name of a place. A name is an alias of itself. Behind a
+// number sign, which some servers let through, others read no query.
 func isAlias(encoded, name string) bool {
+	before, _, ends := strings.Cut(encoded, "#")
+	return reads(encoded, name) || ends && reads(before, name)
+}
+
+// reads reports whether some canonical form of an encoded name is that of name.
+func reads(encoded, name string) bool {
 	var buf [MaxNameBytes]byte
 	whole, cut := Canonical(buf[:], encoded)
 	if len(name) != whole && len(name) != cut {
