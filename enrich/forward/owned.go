@@ -208,6 +208,11 @@ func (o *Owned) Sparing(s Sources) (*Owned, error) {
 	spared.sparedHeaders = make(map[string]bool)
 	spared.readKeys = make(map[string][]string)
 	spared.read, spared.cookies = o.read.clone(), o.cookies.clone()
+	for _, name := range slices.Concat(s.Headers, s.Cookies) {
+		if len(name) > MaxNameBytes {
+			return nil, fmt.Errorf("name of %d bytes: %w: tokens are read from places whose names have %d at most", len(name), ErrName, MaxNameBytes)
+		}
+	}
 	for _, name := range s.Headers {
 		for _, n := range o.names {
 			if !n.Token && n.covers(name) {
