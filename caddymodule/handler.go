@@ -59,7 +59,9 @@ type Handler struct {
 	App string `json:"app,omitempty"`
 
 	// The places where a token may stand. Two of them filled are a malformed
-	// request. Default: Authorization with the scheme Bearer.
+	// request, and so is what an application could read as such a header or
+	// parameter; such a cookie is dropped. Default: Authorization with the
+	// scheme Bearer.
 	TokenFrom []token.Place `json:"token_from,omitempty"`
 
 	// What becomes of unsafe cross-origin requests and WebSocket upgrades
@@ -99,7 +101,7 @@ type Handler struct {
 	Tokens []mint.TokenDefinition `json:"tokens,omitempty"`
 
 	// Whether the incoming token reaches the application: drop (default) or
-	// keep.
+	// keep. Nothing else that the client sent to the places of tokens does.
 	UpstreamToken string `json:"upstream_token,omitempty"`
 
 	// The realm of the challenge in a refusal. Default: none.

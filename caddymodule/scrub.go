@@ -12,10 +12,11 @@ func init() {
 	caddy.RegisterModule(new(Scrub))
 }
 
-// Scrub deletes from a request every header that could be mistaken for one
-// that a policy writes, whatever its spelling, drops trailers, and rewrites
-// Connection. Policies do so themselves; this handler does it earlier, for
-// what stands before them and for routes without one.
+// Scrub deletes from a request every header and cookie that could be mistaken
+// for one that a policy writes or reads a token from, whatever its spelling,
+// drops trailers, and rewrites Connection. Policies do so themselves; this
+// handler does it earlier, for what stands before them and for routes without
+// one. It leaves the place of a token itself to the policy behind it.
 type Scrub struct {
 	app *App
 }

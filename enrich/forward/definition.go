@@ -5,8 +5,8 @@
 // A [Definition] is configuration, a [Contract] is its compiled form,
 // [Contract.Render] turns the claims of one decision into field lines, and
 // [Rendered.Write] puts them on any number of requests. [Owned] is the union
-// of the names that all contracts may write; [Owned.Scrub] removes them, in
-// every spelling, from what a client sent.
+// of the names that all contracts may write, with those that tokens are read
+// from; [Owned.Scrub] removes them, in every spelling, from what a client sent.
 //
 // Contracts and renderings never change once made and are safe for
 // concurrent use.

@@ -93,8 +93,8 @@ func (c *Contract) listOwned() {
 	}
 }
 
-// Owned is the union of the names that several contracts may write. It never
-// changes once made.
+// Owned is the union of the names that several contracts may write and, once
+// made by [Owned.Sparing], of those that tokens are read from. It never changes.
 type Owned struct {
 	names   []OwnedName
 	headers foldSet
