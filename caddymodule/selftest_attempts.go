@@ -186,9 +186,9 @@ func (s *selftester) cookie(t *target, protocol string, names []string) tried {
 	a := tried{attempt: attempt{protocol: protocol, host: t.host, path: t.path}, section: "cookie"}
 	s.credentials(&a.attempt, t)
 	a.cookies = s.valued(names)
-	var text []string
-	for _, c := range a.cookies {
-		text = append(text, c.name+"="+c.value)
+	text := make([]string, len(a.cookies))
+	for i, c := range a.cookies {
+		text[i] = c.name + "=" + c.value
 	}
 	value := strings.Join(text, "; ")
 	if i := slices.IndexFunc(a.lines, func(l line) bool { return l.name == "Cookie" }); i >= 0 {

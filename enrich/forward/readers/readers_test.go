@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,9 +61,7 @@ func read(t *testing.T, kind byte, texts ...string) map[string]reading {
 	for i := range all {
 		byText[texts[i]] = all[i]
 		for _, more := range []reading{python[i], node[i], tomcat[i], php[i]} {
-			for reader, names := range more {
-				all[i][reader] = names
-			}
+			maps.Copy(all[i], more)
 		}
 	}
 	return byText
