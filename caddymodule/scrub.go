@@ -1,8 +1,8 @@
 package caddymodule
 
 import (
-	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -52,8 +52,10 @@ type requestState struct {
 	scrubbed bool
 	decided  bool
 	// aside holds what stood where tokens are read from, for the policy that
-	// decides; until then no handler and no application sees it.
+	// decides; until then no handler and no application sees it. cookies is
+	// what Cookie was left with.
 	aside   http.Header
+	cookies []string
 	removed int
 	shown   placeholders
 }
@@ -118,13 +120,22 @@ func (s *requestState) keepAside(r *http.Request, a *App) {
 		}
 	}
 	owned.ScrubSpared(r)
+	s.cookies = r.Header["Cookie"]
 }
 
 // restore puts back what was set aside, for the policy that reads its token
-// there.
+// there. What a handler in between has written or deleted stays so.
 func (s *requestState) restore(r *http.Request) {
-	maps.Copy(r.Header, s.aside)
-	s.aside = nil
+	for name, values := range s.aside {
+		var left []string
+		if name == "Cookie" {
+			left = s.cookies
+		}
+		if slices.Equal(r.Header[name], left) {
+			r.Header[name] = values
+		}
+	}
+	s.aside, s.cookies = nil, nil
 }
 
 // Interface guards

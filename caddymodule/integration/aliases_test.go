@@ -191,6 +191,30 @@ func TestListedPlaceWithoutATokenReachesNoApplication(t *testing.T) {
 	}
 }
 
+// What a policy that left a request out has set aside does not come back over
+// what a handler wrote or deleted since.
+func TestWhatWasSetAsideReplacesNothingThatAHandlerWrote(t *testing.T) {
+	w := prepare(t)
+	good := w.token("00u1ada")
+	policy := func(matcher, name string) string {
+		return "token_enrich " + matcher + " {\nname " + name + "\ntoken_from header X-Auth-Token\ntoken_from cookie access_token\nanonymous\nupstream_token keep\nheader X-User sub\n}\n"
+	}
+	w.load("route {\n" + policy("/in/*", "in") + "request_header /header X-Auth-Token " + good + "\nrequest_header /cookie -Cookie\n" + policy("", "rest") + "reverse_proxy " + w.legacy.Addr() + "\n}")
+	for _, tc := range []struct{ path, line, user, cookie string }{
+		{"/header", "X-Auth-Token: FORGED", "00u1ada", ""},
+		{"/cookie", "Cookie: a=1; access_token=FORGED", "", ""},
+		{"/other", "Cookie: a=1; access_token=" + good, "00u1ada", "a=1; access_token=" + good},
+	} {
+		if code := answered(t, w.rawGet(tc.path, tc.line)); code != "200" {
+			t.Errorf("%s: status %s", tc.path, code)
+			continue
+		}
+		seen := w.received()
+		wantHeader(t, seen, "X-User", tc.user)
+		wantHeader(t, seen, "Cookie", tc.cookie)
+	}
+}
+
 // A15: names that no cookie may have are dropped where a cookie is ours, and
 // nothing else is.
 func TestCookiesThatAreNotOursKeepTheirBytes(t *testing.T) {
