@@ -70,6 +70,10 @@ needed() {
 		test -x /usr/sbin/pgbouncer|pgbouncer
 		/usr/bin/python3 -c 'import jwt, cryptography'|python3-jwt python3-cryptography
 		/usr/bin/ruby -rjwt -e 1|ruby ruby-jwt
+		/usr/bin/python3 -c 'import starlette, werkzeug'|python3-starlette python3-werkzeug
+		command -v php|php-cli
+		command -v javac|default-jdk-headless
+		test -e /usr/share/java/tomcat10-coyote.jar|libtomcat10-java
 	END
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -22,10 +23,11 @@ func selftestCommand() *cobra.Command {
 		Long: `
 Runs a configuration in a Caddy of its own, on loopback, with a probe in the
 place of every application. To each site and path it sends every spelling of
-every header that the gateway writes, over HTTP/1.1, 2 and 3, in header and
-trailer sections, repeated, named in Connection, with the token and without,
-by GET and by OPTIONS and whatever other methods matchers name, and reports what got through: exit status 0 if nothing did, 1 with a table if
-something did.
+every header and cookie that the gateway writes or reads a token from, over
+HTTP/1.1, 2 and 3, in header and trailer sections, repeated, named in
+Connection, with the token and without, by GET and by OPTIONS and whatever
+other methods matchers name, and reports what got through: exit status 0 if
+nothing did, 1 with a table if something did.
 
 Issuers and directories are asked as usual. Redis, signing keys and apps other
 than http and token_enrich are left out, nothing is logged, and what has to be
@@ -178,7 +180,7 @@ func (v *verdict) table(cmd *cobra.Command) {
 		if p.Token {
 			with = "with"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s%s\t%s\t%s\t%s\t%s\t%s\n", p.Kind, p.Protocol, p.Site, p.Path, with, p.Section, p.Sent, p.Arrived, p.Upstream)
+		fmt.Fprintf(w, "%s\t%s\t%s%s\t%s\t%s\t%s\t%s\t%s\n", p.Kind, p.Protocol, p.Site, p.Path, with, p.Section, strings.Trim(strconv.QuoteToASCII(p.Sent), `"`), p.Arrived, p.Upstream)
 	}
 	_ = w.Flush()
 	if more := len(v.Passed) + v.More - maxTable; more > 0 {

@@ -59,7 +59,9 @@ type Handler struct {
 	App string `json:"app,omitempty"`
 
 	// The places where a token may stand. Two of them filled are a malformed
-	// request. Default: Authorization with the scheme Bearer.
+	// request, and so is what an application could read as such a header or
+	// parameter; such a cookie is dropped. Default: Authorization with the
+	// scheme Bearer.
 	TokenFrom []token.Place `json:"token_from,omitempty"`
 
 	// The readings of a path in which the matchers and requirements must come
@@ -109,7 +111,7 @@ type Handler struct {
 	Tokens []mint.TokenDefinition `json:"tokens,omitempty"`
 
 	// Whether the incoming token reaches the application: drop (default) or
-	// keep.
+	// keep. Nothing else that the client sent to the places of tokens does.
 	UpstreamToken string `json:"upstream_token,omitempty"`
 
 	// The realm of the challenge in a refusal. Default: none.
@@ -237,8 +239,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // ServeHTTP takes a request through the stages: scrub, always; the others if
 // the policy decides it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	state := h.app.scrub(r, h.policy.name)
+	state := h.app.scrubEarly(r)
+	state.count(h.app, h.policy.name)
 	if served, err := h.policy.resource.serve(w, r); served {
+		h.app.scrub(r)
 		return err
 	}
 	if state.decided {
@@ -248,7 +252,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	state.restore(r)
 	if len(h.matchers) > 0 {
 		match, err := h.chooses.match(r)
-		if err != nil || !match {
+		if err != nil {
+			h.scrubRefused(r)
+		} else if !match {
 			state.keepAside(r, h.app)
 		}
 		if refusal, ok := errors.AsType[*enrich.Refusal](err); ok {
@@ -263,7 +269,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return next.ServeHTTP(w, r)
 		}
 	}
-	h.app.owned.Load().ScrubSparedBut(r, h.policy.compiled.Places())
+	h.app.owned.Load().ScrubSparedBut(r, h.policy.compiled.Places()...)
 	g, mark, decision, err := h.decide(r)
 	if err != nil || decision.Principal == nil {
 		h.scrubRefused(r)
@@ -272,7 +278,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return h.refuse(w, r, decision, err)
 	}
-	h.dropSpared(r, decision)
 	h.logDecision(r, decision, nil)
 	r, done, err := g.Streams.Attend(g, r, decision, time.Duration(h.MaxConnection), mark)
 	if err != nil {
@@ -287,26 +292,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(lasting, lasting.ends(r))
 }
 
-// dropSpared deletes what a client sent to places where another policy of the
-// configuration would write a token of ours, unless this policy wrote there,
-// or forwards the incoming token.
-func (h *Handler) dropSpared(r *http.Request, d *enrich.Decision) {
-	if d.Principal == nil || h.UpstreamToken == "keep" {
-		return
-	}
-	for _, name := range h.app.owned.Load().SparedHeaders() {
-		if name != "Cookie" && !h.policy.compiled.WritesToken(name) {
-			delete(r.Header, name)
-		}
-	}
-}
-
-// scrubRefused leaves nothing of ours, nor where ours would stand, on a request
-// that no policy vouches for: an error route may proxy it.
+// scrubRefused leaves nothing of ours, nor where ours would stand or a token is
+// read, on a request that no policy vouches for: an error route may proxy it.
 func (h *Handler) scrubRefused(r *http.Request) {
 	owned := h.app.owned.Load()
 	owned.Scrub(r)
 	owned.ScrubSpared(r)
+	dropQueryToken(r.URL, h.policy.compiled.Places())
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		dropQueryToken(sent.URL, h.policy.compiled.Places())
+	}
 }
 
 // decide asks the gateway. A gateway that is not ready yet is a 503 like any
@@ -315,13 +310,14 @@ func (h *Handler) decide(r *http.Request) (g *enrich.Gateway, mark uint64, d *en
 	if g, err = h.app.ready(r.Context()); err != nil {
 		return nil, 0, nil, enrich.Unavailable(err)
 	}
-	var from enrich.Arrival
+	from := enrich.Arrival{Owned: h.app.owned.Load()}
 	from.ClientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		from.URL = sent.URL
 	}
-	if from.URL != nil && h.UpstreamToken != "keep" {
-		// php_fastcgi makes REQUEST_URI of the request as it came.
+	if from.URL != nil && (h.UpstreamToken != "keep" || from.URL.RawQuery != r.URL.RawQuery) {
+		// php_fastcgi makes REQUEST_URI of the request as it came; what a
+		// rewrite took out of it, nobody has verified.
 		defer dropQueryToken(from.URL, h.policy.compiled.Places())
 	}
 	mark = g.Mark()
@@ -332,7 +328,7 @@ func (h *Handler) decide(r *http.Request) (g *enrich.Gateway, mark uint64, d *en
 // dropQueryToken takes tokens out of a URL's query.
 func dropQueryToken(u *url.URL, places []token.Place) {
 	for i := range places {
-		if places[i].Kind == token.Query {
+		if u != nil && places[i].Kind == token.Query {
 			token.Found{Place: &places[i]}.Drop(&http.Request{URL: u})
 		}
 	}

@@ -110,7 +110,7 @@ func (h *Hook) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return next.ServeHTTP(w, r)
 	}
 	// A refusal of ours may end in an error route that proxies.
-	h.app.scrub(r, "")
+	h.app.scrub(r)
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

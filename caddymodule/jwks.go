@@ -76,7 +76,7 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	default:
 		return next.ServeHTTP(w, r)
 	}
-	j.app.scrub(r, "")
+	j.app.scrub(r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only GET and HEAD are answered here"))

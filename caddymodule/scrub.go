@@ -1,8 +1,8 @@
 package caddymodule
 
 import (
-	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -12,10 +12,11 @@ func init() {
 	caddy.RegisterModule(new(Scrub))
 }
 
-// Scrub deletes from a request every header that could be mistaken for one
-// that a policy writes, whatever its spelling, drops trailers, and rewrites
-// Connection. Policies do so themselves; this handler does it earlier, for
-// what stands before them and for routes without one.
+// Scrub deletes from a request every header and cookie that could be mistaken
+// for one that a policy writes or reads a token from, whatever its spelling,
+// drops trailers, and rewrites Connection. Policies do so themselves; this
+// handler does it earlier, for what stands before them and for routes without
+// one. It leaves the place of a token itself to the policy behind it.
 type Scrub struct {
 	app *App
 }
@@ -37,7 +38,7 @@ func (s *Scrub) Provision(ctx caddy.Context) (err error) {
 // ServeHTTP scrubs the request.
 func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
-		s.app.scrub(r, "") // nobody behind us authenticates in an error route but a policy
+		s.app.scrub(r) // nobody behind us authenticates in an error route but a policy
 	} else {
 		s.app.scrubEarly(r)
 	}
@@ -49,14 +50,14 @@ func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // again, and what placeholders show.
 type requestState struct {
 	scrubbed bool
-	// setAside says that the places the token is read from, where a token of
-	// ours is written to as well, have been emptied; aside holds what stood
-	// there, for the policy that decides.
-	setAside bool
 	decided  bool
-	aside    http.Header
-	removed  int
-	shown    placeholders
+	// aside holds what stood where tokens are read from, for the policy that
+	// decides; until then no handler and no application sees it. cookies is
+	// what Cookie was left with.
+	aside   http.Header
+	cookies []string
+	removed int
+	shown   placeholders
 }
 
 // stateKey is the name under which a request's variables hold the state. What
@@ -88,25 +89,27 @@ func (a *App) scrubEarly(r *http.Request) *requestState {
 	return s
 }
 
-// scrub is the first stage with nothing left out: what stands where one of
-// our tokens will be written is set aside, so that it reaches no application
-// unless a policy says so.
-func (a *App) scrub(r *http.Request, policy string) *requestState {
-	s := a.scrubEarly(r)
-	if s.removed > 0 && policy != "" {
+// scrub is the first stage with nothing left out: what stands where tokens are
+// read from is set aside, so that it reaches no application unless a policy
+// says so.
+func (a *App) scrub(r *http.Request) {
+	if s := a.scrubEarly(r); !s.decided {
+		s.keepAside(r, a)
+	}
+}
+
+// count adds what the scrub of a request took away to a policy's metric, once.
+func (s *requestState) count(a *App, policy string) {
+	if s.removed > 0 {
 		a.metrics.scrubbed.WithLabelValues(policy).Add(float64(s.removed))
 		s.removed = 0
 	}
-	if !s.setAside {
-		s.setAside = true
-		s.keepAside(r, a)
-	}
-	return s
 }
 
-// keepAside empties the places that tokens are read from and written to, and
-// keeps what stood there.
+// keepAside empties the places that tokens are read from, and keeps what stood
+// there beside what it keeps already.
 func (s *requestState) keepAside(r *http.Request, a *App) {
+	s.restore(r)
 	owned := a.owned.Load()
 	for _, name := range owned.SparedHeaders() {
 		if v := r.Header[name]; len(v) > 0 {
@@ -117,13 +120,22 @@ func (s *requestState) keepAside(r *http.Request, a *App) {
 		}
 	}
 	owned.ScrubSpared(r)
+	s.cookies = r.Header["Cookie"]
 }
 
 // restore puts back what was set aside, for the policy that reads its token
-// there.
+// there. What a handler in between has written or deleted stays so.
 func (s *requestState) restore(r *http.Request) {
-	maps.Copy(r.Header, s.aside)
-	s.aside = nil
+	for name, values := range s.aside {
+		var left []string
+		if name == "Cookie" {
+			left = s.cookies
+		}
+		if slices.Equal(r.Header[name], left) {
+			r.Header[name] = values
+		}
+	}
+	s.aside, s.cookies = nil, nil
 }
 
 // Interface guards

@@ -63,6 +63,7 @@ type verdict struct {
 type selftester struct {
 	owned  *forward.Owned
 	places []token.Place
+	names  []forward.OwnedName // what is written, and headers and cookies that tokens are read from
 	token  string
 	probes *probes
 	mark   string // what values of the client begin with
@@ -86,7 +87,16 @@ func newSelftester(app *App, text string, p *probes) *selftester {
 		}
 	}
 	spellings := map[string]bool{}
-	for _, n := range s.owned.Names() {
+	s.names = s.owned.Names()
+	for _, place := range s.places {
+		switch {
+		case place.Kind == token.Cookie:
+			s.names = append(s.names, forward.OwnedName{Name: place.Name, Kind: forward.OwnedCookie})
+		case place.Kind == token.Header && place.Name != "Authorization": // which is owned where it is written
+			s.names = append(s.names, forward.OwnedName{Name: place.Name, Kind: forward.OwnedHeader})
+		}
+	}
+	for _, n := range s.names {
 		s.Names = append(s.Names, n.Name)
 		for _, a := range aliasesOf(n) {
 			spellings[a] = true
@@ -106,8 +116,9 @@ func aliasesOf(n forward.OwnedName) []string {
 	case forward.OwnedParts:
 		return forward.Aliases(n.Name + "-1")
 	case forward.OwnedCookie:
-		// PHP or Werkzeug read each of these as the cookie itself, or did.
-		return append(forward.Aliases(n.Name), n.Name+"[x]", strings.ReplaceAll(n.Name, "_", "%5F"), "="+n.Name)
+		// One framework or another reads each of these as the cookie itself, or did.
+		return append(forward.Aliases(n.Name), n.Name+"[x]", strings.ReplaceAll(n.Name, "_", "%5F"), "="+n.Name,
+			"\t"+n.Name+"\t", "\xa0"+n.Name, n.Name+"\x85", "\u2003"+n.Name+"\u3000", n.Name+"%20", `"`+n.Name+`"`, "("+n.Name, "a=1,"+n.Name, "a=1 "+n.Name, `a="1"`+n.Name)
 	case forward.OwnedHeader:
 	}
 	return forward.Aliases(n.Name)
@@ -256,7 +267,7 @@ func (s *selftester) attack(ctx context.Context, t *target, a tried) error {
 	received := s.probes.take()
 	if len(received) > 0 {
 		s.Reached++
-	} else if len(t.usual) > 0 && a.method == "" {
+	} else if len(t.usual) > 0 && a.method == "" && !a.maybeToken {
 		s.Refused[fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))]++
 	}
 	for _, p := range received {

@@ -13,8 +13,9 @@ import (
 type tried struct {
 	attempt
 
-	section string
-	cookies []line // what stands in Cookie, cookie by cookie
+	section    string
+	cookies    []line // what stands in Cookie, cookie by cookie
+	maybeToken bool   // it may be refused, as a bad or a second token
 }
 
 // attempts lists everything that is tried at a target: each spelling of each
@@ -41,7 +42,9 @@ func (s *selftester) attempts(t *target) []tried {
 			all = append(all, s.make(t, protocol, "repeated header", names))
 		}
 		for _, name := range alone {
-			all = append(all, s.make(t, protocol, "header", []string{name}))
+			a := s.make(t, protocol, "header", []string{name})
+			a.maybeToken = true
+			all = append(all, a)
 		}
 		all = append(all, s.cookies(t, protocol)...)
 		all = append(all, s.otherMethods(t, protocol)...)
@@ -68,7 +71,7 @@ func (s *selftester) otherMethods(t *target, protocol string) []tried {
 // names, they would only make the request malformed.
 func (s *selftester) spellings(protocol string, t *target) (common, alone []string) {
 	seen := map[string]bool{}
-	for _, n := range s.owned.Names() {
+	for _, n := range s.names {
 		if n.Kind == forward.OwnedCookie {
 			continue
 		}
@@ -91,10 +94,11 @@ func (s *selftester) spellings(protocol string, t *target) (common, alone []stri
 	return common, alone
 }
 
-// carriesToken reports whether a header of that name is where a token is read.
+// carriesToken reports whether a header of that name is where a token is read,
+// or makes the request one with two tokens.
 func (s *selftester) carriesToken(name string) bool {
 	return slices.ContainsFunc(s.places, func(p token.Place) bool {
-		return p.Kind == token.Header && strings.EqualFold(p.Name, name)
+		return p.Kind == token.Header && forward.Fold(p.Name) == forward.Fold(name)
 	})
 }
 
@@ -149,38 +153,50 @@ func (s *selftester) valued(names []string) []line {
 }
 
 // cookies puts spellings of owned cookies into Cookie, beside the token where
-// that is a cookie.
+// that is a cookie. A cookie that a token is read from comes alone in its own
+// spelling, where no token is sent.
 func (s *selftester) cookies(t *target, protocol string) []tried {
 	var names []string
-	for _, n := range s.owned.Names() {
+	all := make([]tried, 0, 16)
+	for _, n := range s.names {
 		if n.Kind != forward.OwnedCookie {
 			continue
 		}
 		for _, a := range aliasesOf(n) {
 			reads := func(p token.Place) bool { return p.Kind == token.Cookie && p.Name == a }
-			if !slices.Contains(names, a) && !slices.ContainsFunc(s.places, reads) {
+			switch {
+			case slices.Contains(names, a):
+			case !slices.ContainsFunc(s.places, reads):
 				names = append(names, a)
+			case t.place == nil:
+				alone := s.cookie(t, protocol, []string{a})
+				alone.maybeToken = true
+				all = append(all, alone)
 			}
 		}
 	}
-	all := make([]tried, 0, 16)
 	for _, batch := range batches(names, headerBytes) {
-		a := tried{attempt: attempt{protocol: protocol, host: t.host, path: t.path}, section: "cookie"}
-		s.credentials(&a.attempt, t)
-		a.cookies = s.valued(batch)
-		var text []string
-		for _, c := range a.cookies {
-			text = append(text, c.name+"="+c.value)
-		}
-		value := strings.Join(text, "; ")
-		if i := slices.IndexFunc(a.lines, func(l line) bool { return l.name == "Cookie" }); i >= 0 {
-			a.lines[i].value += "; " + value
-		} else {
-			a.lines = append(a.lines, line{"Cookie", value})
-		}
-		all = append(all, a)
+		all = append(all, s.cookie(t, protocol, batch))
 	}
 	return all
+}
+
+// cookie puts cookies into one request, each with a value of its own.
+func (s *selftester) cookie(t *target, protocol string, names []string) tried {
+	a := tried{attempt: attempt{protocol: protocol, host: t.host, path: t.path}, section: "cookie"}
+	s.credentials(&a.attempt, t)
+	a.cookies = s.valued(names)
+	text := make([]string, len(a.cookies))
+	for i, c := range a.cookies {
+		text[i] = c.name + "=" + c.value
+	}
+	value := strings.Join(text, "; ")
+	if i := slices.IndexFunc(a.lines, func(l line) bool { return l.name == "Cookie" }); i >= 0 {
+		a.lines[i].value += "; " + value
+	} else {
+		a.lines = append(a.lines, line{"Cookie", value})
+	}
+	return a
 }
 
 // hops names our headers in Connection, so that the next proxy would delete

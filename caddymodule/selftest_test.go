@@ -190,6 +190,52 @@ func TestSelftestFindsWhatGetsThrough(t *testing.T) {
 	}
 }
 
+// A15, A16: cookies that tokens are written to and those that they are read from
+// are tried in every spelling that some framework reads as the cookie itself.
+func TestSelftestTriesCookiesThatAreWrittenOrRead(t *testing.T) {
+	const site = `http://a.example {
+	route {
+		reverse_proxy /early/* early:80
+		token_enrich /in/* {
+			token_from cookie gw_token
+			token_from header X-Auth-Token
+			upstream_token keep
+			header X-User sub
+			token {
+				audience app
+				header cookie own_token
+			}
+		}
+		reverse_proxy app:80
+	}
+}
+`
+	v, err := selftestOf(t, site, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, protocol := range []string{protocol1, protocol2} {
+		for _, name := range []string{"gw_token", "own_token"} {
+			for _, sent := range []string{name, "\xa0" + name, name + "[x]", "=" + name, strings.ReplaceAll(name, "_", ".")} {
+				if !v.has(passage{Kind: "passed", Protocol: protocol, Path: "/early/selftest", Section: "cookie", Sent: sent, Upstream: "early:80", Arrived: "Cookie"}) {
+					t.Errorf("%s: %q before the policy is not among %d that got through", protocol, sent, len(v.Passed)+v.More)
+				}
+			}
+		}
+		if !v.has(passage{Kind: "passed", Protocol: protocol, Path: "/early/selftest", Section: "header", Sent: "x!auth!token", Upstream: "early:80"}) && protocol == protocol2 {
+			t.Errorf("%s: an alias of the token's header before the policy is not among %d that got through", protocol, len(v.Passed)+v.More)
+		}
+	}
+	for _, p := range v.Passed {
+		if !strings.HasPrefix(p.Path, "/early") {
+			t.Errorf("got through: %+v", p)
+		}
+	}
+	if !v.Accepted || len(v.Refused) > 0 {
+		t.Errorf("accepted %v, refused %v", v.Accepted, v.Refused)
+	}
+}
+
 // What was not tried is said: a hole may be there.
 func TestSelftestSaysWhatItDidNotTry(t *testing.T) {
 	const policy = "token_enrich {\nheader X-User sub\n}\n"

@@ -85,6 +85,12 @@ type Arrival struct {
 	// URL is the request's URL as the client sent it, before any rewrite, for
 	// the htu of DPoP proofs. Nil means that nothing was rewritten.
 	URL *url.URL
+
+	// Owned are the names that only the gateway may write, and those that
+	// tokens are read from. Once a token has been found, all that the client
+	// sent there goes away, but for that token where the policy keeps it. Nil
+	// owns nothing.
+	Owned *forward.Owned
 }
 
 // Enrich takes a request through the stages under a policy. The first stage,
@@ -152,7 +158,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 			return d, err
 		}
 	}
-	return d, g.forward(r, p, d, found)
+	return d, g.forward(r, p, d, found, from.Owned)
 }
 
 // find is the second stage: the token, from exactly one of the listed places.
@@ -268,9 +274,12 @@ func (g *Gateway) compute(p *Policy, d *Decision) error {
 
 // forward is the last stage: headers and signed token onto the request, and
 // the incoming token away from it.
-func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.Found) error {
-	if !p.definition.KeepToken {
+func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.Found, owned *forward.Owned) error {
+	if p.definition.KeepToken {
+		owned.ScrubSparedBut(r, *found.Place)
+	} else {
 		found.Drop(r)
+		owned.ScrubSparedBut(r)
 	}
 	d.rendered.Write(r.Header)
 	for i := range p.tokens {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -235,13 +234,6 @@ func (p *Policy) TokenLife() time.Duration {
 		longest = max(longest, t.template.TTL())
 	}
 	return longest
-}
-
-// WritesToken reports whether the policy writes a signed token to that header.
-func (p *Policy) WritesToken(header string) bool {
-	return slices.ContainsFunc(p.tokens, func(t signedToken) bool {
-		return t.target.Header != "" && http.CanonicalHeaderKey(t.target.Header) == header
-	})
 }
 
 // Name is the policy's name.

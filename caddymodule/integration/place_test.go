@@ -75,7 +75,7 @@ func TestIncomingTokenIsDroppedAndTheRestKeepsItsBytes(t *testing.T) {
 	}{
 		{"first cookie", "/", []string{"Cookie: session=" + token + "; a=1;b=\"2\";  c"}, "GET / HTTP/1.1", []string{"a=1;b=\"2\";  c"}},
 		{"middle cookie", "/", []string{"Cookie: a=1;  session=" + token + ";b= 2 ; c=session"}, "GET / HTTP/1.1", []string{"a=1;b= 2 ; c=session"}},
-		{"last cookie", "/", []string{"Cookie: xsession=1; SESSION=2; session=" + token}, "GET / HTTP/1.1", []string{"xsession=1; SESSION=2"}},
+		{"last cookie", "/", []string{"Cookie: xsession=1; SESSIONS=2; session=" + token}, "GET / HTTP/1.1", []string{"xsession=1; SESSIONS=2"}},
 		{"only cookie", "/", []string{"Cookie: session=" + token}, "GET / HTTP/1.1", nil},
 		{"cookie on a second line", "/", []string{"Cookie: a=1", "Cookie: session=" + token}, "GET / HTTP/1.1", []string{"a=1"}},
 		{"first parameter", "/p?access_token=" + token + "&a=%41&b=+", nil, "GET /p?a=%41&b=+ HTTP/1.1", nil},

@@ -4,11 +4,13 @@ import (
 	"iter"
 	"net/http"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 // SetCookie writes a cookie onto the request and deletes every cookie of the
-// client that an application could take for it, byte for byte leaving the
-// others. Ours stands first: several frameworks take the first of two
+// client that an application could take for it, or whose name is none; the
+// others stay byte for byte. Ours stands first: several frameworks take the first of two
 // cookies, and an open quotation mark in a client's cookie cannot swallow it.
 func SetCookie(r *http.Request, name, value string) error {
 	if !isFieldName(name) || len(name) > MaxNameBytes || !isCookieValue(value) {
@@ -28,7 +30,7 @@ func SetCookie(r *http.Request, name, value string) error {
 }
 
 // DropCookies deletes every cookie whose name an application could take for
-// one of the names, and returns how many there were.
+// one of the names, or that is no name, and returns how many there were.
 func DropCookies(r *http.Request, names ...string) int {
 	var o Owned
 	for _, n := range names {
@@ -36,7 +38,7 @@ func DropCookies(r *http.Request, names ...string) int {
 			o.cookies.add(Fold(n))
 		}
 	}
-	return o.sweepCookies(r.Header, false)
+	return o.sweepCookies(r.Header, nil)
 }
 
 // isCookieValue reports whether value is made of cookie-octets (RFC 6265,
@@ -50,9 +52,10 @@ func isCookieValue(value string) bool {
 	return value != ""
 }
 
-// sweepCookies deletes owned cookies from all Cookie lines, but with spare
-// those that are still to be read.
-func (o *Owned) sweepCookies(h http.Header, spare bool) (removed int) {
+// sweepCookies deletes owned cookies from all Cookie lines, but not those of
+// the exact names that spare reports, which are still to be read. A nil spare
+// reports none.
+func (o *Owned) sweepCookies(h http.Header, spare func(name string) bool) (removed int) {
 	lines := h["Cookie"]
 	if len(lines) == 0 || o.cookies.names == nil {
 		return 0
@@ -86,7 +89,7 @@ func (o *Owned) sweepCookies(h http.Header, spare bool) (removed int) {
 	return removed
 }
 
-func (o *Owned) anyCookie(line string, spare bool, buf *foldBuffer) bool {
+func (o *Owned) anyCookie(line string, spare func(string) bool, buf *foldBuffer) bool {
 	for line != "" {
 		var pair string
 		pair, line, _ = strings.Cut(line, ";")
@@ -97,7 +100,7 @@ func (o *Owned) anyCookie(line string, spare bool, buf *foldBuffer) bool {
 	return false
 }
 
-func (o *Owned) withoutCookies(line string, spare bool, buf *foldBuffer) (string, int) {
+func (o *Owned) withoutCookies(line string, spare func(string) bool, buf *foldBuffer) (string, int) {
 	var b strings.Builder
 	removed := 0
 	for rest, more := line, true; more; {
@@ -117,72 +120,121 @@ func (o *Owned) withoutCookies(line string, spare bool, buf *foldBuffer) (string
 	return b.String(), removed
 }
 
-// ownsPair reports whether what stands between two semicolons gives, in some
-// reader, a cookie whose name folds to an owned one. Readers differ: some end
-// a cookie at a comma or at white space too, some leave quotation marks around
-// a name away, or an equals sign before it (Werkzeug before 2.2.3,
-// CVE-2023-23934). Each word before its first equals sign is therefore a name,
-// and so is the whole text before the first.
-func (o *Owned) ownsPair(pair string, spare bool, buf *foldBuffer) bool {
-	whole, value, _ := strings.Cut(pair, "=")
-	name := trimCookie(whole)
-	if spare && o.sparedCookies[name] {
-		return false
+// ownsPair reports whether what stands between two semicolons must not reach
+// the application: its name holds what no name may (RFC 6265, section 4.1.1)
+// and one or another reader trims, or some reader finds a cookie in it whose
+// name folds to an owned one. Readers differ: some end a cookie at a comma, at
+// white space or at what no value may hold, some leave quotation marks around a
+// name away, or what no name may hold before it, or an equals sign (Werkzeug
+// before 2.2.3, CVE-2023-23934). Each word before its first equals sign is
+// therefore a name, and so is the whole text before the first.
+func (o *Owned) ownsPair(pair string, spare func(string) bool, buf *foldBuffer) bool {
+	whole, value, valued := strings.Cut(pair, "=")
+	name := strings.Trim(whole, " \t")
+	if valued && spare != nil && len(name) > 0 && whole[len(whole)-1] == name[len(name)-1] && spare(name) {
+		return false // no white space before the equals sign, which some readers take as part of the name
 	}
 	traits := traitsOf(name)
-	if o.cookies.has(name, buf) || traits&rewritten != 0 && o.ownsRewritten(name, buf) {
+	if traits&blank != 0 || o.ownsCookie(name, traits, buf) {
 		return true
 	}
-	if traits&divided == 0 && strings.IndexByte(value, '=') < 0 {
+	if name != "" && traits&(divided|nested) == 0 && strings.IndexByte(value, '=') < 0 {
 		return false
 	}
 	for word := range names(pair) {
-		if o.cookies.has(word, buf) || o.ownsRewritten(word, buf) {
+		if o.ownsCookie(word, traitsOf(word), buf) {
 			return true
 		}
 	}
 	return false
 }
 
-// names gives the words of a pair that have an equals sign behind them, with
-// nothing between but what readers leave away. It looks at each byte once: a
-// client may send a megabyte of equals signs.
+// ownsCookie reports whether a cookie's name folds to an owned one, as it
+// stands or as some application decodes and cuts it: PHP did so until 7.2.34,
+// 7.3.23 and 7.4.11 (CVE-2020-7070; Rack did too), and still ends it at a
+// bracket, with which arrays are written.
+func (o *Owned) ownsCookie(name string, traits uint8, buf *foldBuffer) bool {
+	if o.cookies.has(name, buf) {
+		return true
+	}
+	if traits&rewritten == 0 {
+		return false
+	}
+	whole, cut := token.Canonical(buf[:], name)
+	if _, in := o.cookies.names[string(buf[:whole])]; in {
+		return true
+	}
+	_, in := o.cookies.names[string(buf[:cut])]
+	return in
+}
+
+// names returns the words of a pair that have an equals sign behind them, with
+// nothing between but what readers leave away; of a pair whose name is empty,
+// the one word behind its equals signs too. Of a word that holds what no name
+// may, some readers take what stands behind that, so it is returned as well.
+// It looks at each byte once: a client may send a megabyte of equals signs.
 func names(pair string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		start, end := 0, 0 // of the word that is still to be given; none if equal
-		inWord, inValue := false, false
+		start, end := 0, 0 // of the word that is still to be returned; none if equal
+		tail := 0          // where the part of it begins that some readers take
+		inWord, inValue, named := false, false, false
+		word := func() bool {
+			return yield(pair[start:end]) && (tail <= start || tail >= end || yield(pair[tail:end]))
+		}
 		for i := range len(pair) {
 			switch c := pair[i]; {
 			case cookieTraits[c]&divided != 0:
 				inWord, inValue = false, false
 			case c == '=':
-				if start < end && !yield(pair[start:end]) {
-					return
+				if start < end {
+					if !word() {
+						return
+					}
+					// Some look for a name behind the equals sign if none ends
+					// right before it.
+					inValue, named = tail < end && end == i, true
 				}
-				inValue = inValue || start < end
 				start, end, inWord = i, i, false
 			case inValue:
-			case inWord:
-				end = i + 1
 			default:
-				start, end, inWord = i, i+1, true
+				if !inWord {
+					start, tail, inWord = i, i, true
+				}
+				end = i + 1
+				if cookieTraits[c]&nested != 0 {
+					tail = end
+				}
 			}
+		}
+		if !named && start < end {
+			word()
 		}
 	}
 }
 
 // The traits of bytes in a cookie's name.
 const (
-	divided   = 1 << iota // readers may end a cookie here
-	rewritten             // PHP may read another name
+	blank     = 1 << iota // no name may hold it, and some reader trims it
+	divided               // readers may end a cookie here
+	nested                // readers may begin a name behind it
+	rewritten             // readers may read another name
 )
 
 var cookieTraits = func() (t [256]uint8) {
-	for c := range ' ' + 1 {
-		t[c] = divided | rewritten
+	for i := range t {
+		if token.IsBlank(byte(i)) {
+			t[i] = blank | divided | rewritten
+		}
 	}
-	t[','], t['"'] = divided, divided
-	t['%'], t['+'], t['['] = rewritten, rewritten, rewritten
+	for _, c := range []byte(`,"\`) {
+		t[c] |= divided
+	}
+	for _, c := range []byte(`()/:<>?@[]{}`) {
+		t[c] |= nested
+	}
+	for _, c := range []byte(`%+[]`) {
+		t[c] |= rewritten
+	}
 	return t
 }()
 
@@ -191,48 +243,4 @@ func traitsOf(name string) (traits uint8) {
 		traits |= cookieTraits[name[i]]
 	}
 	return traits
-}
-
-// trimCookie takes white space and control characters off both ends.
-func trimCookie(s string) string {
-	for s != "" && s[0] <= ' ' {
-		s = s[1:]
-	}
-	for s != "" && s[len(s)-1] <= ' ' {
-		s = s[:len(s)-1]
-	}
-	return s
-}
-
-// ownsRewritten reports whether a cookie's name folds to an owned one after
-// what PHP does to names: until 7.2.34, 7.3.23 and 7.4.11 it decoded percent
-// signs in them (CVE-2020-7070; Rack did so too); it leaves spaces before
-// them away, and ends them at a bracket, with which arrays are written.
-func (o *Owned) ownsRewritten(name string, buf *foldBuffer) bool {
-	n := 0
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		switch {
-		case c == '+':
-			c = ' '
-		case c == '%' && i+2 < len(name):
-			if high, low := hexValue(name[i+1]), hexValue(name[i+2]); high >= 0 && low >= 0 {
-				c = byte(high<<4 | low) //nolint:gosec // two digits
-				i += 2
-			}
-		}
-		if c == ' ' && n == 0 {
-			continue
-		}
-		if c == 0 || c == '[' && n > 0 {
-			break
-		}
-		if n == len(buf) {
-			return false
-		}
-		buf[n] = foldTable[c]
-		n++
-	}
-	_, in := o.cookies.names[string(buf[:n])]
-	return in
 }

@@ -85,6 +85,36 @@ func TestSetCookieLeavesOthersByteForByte(t *testing.T) {
 	}
 }
 
+// A15: what some reader decodes, trims, cuts or splits into our cookie is
+// dropped, and so is a name that no cookie may have; nothing else is.
+func TestCookiesAreToldApartAsEveryReaderDoes(t *testing.T) {
+	long := strings.Repeat("t", MaxNameBytes)
+	for _, tc := range []struct{ name, in, want string }{
+		{"t", "a=1; t\xa0=x; \u2003t=x; t\u3000=x; b=2", "a=1; b=2"},
+		{"t", "a=1; \xe9=x; b c=x; b\tc=x; b\x01=x; \x7f=x; b=2", "a=1; b=2"},
+		{"t", "a=1; b=\xe9 \xa0 c; d", "a=1; b=\xe9 \xa0 c; d"},
+		{"t", "prefs[theme]=dark; prefs[t]=1; t2[t]=1", "prefs[theme]=dark; prefs[t]=1; t2[t]=1"},
+		{"t", "a=1; t[=x; [t=x; [t]=x; a[b]t=x; t%5B0=x; %5Bt=x; b=2", "a=1; b=2"},
+		{"t", "a=1; (t=x; a/t=x; (=t=x; a[0]=t=x; b=(t=1", "a=1; b=(t=1"},
+		{"t", "a=1; a=\"1\"=t=x; a=\"t=x; a=1\\t=x; a=1,(t=x; b=2", "a=1; b=2"},
+		{"t", "a=1; =t; ==t; = t = x; =c; =; b=2", "a=1; =c; =; b=2"},
+		{"t", "a=1; t; %74; +t; t%00=x; t%u0020=x; %u0074=x; b t; b=2", "a=1; b=2"},
+		{"t", "a=1; \"t\"; $Version=1,t=x; b=2", "a=1; b=2"},
+		{"t_t", "t[t=1; t%5Bt=1; t[t]=1; t%5Ft%5B=1; b=2", "t[t]=1; b=2"},
+		{long, "a=1; " + long + "[0]=x; " + long + "%20%20=x; %20" + long + "=x; " + long + "t=1", "a=1; " + long + "t=1"},
+	} {
+		r := cookieRequest(tc.in)
+		DropCookies(r, tc.name)
+		if got := r.Header.Get("Cookie"); got != tc.want {
+			t.Errorf("%q becomes %q, want %q", tc.in, got, tc.want)
+		}
+	}
+	r := cookieRequest("\xe9=1; b c=2; (t=3")
+	if NewOwned().Scrub(r) != 0 { // no policy reads or writes a cookie
+		t.Errorf("left is %q", r.Header)
+	}
+}
+
 func TestSetCookieRefusesWhatIsNoCookie(t *testing.T) {
 	for _, tc := range [][2]string{
 		{"t", ""},
@@ -130,7 +160,7 @@ func TestScrubDropsOwnedCookies(t *testing.T) {
 
 // A header may have a megabyte. What is not linear in it would not end here.
 func TestLongCookiesTakeNoLongerThanTheyAre(t *testing.T) {
-	for _, part := range []string{"=", "a=", "a,=", "+=", "\"=", "%20", " =", "a b", "==;", "t", "[="} {
+	for _, part := range []string{"=", "a=", "a,=", "+=", "\"=", "%20", " =", "a b", "==;", "t", "[=", "(=", "[x", "%5B=", "\xa0=", "\"a=", "a/t"} {
 		r := cookieRequest("b=" + strings.Repeat(part, 1<<20/len(part)) + "; t=forged")
 		if DropCookies(r, "t"); strings.Contains(r.Header.Get("Cookie"), "forged") {
 			t.Errorf("many %q hide a cookie", part)

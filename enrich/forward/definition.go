@@ -5,12 +5,14 @@
 // A [Definition] is configuration, a [Contract] is its compiled form,
 // [Contract.Render] turns the claims of one decision into field lines, and
 // [Rendered.Write] puts them on any number of requests. [Owned] is the union
-// of the names that all contracts may write; [Owned.Scrub] removes them, in
-// every spelling, from what a client sent.
+// of the names that all contracts may write, with those that tokens are read
+// from; [Owned.Scrub] removes them, in every spelling, from what a client sent.
 //
 // Contracts and renderings never change once made and are safe for
 // concurrent use.
 package forward
+
+import "github.com/tokenenrich/caddy-token-enrich/enrich/token"
 
 // Limits and defaults of a contract.
 const (
@@ -34,7 +36,7 @@ const (
 
 	// MaxNameBytes bounds the length of a header name, prefix or cookie name
 	// that we write; folding works in a buffer of fixed size.
-	MaxNameBytes = 200
+	MaxNameBytes = token.MaxNameBytes
 
 	// MinPrefixBytes is the shortest prefix that headers_from takes: a
 	// shorter one would own, and so delete, headers that are not about

@@ -1,20 +1,15 @@
 package forward
 
+import "github.com/tokenenrich/caddy-token-enrich/enrich/token"
+
 // Symbol is what every character that is neither a letter nor a digit folds
 // to.
-const Symbol = '-'
+const Symbol = token.Symbol
 
 // foldTable maps each byte to its fold. It is never written after start.
 var foldTable = func() (t [256]byte) {
 	for i := range t {
-		switch c := byte(i); {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-			t[i] = c
-		case 'A' <= c && c <= 'Z':
-			t[i] = c + 'a' - 'A'
-		default:
-			t[i] = Symbol
-		}
+		t[i] = token.FoldByte(byte(i))
 	}
 	return t
 }()

@@ -93,8 +93,8 @@ func (c *Contract) listOwned() {
 	}
 }
 
-// Owned is the union of the names that several contracts may write. It never
-// changes once made.
+// Owned is the union of the names that several contracts may write and, once
+// made by [Owned.Sparing], of those that tokens are read from. It never changes.
 type Owned struct {
 	names   []OwnedName
 	headers foldSet
@@ -104,9 +104,14 @@ type Owned struct {
 	prefixes []string // folded
 	first    [256]bool
 
+	// The headers that tokens are read from, which are owned too, and their map
+	// keys in http.Header by their folds.
+	read     foldSet
+	readKeys map[string][]string
+
 	// What the token itself is read from and Scrub therefore leaves alone.
 	sparedHeaders map[string]bool // map keys of http.Header
-	sparedCookies map[string]bool // cookie names as they stand
+	sparedCookies []string        // cookie names as they stand
 	spared        []string        // what SparedHeaders gives
 }
 
@@ -123,6 +128,10 @@ func (s *foldSet) add(fold string) {
 	}
 	s.names[fold] = struct{}{}
 	s.lengths[len(fold)] = true
+}
+
+func (s *foldSet) clone() foldSet {
+	return foldSet{names: maps.Clone(s.names), lengths: s.lengths}
 }
 
 // foldBuffer is where a name is folded; it stays on the caller's stack.
@@ -186,29 +195,42 @@ type Sources struct {
 	Cookies []string
 }
 
-// Sparing gives a copy whose Scrub leaves the sources in place, in their own
-// spelling, where the re-signed token is written to the same name: the
-// incoming token has to be read there first. Once it has been read (or there
-// was none), call [Owned.ScrubSpared]. A source that claims are written to is
-// an error: the client's token would be deleted before it is read.
+// Sparing returns a copy that owns the sources as well: their aliases are
+// deleted like those of what we write. Its Scrub leaves the sources in place,
+// in their own spelling: the incoming token has to be read there first. Once it
+// has been read (or there was none), call [Owned.ScrubSpared].
+// Authorization alone is owned only where a token is written to it:
+// applications have credentials of their own there, and it has no alias.
+// A source that claims are written to is an error: the client's token would be
+// deleted before it is read.
 func (o *Owned) Sparing(s Sources) (*Owned, error) {
 	spared := *o
 	spared.sparedHeaders = make(map[string]bool)
-	spared.sparedCookies = make(map[string]bool)
+	spared.readKeys = make(map[string][]string)
+	spared.read, spared.cookies = o.read.clone(), o.cookies.clone()
+	for _, name := range slices.Concat(s.Headers, s.Cookies) {
+		if len(name) > MaxNameBytes {
+			return nil, fmt.Errorf("name of %d bytes: %w: tokens are read from places whose names have %d at most", len(name), ErrName, MaxNameBytes)
+		}
+	}
 	for _, name := range s.Headers {
 		for _, n := range o.names {
 			if !n.Token && n.covers(name) {
 				return nil, fmt.Errorf("header %q: %w: tokens are read from it, and claims are written to %s %q", name, ErrName, n.Kind, n.Name)
 			}
 		}
-		if o.OwnsHeader(name) {
-			spared.sparedHeaders[http.CanonicalHeaderKey(name)] = true
+		key, fold := http.CanonicalHeaderKey(name), Fold(name)
+		if key == "Authorization" && !o.OwnsHeader(name) || spared.sparedHeaders[key] {
+			continue
 		}
+		spared.sparedHeaders[key] = true
+		spared.read.add(fold)
+		spared.readKeys[fold] = append(spared.readKeys[fold], key)
 	}
 	for _, name := range s.Cookies {
-		var buf foldBuffer
-		if o.cookies.has(name, &buf) {
-			spared.sparedCookies[name] = true
+		if !slices.Contains(spared.sparedCookies, name) {
+			spared.cookies.add(Fold(name))
+			spared.sparedCookies = append(spared.sparedCookies, name)
 		}
 	}
 	spared.spared = slices.Sorted(maps.Keys(spared.sparedHeaders))

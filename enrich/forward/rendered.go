@@ -102,7 +102,7 @@ func (r *Rendered) Write(h http.Header) {
 		return
 	}
 	if r.sweeper != nil {
-		r.sweeper.sweep(h, false)
+		r.sweeper.sweep(h)
 	}
 	for _, key := range r.clear {
 		delete(h, key)

@@ -9,8 +9,10 @@ import (
 )
 
 // Scrub deletes from a client's request everything that the application
-// could mistake for what we write: every header that folds to an owned name,
-// every cookie that does, and all trailers. It rewrites Connection so that
+// could mistake for what we write or read: every header that folds to an owned
+// name, every cookie that does or whose name is none, and all trailers. What it
+// deletes as an alias of a header that a token is read from leaves that header
+// twice, so that whoever reads it finds a malformed request. It rewrites Connection so that
 // the client cannot name one of our headers there and have the next proxy
 // delete it (RFC 9110, section 7.6.1), and takes away the wish for an upgrade
 // that other requests could hide behind, and what would go through a tunnel.
@@ -23,8 +25,8 @@ import (
 // cloned.
 func (o *Owned) Scrub(r *http.Request) (removed int) {
 	if o != nil {
-		removed = o.sweep(r.Header, true)
-		removed += o.sweepCookies(r.Header, true)
+		removed = o.sweep(r.Header)
+		removed += o.sweepCookies(r.Header, o.sparesCookie)
 	}
 	keepConnection(r.Header)
 	dropSmuggling(r.Header)
@@ -46,14 +48,14 @@ func (o *Owned) ScrubSpared(r *http.Request) (removed int) {
 		}
 	}
 	if len(o.sparedCookies) > 0 {
-		removed += o.sweepCookies(r.Header, false)
+		removed += o.sweepCookies(r.Header, nil)
 	}
 	return removed
 }
 
-// ScrubSparedBut is ScrubSpared for all but the places of one policy.
-func (o *Owned) ScrubSparedBut(r *http.Request, places []token.Place) {
-	if o == nil || len(o.sparedHeaders)+len(o.sparedCookies) == 0 {
+// ScrubSparedBut is ScrubSpared for all but some places.
+func (o *Owned) ScrubSparedBut(r *http.Request, places ...token.Place) {
+	if o == nil || len(o.spared) == 0 {
 		return
 	}
 	reads := func(kind, name string) bool {
@@ -65,29 +67,32 @@ func (o *Owned) ScrubSparedBut(r *http.Request, places []token.Place) {
 		}
 	}
 	if len(o.sparedCookies) > 0 {
-		rest := Owned{cookies: o.cookies, sparedCookies: map[string]bool{}}
-		for name := range o.sparedCookies {
-			if reads(token.Cookie, name) {
-				rest.sparedCookies[name] = true
-			}
-		}
-		rest.sweepCookies(r.Header, true)
+		o.sweepCookies(r.Header, func(name string) bool { return reads(token.Cookie, name) })
 	}
 }
 
-// sweep deletes the owned headers, but with spare those that are still to be
-// read.
-func (o *Owned) sweep(h http.Header, spare bool) (removed int) {
+// sweep deletes the owned headers, but not those that are still to be read.
+func (o *Owned) sweep(h http.Header) (removed int) {
 	var buf foldBuffer
 	for key := range h {
-		if !o.owns(key, &buf) || spare && o.sparedHeaders[key] {
+		read := o.read.has(key, &buf)
+		if !read && !o.owns(key, &buf) || o.sparedHeaders[key] {
 			continue
 		}
 		delete(h, key)
 		removed++
+		if read {
+			for _, exact := range o.readKeys[Fold(key)] {
+				if values := h[exact]; len(values) < 2 {
+					h[exact] = append(slices.Clip(values), "", "")[:2]
+				}
+			}
+		}
 	}
 	return removed
 }
+
+func (o *Owned) sparesCookie(name string) bool { return slices.Contains(o.sparedCookies, name) }
 
 // connectionOptions are the connection options that the next proxy may see.
 var connectionOptions = [...]string{"close", "keep-alive", "Upgrade"}

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 func owned(t testing.TB) *Owned {
@@ -277,7 +280,7 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := o.SparedHeaders(); !slices.Equal(got, []string{"Authorization", "Cookie"}) {
+	if got := o.SparedHeaders(); !slices.Equal(got, []string{"Authorization", "X-Elsewhere", "Cookie"}) {
 		t.Errorf("spared are %q", got)
 	}
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -292,10 +295,10 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	if !reflect.DeepEqual(req.Header, want) {
 		t.Errorf("before the token is read: %q", req.Header)
 	}
-	if n := o.ScrubSpared(req); n != 2 {
+	if n := o.ScrubSpared(req); n != 3 {
 		t.Errorf("%d removed", n)
 	}
-	want = http.Header{"X-Elsewhere": {"t"}, "Cookie": {"a=1; s=2"}}
+	want = http.Header{"Cookie": {"a=1; s=2"}} // A16: a place that is only read is owned too
 	if !reflect.DeepEqual(req.Header, want) {
 		t.Errorf("after it: %q", req.Header)
 	}
@@ -313,6 +316,59 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 		if _, err := claims.Sparing(Sources{Headers: []string{name}}); err == nil {
 			t.Errorf("tokens may be read from %s, which claims are written to", name)
 		}
+	}
+}
+
+// A16: an alias of a header that a token is read from is gone, and has made the
+// header one that stands twice.
+func TestAliasOfAReadHeaderIsASecondToken(t *testing.T) {
+	o, err := NewOwned().Sparing(Sources{Headers: []string{"X-Auth-Token", "Authorization", "x_auth.key"}, Cookies: []string{"t"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ in, want http.Header }{
+		{http.Header{"X-Auth-Token": {"t"}, "X-Other": {"1"}}, http.Header{"X-Auth-Token": {"t"}, "X-Other": {"1"}}},
+		{http.Header{"X-Auth-Token": {"t"}, "X!auth!token": {"f"}, "X_AUTH_TOKEN": {"f"}}, http.Header{"X-Auth-Token": {"t", ""}}},
+		{http.Header{"X!auth!token": {"f", "g"}}, http.Header{"X-Auth-Token": {"", ""}}},
+		{http.Header{"X-Auth-Token": {"t", "u", "v"}, "X!auth!token": {"f"}}, http.Header{"X-Auth-Token": {"t", "u", "v"}}},
+		{http.Header{"X-Auth-Key": {"f"}, "X_auth.key": {"t"}}, http.Header{"X_auth.key": {"t", ""}}},
+		{http.Header{"Authorization": {"Basic x"}, "Authorization-": {"f"}}, http.Header{"Authorization": {"Basic x"}, "Authorization-": {"f"}}},
+	} {
+		r := &http.Request{Header: tc.in.Clone()}
+		shared := r.Header["X-Auth-Token"]
+		o.Scrub(r)
+		if !reflect.DeepEqual(r.Header, tc.want) {
+			t.Errorf("%q becomes %q, want %q", tc.in, r.Header, tc.want)
+		}
+		if !slices.Equal(shared, tc.in["X-Auth-Token"]) {
+			t.Errorf("the caller's slice was edited: %q", shared)
+		}
+	}
+	r := &http.Request{Header: http.Header{"X-Auth-Token": {"t"}, "X_auth.key": {"k"}, "Cookie": {"a=1; t=x"}}}
+	o.ScrubSparedBut(r, token.Place{Kind: token.Header, Name: "X-Auth-Token"})
+	if want := (http.Header{"X-Auth-Token": {"t"}, "Cookie": {"a=1"}}); !reflect.DeepEqual(r.Header, want) {
+		t.Errorf("left is %q", r.Header)
+	}
+	if _, err := NewOwned().Sparing(Sources{Headers: []string{strings.Repeat("x", MaxNameBytes+1)}}); !errors.Is(err, ErrName) {
+		t.Errorf("a name that is too long: %v", err)
+	}
+}
+
+func TestSparedPlacesCostNoAllocation(t *testing.T) {
+	o, err := tenOwned(t).Sparing(Sources{Headers: []string{"X-Auth-Token"}, Cookies: []string{"session"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := browserRequest()
+	place := token.Place{Kind: token.Cookie, Name: "session"}
+	if n := testing.AllocsPerRun(100, func() {
+		o.Scrub(r)
+		o.ScrubSparedBut(r, place)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if !strings.Contains(r.Header.Get("Cookie"), "session=") {
+		t.Errorf("left is %q", r.Header.Get("Cookie"))
 	}
 }
 

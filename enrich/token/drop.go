@@ -6,9 +6,10 @@ import (
 )
 
 // Drop takes the token out of the request: the header, the cookie or the
-// query parameter that Find found, and nothing else. What stays keeps its
-// bytes, its order and its spacing. It never changes a slice of header
-// values in place, because copies of the request may share it.
+// query parameter that Find found, with what a refused request has of aliases
+// of the parameter, and nothing else. What stays keeps its bytes, its order
+// and its spacing. It never changes a slice of header values in place, because
+// copies of the request may share it.
 func (f Found) Drop(r *http.Request) {
 	if f.Place == nil {
 		return
@@ -86,8 +87,8 @@ func withoutCookie(line, name string) (rest string, only bool) {
 	return b.String(), strings.Trim(b.String(), " \t;") == ""
 }
 
-// dropParameter removes the parameter of that name from a raw query, with
-// one ampersand beside it.
+// dropParameter removes the parameter of that name and its aliases from a raw
+// query, each with one ampersand beside it.
 func dropParameter(raw, name string) string {
 	var b strings.Builder
 	b.Grow(len(raw))
@@ -100,8 +101,7 @@ func dropParameter(raw, name string) string {
 			end += at
 		}
 		pair := raw[at:end]
-		n, _, _ := strings.Cut(pair, "=")
-		if !isParameter(n, name) {
+		if _, as := readParameter(pair, name); as == another {
 			if !first {
 				b.WriteByte('&')
 			}

@@ -50,7 +50,9 @@ type Found struct {
 // ErrTooLong. For a token in a header it does not allocate.
 //
 // Only a listed place can make a request malformed: a query token is left
-// alone where no query is listed.
+// alone where no query is listed. What some application reads as a listed
+// parameter (access.token, access_token[]) is a second token. Aliases of
+// headers and cookies are gone by now, see forward.Owned.Scrub.
 func Find(r *http.Request, places []Place, maxBytes int) (Found, error) {
 	if maxBytes <= 0 {
 		maxBytes = DefaultMaxBytes
@@ -161,7 +163,8 @@ func cookieValue(pair, name string) (string, bool) {
 }
 
 // inQuery reads the token from the query parameter of that name, however the
-// name is percent-encoded.
+// name is percent-encoded. A parameter that an application could take for it is
+// malformed: it would be read in the token's place.
 func inQuery(u *url.URL, name string, maxBytes int) (string, error) {
 	if u == nil {
 		return "", nil
@@ -170,10 +173,13 @@ func inQuery(u *url.URL, name string, maxBytes int) (string, error) {
 	for rest := u.RawQuery; rest != ""; {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
-		n, v, _ := strings.Cut(pair, "=")
-		if isParameter(n, name) {
-			raw = v
+		switch value, as := readParameter(pair, name); as {
+		case itself:
+			raw = value
 			count++
+		case alias:
+			return "", ErrMalformedRequest
+		case another:
 		}
 	}
 	if count > 1 {
@@ -188,6 +194,40 @@ func inQuery(u *url.URL, name string, maxBytes int) (string, error) {
 		return "", ErrMalformedRequest
 	}
 	return text, nil
+}
+
+// reading is what applications may read a parameter as.
+type reading uint8
+
+const (
+	another reading = iota // none reads it as the place
+	itself                 // all do
+	alias                  // some do
+)
+
+// readParameter tells what stands between two ampersands: the parameter of that
+// name and its value, or something with an alias in it. Old readers end a
+// parameter at a semicolon too.
+func readParameter(pair, name string) (value string, as reading) {
+	encoded, value, _ := strings.Cut(pair, "=")
+	if isAlias(encoded, name) {
+		as = alias
+		if isParameter(encoded, name) {
+			as = itself
+		}
+	}
+	if strings.IndexByte(pair, ';') < 0 {
+		return value, as
+	}
+	for first := true; pair != ""; first = false {
+		var part string
+		part, pair, _ = strings.Cut(pair, ";")
+		encoded, _, _ := strings.Cut(part, "=")
+		if (!first || as != itself) && isAlias(encoded, name) {
+			return value, alias
+		}
+	}
+	return value, as
 }
 
 // isParameter reports whether an encoded parameter name means name.

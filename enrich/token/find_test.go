@@ -80,6 +80,25 @@ func TestATokenIsFoundInExactlyOnePlace(t *testing.T) {
 		{name: "query twice, one empty", query: "access_token&access_token=b", want: ErrMalformedRequest},
 		{name: "query with a broken escape", query: "access_token=%zz", want: ErrMalformedRequest},
 		{name: "query of another name with a broken escape", query: "%zz=1&access_token=a", token: "a"},
+		{name: "query, a dot for the underscore (A16)", query: "access.token=a", want: ErrMalformedRequest},
+		{name: "query, an alias beside the token", query: "access_token=a&access.token=b", want: ErrMalformedRequest},
+		{name: "query, an alias before the token", query: "access+token=b&access_token=a", want: ErrMalformedRequest},
+		{name: "query, an array", query: "access_token=a&access_token[]=b", want: ErrMalformedRequest},
+		{name: "query, an array, encoded", query: "access_token=a&access_token%5B0%5D=b", want: ErrMalformedRequest},
+		{name: "query, an open bracket", query: "access_token=a&access[token=b", want: ErrMalformedRequest},
+		{name: "query, brackets around", query: "access_token=a&[access_token]=b", want: ErrMalformedRequest},
+		{name: "query, an encoded dot", query: "access_token=a&access%2Etoken=b", want: ErrMalformedRequest},
+		{name: "query, an encoded underscore of old servers", query: "access_token=a&access%u005Ftoken=b", want: ErrMalformedRequest},
+		{name: "query, another case", query: "access_token=a&Access_Token=b", want: ErrMalformedRequest},
+		{name: "query, behind a semicolon", query: "access_token=a&x=1;access_token=b", want: ErrMalformedRequest},
+		{name: "query, an alias behind a semicolon", query: "access_token=a&x;access.token=b", want: ErrMalformedRequest},
+		{name: "query, before a semicolon", query: "access_token;x=b", want: ErrMalformedRequest},
+		{name: "query, twice in one parameter", query: "access_token=a;access_token=b", want: ErrMalformedRequest},
+		{name: "query, white space of another script", query: "access_token=a&access_token%E2%80%83=b", want: ErrMalformedRequest},
+		{name: "query, a NUL", query: "access_token=a&access_token%00x=b", want: ErrMalformedRequest},
+		{name: "query, a number sign", query: "access_token=a&access.token#=b", want: ErrMalformedRequest},
+		{name: "query, names that are others", query: "access_tokens=1&x[access_token]=2&xaccess_token=3&access__token=4&a=access.token&access_token=a", token: "a"},
+		{name: "query, names of nothing", query: "=access.token&&=&%20=1&[=2&access_token=a", token: "a"},
 		{name: "query and header", query: "access_token=a", lines: []string{"Authorization: Bearer a"}, want: ErrMalformedRequest},
 		{name: "query and another scheme", query: "access_token=a", lines: []string{"Authorization: Basic a"}, token: "a"},
 		{name: "as long as allowed", lines: []string{"Authorization: Bearer " + strings.Repeat("a", 64)}, token: strings.Repeat("a", 64), scheme: "Bearer"},
@@ -163,6 +182,7 @@ func TestDropRemovesTheTokenAlone(t *testing.T) {
 		{name: "the first parameter", query: "access_token=abc&b=2&c", wantQuery: "b=2&c"},
 		{name: "a parameter in between", query: "a=%41+&&access%5Ftoken=abc&b=2;c=3&", wantQuery: "a=%41+&&b=2;c=3&"},
 		{name: "the last parameter", query: "a=1&access_token=abc", wantQuery: "a=1"},
+		{name: "names that are others", query: "a.b=1&access_token=abc&access_tokens[]=2;c", wantQuery: "a.b=1&access_tokens[]=2;c"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := request(c.query, c.lines...)
@@ -190,6 +210,25 @@ func TestDropRemovesTheTokenAlone(t *testing.T) {
 	Found{}.Drop(request("a=1")) // nothing found, nothing dropped
 }
 
+// A16: what is left of a refused request may reach an error route's application.
+func TestDropRemovesAliasesOfAParameter(t *testing.T) {
+	r := request("a=1&access.token=x&access_token[]=x&b;access_token=x&access_token=x&c=2")
+	Found{Place: &everywhere[3]}.Drop(r)
+	if r.URL.RawQuery != "a=1&c=2" {
+		t.Errorf("left is %q", r.URL.RawQuery)
+	}
+}
+
+// A query may have a megabyte. What is not linear in it would not end here.
+func TestLongQueriesTakeNoLongerThanTheyAre(t *testing.T) {
+	for _, part := range []string{"a", ";", "&", "=", "%20", "[", "+", "a;", ";a=", "#", "%u0020"} {
+		r := request(strings.Repeat(part, 1<<20/len(part)) + "&access.token=x")
+		if _, err := Find(r, everywhere, 0); !errors.Is(err, ErrMalformedRequest) {
+			t.Errorf("many %q: %v", part, err)
+		}
+	}
+}
+
 func TestPlacesAreNormalizedOrRefused(t *testing.T) {
 	for _, c := range []struct {
 		in   Place
@@ -208,6 +247,13 @@ func TestPlacesAreNormalizedOrRefused(t *testing.T) {
 		{Place{Kind: Cookie, Name: "a;b"}, "", false},
 		{Place{Kind: Cookie, Name: "a", Scheme: "Bearer"}, "", false},
 		{Place{Kind: Query}, "", false},
+		{Place{Kind: Query, Name: "a[b]"}, "", false},
+		{Place{Kind: Query, Name: "a%20b"}, "", false},
+		{Place{Kind: Query, Name: " a"}, "", false},
+		{Place{Kind: Query, Name: strings.Repeat("a", MaxNameBytes+1)}, "", false},
+		{Place{Kind: Query, Name: "a+b.c"}, "a+b.c", true},
+		{Place{Kind: Cookie, Name: strings.Repeat("a", MaxNameBytes+1)}, "", false},
+		{Place{Kind: Header, Name: strings.Repeat("a", MaxNameBytes+1)}, "", false},
 		{Place{Kind: Query, Name: "a", Scheme: "Bearer"}, "", false},
 		{Place{Kind: "body", Name: "a"}, "", false},
 		{Place{}, "", false},

@@ -73,8 +73,14 @@ func (p Place) Normalize() (Place, error) {
 		if p.Name == "" {
 			return p, fmt.Errorf("query parameter without a name: %w", ErrPlace)
 		}
+		if !isAlias(p.Name, p.Name) || strings.ContainsAny(p.Name, "[]") {
+			return p, fmt.Errorf("query parameter %q, which applications read as another or which is longer than %d bytes: %w", p.Name, MaxNameBytes, ErrPlace)
+		}
 	default:
 		return p, fmt.Errorf("kind %q, want header, cookie or query: %w", p.Kind, ErrPlace)
+	}
+	if p.Kind != Query && len(p.Name) > MaxNameBytes {
+		return p, fmt.Errorf("%s name of %d bytes, at most %d are possible: %w", p.Kind, len(p.Name), MaxNameBytes, ErrPlace)
 	}
 	if p.Kind != Header && p.Scheme != "" {
 		return p, fmt.Errorf("a scheme belongs to a header, not to a %s: %w", p.Kind, ErrPlace)
