@@ -69,6 +69,11 @@ needed() {
 		ls /usr/lib/postgresql/*/bin/postgres|postgresql
 		/usr/bin/python3 -c 'import jwt, cryptography'|python3-jwt python3-cryptography
 		/usr/bin/ruby -rjwt -e 1|ruby ruby-jwt
+		/usr/bin/python3 -c 'import flask'|python3-flask
+		ls /usr/sbin/php-fpm[0-9]*|php-fpm
+		test -x /usr/sbin/nginx|nginx
+		command -v java|default-jre-headless
+		test -r /usr/share/tomcat10/bin/bootstrap.jar|tomcat10-common
 	END
 }
 
