@@ -114,10 +114,8 @@ func runSelftest(ctx context.Context, adapted []byte, host, path, text string) (
 		defer w.close()
 		s.methods = server.methods
 		for _, site := range server.sites {
-			for _, path := range site.paths {
-				if err := s.try(ctx, w, site.host, path); err != nil {
-					return nil, err
-				}
+			if err := s.try(ctx, w, site); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -150,7 +148,10 @@ func (v *verdict) print(cmd *cobra.Command) error {
 			v.table(cmd)
 		}
 		fmt.Fprintf(out, "sent %d requests to %d paths: %d spellings of %s; %d of them reached an application%s\n",
-			v.Requests, v.Targets, v.Spellings, plural(len(v.Names), "name"), v.Reached, v.refusals())
+			v.Requests, v.Targets, v.Spellings, plural(len(v.Names), "name"), v.Reached, counted("; refused where an honest request is not: ", v.Refused))
+		if v.Guarded.Paths > 0 {
+			fmt.Fprintf(out, "of them %d spellings of %s%s\n", v.Guarded.Spellings, plural(v.Guarded.Paths, "guarded path"), counted("; refused: ", v.Guarded.Refused))
+		}
 	}
 	switch {
 	case passed > 0:
@@ -186,16 +187,17 @@ func (v *verdict) table(cmd *cobra.Command) {
 	}
 }
 
-func (v *verdict) refusals() string {
-	parts := make([]string, 0, len(v.Refused))
-	for what, n := range v.Refused {
+// counted writes how often each answer came, or nothing where there is none.
+func counted(introduction string, answers map[string]int) string {
+	parts := make([]string, 0, len(answers))
+	for what, n := range answers {
 		parts = append(parts, fmt.Sprintf("%d × %s", n, what))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
 	slices.Sort(parts)
-	return "; refused where an honest request is not: " + strings.Join(parts, ", ")
+	return introduction + strings.Join(parts, ", ")
 }
 
 func plural(n int, word string) string {

@@ -1,0 +1,141 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// This file tries the paths that policies guard: where a plain path is refused,
+// another spelling of it must not reach its application.
+
+// guardedPaths is what became of the spellings of guarded paths.
+type guardedPaths struct {
+	Paths     int            `json:"paths"` // refused as they stand, with the token or without
+	Spellings int            `json:"spellings"`
+	Refused   map[string]int `json:"refused"`
+}
+
+// refuses reports whether an answer is a refusal of ours, also where an error
+// route has made a page of it.
+func (r *reply) refuses(reached bool) bool {
+	return r.header.Get("Cache-Control") == "no-store" && (!reached || r.status >= http.StatusBadRequest || r.header.Get("WWW-Authenticate") != "")
+}
+
+// tryGuarded sends the spellings of each target of a site that is refused as it
+// stands. An open target of the same site is where they seem to lead.
+func (s *selftester) tryGuarded(ctx context.Context, targets []*target) error {
+	for _, t := range targets {
+		if !t.refused || strings.Trim(t.path, "/") == "" {
+			continue
+		}
+		open := "/x"
+		homes := map[string]bool{} // the path's applications, where they are known
+		for _, other := range targets {
+			switch {
+			case other.refused:
+			case other.path == t.path:
+				for upstream := range other.usual {
+					homes[upstream] = true
+				}
+			case (other.place == nil) == (t.place == nil) && len(other.usual) > 0 && strings.Trim(other.path, "/") != "":
+				open = strings.TrimSuffix(other.path, "/")
+			}
+		}
+		s.Guarded.Paths++
+		for _, spelling := range pathSpellings(t.host, t.path, open) {
+			for _, protocol := range []string{protocol1, protocol2} {
+				if protocol != protocol1 && !strings.HasPrefix(spelling, "/") {
+					continue // it is no :path
+				}
+				if err := s.trySpelling(ctx, t, protocol, spelling, homes); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// trySpelling sends one spelling of a guarded path.
+func (s *selftester) trySpelling(ctx context.Context, t *target, protocol, spelling string, homes map[string]bool) error {
+	a := tried{attempt: attempt{protocol: protocol, host: t.host, path: t.path, raw: spelling}, section: "path"}
+	s.credentials(&a.attempt, t)
+	s.Guarded.Spellings++
+	r, err := s.send(ctx, t, a.attempt)
+	if ctx.Err() != nil {
+		return fmt.Errorf("the selftest took longer than %v: choose with --site and --path", maxSelftest)
+	}
+	if err != nil {
+		if s.Requests > maxAttempts {
+			return err
+		}
+		s.Guarded.Refused["no answer"]++
+		return nil
+	}
+	received := s.probes.take()
+	if len(received) > 0 && !r.refuses(true) {
+		for _, p := range received {
+			_, errorPage := t.usual[p.upstream] // of the plain path's refusal
+			if !errorPage && (len(homes) == 0 || homes[p.upstream]) {
+				s.report(t, a, "reached", spelling, p.upstream, p.path)
+				return nil
+			}
+		}
+	}
+	s.Guarded.Refused[fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))]++
+	return nil
+}
+
+// pathSpellings lists spellings that an application may read as a path, or as
+// one below it. Some seem to lead to an open path, or to come from there.
+func pathSpellings(host, path, open string) []string {
+	first, rest, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	below := "/" + rest
+	if rest == "" {
+		below = ""
+	}
+	if strings.HasSuffix(path, "/") {
+		below += "/"
+	}
+	letter := fmt.Sprintf("%%%02X", first[0])
+	list := []string{
+		// Decoded once, or twice.
+		"/" + letter + first[1:] + below, "/%25" + letter[1:] + first[1:] + below,
+		// Letters and the ends of a segment.
+		"/" + strings.ToUpper(first) + below, "/" + first + "." + below, "/" + first + "%20" + below, path + ".",
+		// Parameters.
+		"/" + first + ";x" + below, "/" + first + "%3bx" + below, "/;x" + path, path + ";x",
+		// Empty and dot segments.
+		"/" + path, "/." + path, "/%2e" + path, "/x/.." + path, "/x/%2e%2e" + path, open + strings.Repeat("/..", strings.Count(open, "/")) + path,
+		// Slashes.
+		`/\` + path[1:], "/%2f" + path[1:], "/%5c" + path[1:],
+		// Another target.
+		"http://" + bracketed(host) + path, "x:http://" + bracketed(host) + path, "//x" + path, `/\x` + path,
+	}
+	if below != "" {
+		for _, slash := range []string{`\`, "%2f", "%5c", "%252f", "//", "/./", "/x/../", "/;/"} {
+			list = append(list, "/"+first+slash+below[1:])
+		}
+	}
+	// A dot segment that not everybody sees, from the open path to this one and
+	// back.
+	for _, up := range [][3]string{
+		{"/", "..", "%2f"}, {"%2f", "..", "%2f"}, {"/", "..", `\`}, {"/", "..", "%5c"}, {"/", "..;", "/"}, {"/", "..;x", "/"},
+		{"/", "%252e%252e", "/"}, {"/", "..", "%252f"}, {"/", "..%20", "/"},
+	} {
+		climb := func(from string) string {
+			return from + up[0] + strings.Repeat(up[1]+up[2], strings.Count(from, "/"))
+		}
+		list = append(list, climb(open)+path[1:], climb(strings.TrimSuffix(path, "/"))+open[1:])
+	}
+	var distinct []string
+	for _, spelling := range list {
+		if spelling != path && !slices.Contains(distinct, spelling) {
+			distinct = append(distinct, spelling)
+		}
+	}
+	return distinct
+}
