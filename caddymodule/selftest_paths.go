@@ -122,12 +122,11 @@ func pathSpellings(host, path, open string) []string {
 	}
 	// A dot segment that not everybody sees, from the open path to this one and
 	// back.
-	for _, up := range [][3]string{
-		{"/", "..", "%2f"}, {"%2f", "..", "%2f"}, {"/", "..", `\`}, {"/", "..", "%5c"}, {"/", "..;", "/"}, {"/", "..;x", "/"},
-		{"/", "%252e%252e", "/"}, {"/", "..", "%252f"}, {"/", "..%20", "/"},
+	for _, up := range []struct{ before, dots string }{
+		{"/", "..%2f"}, {"%2f", "..%2f"}, {"/", `..\`}, {"/", "..%5c"}, {"/", "..;/"}, {"/", "..;x/"}, {"/", "%252e%252e/"}, {"/", "..%252f"}, {"/", "..%20/"},
 	} {
 		climb := func(from string) string {
-			return from + up[0] + strings.Repeat(up[1]+up[2], strings.Count(from, "/"))
+			return from + up.before + strings.Repeat(up.dots, strings.Count(from, "/"))
 		}
 		list = append(list, climb(open)+path[1:], climb(strings.TrimSuffix(path, "/"))+open[1:])
 	}
