@@ -69,6 +69,16 @@ var forms = []form{
 		site: "token_enrich {\nanonymous\nrequire `token.role == \"admin\" OR request.path == \"/public\" OR String.startsWith(request.path, \"/public/\")`\n}\nPROXY",
 		user: []string{admin, deletion, other}, nobody: []string{admin, deletion, other},
 	},
+	{
+		name: "handle",
+		site: "@admin token_enrich_path /admin /admin/*\nhandle @admin {\ntoken_enrich {\n" + administrators + "\n}\nPROXY\n}\nhandle {\ntoken_enrich\nPROXY\n}",
+		user: []string{admin, deletion}, nobody: []string{admin, deletion, public, other},
+	},
+	{
+		name:   "handle-not",
+		site:   "@public token_enrich_path /public /public/*\nhandle @public {\ntoken_enrich_scrub\nPROXY\n}\nhandle {\ntoken_enrich\nPROXY\n}",
+		nobody: []string{admin, deletion, other},
+	},
 }
 
 const administrators = "require `token.role == \"admin\"`"

@@ -18,8 +18,8 @@ switch ($_SERVER['ROUTER']) {
 	case 'lenient': // everything that servers are known to do, at once
 		$segments = [];
 		foreach (explode('/', strtr(rawurldecode(rawurldecode(strtok($uri, '?'))), '\\', '/')) as $segment) {
-			$segment = strtok($segment . ';', ';');
-			$segment = $segment === '..' ? '..' : rtrim((string) $segment, ". ");
+			$segment = explode(';', $segment)[0];
+			$segment = $segment === '..' ? '..' : rtrim($segment, ". \t\r\n");
 			if ($segment === '..') {
 				array_pop($segments);
 			} elseif ($segment !== '') {
