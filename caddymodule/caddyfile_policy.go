@@ -12,6 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -22,6 +23,7 @@ import (
 //		issuers            <name>...
 //		app                <id>
 //		token_from         header <name> [<scheme>] | cookie <name> | query <name>
+//		path_readings      all | <name>...
 //		cross_origin       deny|allow
 //		anonymous
 //		on_missing_user    deny|continue
@@ -63,6 +65,13 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return wrapped(d, unplaced("app", h.App))
 		}},
 		{name: "token_from", repeatable: true, parse: h.unmarshalTokenFrom},
+		{name: "path_readings", parse: func(d *caddyfile.Dispenser) error {
+			if err := words("path_readings", &h.PathReadings, pathreading.Names()...).parse(d); err != nil {
+				return err
+			}
+			_, err := pathreading.Parse(h.PathReadings)
+			return wrapped(d, prefixed("path_readings", err))
+		}},
 		flag("anonymous", &h.Anonymous),
 		{name: "claim", repeatable: true, parse: h.unmarshalClaim},
 		{name: "okta_claims", repeatable: true, parse: h.unmarshalOktaClaims},

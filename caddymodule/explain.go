@@ -206,9 +206,9 @@ func decides(routes caddyhttp.RouteList, r *http.Request) (*policy, error) {
 			switch h := handler.(type) {
 			case *Handler:
 				if len(h.matchers) == 0 {
-					return h.policy, enrich.CheckPath(r.URL)
+					return h.policy, enrich.CheckPath(r)
 				}
-				switch match, err := h.match(r); {
+				switch match, err := h.chooses.match(r); {
 				case match:
 					return h.policy, nil
 				case errors.Is(err, enrich.ErrPath):

@@ -62,6 +62,16 @@ type Handler struct {
 	// request. Default: Authorization with the scheme Bearer.
 	TokenFrom []token.Place `json:"token_from,omitempty"`
 
+	// The readings of a path in which the matchers and requirements must come
+	// to one result, else 400: all (default), or those that the application
+	// knows besides the path as sent and the path decoded once. They are
+	// encoded_slashes (%2F and %5C are slashes), backslashes (\ is a slash),
+	// parameters (;x is cut off a segment), dot_segments (dot segments and empty
+	// segments are kept, not only resolved), double_decoding (decoded a second
+	// time), letter_case (letters folded) and trailing_dots (dots and blanks cut
+	// off the end of a segment).
+	PathReadings []string `json:"path_readings,omitempty"`
+
 	// What becomes of unsafe cross-origin requests and WebSocket upgrades
 	// when the token came in a cookie: deny (default) or allow.
 	CrossOrigin string `json:"cross_origin,omitempty"`
@@ -131,6 +141,7 @@ type Handler struct {
 	claimsAt []caddyfile.Token // likewise, of claim and okta_claims in one list
 	app      *App
 	matchers caddyhttp.MatcherSets
+	chooses  pathMatchers // the matchers, for each reading of a path
 	policy   *policy
 	logger   *zap.Logger
 }
@@ -197,6 +208,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("encoding the policy: %w", err)
 	}
 	h.text = string(text)
+	raw := h.MatcherSetsRaw // which loading empties
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)
@@ -210,6 +222,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if h.policy.compiled.ReadsHost() && !siteHostIsFixed(ctx) {
 		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
+	}
+	h.chooses = newPathMatchers(h.matchers, raw, h.policy.compiled.Readings())
+	for _, warning := range pathWarnings(ctx, raw) {
+		h.logger.Warn(warning, zap.String("policy", h.Name))
+		h.policy.remarks = append(h.policy.remarks, finding{Policy: h.Name, Where: "matcher", Text: warning})
 	}
 	return h.app.register(h.policy)
 }
@@ -227,7 +244,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// The matcher, too, reads the request as the client sent it.
 	state.restore(r)
 	if len(h.matchers) > 0 {
-		match, err := h.match(r)
+		match, err := h.chooses.match(r)
 		if err != nil || !match {
 			state.keepAside(r, h.app)
 		}

@@ -1,47 +1,214 @@
 package caddymodule
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
-// match asks the matchers whether the policy takes the request. They must
-// answer alike for every reading of its path: to a Java application,
-// "/admin;x/users" is "/admin/users", which the matcher "/admin/*" does not
-// see. Where they differ, or the path can be read in two ways in itself, the
+// pathMatchers are matchers that must come to one result in every reading of a
+// request's path: to a Java application, "/admin;x/users" is "/admin/users",
+// which the matcher "/admin/*" does not see (P55).
+type pathMatchers struct {
+	sets     caddyhttp.MatcherSets
+	readings pathreading.Set
+	// readsPath reports that a matcher may depend on the path.
+	readsPath bool
+}
+
+// newPathMatchers makes them of what a module has loaded from raw.
+func newPathMatchers(sets caddyhttp.MatcherSets, raw caddyhttp.RawMatcherSets, all pathreading.Set) pathMatchers {
+	m := pathMatchers{sets: sets}
+	m.readings, m.readsPath = readingsOf(all, raw)
+	for _, set := range sets {
+		forReadings(set)
+	}
+	return m
+}
+
+// match reports whether the matchers take the request. Where readings of its
+// path come to different results, or one of them leads elsewhere in itself, the
 // error is a *enrich.Refusal.
-func (h *Handler) match(r *http.Request) (bool, error) {
-	if err := enrich.CheckPath(r.URL); err != nil {
+func (m *pathMatchers) match(r *http.Request) (bool, error) {
+	if err := enrich.CheckPath(r); err != nil {
 		return false, err
 	}
-	readings := enrich.OtherReadings(r.URL.Path)
-	others := make([]bool, len(readings))
-	for i, reading := range readings {
-		var err error
-		if others[i], err = h.matchPath(r, reading); err != nil {
-			return false, err
-		}
+	if !m.readsPath || enrich.HasOnePath(r, m.readings) {
+		return m.sets.AnyMatchWithError(r)
 	}
-	// The path as it stands comes last, so that what matchers leave behind,
-	// such as captures of path_regexp, is about it.
-	match, err := h.matchers.AnyMatchWithError(r)
+	readings, err := enrich.PathReadings(r, m.readings)
 	if err != nil {
 		return false, err
 	}
-	for _, other := range others {
-		if other != match {
-			return false, enrich.AmbiguousPath()
+	aside := besides(r)
+	first, err := resultFor(m.sets, aside, readings[0])
+	if err != nil {
+		return false, err
+	}
+	for _, reading := range readings[1:] {
+		if match, err := resultFor(m.sets, aside, reading); err != nil {
+			return false, err
+		} else if match != first {
+			return false, m.different(aside, readings[0], reading, first)
 		}
 	}
-	return match, nil
+	// The path as it stands comes last, so that what matchers leave behind, such
+	// as captures of path_regexp, is about it. It has its slashes decoded.
+	last := asItStands
+	if !m.readings.Has(pathreading.EncodedSlashes) && pathreading.HasEncodedSlash(r.URL) {
+		last = readings[0]
+	}
+	match, err := resultFor(m.sets, r, last)
+	if err == nil && match != first {
+		return false, m.different(aside, readings[0], last, first)
+	}
+	return match, err
 }
 
-// matchPath asks the matchers about another path. It stands in the request's
-// own URL meanwhile, because expressions read it there through placeholders.
-func (h *Handler) matchPath(r *http.Request, path string) (bool, error) {
-	own := *r.URL
-	defer func() { *r.URL = own }()
-	r.URL.Path, r.URL.RawPath = path, ""
-	return h.matchers.AnyMatchWithError(r)
+// asItStands is no reading, but the URL of the request.
+const asItStands = ""
+
+// resultFor asks matchers about a reading. It stands in the request's own URL
+// meanwhile, because expressions read it there through placeholders.
+func resultFor(sets caddyhttp.MatcherSets, r *http.Request, reading string) (bool, error) {
+	if reading != asItStands {
+		defer showPath(r, reading)()
+	}
+	return sets.AnyMatchWithError(r)
+}
+
+// showPath puts a reading of the path into the URL of a request, and into that
+// of the request as it was sent where they have one path. It returns the
+// function that undoes it.
+func showPath(r *http.Request, reading string) func() {
+	urls := []*url.URL{r.URL}
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.URL != nil && sent.URL != r.URL && sent.URL.Path == r.URL.Path {
+		urls = append(urls, sent.URL)
+	}
+	own := make([]url.URL, len(urls))
+	path, raw := pathreading.URL(reading)
+	for i, u := range urls {
+		own[i] = *u
+		u.Path, u.RawPath = path, raw
+	}
+	return func() {
+		for i, u := range urls {
+			*u = own[i]
+		}
+	}
+}
+
+// besides is the request with places of its own for what matchers leave behind:
+// placeholders and variables. It shares the URL with r.
+func besides(r *http.Request) *http.Request {
+	ctx := r.Context()
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		scratch := caddy.NewEmptyReplacer()
+		scratch.Map(repl.Get)
+		ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, scratch)
+	}
+	if vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+		ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
+	}
+	return r.WithContext(ctx)
+}
+
+// different is the refusal of a request of which the matchers take one reading,
+// or leave it, and do the contrary with the other. It names the first matcher
+// that parts them.
+func (m *pathMatchers) different(r *http.Request, one, other string, takesOne bool) error {
+	name := "the matchers together"
+	for _, set := range m.sets {
+		for _, matcher := range set {
+			alone := caddyhttp.MatcherSets{{matcher}}
+			a, errOne := resultFor(alone, r, one)
+			b, errOther := resultFor(alone, r, other)
+			if errOne == nil && errOther == nil && a != b && name == "the matchers together" {
+				name, takesOne = matcherName(matcher), a
+			}
+		}
+	}
+	if other == asItStands {
+		other = r.URL.Path
+	}
+	if !takesOne {
+		one, other = other, one
+	}
+	return enrich.DifferentPaths(name, one, other)
+}
+
+// maxShownMatcher is how many bytes of a matcher stand in a log line.
+const maxShownMatcher = 256
+
+// matcherName names a matcher for an operator: its module and its settings.
+func matcherName(matcher any) string {
+	name := fmt.Sprintf("%T", matcher)
+	if m, ok := matcher.(caddy.Module); ok {
+		name = strings.TrimPrefix(string(m.CaddyModule().ID), "http.matchers.")
+	}
+	if text, err := json.Marshal(matcher); err == nil {
+		name += " " + string(text[:min(len(text), maxShownMatcher)])
+	}
+	return "the matcher " + name
+}
+
+// percentPath is Caddy's path matcher for patterns that hold escapes. It
+// compares them with the escaped path, of which it takes the decoded path to be
+// the other form; in a reading that is not so.
+type percentPath struct {
+	caddyhttp.MatchPath                     // as configured
+	plain               caddyhttp.MatchPath // the patterns without escapes
+	escaped             caddyhttp.MatchPath
+}
+
+// MatchWithError reports whether one of the patterns matches.
+func (m *percentPath) MatchWithError(r *http.Request) (bool, error) {
+	if match, err := m.plain.MatchWithError(r); match || err != nil {
+		return match, err
+	}
+	if decoded, err := url.PathUnescape(r.URL.RawPath); r.URL.RawPath != "" && err == nil {
+		own := r.URL.Path
+		defer func() { r.URL.Path = own }()
+		r.URL.Path = decoded
+	}
+	return m.escaped.MatchWithError(r)
+}
+
+// MarshalJSON gives the patterns.
+func (m *percentPath) MarshalJSON() ([]byte, error) { return json.Marshal(m.MatchPath) }
+
+// forReadings makes of Caddy's matchers some that can be shown a reading.
+func forReadings(set caddyhttp.MatcherSet) {
+	for i, matcher := range set {
+		switch m := matcher.(type) {
+		case *caddyhttp.MatchNot:
+			for _, inner := range m.MatcherSets {
+				forReadings(inner)
+			}
+		case *MatchPath:
+			set[i] = m.matcher.sets[0][0] // whose readings are judged here
+		case *caddyhttp.MatchPath:
+			p := &percentPath{MatchPath: *m}
+			for _, pattern := range *m {
+				if strings.Contains(pattern, "%") {
+					p.escaped = append(p.escaped, pattern)
+				} else {
+					p.plain = append(p.plain, pattern)
+				}
+			}
+			if len(p.escaped) > 0 {
+				set[i] = p
+			}
+		}
+	}
 }

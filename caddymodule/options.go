@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -256,4 +257,12 @@ func list(words []string) string {
 		s.WriteString(w)
 	}
 	return s.String()
+}
+
+// prefixed puts the name of an option before an error, where there is one.
+func prefixed(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }

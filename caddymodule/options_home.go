@@ -15,7 +15,7 @@ var homes = map[string][]string{
 		"leeway", "subject_claim", "client_claim", "scope_claim", "introspect", "dpop", "dpop_nonce", "dpop_replay", "mtls", "external_url",
 	},
 	"token_enrich of a site": {
-		"app", "token_from", "cross_origin", "anonymous", "on_missing_user", "on_directory_error", "claim", "okta_claims", "require", "require_scope", "require_acr",
+		"app", "token_from", "path_readings", "cross_origin", "anonymous", "on_missing_user", "on_directory_error", "claim", "okta_claims", "require", "require_scope", "require_acr",
 		"preset", "header", "headers_from", "header_budget", "token", "upstream_token", "realm", "resource", "max_connection", "log_decision", "log_subject", "user_placeholder", "test",
 	},
 	"header":                          {"list", "count", "escape", "encode", "max_bytes", "on_overflow", "exact"},

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -53,7 +54,7 @@ func (h *Handler) compile() (*policy, error) {
 		return nil, inFiles(err, files)
 	}
 	def := enrich.PolicyDefinition{
-		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom,
+		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom, PathReadings: h.PathReadings,
 		AllowCrossOrigin: h.CrossOrigin == "allow", Anonymous: h.Anonymous,
 		ContinueMissingUser: h.OnMissingUser == "continue", ContinueDirectoryError: h.OnDirectoryError == "continue",
 		Claims: claims, Require: h.Require, RequireScope: h.RequireScope,
@@ -75,8 +76,14 @@ func (h *Handler) compile() (*policy, error) {
 	if p.resource != nil {
 		def.ResourceMetadata = p.resource.url
 	}
-	p.compiled, err = enrich.CompilePolicy(def)
-	return p, err
+	if p.compiled, err = enrich.CompilePolicy(def); err != nil {
+		return nil, err
+	}
+	if missing := p.compiled.Readings().Missing(); len(missing) > 0 {
+		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "path_readings", Text: fmt.Sprintf(
+			"paths are not judged by %s: an application that reads them so can be led past the policy", strings.Join(missing, ", "))})
+	}
+	return p, nil
 }
 
 // claims gives the claim rules, those of files among them, and by the rules'
@@ -144,6 +151,11 @@ func (h *Handler) check() error {
 	}
 	if err := unplaced("app", h.App); err != nil {
 		return err
+	}
+	for _, name := range h.PathReadings {
+		if err := oneOf("path_readings", name, pathreading.Names()); err != nil {
+			return err
+		}
 	}
 	if err := errors.Join(checkRealm(h.Realm), checkWords("require_scope", h.RequireScope)); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -98,12 +99,13 @@ func (g *Gateway) anonymous(r *http.Request, p *Policy, from Arrival) (*Decision
 	}
 	d := &Decision{ID: newID(), policy: p, status: statusAnonymous}
 	c := &oktael.Context{Anonymous: true, Now: g.Clock}
-	for _, c.Request = range requestRoots(r, from) {
-		for _, list := range [][]*oktael.Program{p.require, p.perRequest} {
-			if refusal := p.requireAll(list, c, d); refusal != nil {
-				return nil, refuse(KindNoToken, refusal.Cause)
-			}
-		}
+	if refusal := p.requireAll(p.require, c, d); refusal != nil {
+		return nil, refuse(KindNoToken, refusal.Cause)
+	}
+	if err := p.requireRequest(r, c, d, requestRoot(r, from), p.perRequest); denies(err) {
+		return nil, refuse(KindNoToken, errors.Unwrap(err))
+	} else if err != nil {
+		return nil, err
 	}
 	return d, nil
 }

@@ -242,17 +242,24 @@ func (p *Policy) judge(d *Decision) *Refusal {
 // that reads what could not be had, is a denial.
 func (p *Policy) requireAll(requirements []*oktael.Program, c *oktael.Context, d *Decision) *Refusal {
 	for i, r := range requirements {
-		reads := r.Reads()
-		if reads&d.skip != 0 || reads&oktael.RootClaims != 0 && len(d.unknown) > 0 {
-			return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not give", ErrRequirement, i+1))
+		if refusal := p.requireOne(i, r, c, d); refusal != nil {
+			return refusal
 		}
-		ok, err := r.EvalBool(c)
-		if err != nil {
-			return refuse(KindDenied, fmt.Errorf("%w: requirement %d: %w", ErrRequirement, i+1, err))
-		}
-		if !ok {
-			return refuse(KindDenied, fmt.Errorf("%w: requirement %d", ErrRequirement, i+1))
-		}
+	}
+	return nil
+}
+
+func (p *Policy) requireOne(i int, r *oktael.Program, c *oktael.Context, d *Decision) *Refusal {
+	reads := r.Reads()
+	if reads&d.skip != 0 || reads&oktael.RootClaims != 0 && len(d.unknown) > 0 {
+		return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not give", ErrRequirement, i+1))
+	}
+	ok, err := r.EvalBool(c)
+	if err != nil {
+		return refuse(KindDenied, fmt.Errorf("%w: requirement %d: %w", ErrRequirement, i+1, err))
+	}
+	if !ok {
+		return refuse(KindDenied, fmt.Errorf("%w: requirement %d", ErrRequirement, i+1))
 	}
 	return nil
 }

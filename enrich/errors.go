@@ -77,6 +77,9 @@ var (
 	// ErrPath: applications may read the target's path otherwise than a matcher
 	// or a requirement does.
 	ErrPath = errors.New("the path can be read in two ways")
+	// ErrMethod: applications may take the request for one of another method than
+	// a requirement reads.
+	ErrMethod = errors.New("the method can be read in two ways")
 	// ErrRequirement: a require expression is not true.
 	ErrRequirement = errors.New("a requirement does not hold")
 	// ErrBarred: the user's account is suspended, deprovisioned or locked.

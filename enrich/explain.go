@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -26,6 +27,10 @@ type Asked struct {
 	// Scopes of somebody who might come with a token of it.
 	Issuer, Subject, Client string
 	Scopes                  []string
+
+	// Request is the request that is asked about, as far as it is known: host and
+	// path. Nil leaves all requirements on the request open.
+	Request *http.Request
 
 	// Values shows the values of claims and attributes; without it only their
 	// names and types are shown.
@@ -171,6 +176,11 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation
 	if err == nil && d.refusal != nil {
 		err = d.refusal
 	}
+	if err == nil && q.Request != nil {
+		if err = CheckPath(q.Request); err == nil {
+			err = p.requireRequest(q.Request, d.context, d, requestRoot(q.Request, Arrival{}), p.knownRequirements())
+		}
+	}
 	for i := 0; err == nil && i < len(p.tokens); i++ {
 		err = refuseSigning(p.tokens[i].template.Check(d.toSign(g.Clock())))
 	}
@@ -178,7 +188,7 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation
 	e.Record = explainRecord(d, q.Values, g.Clock())
 	e.Rules = explainRules(d, q.Values)
 	if d.context != nil {
-		e.Requirements = p.explainRequirements(d)
+		e.Requirements = p.explainRequirements(d, q.Request)
 	}
 	if errors.As(err, &refusal) {
 		e.refused(refusal)
@@ -331,7 +341,19 @@ func explainRules(d *Decision, values bool) []ExplainedRule {
 	return list
 }
 
-func (p *Policy) explainRequirements(d *Decision) []ExplainedRequirement {
+// knownRequirements are the requirements that read of the request what a
+// question tells: host and path.
+func (p *Policy) knownRequirements() []requestRequirement {
+	var list []requestRequirement
+	for _, q := range p.perRequest {
+		if !q.ReadsMember("request", "method") && !q.ReadsMember("request", "client_ip") {
+			list = append(list, q)
+		}
+	}
+	return list
+}
+
+func (p *Policy) explainRequirements(d *Decision, request *http.Request) []ExplainedRequirement {
 	list := make([]ExplainedRequirement, 0, len(p.require)+len(p.perRequest))
 	for _, r := range p.require {
 		e := ExplainedRequirement{Expression: r.String(), Result: "true"}
@@ -343,8 +365,19 @@ func (p *Policy) explainRequirements(d *Decision) []ExplainedRequirement {
 		}
 		list = append(list, e)
 	}
-	for _, r := range p.perRequest {
-		list = append(list, ExplainedRequirement{Expression: r.String(), Result: "depends on the request"})
+	known := p.knownRequirements()
+	for _, q := range p.perRequest {
+		e := ExplainedRequirement{Expression: q.String(), Result: "depends on the request"}
+		if request != nil && slices.ContainsFunc(known, func(k requestRequirement) bool { return k.Program == q.Program }) {
+			e.Result = "true"
+			switch err := p.requireRequest(request, d.context, d, requestRoot(request, Arrival{}), []requestRequirement{q}); {
+			case denies(err):
+				e.Result = "false"
+			case err != nil:
+				e.Result = "error: " + errors.Unwrap(err).Error()
+			}
+		}
+		list = append(list, e)
 	}
 	return list
 }

@@ -107,7 +107,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 		g.Observer.Decided(p.name, outcome(d, err), hit, g.Clock().Sub(started))
 	}()
 
-	if err := CheckPath(r.URL); err != nil {
+	if err := p.checkRequest(r); err != nil {
 		return nil, err
 	}
 	found, err := g.find(r, p)
@@ -140,8 +140,11 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision,
 	if d.refusal != nil {
 		return d, d.refusal
 	}
-	if err := g.requireRequest(r, p, d, from); err != nil {
-		return nil, err
+	if len(p.perRequest) > 0 {
+		// Not part of a decision, which may come from the cache.
+		if err := p.requireRequest(r, d.context, d, requestRoot(r, from), p.perRequest); err != nil {
+			return nil, err
+		}
 	}
 	return d, g.forward(r, p, d, found)
 }
@@ -241,21 +244,6 @@ func (g *Gateway) compute(p *Policy, d *Decision) error {
 	d.Claims = overlay(d.Principal.Claims, result)
 	d.context.Claims = result.Claims
 	return p.withhold(d)
-}
-
-// requireRequest is what of the sixth stage is not part of a decision: the
-// requirements that read the request.
-func (g *Gateway) requireRequest(r *http.Request, p *Policy, d *Decision, from Arrival) error {
-	if len(p.perRequest) == 0 {
-		return nil
-	}
-	c := *d.context
-	for _, c.Request = range requestRoots(r, from) {
-		if refusal := p.requireAll(p.perRequest, &c, d); refusal != nil {
-			return refusal
-		}
-	}
-	return nil
 }
 
 // forward is the last stage: headers and signed token onto the request, and

@@ -1,94 +1,107 @@
 package enrich
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
-	"path"
-	"slices"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
-// This file holds what applications may make of a request's path: matchers and
-// requirements judge it before they do.
+// This file holds what applications may make of the paths that a request names:
+// matchers and requirements judge them before they do.
 
-// requestRoots is what requirements read as request.*. The path is the one that
-// is forwarded, without dot segments and repeated slashes, because that is
-// what the application will make of it. There is one for each reading of the
-// path, and requirements must hold in all.
-func requestRoots(r *http.Request, from Arrival) []map[string]any {
-	readings := append([]string{r.URL.Path}, OtherReadings(r.URL.Path)...)
-	roots := make([]map[string]any, len(readings))
-	for i, reading := range readings {
-		clean := path.Clean("/" + reading)
-		if clean != "/" && strings.HasSuffix(reading, "/") {
-			clean += "/"
-		}
-		roots[i] = map[string]any{"method": r.Method, "path": clean, "host": r.Host, "client_ip": from.ClientIP}
+// CheckPath refuses a request whose path, or whose destination, leads elsewhere
+// in one reading, whatever chooses by it. Its error is a *Refusal.
+func CheckPath(r *http.Request) error {
+	if err := pathreading.Check(r.URL); err != nil {
+		return ambiguousPath(err)
 	}
-	return roots
-}
-
-// CheckPath refuses a path that applications read in more than one way: Java's
-// take "..;x" for "..", because what follows a semicolon is a parameter, and
-// Windows' take a backslash for a slash. A matcher and a requirement would
-// judge one path, and the application serve another. So they would of a target
-// like "x:http://app/admin": to net/url it has no path, but something opaque,
-// and a proxy puts that alone on the request line, which then reads
-// "GET http://app/admin". Its error is a *Refusal.
-func CheckPath(u *url.URL) error {
-	if u.Opaque != "" {
-		return AmbiguousPath()
+	u, err := destination(r)
+	if err == nil && u != nil {
+		err = pathreading.Check(u)
 	}
-	path := u.Path
-	if strings.IndexByte(path, ';') < 0 && strings.IndexByte(path, '\\') < 0 {
-		return nil
-	}
-	ours, theirs := 0, 0
-	for segment := range strings.SplitSeq(path, "/") {
-		if isDots(segment) {
-			ours++
-		}
-		for part := range strings.SplitSeq(segment, `\`) {
-			if name, _, _ := strings.Cut(part, ";"); isDots(name) {
-				theirs++
-			}
-		}
-	}
-	if ours != theirs {
-		return AmbiguousPath()
+	if err != nil {
+		return ambiguousPath(fmt.Errorf("the destination: %w", err))
 	}
 	return nil
 }
 
-func isDots(segment string) bool { return segment == "." || segment == ".." }
-
-// AmbiguousPath is the *Refusal of a request whose path is one thing to a
-// matcher and another to the application.
-func AmbiguousPath() error { return refuse(KindMalformedRequest, ErrPath) }
-
-// OtherReadings gives what applications make of a path that they part in
-// another way than this gateway: Java's leave away what follows a semicolon in
-// a segment, Windows' take a backslash for a slash. It is nil for a path that
-// everybody reads alike.
-func OtherReadings(path string) []string {
-	var readings []string
-	slashed := strings.ReplaceAll(path, `\`, "/")
-	for _, reading := range []string{withoutParameters(path), slashed, withoutParameters(slashed)} {
-		if reading != path && !slices.Contains(readings, reading) {
-			readings = append(readings, reading)
-		}
-	}
-	return readings
+// HasOnePath reports whether a request names one path, and that has one
+// reading.
+func HasOnePath(r *http.Request, set pathreading.Set) bool {
+	return r.URL.Opaque == "" && !namesDestination(r) && pathreading.Single(r.URL, set)
 }
 
-// withoutParameters cuts each segment of a path at its first semicolon.
-func withoutParameters(path string) string {
-	if strings.IndexByte(path, ';') < 0 {
-		return path
+// PathReadings returns the readings of the paths that a request names: the path
+// as it was sent first, and those of the destination of MOVE and COPY last. Its
+// error is a *Refusal.
+func PathReadings(r *http.Request, set pathreading.Set) ([]string, error) {
+	list, err := pathreading.Of(r.URL, set)
+	if err != nil {
+		return nil, ambiguousPath(err)
 	}
-	segments := strings.Split(path, "/")
-	for i, segment := range segments {
-		segments[i], _, _ = strings.Cut(segment, ";")
+	u, err := destination(r)
+	if err != nil || u == nil {
+		return list, ambiguousPath(err)
 	}
-	return strings.Join(segments, "/")
+	more, err := pathreading.Of(u, set)
+	if err != nil {
+		return nil, ambiguousPath(fmt.Errorf("the destination: %w", err))
+	}
+	return append(list, more...), nil
+}
+
+// DifferentPaths is the *Refusal of a request that what, a matcher or a
+// requirement, takes for one reading of its path and not for the other.
+func DifferentPaths(what, takes, leaves string) error {
+	return ambiguousPath(fmt.Errorf("%s takes %s and not %s", what, shownPath(takes), shownPath(leaves)))
+}
+
+// maxShownPath is how many bytes of a path stand in a log line.
+const maxShownPath = 256
+
+func shownPath(path string) string {
+	if len(path) > maxShownPath {
+		return fmt.Sprintf("%q…", path[:maxShownPath])
+	}
+	return fmt.Sprintf("%q", path)
+}
+
+// ambiguousPath makes a *Refusal of why a path cannot be judged, if it cannot.
+func ambiguousPath(why error) error {
+	if why == nil {
+		return nil
+	}
+	return refuse(KindMalformedRequest, fmt.Errorf("%w: %w", ErrPath, why))
+}
+
+// namesDestination reports whether a request names a second path, to which it
+// moves or copies what is at the first (RFC 4918, section 10.3). A header that
+// overrides the method may make such a request of any.
+func namesDestination(r *http.Request) bool {
+	if len(r.Header["Destination"]) == 0 {
+		return false
+	}
+	return strings.EqualFold(r.Method, "MOVE") || strings.EqualFold(r.Method, "COPY") || overridesMethod(r.Header)
+}
+
+// destination returns the URL that the header Destination names, or nil where
+// the request has no use for one.
+func destination(r *http.Request) (*url.URL, error) {
+	if !namesDestination(r) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	lines := r.Header["Destination"]
+	if len(lines) > 1 {
+		return nil, fmt.Errorf("%d headers Destination, want one", len(lines))
+	}
+	// Of //x/y, some would take x for a host.
+	u, err := url.ParseRequestURI(lines[0])
+	if err != nil || strings.HasPrefix(lines[0], "//") {
+		return nil, errors.New("the header Destination is neither a URL nor a path")
+	}
+	return u, nil
 }

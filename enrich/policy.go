@@ -14,6 +14,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -33,6 +34,10 @@ type PolicyDefinition struct {
 	// TokenFrom are the places where a token may stand; nil means
 	// Authorization with the scheme Bearer.
 	TokenFrom []token.Place
+
+	// PathReadings are the names of the readings of a path that matchers and
+	// requirements must agree in; nil means all.
+	PathReadings []string
 
 	// AllowCrossOrigin takes a cookie token also from unsafe cross-origin
 	// requests and WebSocket upgrades.
@@ -86,7 +91,9 @@ type Policy struct {
 	places      []token.Place
 	rules       *claim.Rules
 	require     []*oktael.Program // read nothing of the request: part of the decision
-	perRequest  []*oktael.Program // read request.*: evaluated on every request
+	perRequest  []requestRequirement
+	readsMethod bool // some of perRequest do
+	readings    pathreading.Set
 	contract    *forward.Contract
 	tokens      []signedToken
 	reads       oktael.Roots
@@ -124,6 +131,9 @@ func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 	p := &Policy{name: def.Name, definition: def, places: def.TokenFrom}
 	var errs []error
 	var err error
+	if p.readings, err = pathreading.Parse(def.PathReadings); err != nil {
+		errs = append(errs, fmt.Errorf("path_readings: %w", err))
+	}
 	if p.rules, err = claim.Compile(def.Claims); err != nil {
 		errs = append(errs, err)
 	} else {
@@ -136,7 +146,8 @@ func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 			}
 			p.reads |= program.Reads()
 			if program.Reads()&oktael.RootRequest != 0 {
-				p.perRequest = append(p.perRequest, program)
+				p.perRequest = append(p.perRequest, newRequestRequirement(program, p.readings))
+				p.readsMethod = p.readsMethod || program.ReadsMember("request", "method")
 			} else {
 				p.require = append(p.require, program)
 			}
@@ -242,14 +253,26 @@ func (p *Policy) Rules() *claim.Rules { return p.rules }
 // Contract is the compiled header contract, for check and selftest.
 func (p *Policy) Contract() *forward.Contract { return p.contract }
 
+// Readings are the readings of a path that must come to one result.
+func (p *Policy) Readings() pathreading.Set { return p.readings }
+
 // Places are where the policy looks for a token.
 func (p *Policy) Places() []token.Place { return p.places }
+
+// requirements are all of them.
+func (p *Policy) requirements() []*oktael.Program {
+	list := slices.Clone(p.require)
+	for _, q := range p.perRequest {
+		list = append(list, q.Program)
+	}
+	return list
+}
 
 // RequirementWarnings are the expression compiler's remarks on requirements,
 // for check.
 func (p *Policy) RequirementWarnings() []oktael.Warning {
 	var list []oktael.Warning
-	for _, r := range slices.Concat(p.require, p.perRequest) {
+	for _, r := range p.requirements() {
 		list = append(list, r.Warnings()...)
 	}
 	return list
@@ -259,7 +282,7 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 // "appuser") that requirements read by name, for check.
 func (p *Policy) RequirementAttributes(root string) []string {
 	list := make([]string, 0, len(p.require)+len(p.perRequest))
-	for _, r := range slices.Concat(p.require, p.perRequest) {
+	for _, r := range p.requirements() {
 		list = append(list, r.Members(root)...)
 	}
 	slices.Sort(list)
@@ -269,7 +292,7 @@ func (p *Policy) RequirementAttributes(root string) []string {
 // ReadsHost reports whether a requirement reads request.host, which the caller
 // chooses where the site's own host is not fixed.
 func (p *Policy) ReadsHost() bool {
-	return slices.ContainsFunc(p.perRequest, func(r *oktael.Program) bool { return r.ReadsMember("request", "host") })
+	return slices.ContainsFunc(p.perRequest, func(q requestRequirement) bool { return q.ReadsMember("request", "host") })
 }
 
 // cacheable reports whether decisions under the policy may be used again: not

@@ -75,7 +75,11 @@ func TestForwardedHeadersOfAStrangerChangeNoRequirement(t *testing.T) {
 	for _, headers := range [][]string{
 		{"X-Original-URL", "/in"}, {"X-Rewrite-URL", "/in"}, {"X-Forwarded-Uri", "/in"}, {"X-HTTP-Method-Override", "GET"}, {"X-Forwarded-Method", "GET"},
 	} {
-		wantRefusal(t, w.do("POST", "/out", token, headers...), 403)
+		want := 403
+		if headers[0] == "X-HTTP-Method-Override" {
+			want = 400 // P64: some applications take it for the method
+		}
+		wantRefusal(t, w.do("POST", "/out", token, headers...), want)
 	}
 	w.nothingReceived()
 }
@@ -84,16 +88,22 @@ func TestDotSegmentsAndSlashesDoNotGetAroundARequirement(t *testing.T) {
 	w := prepare(t)
 	w.load("token_enrich {\nrequire `String.startsWith(request.path, \"/in/\")`\n}\nreverse_proxy " + w.legacy.Addr())
 	authorization := "Authorization: Bearer " + w.token("00u1ada")
-	for _, target := range []string{
-		"/out", "/in/../out", "/in/%2e%2e/out", "/in/%2E%2E/out", "/in/..%2fout", "/in%2f..%2fout", "/in/./../out", "/in//../../out", "//out", "/in/x/../../out",
-		"/in;/../out", "/in", "/IN/x", "/in/../", "/out?/in/", "/out;/in/", "/out%3f/in/",
+	for want, targets := range map[string][]string{
+		// P55: no reading of these holds, and of those one does.
+		"403": {"/out", "//out", "/in", "/out?/in/", "/out;/in/", "/out%3f/in/"},
+		"400": {
+			"/in/../out", "/in/%2e%2e/out", "/in/%2E%2E/out", "/in/..%2fout", "/in%2f..%2fout", "/in/./../out", "/in//../../out", "/in/x/../../out",
+			"/in;/../out", "/IN/x", "/in/../", "//in/x", "/out/../in/x",
+		},
 	} {
-		if got := answered(t, w.rawGet(target, authorization)); got != "403" {
-			t.Errorf("%s: status %s", target, got)
+		for _, target := range targets {
+			if got := answered(t, w.rawGet(target, authorization)); got != want {
+				t.Errorf("%s: status %s, want %s", target, got, want)
+			}
+			w.nothingReceived()
 		}
-		w.nothingReceived()
 	}
-	for _, target := range []string{"/in/", "/in/x", "//in/x", "/out/../in/x", "/in/%2e/x"} {
+	for _, target := range []string{"/in/", "/in/x", "/in/%2e/x"} {
 		if got := answered(t, w.rawGet(target, authorization)); got != "200" {
 			t.Errorf("%s: status %s", target, got)
 		}
@@ -117,10 +127,10 @@ func TestPathsDoNotGetAroundAMatcher(t *testing.T) {
 	around := []string{"X-Original-URL: /public/x", "X-Rewrite-URL: /public/x", "X-Forwarded-Uri: /public/x", "X-Forwarded-Path: /public/x", "Referer: http://" + w.addr + "/public/x"}
 	for _, tc := range []struct{ target, without, with string }{
 		{"/admin", "401", "403"},
-		{"/public/../admin", "401", "403"},
-		{"/public/%2e%2e/admin", "401", "403"},
-		{"/public/..%2fadmin", "401", "403"},
-		{"/public/x/../../admin", "401", "403"},
+		{"/public/../admin", "400", "400"},
+		{"/public/%2e%2e/admin", "400", "400"},
+		{"/public/..%2fadmin", "400", "400"},
+		{"/public/x/../../admin", "400", "400"},
 		{"//admin", "401", "403"},
 		{"/x//../admin", "401", "403"},
 		{"/admin;/public/x", "401", "403"},
@@ -129,7 +139,7 @@ func TestPathsDoNotGetAroundAMatcher(t *testing.T) {
 		{"/admin?/public/x", "401", "403"},
 		{"/admin%3f/public/x", "401", "403"},
 		{"/.;/public/x", "400", "400"},
-		{"/public;/../admin", "401", "403"},
+		{"/public;/../admin", "400", "400"},
 		{"/public/..;/admin", "400", "400"},
 		{"/public/..;a=b/admin", "400", "400"},
 		{"/public/%2e%2e;/admin", "400", "400"},
@@ -214,8 +224,8 @@ func TestPathParametersDoNotGetAroundAMatcher(t *testing.T) {
 		{"/users;a=b/x.css", "200", "200"},
 		{"/other;x", "401", "200"},
 		{"/secret/x", "401", "403"},
-		{"/secret;x/y", "401", "403"},
-		{"/secret%5cy", "401", "403"},
+		{"/secret;x/y", "401", "400"},
+		{"/secret%5cy", "401", "400"},
 		{"/public/x;y", "200", "200"},
 		{"/public;/x", "400", "400"},
 	} {

@@ -1,0 +1,215 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+)
+
+// servedOr is an answer's status for a target, with what reached the
+// application, which is nothing but with 200.
+func (w *world) servedOr(t *testing.T, target, authorization string, headers ...string) string {
+	t.Helper()
+	code := answered(t, w.rawGet(target, append([]string{authorization}, headers...)...))
+	if code == "200" {
+		w.received()
+	}
+	w.nothingReceived()
+	return code
+}
+
+const stranger = "Accept: */*"
+
+// P55: what the policy of an area refuses is not led past it, in whatever
+// spelling, by the general policy behind it.
+func TestNoSpellingOfAPathLeadsPastThePolicyOfAnArea(t *testing.T) {
+	w := prepare(t)
+	w.load(`
+	@admin path /admin /admin/*
+	token_enrich @admin {
+		name admin
+		log_decision denied
+		require ` + "`user.department == \"Nobody\"`" + `
+	}
+	token_enrich {
+		name general
+		header X-User sub
+	}
+	reverse_proxy ` + w.legacy.Addr())
+	ada := "Authorization: Bearer " + w.token("00u1ada")
+	for target, want := range map[string]string{
+		"/admin": "403", "/admin/": "403", "/admin/users": "403", "/ADMIN/users": "403", "/admin/a%2Fb": "403",
+		"/admin/users/1%2f..%2f..%2f..%2f..%2fx/delete": "400",
+		"/x/1%2f..%2f..%2fadmin":                        "400",
+		"/%61dmin/users":                                "400",
+		"/admin%2fusers":                                "400",
+		"/admin%5cusers":                                "400",
+		"/admin;v=1/users":                              "400",
+		"/admin%3bv/users":                              "400",
+		"//admin/users":                                 "400",
+		"/x/../admin/users":                             "400",
+		"/x/%2e%2e/admin/users":                         "400",
+		"/%2561dmin/users":                              "400",
+		"/admin%252fusers":                              "400",
+		"/admin./users":                                 "400",
+		"/admin%20/users":                               "400",
+		"/x/..;/admin":                                  "400",
+		"/x/%252e%252e/admin":                           "400",
+		"/x/..%20/admin":                                "400",
+		// What is ordinary goes on.
+		"/x": "200", "/X/Y.PNG": "200", "/files/a%20b": "200", "/search/%C3%A9": "200", "/search/%c3%a9": "200", "/a%2Fb": "200", "/style.css;v=1": "200",
+		"/static/Logo.PNG": "200", "/x/": "200", "/100%25": "200", "/a./b": "200", "/~ada/": "200", "/a%2Bb": "200", "/x//y": "200", "/?q=/../admin/%2f..": "200",
+	} {
+		if got := w.servedOr(t, target, ada); got != want {
+			t.Errorf("%s: status %s, want %s", target, got, want)
+		}
+	}
+	if a := w.do("MOVE", "/x", w.token("00u1ada"), "Destination", "http://"+w.addr+"/admin/x"); a.StatusCode != 400 {
+		t.Errorf("a move into the area: status %d", a.StatusCode)
+	}
+	if a := w.do("COPY", "/x", w.token("00u1ada"), "Destination", "/y"); a.StatusCode != 200 {
+		t.Errorf("a copy outside of it: status %d", a.StatusCode)
+	}
+	w.received()
+	for _, name := range []string{"X-Forwarded-Uri", "X-Original-URL", "X-Rewrite-URL"} {
+		if got := w.servedOr(t, "/admin/users", ada, name+": /x"); got != "403" {
+			t.Errorf("%s: status %s", name, got)
+		}
+		if got := w.servedOr(t, "/x", ada, name+": /admin/users"); got != "200" {
+			t.Errorf("%s: status %s", name, got)
+		}
+	}
+	// The operator's side names the readings and the matcher; the client's does
+	// not.
+	answer := w.rawGet("/admin;v=1/users", ada)
+	if got := string(answer); strings.Contains(got, "admin") || strings.Contains(got, "reading") {
+		t.Errorf("the client is told %s", got)
+	}
+	for _, want := range []string{`takes \"/admin/users\" and not \"/admin;v=1/users\"`, `the matcher path [\"/admin\",\"/admin/*\"]`, `"outcome":"invalid_request"`} {
+		if !strings.Contains(w.logged(), want) {
+			t.Errorf("the log lacks %s", want)
+		}
+	}
+}
+
+// P55: a policy for all but an area is not led past by what some take for the
+// area, and requirements come to the same as matchers.
+func TestNoSpellingOfAPathNeedsNoToken(t *testing.T) {
+	targets := map[string]string{
+		"/public/x": "200", "/PUBLIC/x": "200", "/public/a%2Fb": "200", "/public/a;b": "200", "/public/a%20b": "200",
+		"/private": "401", "/private/X": "401", "/private/a%2Fb": "401", "/private;v/x": "401",
+		"/%70ublic/x": "400", "/public%2fx": "400", "/public/../private": "400", "/public/..%2fprivate": "400", "/public;v/private": "400", "//public/x": "400",
+		"/public/1%2f..%2f..%2fprivate/2": "400", "/public%5c..%5cprivate": "400", "/private/..;/public/x": "400", "/private/../public/x": "400",
+	}
+	for name, site := range map[string]string{
+		"the matcher": `
+	@private not path /public /public/*
+	token_enrich @private {
+		header X-User sub
+	}
+	`,
+		// Its literal allows folded letters as the matcher does.
+		"the requirement": `
+	token_enrich {
+		anonymous
+		require ` + "`String.startsWith(request.path, \"/public/\")`" + `
+	}
+	`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := prepare(t)
+			w.load(site + "reverse_proxy " + w.legacy.Addr())
+			for target, want := range targets {
+				if name == "the requirement" && target == "/PUBLIC/x" {
+					want = "400" // which Caddy's matcher takes for /public/x by itself
+				}
+				if got := w.servedOr(t, target, stranger); got != want {
+					t.Errorf("%s: status %s, want %s", target, got, want)
+				}
+			}
+		})
+	}
+}
+
+// P55: a negative requirement, and capitals.
+func TestNegativeRequirementsHoldInEachReading(t *testing.T) {
+	w := prepare(t)
+	w.load(`
+	token_enrich {
+		require ` + "`!String.startsWith(request.path, \"/admin/\") AND request.path != \"/admin\"`" + `
+	}
+	reverse_proxy ` + w.legacy.Addr())
+	ada := "Authorization: Bearer " + w.token("00u1ada")
+	for target, want := range map[string]string{
+		"/admin": "403", "/admin/x": "403", "/ADMIN/x": "400", "/Admin": "400", "/%61dmin/x": "400", "/admin;v": "400", "/admin%2fx": "400", "/x/1%2f..%2f..%2fadmin": "400",
+		"/x": "200", "/Reports/X.PDF": "200", "/a%2Fb": "200",
+	} {
+		if got := w.servedOr(t, target, ada); got != want {
+			t.Errorf("%s: status %s, want %s", target, got, want)
+		}
+	}
+}
+
+// P55: the matcher of a handle judges the same readings.
+func TestAHandleCanJudgeTheSameReadings(t *testing.T) {
+	w := prepare(t)
+	w.load(`
+	@admin token_enrich_path /admin /admin/*
+	handle @admin {
+		token_enrich {
+			name admin
+			require ` + "`user.department == \"Nobody\"`" + `
+		}
+		reverse_proxy ` + w.legacy.Addr() + `
+	}
+	handle {
+		token_enrich {
+			name general
+			header X-User sub
+		}
+		reverse_proxy ` + w.legacy.Addr() + `
+	}`)
+	ada := "Authorization: Bearer " + w.token("00u1ada")
+	for target, want := range map[string]string{
+		"/admin/x": "403", "/ADMIN": "403", "/admin/a%2fb": "403", "/x": "200", "/X/a%20b": "200", "/a%2fb": "200",
+		"/admin%2fx": "400", "/admin;v/x": "400", "/%61dmin": "400", "/x/../admin": "400", "/admin/1%2f..%2f..%2fx": "400",
+	} {
+		if got := w.servedOr(t, target, ada); got != want {
+			t.Errorf("%s: status %s, want %s", target, got, want)
+		}
+	}
+	if want := `takes \"/admin/x\" and not \"/admin;v/x\"`; !strings.Contains(w.logged(), want) {
+		t.Errorf("the log lacks %s", want)
+	}
+	if w.logged() == "" || strings.Contains(w.logged(), "Caddy's path matcher chooses") {
+		t.Error("a handle that judges all readings is warned of")
+	}
+}
+
+// P55: what is likely to be a mistake is told at load.
+func TestMatchersThatLeaveOutTheSamePlaceAreToldAtLoad(t *testing.T) {
+	for _, tc := range []struct{ name, site, want string }{
+		{"below, without the place itself", "token_enrich /admin/* {\nheader X-User sub\n}", "the pattern /admin/* does not cover /admin,"},
+		{"the place itself alone", "token_enrich /admin {\nheader X-User sub\n}", "the pattern /admin does not cover /admin/,"},
+		{"a handle", "handle /admin/* {\ntoken_enrich {\nheader X-User sub\n}\n}", "Caddy's path matcher chooses the route that the policy stands in"},
+		{"the rest of a handle", "handle /public/* {\nrespond ok\n}\nhandle {\ntoken_enrich {\nheader X-User sub\n}\n}", "Caddy's path matcher chooses the route that the policy stands in"},
+		{"a handle within", "handle_path /a/* {\nhandle {\ntoken_enrich {\nheader X-User sub\n}\n}\n}", "Caddy's path matcher chooses the route that the policy stands in"},
+		{"a handle by a regular expression", "@a not path_regexp ^/a\nhandle @a {\ntoken_enrich {\nheader X-User sub\n}\n}", "Caddy's path matcher chooses the route that the policy stands in"},
+		{"both named", "@a path /admin /admin/*\ntoken_enrich @a {\nheader X-User sub\n}\nhandle /x/* {\nrespond ok\n}", ""},
+		{"all but an area", "@a not path /public/*\ntoken_enrich @a {\nheader X-User sub\n}", ""},
+		{"a handle by method", "@a method GET\nhandle @a {\ntoken_enrich {\nheader X-User sub\n}\n}", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := prepare(t)
+			w.load(tc.site)
+			var warned []string
+			for line := range strings.Lines(w.logged()) {
+				if strings.Contains(line, `"level":"warn"`) && strings.Contains(line, "token_enrich") {
+					warned = append(warned, line)
+				}
+			}
+			if tc.want == "" && len(warned) > 0 || tc.want != "" && (len(warned) != 1 || !strings.Contains(warned[0], tc.want)) {
+				t.Errorf("warned %q, want one with %q", warned, tc.want)
+			}
+		})
+	}
+}
