@@ -112,6 +112,9 @@ func runSelftest(ctx context.Context, adapted []byte, host, path, text string) (
 	}
 	s := newSelftester(app, text, p)
 	s.Notes = private.notes
+	if missing := s.judged.Missing(); len(missing) > 0 {
+		s.Notes = append(s.Notes, "spellings of guarded paths were not tried that need path_readings "+strings.Join(missing, " "))
+	}
 	for _, server := range private.servers {
 		w := newWire(server.addr, private.pem.pool())
 		defer w.close()
@@ -151,9 +154,9 @@ func (v *verdict) print(cmd *cobra.Command) error {
 			v.table(cmd)
 		}
 		fmt.Fprintf(out, "sent %d requests to %d paths: %d spellings of %s; %d of them reached an application%s\n",
-			v.Requests, v.Targets, v.Spellings, plural(len(v.Names), "name"), v.Reached, counted("; refused where an honest request is not: ", v.Refused))
+			v.Requests, v.Targets, v.Spellings, plural(len(v.Names), "name"), v.Reached, tally("; refused where an honest request is not: ", v.Refused))
 		if v.Guarded.Paths > 0 {
-			fmt.Fprintf(out, "of them %d spellings of %s%s\n", v.Guarded.Spellings, plural(v.Guarded.Paths, "guarded path"), counted("; refused: ", v.Guarded.Refused))
+			fmt.Fprintf(out, "of them %d spellings of %s%s\n", v.Guarded.Spellings, plural(v.Guarded.Paths, "guarded path"), tally("; refused: ", v.Guarded.Refused))
 		}
 	}
 	switch {
@@ -190,8 +193,8 @@ func (v *verdict) table(cmd *cobra.Command) {
 	}
 }
 
-// counted writes how often each answer came, or nothing where there is none.
-func counted(introduction string, answers map[string]int) string {
+// tally writes how often each answer came, or nothing where there is none.
+func tally(introduction string, answers map[string]int) string {
 	parts := make([]string, 0, len(answers))
 	for what, n := range answers {
 		parts = append(parts, fmt.Sprintf("%d × %s", n, what))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -67,7 +68,8 @@ type selftester struct {
 	places []token.Place
 	token  string
 	probes *probes
-	mark   string // what values of the client begin with
+	mark   string          // what values of the client begin with
+	judged pathreading.Set // the readings of a path that every policy judges
 
 	methods []string // those that are tried besides GET
 	verdict
@@ -75,12 +77,13 @@ type selftester struct {
 
 // newSelftester prepares the attempts against a running app.
 func newSelftester(app *App, text string, p *probes) *selftester {
-	s := &selftester{owned: app.owned.Load(), token: text, probes: p}
+	s := &selftester{owned: app.owned.Load(), token: text, probes: p, judged: pathreading.All}
 	var run [4]byte
 	_, _ = rand.Read(run[:]) // never fails (crypto/rand)
 	s.mark = "ste-" + hex.EncodeToString(run[:]) + "-"
 	s.Passed, s.Refused, s.Guarded.Refused = []passage{}, map[string]int{}, map[string]int{}
 	for _, pol := range app.policies {
+		s.judged &= pol.compiled.Readings()
 		for _, place := range pol.compiled.Places() {
 			if place.Scheme != "DPoP" && !slices.Contains(s.places, place) {
 				s.places = append(s.places, place)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
 // This file tries the paths that policies guard: where a plain path is refused,
@@ -45,7 +47,7 @@ func (s *selftester) tryGuarded(ctx context.Context, targets []*target) error {
 			}
 		}
 		s.Guarded.Paths++
-		for _, spelling := range pathSpellings(t.host, t.path, open) {
+		for _, spelling := range pathSpellings(t.host, t.path, open, s.judged) {
 			for _, protocol := range []string{protocol1, protocol2} {
 				if protocol != protocol1 && !strings.HasPrefix(spelling, "/") {
 					continue // it is no :path
@@ -90,51 +92,48 @@ func (s *selftester) trySpelling(ctx context.Context, t *target, protocol, spell
 }
 
 // pathSpellings lists spellings that an application may read as a path, or as
-// one below it. Some seem to lead to an open path, or to come from there.
-func pathSpellings(host, path, open string) []string {
+// one below it: those of the readings that every policy judges. Some seem to
+// lead to an open path, or to come from there.
+func pathSpellings(host, path, open string, judged pathreading.Set) []string {
 	first, rest, _ := strings.Cut(strings.Trim(path, "/"), "/")
-	below := "/" + rest
-	if rest == "" {
-		below = ""
-	}
-	if strings.HasSuffix(path, "/") {
-		below += "/"
-	}
-	letter := fmt.Sprintf("%%%02X", first[0])
-	list := []string{
-		// Decoded once, or twice.
-		"/" + letter + first[1:] + below, "/%25" + letter[1:] + first[1:] + below,
-		// Letters and the ends of a segment.
-		"/" + strings.ToUpper(first) + below, "/" + first + "." + below, "/" + first + "%20" + below, path + ".",
-		// Parameters.
-		"/" + first + ";x" + below, "/" + first + "%3bx" + below, "/;x" + path, path + ";x",
-		// Empty and dot segments.
-		"/" + path, "/." + path, "/%2e" + path, "/x/.." + path, "/x/%2e%2e" + path, open + strings.Repeat("/..", strings.Count(open, "/")) + path,
-		// Slashes.
-		`/\` + path[1:], "/%2f" + path[1:], "/%5c" + path[1:],
-		// Another target.
-		"http://" + bracketed(host) + path, "x:http://" + bracketed(host) + path, "//x" + path, `/\x` + path,
-	}
-	if below != "" {
-		for _, slash := range []string{`\`, "%2f", "%5c", "%252f", "//", "/./", "/x/../", "/;/"} {
-			list = append(list, "/"+first+slash+below[1:])
+	below := strings.TrimPrefix(path, "/"+first)
+	letter := fmt.Sprintf("%02X", first[0])
+	var list []string
+	add := func(needs pathreading.Set, spellings ...string) {
+		for _, spelling := range spellings {
+			if judged.Has(needs) && spelling != path && !slices.Contains(list, spelling) {
+				list = append(list, spelling)
+			}
 		}
 	}
+	add(0, "/%"+letter+first[1:]+below,
+		"/"+path, "/."+path, "/%2e"+path, "/x/.."+path, "/x/%2e%2e"+path, open+strings.Repeat("/..", strings.Count(open, "/"))+path,
+		"http://"+bracketed(host)+path, "x:http://"+bracketed(host)+path)
+	add(pathreading.DoubleDecoding, "/%25"+letter+first[1:]+below)
+	add(pathreading.TrailingDots, "/"+first+"."+below, "/"+first+"%20"+below, path+".")
+	add(pathreading.Parameters, "/"+first+";x"+below, "/"+first+"%3bx"+below, path+";x")
+	add(pathreading.Authority, "//x"+path)
+	add(pathreading.Backslashes, `/\`+path[1:])
+	add(pathreading.EncodedSlashes, "/%2f"+path[1:])
+	if strings.ToLower(path) == path { // with capitals, folding is not what the path means
+		add(pathreading.LetterCase, "/"+strings.ToUpper(first)+below)
+	}
+	if rest != "" {
+		add(0, "/"+first+"//"+rest, "/"+first+"/./"+rest, "/"+first+"/x/../"+rest)
+		add(pathreading.Backslashes, "/"+first+`\`+rest)
+		add(pathreading.EncodedSlashes, "/"+first+"%2f"+rest)
+		add(pathreading.EncodedSlashes|pathreading.Backslashes, "/"+first+"%5c"+rest)
+		add(pathreading.EncodedSlashes|pathreading.DoubleDecoding, "/"+first+"%252f"+rest)
+	}
 	// A dot segment that not everybody sees, from the open path to this one and
-	// back.
+	// back, is refused whatever is judged.
 	for _, up := range []struct{ before, dots string }{
 		{"/", "..%2f"}, {"%2f", "..%2f"}, {"/", `..\`}, {"/", "..%5c"}, {"/", "..;/"}, {"/", "..;x/"}, {"/", "%252e%252e/"}, {"/", "..%252f"}, {"/", "..%20/"},
 	} {
 		climb := func(from string) string {
 			return from + up.before + strings.Repeat(up.dots, strings.Count(from, "/"))
 		}
-		list = append(list, climb(open)+path[1:], climb(strings.TrimSuffix(path, "/"))+open[1:])
+		add(0, climb(open)+path[1:], climb(strings.TrimSuffix(path, "/"))+open[1:])
 	}
-	var distinct []string
-	for _, spelling := range list {
-		if spelling != path && !slices.Contains(distinct, spelling) {
-			distinct = append(distinct, spelling)
-		}
-	}
-	return distinct
+	return list
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
 // P55: the plain path is refused, and so is every spelling of it.
@@ -67,6 +69,21 @@ func TestSelftestFindsPathsThatLeadPastAPolicy(t *testing.T) {
 	}
 }
 
+// A policy that narrows its readings has said that its application knows no
+// others; what was not tried is said.
+func TestSelftestTriesTheReadingsThatPoliciesJudge(t *testing.T) {
+	v, err := selftestOf(t, "http://a.example {\n@admin path /admin /admin/*\ntoken_enrich @admin {\npath_readings backslashes double_decoding\nrequire `token.role == \"admin\"`\n}\ntoken_enrich {\nheader X-User sub\n}\nreverse_proxy app:80\n}\n", "", "/admin/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range v.Passed {
+		t.Errorf("got through: %+v", p)
+	}
+	if v.Guarded.Paths == 0 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "encoded_slashes parameters") {
+		t.Errorf("%+v, notes %q", v.Guarded, v.Notes)
+	}
+}
+
 // What an application serves that is not the path's own is no way past its
 // policy, nor is the page of a refusal.
 func TestSelftestKnowsTheApplicationOfAPath(t *testing.T) {
@@ -95,14 +112,14 @@ func TestSelftestKnowsTheApplicationOfAPath(t *testing.T) {
 }
 
 func TestSpellingsOfAPath(t *testing.T) {
-	got := pathSpellings("a.example", "/admin/x", "/public/y")
+	got := pathSpellings("a.example", "/admin/x", "/public/y", pathreading.All)
 	for _, want := range []string{"/%61dmin/x", "/%2561dmin/x", "/ADMIN/x", "/admin;x/x", "//admin/x", `/admin\x`, "/admin%2fx", "/public/y/..%2f..%2fadmin/x", `/public/y/..\..\admin/x`, "/admin/x%2f..%2f..%2fpublic/y", "/public/y/..;/..;/admin/x", "/public/y/../../admin/x", "http://a.example/admin/x"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not among %q", want, got)
 		}
 	}
 	for _, path := range []string{"/a", "/a/", "/a/b/", "/é"} {
-		for _, spelling := range pathSpellings("::1", path, "/x") {
+		for _, spelling := range pathSpellings("::1", path, "/x", pathreading.All) {
 			if spelling == path || strings.ContainsAny(spelling, " \r\n") {
 				t.Errorf("%q of %q cannot be sent", spelling, path)
 			}

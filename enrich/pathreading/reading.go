@@ -61,7 +61,10 @@ func Single(u *url.URL, set Set) bool {
 // it is empty, or ends in a dot or blank.
 func endsOddly(c byte) bool { return c == '/' || c == '.' || isBlank(c) }
 
-func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+// isBlank reports whether servers and functions that trim take c for white space:
+// with it go all controls, as a zero byte ends a text in C, and the $ of many
+// regular expressions stands before a last line feed too.
+func isBlank(c byte) bool { return c <= ' ' }
 
 // Check refuses a path that servers read in several ways of which one leads
 // elsewhere: no matcher needs to be asked.
@@ -114,7 +117,7 @@ func Of(u *url.URL, set Set) ([]string, error) {
 		in   Set
 		read func(string) string
 	}{
-		{Backslashes, slashed}, {Parameters, withoutParameters}, {TrailingDots, trimmed},
+		{Backslashes, slashed}, {Authority, withoutAuthority}, {Parameters, withoutParameters}, {TrailingDots, trimmed},
 		{DotSegments, merged}, {DotSegments, undotted}, {LetterCase, strings.ToLower},
 	} {
 		if !set.Has(step.in) {
@@ -224,6 +227,16 @@ func unhex(c byte) byte {
 
 // slashed makes a slash of each backslash.
 func slashed(text string) string { return strings.ReplaceAll(text, `\`, "/") }
+
+// withoutAuthority leaves out what stands between slashes at the beginning and
+// the next one: to the URL class of Node and to PHP's parse_url, that is a host.
+func withoutAuthority(text string) string {
+	if !strings.HasPrefix(text, "//") {
+		return text
+	}
+	_, path, _ := strings.Cut(strings.TrimLeft(text, "/"), "/")
+	return "/" + path
+}
 
 // withoutParameters cuts each segment at its first semicolon.
 func withoutParameters(text string) string {
