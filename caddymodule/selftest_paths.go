@@ -113,14 +113,14 @@ func pathSpellings(host, path, open string, judged pathreading.Set) []string {
 	add(pathreading.TrailingDots, "/"+first+"."+below, "/"+first+"%20"+below, path+".")
 	add(pathreading.Parameters, "/"+first+";x"+below, "/"+first+"%3bx"+below, path+";x")
 	add(pathreading.Authority, "//x"+path)
-	add(pathreading.Backslashes, `/\`+path[1:])
+	add(pathreading.EncodedSlashes|pathreading.Backslashes, `/\`+path[1:]) // which is escaped as it is forwarded
 	add(pathreading.EncodedSlashes, "/%2f"+path[1:])
 	if strings.ToLower(path) == path { // with capitals, folding is not what the path means
 		add(pathreading.LetterCase, "/"+strings.ToUpper(first)+below)
 	}
 	if rest != "" {
 		add(0, "/"+first+"//"+rest, "/"+first+"/./"+rest, "/"+first+"/x/../"+rest)
-		add(pathreading.Backslashes, "/"+first+`\`+rest)
+		add(pathreading.EncodedSlashes|pathreading.Backslashes, "/"+first+`\`+rest)
 		add(pathreading.EncodedSlashes, "/"+first+"%2f"+rest)
 		add(pathreading.EncodedSlashes|pathreading.Backslashes, "/"+first+"%5c"+rest)
 		add(pathreading.EncodedSlashes|pathreading.DoubleDecoding, "/"+first+"%252f"+rest)

@@ -21,7 +21,7 @@ var guardedPlain = []string{"/admin/", "/admin/users", "/other/x"}
 // serves without a policy, and fewest how many of them must lead to the area
 // for administrators: with fewer, nothing is tried.
 const (
-	sampling = 15
+	sampling = 10
 	fewest   = 5
 )
 
