@@ -75,7 +75,7 @@ func (a *AdminAPI) explain(app *App, r *http.Request) (any, error) {
 
 // explain finds the policy and asks the gateway.
 func (a *App) explain(ctx context.Context, g *enrich.Gateway, q explainRequest) (*enrich.Explanation, error) {
-	p, err := a.policyFor(ctx, q)
+	p, asked, err := a.policyFor(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -85,57 +85,61 @@ func (a *App) explain(ctx context.Context, g *enrich.Gateway, q explainRequest) 
 		}
 	}
 	return g.Explain(ctx, p.compiled, enrich.Asked{
-		Token: q.Token, Issuer: q.Issuer, Subject: q.Subject, Client: q.Client, Scopes: q.Scope, Values: a.Explain == "values",
+		Token: q.Token, Issuer: q.Issuer, Subject: q.Subject, Client: q.Client, Scopes: q.Scope, Request: asked, Values: a.Explain == "values",
 	})
 }
 
 // policyFor gives the policy that a question names, or the one that would
-// decide a request for site and path. Where there is only one, it need not be
-// named.
-func (a *App) policyFor(ctx context.Context, q explainRequest) (*policy, error) {
+// decide a request for site and path, and that request. Where there is only
+// one, it need not be named.
+func (a *App) policyFor(ctx context.Context, q explainRequest) (*policy, *http.Request, error) {
 	a.mu.Lock()
 	policies := slices.Clone(a.policies)
 	a.mu.Unlock()
 	names := make([]string, 0, len(policies))
 	for _, p := range policies {
 		if p.name == q.Policy {
-			return p, nil
+			return p, nil, nil
 		}
 		names = append(names, p.name)
 	}
 	switch {
 	case q.Policy != "":
-		return nil, fmt.Errorf("no policy is named %q%s", q.Policy, nearest.Hint(q.Policy, names))
+		return nil, nil, fmt.Errorf("no policy is named %q%s", q.Policy, nearest.Hint(q.Policy, names))
 	case q.Site != "":
-		return a.policyAt(ctx, q.Site, q.Path)
+		p, asked, err := a.policyAt(ctx, q.Site, q.Path)
+		if q.Path == "" {
+			asked = nil // whatever the path
+		}
+		return p, asked, err
 	case len(policies) == 1:
-		return policies[0], nil
+		return policies[0], nil, nil
 	}
-	return nil, errors.New("name a policy, or the site and the path of a request")
+	return nil, nil, errors.New("name a policy, or the site and the path of a request")
 }
 
 // policyAt follows the routes of the HTTP app, as a GET request would. The
 // host alone may stand on several servers; then only its port can tell which
 // of their policies was meant.
-func (a *App) policyAt(ctx context.Context, site, path string) (*policy, error) {
+func (a *App) policyAt(ctx context.Context, site, path string) (*policy, *http.Request, error) {
 	if path == "" {
 		path = "/"
 	}
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
-		return nil, errors.New("path is not the path of a URL")
+		return nil, nil, errors.New("path is not the path of a URL")
 	}
 	asked, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+site+u.RequestURI(), nil)
 	if err != nil {
-		return nil, errors.New("site is not a host name")
+		return nil, nil, errors.New("site is not a host name")
 	}
 	v, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
-		return nil, fmt.Errorf("looking at the sites: %w", err)
+		return nil, nil, fmt.Errorf("looking at the sites: %w", err)
 	}
 	app, ok := v.(*caddyhttp.App)
 	if !ok {
-		return nil, errors.New("the configuration serves no sites")
+		return nil, nil, errors.New("the configuration serves no sites")
 	}
 	var found []*policy
 	var places []string
@@ -145,9 +149,9 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, error) 
 			continue
 		}
 		r := caddyhttp.PrepareRequest(asked.Clone(ctx), caddy.NewReplacer(), discarded{}, server)
-		p, err := decides(server.Routes, r)
+		p, err := decides(server.Routes, r, nil)
 		if err != nil {
-			return nil, fmt.Errorf("such a request is refused: %w", enrich.ErrPath)
+			return nil, nil, fmt.Errorf("such a request is refused: %w", err)
 		}
 		if p == nil || slices.ContainsFunc(found, func(other *policy) bool { return other.name == p.name }) {
 			continue
@@ -157,11 +161,11 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, error) 
 	}
 	switch len(found) {
 	case 0:
-		return nil, errors.New("no policy decides requests for that site and path")
+		return nil, nil, errors.New("no policy decides requests for that site and path")
 	case 1:
-		return found[0], nil
+		return found[0], asked, nil
 	}
-	return nil, fmt.Errorf("more than one policy decides requests for that site and path: %s; name the port, as in host:port", strings.Join(places, " and "))
+	return nil, nil, fmt.Errorf("more than one policy decides requests for that site and path: %s; name the port, as in host:port", strings.Join(places, " and "))
 }
 
 // listens reports whether a server listens on a port; all do on none.
@@ -188,41 +192,64 @@ func (discarded) Write(b []byte) (int, error) { return len(b), nil }
 // WriteHeader does nothing.
 func (discarded) WriteHeader(int) {}
 
-// decides gives the first policy in routes that would decide the request, if one
-// does. The error is that of a path that a policy refuses unseen.
-func decides(routes caddyhttp.RouteList, r *http.Request) (*policy, error) {
+// decides returns the first policy in routes that would decide the request, or
+// the one that has decided it before, or nil. The error is that of a path that
+// a policy or a route refuses, also behind the policy.
+func decides(routes caddyhttp.RouteList, r *http.Request, before *policy) (*policy, error) {
 	taken := make(map[string]bool)
+	found := before
 	for _, route := range routes {
 		if route.Group != "" && taken[route.Group] {
 			continue // of a group, the first that matches runs alone
 		}
 		if len(route.MatcherSets) > 0 {
-			if match, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !match {
+			match, err := route.MatcherSets.AnyMatchWithError(r)
+			if refused := refusedPath(err); refused != nil {
+				return nil, refused
+			}
+			if err != nil || !match {
 				continue
 			}
 		}
 		taken[route.Group] = true
 		for _, handler := range route.Handlers {
+			var err error
 			switch h := handler.(type) {
 			case *Handler:
-				if len(h.matchers) == 0 {
-					return h.policy, enrich.CheckPath(r)
-				}
-				switch match, err := h.chooses.match(r); {
-				case match:
-					return h.policy, nil
-				case errors.Is(err, enrich.ErrPath):
-					return nil, err
+				if found == nil {
+					found, err = h.takes(r)
 				}
 			case *caddyhttp.Subroute:
-				if p, err := decides(h.Routes, r); p != nil || err != nil {
-					return p, err
-				}
+				found, err = decides(h.Routes, r, found)
+			}
+			if err != nil {
+				return nil, err
 			}
 		}
 		if route.Terminal {
-			return nil, nil //nolint:nilnil // nobody decides
+			break
 		}
 	}
-	return nil, nil //nolint:nilnil // nobody decides
+	return found, nil
+}
+
+// takes returns the handler's policy where it would decide the request. The
+// error is that of a path that it refuses.
+func (h *Handler) takes(r *http.Request) (*policy, error) {
+	if len(h.matchers) == 0 {
+		return h.policy, refusedPath(enrich.CheckPath(r))
+	}
+	match, err := h.chooses.match(r)
+	if !match {
+		return nil, refusedPath(err)
+	}
+	return h.policy, nil
+}
+
+// refusedPath is the cause of a refusal of a path, nil for anything else.
+func refusedPath(err error) error {
+	if refusal, ok := errors.AsType[*enrich.Refusal](err); ok && errors.Is(err, enrich.ErrPath) {
+		return refusal.Cause
+	}
+	return nil
 }

@@ -28,10 +28,10 @@ type pathMatchers struct {
 
 // newPathMatchers makes them of what a module has loaded from raw.
 func newPathMatchers(sets caddyhttp.MatcherSets, raw caddyhttp.RawMatcherSets, all pathreading.Set) pathMatchers {
-	m := pathMatchers{sets: sets}
+	var m pathMatchers
 	m.readings, m.readsPath = readingsOf(all, raw)
 	for _, set := range sets {
-		forReadings(set)
+		m.sets = append(m.sets, forReadings(set))
 	}
 	return m
 }
@@ -50,7 +50,7 @@ func (m *pathMatchers) match(r *http.Request) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	aside := besides(r)
+	aside := m.besides(r)
 	first, err := resultFor(m.sets, aside, readings[0])
 	if err != nil {
 		return false, err
@@ -110,8 +110,8 @@ func showPath(r *http.Request, reading string) func() {
 
 // besides is the request with places of its own for what matchers leave behind:
 // placeholders and variables. It shares the URL with r.
-func besides(r *http.Request) *http.Request {
-	ctx := r.Context()
+func (m *pathMatchers) besides(r *http.Request) *http.Request {
+	ctx := context.WithValue(r.Context(), keepsCapitals{}, m.readings.Has(pathreading.LetterCase))
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		scratch := caddy.NewEmptyReplacer()
 		scratch.Map(repl.Get)
@@ -160,55 +160,4 @@ func matcherName(matcher any) string {
 		name += " " + string(text[:min(len(text), maxShownMatcher)])
 	}
 	return "the matcher " + name
-}
-
-// percentPath is Caddy's path matcher for patterns that hold escapes. It
-// compares them with the escaped path, of which it takes the decoded path to be
-// the other form; in a reading that is not so.
-type percentPath struct {
-	caddyhttp.MatchPath                     // as configured
-	plain               caddyhttp.MatchPath // the patterns without escapes
-	escaped             caddyhttp.MatchPath
-}
-
-// MatchWithError reports whether one of the patterns matches.
-func (m *percentPath) MatchWithError(r *http.Request) (bool, error) {
-	if match, err := m.plain.MatchWithError(r); match || err != nil {
-		return match, err
-	}
-	if decoded, err := url.PathUnescape(r.URL.RawPath); r.URL.RawPath != "" && err == nil {
-		own := r.URL.Path
-		defer func() { r.URL.Path = own }()
-		r.URL.Path = decoded
-	}
-	return m.escaped.MatchWithError(r)
-}
-
-// MarshalJSON gives the patterns.
-func (m *percentPath) MarshalJSON() ([]byte, error) { return json.Marshal(m.MatchPath) }
-
-// forReadings makes of Caddy's matchers some that can be shown a reading.
-func forReadings(set caddyhttp.MatcherSet) {
-	for i, matcher := range set {
-		switch m := matcher.(type) {
-		case *caddyhttp.MatchNot:
-			for _, inner := range m.MatcherSets {
-				forReadings(inner)
-			}
-		case *MatchPath:
-			set[i] = m.matcher.sets[0][0] // whose readings are judged here
-		case *caddyhttp.MatchPath:
-			p := &percentPath{MatchPath: *m}
-			for _, pattern := range *m {
-				if strings.Contains(pattern, "%") {
-					p.escaped = append(p.escaped, pattern)
-				} else {
-					p.plain = append(p.plain, pattern)
-				}
-			}
-			if len(p.escaped) > 0 {
-				set[i] = p
-			}
-		}
-	}
 }

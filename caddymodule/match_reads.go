@@ -21,9 +21,9 @@ type matcherReads struct {
 }
 
 // readingsOf narrows a set of readings to what can make a difference to
-// matchers. Letters are folded where the path is compared with literals alone,
-// of which none that holds a slash has capitals; Caddy's path matcher folds
-// them by itself.
+// matchers. Letters are folded, and kept, where the path is compared with
+// literals alone, of which none that holds a slash has capitals; elsewhere
+// Caddy's path matcher folds them by itself.
 func readingsOf(set pathreading.Set, raw caddyhttp.RawMatcherSets) (narrowed pathreading.Set, readsPath bool) {
 	var reads matcherReads
 	for _, matchers := range raw {
@@ -48,8 +48,12 @@ func (m *matcherReads) matcher(name string, text json.RawMessage) {
 		if strings.Contains(string(text), "{http.request.") {
 			m.path, m.rigid = true, true
 		}
-	case "path", "token_enrich_path":
-		m.path = true
+	case "path", pathMatcherName:
+		var patterns []string
+		m.path, m.letters = true, true
+		m.rigid = m.rigid || json.Unmarshal(text, &patterns) != nil || slices.ContainsFunc(patterns, func(p string) bool {
+			return strings.Contains(p, "{") || !pathreading.FoldsLetters(p)
+		})
 	case "not":
 		var sets []map[string]json.RawMessage
 		if json.Unmarshal(text, &sets) != nil {

@@ -58,14 +58,14 @@ func TestMatchersComeToOneResult(t *testing.T) {
 	const yes, no, refused = "yes", "no", "refused"
 	for matcher, targets := range map[string]map[string]string{
 		"@m path /admin /admin/*": {
-			"/admin": yes, "/admin/": yes, "/admin/x": yes, "/Admin/x": yes, "/admin/a%2Fb": yes, "/admin/a;b": yes, "/admin/%41": yes, "/admin//x": yes, "/admin/a%20b": yes,
+			"/admin": yes, "/admin/": yes, "/admin/x": yes, "/admin/X": yes, "/Admin/x": refused, "/admin/a%2Fb": yes, "/admin/a;b": yes, "/admin/%41": yes, "/admin//x": yes, "/admin/a%20b": yes,
 			"/x": no, "/x/admin": no, "/files/a%20b": no, "/search/%C3%A9": no, "/Static/A.PNG": no, "/x/": no, "/100%25": no, "/a%2Fb": no, "/a;b": no, "/a./b": no, "/x/a%252Fb": no,
 			"/admin/users/1%2f..%2f..%2f..%2f..%2fx/delete": refused, "/%61dmin/x": refused, "/admin%2fx": refused, "/admin%5cx": refused, "/admin;x/y": refused,
 			"//admin/x": refused, "/x/../admin/y": refused, "/admin/../x": refused, "/%2561dmin": refused, "/admin%252fx": refused, "/admin./x": refused, "/admin%20": refused,
 			"/./admin": refused, "/x//../admin": refused, "/x/../%61dmin;v%2fy": refused,
 		},
 		"@m not path /public /public/*": {
-			"/x": yes, "/X": yes, "/public/x": no, "/PUBLIC/x": no, "/public/a%2Fb": no,
+			"/x": yes, "/X": yes, "/public/x": no, "/public/X": no, "/PUBLIC/x": refused, "/public/a%2Fb": no,
 			"/%70ublic/x": refused, "/public%2fx": refused, "/public/../x": refused, "/public;/x": refused, "//public/x": refused, "/public/1%2f..%2f..%2fx": refused,
 		},
 		"@m path_regexp ^/admin(/|$)": {
@@ -83,6 +83,8 @@ func TestMatchersComeToOneResult(t *testing.T) {
 		"@m path /a/*/info":                                                {"/a/x/info": yes, "/a/x%2Fy/info": refused, "/a/x/y/info": no, "/a/x;v=1/info": yes},
 		"@m path *.css":                                                    {"/style.css": yes, "/style.css;v=1": refused, "/a;b/x.css": yes},
 		"@m path /style*":                                                  {"/style.css;v=1": yes, "/style/a.": yes},
+		"@m path /Admin/*":                                                 {"/Admin/x": yes, "/admin/x": yes, "/x": no, "/Admin;v/x": refused},
+		"@m path /static/*":                                                {"/static/Logo.PNG": yes, "/X": no, "/search/%C3%89": no, "/STATIC/x": refused},
 		"@m path /a//b":                                                    {"/a/b": no, "/a//b": refused},
 		"@m path /a%2fb":                                                   {"/x": no, "/a%2fb": refused, "/a/b": no},
 		"@m path /a%2fb /a/b":                                              {"/a%2Fb": yes, "/a/b": yes, "/a%2fc": no, "/a%252fb": refused},
@@ -167,6 +169,8 @@ func TestNarrowedReadings(t *testing.T) {
 		{"@m path /admin/*", "parameters", "/admin;x/y", false, true},
 		{"@m path /admin/*", "parameters", "/%61dmin/y", false, true},
 		{"@m path /admin/*", "parameters", "/x/../admin/y", true, false},
+		{"@m path /admin/*", "parameters", "/ADMIN/y", true, false},
+		{"@m not path /admin/*", "letter_case", "/ADMIN/y", false, true},
 		{"@m path_regexp ^/admin/", "parameters", "/ADMIN/y", false, false},
 	} {
 		h := choosing(t, tc.matcher, "path_readings "+tc.readings)

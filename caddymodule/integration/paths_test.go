@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,7 +39,7 @@ func TestNoSpellingOfAPathLeadsPastThePolicyOfAnArea(t *testing.T) {
 	reverse_proxy ` + w.legacy.Addr())
 	ada := "Authorization: Bearer " + w.token("00u1ada")
 	for target, want := range map[string]string{
-		"/admin": "403", "/admin/": "403", "/admin/users": "403", "/ADMIN/users": "403", "/admin/a%2Fb": "403",
+		"/admin": "403", "/admin/": "403", "/admin/users": "403", "/ADMIN/users": "400", "/admin/a%2Fb": "403",
 		"/admin/users/1%2f..%2f..%2f..%2f..%2fx/delete": "400",
 		"/x/1%2f..%2f..%2fadmin":                        "400",
 		"/%61dmin/users":                                "400",
@@ -95,7 +97,7 @@ func TestNoSpellingOfAPathLeadsPastThePolicyOfAnArea(t *testing.T) {
 // area, and requirements come to the same as matchers.
 func TestNoSpellingOfAPathNeedsNoToken(t *testing.T) {
 	targets := map[string]string{
-		"/public/x": "200", "/PUBLIC/x": "200", "/public/a%2Fb": "200", "/public/a;b": "200", "/public/a%20b": "200",
+		"/public/x": "200", "/public/X": "200", "/PUBLIC/x": "400", "/public/a%2Fb": "200", "/public/a;b": "200", "/public/a%20b": "200",
 		"/private": "401", "/private/X": "401", "/private/a%2Fb": "401", "/private;v/x": "401",
 		"/%70ublic/x": "400", "/public%2fx": "400", "/public/../private": "400", "/public/..%2fprivate": "400", "/public;v/private": "400", "//public/x": "400",
 		"/public/1%2f..%2f..%2fprivate/2": "400", "/public%5c..%5cprivate": "400", "/private/..;/public/x": "400", "/private/../public/x": "400",
@@ -107,7 +109,6 @@ func TestNoSpellingOfAPathNeedsNoToken(t *testing.T) {
 		header X-User sub
 	}
 	`,
-		// Its literal allows folded letters as the matcher does.
 		"the requirement": `
 	token_enrich {
 		anonymous
@@ -119,9 +120,6 @@ func TestNoSpellingOfAPathNeedsNoToken(t *testing.T) {
 			w := prepare(t)
 			w.load(site + "reverse_proxy " + w.legacy.Addr())
 			for target, want := range targets {
-				if name == "the requirement" && target == "/PUBLIC/x" {
-					want = "400" // which Caddy's matcher takes for /public/x by itself
-				}
 				if got := w.servedOr(t, target, stranger); got != want {
 					t.Errorf("%s: status %s, want %s", target, got, want)
 				}
@@ -170,7 +168,7 @@ func TestAHandleCanJudgeTheSameReadings(t *testing.T) {
 	}`)
 	ada := "Authorization: Bearer " + w.token("00u1ada")
 	for target, want := range map[string]string{
-		"/admin/x": "403", "/ADMIN": "403", "/admin/a%2fb": "403", "/x": "200", "/X/a%20b": "200", "/a%2fb": "200",
+		"/admin/x": "403", "/ADMIN": "400", "/admin/a%2fb": "403", "/x": "200", "/X/a%20b": "200", "/a%2fb": "200",
 		"/admin%2fx": "400", "/admin;v/x": "400", "/%61dmin": "400", "/x/../admin": "400", "/admin/1%2f..%2f..%2fx": "400",
 	} {
 		if got := w.servedOr(t, target, ada); got != want {
@@ -211,5 +209,165 @@ func TestMatchersThatLeaveOutTheSamePlaceAreToldAtLoad(t *testing.T) {
 				t.Errorf("warned %q, want one with %q", warned, tc.want)
 			}
 		})
+	}
+}
+
+// P55: check says the same, and that judging fewer readings is a risk.
+func TestCheckTellsOfPathsThatAreNotJudged(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	text := `{
+	admin off
+	auto_https off
+	token_enrich {
+		issuer https://corp.example.com {
+			audience api://legacy
+		}
+	}
+}
+http://app.example.com {
+	token_enrich /admin/* {
+		name admin
+		path_readings encoded_slashes letter_case
+	}
+	handle /x/* {
+		token_enrich {
+			name inside
+		}
+	}
+	@all path /all /all/*
+	token_enrich @all {
+		name all
+		path_readings all
+	}
+}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := caddyCommand(t, "check", "--config", file)
+	o.wantCode(t, 0)
+	for _, want := range []string{
+		"policy admin: path_readings: paths are not judged by backslashes, parameters, dot_segments, double_decoding, trailing_dots",
+		"policy admin: matcher: the pattern /admin/* does not cover /admin,",
+		"policy inside: matcher: Caddy's path matcher chooses the route",
+		"3 policies, 3 warnings",
+	} {
+		if !strings.Contains(o.stdout, want) {
+			t.Errorf("check does not say %q: %s", want, o.stdout)
+		}
+	}
+}
+
+// P55: what came by JSON is held to the same words.
+func TestReadingsAndPatternsOfJSON(t *testing.T) {
+	w := prepare(t)
+	good, err := adapt(w.caddyfile("@a token_enrich_path /a /a/*\ntoken_enrich @a {\npath_readings parameters backslashes\n}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ from, to, want string }{
+		{`"parameters","backslashes"`, `"parameters","backslash"`, `did you mean "backslashes"?`},
+		{`"parameters","backslashes"`, `"parameters","parameters"`, `duplicate reading "parameters"`},
+		{`"parameters","backslashes"`, `"parameters","all"`, "all cannot be combined with other readings"},
+		{`"token_enrich_path":["/a","/a/*"]`, `"token_enrich_path":[]`, "no pattern"},
+		{`"token_enrich_path":["/a","/a/*"]`, `"token_enrich_path":"/a"`, "cannot unmarshal"},
+	} {
+		config := strings.Replace(string(good), tc.from, tc.to, 1)
+		if config == string(good) {
+			t.Fatalf("the configuration holds no %s: %s", tc.from, good)
+		}
+		if err := w.run([]byte(config)); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q", tc.to, err, tc.want)
+		}
+	}
+	if err := w.run(good); err != nil {
+		t.Error(err)
+	}
+}
+
+// P55: explain comes to what serving comes to.
+func TestExplainJudgesPathsAsServingDoes(t *testing.T) {
+	w := prepare(t)
+	w.load(`
+	@admin path /admin /admin/*
+	token_enrich @admin {
+		name admin
+	}
+	@route token_enrich_path /route /route/*
+	handle @route {
+		reverse_proxy ` + w.legacy.Addr() + `
+	}
+	token_enrich {
+		name general
+		require ` + "`!String.startsWith(request.path, \"/secret/\")`" + `
+		require ` + "`request.method != \"DELETE\"`" + `
+	}
+	reverse_proxy ` + w.legacy.Addr())
+	for path, want := range map[string]string{
+		"/admin/x":               `"policy":"admin","outcome":"allowed"`,
+		"/route/x":               `"policy":"general","outcome":"allowed"`,
+		"/x":                     `"policy":"general","outcome":"allowed"`,
+		"/a%2Fb":                 `"policy":"general","outcome":"allowed"`,
+		"/secret/x":              `"policy":"general","outcome":"denied"`,
+		"/SECRET/x":              `"policy":"general","outcome":"invalid_request"`,
+		"/secret;v/x":            `"policy":"general","outcome":"invalid_request"`,
+		"/admin;v/x":             `such a request is refused: the path can be read in two ways: the matcher path`,
+		"/route;v/x":             `such a request is refused: the path can be read in two ways: the matcher path`,
+		"/x/1%2f..%2f..%2fadmin": `such a request is refused: the path can be read in two ways: a dot segment`,
+	} {
+		a := w.adminDo("POST", "/token_enrich/explain", `{"issuer":"corp","subject":"00u1ada","client":"0oa1payroll","site":"`+w.addr+`","path":"`+path+`"}`)
+		if !strings.Contains(a.body, want) {
+			t.Errorf("%s: %s, want %s", path, a.body, want)
+		}
+		served := w.servedOr(t, path, "Authorization: Bearer "+w.token("00u1ada"))
+		wantServed := map[bool]string{true: "400", false: "200"}[strings.Contains(want, "refused") || strings.Contains(want, "invalid_request")]
+		if strings.Contains(want, "denied") {
+			wantServed = "403"
+		}
+		if served != wantServed {
+			t.Errorf("%s: served with %s, want %s", path, served, wantServed)
+		}
+	}
+	a := w.adminDo("POST", "/token_enrich/explain", `{"issuer":"corp","subject":"00u1ada","client":"0oa1payroll","policy":"general"}`)
+	if !strings.Contains(a.body, `"outcome":"allowed"`) || strings.Count(a.body, "depends on the request") != 2 {
+		t.Errorf("without a path: %s", a.body)
+	}
+}
+
+// P64: the host in one spelling, and the method that the application takes too.
+func TestHostAndMethodOfARequestHaveOneReading(t *testing.T) {
+	w := prepare(t)
+	host, port, _ := strings.Cut(w.addr, ":")
+	w.load(`
+	token_enrich {
+		require ` + "`request.host == \"" + host + "\"`" + `
+		require ` + "`request.method != \"DELETE\"`" + `
+	}
+	reverse_proxy ` + w.legacy.Addr())
+	ada := "Authorization: Bearer " + w.token("00u1ada")
+	line := func(method, host string, headers ...string) string {
+		got := w.raw(method + " /x HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n" + strings.Join(append(headers, ada), "\r\n") + "\r\n\r\n")
+		w.legacy.Forget()
+		return answered(t, got)
+	}
+	for _, tc := range []struct{ method, host, header, want string }{
+		{"GET", w.addr, "Accept: */*", "200"},
+		{"GET", host, "Accept: */*", "200"},
+		{"DELETE", w.addr, "Accept: */*", "403"},
+		{"delete", w.addr, "Accept: */*", "400"},
+		{"Delete", w.addr, "Accept: */*", "400"},
+		{"GET1", w.addr, "Accept: */*", "400"},
+		{"M-SEARCH", w.addr, "Accept: */*", "200"},
+		{"POST", w.addr, "X-HTTP-Method-Override: DELETE", "400"},
+		{"POST", w.addr, "X-HTTP-Method: DELETE", "400"},
+		{"POST", w.addr, "x-method-override: DELETE", "400"},
+		{"POST", w.addr, "X-Forwarded-Method: DELETE", "200"},
+	} {
+		if got := line(tc.method, tc.host, tc.header); got != tc.want {
+			t.Errorf("%s at %s with %s: status %s, want %s", tc.method, tc.host, tc.header, got, tc.want)
+		}
+	}
+	if port == "" {
+		t.Error("the address has no port")
 	}
 }

@@ -60,6 +60,14 @@ func scenes() []scene {
 			person: "grace", path: "/admin/", status: http.StatusForbidden,
 		},
 		{
+			title:  "Nor by the same place without its slash.",
+			person: "grace", path: "/admin", status: http.StatusForbidden,
+		},
+		{
+			title:  "Nor by a spelling that only some applications take for it.",
+			person: "grace", path: "/x/..%2fadmin/", status: http.StatusBadRequest,
+		},
+		{
 			title:  "Alan has a good token, but his account is suspended.",
 			person: "alan", path: "/", status: http.StatusForbidden,
 		},
