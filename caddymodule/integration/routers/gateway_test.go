@@ -55,6 +55,11 @@ var forms = []form{
 		user: []string{deletion}, nobody: []string{admin, deletion, public, other},
 	},
 	{
+		name: "regexp",
+		site: "@admin path_regexp ^/admin(/|$)\ntoken_enrich @admin {\n" + administrators + "\n}\ntoken_enrich\nPROXY",
+		user: []string{admin, deletion}, nobody: []string{admin, deletion, public, other},
+	},
+	{
 		name:   "not",
 		site:   "@private not path /public /public/*\ntoken_enrich @private\nPROXY",
 		nobody: []string{admin, deletion, other},
