@@ -117,8 +117,13 @@ func Of(u *url.URL, set Set) ([]string, error) {
 		in   Set
 		read func(string) string
 	}{
-		{Backslashes, slashed}, {Authority, withoutAuthority}, {Parameters, withoutParameters}, {TrailingDots, trimmed},
-		{DotSegments, merged}, {DotSegments, undotted}, {LetterCase, strings.ToLower},
+		{Backslashes, slashed},
+		{Authority, withoutAuthority},
+		{Parameters, withoutParameters},
+		{TrailingDots, trimmed},
+		{DotSegments, merged},
+		{DotSegments, undotted},
+		{LetterCase, strings.ToLower},
 	} {
 		if !set.Has(step.in) {
 			continue
