@@ -14,6 +14,9 @@ var (
 	ErrOpaque = errors.New("the target has no path")
 	// ErrHiddenDots: a dot segment appears in a second reading only.
 	ErrHiddenDots = errors.New("a dot segment appears only through %2F, %5C, a semicolon, a second decoding, or a trailing dot or blank")
+	// ErrBlankSegment: to a server that trims, a segment is none, and which blanks
+	// it trims is not known.
+	ErrBlankSegment = errors.New("a segment holds nothing but blanks, controls and dots")
 	// ErrTooMany: the path has more than MaxReadings readings.
 	ErrTooMany = errors.New("the path has more than 32 readings")
 	// ErrTooLong: a path of several readings is longer than MaxLength.
@@ -133,6 +136,9 @@ func Of(u *url.URL, set Set) ([]string, error) {
 				return nil, ErrTooMany
 			}
 		}
+	}
+	if set.Has(TrailingDots) && slices.ContainsFunc(list, hasBlankSegment) {
+		return nil, ErrBlankSegment
 	}
 	if !set.Has(DotSegments) {
 		all := list
@@ -260,6 +266,16 @@ func trimmed(text string) string {
 		}
 		return segment
 	})
+}
+
+// hasBlankSegment reports whether trimming leaves nothing of a segment.
+func hasBlankSegment(text string) bool {
+	for segment := range strings.SplitSeq(text, "/") {
+		if segment != "" && trimmed(segment) == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // merged makes one slash of several.

@@ -96,6 +96,18 @@ func TestHiddenDotSegmentsAreRefused(t *testing.T) {
 	}
 }
 
+// P55: servers differ in what they trim, and so in whether such a segment is one.
+func TestBlankSegmentsAreRefused(t *testing.T) {
+	for _, target := range []string{"/a/%20/b", "/%20", "/a/%00/b", "/a/%09%20./b", "/a/%20;x/b", "/a/%2520/b", "/a%2f%20%2fb"} {
+		if list, err := pathreading.Of(parse(t, target), pathreading.All); !errors.Is(err, pathreading.ErrBlankSegment) {
+			t.Errorf("%s: %q, %v", target, list, err)
+		}
+		if _, err := pathreading.Of(parse(t, target), pathreading.All&^pathreading.TrailingDots); err != nil {
+			t.Errorf("%s without trailing dots: %v", target, err)
+		}
+	}
+}
+
 func TestReadingsAreBounded(t *testing.T) {
 	if _, err := pathreading.Of(parse(t, `/A%2fB%5cC;d/%41.//x/../%2541%20/y`), pathreading.All); !errors.Is(err, pathreading.ErrTooMany) {
 		t.Errorf("many readings: %v", err)

@@ -74,6 +74,7 @@ var others = []string{
 	"http://app.test/admin/users", "http://app.test/public/../admin/users", "http://app.test/public/..%2fadmin/users", "http://app.test//admin/users", "http://app.test/%61dmin/users", "http://app.test/admin;x/users", "http://app.test?/admin/users", "http://app.test", "http:///admin/users", "http:/admin/users", "http:admin/users",
 	"http://public/admin/users", "https://app.test/admin/users", "x:http://app.test/admin/users", "x:/admin/users", "x:admin/users", "x:%2fadmin/users", "x://app.test/admin/users", "http://app.test/public/http://app.test/admin/users", "/public/http://app.test/admin/users", "/http://app.test/admin/users", "http://u:p@app.test/admin/users",
 	"http://app.test%2f/admin/users", `http://app.test\admin\users`, `http://app.test/\admin/users`, "//app.test/admin/users", "//public/admin/users", "//x/admin/users", "//x:80/admin/users", "//x@y/admin/users", "///x/admin/users", `/\x/admin/users`, `\\x\admin\users`, "/%2f%2fx/admin/users",
+	"/admin/users/%20/%00/delete", "/admin/users/%20/%20./delete",
 	"/public/\xc0\xae\xc0\xae/admin/users", "/public/..\xc0\xafadmin/users", "/\xa0admin/users", "/admin\xa0/users", "/adm\xc4\xb1n/users", "/%2561dmin/users", "/%25%36%31dmin/users", "/public/..%25%32%66admin/users",
 }
 
