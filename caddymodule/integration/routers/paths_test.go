@@ -10,7 +10,7 @@ import (
 
 // maxPaths bounds how many spellings go to each application. Beyond the single
 // ones, combinations are taken at even distances.
-const maxPaths = 3200
+const maxPaths = 3000
 
 // guarded are the plain paths whose spellings are tried.
 var guarded = []string{"/admin/users", "/admin", "/admin/", "/admin/users/1/delete", "/other/x"}
