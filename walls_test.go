@@ -37,6 +37,7 @@ func walls() []wall {
 		{room: "~/cache/...", never: []string{"github.com/caddyserver/...", "go.uber.org/zap/...", "~/caddymodule/...", "~/cmd/...", "~/enrich/..."}},
 		{room: "~/enrich", never: concrete},
 		{room: "~/enrich/identity", stdOnly: true},
+		{room: "~/enrich/pathreading", stdOnly: true},
 		{room: "~/enrich/token", never: []string{"~/cache/...", "~/enrich/issuer/...", "~/enrich/directory/...", "github.com/redis/..."}},
 		{room: "~/enrich/token", never: []string{"net", "net/rpc", "net/smtp", "database/sql"}, direct: true},
 		{room: "~/enrich/issuer/...", never: []string{"~/enrich/directory/...", "~/enrich/claim/...", "~/enrich/forward/..."}},
