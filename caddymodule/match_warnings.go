@@ -17,12 +17,9 @@ import (
 // that is being provisioned, and in the routes around it.
 func pathWarnings(ctx caddy.Context, raw caddyhttp.RawMatcherSets) []string {
 	list := patternWarnings(raw)
-	for _, m := range ctx.Modules() {
-		if chosenByPath(m) {
-			list = append(list, "Caddy's path matcher chooses the route that the policy stands in, and knows one reading of a path only: "+
-				"choose by the policy's own matcher, or by token_enrich_path")
-			break
-		}
+	if slices.ContainsFunc(ctx.Modules(), chosenByPath) {
+		list = append(list, "Caddy's path matcher chooses the route that the policy stands in, and knows one reading of a path only: "+
+			"choose by the policy's own matcher, or by token_enrich_path")
 	}
 	return list
 }

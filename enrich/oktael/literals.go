@@ -1,5 +1,7 @@
 package oktael
 
+import "slices"
+
 // MemberLiterals returns the literal texts that a member of a root, such as
 // path of request, is compared with or handed to functions with, and reports
 // whether it meets nothing but literals. Where that cannot be told, because the
@@ -38,15 +40,7 @@ func (m *memberLiterals) visit(s *syntaxNode) {
 
 // reads reports whether a part reads the member by its name.
 func (m *memberLiterals) reads(s *syntaxNode) bool {
-	if s.path() == m.path {
-		return true
-	}
-	for _, kid := range s.kids {
-		if m.reads(kid) {
-			return true
-		}
-	}
-	return false
+	return s.path() == m.path || slices.ContainsFunc(s.kids, m.reads)
 }
 
 // operand looks at all that stands in one operation with the member.
