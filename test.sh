@@ -74,6 +74,10 @@ needed() {
 		command -v php|php-cli
 		command -v javac|default-jdk-headless
 		test -e /usr/share/java/tomcat10-coyote.jar|libtomcat10-java
+		/usr/bin/python3 -c 'import flask'|python3-flask
+		ls /usr/sbin/php-fpm[0-9]*|php-fpm
+		test -x /usr/sbin/nginx|nginx
+		test -r /usr/share/tomcat10/bin/bootstrap.jar|tomcat10-common
 	END
 }
 

@@ -19,15 +19,17 @@ import (
 func selftestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "selftest --config FILE [--site HOST --path P] --token FILE",
-		Short: "Runs a configuration in private and tries to get identity headers past it",
+		Short: "Runs a configuration in private and tries to get identity headers and guarded paths past it",
 		Long: `
 Runs a configuration in a Caddy of its own, on loopback, with a probe in the
 place of every application. To each site and path it sends every spelling of
 every header and cookie that the gateway writes or reads a token from, over
 HTTP/1.1, 2 and 3, in header and trailer sections, repeated, named in
 Connection, with the token and without, by GET and by OPTIONS and whatever
-other methods matchers name, and reports what got through: exit status 0 if
-nothing did, 1 with a table if something did.
+other methods matchers name. Of each path that a matcher or a requirement names
+and that is refused, with the token or without, it sends over HTTP/1.1 and 2 the
+spellings that applications may read as that path. It reports what got through:
+exit status 0 if nothing did, 1 with a table if something did.
 
 Issuers and directories are asked as usual. Redis, signing keys and apps other
 than http and token_enrich are left out, nothing is logged, and what has to be
@@ -111,15 +113,16 @@ func runSelftest(ctx context.Context, adapted []byte, host, path, text string) (
 	}
 	s := newSelftester(app, text, p)
 	s.Notes = private.notes
+	if missing := s.judged.Missing(); len(missing) > 0 {
+		s.Notes = append(s.Notes, "spellings of guarded paths were not tried that need path_readings "+strings.Join(missing, " "))
+	}
 	for _, server := range private.servers {
 		w := newWire(server.addr, private.pem.pool())
 		defer w.close()
 		s.methods = server.methods
 		for _, site := range server.sites {
-			for _, path := range site.paths {
-				if err := s.try(ctx, w, site.host, path); err != nil {
-					return nil, err
-				}
+			if err := s.try(ctx, w, site); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -152,7 +155,10 @@ func (v *verdict) print(cmd *cobra.Command) error {
 			v.table(cmd)
 		}
 		fmt.Fprintf(out, "sent %d requests to %d paths: %d spellings of %s; %d of them reached an application%s\n",
-			v.Requests, v.Targets, v.Spellings, plural(len(v.Names), "name"), v.Reached, v.refusals())
+			v.Requests, v.Targets, v.Spellings, plural(len(v.Names), "name"), v.Reached, tally("; refused where an honest request is not: ", v.Refused))
+		if v.Guarded.Paths > 0 {
+			fmt.Fprintf(out, "of them %d spellings of %s%s\n", v.Guarded.Spellings, plural(v.Guarded.Paths, "guarded path"), tally("; refused: ", v.Guarded.Refused))
+		}
 	}
 	switch {
 	case passed > 0:
@@ -188,16 +194,17 @@ func (v *verdict) table(cmd *cobra.Command) {
 	}
 }
 
-func (v *verdict) refusals() string {
-	parts := make([]string, 0, len(v.Refused))
-	for what, n := range v.Refused {
+// tally writes how often each answer came, or nothing where there is none.
+func tally(introduction string, answers map[string]int) string {
+	parts := make([]string, 0, len(answers))
+	for what, n := range answers {
 		parts = append(parts, fmt.Sprintf("%d × %s", n, what))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
 	slices.Sort(parts)
-	return "; refused where an honest request is not: " + strings.Join(parts, ", ")
+	return introduction + strings.Join(parts, ", ")
 }
 
 func plural(n int, word string) string {

@@ -70,8 +70,9 @@ type Handler struct {
 	// encoded_slashes (%2F and %5C are slashes), backslashes (\ is a slash),
 	// parameters (;x is cut off a segment), dot_segments (dot segments and empty
 	// segments are kept, not only resolved), double_decoding (decoded a second
-	// time), letter_case (letters folded) and trailing_dots (dots and blanks cut
-	// off the end of a segment).
+	// time), letter_case (letters folded), trailing_dots (dots, blanks and
+	// controls cut off the end of a segment) and authority (what follows two
+	// slashes at the beginning is a host).
 	PathReadings []string `json:"path_readings,omitempty"`
 
 	// What becomes of unsafe cross-origin requests and WebSocket upgrades

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -31,7 +32,8 @@ const (
 type passage struct {
 	// What went wrong: passed (the client's value arrived), answered (it came
 	// back in the answer), lost (a header of ours is missing), doubled (a
-	// header of ours stands there more often).
+	// header of ours stands there more often), reached (a spelling of a path
+	// that is refused as it stands reached the application).
 	Kind string `json:"kind"`
 
 	Protocol string `json:"protocol"`
@@ -54,6 +56,7 @@ type verdict struct {
 	Targets   int            `json:"targets"`
 	Accepted  bool           `json:"token_accepted"`
 	Answer    string         `json:"token_answer,omitempty"`
+	Guarded   guardedPaths   `json:"guarded_paths"`
 	Passed    []passage      `json:"passed"`
 	More      int            `json:"passed_more,omitempty"`
 	Notes     []string       `json:"notes,omitempty"`
@@ -66,7 +69,8 @@ type selftester struct {
 	names  []forward.OwnedName // what is written, and headers and cookies that tokens are read from
 	token  string
 	probes *probes
-	mark   string // what values of the client begin with
+	mark   string          // what values of the client begin with
+	judged pathreading.Set // the readings of a path that every policy judges
 
 	methods []string // those that are tried besides GET
 	verdict
@@ -74,12 +78,13 @@ type selftester struct {
 
 // newSelftester prepares the attempts against a running app.
 func newSelftester(app *App, text string, p *probes) *selftester {
-	s := &selftester{owned: app.owned.Load(), token: text, probes: p}
+	s := &selftester{owned: app.owned.Load(), token: text, probes: p, judged: pathreading.All}
 	var run [4]byte
 	_, _ = rand.Read(run[:]) // never fails (crypto/rand)
 	s.mark = "ste-" + hex.EncodeToString(run[:]) + "-"
-	s.Passed, s.Refused = []passage{}, map[string]int{}
+	s.Passed, s.Refused, s.Guarded.Refused = []passage{}, map[string]int{}, map[string]int{}
 	for _, pol := range app.policies {
+		s.judged &= pol.compiled.Readings()
 		for _, place := range pol.compiled.Places() {
 			if place.Scheme != "DPoP" && !slices.Contains(s.places, place) {
 				s.places = append(s.places, place)
@@ -130,27 +135,33 @@ type target struct {
 	host, path string
 	place      *token.Place // nil: without a token
 	usual      map[string]map[string]int
+	refused    bool // an honest request is
 }
 
-// try sends everything there is to one path. It ends early when ctx does.
-func (s *selftester) try(ctx context.Context, w *wire, host, path string) error {
-	s.Targets++
-	bare := &target{wire: w, host: host, path: path}
-	if _, _, err := s.measure(ctx, bare); err != nil {
-		return err
-	}
-	with, err := s.withToken(ctx, bare)
-	if err != nil {
-		return err
-	}
-	for _, t := range []*target{bare, with} {
-		for _, a := range s.attempts(t) {
-			if err := s.attack(ctx, t, a); err != nil {
-				return err
+// try sends everything there is to each path of a site. It ends early when ctx
+// does.
+func (s *selftester) try(ctx context.Context, w *wire, at site) error {
+	targets := make([]*target, 0, 2*len(at.paths))
+	for _, path := range at.paths {
+		s.Targets++
+		bare := &target{wire: w, host: at.host, path: path}
+		if _, _, err := s.measure(ctx, bare); err != nil {
+			return err
+		}
+		with, err := s.withToken(ctx, bare)
+		if err != nil {
+			return err
+		}
+		for _, t := range []*target{bare, with} {
+			for _, a := range s.attempts(t) {
+				if err := s.attack(ctx, t, a); err != nil {
+					return err
+				}
 			}
+			targets = append(targets, t)
 		}
 	}
-	return nil
+	return s.tryGuarded(ctx, targets)
 }
 
 // withToken finds the place where the path takes the token.
@@ -190,6 +201,7 @@ func (s *selftester) measure(ctx context.Context, t *target) (ours bool, answer 
 		t.usual[p.upstream] = merge(t.usual[p.upstream], counts)
 		ours = ours || len(counts) > 0
 	}
+	t.refused = r.refuses(len(t.usual) > 0)
 	answer = fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))
 	if c := r.header.Get("WWW-Authenticate"); c != "" {
 		answer += ", " + c

@@ -40,6 +40,7 @@ type attempt struct {
 	protocol   string
 	method     string // GET where empty
 	host, path string
+	raw        string // the path as it is sent, where it is not path escaped
 	query      string
 	lines      []line
 	trailers   []line
@@ -161,10 +162,11 @@ func (w *wire) text(ctx context.Context, a attempt) (*reply, error) {
 
 // fields sends over HTTP/2 or HTTP/3.
 func (w *wire) fields(ctx context.Context, client *http.Client, a attempt) (*reply, error) {
-	r, err := http.NewRequestWithContext(ctx, cmp.Or(a.method, http.MethodGet), "https://"+bracketed(a.host)+a.target(), nil)
+	r, err := http.NewRequestWithContext(ctx, cmp.Or(a.method, http.MethodGet), "https://"+bracketed(a.host), nil)
 	if err != nil {
 		return nil, err
 	}
+	r.URL.Opaque = "//" + r.URL.Host + a.target() // :path is what stands behind the host
 	for _, l := range a.lines {
 		r.Header[l.name] = append(r.Header[l.name], l.value)
 	}
@@ -214,7 +216,7 @@ func readReply(resp *http.Response) (*reply, error) {
 }
 
 func (a attempt) target() string {
-	target := (&url.URL{Path: a.path}).EscapedPath()
+	target := cmp.Or(a.raw, (&url.URL{Path: a.path}).EscapedPath())
 	if a.query != "" {
 		target += "?" + a.query
 	}

@@ -24,6 +24,7 @@ type probes struct {
 // probed is one request as a probe received it.
 type probed struct {
 	upstream string
+	path     string // as it stands in the request line
 	header   http.Header
 	trailer  http.Header
 }
@@ -80,7 +81,7 @@ func (p *probes) keep(label string, w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxProbedBody))
 	p.mu.Lock()
 	if len(p.received) < maxProbed {
-		p.received = append(p.received, probed{upstream: label, header: r.Header.Clone(), trailer: r.Trailer.Clone()})
+		p.received = append(p.received, probed{upstream: label, path: r.RequestURI, header: r.Header.Clone(), trailer: r.Trailer.Clone()})
 	}
 	p.mu.Unlock()
 	w.Header().Set("Content-Type", "text/plain")

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -105,7 +106,29 @@ func hostMatches(pattern, host string) bool {
 	return slices.EqualFunc(want, have, func(w, h string) bool { return w == "*" || strings.EqualFold(w, h) })
 }
 
-// concretePaths gives a path for each path pattern below a route.
+// pathLiterals lists the paths that requirements on request.path name.
+func pathLiterals(require []string) []string {
+	var list []string
+	for _, expression := range require {
+		if !strings.Contains(expression, "request.path") {
+			continue
+		}
+		for _, found := range pathLiteral.FindAllStringSubmatch(expression, -1) {
+			literal := found[1]
+			if strings.HasSuffix(literal, "/") {
+				literal += "*"
+			}
+			list = append(list, literal)
+		}
+	}
+	return list
+}
+
+// pathLiteral is a text in an expression that begins with a slash.
+var pathLiteral = regexp.MustCompile(`["'](/[^"']*)["']`)
+
+// concretePaths returns a path for each path pattern below a route, and for each
+// path that a requirement names.
 func concretePaths(v any, paths []string) []string {
 	switch x := v.(type) {
 	case []any:
@@ -114,11 +137,16 @@ func concretePaths(v any, paths []string) []string {
 		}
 	case map[string]any:
 		for name, e := range ordered(x) {
-			if name == "path" {
-				for _, pattern := range asStrings(e) {
-					if p, ok := concrete(pattern); ok {
-						paths = append(paths, p)
-					}
+			var patterns []string
+			switch name {
+			case "path", "token_enrich_path":
+				patterns = asStrings(e)
+			case "require":
+				patterns = pathLiterals(asStrings(e))
+			}
+			for _, pattern := range patterns {
+				if p, ok := concrete(pattern); ok {
+					paths = append(paths, p)
 				}
 			}
 			paths = concretePaths(e, paths)
@@ -129,7 +157,7 @@ func concretePaths(v any, paths []string) []string {
 
 // foreseen are the matchers that the attempts take into account, or that hold
 // for none of what they vary.
-var foreseen = [...]string{"host", "path", "method", "protocol", "not", "file"}
+var foreseen = [...]string{"host", "path", "token_enrich_path", "method", "protocol", "not", "file"}
 
 // unforeseen lists the kinds of matchers of a server's routes by which a route
 // may be missed. A policy's own matcher is none of them: what it leaves out is

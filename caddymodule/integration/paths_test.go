@@ -246,7 +246,7 @@ http://app.example.com {
 	o := caddyCommand(t, "check", "--config", file)
 	o.wantCode(t, 0)
 	for _, want := range []string{
-		"policy admin: path_readings: paths are not judged by backslashes, parameters, dot_segments, double_decoding, trailing_dots",
+		"policy admin: path_readings: paths are not judged by backslashes, parameters, dot_segments, double_decoding, trailing_dots, authority",
 		"policy admin: matcher: the pattern /admin/* does not cover /admin,",
 		"policy inside: matcher: Caddy's path matcher chooses the route",
 		"3 policies, 3 warnings",

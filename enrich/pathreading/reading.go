@@ -14,6 +14,9 @@ var (
 	ErrOpaque = errors.New("the target has no path")
 	// ErrHiddenDots: a dot segment appears in a second reading only.
 	ErrHiddenDots = errors.New("a dot segment appears only through %2F, %5C, a semicolon, a second decoding, or a trailing dot or blank")
+	// ErrBlankSegment: to a server that trims, a segment is none, and which blanks
+	// it trims is not known.
+	ErrBlankSegment = errors.New("a segment holds nothing but blanks, controls and dots")
 	// ErrTooMany: the path has more than MaxReadings readings.
 	ErrTooMany = errors.New("the path has more than 32 readings")
 	// ErrTooLong: a path of several readings is longer than MaxLength.
@@ -61,7 +64,10 @@ func Single(u *url.URL, set Set) bool {
 // it is empty, or ends in a dot or blank.
 func endsOddly(c byte) bool { return c == '/' || c == '.' || isBlank(c) }
 
-func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+// isBlank reports whether servers and functions that trim take c for white space:
+// with it go all controls, as a zero byte ends a text in C, and the $ of many
+// regular expressions stands before a last line feed too.
+func isBlank(c byte) bool { return c <= ' ' }
 
 // Check refuses a path that servers read in several ways of which one leads
 // elsewhere: no matcher needs to be asked.
@@ -115,6 +121,7 @@ func Of(u *url.URL, set Set) ([]string, error) {
 		read func(string) string
 	}{
 		{Backslashes, slashed},
+		{Authority, withoutAuthority},
 		{Parameters, withoutParameters},
 		{TrailingDots, trimmed},
 		{DotSegments, merged},
@@ -129,6 +136,9 @@ func Of(u *url.URL, set Set) ([]string, error) {
 				return nil, ErrTooMany
 			}
 		}
+	}
+	if set.Has(TrailingDots) && slices.ContainsFunc(list, hasBlankSegment) {
+		return nil, ErrBlankSegment
 	}
 	if !set.Has(DotSegments) {
 		all := list
@@ -229,6 +239,16 @@ func unhex(c byte) byte {
 // slashed makes a slash of each backslash.
 func slashed(text string) string { return strings.ReplaceAll(text, `\`, "/") }
 
+// withoutAuthority leaves out what stands between slashes at the beginning and
+// the next one: to the URL class of Node and to PHP's parse_url, that is a host.
+func withoutAuthority(text string) string {
+	if !strings.HasPrefix(text, "//") {
+		return text
+	}
+	_, path, _ := strings.Cut(strings.TrimLeft(text, "/"), "/")
+	return "/" + path
+}
+
 // withoutParameters cuts each segment at its first semicolon.
 func withoutParameters(text string) string {
 	return eachSegment(text, func(segment string) string {
@@ -246,6 +266,16 @@ func trimmed(text string) string {
 		}
 		return segment
 	})
+}
+
+// hasBlankSegment reports whether trimming leaves nothing of a segment.
+func hasBlankSegment(text string) bool {
+	for segment := range strings.SplitSeq(text, "/") {
+		if segment != "" && trimmed(segment) == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // merged makes one slash of several.

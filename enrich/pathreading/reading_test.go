@@ -37,12 +37,17 @@ func TestReadingsOfAPath(t *testing.T) {
 		"/a%3bx/b":               {"/a;x/b", "/a/b"},
 		"/a/../b":                {"/a/../b", "/b"},
 		"/a/./b":                 {"/a/./b", "/a/b"},
-		"//a":                    {"//a", "/a"},
+		"//a":                    {"//a", "/a", "/"},
+		"//a/b":                  {"//a/b", "/a/b", "/b"},
+		"///a:80/b":              {"///a:80/b", "/a:80/b", "/b"},
+		`/\a/b`:                  {"/%5Ca/b", "/%5ca/b", `/\a/b`, "//a/b", "/a/b", "/b"},
 		"/a//../b":               {"/a//../b", "/a/../b", "/a/b", "/b"},
 		"/%2e%2e/a":              {"/%2E%2E/a", "/../a", "/%2e%2e/a", "/a"},
 		"/Admin":                 {"/Admin", "/admin"},
 		"/a.":                    {"/a.", "/a"},
 		"/a%20/b":                {"/a /b", "/a/b"},
+		"/a%0a":                  {"/a\n", "/a"},
+		"/a%00/b":                {"/a\x00/b", "/a/b"},
 		"/100%25":                {"/100%25", "/100%"},
 		"/a%2561":                {"/a%2561", "/a%61", "/aa"},
 		"/a%252fb":               {"/a%252fb", "/a%2fb", "/a/b", "/a%2Fb"},
@@ -88,6 +93,18 @@ func TestHiddenDotSegmentsAreRefused(t *testing.T) {
 	}
 	if err := pathreading.Check(&url.URL{Scheme: "x", Opaque: "http://app/admin"}); !errors.Is(err, pathreading.ErrOpaque) {
 		t.Error(err)
+	}
+}
+
+// P55: servers differ in what they trim, and so in whether such a segment is one.
+func TestBlankSegmentsAreRefused(t *testing.T) {
+	for _, target := range []string{"/a/%20/b", "/%20", "/a/%00/b", "/a/%09%20./b", "/a/%20;x/b", "/a/%2520/b", "/a%2f%20%2fb"} {
+		if list, err := pathreading.Of(parse(t, target), pathreading.All); !errors.Is(err, pathreading.ErrBlankSegment) {
+			t.Errorf("%s: %q, %v", target, list, err)
+		}
+		if _, err := pathreading.Of(parse(t, target), pathreading.All&^pathreading.TrailingDots); err != nil {
+			t.Errorf("%s without trailing dots: %v", target, err)
+		}
 	}
 }
 

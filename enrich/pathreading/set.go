@@ -28,6 +28,8 @@ const (
 	LetterCase
 	// TrailingDots leaves out dots and blanks at the end of a segment.
 	TrailingDots
+	// Authority takes what follows two slashes at the beginning for a host.
+	Authority
 
 	// All is every reading.
 	All Set = 1<<iota - 1
@@ -35,7 +37,7 @@ const (
 
 // names are the names of the readings, in the order of their bits.
 var names = [...]string{
-	"encoded_slashes", "backslashes", "parameters", "dot_segments", "double_decoding", "letter_case", "trailing_dots",
+	"encoded_slashes", "backslashes", "parameters", "dot_segments", "double_decoding", "letter_case", "trailing_dots", "authority",
 }
 
 // NameAll is the name of the set of all readings.
