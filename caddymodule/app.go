@@ -87,6 +87,7 @@ type App struct {
 
 	mu sync.Mutex // guards the roster while policies register
 	roster
+	routes  *checkedRoutes // read and used by the policies as they are provisioned, one by one
 	unnamed int
 	owned   atomic.Pointer[forward.Owned]
 	gateway atomic.Pointer[enrich.Gateway]

@@ -130,6 +130,7 @@ type Handler struct {
 	at       places            // of the options in the Caddyfile
 	claimsAt []caddyfile.Token // likewise, of claim and okta_claims in one list
 	app      *App
+	list     any // the list of routes that the policy stands in, to compare
 	matchers caddyhttp.MatcherSets
 	policy   *policy
 	logger   *zap.Logger
@@ -192,11 +193,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.app, err = loadApp(ctx); err != nil {
 		return err
 	}
-	text, err := json.Marshal(h)
-	if err != nil {
-		return fmt.Errorf("encoding the policy: %w", err)
+	if err := h.writeText(); err != nil {
+		return err
 	}
-	h.text = string(text)
+	routes := h.app.readRoutes(provisionedHTTP(ctx))
+	if h.Name == "" {
+		h.Name = h.app.nameOf(h.text)
+	}
+	h.list = routeListOf(ctx)
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)
@@ -211,7 +215,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.policy.compiled.ReadsHost() && !siteHostIsFixed(ctx) {
 		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
 	}
-	return h.app.register(h.policy)
+	if err := h.app.register(h.policy); err != nil {
+		return err
+	}
+	return routes.judge(h.app.logger)
+}
+
+// writeText notes the configuration as JSON.
+func (h *Handler) writeText() error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("encoding the policy: %w", err)
+	}
+	h.text = string(text)
+	return nil
 }
 
 // ServeHTTP takes a request through the stages: scrub, always; the others if
@@ -221,7 +238,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if served, err := h.policy.resource.serve(w, r); served {
 		return err
 	}
-	if state.decided {
+	if first := state.decided; first != nil {
+		if first.list != h.list && first.policy.name != h.policy.name {
+			return h.refuseSecond(w, r, first)
+		}
 		return next.ServeHTTP(w, r)
 	}
 	// The matcher, too, reads the request as the client sent it.
@@ -261,7 +281,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer done()
 	// Not before: a policy in an error route decides for itself.
-	state.decided = true
+	state.decided = h
 	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, mark: mark}
 	defer lasting.finish()
 	return next.ServeHTTP(lasting, lasting.ends(r))

@@ -45,15 +45,14 @@ func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 }
 
 // requestState is what the gateway remembers of one request, so that a second
-// policy of the same site neither scrubs what the first one wrote nor decides
-// again, and what placeholders show.
+// policy neither scrubs what the first one wrote nor decides again, and what placeholders show.
 type requestState struct {
 	scrubbed bool
 	// setAside says that the places the token is read from, where a token of
 	// ours is written to as well, have been emptied; aside holds what stood
 	// there, for the policy that decides.
 	setAside bool
-	decided  bool
+	decided  *Handler // the policy that let the request in; nil: none so far
 	aside    http.Header
 	removed  int
 	shown    placeholders

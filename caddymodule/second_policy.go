@@ -1,0 +1,76 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+)
+
+// This file refuses a request that one policy has decided and that meets
+// another one in another list of routes.
+
+// ErrSecondPolicy is met by a request that two policies would decide.
+var ErrSecondPolicy = errors.New("the request meets a second policy")
+
+// refuseSecond refuses a request that the policy first has let in. Whether the
+// matcher of this policy fits is not asked: the request is not any more what
+// the client sent. What first wrote is taken away again, since an error route
+// may proxy, and a policy there decides for itself.
+func (h *Handler) refuseSecond(w http.ResponseWriter, r *http.Request, first *Handler) error {
+	stateOf(r).decided = nil
+	h.scrubRefused(r)
+	err := &enrich.Refusal{Cause: fmt.Errorf("%w: policy %q has decided it in one list of routes, and policy %q stands in another; write both side by side, or each into a handle of its own", ErrSecondPolicy, first.policy.name, h.policy.name)}
+	h.setPlaceholders(r, nil, err)
+	return h.refuse(w, r, nil, err)
+}
+
+// errorRoutes is the list of the error routes of a server or subroute.
+type errorRoutes struct{ of any }
+
+// routeListOf gives what tells the list of routes that a handler is provisioned
+// in from all others. Routes are provisioned in order, those for errors after
+// the others, and lose their JSON with that.
+func routeListOf(ctx caddy.Context) any {
+	modules := ctx.Modules()
+	if len(modules) < 2 {
+		return modules[0]
+	}
+	parent := modules[len(modules)-2]
+	var routes caddyhttp.RouteList
+	var failed *caddyhttp.HTTPErrorConfig
+	list := any(parent)
+	switch p := parent.(type) {
+	case *caddyhttp.Subroute:
+		routes, failed = p.Routes, p.Errors
+	case *caddyhttp.App:
+		server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+		if !ok {
+			return modules[len(modules)-1]
+		}
+		list, routes, failed = server, server.Routes, server.Errors
+	default:
+		return parent
+	}
+	switch {
+	case unprovisioned(routes):
+		return list
+	case failed != nil && unprovisioned(failed.Routes):
+		return errorRoutes{list}
+	}
+	return modules[len(modules)-1] // a named route that is nothing but handlers
+}
+
+// unprovisioned reports whether a route of the list waits for its handlers.
+func unprovisioned(routes caddyhttp.RouteList) bool {
+	for i := range routes {
+		if len(routes[i].HandlersRaw) > 0 {
+			return true
+		}
+	}
+	return false
+}
