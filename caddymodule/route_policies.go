@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // This file finds policies that stand in each other's way. Of one list of
@@ -19,8 +18,8 @@ type placed struct {
 	list     string  // the list of routes that it stands in
 	levels   []level // the routes around
 	own      condition
-	answers  int // what may have answered a request before
-	where    string
+	answers  int    // what may have answered a request before
+	where    string // which requests or which route it is for, for people
 }
 
 // clash is what was found about two policies: a mistake, or something that is
@@ -37,6 +36,9 @@ func (w *siteWalk) policy(list string, h map[string]any) {
 	p := &placed{
 		name: name, settings: h, list: list, levels: slices.Clone(f.levels), where: w.where(),
 		own: condition{sets: asList(h["match"]), path: f.path}, answers: f.answers,
+	}
+	if paths := pathsOf(p.own.sets); len(paths) > 0 {
+		p.where = " for " + few(paths)
 	}
 	for _, before := range f.policies {
 		if text, fatal := p.behind(before); text != "" {
@@ -144,7 +146,7 @@ func (p *placed) widePaths(other *placed) string {
 	if len(wide) == 0 || len(narrow) == 0 || slices.Equal(wide, narrow) {
 		return ""
 	}
-	return fmt.Sprintf(" (%s covers %s)", strings.Join(wide, " "), strings.Join(narrow, " "))
+	return fmt.Sprintf(" (%s covers %s)", few(wide), few(narrow))
 }
 
 // paths are the patterns of the innermost matcher with any.

@@ -247,15 +247,31 @@ func (w *siteWalk) read(r reader) {
 	w.readers = append(w.readers, r)
 }
 
-// where names the innermost route around that is for some paths only.
+// where names the innermost route around that is for some paths only. One for a
+// kind of file, as of php_fastcgi, says less than the one around it.
 func (w *siteWalk) where() string {
+	var best []string
 	for _, l := range slices.Backward(w.flow.levels) {
-		if paths := pathsOf(l.sets); !l.always() && len(paths) > 0 {
-			return " in the route for " + strings.Join(paths[:min(len(paths), 3)], " ")
+		paths := pathsOf(l.sets)
+		if l.always() || len(paths) == 0 {
+			continue
+		}
+		suffix := strings.HasPrefix(paths[0], "*")
+		if len(best) == 0 || !suffix {
+			best = paths
+		}
+		if !suffix {
+			break
 		}
 	}
-	return ""
+	if len(best) == 0 {
+		return ""
+	}
+	return " in the route for " + few(best)
 }
+
+// few lists the first words of a list.
+func few(words []string) string { return strings.Join(words[:min(len(words), 3)], " ") }
 
 // scrubs notes a handler that scrubs the requests that it meets.
 func (w *siteWalk) scrubs(kind string) {
