@@ -40,6 +40,11 @@ func (w *siteWalk) policy(list string, h map[string]any) {
 	if paths := pathsOf(p.own.sets); len(paths) > 0 {
 		p.where = " for " + few(paths)
 	}
+	again := func(q *placed) bool { return q.name == p.name && q.list == p.list } // by invoke: it has had its turn
+	if slices.ContainsFunc(f.policies, again) {
+		f.policies = append(f.policies, p)
+		return
+	}
 	for _, before := range f.policies {
 		if text, fatal := p.behind(before); text != "" {
 			w.server.found = append(w.server.found, clash{policy: p.name, site: w.name, text: text, fatal: fatal})

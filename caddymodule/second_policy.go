@@ -26,6 +26,9 @@ func (h *Handler) refuseSecond(w http.ResponseWriter, r *http.Request, first *Ha
 	h.scrubRefused(r)
 	err := &enrich.Refusal{Cause: fmt.Errorf("%w: policy %q has decided it in one list of routes, and policy %q stands in another; write both side by side, or each into a handle of its own", ErrSecondPolicy, first.policy.name, h.policy.name)}
 	h.setPlaceholders(r, nil, err)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && first.UserPlaceholder == "on" {
+		repl.Delete(userPlaceholder)
+	}
 	return h.refuse(w, r, nil, err)
 }
 
