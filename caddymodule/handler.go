@@ -48,7 +48,9 @@ type Handler struct {
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
 	// The policy's name for metrics, logs and explain; unique in the
-	// configuration. Default: policy-<n>.
+	// configuration. Default: policy-<n>, counted in the order of the
+	// Caddyfile, or of the servers' names and their routes. Policies without
+	// a name that are equal are one.
 	Name string `json:"name,omitempty"`
 
 	// The names of the issuers whose tokens are accepted. Default: all.
@@ -196,7 +198,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.writeText(); err != nil {
 		return err
 	}
-	routes := h.app.readRoutes(provisionedHTTP(ctx))
+	h.app.readRoutes(provisionedHTTP(ctx))
 	if h.Name == "" {
 		h.Name = h.app.nameOf(h.text)
 	}
@@ -218,7 +220,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.app.register(h.policy); err != nil {
 		return err
 	}
-	return routes.judge(h.app.logger)
+	return h.app.judgeRoutes()
 }
 
 // writeText notes the configuration as JSON.

@@ -234,8 +234,10 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 // stand in no route of the HTTP app are counted in the order in which they are
 // loaded.
 func (a *App) nameOf(settings string) string {
-	if name := a.routes.names[settingsKey(json.RawMessage(settings))]; name != "" {
-		return name
+	if a.routes != nil {
+		if name := a.routes.names[settingsKey(json.RawMessage(settings))]; name != "" {
+			return name
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

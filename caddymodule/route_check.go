@@ -81,12 +81,12 @@ func (c *forwardCheck) unscrubbed(w *siteWalk) {
 	}
 	for _, r := range w.readers {
 		if r.forwards {
-			c.add("", w.name, "%s%s is reached by requests that no policy and no token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the site, before it", r.what, r.where)
+			c.add("", w.name, "%s%s is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the site, before it", r.what, r.where, w.guard)
 		}
 	}
 	for _, r := range w.inErrors {
 		if r.forwards {
-			c.add("", w.name, "%s%s, in an error route, is reached by requests that no policy and no token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the error route", r.what, r.where)
+			c.add("", w.name, "%s%s, in an error route, is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the error route", r.what, r.where, w.guard)
 		}
 	}
 }
@@ -173,28 +173,25 @@ type checkedRoutes struct {
 	warnings []finding
 }
 
-// readRoutes reads the routes, when the first policy of the configuration is
-// provisioned.
-func (a *App) readRoutes(http *caddyhttp.App) *checkedRoutes {
-	if a.routes == nil {
-		a.routes = new(checkedRoutes)
-		if http != nil {
-			a.routes.servers = serversJSON(http)
-			a.routes.names = namePolicies(a.routes.servers)
-		}
+// readRoutes reads the routes of the HTTP app, when its first policy is
+// provisioned. A policy elsewhere has none.
+func (a *App) readRoutes(http *caddyhttp.App) {
+	if a.routes == nil && http != nil {
+		servers := serversJSON(http)
+		a.routes = &checkedRoutes{servers: servers, names: namePolicies(servers)}
 	}
-	return a.routes
 }
 
-// judge judges the routes, once.
-func (c *checkedRoutes) judge(logger *zap.Logger) error {
-	if c.servers == nil {
+// judgeRoutes judges the routes, once.
+func (a *App) judgeRoutes() error {
+	c := a.routes
+	if c == nil || c.servers == nil {
 		return nil
 	}
 	found := judgeRoutes(c.servers)
 	c.servers, c.warnings = nil, found.warnings
 	for _, w := range found.warnings {
-		logger.Warn("the routes are probably not what is meant", zap.String("warning", w.String()))
+		a.logger.Warn("the routes are probably not what is meant", zap.String("warning", w.String()))
 	}
 	return found.err()
 }

@@ -169,7 +169,7 @@ func TestRouteThatForwardsUnscrubbedDoesNotLoad(t *testing.T) {
 	for _, tc := range []struct{ name, site, fails string }{
 		{"behind the policy", p + "reverse_proxy app:80\n", ""},
 		{"behind a policy for another path", policyAs("p", "/x", "") + "reverse_proxy app:80\n", ""},
-		{"in another handle", "handle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle {\nreverse_proxy open:80\n}\n", "site a.example: reverse_proxy open:80 is reached by requests that no policy and no token_enrich_scrub has met … " + way},
+		{"in another handle", "handle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle {\nreverse_proxy open:80\n}\n", "site a.example: reverse_proxy open:80 is reached by requests that neither policy \"p\" nor a token_enrich_scrub has met … " + way},
 		{"in another handle, with a scrub", "token_enrich_scrub\nhandle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle {\nreverse_proxy open:80\n}\n", ""},
 		{"in another handle, with a scrub there", "handle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle {\ntoken_enrich_scrub\nreverse_proxy open:80\n}\n", ""},
 		{"in a handle for a path", "handle /open/* {\nreverse_proxy open:80\n}\nhandle {\n" + p + "reverse_proxy app:80\n}\n", "reverse_proxy open:80 in the route for /open/* is reached"},

@@ -30,7 +30,9 @@ func walkServer(name string, server map[string]any, owned *forward.Owned) *serve
 	s.errors = s.walk("error routes", routesOf(object(server, "errors")["routes"]))
 	for _, w := range s.errors {
 		for _, site := range s.sites {
-			site.gateway = site.gateway || w.gateway && w.name == site.name
+			if w.gateway && !site.gateway && w.name == site.name {
+				site.gateway, site.guard = true, w.guard
+			}
 		}
 	}
 	return s
@@ -98,9 +100,10 @@ type siteWalk struct {
 	flow     *flow
 	name     string
 	depth    int
-	parts    int  // how many routes around that not every request takes
-	scrubbed bool // what the outermost routes so far leave behind
-	gateway  bool // a policy stands somewhere
+	parts    int    // how many routes around that not every request takes
+	scrubbed bool   // what the outermost routes so far leave behind
+	gateway  bool   // a policy stands somewhere
+	guard    string // the first one's name
 	// fallible says that a request may fail, and go to the error routes,
 	// before it is scrubbed; first is the handler that scrubs each request
 	// before that, if there is one.
@@ -291,6 +294,9 @@ func (w *siteWalk) handler(list, id string, h map[string]any, scrubbed bool) boo
 		return true
 	case "token_enrich":
 		w.scrubs(kind)
+		if name, ok := h["name"].(string); ok && !w.gateway {
+			w.guard = name
+		}
 		w.gateway = true
 		if w.server.owned != nil {
 			w.spelled = append(w.spelled, exactNames(h)...)
@@ -400,7 +406,7 @@ func (w *siteWalk) errorRoutes(id string, routes []map[string]any, scrubbed bool
 	inside.flow, inside.readers, inside.fallible, inside.depth = new(flow), nil, true, max(w.depth, 1)
 	inside.routes(id, routes, scrubbed)
 	w.inErrors = append(inside.inErrors, inside.readers...)
-	w.gateway, w.spelled = inside.gateway, inside.spelled
+	w.gateway, w.guard, w.spelled = inside.gateway, inside.guard, inside.spelled
 }
 
 func (w *siteWalk) proxy(h map[string]any, scrubbed bool) {

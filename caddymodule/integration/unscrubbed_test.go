@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -47,6 +49,32 @@ func TestValidateTellsWhatLeadsPastAPolicy(t *testing.T) {
 			err := validate(t, text)
 			if err == nil || !strings.Contains(err.Error(), "wide") {
 				t.Errorf("want an error that says what stands where, got %v", err)
+			}
+		})
+	}
+}
+
+// P65, P66: the check command tells the same as loading does.
+func TestCheckTellsWhatLeadsPastAPolicy(t *testing.T) {
+	const policy = "token_enrich {\nname payroll\n}\nreverse_proxy app:80\n"
+	for _, tc := range []struct {
+		name, sites string
+		code        int
+		want        string
+	}{
+		{"an error", "http://a.example {\nhandle /in/* {\n" + policy + "}\nhandle {\nreverse_proxy open:80\n}\n}\n", 1, "site a.example: reverse_proxy open:80 is reached by requests that neither policy \"payroll\" nor"},
+		{"a warning", "http://a.example {\n" + policy + "}\nhttp://b.example {\nreverse_proxy app:80\n}\n", 0, "warning: site b.example: reverse_proxy app:80 reaches the same application as site a.example"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "Caddyfile")
+			text := "{\nauto_https off\nstorage file_system " + t.TempDir() + "\ntoken_enrich {\n" + corp + "}\n}\n" + tc.sites
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := caddyCommand(t, "check", "--config", file)
+			got.wantCode(t, tc.code)
+			if !strings.Contains(got.stdout+got.stderr, tc.want) {
+				t.Errorf("stdout: %s\nstderr: %s", got.stdout, got.stderr)
 			}
 		})
 	}
