@@ -202,7 +202,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Name == "" {
 		h.Name = h.app.nameOf(h.text)
 	}
-	h.list = routeListOf(ctx)
+	h.list = routeListOf(ctx, h.text)
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)

@@ -111,7 +111,7 @@ func (c *forwardCheck) secondSite(w *siteWalk, protected map[string]string) {
 func (s *serverWalk) failed(note func(w *siteWalk, r reader, scrubbed string)) {
 	for i, w := range s.errors {
 		sites := s.sites // any of them may have failed
-		if n := slices.IndexFunc(sites, func(site *siteWalk) bool { return site.name == w.name }); i > 0 && n > 0 {
+		if n := slices.IndexFunc(sites, func(site *siteWalk) bool { return site.hosts == w.hosts }); i > 0 && n > 0 {
 			sites = sites[n : n+1]
 		}
 		policy, scrubbed := false, "token_enrich_scrub"

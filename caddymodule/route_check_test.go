@@ -198,6 +198,11 @@ func TestRouteThatForwardsUnscrubbedDoesNotLoad(t *testing.T) {
 			wantRoutes(t, warnings, err, tc.fails, "")
 		})
 	}
+	t.Run("error routes of hosts in another form", func(t *testing.T) {
+		open := "http://b.example {\n" + basic + policyAs("q", "", "") + "reverse_proxy q:80\n}\n"
+		warnings, err := loadSites(t, open+"http://bücher.example, http://a.example {\ntoken_enrich_scrub\n"+basic+p+"reverse_proxy app:80\nhandle_errors {\nreverse_proxy pages:80\n}\n}\n")
+		wantRoutes(t, warnings, err, "", "")
+	})
 	t.Run("a site of any host", func(t *testing.T) {
 		_, err := loadSites(t, ":8080 {\nhandle /open/* {\nreverse_proxy open:80\n}\nhandle {\n"+p+"}\n}\n")
 		wantRoutes(t, nil, err, "server srv0: reverse_proxy open:80 in the route for /open/*", "")

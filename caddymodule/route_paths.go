@@ -106,7 +106,7 @@ func unclearPattern(p string) bool {
 
 // pathsOf lists the path patterns of matcher sets.
 func pathsOf(sets []any) []string {
-	var list []string
+	list := make([]string, 0, len(sets))
 	for _, set := range sets {
 		for _, kind := range pathMatchers {
 			list = append(list, asStrings(asObject(set)[kind])...)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/idna"
+
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
@@ -30,7 +32,7 @@ func walkServer(name string, server map[string]any, owned *forward.Owned) *serve
 	s.errors = s.walk("error routes", routesOf(object(server, "errors")["routes"]))
 	for _, w := range s.errors {
 		for _, site := range s.sites {
-			if w.gateway && !site.gateway && w.name == site.name {
+			if w.gateway && !site.gateway && w.hosts == site.hosts {
 				site.gateway, site.guard = true, w.guard
 			}
 		}
@@ -53,17 +55,38 @@ func (s *serverWalk) walk(list string, routes []map[string]any) []*siteWalk {
 			rest.scrubbed = after && (rest.scrubbed || !some && !grouped(route, groups))
 			continue
 		}
-		name := "site " + strings.Join(hosts, ", ")
-		w := byHosts[name]
+		key := hostsKey(hosts)
+		w := byHosts[key]
 		if w == nil {
-			w = &siteWalk{server: s, flow: f, name: name, scrubbed: rest.scrubbed, first: rest.first, fallible: rest.fallible}
-			byHosts[name] = w
+			name := "site " + strings.Join(hosts[:min(len(hosts), maxHosts)], ", ")
+			if more := len(hosts) - maxHosts; more > 0 {
+				name += fmt.Sprintf(" and %d more", more)
+			}
+			w = &siteWalk{server: s, flow: f, name: name, hosts: key, scrubbed: rest.scrubbed, first: rest.first, fallible: rest.fallible}
+			byHosts[key] = w
 			sites = append(sites, w)
 		}
 		after, _ := w.route(list, i, groups, route, w.scrubbed)
 		w.scrubbed = after && (w.scrubbed || onlyHosts(route) && !grouped(route, groups))
 	}
 	return sites
+}
+
+// maxHosts bounds how many hosts name a site.
+const maxHosts = 5
+
+// hostsKey tells sites apart by their hosts, in whatever order, case or form.
+// What is provisioned has them as Caddy compares them.
+func hostsKey(hosts []string) string {
+	list := make([]string, len(hosts))
+	for i, h := range hosts {
+		list[i] = strings.ToLower(h)
+		if ascii, err := idna.ToASCII(h); err == nil {
+			list[i] = strings.ToLower(ascii)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
 }
 
 // onlyHosts reports whether each request for a route's hosts takes it.
@@ -99,6 +122,7 @@ type siteWalk struct {
 	server   *serverWalk
 	flow     *flow
 	name     string
+	hosts    string // tells sites apart; empty for that of no host
 	depth    int
 	parts    int    // how many routes around that not every request takes
 	scrubbed bool   // what the outermost routes so far leave behind

@@ -1,9 +1,11 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -37,8 +39,9 @@ type errorRoutes struct{ of any }
 
 // routeListOf gives what tells the list of routes that a handler is provisioned
 // in from all others. Routes are provisioned in order, those for errors after
-// the others, and lose their JSON with that.
-func routeListOf(ctx caddy.Context) any {
+// the others, and lose their JSON with that; named routes in no order. The
+// settings are those of the handler.
+func routeListOf(ctx caddy.Context, settings string) any {
 	modules := ctx.Modules()
 	if len(modules) < 2 {
 		return modules[0]
@@ -46,6 +49,7 @@ func routeListOf(ctx caddy.Context) any {
 	parent := modules[len(modules)-2]
 	var routes caddyhttp.RouteList
 	var failed *caddyhttp.HTTPErrorConfig
+	var named map[string]*caddyhttp.Route
 	list := any(parent)
 	switch p := parent.(type) {
 	case *caddyhttp.Subroute:
@@ -55,7 +59,7 @@ func routeListOf(ctx caddy.Context) any {
 		if !ok {
 			return modules[len(modules)-1]
 		}
-		list, routes, failed = server, server.Routes, server.Errors
+		list, routes, failed, named = server, server.Routes, server.Errors, server.NamedRoutes
 	default:
 		return parent
 	}
@@ -65,7 +69,28 @@ func routeListOf(ctx caddy.Context) any {
 	case failed != nil && unprovisioned(failed.Routes):
 		return errorRoutes{list}
 	}
-	return modules[len(modules)-1] // a named route that is nothing but handlers
+	if route := routeWith(named, settings); route != nil {
+		return route
+	}
+	return modules[len(modules)-1]
+}
+
+// routeWith gives the one route that waits for its handlers and has a policy
+// with these settings among them, nil where that is none or several.
+func routeWith(named map[string]*caddyhttp.Route, settings string) (found *caddyhttp.Route) {
+	key := settingsKey(json.RawMessage(settings))
+	for _, route := range named {
+		if !slices.ContainsFunc(asList(toJSON(route.HandlersRaw)), func(h any) bool {
+			return asObject(h)["handler"] == "token_enrich" && settingsKey(h) == key
+		}) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = route
+	}
+	return found
 }
 
 // unprovisioned reports whether a route of the list waits for its handlers.

@@ -141,3 +141,27 @@ func TestPolicyThatIsMetTwiceDecidesOnce(t *testing.T) {
 		})
 	}
 }
+
+// P65: a named route in JSON may be nothing but handlers.
+func TestPoliciesOfABareNamedRouteAreOneList(t *testing.T) {
+	w := prepare(t)
+	text := w.caddyfile("reverse_proxy " + w.legacy.Addr())
+	config, err := adapt(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const routes = `"routes":[{"match":[{"host":["127.0.0.1"]}],"handle":[{"handler":"subroute","routes":[{"handle":[`
+	if strings.Count(string(config), routes) != 1 {
+		t.Fatalf("%s", config)
+	}
+	both := `"named_routes":{"one":{"handle":[{"handler":"token_enrich","name":"admins","match":[{"path":["/admin/*"]}],"require":["isMemberOfGroupName(\"IT\")"]},{"handler":"token_enrich"}]},` +
+		`"other":{"handle":[{"handler":"token_enrich","name":"other"}]}},`
+	config = []byte(strings.Replace(string(config), routes, both+routes+`{"handler":"invoke","name":"one"},`, 1))
+	if err := w.run(config); err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, w.get("/admin/x", w.token("00u1ada")), 200)
+	wantStatus(t, w.get("/admin/x", w.token("00u2grace")), 403)
+	wantStatus(t, w.get("/x", w.token("00u2grace")), 200)
+	wantStatus(t, w.get("/x", ""), 401)
+}
