@@ -95,6 +95,31 @@ func exactNames(h map[string]any) []string {
 	return names
 }
 
+// readsOwned finds a placeholder of a header of ours in a module's settings.
+func (w *siteWalk) readsOwned(v any) (string, bool) {
+	if w.server.owned == nil {
+		return "", false
+	}
+	text := textOf(v)
+	for {
+		_, rest, ok := strings.Cut(text, headerPlaceholder)
+		if !ok {
+			return "", false
+		}
+		end := strings.IndexAny(rest, "}\"'\\ ,)")
+		if end < 0 {
+			end = len(rest)
+		}
+		if name := rest[:end]; w.owns(name) {
+			return name, true
+		}
+		text = rest
+	}
+}
+
+// headerPlaceholder is what a placeholder of a request header begins with.
+const headerPlaceholder = "http.request.header."
+
 // authenticator names the directive behind an authentication handler.
 func authenticator(h map[string]any) string {
 	if _, ok := object(h, "providers")["http_basic"]; ok {

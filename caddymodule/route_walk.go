@@ -446,28 +446,3 @@ func (w *siteWalk) proxy(h map[string]any, scrubbed bool) {
 	w.mayFail()
 	w.read(reader{what: what, forwards: true, upstreams: upstreams})
 }
-
-// readsOwned finds a placeholder of a header of ours in a module's settings.
-func (w *siteWalk) readsOwned(v any) (string, bool) {
-	if w.server.owned == nil {
-		return "", false
-	}
-	text := textOf(v)
-	for {
-		_, rest, ok := strings.Cut(text, headerPlaceholder)
-		if !ok {
-			return "", false
-		}
-		end := strings.IndexAny(rest, "}\"'\\ ,)")
-		if end < 0 {
-			end = len(rest)
-		}
-		if name := rest[:end]; w.owns(name) {
-			return name, true
-		}
-		text = rest
-	}
-}
-
-// headerPlaceholder is what a placeholder of a request header begins with.
-const headerPlaceholder = "http.request.header."
