@@ -69,7 +69,7 @@ func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error
 		p.decision, p.refusal = nil, err
 	}
 	if h.UserPlaceholder == "on" && err == nil && d != nil && d.Principal != nil {
-		repl.Set("http.auth.user.id", d.Principal.Subject)
+		repl.Set(userPlaceholder, d.Principal.Subject)
 	}
 }
 
@@ -80,6 +80,9 @@ type placeholders struct {
 	decision *enrich.Decision
 	refusal  error // the last one; an error route shows it, whoever decides there
 }
+
+// userPlaceholder is what user_placeholder sets.
+const userPlaceholder = "http.auth.user.id"
 
 const placeholderPrefix = "token_enrich."
 

@@ -88,7 +88,8 @@ type App struct {
 
 	mu sync.Mutex // guards the roster while policies register
 	roster
-	unnamed int
+	routes  *checkedRoutes // read and used by the policies as they are provisioned, one by one
+	unnamed int            // policies without a name outside of the HTTP app's routes
 	owned   atomic.Pointer[forward.Owned]
 	gateway atomic.Pointer[enrich.Gateway]
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -73,6 +74,10 @@ func (a *App) openIssuers() error {
 	return err
 }
 
+// ErrNoDirectory is a module in the namespace of directories that is no
+// DirectoryModule.
+var ErrNoDirectory = errors.New("the module is no directory module")
+
 // openDirectories takes or makes the directories and merges them.
 func (a *App) openDirectories() error {
 	if len(a.DirectoriesRaw) == 0 {
@@ -83,10 +88,14 @@ func (a *App) openDirectories() error {
 		return fmt.Errorf("loading directories: %w", err)
 	}
 	var members []directory.Member
-	for _, mod := range mods.([]any) {
-		m, err := a.openDirectory(mod.(DirectoryModule))
+	for i, mod := range mods.([]any) {
+		d, ok := mod.(DirectoryModule)
+		if !ok {
+			return fmt.Errorf("directory %d: %w: %T has no Settings, or no Open with a caddymodule.DirectoryContext", i+1, ErrNoDirectory, mod)
+		}
+		m, err := a.openDirectory(d)
 		if err != nil {
-			return fmt.Errorf("directory %q: %w", mod.(DirectoryModule).Settings().Name, err)
+			return fmt.Errorf("directory %q: %w", d.Settings().Name, err)
 		}
 		members = append(members, m)
 	}

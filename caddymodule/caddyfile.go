@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -107,10 +108,21 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.policy(handler); err != nil {
+	if err := w.policy(handler, h.IsNamedRoute()); err != nil {
 		return nil, handler.at.locate(err)
 	}
-	return h.NewRoute(nil, handler), nil
+	return newRoute(h, handler), nil
+}
+
+// newRoute makes the route of a directive. It has no matcher, so that each
+// request takes it. Of a named route whose routes have no matchers, Caddy keeps
+// the first handler and loses the others, a policy among them perhaps; there, a
+// matcher of all paths has it keep them.
+func newRoute(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) []httpcaddyfile.ConfigValue {
+	if h.IsNamedRoute() {
+		return h.NewRoute(caddy.ModuleMap{"path": h.JSON([]string{"*"})}, handler)
+	}
+	return h.NewRoute(nil, handler)
 }
 
 // parseScrub reads the token_enrich_scrub directive, which takes nothing.
@@ -143,5 +155,5 @@ func parseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]h
 	if h.NextBlock(0) {
 		return nil, h.Errf("%s has no options", name)
 	}
-	return h.NewRoute(nil, handler), nil
+	return newRoute(h, handler), nil
 }

@@ -42,5 +42,5 @@ func parseHook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := w.hook(hook); err != nil {
 		return nil, at.locate(fmt.Errorf("token_enrich_hook %s: %w", hook.Path, err))
 	}
-	return h.NewRoute(nil, hook), nil
+	return newRoute(h, hook), nil
 }

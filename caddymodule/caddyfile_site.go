@@ -17,6 +17,7 @@ type written struct {
 	app     *App             // nil: there is no global option
 	issuers []*issuer.Config // with their names; none where those wait for placeholders
 	roster  roster
+	unnamed map[string]string // names that were given, by place and settings of the policy
 }
 
 // writtenKey is the name under which the state of an adaptation holds it.
@@ -27,7 +28,7 @@ func writtenIn(h httpcaddyfile.Helper) (*written, error) {
 	if w, ok := h.State[writtenKey].(*written); ok {
 		return w, nil
 	}
-	w := new(written)
+	w := &written{unnamed: map[string]string{}}
 	if option, ok := h.Option("token_enrich").(httpcaddyfile.App); ok {
 		w.app = new(App)
 		if err := json.Unmarshal(option.Value, w.app); err != nil {
@@ -47,10 +48,17 @@ func (w *written) known() bool {
 	return w.app != nil && len(w.issuers) == len(w.app.Issuers)
 }
 
-// policy judges a policy, and remembers it for those that follow.
-func (w *written) policy(h *Handler) error {
+// policy judges a policy, and remembers it for those that follow. One without a
+// name is given one, unless it is in a named route: those are read before the
+// sites, and know nothing of them.
+func (w *written) policy(h *Handler, inNamedRoute bool) error {
 	if w.known() {
 		if err := h.checkBeside(w.issuers, w.app.Signing != nil); err != nil {
+			return err
+		}
+	}
+	if h.Name == "" && !inNamedRoute {
+		if err := w.giveName(h); err != nil {
 			return err
 		}
 	}
@@ -60,13 +68,26 @@ func (w *written) policy(h *Handler) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(h)
-	if err != nil {
-		return fmt.Errorf("encoding the policy: %w", err)
+	if err := h.writeText(); err != nil {
+		return err
 	}
-	h.text = string(text)
 	_, err = w.roster.add(&policy{name: h.Name, compiled: compiled, handler: h})
 	return err
+}
+
+// giveName names a policy by its place in the Caddyfile. A snippet that is
+// imported twice without a difference is one policy.
+func (w *written) giveName(h *Handler) error {
+	if err := h.writeText(); err != nil {
+		return err
+	}
+	head := h.at[""][0]
+	key := fmt.Sprintf("%s:%d %s", head.File, head.Line, h.text)
+	if w.unnamed[key] == "" {
+		w.unnamed[key] = defaultName(len(w.unnamed) + 1)
+	}
+	h.Name = w.unnamed[key]
+	return nil
 }
 
 // hook judges a hook.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
@@ -20,6 +21,9 @@ func (a *App) forwardFindings(config []byte) []finding {
 		return nil // Caddy itself has refused it
 	}
 	c := &forwardCheck{owned: a.owned.Load(), seen: map[finding]bool{}}
+	if a.routes != nil {
+		c.list = slices.Clone(a.routes.warnings)
+	}
 	for name, server := range ordered(object(root, "apps", "http", "servers")) {
 		c.server(name, asObject(server))
 	}

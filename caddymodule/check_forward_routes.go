@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,210 +9,35 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// server checks the sites of one server.
+// server checks the sites of one server for what is probably not meant. What is
+// certainly wrong has not loaded.
 func (c *forwardCheck) server(name string, server map[string]any) {
-	named := asObject(server["named_routes"])
-	protected := map[string]string{} // upstream → site
-	walks := c.walk(name, routesOf(server["routes"]), named)
-	gateways, scrubbed := map[string]bool{}, map[string]bool{}
-	any := false
-	for _, w := range walks {
-		gateways[w.site], scrubbed[w.site] = w.gateway, w.early
-		any = any || w.gateway
-		if w.gateway {
-			for _, u := range w.behind {
-				protected[u] = w.site
-			}
+	s := walkServer(name, server, c.owned)
+	for _, w := range s.sites {
+		w.report(c)
+	}
+	s.failed(func(w *siteWalk, r reader, scrubbed string) {
+		if scrubbed == "token_enrich" {
+			c.add("", w.name, "%s in handle_errors meets requests that failed before token_enrich, with whatever identity headers the client made up: put token_enrich_scrub into the site or into handle_errors", r.what)
 		}
+	})
+	for _, h := range handlersOf(server, "token_enrich_hook") {
+		c.secrets("token_enrich_hook", h)
 	}
-	for _, w := range walks {
-		w.report(protected)
-	}
-	for _, w := range c.walk(name, routesOf(object(server, "errors")["routes"]), named) {
-		if has, known := gateways[w.site]; scrubbed[w.site] || known && !has || !any {
-			continue
-		}
-		for _, r := range w.readers {
-			c.add("", w.site, "%s in handle_errors meets requests that failed before token_enrich, with whatever identity headers the client made up: put token_enrich_scrub into the site or into handle_errors", r.what)
-		}
-	}
-}
-
-// walk goes through the sites of a list of routes. An outermost route that
-// names hosts is a site; all others together are one more.
-func (c *forwardCheck) walk(server string, routes []map[string]any, named map[string]any) []*siteWalk {
-	rest := &siteWalk{check: c, site: "server " + server, named: named, depth: 1}
-	list := []*siteWalk{rest}
-	scrubbed := false
-	for _, route := range routes {
-		if hosts := hostsOf(route); len(hosts) > 0 {
-			w := &siteWalk{check: c, site: "site " + strings.Join(hosts, ", "), named: named}
-			w.route(route, false)
-			list = append(list, w)
-			continue
-		}
-		scrubbed = rest.route(route, scrubbed)
-	}
-	return list
-}
-
-// siteWalk goes through the handlers of one site in the order in which
-// requests meet them.
-type siteWalk struct {
-	check   *forwardCheck
-	site    string
-	named   map[string]any
-	depth   int
-	parts   int      // how many routes around that not every request takes
-	gateway bool     // a policy stands somewhere
-	early   bool     // token_enrich_scrub covers the whole site
-	behind  []string // upstreams behind a policy
-	readers []reader // what meets requests before they are scrubbed
-	spelled []string // exact names of the site's policies
-	proxies []proxy
-}
-
-// reader is a handler that unscrubbed requests meet.
-type reader struct {
-	what      string
-	upstreams []string
-}
-
-// proxy is a reverse_proxy behind a policy.
-type proxy struct {
-	what string
-	node map[string]any
-}
-
-// maxDepth bounds the nesting of routes that is looked at; named routes can
-// name themselves.
-const maxDepth = 64
-
-// route visits a route whose requests are scrubbed already, or not, and tells
-// whether those that leave it are.
-func (w *siteWalk) route(route map[string]any, scrubbed bool) bool {
-	if w.depth++; w.depth > maxDepth {
-		w.depth--
-		return scrubbed
-	}
-	defer func() { w.depth-- }()
-	before := scrubbed
-	// The outermost matcher is the site itself. Of a group, such as several
-	// handle, a request takes one.
-	part := w.depth > 1 && (route["match"] != nil || route["group"] != nil)
-	if part {
-		w.parts++
-		defer func() { w.parts-- }()
-	}
-	if !scrubbed {
-		w.matchers(route["match"])
-	}
-	for _, h := range asList(route["handle"]) {
-		scrubbed = w.handler(asObject(h), scrubbed)
-	}
-	if part { // what it leaves out has not met these handlers
-		return before
-	}
-	return scrubbed
-}
-
-// matchers notes route matchers that read a header of ours.
-func (w *siteWalk) matchers(sets any) {
-	for _, set := range asList(sets) {
-		for kind, m := range asObject(set) {
-			switch kind {
-			case "header", "header_regexp":
-				for name := range asObject(m) {
-					if w.check.owned.OwnsHeader(name) {
-						w.readers = append(w.readers, reader{what: fmt.Sprintf("a matcher that reads %s", name)})
-					}
-				}
-			default:
-				if name, ok := w.check.readsOwned(m); ok {
-					w.readers = append(w.readers, reader{what: fmt.Sprintf("a matcher that reads %s", name)})
-				}
-			}
-		}
-	}
-}
-
-func (w *siteWalk) handler(h map[string]any, scrubbed bool) bool {
-	kind, _ := h["handler"].(string)
-	switch kind {
-	case "token_enrich_scrub":
-		w.early = w.early || !w.gateway && w.parts == 0
-		return true
-	case "token_enrich":
-		w.gateway = true
-		w.spelled = append(w.spelled, exactNames(h)...)
-		return true
-	case "token_enrich_hook":
-		w.check.secrets("token_enrich_hook", h)
-	case "subroute":
-		return w.routes(routesOf(h["routes"]), scrubbed)
-	case "invoke":
-		name, _ := h["name"].(string)
-		return w.route(asObject(w.named[name]), scrubbed)
-	case "reverse_proxy":
-		w.proxy(h, scrubbed)
-	case "authentication":
-		if !scrubbed {
-			w.readers = append(w.readers, reader{what: authenticator(h)})
-		}
-	default:
-		if scrubbed {
-			break
-		}
-		if name, ok := w.check.readsOwned(h); ok {
-			w.readers = append(w.readers, reader{what: fmt.Sprintf("%s, which reads %s,", kind, name)})
-		} else if (kind == "map" || kind == "vars") && strings.Contains(textOf(h), headerPlaceholder) {
-			w.readers = append(w.readers, reader{what: fmt.Sprintf("%s, which reads headers,", kind)})
-		}
-	}
-	for _, response := range asList(h["handle_response"]) {
-		w.routes(routesOf(asObject(response)["routes"]), scrubbed)
-	}
-	return scrubbed
-}
-
-func (w *siteWalk) routes(list []map[string]any, scrubbed bool) bool {
-	for _, r := range list {
-		scrubbed = w.route(r, scrubbed)
-	}
-	return scrubbed
-}
-
-func (w *siteWalk) proxy(h map[string]any, scrubbed bool) {
-	upstreams := dials(h)
-	what := proxyName(h, upstreams)
-	if scrubbed {
-		if w.gateway {
-			w.behind = append(w.behind, upstreams...)
-			w.proxies = append(w.proxies, proxy{what: what, node: h})
-		}
-		return
-	}
-	w.readers = append(w.readers, reader{what: what, upstreams: upstreams})
 }
 
 // report writes down what a site's walk found.
-func (w *siteWalk) report(protected map[string]string) {
+func (w *siteWalk) report(c *forwardCheck) {
 	for _, r := range w.readers {
-		if w.gateway {
-			w.check.add("", w.site, "%s stands before token_enrich and meets requests with whatever identity headers the client made up: put token_enrich_scrub into the site", r.what)
-			continue
-		}
-		for _, u := range r.upstreams {
-			if other, ok := protected[u]; ok {
-				w.check.add("", w.site, "%s reaches the same application as %s, but no token_enrich stands here: identity headers of the client arrive as they are; put token_enrich or token_enrich_scrub into this site too", r.what, other)
-			}
+		if w.gateway && !r.forwards {
+			c.add("", w.name, "%s stands before token_enrich and meets requests with whatever identity headers the client made up: put token_enrich_scrub into the site", r.what)
 		}
 	}
 	if len(w.spelled) > 0 {
 		names := strings.Join(slices.Compact(slices.Sorted(slices.Values(w.spelled))), ", ")
 		for _, p := range w.proxies {
 			if why := losesSpelling(p.node); why != "" {
-				w.check.add("", w.site, "%s does not keep the exact spelling of %s: %s", p.what, names, why)
+				c.add("", w.name, "%s does not keep the exact spelling of %s: %s", p.what, names, why)
 			}
 		}
 	}
@@ -271,11 +95,11 @@ func exactNames(h map[string]any) []string {
 	return names
 }
 
-// headerPlaceholder is what a placeholder of a request header begins with.
-const headerPlaceholder = "http.request.header."
-
 // readsOwned finds a placeholder of a header of ours in a module's settings.
-func (c *forwardCheck) readsOwned(v any) (string, bool) {
+func (w *siteWalk) readsOwned(v any) (string, bool) {
+	if w.server.owned == nil {
+		return "", false
+	}
 	text := textOf(v)
 	for {
 		_, rest, ok := strings.Cut(text, headerPlaceholder)
@@ -286,12 +110,15 @@ func (c *forwardCheck) readsOwned(v any) (string, bool) {
 		if end < 0 {
 			end = len(rest)
 		}
-		if name := rest[:end]; c.owned.OwnsHeader(name) {
+		if name := rest[:end]; w.owns(name) {
 			return name, true
 		}
 		text = rest
 	}
 }
+
+// headerPlaceholder is what a placeholder of a request header begins with.
+const headerPlaceholder = "http.request.header."
 
 // authenticator names the directive behind an authentication handler.
 func authenticator(h map[string]any) string {

@@ -160,6 +160,5 @@ func (a *App) findings() []finding {
 			list = append(list, finding{Policy: p.name, Where: strings.TrimSpace("okta_claims " + n.Claim), Text: n.Text})
 		}
 	}
-	list = append(list, a.reachFindings()...)
 	return append(list, a.attributeFindings()...)
 }

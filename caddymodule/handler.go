@@ -48,7 +48,9 @@ type Handler struct {
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
 	// The policy's name for metrics, logs and explain; unique in the
-	// configuration. Default: policy-<n>.
+	// configuration. Default: policy-<n>, counted in the order of the
+	// Caddyfile, or of the servers' names and their routes. Policies without
+	// a name that are equal are one.
 	Name string `json:"name,omitempty"`
 
 	// The names of the issuers whose tokens are accepted. Default: all.
@@ -143,6 +145,7 @@ type Handler struct {
 	at       places            // of the options in the Caddyfile
 	claimsAt []caddyfile.Token // likewise, of claim and okta_claims in one list
 	app      *App
+	list     any // the list of routes that the policy stands in, to compare
 	matchers caddyhttp.MatcherSets
 	chooses  pathMatchers // the matchers, for each reading of a path
 	policy   *policy
@@ -206,12 +209,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.app, err = loadApp(ctx); err != nil {
 		return err
 	}
-	text, err := json.Marshal(h)
-	if err != nil {
-		return fmt.Errorf("encoding the policy: %w", err)
+	if err := h.writeText(); err != nil {
+		return err
 	}
-	h.text = string(text)
 	raw := h.MatcherSetsRaw // which loading empties
+	h.app.readRoutes(provisionedHTTP(ctx))
+	if h.Name == "" {
+		h.Name = h.app.nameOf(h.text)
+	}
+	h.list = routeListOf(ctx, h.text)
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)
@@ -234,7 +240,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.logger.Warn(warning, zap.String("policy", h.Name))
 		h.policy.remarks = append(h.policy.remarks, finding{Policy: h.Name, Where: "matcher", Text: warning})
 	}
-	return h.app.register(h.policy)
+	if err := h.app.register(h.policy); err != nil {
+		return err
+	}
+	return h.app.judgeRoutes()
+}
+
+// writeText notes the configuration as JSON.
+func (h *Handler) writeText() error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("encoding the policy: %w", err)
+	}
+	h.text = string(text)
+	return nil
 }
 
 // ServeHTTP takes a request through the stages: scrub, always; the others if
@@ -246,7 +265,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.app.scrub(r)
 		return err
 	}
-	if state.decided {
+	if first := state.decided; first != nil {
+		if first.list != h.list && first.policy.name != h.policy.name {
+			return h.refuseSecond(w, r, first)
+		}
 		return next.ServeHTTP(w, r)
 	}
 	// The matcher, too, reads the request as the client sent it.
@@ -287,7 +309,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	defer done()
 	// Not before: a policy in an error route decides for itself.
-	state.decided = true
+	state.decided = h
 	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, mark: mark}
 	defer lasting.finish()
 	return next.ServeHTTP(lasting, lasting.ends(r))

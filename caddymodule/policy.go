@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -29,9 +30,6 @@ type policy struct {
 
 // compile turns the handler's configuration into a policy.
 func (h *Handler) compile() (*policy, error) {
-	if h.Name == "" {
-		h.Name = h.app.nextName()
-	}
 	if err := h.check(); err != nil {
 		return nil, err
 	}
@@ -244,11 +242,22 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	return defs, notes, nil
 }
 
-// nextName gives the name of a policy that has none. It counts policies in
-// the order in which they are loaded.
-func (a *App) nextName() string {
+// nameOf gives the name of a policy that has none, by its settings. Policies that
+// stand in no route of the HTTP app are counted in the order in which they are
+// loaded.
+func (a *App) nameOf(settings string) string {
+	if a.routes != nil {
+		if name := a.routes.names[settingsKey(json.RawMessage(settings))]; name != "" {
+			return name
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.unnamed++
-	return fmt.Sprintf("policy-%d", a.unnamed)
+	for {
+		a.unnamed++
+		name := defaultName(a.unnamed)
+		if !slices.ContainsFunc(a.policies, func(p *policy) bool { return p.name == name }) {
+			return name
+		}
+	}
 }

@@ -117,7 +117,7 @@ func parseReady(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if h.NextBlock(0) {
 		return nil, h.Err("token_enrich_ready has no options")
 	}
-	return h.NewRoute(nil, ready), nil
+	return newRoute(h, ready), nil
 }
 
 // Interface guards

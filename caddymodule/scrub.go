@@ -46,11 +46,10 @@ func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 }
 
 // requestState is what the gateway remembers of one request, so that a second
-// policy of the same site neither scrubs what the first one wrote nor decides
-// again, and what placeholders show.
+// policy neither scrubs what the first one wrote nor decides again, and what placeholders show.
 type requestState struct {
 	scrubbed bool
-	decided  bool
+	decided  *Handler // the policy that let the request in; nil: none so far
 	// aside holds what stood where tokens are read from, for the policy that
 	// decides; until then no handler and no application sees it. cookies is
 	// what Cookie was left with.
@@ -93,7 +92,7 @@ func (a *App) scrubEarly(r *http.Request) *requestState {
 // read from is set aside, so that it reaches no application unless a policy
 // says so.
 func (a *App) scrub(r *http.Request) {
-	if s := a.scrubEarly(r); !s.decided {
+	if s := a.scrubEarly(r); s.decided == nil {
 		s.keepAside(r, a)
 	}
 }

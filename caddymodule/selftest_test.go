@@ -129,7 +129,7 @@ func TestSelftestFindsWhatGetsThrough(t *testing.T) {
 		want       []passage
 	}{
 		{
-			"a proxy before the policy", "route {\n\treverse_proxy /early/* early:80\n" + policy + "\treverse_proxy app:80\n}",
+			"a proxy in a site without a policy", policy + "\treverse_proxy app:80\n}\nhttp://b.example {\n\treverse_proxy /early/* early:80",
 			[]passage{
 				{Kind: "passed", Protocol: protocol1, Path: "/early/selftest", Section: "header", Sent: "X-User", Upstream: "early:80", Arrived: "X-User"},
 				{Kind: "passed", Protocol: protocol2, Path: "/early/selftest", Section: "header", Sent: "x~user"},
@@ -139,11 +139,11 @@ func TestSelftestFindsWhatGetsThrough(t *testing.T) {
 			},
 		},
 		{
-			"a FastCGI application before the policy", "route {\n\tphp_fastcgi /early/* php:9000 {\n\t\tindex off\n\t}\n\treverse_proxy /early/* {\n\t\tto php:9000\n\t\ttransport fastcgi\n\t}\n" + policy + "\treverse_proxy app:80\n}",
+			"a FastCGI application in a site without a policy", policy + "\treverse_proxy app:80\n}\nhttp://b.example {\n\tphp_fastcgi /early/* php:9000 {\n\t\tindex off\n\t}\n\treverse_proxy /early/* {\n\t\tto php:9000\n\t\ttransport fastcgi\n\t}",
 			[]passage{{Kind: "passed", Path: "/early/selftest", Section: "header", Sent: "X-User", Upstream: "php:9000", Arrived: "X-User"}},
 		},
 		{
-			"preflight and other requests that go past the policy", "@other {\n\t\tmethod OPTIONS PROPFIND\n\t\tpath /early/*\n\t}\n\troute {\n\treverse_proxy @other early:80\n" + policy + "\treverse_proxy app:80\n}",
+			"preflight and other requests in a site without a policy", policy + "\treverse_proxy app:80\n}\nhttp://b.example {\n\t@other {\n\t\tmethod OPTIONS PROPFIND\n\t\tpath /early/*\n\t}\n\treverse_proxy @other early:80",
 			[]passage{
 				{Kind: "passed", Protocol: protocol1, Path: "/early/selftest", Section: "header of OPTIONS", Sent: "X-User", Upstream: "early:80"},
 				{Kind: "passed", Protocol: protocol2, Path: "/early/selftest", Section: "header of PROPFIND", Upstream: "early:80"},
@@ -151,7 +151,7 @@ func TestSelftestFindsWhatGetsThrough(t *testing.T) {
 			},
 		},
 		{
-			"an error page of what stands before the policy", "basic_auth /early/* {\n\t\tada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n\t}\n" + policy + "\treverse_proxy app:80\n\thandle_errors {\n\t\treverse_proxy pages:80\n\t}",
+			"an error page of a site without a policy", policy + "\treverse_proxy app:80\n}\nhttp://b.example {\n\tbasic_auth /early/* {\n\t\tada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n\t}\n\thandle_errors {\n\t\treverse_proxy pages:80\n\t}",
 			[]passage{{Kind: "passed", Path: "/early/selftest", Section: "header", Sent: "X-User", Upstream: "pages:80"}},
 		},
 		{

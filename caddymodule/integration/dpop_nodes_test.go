@@ -84,7 +84,7 @@ func TestProofThatIsNotLookedAtYetOutlivesItsConfiguration(t *testing.T) {
 			authority, inside, gate := gatekeeper(t)
 			site := strings.ReplaceAll(judged, "%a", w.legacy.Addr())
 			issuer, people := w.issuerBlock("dpop require"), script(t, knows("somebody"))
-			w.load("forward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+site, issuer, people, shared(server, ""))
+			w.load("token_enrich_scrub\nforward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+site, issuer, people, shared(server, ""))
 			key := enrichtest.NewDPoPKey(t, "ES256", nil)
 			token := w.boundTo(key)
 			proof := key.Proof("GET", w.here("/"), token, nil)

@@ -433,7 +433,7 @@ func TestRequestThatIsNotDecidedYetOutlivesItsConfiguration(t *testing.T) {
 	w := prepare(t)
 	authority, inside, gate := gatekeeper(t)
 	_, global := w.shaky("")
-	w.load("forward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+policyWith("")+w.legacy.Addr(), global)
+	w.load("token_enrich_scrub\nforward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+policyWith("")+w.legacy.Addr(), global)
 	done := make(chan answer)
 	token := w.token("00u1ada")
 	go func() { done <- w.get("/", token) }()

@@ -48,7 +48,7 @@ func TestSelftestCommandProvesAConfiguration(t *testing.T) {
 
 func TestSelftestCommandShowsWhatGotThrough(t *testing.T) {
 	w := prepare(t)
-	args := w.selftested("route {\nreverse_proxy /early/* " + w.legacy.Addr() + "\n" + payroll + w.legacy.Addr() + "\n}\n")
+	args := w.selftested(payroll + w.legacy.Addr() + "\n}\nhttp://other.example {\nreverse_proxy /early/* " + w.legacy.Addr() + "\n")
 	got := caddyCommand(t, append(args, "--path", "/early/x")...)
 	if got.code != 1 || !strings.Contains(got.stdout, "got through") || !strings.Contains(got.stdout, "/early/x") || !strings.Contains(got.stdout, w.legacy.Addr()) {
 		t.Errorf("status %d\nstdout: %s\nstderr: %s", got.code, got.stdout, got.stderr)

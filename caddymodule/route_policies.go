@@ -1,0 +1,188 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// This file finds policies that stand in each other's way. Of one list of
+// routes, the first policy that matches a request decides it. A request that
+// was decided in one list and meets another policy in another is refused, since
+// nobody can tell which of the two was meant.
+
+// placed is a policy where it stands.
+type placed struct {
+	name     string
+	settings map[string]any
+	list     string  // the list of routes that it stands in
+	levels   []level // the routes around
+	own      condition
+	answers  int    // what may have answered a request before
+	where    string // which requests or which route it is for, for people
+}
+
+// clash is what was found about two policies: a mistake, or something that is
+// probably one.
+type clash struct {
+	policy, site, text string
+	fatal              bool
+}
+
+// policy notes a policy, and compares it with those that requests met before.
+func (w *siteWalk) policy(list string, h map[string]any) {
+	f := w.flow
+	name, _ := h["name"].(string)
+	p := &placed{
+		name: name, settings: h, list: list, levels: slices.Clone(f.levels), where: w.where(),
+		own: condition{sets: asList(h["match"]), path: f.path}, answers: f.answers,
+	}
+	if paths := pathsOf(p.own.sets); len(paths) > 0 {
+		p.where = " for " + few(paths)
+	}
+	again := func(q *placed) bool { return q.name == p.name && q.list == p.list } // by invoke: it has had its turn
+	if slices.ContainsFunc(f.policies, again) {
+		f.policies = append(f.policies, p)
+		return
+	}
+	for _, before := range f.policies {
+		if text, fatal := p.behind(before); text != "" {
+			w.server.found = append(w.server.found, clash{policy: p.name, site: w.name, text: text, fatal: fatal})
+			break
+		}
+	}
+	f.policies = append(f.policies, p)
+}
+
+// behind tells what is wrong with a policy that stands behind another one, and
+// whether that is certainly a mistake; nothing where it is in order, or nothing
+// can be proven. One policy in two places, as from a snippet, is.
+func (p *placed) behind(first *placed) (text string, fatal bool) {
+	if p.name == first.name {
+		return "", false
+	}
+	around := first.around(p)
+	if first.excludes(p, around) {
+		if !first.levels[around].impliedBy(p.conditions()) {
+			return "", false
+		}
+		return fmt.Sprintf("no request reaches it%s: the route with policy %q stands before it and takes them all%s; write the narrower route first", p.where, first.name, first.widePaths(p)), p.stricter(first)
+	}
+	covered := first.covers(p, around)
+	switch {
+	case p.list == first.list && covered:
+		return fmt.Sprintf("it decides nothing%s: policy %q stands before it and %s, and of one list of routes the first policy that matches decides; write %q before %q, or give %q a matcher that leaves its requests out",
+			p.where, first.name, first.why(p), p.name, first.name, first.name), p.stricter(first)
+	case p.list != first.list && (covered || first.reaches(p, around)):
+		return fmt.Sprintf("it meets requests%s that policy %q%s has decided, and they would all be answered 500: one policy decides a request; write both side by side in one list of routes, the narrower one first with a matcher of its own, as in token_enrich /admin/* { … } before token_enrich { … }, or put each into a handle of its own",
+			p.where, first.name, first.where), true
+	}
+	return "", false
+}
+
+// around counts the routes that stand around both policies.
+func (p *placed) around(other *placed) int {
+	n := 0
+	for n < len(p.levels) && n < len(other.levels) && p.levels[n].list == other.levels[n].list && p.levels[n].index == other.levels[n].index {
+		n++
+	}
+	return n
+}
+
+// excludes reports whether a request takes the route of one policy only,
+// because both are of one group.
+func (p *placed) excludes(other *placed, around int) bool {
+	if around == len(p.levels) || around == len(other.levels) {
+		return false
+	}
+	a, b := p.levels[around], other.levels[around]
+	return a.list == b.list && a.group != "" && a.group == b.group
+}
+
+// conditions are all that hold for the requests that a policy would decide.
+func (p *placed) conditions() []condition {
+	list := make([]condition, 0, len(p.levels)+1)
+	for _, l := range p.levels {
+		if !l.unclear {
+			list = append(list, l.condition)
+		}
+	}
+	return append(list, p.own)
+}
+
+// covers reports whether the policy provably decides each request that the
+// other one would decide; that many routes stand around both.
+func (p *placed) covers(other *placed, around int) bool {
+	theirs := other.conditions()
+	for _, l := range p.levels[around:] {
+		if l.unclear || l.group != "" || !l.impliedBy(theirs) {
+			return false
+		}
+	}
+	return p.own.impliedBy(theirs)
+}
+
+// reaches reports whether what the policy decides provably comes to the other
+// one: each request does, and nothing between them answers.
+func (p *placed) reaches(other *placed, around int) bool {
+	unclear := func(l level) bool { return l.unclear }
+	for _, l := range other.levels[around:] {
+		if l.unclear || l.group != "" || !l.always() {
+			return false
+		}
+	}
+	return p.answers == other.answers && !slices.ContainsFunc(p.levels[around:], unclear)
+}
+
+// why tells by what the policy covers the other one.
+func (p *placed) why(other *placed) string {
+	if paths := p.widePaths(other); paths != "" {
+		return "takes its requests too" + paths
+	}
+	if p.own.always() {
+		return "has no matcher"
+	}
+	return "has the same matcher"
+}
+
+// widePaths names the path patterns of both policies.
+func (p *placed) widePaths(other *placed) string {
+	wide, narrow := p.paths(), other.paths()
+	if len(wide) == 0 || len(narrow) == 0 || slices.Equal(wide, narrow) {
+		return ""
+	}
+	return fmt.Sprintf(" (%s covers %s)", few(wide), few(narrow))
+}
+
+// paths are the patterns of the innermost matcher with any.
+func (p *placed) paths() []string {
+	for _, c := range slices.Backward(p.conditions()) {
+		if paths := pathsOf(c.sets); len(paths) > 0 && !c.always() {
+			return paths
+		}
+	}
+	return nil
+}
+
+// stricter reports whether the policy may refuse what the other one lets
+// through.
+func (p *placed) stricter(other *placed) bool {
+	own, theirs := p.decoded(), other.decoded()
+	narrower := func(own, theirs string) bool { return own != theirs && theirs != "" && theirs != "deny" }
+	return len(own.Require) > 0 || len(own.RequireScope) > 0 || own.RequireACR != nil ||
+		theirs.Anonymous && !own.Anonymous ||
+		narrower(own.CrossOrigin, theirs.CrossOrigin) ||
+		narrower(own.OnMissingUser, theirs.OnMissingUser) ||
+		narrower(own.OnDirectoryError, theirs.OnDirectoryError) ||
+		own.MaxConnection > 0 && (theirs.MaxConnection == 0 || own.MaxConnection < theirs.MaxConnection) ||
+		len(own.Issuers) > 0 && (len(theirs.Issuers) == 0 || slices.ContainsFunc(theirs.Issuers, func(name string) bool { return !slices.Contains(own.Issuers, name) }))
+}
+
+// decoded gives the policy's settings; what cannot be read does not load.
+func (p *placed) decoded() *Handler {
+	h := new(Handler)
+	if text, err := json.Marshal(p.settings); err == nil {
+		_ = json.Unmarshal(text, h)
+	}
+	return h
+}
