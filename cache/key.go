@@ -9,9 +9,15 @@ import (
 	"sync"
 )
 
-// schemaVersion is the first part of every key. It changes when the meaning of
-// keys or the encoding of entries changes, so that old entries are not found.
-const schemaVersion = "1"
+// The versions are the first part of every key and of every name. keyVersion
+// changes when the meaning of keys, the encoding of entries, or what is read out
+// of a directory's answer changes, so that old entries are not found.
+// nameVersion stays, because nodes of two versions could not apply each other's
+// purges and denials.
+const (
+	keyVersion  = "2"
+	nameVersion = "1"
+)
 
 // Purposes of the secrets that the cache derives, one label each.
 const (
@@ -76,7 +82,7 @@ func NewKeyer(s Secrets) *Keyer {
 func (k *Keyer) Key(kind string, fingerprint []byte, ids ...string) Key {
 	m := k.keys.get()
 	defer k.keys.put(m)
-	m.part(schemaVersion)
+	m.part(keyVersion)
 	m.part(kind)
 	m.bytes(fingerprint)
 	for _, id := range ids {
@@ -91,7 +97,7 @@ func (k *Keyer) Key(kind string, fingerprint []byte, ids ...string) Key {
 func (k *Keyer) Name(id ID) Name {
 	m := k.names.get()
 	defer k.names.put(m)
-	m.part(schemaVersion)
+	m.part(nameVersion)
 	m.kind(byte(id.Kind))
 	m.part(strings.ToLower(id.Value))
 	return m.name()
@@ -111,7 +117,7 @@ func (k *Keyer) nameAll(ids []ID) []Name {
 func (k *Keyer) Denial(issuer, claim, value string) Name {
 	m := k.denials.get()
 	defer k.denials.put(m)
-	m.part(schemaVersion)
+	m.part(nameVersion)
 	m.part(issuer)
 	m.part(claim)
 	m.part(value)

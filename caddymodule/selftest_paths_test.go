@@ -99,6 +99,7 @@ func TestSelftestKnowsTheApplicationOfAPath(t *testing.T) {
 		reverse_proxy public:80
 	}
 	handle_errors {
+		token_enrich_scrub
 		reverse_proxy pages:80
 	}
 }

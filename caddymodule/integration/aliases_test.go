@@ -219,7 +219,7 @@ func TestWhatWasSetAsideReplacesNothingThatAHandlerWrote(t *testing.T) {
 // nothing else is.
 func TestCookiesThatAreNotOursKeepTheirBytes(t *testing.T) {
 	w := prepare(t)
-	w.load("handle /none/* {\nreverse_proxy " + w.legacy.Addr() + "\n}\nhandle {\ntoken_enrich {\ntoken_from cookie access_token\ntoken_from header Authorization Bearer\n}\nreverse_proxy " + w.legacy.Addr() + "\n}")
+	w.load("token_enrich {\ntoken_from cookie access_token\ntoken_from header Authorization Bearer\n}\nreverse_proxy " + w.legacy.Addr())
 	good := w.token("00u1ada")
 	const plain = "prefs[theme]=dark; access_tokens=1;a=\"x y\";  b = 2 ; c; =d; e=f=g; token=é\xff; _ga=GA1.2.3; %E4=1; x{y}=1; cart=[{\"id\":1}]"
 	for _, tc := range []struct{ in, want string }{

@@ -155,8 +155,11 @@ func decoded(u *url.URL, set Set) []string {
 	wire := u.EscapedPath()
 	once := unescape(wire, isSlash)
 	list := appendNew([]string{unescape(wire, staysEscaped)}, once)
-	if set.Has(EncodedSlashes) {
+	switch {
+	case set.Has(EncodedSlashes):
 		list = appendNew(list, u.Path)
+	case set.Has(Backslashes): // which Go writes as %5C when it forwards them
+		list = appendNew(list, unescape(wire, func(b byte) bool { return b == '/' }))
 	}
 	if !set.Has(DoubleDecoding) {
 		return list

@@ -134,6 +134,7 @@ func TestANarrowedSetJudgesLess(t *testing.T) {
 		{"/%61//x", 0, []string{"/%61/x", "/a/x"}},
 		{"/A.", 0, []string{"/A."}},
 		{`/a%5Cb`, pathreading.EncodedSlashes, []string{"/a%5Cb", `/a\b`}},
+		{`/a%5Cb%2Fc`, pathreading.Backslashes, []string{"/a%5Cb%2Fc", `/a\b%2Fc`, "/a/b%2Fc"}},
 	} {
 		got, err := pathreading.Of(parse(t, tc.target), tc.set)
 		if err != nil || !slices.Equal(got, tc.want) {

@@ -92,6 +92,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		}
 		person := &identity.Person{}
 		var listed any
+		person.Untold = r.untold()
 		if person.User, listed, problem = d.readUser(r, subject); problem != nil {
 			return problem
 		}
@@ -228,9 +229,13 @@ func (d *Directory) holdAssignment(answers []answer, subject, appID string) erro
 	return nil
 }
 
+// Untold implements directory.Teller: there is no query for these.
+func (d *Directory) Untold() identity.Facts { return identity.FactLinked | identity.FactAppUsers }
+
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
+	_ directory.Teller    = (*Directory)(nil)
 	_ directory.Warner    = (*Directory)(nil)
 )
 
@@ -246,6 +251,27 @@ func (r row) take(names ...string) any {
 		}
 	}
 	return v
+}
+
+// userColumns are the columns that hold a user's own fields.
+var userColumns = map[identity.Facts][]string{
+	identity.FactStatus:          {"status"},
+	identity.FactCreated:         {"created"},
+	identity.FactLastUpdated:     {"lastUpdated", "last_updated"},
+	identity.FactPasswordChanged: {"passwordChanged", "password_changed"},
+	identity.FactLastLogin:       {"lastLogin", "last_login"},
+}
+
+// untold returns the facts that the row has no column for. A null in a column
+// says that the user has none.
+func (r row) untold() identity.Facts {
+	var untold identity.Facts
+	for fact, names := range userColumns {
+		if !slices.ContainsFunc(names, func(name string) bool { _, has := r[name]; return has }) {
+			untold |= fact
+		}
+	}
+	return untold
 }
 
 // text takes a column as text.
@@ -313,8 +339,8 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 	}
 	u := &identity.User{
 		ID: r.text("id"), Login: r.text("login"),
-		Created: r.time("created"), LastUpdated: r.time("lastUpdated", "last_updated"),
-		PasswordChanged: r.time("passwordChanged", "password_changed"), LastLogin: r.time("lastLogin", "last_login"),
+		Created: r.time(userColumns[identity.FactCreated]...), LastUpdated: r.time(userColumns[identity.FactLastUpdated]...),
+		PasswordChanged: r.time(userColumns[identity.FactPasswordChanged]...), LastLogin: r.time(userColumns[identity.FactLastLogin]...),
 	}
 	var err error
 	if u.Status, err = r.status(); err != nil {

@@ -112,6 +112,10 @@ func TestColumnsBecomeAttributes(t *testing.T) {
 		u.Created.Format(time.RFC3339) != "2026-03-01T11:00:00Z" || u.LastLogin.Format(time.DateOnly) != "2026-03-02" || p.GroupsKnown {
 		t.Errorf("user %+v, groups known %v", u, p.GroupsKnown)
 	}
+	// C35: what the row has no column for, the directory does not say.
+	if p.Untold != identity.FactLastUpdated|identity.FactPasswordChanged {
+		t.Errorf("untold %v", p.Untold.Names())
+	}
 	want := map[string]any{
 		"small": int64(7), "big": int64(9007199254740993), "huge": json.Number("12345678901234567890"), "price": 1.5, "real": 1.5,
 		"nan": "NaN", "endless": "Infinity", "truth": true, "lie": false, "nothing": nil, "empty": "",
