@@ -35,10 +35,12 @@ const (
 	// inactiveLife is how long "not active" is kept at most: it spares the
 	// endpoint a client that insists, and passes once a replica has caught up.
 	inactiveLife = 10 * time.Second
-	// failureLogInterval is the shortest time between two lines about failing:
-	// a stranger whose odd tokens the endpoint fails at, among honest ones that
-	// it answers about, changes the state with each of them.
+	// failureLogInterval is the shortest time between two lines about failing
+	// for one cause: a stranger whose odd tokens the endpoint fails at, among
+	// honest ones that it answers about, changes the state with each of them.
 	failureLogInterval = time.Minute
+	// maxFailureCauses is how many causes are told of in that time.
+	maxFailureCauses = 32
 )
 
 // mediaSigned is the type of a signed answer (RFC 9701, section 5).
@@ -87,10 +89,11 @@ type introspector struct {
 	mu      sync.Mutex
 	asking  map[tokenHash]*question
 	failing bool
-	// failureLogged says that the log tells of a failure that lasts, and
-	// failureLoggedAt when the last such line was written.
-	failureLogged   bool
-	failureLoggedAt time.Time
+	// failureLogged says that the log tells of a failure that lasts; causes are
+	// those that it has told of since causesSince.
+	failureLogged bool
+	causes        map[string]struct{}
+	causesSince   time.Time
 }
 
 func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*introspector, error) {
@@ -104,7 +107,7 @@ func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*intr
 		strangerSlots: make(chan struct{}, maxStrangerQuestions), strangers: crowd{limit: maxStrangers},
 		good:   newGoodTokens(maxGoodTokens),
 		active: newAnswerCache(maxActiveCost), inactive: newAnswerCache(maxInactive),
-		asking: make(map[tokenHash]*question),
+		asking: make(map[tokenHash]*question), causes: make(map[string]struct{}),
 	}
 	if _, err := io.ReadFull(o.Rand, n.macKey[:]); err != nil {
 		return nil, fmt.Errorf("reading randomness: %w", err)
@@ -297,7 +300,7 @@ func (n *introspector) report(a *answer, err error) {
 		outcome = IntrospectInactive
 	}
 	n.issuer.observer.Introspected(n.issuer.name, outcome)
-	if !n.noteFailing(err != nil) || n.issuer.life.ctx.Err() != nil {
+	if !n.noteFailing(err) || n.issuer.life.ctx.Err() != nil {
 		return
 	}
 	if err == nil {
@@ -312,24 +315,28 @@ func (n *introspector) report(a *answer, err error) {
 }
 
 // noteFailing notes whether the last question failed and reports whether that is
-// for the log: a failure that it does not tell of yet, unless the line about the
-// last one is too young, and the end of one that it tells of.
-func (n *introspector) noteFailing(failing bool) bool {
+// for the log: a cause that it has not told of yet, and the end of failing.
+func (n *introspector) noteFailing(err error) bool {
 	now := n.issuer.clock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.failing = failing
-	if failing == n.failureLogged {
+	n.failing = err != nil
+	if err == nil {
+		ended := n.failureLogged
+		n.failureLogged = false
+		return ended
+	}
+	// A clock that was set back must not silence it for as long.
+	if age := now.Sub(n.causesSince); !n.failureLogged && (age < 0 || age >= failureLogInterval) {
+		clear(n.causes)
+		n.causesSince = now
+	}
+	cause := err.Error()
+	if _, told := n.causes[cause]; told || len(n.causes) == maxFailureCauses {
 		return false
 	}
-	if failing {
-		// A clock that was set back must not silence it for as long.
-		if age := now.Sub(n.failureLoggedAt); age >= 0 && age < failureLogInterval {
-			return false
-		}
-		n.failureLoggedAt = now
-	}
-	n.failureLogged = failing
+	n.causes[cause] = struct{}{}
+	n.failureLogged = true
 	return true
 }
 
