@@ -185,7 +185,8 @@ func (s *guard) note(err error) {
 	}
 }
 
-// tellEvery is how often an answer or a question that is of no use is logged.
+// tellEvery is how often an answer or a question that is of no use is logged, for
+// each class of error.
 const tellEvery = time.Minute
 
 // tell logs what no circuit opens for, which is mostly a matter of settings:
@@ -196,16 +197,17 @@ func (g *Guarded) tell(err error) {
 		return
 	}
 	s := g.shared
-	now := s.clock()
+	now, class := s.clock(), Class(err)
 	s.mu.Lock()
-	due := s.toldAt.IsZero() || now.Sub(s.toldAt) >= tellEvery
+	last, told := s.toldAt[class]
+	due := !told || now.Sub(last) >= tellEvery
 	if due {
-		s.toldAt = now
+		s.toldAt[class] = now
 	}
 	s.mu.Unlock()
 	if due {
 		g.logger.Warn("directory look-up failed; others like it within a minute are not logged",
-			slog.String("directory", g.name), slog.String("error", Class(err)), slog.Any("cause", err))
+			slog.String("directory", g.name), slog.String("error", class), slog.Any("cause", err))
 	}
 }
 

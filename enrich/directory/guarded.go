@@ -93,7 +93,7 @@ type guard struct {
 	lastErrorAt  time.Time
 	lastCause    error
 	lastAnswerAt time.Time
-	toldAt       time.Time // see tell
+	toldAt       map[string]time.Time // by class of error; see tell
 }
 
 // queueFactor bounds how many look-ups may wait, as a multiple of those under
@@ -142,6 +142,7 @@ func NewGuarded(d Directory, o GuardOptions) (*Guarded, error) {
 			clock:     o.Clock,
 			retry:     retry{limit: max(o.Retries, 0), rand: o.Rand},
 			breaker:   newBreaker(o.Failures, o.OpenFor, o.Clock),
+			toldAt:    make(map[string]time.Time),
 			slots:     make(chan struct{}, o.Concurrency),
 		},
 		name: o.Name, timeout: o.Timeout, observer: o.Observer, logger: o.Logger,
