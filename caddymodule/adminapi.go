@@ -37,7 +37,7 @@ func (*AdminAPI) CaddyModule() caddy.ModuleInfo {
 // Provision takes the logger. It must not ask for the app: admin modules are
 // provisioned before any app.
 func (a *AdminAPI) Provision(ctx caddy.Context) error {
-	a.log = ctx.Logger()
+	a.log = ctx.Logger().Named("admin.api.token_enrich") // admin modules have no ancestor to name them
 	return nil
 }
 

@@ -18,8 +18,8 @@ import (
 func pathWarnings(ctx caddy.Context, raw caddyhttp.RawMatcherSets) []string {
 	list := patternWarnings(raw)
 	if slices.ContainsFunc(ctx.Modules(), chosenByPath) {
-		list = append(list, "Caddy's path matcher chooses the route that the policy stands in, and knows one reading of a path only: "+
-			"choose by the policy's own matcher, or by token_enrich_path")
+		list = append(list, "the policy is in a route chosen by Caddy's path matcher, which knows only one reading of a path: "+
+			"use the policy's own matcher, or token_enrich_path")
 	}
 	return list
 }

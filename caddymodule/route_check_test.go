@@ -86,13 +86,13 @@ func wantRoutes(t *testing.T, warnings []string, err error, fails, warns string)
 
 // P65: of one list of routes, the first policy that matches decides.
 func TestPolicyThatNeverDecidesDoesNotLoad(t *testing.T) {
-	const first = "the first policy that matches decides; write \"b\" before \"a\""
+	const first = "the first policy of a route list that matches decides: put \"b\" before \"a\""
 	for _, tc := range []struct{ name, site, fails, warns string }{
 		{"an area, then all", policyAs("a", "/admin/*", strict) + policyAs("b", "", strict), "", ""},
-		{"all, then an area with a requirement", policyAs("a", "", "") + policyAs("b", "/admin/*", strict), `policy b: site a.example: it decides nothing for /admin/*: policy "a"`, ""},
-		{"all, then an area with a scope", policyAs("a", "", "") + policyAs("b", "/admin/*", "require_scope admin"), `policy "a" stands before it and has no matcher … ` + first, ""},
+		{"all, then an area with a requirement", policyAs("a", "", "") + policyAs("b", "/admin/*", strict), `policy b: site a.example: unreachable for /admin/*: shadowed by policy "a"`, ""},
+		{"all, then an area with a scope", policyAs("a", "", "") + policyAs("b", "/admin/*", "require_scope admin"), `shadowed by policy "a", which has no matcher … ` + first, ""},
 		{"all, then an area with a login", policyAs("a", "", "") + policyAs("b", "/admin/*", "require_acr mfa"), first, ""},
-		{"all, then an area without a requirement", policyAs("a", "", "") + policyAs("b", "/admin/*", ""), "", `policy b: site a.example: it decides nothing for /admin/* … policy "a" stands before it and has no matcher … ` + first},
+		{"all, then an area without a requirement", policyAs("a", "", "") + policyAs("b", "/admin/*", ""), "", `policy b: site a.example: unreachable for /admin/* … shadowed by policy "a", which has no matcher … ` + first},
 		{"all anonymous, then an area for tokens", policyAs("a", "", "anonymous") + policyAs("b", "/admin/*", ""), first, ""},
 		{"all issuers, then one", policyAs("a", "", "") + policyAs("b", "/admin/*", "issuers corp"), first, ""},
 		{"one issuer, then all", policyAs("a", "", "issuers corp") + policyAs("b", "/admin/*", ""), "", first},
@@ -120,7 +120,7 @@ func TestPolicyThatNeverDecidesDoesNotLoad(t *testing.T) {
 		{"in a route block", "route {\n" + policyAs("a", "", "") + "header X-A b\n" + policyAs("b", "/x", strict) + "}\n", first, ""},
 		{"inside of a handle for a path", "handle /api/* {\n" + policyAs("a", "/api/*", "") + policyAs("b", "", strict) + "}\n", first, ""},
 		{"one of two handles", "handle /x* {\n" + policyAs("a", "", "") + "}\nhandle {\n" + policyAs("b", "", strict) + "}\n", "", ""},
-		{"a handle that comes too late", "route {\nhandle /api/* {\n" + policyAs("a", "", "") + "}\nhandle /api/x {\n" + policyAs("b", "", strict) + "}\n}\n", `no request reaches it in the route for /api/x: the route with policy "a" stands before it and takes them all (/api/* covers /api/x)`, ""},
+		{"a handle that comes too late", "route {\nhandle /api/* {\n" + policyAs("a", "", "") + "}\nhandle /api/x {\n" + policyAs("b", "", strict) + "}\n}\n", `unreachable in the route for /api/x: the route of policy "a" comes first and takes every such request (/api/* covers /api/x)`, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			warnings, err := loadSites(t, "http://a.example {\n"+tc.site+"respond ok\n}\n")
@@ -131,9 +131,9 @@ func TestPolicyThatNeverDecidesDoesNotLoad(t *testing.T) {
 
 // P65: one policy decides a request.
 func TestPolicyBehindAnotherListsPolicyDoesNotLoad(t *testing.T) {
-	const both = "write both side by side in one list of routes"
+	const both = "put both into one route list"
 	for _, tc := range []struct{ name, site, fails string }{
-		{"all, around an area", policyAs("a", "", "") + "handle /admin/* {\n" + policyAs("b", "", strict) + "}\n", `policy b: site a.example: it meets requests in the route for /admin/* that policy "a" has decided, and they would all be answered 500 … ` + both},
+		{"all, around an area", policyAs("a", "", "") + "handle /admin/* {\n" + policyAs("b", "", strict) + "}\n", `policy b: site a.example: requests in the route for /admin/* have already been decided by policy "a" and would all get 500 … ` + both},
 		{"all, around an area without a requirement", policyAs("a", "", "") + "handle /admin/* {\n" + policyAs("b", "", "") + "}\n", both},
 		{"an area, around itself", policyAs("a", "/admin/*", "") + "handle /admin/users/* {\n" + policyAs("b", "", strict) + "}\n", both},
 		{"an area, before all", policyAs("a", "/admin/*", "") + "route {\n" + policyAs("b", "", strict) + "}\n", both},

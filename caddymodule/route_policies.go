@@ -66,15 +66,15 @@ func (p *placed) behind(first *placed) (text string, fatal bool) {
 		if !first.levels[around].impliedBy(p.conditions()) {
 			return "", false
 		}
-		return fmt.Sprintf("no request reaches it%s: the route with policy %q stands before it and takes them all%s; write the narrower route first", p.where, first.name, first.widePaths(p)), p.stricter(first)
+		return fmt.Sprintf("unreachable%s: the route of policy %q comes first and takes every such request%s; put the narrower route first", p.where, first.name, first.widePaths(p)), p.stricter(first)
 	}
 	covered := first.covers(p, around)
 	switch {
 	case p.list == first.list && covered:
-		return fmt.Sprintf("it decides nothing%s: policy %q stands before it and %s, and of one list of routes the first policy that matches decides; write %q before %q, or give %q a matcher that leaves its requests out",
+		return fmt.Sprintf("unreachable%s: shadowed by policy %q, which %s; the first policy of a route list that matches decides: put %q before %q, or give %q a matcher that excludes these requests",
 			p.where, first.name, first.why(p), p.name, first.name, first.name), p.stricter(first)
 	case p.list != first.list && (covered || first.reaches(p, around)):
-		return fmt.Sprintf("it meets requests%s that policy %q%s has decided, and they would all be answered 500: one policy decides a request; write both side by side in one list of routes, the narrower one first with a matcher of its own, as in token_enrich /admin/* { … } before token_enrich { … }, or put each into a handle of its own",
+		return fmt.Sprintf("requests%s have already been decided by policy %q%s and would all get 500: only one policy may decide a request; put both into one route list, the narrower one first with its own matcher, as in token_enrich @admin { … } before token_enrich { … }, or each into its own handle",
 			p.where, first.name, first.where), true
 	}
 	return "", false

@@ -26,7 +26,7 @@ var ErrSecondPolicy = errors.New("the request meets a second policy")
 func (h *Handler) refuseSecond(w http.ResponseWriter, r *http.Request, first *Handler) error {
 	stateOf(r).decided = nil
 	h.scrubRefused(r)
-	err := &enrich.Refusal{Cause: fmt.Errorf("%w: policy %q has decided it in one list of routes, and policy %q stands in another; write both side by side, or each into a handle of its own", ErrSecondPolicy, first.policy.name, h.policy.name)}
+	err := &enrich.Refusal{Cause: fmt.Errorf("%w: policy %q of one route list has decided it, and policy %q is in another; put both into one route list, or each into its own handle", ErrSecondPolicy, first.policy.name, h.policy.name)}
 	h.setPlaceholders(r, nil, err)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && first.UserPlaceholder == "on" {
 		repl.Delete(userPlaceholder)

@@ -177,7 +177,7 @@ func TestAHandleCanJudgeTheSameReadings(t *testing.T) {
 	if want := `takes \"/admin/x\" and not \"/admin;v/x\"`; !strings.Contains(w.logged(), want) {
 		t.Errorf("the log lacks %s", want)
 	}
-	if w.logged() == "" || strings.Contains(w.logged(), "Caddy's path matcher chooses") {
+	if w.logged() == "" || strings.Contains(w.logged(), "chosen by Caddy's path matcher") {
 		t.Error("a handle that judges all readings is warned of")
 	}
 }
@@ -187,10 +187,10 @@ func TestMatchersThatLeaveOutTheSamePlaceAreToldAtLoad(t *testing.T) {
 	for _, tc := range []struct{ name, site, want string }{
 		{"below, without the place itself", "token_enrich /admin/* {\nheader X-User sub\n}", "the pattern /admin/* does not cover /admin,"},
 		{"the place itself alone", "token_enrich /admin {\nheader X-User sub\n}", "the pattern /admin does not cover /admin/,"},
-		{"a handle", "handle /admin/* {\ntoken_enrich {\nheader X-User sub\n}\n}", "Caddy's path matcher chooses the route that the policy stands in"},
-		{"the rest of a handle", "handle /public/* {\nrespond ok\n}\nhandle {\ntoken_enrich {\nheader X-User sub\n}\n}", "Caddy's path matcher chooses the route that the policy stands in"},
-		{"a handle within", "handle_path /a/* {\nhandle {\ntoken_enrich {\nheader X-User sub\n}\n}\n}", "Caddy's path matcher chooses the route that the policy stands in"},
-		{"a handle by a regular expression", "@a not path_regexp ^/a\nhandle @a {\ntoken_enrich {\nheader X-User sub\n}\n}", "Caddy's path matcher chooses the route that the policy stands in"},
+		{"a handle", "handle /admin/* {\ntoken_enrich {\nheader X-User sub\n}\n}", "the policy is in a route chosen by Caddy's path matcher"},
+		{"the rest of a handle", "handle /public/* {\nrespond ok\n}\nhandle {\ntoken_enrich {\nheader X-User sub\n}\n}", "the policy is in a route chosen by Caddy's path matcher"},
+		{"a handle within", "handle_path /a/* {\nhandle {\ntoken_enrich {\nheader X-User sub\n}\n}\n}", "the policy is in a route chosen by Caddy's path matcher"},
+		{"a handle by a regular expression", "@a not path_regexp ^/a\nhandle @a {\ntoken_enrich {\nheader X-User sub\n}\n}", "the policy is in a route chosen by Caddy's path matcher"},
 		{"both named", "@a path /admin /admin/*\ntoken_enrich @a {\nheader X-User sub\n}\nhandle /x/* {\nrespond ok\n}", ""},
 		{"all but an area", "@a not path /public/*\ntoken_enrich @a {\nheader X-User sub\n}", ""},
 		{"a handle by method", "@a method GET\nhandle @a {\ntoken_enrich {\nheader X-User sub\n}\n}", ""},
@@ -248,7 +248,7 @@ http://app.example.com {
 	for _, want := range []string{
 		"policy admin: path_readings: paths are not judged by backslashes, parameters, dot_segments, double_decoding, trailing_dots, authority",
 		"policy admin: matcher: the pattern /admin/* does not cover /admin,",
-		"policy inside: matcher: Caddy's path matcher chooses the route",
+		"policy inside: matcher: the policy is in a route chosen by Caddy's path matcher",
 		"3 policies, 3 warnings",
 	} {
 		if !strings.Contains(o.stdout, want) {

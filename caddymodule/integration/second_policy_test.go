@@ -64,7 +64,7 @@ func TestRequestThatMeetsASecondPolicyIsRefused(t *testing.T) {
 	}
 	eventually(t, "the log names both policies", func() bool {
 		for line := range strings.Lines(w.logged()) {
-			if strings.Contains(line, `"level":"error"`) && strings.Contains(line, `policy \"writers\" has decided it`) && strings.Contains(line, `policy \"admins\" stands in another`) {
+			if strings.Contains(line, `"level":"error"`) && strings.Contains(line, `policy \"writers\" of one route list has decided it`) && strings.Contains(line, `policy \"admins\" is in another`) {
 				return !strings.Contains(line, "00u")
 			}
 		}
