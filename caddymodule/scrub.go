@@ -50,13 +50,17 @@ func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 type requestState struct {
 	scrubbed bool
 	decided  *Handler // the policy that let the request in; nil: none so far
-	// aside holds what stood where tokens are read from, for the policy that
-	// decides; until then no handler and no application sees it. cookies is
-	// what Cookie was left with.
-	aside   http.Header
+	aside    *detached
+	removed  int
+	shown    placeholders
+}
+
+// detached is what stood where tokens are read from, for the policy that
+// decides; until then no handler and no application sees it. cookies is what
+// Cookie was left with.
+type detached struct {
+	headers http.Header
 	cookies []string
-	removed int
-	shown   placeholders
 }
 
 // stateKey is the name under which a request's variables hold the state. What
@@ -113,28 +117,33 @@ func (s *requestState) keepAside(r *http.Request, a *App) {
 	for _, name := range owned.SparedHeaders() {
 		if v := r.Header[name]; len(v) > 0 {
 			if s.aside == nil {
-				s.aside = make(http.Header, 1)
+				s.aside = &detached{headers: make(http.Header, 1)}
 			}
-			s.aside[name] = v
+			s.aside.headers[name] = v
 		}
 	}
 	owned.ScrubSpared(r)
-	s.cookies = r.Header["Cookie"]
+	if s.aside != nil {
+		s.aside.cookies = r.Header["Cookie"]
+	}
 }
 
 // restore puts back what was set aside, for the policy that reads its token
 // there. What a handler in between has written or deleted stays so.
 func (s *requestState) restore(r *http.Request) {
-	for name, values := range s.aside {
+	if s.aside == nil {
+		return
+	}
+	for name, values := range s.aside.headers {
 		var left []string
 		if name == "Cookie" {
-			left = s.cookies
+			left = s.aside.cookies
 		}
 		if slices.Equal(r.Header[name], left) {
 			r.Header[name] = values
 		}
 	}
-	s.aside, s.cookies = nil, nil
+	s.aside = nil
 }
 
 // Interface guards

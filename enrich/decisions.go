@@ -63,25 +63,18 @@ type decisionHash struct {
 	sum [sha256.Size]byte
 }
 
-// part hashes one part of a key behind its length, so that no two lists of
-// parts are hashed as the same bytes.
-func (h *decisionHash) part(p []byte) {
-	h.length(len(p))
-	h.sha.Write(p)
-}
-
-// text is part for a string, which it does not copy to the heap.
-func (h *decisionHash) text(s string) {
-	h.length(len(s))
-	for len(s) > 0 {
-		n := copy(h.buf[:], s)
-		h.sha.Write(h.buf[:n])
-		s = s[n:]
+// hashPart hashes one part of a key behind its length, so that no two lists of
+// parts are hashed as the same bytes. It copies no text to the heap.
+func hashPart[T string | []byte](h *decisionHash, part T) {
+	n := len(binary.BigEndian.AppendUint64(h.buf[:0], uint64(len(part))))
+	for {
+		copied := copy(h.buf[n:], part)
+		h.sha.Write(h.buf[:n+copied])
+		if part = part[copied:]; len(part) == 0 {
+			return
+		}
+		n = 0
 	}
-}
-
-func (h *decisionHash) length(n int) {
-	h.sha.Write(binary.BigEndian.AppendUint64(h.buf[:0], uint64(n))) //nolint:gosec // a length is never negative
 }
 
 // key is the key of a decision about a token under a policy (C31). Every part
@@ -90,9 +83,9 @@ func (c *Decisions) key(g *Gateway, p *Policy, token string) decisionKey {
 	h, _ := c.hashes.Get().(*decisionHash)
 	h.sha.Reset()
 	h.sha.Write(c.secret[:])
-	h.part(g.Fingerprint)
-	h.part(p.fingerprint[:])
-	h.text(token)
+	hashPart(h, g.Fingerprint)
+	hashPart(h, p.fingerprint[:])
+	hashPart(h, token)
 	h.sha.Sum(h.sum[:0])
 	key := decisionKey(h.sum)
 	c.hashes.Put(h)
