@@ -6,6 +6,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 func init() {
@@ -40,7 +42,7 @@ func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
 		s.app.scrub(r) // nobody behind us authenticates in an error route but a policy
 	} else {
-		s.app.scrubEarly(r)
+		s.app.scrub(r, basicAuth)
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -93,13 +95,17 @@ func (a *App) scrubEarly(r *http.Request) *requestState {
 }
 
 // scrub is the first stage with nothing left out: what stands where tokens are
-// read from is set aside, so that it reaches no application unless a policy
-// says so.
-func (a *App) scrub(r *http.Request) {
+// read from, but for some places, is set aside, so that it reaches no
+// application unless a policy says so.
+func (a *App) scrub(r *http.Request, but ...token.Place) {
 	if s := a.scrubEarly(r); s.decided == nil {
-		s.keepAside(r, a)
+		s.keepAside(r, a, but...)
 	}
 }
+
+// basicAuth is the place that handlers other than a policy, such as basic_auth,
+// read credentials of their own from.
+var basicAuth = token.Place{Kind: token.Header, Name: "Authorization"}
 
 // count adds what the scrub of a request took away to a policy's metric, once.
 func (s *requestState) count(a *App, policy string) {
@@ -111,18 +117,21 @@ func (s *requestState) count(a *App, policy string) {
 
 // keepAside empties the places that tokens are read from, and keeps what stood
 // there beside what it keeps already.
-func (s *requestState) keepAside(r *http.Request, a *App) {
+func (s *requestState) keepAside(r *http.Request, a *App, but ...token.Place) {
 	s.restore(r)
 	owned := a.owned.Load()
+	stays := func(name string) bool {
+		return slices.ContainsFunc(but, func(p token.Place) bool { return p.Kind == token.Header && p.Name == name })
+	}
 	for _, name := range owned.SparedHeaders() {
-		if v := r.Header[name]; len(v) > 0 {
+		if v := r.Header[name]; len(v) > 0 && !stays(name) {
 			if s.aside == nil {
 				s.aside = &detached{headers: make(http.Header, 1)}
 			}
 			s.aside.headers[name] = v
 		}
 	}
-	owned.ScrubSpared(r)
+	owned.ScrubSparedBut(r, but...)
 	if s.aside != nil {
 		s.aside.cookies = r.Header["Cookie"]
 	}

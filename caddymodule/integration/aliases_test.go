@@ -237,3 +237,34 @@ func TestCookiesThatAreNotOursKeepTheirBytes(t *testing.T) {
 		}
 	}
 }
+
+// A15, A16, P66: beside a policy, the place that it reads its token from is
+// scrubbed like one that it writes. The policy itself finds its token there.
+func TestScrubKeepsTheTokensPlaceForThePolicy(t *testing.T) {
+	w := prepare(t)
+	good := w.token("00u1ada")
+	for _, tc := range []struct{ name, site string }{
+		{"before both routes", "token_enrich_scrub\nhandle /in/* {\n%p}\nhandle {\nreverse_proxy %a\n}"},
+		{"in the route beside the policy", "handle /in/* {\n%p}\nhandle {\ntoken_enrich_scrub\nreverse_proxy %a\n}"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			policy := "token_enrich {\ntoken_from cookie access_token\ntoken_from header X-Auth-Token\nheader X-User sub\n}\nreverse_proxy %a\n"
+			w.load(strings.NewReplacer("%a", w.legacy.Addr()).Replace(strings.ReplaceAll(tc.site, "%p", policy)))
+			for _, sent := range []struct{ path, header, user, cookie string }{
+				{"/out", "Cookie: a=1; access_token=" + good, "", "a=1"},
+				{"/out", "X-Auth-Token: " + good, "", ""},
+				{"/in/x", "Cookie: a=1; access_token=" + good, "00u1ada", "a=1"},
+				{"/in/x", "X-Auth-Token: " + good, "00u1ada", ""},
+			} {
+				if code := answered(t, w.rawGet(sent.path, sent.header)); code != "200" {
+					t.Errorf("%s: status %s", sent.path, code)
+					continue
+				}
+				seen := w.received()
+				wantHeader(t, seen, "X-User", sent.user)
+				wantHeader(t, seen, "Cookie", sent.cookie)
+				wantHeader(t, seen, "X-Auth-Token", "")
+			}
+		})
+	}
+}
