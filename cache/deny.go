@@ -33,8 +33,8 @@ type DenyList struct {
 	lacking atomic.Int64
 
 	mu           sync.RWMutex
-	names        map[Name][]denial
-	live, undone int // entries by kind
+	names        map[Name][]denial // denials before those that were taken back
+	live, undone int               // entries by kind
 	swept        time.Time
 }
 
@@ -46,9 +46,9 @@ type denial struct {
 	said     time.Time // when this node itself first said it; zero: others did
 }
 
-// denies reports whether an entry refuses a token issued at that time.
+// denies reports whether a denial refuses a token issued at that time.
 func (e *denial) denies(now, issued time.Time) bool {
-	return e.Kind == Deny && now.Before(e.Until) && (e.IssuedBefore.IsZero() || !issued.After(e.IssuedBefore))
+	return now.Before(e.Until) && (e.IssuedBefore.IsZero() || !issued.After(e.IssuedBefore))
 }
 
 // Used reports whether anything was ever denied, as far as this node knows.
@@ -76,6 +76,9 @@ func (d *DenyList) Denied(now, issued time.Time, names ...Name) bool {
 	for _, n := range names {
 		list := d.names[n]
 		for i := range list {
+			if list[i].Kind == Undeny {
+				break // and so are all behind it
+			}
 			if list[i].denies(now, issued) {
 				return true
 			}
@@ -109,7 +112,8 @@ func (d *DenyList) covered(now time.Time, r Record) []Record {
 	return out
 }
 
-// distinct gives a denial an end of its own, where one like it was taken back.
+// distinct returns a denial with an end of its own, where one like it was taken
+// back.
 func (d *DenyList) distinct(r Record) Record {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -151,7 +155,7 @@ func (d *DenyList) add(now time.Time, r Record, at Position) {
 		d.lacking.Store(max(d.lacking.Load(), r.Until.UnixNano()))
 	case r.Kind == Undeny && d.undone >= 2*MaxDenials && (i < 0 || list[i].Kind == Deny):
 	case i < 0:
-		d.names[r.Name] = append(list, denial{Record: r, position: at})
+		d.names[r.Name] = inserted(list, denial{Record: r, position: at})
 		d.count(r.Kind, 1)
 	case list[i].Kind == r.Kind:
 		list[i].position = at
@@ -159,11 +163,20 @@ func (d *DenyList) add(now time.Time, r Record, at Position) {
 			list[i].Claim, list[i].Reason = r.Claim, r.Reason
 		}
 	case r.Kind == Undeny:
-		list[i] = denial{Record: r, position: at}
+		d.names[r.Name] = inserted(slices.Delete(list, i, i+1), denial{Record: r, position: at})
 		d.count(Deny, -1)
 		d.count(Undeny, 1)
 	}
 	d.used.Store(true)
+}
+
+// inserted returns the entries of a name with one more: denials first, so that a
+// request need not pass what was taken back.
+func inserted(list []denial, e denial) []denial {
+	if e.Kind == Deny {
+		return slices.Insert(list, 0, e)
+	}
+	return append(list, e)
 }
 
 // count keeps the numbers of entries. The caller holds the lock.
