@@ -83,7 +83,7 @@ type Record struct {
 
 	// Claim is the claim that a denial's Name hashes a value of, and Reason
 	// why it was made: printable text of at most MaxReason bytes. Both are
-	// for whoever reads the list, and empty where nobody said. They leave
+	// for whoever reads the list, and empty where none was given. They leave
 	// this process sealed only, because a reason may name a person.
 	Claim, Reason string
 }
@@ -107,7 +107,7 @@ func (r Record) covers(o Record) bool {
 		(r.IssuedBefore.IsZero() || !o.IssuedBefore.IsZero() && !r.IssuedBefore.Before(o.IssuedBefore))
 }
 
-// inMillis gives a record with the times that all nodes read from the log, so
+// inMillis returns a record with the times that all nodes read from the log, so
 // that a denial is the same everywhere. It reaches no fewer tokens.
 func (r Record) inMillis() Record {
 	r.Until = fromUnixMillis(unixMillis(r.Until))

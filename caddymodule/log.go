@@ -48,7 +48,7 @@ func (l *logs) core() zapcore.Core {
 // own lines leave that out too.
 const never slog.Level = 127
 
-// zapHandler gives a handler that writes to a core as the app's own logger does.
+// zapHandler returns a handler that writes to a core as the app's own logger does.
 func zapHandler(core zapcore.Core) slog.Handler {
 	return zapslog.NewHandler(core, zapslog.WithName("token_enrich"), zapslog.AddStacktraceAt(never))
 }

@@ -54,7 +54,7 @@ func forReadings(set caddyhttp.MatcherSet) caddyhttp.MatcherSet {
 	return set
 }
 
-// MarshalJSON gives the patterns.
+// MarshalJSON returns the patterns.
 func (m *readingPath) MarshalJSON() ([]byte, error) { return json.Marshal(m.MatchPath) }
 
 // MatchWithError reports whether one of the patterns matches.

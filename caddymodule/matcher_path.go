@@ -38,7 +38,7 @@ func (*MatchPath) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.matchers." + pathMatcherName, New: func() caddy.Module { return new(MatchPath) }}
 }
 
-// MarshalJSON gives the patterns.
+// MarshalJSON returns the patterns.
 func (m *MatchPath) MarshalJSON() ([]byte, error) { return json.Marshal(m.Patterns) }
 
 // UnmarshalJSON reads the patterns.

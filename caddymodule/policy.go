@@ -242,7 +242,7 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	return defs, notes, nil
 }
 
-// nameOf gives the name of a policy that has none, by its settings. Policies that
+// nameOf returns the name of a policy that has none, by its settings. Policies that
 // stand in no route of the HTTP app are counted in the order in which they are
 // loaded.
 func (a *App) nameOf(settings string) string {

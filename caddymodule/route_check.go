@@ -151,7 +151,7 @@ func address(dial string) string {
 // maxRouteErrors bounds how many mistakes are told at once.
 const maxRouteErrors = 10
 
-// err gives what is wrong as one error.
+// err returns what is wrong as one error.
 func (f *routeFindings) err() error {
 	if len(f.errors) == 0 {
 		return nil

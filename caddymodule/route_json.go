@@ -18,7 +18,7 @@ import (
 // first policy: there it is enough to know the hosts, the kinds of the handlers
 // and where they forward to.
 
-// provisionedHTTP gives the HTTP app that a module is provisioned in, nil where
+// provisionedHTTP returns the HTTP app that a module is provisioned in, nil where
 // it is in none.
 func provisionedHTTP(ctx caddy.Context) *caddyhttp.App {
 	for _, m := range ctx.Modules() {
@@ -29,7 +29,7 @@ func provisionedHTTP(ctx caddy.Context) *caddyhttp.App {
 	return nil
 }
 
-// serversJSON gives the servers of an HTTP app by their names.
+// serversJSON returns the servers of an HTTP app by their names.
 func serversJSON(app *caddyhttp.App) map[string]any {
 	servers := make(map[string]any, len(app.Servers))
 	for name, s := range app.Servers {
@@ -96,7 +96,7 @@ func routeJSON(r caddyhttp.Route) map[string]any {
 	return route
 }
 
-// handlerJSON gives a handler that is provisioned.
+// handlerJSON returns a handler that is provisioned.
 func handlerJSON(h caddyhttp.MiddlewareHandler) map[string]any {
 	handler := make(map[string]any, 4)
 	switch h := h.(type) {
@@ -130,7 +130,7 @@ func responsesJSON(responses []caddyhttp.ResponseHandler) []any {
 	return list
 }
 
-// toJSON gives a value as it reads in JSON, nil where it cannot be written.
+// toJSON returns a value as it reads in JSON, nil where it cannot be written.
 func toJSON(v any) (decoded any) {
 	text, err := json.Marshal(v)
 	if err != nil || json.Unmarshal(text, &decoded) != nil {

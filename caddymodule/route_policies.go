@@ -178,7 +178,7 @@ func (p *placed) stricter(other *placed) bool {
 		len(own.Issuers) > 0 && (len(theirs.Issuers) == 0 || slices.ContainsFunc(theirs.Issuers, func(name string) bool { return !slices.Contains(own.Issuers, name) }))
 }
 
-// decoded gives the policy's settings; what cannot be read does not load.
+// decoded returns the policy's settings; what cannot be read does not load.
 func (p *placed) decoded() *Handler {
 	h := new(Handler)
 	if text, err := json.Marshal(p.settings); err == nil {

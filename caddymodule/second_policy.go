@@ -37,7 +37,7 @@ func (h *Handler) refuseSecond(w http.ResponseWriter, r *http.Request, first *Ha
 // errorRoutes is the list of the error routes of a server or subroute.
 type errorRoutes struct{ of any }
 
-// routeListOf gives what tells the list of routes that a handler is provisioned
+// routeListOf returns what tells the list of routes that a handler is provisioned
 // in from all others. Routes are provisioned in order, those for errors after
 // the others, and lose their JSON with that; named routes in no order. The
 // settings are those of the handler.
@@ -75,7 +75,7 @@ func routeListOf(ctx caddy.Context, settings string) any {
 	return modules[len(modules)-1]
 }
 
-// routeWith gives the one route that waits for its handlers and has a policy
+// routeWith returns the one route that waits for its handlers and has a policy
 // with these settings among them, nil where that is none or several.
 func routeWith(named map[string]*caddyhttp.Route, settings string) (found *caddyhttp.Route) {
 	key := settingsKey(json.RawMessage(settings))

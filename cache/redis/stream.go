@@ -236,7 +236,7 @@ func (s *Stream) trim(ctx context.Context, first, horizon cache.Position) {
 	_ = s.c.log.XTrimMinID(ctx, s.name, found[0].ID).Err()
 }
 
-// seal gives the fields of a record. The first is version, record, and a MAC
+// seal returns the fields of a record. The first is version, record, and a MAC
 // over both; details are sealed under that MAC, so that they go with no other
 // record.
 func (s *Stream) seal(r cache.Record) ([]any, error) {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// tokenOf gives the token that an introspection asks about.
+// tokenOf returns the token that an introspection asks about.
 func tokenOf(r *http.Request) string {
 	return must(url.ParseQuery(string(must(io.ReadAll(r.Body))))).Get("token")
 }

@@ -86,7 +86,7 @@ func Check(u *url.URL) error {
 	list := []string{once}
 	for _, decoded := range []string{once, u.Path} {
 		list = appendNew(list, decoded)
-		if twice, ok := unescapeAgain(decoded, nobody); ok {
+		if twice, ok := unescapeAgain(decoded, none); ok {
 			list = appendNew(list, twice)
 		}
 	}
@@ -167,7 +167,7 @@ func decoded(u *url.URL, set Set) []string {
 	if twice, ok := unescapeAgain(once, isSlash); ok {
 		list = appendNew(list, twice)
 	}
-	if twice, ok := unescapeAgain(u.Path, nobody); ok && set.Has(EncodedSlashes) {
+	if twice, ok := unescapeAgain(u.Path, none); ok && set.Has(EncodedSlashes) {
 		list = appendNew(list, twice)
 	}
 	return list
@@ -188,7 +188,7 @@ func staysEscaped(b byte) bool {
 
 func isSlash(b byte) bool { return b == '/' || b == '\\' }
 
-func nobody(byte) bool { return false }
+func none(byte) bool { return false }
 
 // unescape decodes the escapes of a path but those of bytes that stay, whose
 // hexadecimal digits become capital.

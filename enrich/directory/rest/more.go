@@ -54,7 +54,7 @@ func set(names ...string) map[string]string {
 
 var dropped = strings.NewReplacer("_", "", "-", "")
 
-// fold gives a member's name as it compares. What an OData service writes before
+// fold returns a member's name as it compares. What an OData service writes before
 // odata.nextLink and odata.count is which list they belong to.
 func fold(name string) string {
 	name = strings.ToLower(name)

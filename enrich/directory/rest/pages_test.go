@@ -351,7 +351,7 @@ func TestATextInThePlaceOfGroups(t *testing.T) {
 	}
 }
 
-// cutID gives the id of a group that has no name.
+// cutID returns the id of a group that has no name.
 func cutID(id, name string) string {
 	if name == "" {
 		return id
