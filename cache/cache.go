@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // State tells how much a value is worth.
@@ -90,7 +92,7 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []I
 	s := c.store
 	arrived := s.log.Version()
 	for attempt := 0; ; attempt++ {
-		t := s.log.line.at(s.log.line.now())
+		t := s.log.Ticks(s.log.Now())
 		held := s.held(ctx, key)
 		if held != nil {
 			if r, ok := c.serve(ctx, held, t, life, names, load); ok {
@@ -119,7 +121,7 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []I
 		e := out.entry
 		switch {
 		case e.unpurged(s.log):
-			fresh, _ := s.judge(e, s.log.line.at(s.log.line.now()), &life)
+			fresh, _ := s.judge(e, s.log.Ticks(s.log.Now()), &life)
 			if fresh || out.loaded {
 				return c.result(e, Fresh, out.tier), nil
 			}
@@ -146,7 +148,8 @@ func (c *Cache[V]) Outdated(p Part, ids []ID) bool {
 	if e.generation != p.generation || s.log.Version() == e.began && !e.shared {
 		return false
 	}
-	if !s.log.named(e, s.keyer.nameAll(ids)) {
+	names := s.keyer.nameAll(ids)
+	if !s.log.Purged(e.began, names) && !(e.shared && s.log.PurgedAfter(e.Position, names)) {
 		return false
 	}
 	s.memory.Delete(p.cell.key)
@@ -207,7 +210,7 @@ func (c *Cache[V]) serve(ctx context.Context, e *Entry, t int64, life Life, name
 // allows one, else the error.
 func (c *Cache[V]) fallback(out outcome, held *Entry, life *Life) (Result[V], error) {
 	s := c.store
-	t := s.log.line.at(s.log.line.now())
+	t := s.log.Ticks(s.log.Now())
 	for _, e := range []*Entry{held, out.entry} {
 		if e == nil || e.gone {
 			continue
@@ -248,11 +251,11 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool,
 	held := s.held(ctx, key)
 	if held != nil && !refresh && !held.gone && !closed {
 		// Somebody may have landed it just before this flight was set up.
-		if fresh, _ := s.judge(held, s.log.line.at(s.log.line.now()), life); fresh {
+		if fresh, _ := s.judge(held, s.log.Ticks(s.log.Now()), life); fresh {
 			return outcome{entry: held, tier: TierMemory}
 		}
 	}
-	var asked []Name
+	var asked []purgelog.NameHash
 	if names != nil {
 		asked = s.keyer.nameAll(names())
 	}
@@ -260,7 +263,7 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool,
 	if s.shared != nil && !closed {
 		e := c.fromShared(ctx, key, held, asked)
 		if e != nil {
-			t := s.log.line.at(s.log.line.now())
+			t := s.log.Ticks(s.log.Now())
 			fresh, past := s.judge(e, t, life)
 			switch {
 			case fresh && !(refresh && time.Duration(t-e.fetched) >= life.RefreshAfter):
@@ -282,7 +285,7 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool,
 
 // fromShared asks the shared tier. It answers nil for whatever is not usable
 // at all: absent, unopenable, purged, or older than what this process held.
-func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked []Name) *Entry {
+func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked []purgelog.NameHash) *Entry {
 	s := c.store
 	if !s.logLoaded(ctx) {
 		return nil // without the log no entry can be used
@@ -297,13 +300,13 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 		s.observer.CacheRequest(name, outcome)
 		return nil
 	}
-	now := s.log.line.now()
+	now := s.log.Now()
 	age := now.Round(0).Sub(e.FetchedAt) // wall time: another node's clock
 	if age < -maxSkew || held != nil && held.FetchedAt.Round(0).After(e.FetchedAt) {
 		s.observer.CacheRequest(name, OutcomeRefused)
 		return nil
 	}
-	e.fetched = s.log.line.at(now) - int64(max(age, 0))
+	e.fetched = s.log.Ticks(now) - int64(max(age, 0))
 	e.asked, e.shared = asked, true
 	if e.Found {
 		v, err := c.codec.Decode(e.Content)
@@ -316,7 +319,7 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 	}
 	e.Cost += entryOverhead
 	list, _ := e.allNames()
-	version, ok := s.log.stands(e.Position, list)
+	version, ok := s.log.ValidAt(e.Position, list)
 	if !ok {
 		s.observer.CacheRequest(name, OutcomeRefused)
 		return nil
@@ -349,12 +352,12 @@ func (s *Store) logLoaded(ctx context.Context) bool {
 }
 
 // fromSource asks the source.
-func (c *Cache[V]) fromSource(ctx context.Context, asked []Name, load func(context.Context) (V, error)) outcome {
+func (c *Cache[V]) fromSource(ctx context.Context, asked []purgelog.NameHash, load func(context.Context) (V, error)) outcome {
 	s := c.store
-	now := s.log.line.now()
+	now := s.log.Now()
 	e := &Entry{
 		FetchedAt: now, Position: s.log.Position(),
-		fetched: s.log.line.at(now), began: s.log.Version(), asked: asked, Cost: entryOverhead,
+		fetched: s.log.Ticks(now), began: s.log.Version(), asked: asked, Cost: entryOverhead,
 	}
 	e.checked.Store(e.began)
 	v, err := load(ctx)
@@ -389,6 +392,6 @@ func (c *Cache[V]) fill(e *Entry, v V) {
 	e.Cost += int64(max(0, c.codec.Cost(v)))
 	// Names are hashed when they are first needed; that they then take room
 	// is counted from the beginning.
-	e.Cost += int64(len(e.asked)+len(c.codec.Names(v))) * int64(len(Name{}))
-	e.lookup = func() []Name { return c.store.keyer.nameAll(c.codec.Names(v)) }
+	e.Cost += int64(len(e.asked)+len(c.codec.Names(v))) * int64(len(purgelog.NameHash{}))
+	e.lookup = func() []purgelog.NameHash { return c.store.keyer.nameAll(c.codec.Names(v)) }
 }

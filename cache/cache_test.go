@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 func TestAThousandColdRequestsLoadOnce(t *testing.T) {
@@ -165,7 +166,7 @@ func TestAPurgeReachesWhatCarriesTheNameAndNothingElse(t *testing.T) {
 	for _, tt := range tests {
 		r.must("ada", life)
 		r.must("bob", life)
-		if reach, err := r.store.Purge(t.Context(), tt.id); err != nil || reach != cache.ThisNode {
+		if reach, err := r.store.Purge(t.Context(), tt.id); err != nil || reach != purgelog.ThisNode {
 			t.Fatalf("%s: reach %v, %v", tt.name, reach, err)
 		}
 		for who, want := range map[string]int64{"ada": tt.ada, "bob": tt.bob} {

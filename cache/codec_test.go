@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
 
@@ -47,14 +48,14 @@ func TestKeysOfDifferentPartsNeverCollide(t *testing.T) {
 
 func TestNamesFoldCaseAndKeepKindsApart(t *testing.T) {
 	k := cache.NewKeyer(ring(t))
-	n := func(kind cache.IDKind, v string) cache.Name { return k.Name(cache.ID{Kind: kind, Value: v}) }
+	n := func(kind cache.IDKind, v string) purgelog.NameHash { return k.Name(cache.ID{Kind: kind, Value: v}) }
 	if n(cache.UserID, "Ada@Example.COM") != n(cache.UserID, "ada@example.com") {
 		t.Error("case tells names apart")
 	}
 	if n(cache.UserID, "x") == n(cache.GroupID, "x") || n(cache.GroupID, "x") == n(cache.AppID, "x") {
 		t.Error("kinds share names")
 	}
-	d := map[cache.Name]bool{}
+	d := map[purgelog.NameHash]bool{}
 	for _, v := range [][3]string{{"i", "sid", "x"}, {"i", "jti", "x"}, {"j", "sid", "x"}, {"i", "sid", "X"}, {"is", "id", "x"}} {
 		d[k.Denial(v[0], v[1], v[2])] = true
 	}
@@ -78,7 +79,7 @@ func TestKeysCannotBeMadeWithoutTheSecret(t *testing.T) {
 
 func TestEntriesAreReadBackAsTheyWereWritten(t *testing.T) {
 	for _, e := range []*cache.Entry{
-		{Found: true, FetchedAt: time.Unix(0, 1234567890123456789), Position: cache.Position{Millis: 1 << 63, Serial: 9}, Content: []byte("x")},
+		{Found: true, FetchedAt: time.Unix(0, 1234567890123456789), Position: purgelog.Position{Millis: 1 << 63, Serial: 9}, Content: []byte("x")},
 		{Found: true, FetchedAt: time.Unix(0, -1), Content: []byte{}},
 		{FetchedAt: time.Unix(5, 0)},
 		{Found: true, FetchedAt: time.Unix(5, 0), Content: make([]byte, cache.MaxEntry)},
@@ -129,11 +130,11 @@ func FuzzDecodeEntry(f *testing.F) {
 }
 
 func FuzzRecord(f *testing.F) {
-	for _, r := range []cache.Record{
+	for _, r := range []purgelog.Record{
 		{},
-		{Kind: cache.PurgeUser, Name: cache.Name{1, 2, 3}},
-		{Kind: cache.Deny, Name: cache.Name{15: 9}, Until: time.UnixMilli(5), IssuedBefore: time.UnixMilli(-5)},
-		{Kind: cache.Undeny, Name: cache.Name{15: 9}, Until: time.UnixMilli(5)},
+		{Kind: purgelog.PurgeUser, Name: purgelog.NameHash{1, 2, 3}},
+		{Kind: purgelog.Deny, Name: purgelog.NameHash{15: 9}, Until: time.UnixMilli(5), IssuedBefore: time.UnixMilli(-5)},
+		{Kind: purgelog.Undeny, Name: purgelog.NameHash{15: 9}, Until: time.UnixMilli(5)},
 	} {
 		b, err := r.AppendBinary(nil)
 		if err != nil {
@@ -143,7 +144,7 @@ func FuzzRecord(f *testing.F) {
 		f.Add(b[1:])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var r cache.Record
+		var r purgelog.Record
 		if r.UnmarshalBinary(b) != nil {
 			return
 		}
@@ -155,7 +156,7 @@ func FuzzRecord(f *testing.F) {
 }
 
 func FuzzDetails(f *testing.F) {
-	for _, r := range []cache.Record{
+	for _, r := range []purgelog.Record{
 		{}, {Claim: "sub"}, {Reason: "laptop stolen"}, {Claim: "jti", Reason: "Gerät gestohlen – 14. März"},
 	} {
 		b := r.AppendDetails(nil)
@@ -165,14 +166,14 @@ func FuzzDetails(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{200, 'x'})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := cache.Record{Claim: "old", Reason: "old"}
+		r := purgelog.Record{Claim: "old", Reason: "old"}
 		if r.UnmarshalDetails(b) != nil {
 			if r.Claim != "old" || r.Reason != "old" {
 				t.Fatalf("%x was refused and left %+v", b, r)
 			}
 			return
 		}
-		if cache.CheckReason(r.Reason) != nil {
+		if purgelog.CheckReason(r.Reason) != nil {
 			t.Fatalf("%q is no reason", r.Reason)
 		}
 		if again := r.AppendDetails(nil); !bytes.Equal(again, b) {
@@ -184,10 +185,10 @@ func FuzzDetails(f *testing.F) {
 func TestAReasonIsShortPrintableText(t *testing.T) {
 	for reason, good := range map[string]bool{
 		"": true, "laptop stolen, ticket #4711": true, "Gerät gestohlen – 盗難": true,
-		strings.Repeat("é", cache.MaxReason/2): true, strings.Repeat("é", cache.MaxReason/2) + "x": false,
+		strings.Repeat("é", purgelog.MaxReason/2): true, strings.Repeat("é", purgelog.MaxReason/2) + "x": false,
 		"two\nlines": false, "\x1b[2J": false, "tab\t": false, "\x00": false, "\u202eltr": false, "\u2028": false, "\xff": false, "\x7f": false, "\u0085": false,
 	} {
-		err := cache.CheckReason(reason)
+		err := purgelog.CheckReason(reason)
 		if (err == nil) != good {
 			t.Errorf("%q: %v", reason, err)
 		}

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
@@ -23,9 +23,9 @@ func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 			t.Fatal("used before anything was denied")
 		}
 		reach, err := r[0].store.Log().Append(t.Context(),
-			cache.Record{Kind: cache.Deny, Name: session, Until: now.Add(time.Hour)},
-			cache.Record{Kind: cache.Deny, Name: user, Until: now.Add(2 * time.Hour), IssuedBefore: now})
-		if err != nil || reach != cache.AllNodes {
+			purgelog.Record{Kind: purgelog.Deny, Name: session, Until: now.Add(time.Hour)},
+			purgelog.Record{Kind: purgelog.Deny, Name: user, Until: now.Add(2 * time.Hour), IssuedBefore: now})
+		if err != nil || reach != purgelog.AllNodes {
 			t.Fatal(reach, err)
 		}
 		synctest.Wait()
@@ -38,17 +38,17 @@ func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 			name   string
 			at     time.Time
 			issued time.Time
-			names  []cache.Name
+			names  []purgelog.NameHash
 			want   bool
 		}{
-			{"the session", now, now.Add(time.Minute), []cache.Name{session}, true},
-			{"one of several names", now, now, []cache.Name{other, session}, true},
-			{"the same sid of another issuer", now, now, []cache.Name{other}, false},
-			{"until its end", now.Add(time.Hour - 1), now, []cache.Name{session}, true},
-			{"not past its end", now.Add(time.Hour), now, []cache.Name{session}, false},
-			{"a user's old token", now, now.Add(-time.Minute), []cache.Name{user}, true},
-			{"a user's token without iat", now, time.Time{}, []cache.Name{user}, true},
-			{"a user's token from a later login", now, now.Add(time.Second), []cache.Name{user}, false},
+			{"the session", now, now.Add(time.Minute), []purgelog.NameHash{session}, true},
+			{"one of several names", now, now, []purgelog.NameHash{other, session}, true},
+			{"the same sid of another issuer", now, now, []purgelog.NameHash{other}, false},
+			{"until its end", now.Add(time.Hour - 1), now, []purgelog.NameHash{session}, true},
+			{"not past its end", now.Add(time.Hour), now, []purgelog.NameHash{session}, false},
+			{"a user's old token", now, now.Add(-time.Minute), []purgelog.NameHash{user}, true},
+			{"a user's token without iat", now, time.Time{}, []purgelog.NameHash{user}, true},
+			{"a user's token from a later login", now, now.Add(time.Second), []purgelog.NameHash{user}, false},
 			{"no name", now, now, nil, false},
 		}
 		for _, tt := range tests {
@@ -80,8 +80,8 @@ func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 		}
 		third.store.Denials()
 		time.Sleep(2 * time.Hour)
-		purge(t, r[0], ada, cache.AllNodes)
-		_, _ = r[0].store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: session, Until: time.Now().Add(time.Minute)})
+		purge(t, r[0], ada, purgelog.AllNodes)
+		_, _ = r[0].store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: session, Until: time.Now().Add(time.Minute)})
 		if n := r[0].store.Denials().Len(); n != 1 {
 			t.Errorf("%d names held, want the live one only", n)
 		}
@@ -93,8 +93,8 @@ func TestADenialWithoutTheNetworkHoldsHereAndReachesTheOthersLater(t *testing.T)
 		_, r, node := pair(t, newSource())
 		name := r[0].store.Keyer().Denial("https://idp", "jti", "x")
 		node[0].Cut()
-		reach, err := r[0].store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: name, Until: time.Now().Add(time.Hour)})
-		if reach != cache.Pending || err == nil {
+		reach, err := r[0].store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: name, Until: time.Now().Add(time.Hour)})
+		if reach != purgelog.Pending || err == nil {
 			t.Fatal(reach, err)
 		}
 		if !r[0].store.Denials().Denied(time.Now(), time.Now(), name) {
@@ -119,8 +119,8 @@ func TestADenialThatTheLogLostIsSaidAgain(t *testing.T) {
 				denied := r[0].store.Keyer().Denial("https://idp", "jti", "x")
 				node[1].Cut() // nobody else has heard of it
 				time.Sleep(time.Second)
-				reach, err := r[0].store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: denied, Until: time.Now().Add(time.Hour)})
-				if err != nil || reach != cache.AllNodes {
+				reach, err := r[0].store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: denied, Until: time.Now().Add(time.Hour)})
+				if err != nil || reach != purgelog.AllNodes {
 					t.Fatal(reach, err)
 				}
 				synctest.Wait()
@@ -130,7 +130,7 @@ func TestADenialThatTheLogLostIsSaidAgain(t *testing.T) {
 				node[1].Restore()
 				time.Sleep(time.Second)
 				if later {
-					purge(t, r[1], ada, cache.AllNodes)
+					purge(t, r[1], ada, purgelog.AllNodes)
 				}
 				node[0].Restore()
 				time.Sleep(3 * time.Second)
@@ -155,19 +155,19 @@ func TestADenialThatTheLogLostIsSaidAgain(t *testing.T) {
 
 func TestTheDenyListRefusesWhatItCannotHold(t *testing.T) {
 	clock := cachetest.NewClock()
-	l := cache.NewLog(cache.LogOptions{Clock: clock.Now})
+	l := purgelog.New(purgelog.Options{Clock: clock.Now})
 	deny := func(n int) error {
-		r := cache.Record{Kind: cache.Deny, Until: clock.Now().Add(time.Hour)}
+		r := purgelog.Record{Kind: purgelog.Deny, Until: clock.Now().Add(time.Hour)}
 		r.Name[0], r.Name[1], r.Name[2] = byte(n), byte(n>>8), byte(n>>16)
 		_, err := l.Append(t.Context(), r)
 		return err
 	}
-	for i := range cache.MaxDenials {
+	for i := range purgelog.MaxDenials {
 		if err := deny(i); err != nil {
 			t.Fatal(i, err)
 		}
 	}
-	if err := deny(cache.MaxDenials); !errors.Is(err, cache.ErrFull) {
+	if err := deny(purgelog.MaxDenials); !errors.Is(err, purgelog.ErrFull) {
 		t.Fatalf("one too many: %v", err)
 	}
 	clock.Advance(time.Hour)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // Entry is what a tier holds under one key. It is immutable once it has been
@@ -20,7 +22,7 @@ type Entry struct {
 	FetchedAt time.Time
 
 	// Position is the place in the purge log at which the fetch began.
-	Position Position
+	Position purgelog.Position
 
 	// Content is the encoded value. Only entries on their way to or from a
 	// shared tier have it.
@@ -42,9 +44,9 @@ type Entry struct {
 
 	cell       *cell
 	generation uint64
-	asked      []Name // what the reader asked with
-	lookup     func() []Name
-	names      atomic.Pointer[[]Name]
+	asked      []purgelog.NameHash // what the reader asked with
+	lookup     func() []purgelog.NameHash
+	names      atomic.Pointer[[]purgelog.NameHash]
 	gone       bool // a stub: the tier let the value go
 }
 
@@ -83,7 +85,7 @@ func (e *Entry) limit(life *Life) time.Duration {
 
 // allNames lists the names that a purge may find the entry by. They are hashed
 // when the log first moves past the entry, which for most entries is never.
-func (e *Entry) allNames() ([]Name, bool) {
+func (e *Entry) allNames() ([]purgelog.NameHash, bool) {
 	if e.gone {
 		return nil, false
 	}
@@ -99,9 +101,9 @@ func (e *Entry) allNames() ([]Name, bool) {
 }
 
 // unpurged reports whether no purge since the last check names the entry.
-func (e *Entry) unpurged(l *Log) bool {
+func (e *Entry) unpurged(l *purgelog.Log) bool {
 	checked := e.checked.Load()
-	version, ok := l.unchanged(checked, e.allNames)
+	version, ok := l.ValidSince(checked, e.allNames)
 	if ok && version != checked {
 		e.checked.Store(version)
 	}
@@ -157,7 +159,7 @@ func DecodeEntry(b []byte) (*Entry, error) {
 	return &Entry{
 		Found:     b[1] == 1,
 		FetchedAt: time.Unix(0, int64(binary.BigEndian.Uint64(b[2:]))),
-		Position: Position{
+		Position: purgelog.Position{
 			Millis: binary.BigEndian.Uint64(b[10:]),
 			Serial: binary.BigEndian.Uint64(b[18:]),
 		},

@@ -35,7 +35,3 @@ var ErrBusy = errors.New("too many cache loads under way")
 
 // ErrClosed says that the store or the tier was closed.
 var ErrClosed = errors.New("cache is closed")
-
-// ErrFull says that the deny list holds MaxDenials denials, or remembers as many
-// that were taken back.
-var ErrFull = errors.New("deny list is full")

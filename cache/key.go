@@ -7,6 +7,8 @@ import (
 	"hash"
 	"strings"
 	"sync"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // The versions are the first part of every key and of every name. keyVersion
@@ -29,9 +31,6 @@ const (
 // Key names an entry. It is a keyed hash, so it reveals nothing about what it
 // names and cannot be confirmed by guessing.
 type Key [sha256.Size]byte
-
-// Name is the keyed hash of an id, as the purge log and the deny list hold it.
-type Name [16]byte
 
 // IDKind tells what an id names in a directory.
 type IDKind uint8
@@ -94,7 +93,7 @@ func (k *Keyer) Key(kind string, fingerprint []byte, ids ...string) Key {
 // Name is the name under which the purge log speaks of id. Case does not
 // matter: a purge that names too much costs a look-up, one that names too
 // little leaves a removed right in place.
-func (k *Keyer) Name(id ID) Name {
+func (k *Keyer) Name(id ID) purgelog.NameHash {
 	m := k.names.get()
 	defer k.names.put(m)
 	m.part(nameVersion)
@@ -104,8 +103,8 @@ func (k *Keyer) Name(id ID) Name {
 }
 
 // nameAll gives the name of each id.
-func (k *Keyer) nameAll(ids []ID) []Name {
-	names := make([]Name, len(ids))
+func (k *Keyer) nameAll(ids []ID) []purgelog.NameHash {
+	names := make([]purgelog.NameHash, len(ids))
 	for i, id := range ids {
 		names[i] = k.Name(id)
 	}
@@ -114,7 +113,7 @@ func (k *Keyer) nameAll(ids []ID) []Name {
 
 // Denial is the name under which the deny list holds one value of one claim
 // ("jti", "sid", "sub") of one issuer's tokens, compared exactly.
-func (k *Keyer) Denial(issuer, claim, value string) Name {
+func (k *Keyer) Denial(issuer, claim, value string) purgelog.NameHash {
 	m := k.denials.get()
 	defer k.denials.put(m)
 	m.part(nameVersion)
@@ -170,7 +169,7 @@ func (m *mac) sum() [sha256.Size]byte {
 	return m.out
 }
 
-func (m *mac) name() Name {
+func (m *mac) name() purgelog.NameHash {
 	m.h.Sum(m.out[:0])
-	return Name(m.out[:len(Name{})])
+	return purgelog.NameHash(m.out[:len(purgelog.NameHash{})])
 }

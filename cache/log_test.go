@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // pair is two nodes over one network, with one source.
@@ -24,9 +25,9 @@ func pair(t *testing.T, src *source) (*cachetest.Network, [2]*rig, [2]*cachetest
 	return net, rigs, nodes
 }
 
-func purge(t *testing.T, r *rig, id cache.ID, want cache.Reach) {
+func purge(t *testing.T, r *rig, id cache.ID, want purgelog.Propagation) {
 	t.Helper()
-	if reach, err := r.store.Purge(t.Context(), id); reach != want || (err != nil) != (want == cache.Pending) {
+	if reach, err := r.store.Purge(t.Context(), id); reach != want || (err != nil) != (want == purgelog.Pending) {
 		t.Fatalf("reach %v, %v; want %v", reach, err, want)
 	}
 }
@@ -95,7 +96,7 @@ func TestAPurgeReachesTheOtherNodeAtOnce(t *testing.T) {
 		r[0].must("ada", life)
 		part := r[1].must("ada", life).Part
 		src.groups("ada")
-		purge(t, r[0], ada, cache.AllNodes)
+		purge(t, r[0], ada, purgelog.AllNodes)
 		synctest.Wait()
 		if ok, _ := part.Valid(time.Now(), &life); ok {
 			t.Error("the decision stands")
@@ -123,7 +124,7 @@ func TestAPurgeMissedWhileCutOffIsSeenAfterwards(t *testing.T) {
 		node[1].Cut()
 		synctest.Wait()
 		src.groups("ada")
-		purge(t, r[0], ada, cache.AllNodes)
+		purge(t, r[0], ada, purgelog.AllNodes)
 		r[0].must("ada", life)
 		time.Sleep(10 * time.Second)
 		if ok, _ := part.Valid(time.Now(), &life); !ok {
@@ -153,7 +154,7 @@ func TestWithoutContactEntriesServeUnconfirmedMaxAndNoLonger(t *testing.T) {
 		node[1].Cut()
 		lost := time.Now()
 		src.groups("ada")
-		purge(t, r[0], ada, cache.AllNodes)
+		purge(t, r[0], ada, purgelog.AllNodes)
 		last := time.Time{}
 		for time.Since(lost) < 2*time.Minute {
 			if ok, _ := part.Valid(time.Now(), &life); ok {
@@ -214,7 +215,7 @@ func TestAnEntryWrittenDuringAPurgeIsUnusableForOtherNodes(t *testing.T) {
 			node[0].Cut()
 			synctest.Wait()
 			src.groups("ada")
-			purge(t, r[1], ada, cache.AllNodes)
+			purge(t, r[1], ada, purgelog.AllNodes)
 		}
 		src.delay = 0
 		var res cache.Result[*person]
@@ -243,7 +244,7 @@ func TestALostLogMakesEverythingHeldUnusable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("ada")
 		net, r, _ := pair(t, src)
-		purge(t, r[0], ada, cache.AllNodes)
+		purge(t, r[0], ada, purgelog.AllNodes)
 		part := r[1].must("ada", life).Part
 		src.groups("ada")
 		time.Sleep(2 * time.Second)
@@ -255,7 +256,7 @@ func TestALostLogMakesEverythingHeldUnusable(t *testing.T) {
 		if len(r[1].must("ada", life).Value.Groups) != 0 {
 			t.Fatal("an entry from before the loss is served")
 		}
-		purge(t, r[0], ada, cache.AllNodes)
+		purge(t, r[0], ada, purgelog.AllNodes)
 		synctest.Wait()
 		if ok, _ := r[1].must("ada", life).Part.Valid(time.Now(), &life); !ok {
 			t.Fatal("after the loss nothing is cached any more")
@@ -272,7 +273,7 @@ func TestALogThatLostItsEndMakesEverythingHeldUnusable(t *testing.T) {
 		r.store.Start()
 		synctest.Wait()
 		time.Sleep(time.Second)
-		purge(t, r, ada, cache.AllNodes)
+		purge(t, r, ada, purgelog.AllNodes)
 		synctest.Wait()
 		part := r.must("ada", life).Part
 		net.Rollback(1)
@@ -283,7 +284,7 @@ func TestALogThatLostItsEndMakesEverythingHeldUnusable(t *testing.T) {
 		// The new master's clock runs behind: places repeat themselves.
 		skew = -500 * time.Millisecond
 		part = r.must("ada", life).Part
-		purge(t, r, ada, cache.AllNodes)
+		purge(t, r, ada, purgelog.AllNodes)
 		if ok, _ := part.Valid(time.Now(), &life); ok {
 			t.Fatal("a purge is taken for one that was lost")
 		}
@@ -293,7 +294,7 @@ func TestALogThatLostItsEndMakesEverythingHeldUnusable(t *testing.T) {
 // appendFails is a node that can read the log and not write it.
 type appendFails struct{ *cachetest.Node }
 
-func (appendFails) Append(context.Context, []cache.Record) ([]cache.Position, error) {
+func (appendFails) Append(context.Context, []purgelog.Record) ([]purgelog.Position, error) {
 	return nil, cache.ErrUnavailable
 }
 
@@ -307,11 +308,11 @@ func TestAPurgeThatIsNotSharedYetHoldsForSharedEntriesToo(t *testing.T) {
 		writer.must("ada", life)
 		node := appendFails{net.Node()}
 		r := newRig(t, src, node.Node, func(o *cache.Options) {
-			o.Log = cache.NewLog(cache.LogOptions{Stream: node})
+			o.Log = purgelog.New(purgelog.Options{Stream: node})
 		})
 		r.store.Start()
 		synctest.Wait()
-		purge(t, r, ada, cache.Pending)
+		purge(t, r, ada, purgelog.Pending)
 		if res := r.must("ada", life); res.Tier != cache.TierSource {
 			t.Fatalf("the purged entry came back from %s", res.Tier)
 		}
@@ -323,9 +324,9 @@ func TestAForgottenPurgeMakesOlderSharedEntriesUnusable(t *testing.T) {
 		src := newSource("ada", "bob")
 		_, r, _ := pair(t, src)
 		r[0].must("ada", life)
-		records := []cache.Record{{Kind: cache.PurgeUser, Name: r[0].store.Keyer().Name(ada)}}
-		for i := range cache.MaxPurges {
-			records = append(records, cache.Record{Kind: cache.PurgeUser, Name: cache.Name{byte(i), byte(i >> 8), byte(i >> 16), 1}})
+		records := []purgelog.Record{{Kind: purgelog.PurgeUser, Name: r[0].store.Keyer().Name(ada)}}
+		for i := range purgelog.MaxPurges {
+			records = append(records, purgelog.Record{Kind: purgelog.PurgeUser, Name: purgelog.NameHash{byte(i), byte(i >> 8), byte(i >> 16), 1}})
 		}
 		if _, err := r[0].store.Log().Append(t.Context(), records...); err != nil {
 			t.Fatal(err)
@@ -369,7 +370,7 @@ func TestAPurgeWithoutTheNetworkHoldsHereAndReachesTheOthersLater(t *testing.T) 
 		_, r, node := pair(t, src)
 		a, b := r[0].must("ada", life).Part, r[1].must("ada", life).Part
 		node[0].Cut()
-		purge(t, r[0], ada, cache.Pending)
+		purge(t, r[0], ada, purgelog.Pending)
 		if ok, _ := a.Valid(time.Now(), &life); ok {
 			t.Fatal("the purge does not hold on its own node")
 		}
@@ -393,7 +394,7 @@ func TestANewNodeTakesOldEntriesAndNoPurgedOnes(t *testing.T) {
 		net, r, _ := pair(t, src)
 		r[0].must("ada", life)
 		r[0].must("bob", life)
-		purge(t, r[0], ada, cache.AllNodes)
+		purge(t, r[0], ada, purgelog.AllNodes)
 		third := newRig(t, src, net.Node())
 		third.store.Start()
 		before := src.calls.Load()
@@ -432,15 +433,15 @@ func TestForgottenPurgesMakeUncheckedEntriesUnusable(t *testing.T) {
 	src := newSource("ada")
 	r := newRig(t, src, nil, func(o *cache.Options) { o.Clock = clock.Now })
 	part := r.must("ada", life).Part
-	records := make([]cache.Record, cache.MaxPurges+1)
+	records := make([]purgelog.Record, purgelog.MaxPurges+1)
 	for i := range records {
-		records[i].Kind = cache.PurgeUser
+		records[i].Kind = purgelog.PurgeUser
 		records[i].Name[0], records[i].Name[1], records[i].Name[2] = byte(i), byte(i>>8), byte(i>>16)
 	}
 	if _, err := r.store.Log().Append(t.Context(), records...); err != nil {
 		t.Fatal(err)
 	}
-	if n := r.store.Status().Log.Names; n != cache.MaxPurges {
+	if n := r.store.Status().Log.Names; n != purgelog.MaxPurges {
 		t.Fatalf("%d names held", n)
 	}
 	if ok, _ := part.Valid(clock.Now(), &life); ok {
@@ -448,14 +449,14 @@ func TestForgottenPurgesMakeUncheckedEntriesUnusable(t *testing.T) {
 	}
 	clock.Advance(2 * time.Hour)
 	r.store.Log().Retain(3 * time.Hour)
-	if _, err := r.store.Log().Append(t.Context(), cache.Record{Kind: cache.PurgeApp}); err != nil {
+	if _, err := r.store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.PurgeApp}); err != nil {
 		t.Fatal(err)
 	}
-	if n := r.store.Status().Log.Names; n != cache.MaxPurges {
+	if n := r.store.Status().Log.Names; n != purgelog.MaxPurges {
 		t.Fatalf("%d names held though the longest life is 3h", n)
 	}
 	clock.Advance(time.Hour + 1)
-	if _, err := r.store.Log().Append(t.Context(), cache.Record{Kind: cache.PurgeApp}); err != nil {
+	if _, err := r.store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.PurgeApp}); err != nil {
 		t.Fatal(err)
 	}
 	if n := r.store.Status().Log.Names; n != 1 {

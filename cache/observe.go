@@ -34,12 +34,6 @@ const (
 	TierSource = "source"
 )
 
-// Origins of a purge.
-const (
-	OriginLocal = "local"
-	OriginLog   = "log"
-)
-
 // observed makes a nil Observer safe to call.
 func observed(o Observer) Observer {
 	if o == nil {

@@ -3,6 +3,8 @@ package cache
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // cell is one key's place in this process. Entries come and go in it; cached
@@ -72,7 +74,7 @@ func (p Part) Valid(now time.Time, life *Life) (ok, refreshDue bool) {
 		return false, false
 	}
 	s := c.store
-	t := s.log.line.at(now)
+	t := s.log.Ticks(now)
 	age, limit := time.Duration(t-e.fetched), e.limit(life)
 	if p.stale {
 		if age < limit || age >= limit+life.StaleIfError || t >= c.retryAt.Load() {
@@ -81,7 +83,7 @@ func (p Part) Valid(now time.Time, life *Life) (ok, refreshDue bool) {
 	} else if age >= limit {
 		return false, false
 	}
-	if !s.log.confirmed(t, e.fetched, life.UnconfirmedMax) || !e.unpurged(s.log) || s.closed.Load() {
+	if !s.log.Confirmed(t, e.fetched, life.UnconfirmedMax) || !e.unpurged(s.log) || s.closed.Load() {
 		return false, false
 	}
 	return true, !p.stale && e.Found && c.refreshDue(t, age, life)
@@ -99,7 +101,7 @@ func (c *cell) refreshDue(t int64, age time.Duration, life *Life) bool {
 
 // Names lists the names by which a purge may mean the value; ok is false where
 // the tier has let the value go and they are not known any more.
-func (p Part) Names() (names []Name, ok bool) {
+func (p Part) Names() (names []purgelog.NameHash, ok bool) {
 	if p.cell == nil {
 		return nil, false
 	}

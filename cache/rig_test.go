@@ -12,6 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
 
@@ -46,7 +47,7 @@ func newRig(t testing.TB, src *source, node *cachetest.Node, change ...func(*cac
 	o := cache.Options{Keyer: cache.NewKeyer(ring(t)), Memory: mem, Observer: c}
 	if node != nil {
 		o.Shared = node
-		o.Log = cache.NewLog(cache.LogOptions{Stream: node, Observer: c})
+		o.Log = purgelog.New(purgelog.Options{Stream: node, Observer: c})
 	}
 	for _, f := range change {
 		f(&o)

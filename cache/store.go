@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // Defaults of Options.
@@ -51,7 +53,7 @@ type Options struct {
 	// Log knows what was purged; nil means a log of this node alone. A
 	// shared tier needs a log that is shared as well. The store starts and
 	// closes it.
-	Log *Log
+	Log *purgelog.Log
 
 	// KeepLog leaves the log open when the store is closed: it belongs to
 	// somebody who outlives the store.
@@ -85,7 +87,7 @@ type Store struct {
 	keyer    *Keyer
 	memory   Tier
 	shared   Tier // nil: memory only
-	log      *Log
+	log      *purgelog.Log
 	keepLog  bool
 	observer Observer
 	flights  flights
@@ -103,7 +105,7 @@ func NewStore(o Options) (*Store, error) {
 		return nil, errors.New("opening a cache store: a keyer and a memory tier are required")
 	}
 	if o.Log == nil {
-		o.Log = NewLog(LogOptions{Clock: o.Clock, Logger: o.Logger, Observer: o.Observer})
+		o.Log = purgelog.New(purgelog.Options{Clock: o.Clock, Logger: o.Logger, Observer: o.Observer})
 	}
 	if o.Shared != nil && !o.Log.Shared() {
 		return nil, errors.New("opening a cache store: a shared tier needs a shared purge log")
@@ -137,29 +139,29 @@ func NewStore(o Options) (*Store, error) {
 func (s *Store) Start() { s.log.Start() }
 
 // Log is the store's purge log.
-func (s *Store) Log() *Log { return s.log }
+func (s *Store) Log() *purgelog.Log { return s.log }
 
 // Denials is the deny list that rides the purge log.
-func (s *Store) Denials() *DenyList { return s.log.Denials() }
+func (s *Store) Denials() *purgelog.DenyList { return s.log.Denials() }
 
 // Keyer makes the store's keys and names.
 func (s *Store) Keyer() *Keyer { return s.keyer }
 
 // Purge makes every value unusable that carries one of the ids, on this node
 // at once. The reach says how far it got.
-func (s *Store) Purge(ctx context.Context, ids ...ID) (Reach, error) {
-	records := make([]Record, 0, len(ids))
+func (s *Store) Purge(ctx context.Context, ids ...ID) (purgelog.Propagation, error) {
+	records := make([]purgelog.Record, 0, len(ids))
 	for _, id := range ids {
-		r := Record{Name: s.keyer.Name(id)}
+		r := purgelog.Record{Name: s.keyer.Name(id)}
 		switch id.Kind {
 		case UserID:
-			r.Kind = PurgeUser
+			r.Kind = purgelog.PurgeUser
 		case GroupID:
-			r.Kind = PurgeGroup
+			r.Kind = purgelog.PurgeGroup
 		case AppID:
-			r.Kind = PurgeApp
+			r.Kind = purgelog.PurgeApp
 		default:
-			return ThisNode, fmt.Errorf("purging an id of kind %d: %w", id.Kind, errRecord)
+			return purgelog.ThisNode, fmt.Errorf("purging an id of kind %d: not a log record", id.Kind)
 		}
 		records = append(records, r)
 	}
@@ -167,8 +169,8 @@ func (s *Store) Purge(ctx context.Context, ids ...ID) (Reach, error) {
 }
 
 // PurgeAll makes every value unusable.
-func (s *Store) PurgeAll(ctx context.Context) (Reach, error) {
-	return s.log.Append(ctx, Record{Kind: PurgeAll})
+func (s *Store) PurgeAll(ctx context.Context) (purgelog.Propagation, error) {
+	return s.log.Append(ctx, purgelog.Record{Kind: purgelog.PurgeAll})
 }
 
 // Status describes the store.
@@ -177,7 +179,7 @@ type Status struct {
 	Tiers []TierStatus `json:"tiers"`
 
 	// Log is the purge log.
-	Log LogStatus `json:"log"`
+	Log purgelog.Status `json:"log"`
 }
 
 // Status describes the tiers and the log.
@@ -225,7 +227,7 @@ func (s *Store) judge(e *Entry, t int64, life *Life) (fresh, stale bool) {
 		}
 		stale = true
 	}
-	if !s.log.confirmed(t, e.fetched, life.UnconfirmedMax) || !e.unpurged(s.log) {
+	if !s.log.Confirmed(t, e.fetched, life.UnconfirmedMax) || !e.unpurged(s.log) {
 		return false, false
 	}
 	return !stale, stale
@@ -250,7 +252,7 @@ func (s *Store) land(ctx context.Context, key Key, hint *cell, life *Life, out o
 	if held != nil {
 		c = held.cell
 	}
-	t := s.log.line.at(s.log.line.now())
+	t := s.log.Ticks(s.log.Now())
 	if out.err != nil {
 		if c != nil {
 			c.retryAt.Store(t + int64(s.floor))

@@ -11,24 +11,25 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // name makes a name of the deny list by hand.
-func name(n int) (out cache.Name) {
+func name(n int) (out purgelog.NameHash) {
 	out[0], out[1], out[2] = byte(n), byte(n>>8), byte(n>>16)
 	return out
 }
 
-func denyFor(t *testing.T, r *rig, n int, d time.Duration, reason string) cache.Record {
+func denyFor(t *testing.T, r *rig, n int, d time.Duration, reason string) purgelog.Record {
 	t.Helper()
-	entries, _, err := r.store.Log().Deny(t.Context(), cache.Record{Name: name(n), Until: time.Now().Add(d), Claim: "sub", Reason: reason})
+	entries, _, err := r.store.Log().Deny(t.Context(), purgelog.Record{Name: name(n), Until: time.Now().Add(d), Claim: "sub", Reason: reason})
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
 		t.Fatal(err)
 	}
 	return entries[0]
 }
 
-func undeny(t *testing.T, r *rig, entries ...cache.Record) cache.Reach {
+func undeny(t *testing.T, r *rig, entries ...purgelog.Record) purgelog.Propagation {
 	t.Helper()
 	reach, err := r.store.Log().Undeny(t.Context(), entries...)
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
@@ -64,7 +65,7 @@ func TestADenialIsTakenBackOnAllNodes(t *testing.T) {
 		}
 		node[0].Cut() // a node undoes what another one said, also one it cannot reach
 		time.Sleep(time.Second)
-		if reach := undeny(t, r[1], first); reach != cache.AllNodes {
+		if reach := undeny(t, r[1], first); reach != purgelog.AllNodes {
 			t.Fatalf("reach %v", reach)
 		}
 		if denied(r[1], 1) || !denied(r[1], 2) {
@@ -107,9 +108,9 @@ func TestADenialIsTakenBackOnAllNodes(t *testing.T) {
 // can say old records again, in any order.
 func TestReplayedRecordsUndoNothing(t *testing.T) {
 	clock := cachetest.NewClock()
-	l := cache.NewLog(cache.LogOptions{Clock: clock.Now})
-	deny := func(d time.Duration) cache.Record {
-		entries, _, err := l.Deny(t.Context(), cache.Record{Name: name(1), Until: clock.Now().Add(d)})
+	l := purgelog.New(purgelog.Options{Clock: clock.Now})
+	deny := func(d time.Duration) purgelog.Record {
+		entries, _, err := l.Deny(t.Context(), purgelog.Record{Name: name(1), Until: clock.Now().Add(d)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,10 +128,10 @@ func TestReplayedRecordsUndoNothing(t *testing.T) {
 		t.Fatal("a denial that ends when one did that was taken back is none")
 	}
 	undo := first
-	undo.Kind, undo.Claim, undo.Reason = cache.Undeny, "", ""
-	records := []cache.Record{undo, first, undo, first}
+	undo.Kind, undo.Claim, undo.Reason = purgelog.Undeny, "", ""
+	records := []purgelog.Record{undo, first, undo, first}
 	for i, r := range records {
-		l.Apply([]cache.Placed{{Record: r, Position: cache.Position{Millis: 1 << 50, Serial: uint64(i)}}})
+		l.Apply([]purgelog.Placed{{Record: r, Position: purgelog.Position{Millis: 1 << 50, Serial: uint64(i)}}})
 		if in() {
 			t.Fatalf("replay %d lifts the newer denial", i)
 		}
@@ -138,7 +139,7 @@ func TestReplayedRecordsUndoNothing(t *testing.T) {
 	if _, err := l.Undeny(t.Context(), second); err != nil || !in() {
 		t.Fatal("not undone", err)
 	}
-	l.Apply([]cache.Placed{{Record: first, Position: cache.Position{Millis: 1 << 51}}})
+	l.Apply([]purgelog.Placed{{Record: first, Position: purgelog.Position{Millis: 1 << 51}}})
 	if !in() {
 		t.Fatal("a replayed denial that was taken back holds again")
 	}
@@ -150,20 +151,20 @@ func TestASecondDenialReplacesWhatItCovers(t *testing.T) {
 	now := time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC)
 	until := func(hours int) time.Time { return now.Add(time.Duration(hours) * time.Hour) }
 	for label, tt := range map[string]struct {
-		first, second cache.Record
+		first, second purgelog.Record
 		left          int
 	}{
-		"longer":                   {cache.Record{Until: until(1)}, cache.Record{Until: until(2)}, 1},
-		"shorter":                  {cache.Record{Until: until(2)}, cache.Record{Until: until(1)}, 2},
-		"the same":                 {cache.Record{Until: until(1)}, cache.Record{Until: until(1)}, 1},
-		"every token":              {cache.Record{Until: until(1), IssuedBefore: now}, cache.Record{Until: until(2)}, 1},
-		"older tokens":             {cache.Record{Until: until(1)}, cache.Record{Until: until(2), IssuedBefore: now}, 2},
-		"a later logout":           {cache.Record{Until: until(1), IssuedBefore: now}, cache.Record{Until: until(2), IssuedBefore: now.Add(time.Minute)}, 1},
-		"an earlier one, overlong": {cache.Record{Until: until(1), IssuedBefore: now}, cache.Record{Until: until(2), IssuedBefore: now.Add(-time.Minute)}, 2},
+		"longer":                   {purgelog.Record{Until: until(1)}, purgelog.Record{Until: until(2)}, 1},
+		"shorter":                  {purgelog.Record{Until: until(2)}, purgelog.Record{Until: until(1)}, 2},
+		"the same":                 {purgelog.Record{Until: until(1)}, purgelog.Record{Until: until(1)}, 1},
+		"every token":              {purgelog.Record{Until: until(1), IssuedBefore: now}, purgelog.Record{Until: until(2)}, 1},
+		"older tokens":             {purgelog.Record{Until: until(1)}, purgelog.Record{Until: until(2), IssuedBefore: now}, 2},
+		"a later logout":           {purgelog.Record{Until: until(1), IssuedBefore: now}, purgelog.Record{Until: until(2), IssuedBefore: now.Add(time.Minute)}, 1},
+		"an earlier one, overlong": {purgelog.Record{Until: until(1), IssuedBefore: now}, purgelog.Record{Until: until(2), IssuedBefore: now.Add(-time.Minute)}, 2},
 	} {
 		t.Run(label, func(t *testing.T) {
-			l := cache.NewLog(cache.LogOptions{Clock: func() time.Time { return now }})
-			for _, r := range []cache.Record{tt.first, tt.second} {
+			l := purgelog.New(purgelog.Options{Clock: func() time.Time { return now }})
+			for _, r := range []purgelog.Record{tt.first, tt.second} {
 				r.Name = name(1)
 				if _, _, err := l.Deny(t.Context(), r); err != nil {
 					t.Fatal(err)
@@ -192,7 +193,7 @@ func TestAnUndoWithoutTheNetworkHoldsHereAndReachesTheOthersLater(t *testing.T) 
 		e := denyFor(t, r[1], 1, time.Hour, "")
 		synctest.Wait()
 		node[0].Cut()
-		if reach := undeny(t, r[0], e); reach != cache.Pending {
+		if reach := undeny(t, r[0], e); reach != purgelog.Pending {
 			t.Fatalf("reach %v", reach)
 		}
 		undeny(t, r[0], denyFor(t, r[0], 2, time.Hour, ""))
@@ -259,8 +260,8 @@ func TestAnUndoneDenialIsNotSaidAgain(t *testing.T) {
 // while a node that missed it may still say the denial again.
 func TestAnUndoOutlivesTheDenialInTheLog(t *testing.T) {
 	clock := cachetest.NewClock()
-	l := cache.NewLog(cache.LogOptions{Clock: clock.Now})
-	entries, _, err := l.Deny(t.Context(), cache.Record{Name: name(1), Until: clock.Now().Add(24 * time.Hour)})
+	l := purgelog.New(purgelog.Options{Clock: clock.Now})
+	entries, _, err := l.Deny(t.Context(), purgelog.Record{Name: name(1), Until: clock.Now().Add(24 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,24 +282,24 @@ func TestAnUndoOutlivesTheDenialInTheLog(t *testing.T) {
 // TestUndoingFreesAPlace, and what was taken back is bounded as well.
 func TestUndoingFreesAPlace(t *testing.T) {
 	clock := cachetest.NewClock()
-	l := cache.NewLog(cache.LogOptions{Clock: clock.Now})
+	l := purgelog.New(purgelog.Options{Clock: clock.Now})
 	deny := func(n int) error {
-		_, _, err := l.Deny(t.Context(), cache.Record{Name: name(n), Until: clock.Now().Add(time.Hour)})
+		_, _, err := l.Deny(t.Context(), purgelog.Record{Name: name(n), Until: clock.Now().Add(time.Hour)})
 		return err
 	}
-	for i := range cache.MaxDenials {
+	for i := range purgelog.MaxDenials {
 		if err := deny(i); err != nil {
 			t.Fatal(i, err)
 		}
 	}
-	if err := deny(cache.MaxDenials); !errors.Is(err, cache.ErrFull) {
+	if err := deny(purgelog.MaxDenials); !errors.Is(err, purgelog.ErrFull) {
 		t.Fatalf("one too many: %v", err)
 	}
 	all := l.Denials().Entries(clock.Now())
 	if _, err := l.Undeny(t.Context(), all[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := deny(cache.MaxDenials); err != nil {
+	if err := deny(purgelog.MaxDenials); err != nil {
 		t.Fatalf("after one was taken back: %v", err)
 	}
 	if _, err := l.Undeny(t.Context(), all[1:]...); err != nil {
@@ -308,7 +309,7 @@ func TestUndoingFreesAPlace(t *testing.T) {
 	if len(last) != 1 {
 		t.Fatalf("%d entries", len(last))
 	}
-	if _, err := l.Undeny(t.Context(), last...); !errors.Is(err, cache.ErrFull) {
+	if _, err := l.Undeny(t.Context(), last...); !errors.Is(err, purgelog.ErrFull) {
 		t.Fatalf("more taken back than is remembered: %v", err)
 	}
 	if !l.Denials().Denied(clock.Now(), clock.Now(), last[0].Name) {
@@ -324,28 +325,28 @@ func TestUndoingFreesAPlace(t *testing.T) {
 // undo past it leaves its denial in force.
 func TestABurstOfUndosIsBounded(t *testing.T) {
 	clock := cachetest.NewClock()
-	l := cache.NewLog(cache.LogOptions{Clock: clock.Now})
+	l := purgelog.New(purgelog.Options{Clock: clock.Now})
 	until := clock.Now().Add(time.Hour)
-	entries, _, err := l.Deny(t.Context(), cache.Record{Name: name(1 << 20), Until: until})
+	entries, _, err := l.Deny(t.Context(), purgelog.Record{Name: name(1 << 20), Until: until})
 	if err != nil {
 		t.Fatal(err)
 	}
 	undo := entries[0]
-	undo.Kind = cache.Undeny
-	records := make([]cache.Placed, 2*cache.MaxDenials+1)
+	undo.Kind = purgelog.Undeny
+	records := make([]purgelog.Placed, 2*purgelog.MaxDenials+1)
 	for i := range records {
-		records[i] = cache.Placed{
-			Record:   cache.Record{Kind: cache.Undeny, Name: name(i), Until: until},
-			Position: cache.Position{Millis: 1, Serial: uint64(i)},
+		records[i] = purgelog.Placed{
+			Record:   purgelog.Record{Kind: purgelog.Undeny, Name: name(i), Until: until},
+			Position: purgelog.Position{Millis: 1, Serial: uint64(i)},
 		}
 	}
-	records[2*cache.MaxDenials].Record = undo
+	records[2*purgelog.MaxDenials].Record = undo
 	l.Apply(records)
 	if !l.Denials().Denied(clock.Now(), clock.Now(), undo.Name) {
 		t.Error("an undo without room lifted its denial")
 	}
 	clock.Advance(time.Hour)
-	if _, _, err := l.Deny(t.Context(), cache.Record{Name: name(1), Until: clock.Now().Add(time.Hour)}); err != nil {
+	if _, _, err := l.Deny(t.Context(), purgelog.Record{Name: name(1), Until: clock.Now().Add(time.Hour)}); err != nil {
 		t.Errorf("after all ended: %v", err)
 	}
 }
@@ -360,7 +361,7 @@ func TestNodesAgreeAfterAnyHistory(t *testing.T) {
 			src := newSource()
 			net, r, node := pair(t, src)
 			undone := map[string]bool{}
-			var said []cache.Record
+			var said []purgelog.Record
 			cut := [2]bool{}
 			for range 60 {
 				n := random.IntN(2)
@@ -401,12 +402,12 @@ func TestNodesAgreeAfterAnyHistory(t *testing.T) {
 				}
 			}
 			for _, e := range said {
-				here := slices.ContainsFunc(r[0].store.Denials().Entries(time.Now()), func(o cache.Record) bool { return o.ID() == e.ID() })
+				here := slices.ContainsFunc(r[0].store.Denials().Entries(time.Now()), func(o purgelog.Record) bool { return o.ID() == e.ID() })
 				if undone[e.ID()] && here {
 					t.Errorf("history %d: an undone denial stands", seed)
 				}
 				// The longest of a name's may have replaced the others.
-				longest := !slices.ContainsFunc(said, func(o cache.Record) bool { return o.Name == e.Name && o.Until.After(e.Until) })
+				longest := !slices.ContainsFunc(said, func(o purgelog.Record) bool { return o.Name == e.Name && o.Until.After(e.Until) })
 				if longest && !undone[e.ID()] && time.Now().Before(e.Until) && !here {
 					t.Errorf("history %d: a denial that nobody took back is gone", seed)
 				}

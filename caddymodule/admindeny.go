@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
@@ -97,7 +98,7 @@ var denialKinds = map[string]string{enrich.DenyTokenID: "jti", enrich.DenySessio
 
 // newDenialEntry shows a record of the deny list. One that a node of an older
 // version made does not say what it names.
-func newDenialEntry(r cache.Record) denialEntry {
+func newDenialEntry(r purgelog.Record) denialEntry {
 	return denialEntry{ID: r.ID(), Kind: cmp.Or(denialKinds[r.Claim], "unknown"), Until: r.Until.UTC(), Reason: r.Reason}
 }
 
@@ -134,7 +135,7 @@ func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
 	}
 	d, err := parseDenyFor(q.For)
 	if err == nil {
-		err = cache.CheckReason(q.Reason)
+		err = purgelog.CheckReason(q.Reason)
 	}
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
@@ -143,7 +144,7 @@ func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
-	entries, reach, err := store.Log().Deny(r.Context(), cache.Record{
+	entries, reach, err := store.Log().Deny(r.Context(), purgelog.Record{
 		Name: store.Keyer().Denial(is.Identifier(), claim, value), Until: time.Now().Add(d), Claim: claim, Reason: q.Reason,
 	})
 	nodes, err := reached(reach, err)
@@ -186,12 +187,12 @@ func (a *AdminAPI) undeny(app *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	wanted := func(e cache.Record) bool { return e.ID() == q.ID }
+	wanted := func(e purgelog.Record) bool { return e.ID() == q.ID }
 	if named {
 		name := store.Keyer().Denial(is.Identifier(), claim, value)
-		wanted = func(e cache.Record) bool { return e.Name == name }
+		wanted = func(e purgelog.Record) bool { return e.Name == name }
 	}
-	records = slices.DeleteFunc(records, func(e cache.Record) bool { return !wanted(e) })
+	records = slices.DeleteFunc(records, func(e purgelog.Record) bool { return !wanted(e) })
 	if len(records) == 0 {
 		return nil, apiError(http.StatusNotFound, errors.New("the deny list of this node has no such entry"))
 	}
@@ -210,7 +211,7 @@ func (a *AdminAPI) undeny(app *App, r *http.Request) (any, error) {
 // denials returns the denials that this node knows of, without the memory of
 // used logout tokens, which no token is looked up in. A list that was never
 // read is an error: an empty one would say that nobody is denied.
-func (a *App) denials(r *http.Request) (*cache.Store, []cache.Record, error) {
+func (a *App) denials(r *http.Request) (*cache.Store, []purgelog.Record, error) {
 	store, err := a.store.get(r.Context())
 	if err == nil && !store.Log().Loaded() {
 		err = errors.New("the deny list was not read yet: Redis has not been reached")
@@ -219,11 +220,11 @@ func (a *App) denials(r *http.Request) (*cache.Store, []cache.Record, error) {
 		return nil, nil, apiError(http.StatusServiceUnavailable, err)
 	}
 	records := store.Denials().Entries(time.Now())
-	return store, slices.DeleteFunc(records, func(e cache.Record) bool { return e.Claim == denyLogout }), nil
+	return store, slices.DeleteFunc(records, func(e purgelog.Record) bool { return e.Claim == denyLogout }), nil
 }
 
 // newDenialList shows records, the one that ends first in front.
-func newDenialList(records []cache.Record) denialList {
+func newDenialList(records []purgelog.Record) denialList {
 	list := denialList{Entries: make([]denialEntry, len(records))}
 	for i, r := range records {
 		list.Entries[i] = newDenialEntry(r)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
@@ -18,7 +19,7 @@ type status struct {
 	Issuers     []issuer.Status    `json:"issuers"`
 	Directories []directory.Status `json:"directories"`
 	Tiers       []cache.TierStatus `json:"tiers"`
-	PurgeLog    *cache.LogStatus   `json:"purge_log,omitempty"`
+	PurgeLog    *purgelog.Status   `json:"purge_log,omitempty"`
 	Decisions   decisionStatus     `json:"decisions"`
 	Keys        *mint.Status       `json:"keys"`
 	Policies    []string           `json:"policies"`
@@ -102,7 +103,7 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 			return nil, apiError(http.StatusBadRequest, err)
 		}
 	}
-	var reach cache.Reach
+	var reach purgelog.Propagation
 	if q.All {
 		reach, err = store.PurgeAll(r.Context())
 	} else {
@@ -113,7 +114,7 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 
 // reached says how far records got. Where Redis cannot be reached they hold
 // here, which is no error.
-func reached(reach cache.Reach, err error) (changed, error) {
+func reached(reach purgelog.Propagation, err error) (changed, error) {
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
 		return changed{}, apiError(http.StatusInternalServerError, err)
 	}
@@ -121,8 +122,8 @@ func reached(reach cache.Reach, err error) (changed, error) {
 }
 
 // reaches are the words for how far a record of the log has got.
-var reaches = map[cache.Reach]string{
-	cache.ThisNode: "this one", cache.Pending: "this one, the others as soon as Redis can be reached", cache.AllNodes: "all",
+var reaches = map[purgelog.Propagation]string{
+	purgelog.ThisNode: "this one", purgelog.Pending: "this one, the others as soon as Redis can be reached", purgelog.AllNodes: "all",
 }
 
 // issuerNamed finds an issuer by its configured name. Its error does not say

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
@@ -226,7 +227,7 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 
 // firstReading waits until the purge log was read once or could not be: what
 // was denied before this node began is denied from its first request on.
-func firstReading(ctx context.Context, log *cache.Log) error {
+func firstReading(ctx context.Context, log *purgelog.Log) error {
 	timer := time.NewTimer(storeWait)
 	defer timer.Stop()
 	select {

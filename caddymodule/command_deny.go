@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 func denyCommand() *cobra.Command {
@@ -48,7 +48,7 @@ that a list has no names.
 			if _, err := parseDenyFor(q.For); err != nil {
 				return misuse("--%w", err)
 			}
-			if err := cache.CheckReason(q.Reason); err != nil {
+			if err := purgelog.CheckReason(q.Reason); err != nil {
 				return misuse("--reason: %w", err)
 			}
 			return tell(cmd, http.MethodPost, "deny", q, func(d denied) string {
@@ -59,7 +59,7 @@ that a list has no names.
 	adminFlags(cmd)
 	addTargetFlags(cmd)
 	cmd.Flags().String("for", "", fmt.Sprintf("How long, such as 2h or 1d: from %s to %s (default %s)", hours(minDenyFor), hours(maxDenyFor), hours(denyFor)))
-	cmd.Flags().String("reason", "", fmt.Sprintf("Why, for the list: printable text of at most %d bytes", cache.MaxReason))
+	cmd.Flags().String("reason", "", fmt.Sprintf("Why, for the list: printable text of at most %d bytes", purgelog.MaxReason))
 	cmd.Flags().Bool("list", false, "List the denials that hold")
 	return cmd
 }

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -56,7 +57,7 @@ type logout struct {
 	mu sync.Mutex
 	// underWay holds the tokens that are being acted on, so that the same one
 	// sent twice at once counts as sent twice.
-	underWay map[cache.Name]struct{}
+	underWay map[purgelog.NameHash]struct{}
 }
 
 // newLogout checks the settings of this kind.
@@ -65,7 +66,7 @@ func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, erro
 	if err != nil {
 		return nil, err
 	}
-	l := &logout{app: h.app, issuer: h.app.issuers.Issuers()[n], logger: h.logger, audience: h.Audience, underWay: make(map[cache.Name]struct{})}
+	l := &logout{app: h.app, issuer: h.app.issuers.Issuers()[n], logger: h.logger, audience: h.Audience, underWay: make(map[purgelog.NameHash]struct{})}
 	h.app.denialsConfigured.Store(true)
 	return l.take, nil
 }
@@ -158,13 +159,13 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 	}
 	now := time.Now()
 	keyer, id := store.Keyer(), l.issuer.Identifier()
-	used := cache.Record{Name: keyer.Denial(id, denyLogout, out.ID), Until: now.Add(logoutMemory), Claim: denyLogout}
+	used := purgelog.Record{Name: keyer.Denial(id, denyLogout, out.ID), Until: now.Add(logoutMemory), Claim: denyLogout}
 	if !l.begin(store, used.Name, now) {
 		return errLogoutReplayed
 	}
 	defer l.end(used.Name)
 
-	denial := cache.Record{Until: now.Add(denyFor), Claim: enrich.DenySession, Reason: "back-channel logout"}
+	denial := purgelog.Record{Until: now.Add(denyFor), Claim: enrich.DenySession, Reason: "back-channel logout"}
 	if out.SessionID != "" {
 		denial.Name = keyer.Denial(id, enrich.DenySession, out.SessionID)
 	} else {
@@ -190,7 +191,7 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 
 // begin reports whether a logout token is used for the first time. The deny
 // list remembers its jti: it is bounded, and every node has it.
-func (l *logout) begin(store *cache.Store, name cache.Name, now time.Time) bool {
+func (l *logout) begin(store *cache.Store, name purgelog.NameHash, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.underWay[name]; ok || store.Denials().Denied(now, time.Time{}, name) {
@@ -200,7 +201,7 @@ func (l *logout) begin(store *cache.Store, name cache.Name, now time.Time) bool 
 	return true
 }
 
-func (l *logout) end(name cache.Name) {
+func (l *logout) end(name purgelog.NameHash) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.underWay, name)

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -138,7 +139,7 @@ func (m *metrics) begin(a *App) {
 		}
 	}
 	m.cacheRequests.WithLabelValues(cache.TierMemory, cache.OutcomeHit)
-	m.purges.WithLabelValues(cache.OriginLocal)
+	m.purges.WithLabelValues(purgelog.OriginLocal)
 }
 
 // The values of the label path.

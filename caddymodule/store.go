@@ -15,6 +15,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
@@ -110,7 +111,7 @@ func (a *App) openStore() error {
 // change of the cache's settings but that key.
 type ownLog struct {
 	key []byte
-	log *cache.Log
+	log *purgelog.Log
 }
 
 // ownLog takes or makes the log. Names derive from the last of the configured
@@ -132,7 +133,7 @@ func (a *App) ownLog(keys [][]byte) (*ownLog, error) {
 				return nil, err
 			}
 		}
-		return &ownLog{key: key, log: cache.NewLog(cache.LogOptions{Logger: a.logs.logger(), Observer: a.metrics})}, nil
+		return &ownLog{key: key, log: purgelog.New(purgelog.Options{Logger: a.logs.logger(), Observer: a.metrics})}, nil
 	}, func(o *ownLog) error { return o.log.Close() })
 }
 
@@ -156,7 +157,7 @@ func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
 			return nil, err
 		}
 		options.Shared = f.client.Tier()
-		options.Log = cache.NewLog(cache.LogOptions{Stream: f.client.Stream(), Logger: f.logger, Observer: f.metrics})
+		options.Log = purgelog.New(purgelog.Options{Stream: f.client.Stream(), Logger: f.logger, Observer: f.metrics})
 	case f.own != nil: // a command that rehearses has none: its log ends with it
 		options.Log, options.KeepLog = f.own.log, true
 	}

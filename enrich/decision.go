@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
@@ -54,7 +54,7 @@ type Decision struct {
 	unknown  map[string]bool // those of rules that could not be tried
 	context  *oktael.Context
 	rendered *forward.Rendered // the header lines; nil for a denial
-	denials  []cache.Name
+	denials  []purgelog.NameHash
 	minted   []atomic.Pointer[mintedToken]
 }
 

@@ -3,7 +3,7 @@ package enrich
 import (
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
@@ -16,11 +16,11 @@ const (
 
 // denialNames are the names under which the deny list may hold a principal's
 // token: itself, its session, its user.
-func (g *Gateway) denialNames(p *identity.Principal) []cache.Name {
+func (g *Gateway) denialNames(p *identity.Principal) []purgelog.NameHash {
 	if g.Denials == nil {
 		return nil
 	}
-	names := make([]cache.Name, 0, 4)
+	names := make([]purgelog.NameHash, 0, 4)
 	if p.TokenID != "" {
 		names = append(names, g.Keyer.Denial(p.Issuer, DenyTokenID, p.TokenID))
 	}
@@ -37,7 +37,7 @@ func (g *Gateway) denialNames(p *identity.Principal) []cache.Name {
 // denied asks the deny list. It fails closed: a list that has not been
 // confirmed for too long answers 503, but only where anything was ever denied
 // or could be.
-func (g *Gateway) denied(p *identity.Principal, names []cache.Name, now time.Time) error {
+func (g *Gateway) denied(p *identity.Principal, names []purgelog.NameHash, now time.Time) error {
 	if g.Denials == nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
@@ -66,8 +67,8 @@ func TestAnUnconfirmedDenyList(t *testing.T) {
 func TestADenialNamesOnlyTokensOfItsIssuer(t *testing.T) {
 	r := newRig(t, options{})
 	token := r.token(enrichtest.Claims{"jti": "j-1"})
-	_, err := r.store.Log().Append(t.Context(), cache.Record{
-		Kind: cache.Deny, Name: r.Keyer.Denial("https://other.example.com", DenyTokenID, "j-1"), Until: r.Clock().Add(time.Hour),
+	_, err := r.store.Log().Append(t.Context(), purgelog.Record{
+		Kind: purgelog.Deny, Name: r.Keyer.Denial("https://other.example.com", DenyTokenID, "j-1"), Until: r.Clock().Add(time.Hour),
 	})
 	if err != nil {
 		t.Fatal(err)

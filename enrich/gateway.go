@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -51,14 +52,14 @@ type Gateway struct {
 	// having been confirmed, and ContinueUnconfirmed goes on after that. An
 	// unconfirmed list matters where denials were ever made, or where
 	// DenialsConfigured says that a hook can make them.
-	Denials             *cache.DenyList
+	Denials             *purgelog.DenyList
 	DenyMaxAge          time.Duration
 	ContinueUnconfirmed bool
 	DenialsConfigured   bool
 
 	// Log is the purge log, and Keyer makes the names that it and the deny
 	// list know things by.
-	Log   *cache.Log
+	Log   *purgelog.Log
 	Keyer *cache.Keyer
 
 	// Fingerprint tells configurations apart whose decisions must not be

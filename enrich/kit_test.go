@@ -17,6 +17,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -51,7 +52,7 @@ type options struct {
 	life      func(*cache.Life)
 	gateway   func(*Gateway)
 	provider  []enrichtest.ProviderOption
-	node      cache.Stream // a log that other nodes share
+	node      purgelog.Stream // a log that other nodes share
 	now       func() time.Time
 	directory directory.Directory // instead of people
 	nobody    bool                // no directory at all
@@ -119,7 +120,7 @@ func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 		t.Fatal(err)
 	}
 	keyer := cache.NewKeyer(ring)
-	log := cache.NewLog(cache.LogOptions{Clock: o.now, Stream: o.node, Logger: logger})
+	log := purgelog.New(purgelog.Options{Clock: o.now, Stream: o.node, Logger: logger})
 	r.store, err = cache.NewStore(cache.Options{Keyer: keyer, Memory: mem, Log: log, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
@@ -302,8 +303,8 @@ func (r *rig) purge(ids ...cache.ID) {
 
 func (r *rig) deny(claimName, value string, issuedBefore time.Time) {
 	r.t.Helper()
-	_, err := r.store.Log().Append(context.Background(), cache.Record{
-		Kind: cache.Deny, Name: r.Keyer.Denial(r.provider.Issuer(), claimName, value),
+	_, err := r.store.Log().Append(context.Background(), purgelog.Record{
+		Kind: purgelog.Deny, Name: r.Keyer.Denial(r.provider.Issuer(), claimName, value),
 		Until: r.Clock().Add(2 * time.Hour), IssuedBefore: issuedBefore,
 	})
 	if err != nil {

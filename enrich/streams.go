@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // ErrStreamEnded is the cause with which a long request's context ends when
@@ -32,7 +32,7 @@ type stream struct {
 	end      context.CancelCauseFunc
 	until    time.Time // zero: no end of its own
 	version  uint64    // of the purge log, as far as it has been looked at
-	names    []cache.Name
+	names    []purgelog.NameHash
 	unnamed  bool // the names are not known any more: any purge may mean it
 }
 
@@ -194,7 +194,7 @@ func (st *stream) stands() bool {
 	if st.unnamed {
 		return g.Log.Version() == st.version
 	}
-	version, ok := g.Log.Unnamed(st.version, st.names)
+	version, ok := g.Log.ValidSince(st.version, func() ([]purgelog.NameHash, bool) { return st.names, true })
 	st.version = version
 	return ok
 }

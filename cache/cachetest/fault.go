@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // Network stands for what nodes share: entries and a log. It can be cut off
@@ -13,7 +14,7 @@ import (
 type Network struct {
 	mu      sync.Mutex
 	entries map[cache.Key][]byte
-	records []cache.Placed
+	records []purgelog.Placed
 	serial  uint64
 	moved   chan struct{}
 	sets    int
@@ -67,7 +68,7 @@ func (n *Network) wake() {
 }
 
 // Node is one node's access to the network. It is a cache.Tier and a
-// cache.Stream.
+// purgelog.Stream.
 type Node struct {
 	net *Network
 
@@ -165,7 +166,7 @@ func (n *Node) Status() cache.TierStatus {
 func (n *Node) Close() error { return nil }
 
 // Append adds records to the log.
-func (n *Node) Append(_ context.Context, records []cache.Record) ([]cache.Position, error) {
+func (n *Node) Append(_ context.Context, records []purgelog.Record) ([]purgelog.Position, error) {
 	if down, _ := n.state(); down {
 		return nil, cache.ErrUnavailable
 	}
@@ -174,12 +175,12 @@ func (n *Node) Append(_ context.Context, records []cache.Record) ([]cache.Positi
 	return n.net.append(records), nil
 }
 
-func (n *Network) append(records []cache.Record) []cache.Position {
-	var out []cache.Position
+func (n *Network) append(records []purgelog.Record) []purgelog.Position {
+	var out []purgelog.Position
 	for _, r := range records {
 		n.serial++
-		p := cache.Position{Millis: uint64(n.clock().UnixMilli()), Serial: n.serial}
-		n.records = append(n.records, cache.Placed{Record: r, Position: p})
+		p := purgelog.Position{Millis: uint64(n.clock().UnixMilli()), Serial: n.serial}
+		n.records = append(n.records, purgelog.Placed{Record: r, Position: p})
 		out = append(out, p)
 	}
 	n.wake()
@@ -187,7 +188,7 @@ func (n *Network) append(records []cache.Record) []cache.Position {
 }
 
 // Follow feeds the log: at once what is new, and a confirmation every second.
-func (n *Node) Follow(ctx context.Context, log *cache.Log) {
+func (n *Node) Follow(ctx context.Context, log *purgelog.Log) {
 	for ctx.Err() == nil {
 		down, cut := n.state()
 		if down {
@@ -197,10 +198,10 @@ func (n *Node) Follow(ctx context.Context, log *cache.Log) {
 		}
 		n.net.mu.Lock()
 		if len(n.net.records) == 0 {
-			n.net.append([]cache.Record{{Kind: cache.Begin}})
+			n.net.append([]purgelog.Record{{Kind: purgelog.Begin}})
 		}
 		log.Open(n.net.records[0].Position, n.net.records[len(n.net.records)-1].Position)
-		var news []cache.Placed
+		var news []purgelog.Placed
 		for _, r := range n.net.records {
 			if log.Position().Before(r.Position) {
 				news = append(news, r)
@@ -227,6 +228,6 @@ func wait(ctx context.Context, d time.Duration, a, b <-chan struct{}) {
 
 // Interface guards.
 var (
-	_ cache.Tier   = (*Node)(nil)
-	_ cache.Stream = (*Node)(nil)
+	_ cache.Tier      = (*Node)(nil)
+	_ purgelog.Stream = (*Node)(nil)
 )

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // Subject is a tier under test.
@@ -31,7 +32,7 @@ func TierSuite(t *testing.T, open func(t *testing.T) Subject) {
 	entry := func(n byte) *cache.Entry {
 		return &cache.Entry{
 			Found: true, FetchedAt: time.Unix(1_700_000_000+int64(n), 5).UTC(),
-			Position: cache.Position{Millis: uint64(n), Serial: 7},
+			Position: purgelog.Position{Millis: uint64(n), Serial: 7},
 			Content:  []byte(fmt.Sprintf(`{"id":"%d"}`, n)), Value: fmt.Sprint(n), Cost: 700,
 		}
 	}

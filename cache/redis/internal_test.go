@@ -14,7 +14,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
 
@@ -122,17 +122,17 @@ func FuzzStreamEntry(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = c.Close() })
-	good := map[string]cache.Record{}
+	good := map[string]purgelog.Record{}
 	details := map[string]bool{}
-	for _, r := range []cache.Record{
-		{Kind: cache.PurgeAll}, {Kind: cache.Deny, Claim: "sub", Reason: "x"}, {Kind: cache.Deny, Name: cache.Name{1}, Claim: "jti"}, {Kind: cache.Undeny},
+	for _, r := range []purgelog.Record{
+		{Kind: purgelog.PurgeAll}, {Kind: purgelog.Deny, Claim: "sub", Reason: "x"}, {Kind: purgelog.Deny, Name: purgelog.NameHash{1}, Claim: "jti"}, {Kind: purgelog.Undeny},
 	} {
 		values, err := c.stream.seal(r)
 		if err != nil {
 			f.Fatal(err)
 		}
 		record, _ := values[1].([]byte)
-		good[string(record)] = cache.Record{Kind: r.Kind, Name: r.Name}
+		good[string(record)] = purgelog.Record{Kind: r.Kind, Name: r.Name}
 		var d []byte
 		if len(values) == 4 {
 			d, _ = values[3].([]byte)

@@ -13,6 +13,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
 // purposeRecords labels the secret that authenticates records.
@@ -54,7 +55,7 @@ const (
 	longestRetry = 2 * time.Second
 )
 
-// Stream is the purge log in one Redis stream. It is a cache.Stream.
+// Stream is the purge log in one Redis stream. It is a purgelog.Stream.
 type Stream struct {
 	c      *Client
 	name   string
@@ -66,7 +67,7 @@ func newStream(c *Client) *Stream {
 }
 
 // Append adds records at the end of the stream.
-func (s *Stream) Append(ctx context.Context, records []cache.Record) ([]cache.Position, error) {
+func (s *Stream) Append(ctx context.Context, records []purgelog.Record) ([]purgelog.Position, error) {
 	if s.c.life.Err() != nil {
 		return nil, cache.ErrClosed
 	}
@@ -88,7 +89,7 @@ func (s *Stream) Append(ctx context.Context, records []cache.Record) ([]cache.Po
 	if err != nil {
 		return nil, fmt.Errorf("appending to the purge log (%s): %w", class(err), cache.ErrUnavailable)
 	}
-	positions := make([]cache.Position, 0, len(records))
+	positions := make([]purgelog.Position, 0, len(records))
 	for _, cmd := range cmds {
 		added, ok := cmd.(*goredis.StringCmd)
 		if !ok {
@@ -104,7 +105,7 @@ func (s *Stream) Append(ctx context.Context, records []cache.Record) ([]cache.Po
 }
 
 // Follow feeds the log until ctx ends, and keeps watch over the server.
-func (s *Stream) Follow(ctx context.Context, log *cache.Log) {
+func (s *Stream) Follow(ctx context.Context, log *purgelog.Log) {
 	// A blocked read ends with its connection, not with its context.
 	stop := context.AfterFunc(ctx, func() { _ = s.c.log.Close() })
 	defer stop()
@@ -154,7 +155,7 @@ func silences(class string) bool {
 
 // read looks where the stream starts and ends, says so, and takes what is new
 // or waits for it for a while. It returns where the stream starts.
-func (s *Stream) read(ctx context.Context, log *cache.Log) (cache.Position, error) {
+func (s *Stream) read(ctx context.Context, log *purgelog.Log) (purgelog.Position, error) {
 	first, last, err := s.ends(ctx)
 	if err != nil {
 		return first, err
@@ -176,13 +177,13 @@ func (s *Stream) read(ctx context.Context, log *cache.Log) (cache.Position, erro
 			return first, err
 		}
 		messages := streams[0].Messages
-		records := make([]cache.Placed, 0, len(messages))
+		records := make([]purgelog.Placed, 0, len(messages))
 		for _, m := range messages {
 			p, err := position(m.ID)
 			if err != nil {
 				return first, err
 			}
-			records = append(records, cache.Placed{Record: s.open(m.Values), Position: p})
+			records = append(records, purgelog.Placed{Record: s.open(m.Values), Position: p})
 		}
 		log.Apply(records)
 		if len(messages) < maxBatch {
@@ -194,7 +195,7 @@ func (s *Stream) read(ctx context.Context, log *cache.Log) (cache.Position, erro
 
 // ends finds the first and the last record, and begins a stream that is not
 // there.
-func (s *Stream) ends(ctx context.Context) (first, last cache.Position, err error) {
+func (s *Stream) ends(ctx context.Context) (first, last purgelog.Position, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*max(logTimeout, s.c.end.timeout))
 	defer cancel()
 	for range 2 {
@@ -214,7 +215,7 @@ func (s *Stream) ends(ctx context.Context) (first, last cache.Position, err erro
 			last, err = position(b.Val()[0].ID)
 			return first, last, err
 		}
-		if _, err = s.Append(ctx, []cache.Record{{Kind: cache.Begin}}); err != nil {
+		if _, err = s.Append(ctx, []purgelog.Record{{Kind: purgelog.Begin}}); err != nil {
 			return first, last, err
 		}
 	}
@@ -223,7 +224,7 @@ func (s *Stream) ends(ctx context.Context) (first, last cache.Position, err erro
 
 // trim drops records that no node needs, but for the newest of them: it tells
 // that nothing is missing after it.
-func (s *Stream) trim(ctx context.Context, first, horizon cache.Position) {
+func (s *Stream) trim(ctx context.Context, first, horizon purgelog.Position) {
 	if !first.Before(horizon) {
 		return
 	}
@@ -239,7 +240,7 @@ func (s *Stream) trim(ctx context.Context, first, horizon cache.Position) {
 // seal returns the fields of a record. The first is version, record, and a MAC
 // over both; details are sealed under that MAC, so that they go with no other
 // record.
-func (s *Stream) seal(r cache.Record) ([]any, error) {
+func (s *Stream) seal(r purgelog.Record) ([]any, error) {
 	b, _ := r.AppendBinary([]byte{recordVersion}) // it has no error
 	mac := s.mac(b)
 	b = append(b, mac...)
@@ -253,18 +254,18 @@ func (s *Stream) seal(r cache.Record) ([]any, error) {
 // open reads a record. One that is not authentic is passed over, as a record
 // that does nothing: its place in the stream still counts. So is one of a kind
 // that this version does not know; details that do not open are left out.
-func (s *Stream) open(values map[string]any) cache.Record {
-	var r cache.Record
+func (s *Stream) open(values map[string]any) purgelog.Record {
+	var r purgelog.Record
 	text, _ := values[field].(string)
 	b := []byte(text)
 	if len(b) <= sha256.Size || b[0] != recordVersion {
 		s.c.tier.alarm()
-		return cache.Record{Kind: cache.Begin}
+		return purgelog.Record{Kind: purgelog.Begin}
 	}
 	b, mac := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
 	if !hmac.Equal(mac, s.mac(b)) || r.UnmarshalBinary(b[1:]) != nil {
 		s.c.tier.alarm()
-		return cache.Record{Kind: cache.Begin}
+		return purgelog.Record{Kind: purgelog.Begin}
 	}
 	if details, ok := values[detailsField].(string); ok {
 		plain, err := s.c.sealer.Open([sha256.Size]byte(mac), []byte(details))
@@ -284,17 +285,17 @@ func (s *Stream) mac(b []byte) []byte {
 }
 
 // position reads a stream id.
-func position(id string) (cache.Position, error) {
+func position(id string) (purgelog.Position, error) {
 	ms, serial, ok := strings.Cut(id, "-")
 	a, err1 := strconv.ParseUint(ms, 10, 64)
 	b, err2 := strconv.ParseUint(serial, 10, 64)
 	if !ok || err1 != nil || err2 != nil {
-		return cache.Position{}, errors.New("reading the purge log: not a stream id")
+		return purgelog.Position{}, errors.New("reading the purge log: not a stream id")
 	}
-	return cache.Position{Millis: a, Serial: b}, nil
+	return purgelog.Position{Millis: a, Serial: b}, nil
 }
 
-func id(p cache.Position) string {
+func id(p purgelog.Position) string {
 	return strconv.FormatUint(p.Millis, 10) + "-" + strconv.FormatUint(p.Serial, 10)
 }
 
@@ -309,4 +310,4 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // Interface guard.
-var _ cache.Stream = (*Stream)(nil)
+var _ purgelog.Stream = (*Stream)(nil)

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 )
 
@@ -39,7 +40,7 @@ func join(t *testing.T, cfg redis.Config, change ...func(*redis.Options)) *full 
 	}
 	s, err := cache.NewStore(cache.Options{
 		Keyer: cache.NewKeyer(ring(t, 1)), Memory: mem, Shared: n.tier,
-		Log: cache.NewLog(cache.LogOptions{Stream: n.client.Stream()}),
+		Log: purgelog.New(purgelog.Options{Stream: n.client.Stream()}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +75,7 @@ func (f *full) get(t *testing.T, id string) cache.Result[*cachetest.Person] {
 	return r
 }
 
-func (f *full) purge(t *testing.T, id string, want cache.Reach) {
+func (f *full) purge(t *testing.T, id string, want purgelog.Propagation) {
 	t.Helper()
 	if reach, err := f.store.Purge(t.Context(), cache.ID{Kind: cache.UserID, Value: id}); reach != want {
 		t.Fatalf("reach %v, %v", reach, err)
@@ -95,13 +96,13 @@ func TestNodesShareEntriesPurgesAndDenials(t *testing.T) {
 	if r.Tier != cache.TierRedis || b.loads != 0 || r.Value.Login != "ada@example.com" {
 		t.Fatalf("%+v after %d loads", r, b.loads)
 	}
-	a.purge(t, "ADA", cache.AllNodes)
+	a.purge(t, "ADA", purgelog.AllNodes)
 	cachetest.Eventually(t, patience, "the purge reaches the other node", func() bool { return !holds(r.Part) })
 	if r := b.get(t, "ada"); r.Tier != cache.TierSource {
 		t.Fatalf("from %s", r.Tier)
 	}
 	name := a.store.Keyer().Denial("https://idp", "jti", "x")
-	if _, err := a.store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: name, Until: time.Now().Add(time.Hour)}); err != nil {
+	if _, err := a.store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: name, Until: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	denied := func(f *full) func() bool {
@@ -120,10 +121,10 @@ func TestNoPersonIsToBeSeenInADumpOfRedis(t *testing.T) {
 	a := join(t, redis.Config{URL: server.URL()}).ready(t)
 	a.get(t, "ada.lovelace")
 	a.settle(t)
-	a.purge(t, "ada.lovelace", cache.AllNodes)
+	a.purge(t, "ada.lovelace", purgelog.AllNodes)
 	until := time.Now().Add(time.Hour)
 	name := a.store.Keyer().Denial("https://idp.example", "sub", "ada.lovelace")
-	if _, err := a.store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: name, Until: until}); err != nil {
+	if _, err := a.store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: name, Until: until}); err != nil {
 		t.Fatal(err)
 	}
 	r := raw(t, server)
@@ -151,7 +152,7 @@ func TestAPurgeMissedInAnOutageIsSeenAfterwards(t *testing.T) {
 	if !holds(part) {
 		t.Fatal("inside unconfirmed_max the node goes on")
 	}
-	a.purge(t, "ada", cache.Pending)
+	a.purge(t, "ada", purgelog.Pending)
 	if holds(part) || !holds(bob) {
 		t.Fatal("the purge does not hold at home")
 	}
@@ -170,7 +171,7 @@ func TestARestartWithoutDataMakesEntriesUnusableAndKeepsDenials(t *testing.T) {
 	a := join(t, redis.Config{URL: server.URL()}).ready(t)
 	part := a.get(t, "ada").Part
 	name := a.store.Keyer().Denial("https://idp", "sid", "s")
-	if _, err := a.store.Log().Append(t.Context(), cache.Record{Kind: cache.Deny, Name: name, Until: time.Now().Add(time.Hour)}); err != nil {
+	if _, err := a.store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: name, Until: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	server.Kill()
@@ -215,7 +216,7 @@ func TestForgedRecordsDoNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	edited := []byte(good[0].Values["r"].(string))
-	edited[1] = byte(cache.PurgeAll)
+	edited[1] = byte(purgelog.PurgeAll)
 	add("r", string(edited))
 	add("r", "")
 	add("r", "\x01"+strings.Repeat("x", 64))
@@ -234,7 +235,7 @@ func TestForgedRecordsDoNothing(t *testing.T) {
 	if !holds(part) {
 		t.Fatal("a forged record purged something")
 	}
-	a.purge(t, "ada", cache.AllNodes)
+	a.purge(t, "ada", purgelog.AllNodes)
 	if holds(part) {
 		t.Fatal("after forged records the log no longer works")
 	}
@@ -245,7 +246,7 @@ func TestTheStreamIsTrimmedButForWhatIsNeeded(t *testing.T) {
 	r := raw(t, server)
 	// Records of a log whose times lie in the past: their places say so.
 	writer := join(t, redis.Config{URL: server.URL()}).ready(t)
-	writer.purge(t, "template", cache.AllNodes)
+	writer.purge(t, "template", purgelog.AllNodes)
 	tail, err := r.XRevRangeN(t.Context(), logName, "+", "-", 1).Result()
 	if err != nil || len(tail) != 1 {
 		t.Fatal(err)
@@ -361,7 +362,7 @@ func TestAppendAfterClose(t *testing.T) {
 	if err := a.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if reach, err := a.store.PurgeAll(t.Context()); reach == cache.AllNodes || !errors.Is(err, cache.ErrClosed) {
+	if reach, err := a.store.PurgeAll(t.Context()); reach == purgelog.AllNodes || !errors.Is(err, cache.ErrClosed) {
 		t.Errorf("%v, %v", reach, err)
 	}
 	if r := a.get(t, "ada"); r.Tier != cache.TierSource {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 )
 
@@ -40,7 +41,7 @@ func TestTLSWithTheLeastRights(t *testing.T) {
 		if r.Tier != cache.TierRedis {
 			t.Fatalf("from %s", r.Tier)
 		}
-		a.purge(t, "ada", cache.AllNodes)
+		a.purge(t, "ada", purgelog.AllNodes)
 		cachetest.Eventually(t, patience, "the purge arrives", func() bool { return !holds(r.Part) })
 		if seen, err := a.client.Replays().Seen(t.Context(), key(1), time.Minute); err != nil || seen {
 			t.Fatalf("%v, %v", seen, err)
@@ -119,7 +120,7 @@ func TestSentinelFailover(t *testing.T) {
 		t.Fatalf("from %s", r.Tier)
 	}
 	bob := b.get(t, "bob").Part
-	a.purge(t, "eve", cache.AllNodes)
+	a.purge(t, "eve", purgelog.AllNodes)
 	last := func(r *goredis.Client) string {
 		m, err := r.XRevRangeN(t.Context(), logName, "+", "-", 1).Result()
 		if err != nil || len(m) == 0 {
@@ -142,7 +143,7 @@ func TestSentinelFailover(t *testing.T) {
 			}
 		}
 		reach, err := a.store.Purge(t.Context(), cache.ID{Kind: cache.UserID, Value: "ada"})
-		return err == nil && reach == cache.AllNodes
+		return err == nil && reach == purgelog.AllNodes
 	})
 	cachetest.Eventually(t, patience, "the purge arrives", func() bool { return b.store.Status().Log.Names == 2 })
 	if !holds(bob) {
@@ -204,7 +205,7 @@ func TestTierAndLogWorkOverACluster(t *testing.T) {
 		t.Errorf("the entries stand on %d nodes of 3", sizes)
 	}
 	part := b.get(t, "user7").Part
-	a.purge(t, "user7", cache.AllNodes)
+	a.purge(t, "user7", purgelog.AllNodes)
 	cachetest.Eventually(t, patience, "the purge arrives", func() bool { return !holds(part) })
 	if seen, err := a.client.Replays().Seen(t.Context(), key(1), time.Minute); err != nil || seen {
 		t.Fatalf("%v, %v", seen, err)

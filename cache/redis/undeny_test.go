@@ -9,29 +9,30 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 )
 
-func (f *full) deny(t *testing.T, user, reason string) cache.Record {
+func (f *full) deny(t *testing.T, user, reason string) purgelog.Record {
 	t.Helper()
-	entries, reach, err := f.store.Log().Deny(t.Context(), cache.Record{
+	entries, reach, err := f.store.Log().Deny(t.Context(), purgelog.Record{
 		Name: f.store.Keyer().Denial("https://idp", "sub", user), Until: time.Now().Add(time.Hour), Claim: "sub", Reason: reason,
 	})
-	if err != nil || reach != cache.AllNodes {
+	if err != nil || reach != purgelog.AllNodes {
 		t.Fatal(reach, err)
 	}
 	return entries[0]
 }
 
-func (f *full) undeny(t *testing.T, e cache.Record) {
+func (f *full) undeny(t *testing.T, e purgelog.Record) {
 	t.Helper()
-	if reach, err := f.store.Log().Undeny(t.Context(), e); err != nil || reach != cache.AllNodes {
+	if reach, err := f.store.Log().Undeny(t.Context(), e); err != nil || reach != purgelog.AllNodes {
 		t.Fatal(reach, err)
 	}
 }
 
 // lists reports whether the node's list has an entry just so.
-func (f *full) lists(e cache.Record) bool {
+func (f *full) lists(e purgelog.Record) bool {
 	for _, o := range f.store.Denials().Entries(time.Now()) {
 		if o.ID() == e.ID() && o.Claim == e.Claim && o.Reason == e.Reason {
 			return true
@@ -40,7 +41,7 @@ func (f *full) lists(e cache.Record) bool {
 	return false
 }
 
-func (f *full) refuses(e cache.Record) bool {
+func (f *full) refuses(e purgelog.Record) bool {
 	return f.store.Denials().Denied(time.Now(), time.Now(), e.Name)
 }
 
@@ -80,7 +81,7 @@ func TestAnUndoMissedInAnOutageIsSeenAfterwards(t *testing.T) {
 	cachetest.Eventually(t, patience, "the other node knows of the denial", func() bool { return b.lists(e) })
 	server.Kill()
 	cachetest.Eventually(t, patience, "the outage is noticed", func() bool { return !b.store.Status().Log.Ready })
-	if reach, err := b.store.Log().Undeny(t.Context(), e); reach != cache.Pending || err == nil {
+	if reach, err := b.store.Log().Undeny(t.Context(), e); reach != purgelog.Pending || err == nil {
 		t.Fatal(reach, err)
 	}
 	if b.refuses(e) || !a.refuses(e) {
@@ -109,7 +110,7 @@ func TestForgedUndoesLiftNoDenial(t *testing.T) {
 	e := a.deny(t, "ada", "second")
 	denial := newest(t, r)
 	forged := []byte(denial["r"].(string))
-	forged[1] = byte(cache.Undeny)
+	forged[1] = byte(purgelog.Undeny)
 	moved := []byte(undo["r"].(string)) // names the newer denial, with the old one's MAC
 	copy(moved[2:34], denial["r"].(string)[2:34])
 	future := []byte(denial["r"].(string))

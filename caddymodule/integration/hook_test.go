@@ -12,8 +12,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
@@ -421,11 +421,11 @@ func TestFullDenyListRefusesALogoutWithoutUsingItUp(t *testing.T) {
 	w := hooked(t, shared(server, ""))
 	other := another(t, server)
 	const batch = 500
-	for n := 0; n < cache.MaxDenials; n += batch {
-		records := make([]cache.Record, batch)
+	for n := 0; n < purgelog.MaxDenials; n += batch {
+		records := make([]purgelog.Record, batch)
 		for i := range records {
-			records[i] = cache.Record{
-				Kind: cache.Deny, Name: other.Keyer().Denial("https://elsewhere.example", "jti", fmt.Sprint(n+i)), Until: time.Now().Add(time.Hour),
+			records[i] = purgelog.Record{
+				Kind: purgelog.Deny, Name: other.Keyer().Denial("https://elsewhere.example", "jti", fmt.Sprint(n+i)), Until: time.Now().Add(time.Hour),
 			}
 		}
 		if n == 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
@@ -48,7 +49,7 @@ func another(t *testing.T, server *cachetest.Redis) *cache.Store {
 		t.Fatal(err)
 	}
 	store, err := cache.NewStore(cache.Options{
-		Keyer: cache.NewKeyer(ring), Memory: held, Shared: client.Tier(), Log: cache.NewLog(cache.LogOptions{Stream: client.Stream()}),
+		Keyer: cache.NewKeyer(ring), Memory: held, Shared: client.Tier(), Log: purgelog.New(purgelog.Options{Stream: client.Stream()}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,10 +63,10 @@ func another(t *testing.T, server *cachetest.Redis) *cache.Store {
 // denies makes another node deny one value of a claim of our issuer's.
 func (w *world) denies(store *cache.Store, claim, value string) {
 	w.t.Helper()
-	reach, err := store.Log().Append(w.t.Context(), cache.Record{
-		Kind: cache.Deny, Name: store.Keyer().Denial(w.issuer.Issuer(), claim, value), Until: time.Now().Add(time.Hour),
+	reach, err := store.Log().Append(w.t.Context(), purgelog.Record{
+		Kind: purgelog.Deny, Name: store.Keyer().Denial(w.issuer.Issuer(), claim, value), Until: time.Now().Add(time.Hour),
 	})
-	if err != nil || reach != cache.AllNodes {
+	if err != nil || reach != purgelog.AllNodes {
 		w.t.Fatalf("the other node's denial got as far as %v: %v", reach, err)
 	}
 }
@@ -126,7 +127,7 @@ func TestDenialsAndPurgesReachTheOtherNodes(t *testing.T) {
 		if user, _ := w.shown(token); user != "1" {
 			t.Fatalf("the application was told %q without a purge", user)
 		}
-		if reach, err := other.Purge(t.Context(), cache.ID{Kind: cache.UserID, Value: "grace@example.com"}); err != nil || reach != cache.AllNodes {
+		if reach, err := other.Purge(t.Context(), cache.ID{Kind: cache.UserID, Value: "grace@example.com"}); err != nil || reach != purgelog.AllNodes {
 			t.Fatalf("the purge got as far as %v: %v", reach, err)
 		}
 		eventually(t, "the purge", func() bool {

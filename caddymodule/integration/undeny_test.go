@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
@@ -210,7 +210,7 @@ func TestDenialsAreRefusedWithTheCause(t *testing.T) {
 		{"POST", `{"user":"ada","issuer":"corp","for":"0s"}`, 400, "for is 0s, and from 1s to 720h is possible", nil},
 		{"POST", `{"user":"ada","issuer":"corp","for":"-2h"}`, 400, "for is -2h, and from", nil},
 		{"POST", `{"user":"ada","issuer":"corp","for":"31d"}`, 400, "for is 744h, and from 1s to 720h is possible", nil},
-		{"POST", `{"user":"ada","issuer":"corp","reason":"` + strings.Repeat("a", cache.MaxReason+1) + `"}`, 400, "the reason has 201 bytes, and at most 200 are possible", nil},
+		{"POST", `{"user":"ada","issuer":"corp","reason":"` + strings.Repeat("a", purgelog.MaxReason+1) + `"}`, 400, "the reason has 201 bytes, and at most 200 are possible", nil},
 		{"POST", `{"user":"ada","issuer":"corp","reason":"x\ny"}`, 400, "the reason has a character that is not printable at byte 1", nil},
 		{"DELETE", `{}`, 400, "name exactly one of id, jti, sid and user", nil},
 		{"DELETE", `{"issuer":"corp"}`, 400, "name exactly one of id, jti, sid and user", nil},
@@ -306,7 +306,7 @@ func TestUndoesReachTheOtherNodes(t *testing.T) {
 	t.Run("theirs", func(t *testing.T) {
 		w.denies(other, "sub", "ada")
 		eventually(t, "the denial", refused)
-		if reach, err := other.Log().Undeny(t.Context(), other.Denials().Entries(time.Now())...); err != nil || reach != cache.AllNodes {
+		if reach, err := other.Log().Undeny(t.Context(), other.Denials().Entries(time.Now())...); err != nil || reach != purgelog.AllNodes {
 			t.Fatal(reach, err)
 		}
 		eventually(t, "the undo", func() bool { return !refused() })

@@ -1,4 +1,4 @@
-package cache
+package purgelog
 
 import (
 	"context"
@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Reach tells how far a record has got.
-type Reach uint8
+// Propagation tells how far a record has got.
+type Propagation uint8
 
 const (
 	// ThisNode: there is no shared log, this node alone knows.
-	ThisNode Reach = iota
+	ThisNode Propagation = iota
 	// Pending: this node knows, the others will as soon as the shared log
 	// can be reached again (while this process lives).
 	Pending
@@ -23,7 +23,7 @@ const (
 // whatever the error; the reach says whether they reached the others. The
 // error is ErrFull where the deny list or the list of pending records has no
 // room, and the stream's own where that failed.
-func (l *Log) Append(ctx context.Context, records ...Record) (Reach, error) {
+func (l *Log) Append(ctx context.Context, records ...Record) (Propagation, error) {
 	now := l.line.now()
 	denials, undone := 0, 0
 	records = slices.Clone(records)
@@ -56,9 +56,9 @@ func (l *Log) Append(ctx context.Context, records ...Record) (Reach, error) {
 }
 
 // Deny puts names on the deny list and returns the entries as they stand there.
-// An entry that a new one covers is taken back: it refuses nothing more. Reach
+// An entry that a new one covers is taken back: it refuses nothing more. Propagation
 // and error are as for Append.
-func (l *Log) Deny(ctx context.Context, denials ...Record) ([]Record, Reach, error) {
+func (l *Log) Deny(ctx context.Context, denials ...Record) ([]Record, Propagation, error) {
 	now := l.line.now()
 	entries := make([]Record, len(denials))
 	for i, r := range denials {
@@ -80,8 +80,8 @@ func (l *Log) Deny(ctx context.Context, denials ...Record) ([]Record, Reach, err
 }
 
 // Undeny takes entries of the deny list back: these, and no denial of the same
-// names that is made later. Reach and error are as for Append.
-func (l *Log) Undeny(ctx context.Context, entries ...Record) (Reach, error) {
+// names that is made later. Propagation and error are as for Append.
+func (l *Log) Undeny(ctx context.Context, entries ...Record) (Propagation, error) {
 	records := make([]Record, len(entries))
 	for i, e := range entries {
 		records[i] = Record{Kind: Undeny, Name: e.Name, Until: e.Until, IssuedBefore: e.IssuedBefore}
@@ -95,7 +95,7 @@ func (l *Log) Undeny(ctx context.Context, entries ...Record) (Reach, error) {
 func (l *Log) postpone(records []Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.carry = true
+	l.needsResend = true
 	for _, r := range records {
 		if r.Kind == Deny || r.Kind == Undeny {
 			continue
@@ -114,7 +114,7 @@ func (l *Log) applyOwn(now time.Time, records []Record, positions []Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, r := range records {
-		at := unplaced
+		at := unshared
 		switch {
 		case positions != nil:
 			at = positions[i]
@@ -124,7 +124,7 @@ func (l *Log) applyOwn(now time.Time, records []Record, positions []Position) {
 		}
 		l.apply(now, Placed{Record: r, Position: at}, now)
 		if r.Kind == Deny || r.Kind == Undeny {
-			l.denials.own(now, r)
+			l.denials.markAppended(now, r)
 		} else {
 			l.observer.Purge(OriginLocal)
 		}
@@ -144,7 +144,7 @@ func (l *Log) flush() {
 
 	var err error
 	for batch := range slices.Chunk(records, flushBatch) {
-		ctx, cancel := context.WithTimeout(l.life, flushTimeout)
+		ctx, cancel := context.WithTimeout(l.ctx, flushTimeout)
 		var positions []Position
 		positions, err = l.stream.Append(ctx, batch)
 		cancel()
@@ -158,7 +158,7 @@ func (l *Log) flush() {
 	if err == nil {
 		l.pending = append([]Record(nil), l.pending[purges:]...)
 	} else {
-		l.carry = true
+		l.needsResend = true
 	}
 	l.flushing = false
 }

@@ -1,9 +1,9 @@
-package cache
+package purgelog
 
 import "time"
 
 // timeline counts time from a fixed base, on the monotonic clock where the
-// clock has one: a step of the wall clock ages no entry.
+// clock has one: a step of the wall clock ages no value.
 type timeline struct {
 	now  func() time.Time
 	base time.Time
@@ -18,3 +18,10 @@ func newTimeline(now func() time.Time) timeline {
 }
 
 func (t *timeline) at(now time.Time) int64 { return int64(now.Sub(t.base)) }
+
+// Now returns the time of the log's clock.
+func (l *Log) Now() time.Time { return l.line.now() }
+
+// Ticks returns t as nanoseconds on the log's timeline, which a step of the
+// wall clock does not move.
+func (l *Log) Ticks(t time.Time) int64 { return l.line.at(t) }

@@ -1,4 +1,4 @@
-package cache
+package purgelog
 
 import (
 	"context"
@@ -70,7 +70,7 @@ type Record struct {
 
 	// Name is what it names (Keyer.Name for purges, Keyer.Denial for
 	// denials); zero for PurgeAll.
-	Name Name
+	Name NameHash
 
 	// Until ends a denial, and the memory of one that was taken back.
 	// Without effect on purges.
@@ -136,9 +136,9 @@ func CheckReason(reason string) error {
 // Position is a place in the log. The zero value stands before every record.
 type Position struct{ Millis, Serial uint64 }
 
-// unplaced marks a record that this node knows and the shared log does not
+// unshared marks a record that this node knows and the shared log does not
 // yet: no entry of a shared tier can be known to come after it.
-var unplaced = Position{math.MaxUint64, math.MaxUint64}
+var unshared = Position{math.MaxUint64, math.MaxUint64}
 
 // Before reports whether p stands before q.
 func (p Position) Before(q Position) bool {
@@ -169,7 +169,7 @@ type Stream interface {
 var errRecord = errors.New("not a log record")
 
 // recordSize is the length of an encoded record: kind, name, two times.
-const recordSize = 1 + len(Name{}) + 8 + 8
+const recordSize = 1 + len(NameHash{}) + 8 + 8
 
 // AppendBinary appends the record's encoding to b.
 func (r Record) AppendBinary(b []byte) ([]byte, error) {

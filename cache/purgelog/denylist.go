@@ -1,4 +1,4 @@
-package cache
+package purgelog
 
 import (
 	"cmp"
@@ -33,8 +33,8 @@ type DenyList struct {
 	lacking atomic.Int64
 
 	mu           sync.RWMutex
-	names        map[Name][]denial // denials before those that were taken back
-	live, undone int               // entries by kind
+	names        map[NameHash][]denial // denials before those that were taken back
+	live, undone int                   // entries by kind
 	swept        time.Time
 }
 
@@ -42,8 +42,8 @@ type DenyList struct {
 // at Until. Token dates are wall time, and so are these.
 type denial struct {
 	Record
-	position Position
-	said     time.Time // when this node itself first said it; zero: others did
+	position   Position
+	appendedAt time.Time // when this node itself appended it; zero: others did
 }
 
 // denies reports whether a denial refuses a token issued at that time.
@@ -67,7 +67,7 @@ func (d *DenyList) Age(now time.Time) time.Duration {
 // Denied reports whether any of the names is denied for a token issued at that
 // time; a token without a time counts as issued before everything. One call
 // asks for all the names that a token goes by.
-func (d *DenyList) Denied(now, issued time.Time, names ...Name) bool {
+func (d *DenyList) Denied(now, issued time.Time, names ...NameHash) bool {
 	if !d.used.Load() {
 		return false
 	}
@@ -188,27 +188,27 @@ func (d *DenyList) count(kind RecordKind, n int) {
 	}
 }
 
-// own notes that this node said a record itself.
-func (d *DenyList) own(now time.Time, r Record) {
+// markAppended notes that this node said a record itself.
+func (d *DenyList) markAppended(now time.Time, r Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, e := range d.names[r.Name] {
-		if e.same(r) && e.Kind == r.Kind && e.said.IsZero() {
-			d.names[r.Name][i].said = now
+		if e.same(r) && e.Kind == r.Kind && e.appendedAt.IsZero() {
+			d.names[r.Name][i].appendedAt = now
 		}
 	}
 }
 
-// doubt takes entries for lost that a server may have lost when another took
+// markUnreplicated takes entries for lost that a server may have lost when another took
 // over: those that stand behind the end of its log, and those that this node
 // said since that moment. Said again, they do no harm.
-func (d *DenyList) doubt(end Position, since time.Time) {
+func (d *DenyList) markUnreplicated(end Position, since time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, list := range d.names {
 		for i := range list {
-			if end.Before(list[i].position) || list[i].said.After(since) {
-				list[i].position = unplaced
+			if end.Before(list[i].position) || list[i].appendedAt.After(since) {
+				list[i].position = unshared
 			}
 		}
 	}
@@ -237,7 +237,7 @@ func (d *DenyList) sweep(now time.Time) {
 // that place, or not at all: denials first.
 func (d *DenyList) before(now time.Time, start Position) []Record {
 	out := d.records(func(e *denial) bool {
-		return now.Before(e.Until) && (e.position.Before(start) || e.position == unplaced)
+		return now.Before(e.Until) && (e.position.Before(start) || e.position == unshared)
 	})
 	slices.SortStableFunc(out, func(a, b Record) int { return cmp.Compare(a.Kind, b.Kind) })
 	return out
@@ -263,7 +263,7 @@ func (d *DenyList) records(wanted func(*denial) bool) []Record {
 func (d *DenyList) oldest(now time.Time) (Position, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	first := unplaced
+	first := unshared
 	for _, list := range d.names {
 		for i := range list {
 			if e := &list[i]; now.Before(e.Until) && e.position.Before(first) {
@@ -271,5 +271,5 @@ func (d *DenyList) oldest(now time.Time) (Position, bool) {
 			}
 		}
 	}
-	return first, first != unplaced
+	return first, first != unshared
 }

@@ -1,4 +1,4 @@
-package cache
+package purgelog
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const MaxPending = 1_000
 // any reader uses extends it.
 const minRetain = 2 * time.Hour
 
-// LogOptions configures a Log. The zero value is a log of this node alone.
-type LogOptions struct {
+// Options configures a Log. The zero value is a log of this node alone.
+type Options struct {
 	// Clock gives the time; nil means time.Now.
 	Clock func() time.Time
 
@@ -64,20 +64,20 @@ type Log struct {
 	attempted     chan struct{}
 	attemptedOnce sync.Once
 
-	mu        sync.RWMutex
-	names     map[Name]mark
-	all       mark
-	order     []stamp // purges in the order of their versions
-	position  Position
-	start     Position // entries of a shared tier before it are unusable
-	forgotten uint64   // values not checked since that version are unusable
-	pending   []Record
-	carry     bool // the stream may lack an entry of the deny list
-	flushing  bool
-	reachable bool
-	lastError string
+	mu          sync.RWMutex
+	names       map[NameHash]mark
+	all         mark
+	order       []stamp // purges in the order of their versions
+	position    Position
+	start       Position // entries of a shared tier before it are unusable
+	forgotten   uint64   // values not checked since that version are unusable
+	pending     []Record
+	needsResend bool // the stream may lack an entry of the deny list
+	flushing    bool
+	reachable   bool
+	lastError   string
 
-	life   context.Context
+	ctx    context.Context
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 	begun  sync.Once
@@ -97,30 +97,33 @@ type mark struct {
 
 // stamp remembers when a purge was recorded, for forgetting it.
 type stamp struct {
-	name     Name
+	name     NameHash
 	all      bool
 	version  uint64
 	position Position
 	ticks    int64
 }
 
-// NewLog returns a log. It reads nothing before Start.
-func NewLog(o LogOptions) *Log {
+// New returns a log. It reads nothing before Start.
+func New(o Options) *Log {
 	l := &Log{
 		line:      newTimeline(o.Clock),
 		logger:    o.Logger,
-		observer:  observed(o.Observer),
+		observer:  o.Observer,
 		stream:    o.Stream,
-		names:     map[Name]mark{},
+		names:     map[NameHash]mark{},
 		attempted: make(chan struct{}),
+	}
+	if l.observer == nil {
+		l.observer = discard{}
 	}
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
 	}
-	l.denials = DenyList{log: l, names: map[Name][]denial{}}
+	l.denials = DenyList{log: l, names: map[NameHash][]denial{}}
 	l.retain.Store(int64(minRetain))
 	l.contact.Store(never)
-	l.life, l.cancel = context.WithCancel(context.Background())
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	if l.stream == nil {
 		l.loaded.Store(true)
 		l.attemptedOnce.Do(func() { close(l.attempted) })
@@ -131,10 +134,10 @@ func NewLog(o LogOptions) *Log {
 // Start begins to follow the stream, once. Without a stream it does nothing.
 func (l *Log) Start() {
 	l.begun.Do(func() {
-		if l.stream == nil || l.life.Err() != nil {
+		if l.stream == nil || l.ctx.Err() != nil {
 			return
 		}
-		l.group.Go(func() { l.stream.Follow(l.life, l) })
+		l.group.Go(func() { l.stream.Follow(l.ctx, l) })
 	})
 }
 
@@ -147,7 +150,7 @@ func (l *Log) Close() error {
 }
 
 // Closed reports whether the log was closed: it learns of nothing any more.
-func (l *Log) Closed() bool { return l.life.Err() != nil }
+func (l *Log) Closed() bool { return l.ctx.Err() != nil }
 
 // Denials is the deny list that rides this log.
 func (l *Log) Denials() *DenyList { return &l.denials }
@@ -207,14 +210,14 @@ func (l *Log) Open(start, end Position) {
 	if l.loaded.Load() && (l.position.Before(start) || end.Before(l.position)) {
 		l.forgotten = l.version.Add(1)
 		l.position = Position{}
-		l.names, l.all, l.order = map[Name]mark{}, mark{}, nil
+		l.names, l.all, l.order = map[NameHash]mark{}, mark{}, nil
 		l.start = Position{}
-		l.denials.doubt(end, l.line.now())
-		l.carry = true
+		l.denials.markUnreplicated(end, l.line.now())
+		l.needsResend = true
 		l.logger.Warn("purge log has a gap; cached entries are fetched anew")
 	}
 	if l.start.Before(start) {
-		l.start, l.carry = start, true
+		l.start, l.needsResend = start, true
 	}
 }
 
@@ -270,7 +273,7 @@ func (l *Log) apply(now time.Time, r Placed, when time.Time) bool {
 	default:
 		old = l.names[r.Name]
 	}
-	if old.version != 0 && old.position != unplaced && !old.position.Before(r.Position) {
+	if old.version != 0 && old.position != unshared && !old.position.Before(r.Position) {
 		return false // read back what this node itself appended
 	}
 	m := mark{version: l.version.Load() + 1, position: r.Position}
@@ -300,7 +303,7 @@ func (l *Log) prune(now time.Time) {
 		}
 		n++
 		l.forgotten = max(l.forgotten, s.version)
-		if s.position != unplaced && l.start.Before(s.position) {
+		if s.position != unshared && l.start.Before(s.position) {
 			l.start = s.position
 		}
 		switch {
@@ -330,16 +333,16 @@ func (l *Log) Confirm() {
 		l.lastError = ""
 		// A replica that took over may lack what its master had acknowledged,
 		// and be past that place by now.
-		l.denials.doubt(unplaced, now.Add(-lagging))
-		l.carry = true
+		l.denials.markUnreplicated(unshared, now.Add(-lagging))
+		l.needsResend = true
 		l.changed.Store(l.line.at(now))
 		l.logger.Info("purge log is being read")
 	}
-	if l.flushing || l.life.Err() != nil {
+	if l.flushing || l.ctx.Err() != nil {
 		return
 	}
-	if len(l.pending) > 0 || l.carry {
-		l.flushing, l.carry = true, false
+	if len(l.pending) > 0 || l.needsResend {
+		l.flushing, l.needsResend = true, false
 		l.group.Go(l.flush)
 	}
 }

@@ -1,12 +1,12 @@
-package cache
+package purgelog
 
 import (
 	"math"
 	"time"
 )
 
-// LogStatus describes the log for the status endpoint and the gauges.
-type LogStatus struct {
+// Status describes the log for the status endpoint and the gauges.
+type Status struct {
 	// Shared says whether other nodes see this log.
 	Shared bool `json:"shared"`
 
@@ -33,7 +33,7 @@ type LogStatus struct {
 }
 
 // Status describes the log.
-func (l *Log) Status() LogStatus {
+func (l *Log) Status() Status {
 	now := l.line.now()
 	age := -1.0
 	if a := l.Age(now); a != math.MaxInt64 {
@@ -41,7 +41,7 @@ func (l *Log) Status() LogStatus {
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	s := LogStatus{
+	s := Status{
 		Shared: l.stream != nil, Ready: l.stream == nil || l.reachable,
 		LastError: l.lastError, AgeSeconds: age,
 		Purges: l.purges.Load(), Names: len(l.names), Denials: l.denials.Len(), Pending: len(l.pending),
