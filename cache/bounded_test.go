@@ -23,13 +23,13 @@ func TestAValueMayShortenItsLifeAndNotMakeItLonger(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				src := newSource("ada")
 				src.people["ada"].Note = note
-				life := cache.DefaultLife()
+				life := cache.DefaultTTLs()
 				life.RefreshAfter = 0
 				_, rigs, _ := pair(t, src)
 				for _, r := range rigs {
 					r.Cache = cache.New(r.store, selfBounded{})
 				}
-				part := rigs[0].must("ada", life).Part
+				part := rigs[0].must("ada", life).Handle
 				rigs[1].must("ada", life) // from the shared tier, as old
 				time.Sleep(fresh - 1)
 				for n, r := range rigs {
@@ -62,13 +62,13 @@ func TestAValueWithoutAnyTimeIsHeldNowhere(t *testing.T) {
 		for _, x := range rigs {
 			x.Cache = cache.New(x.store, selfBounded{})
 		}
-		life := cache.DefaultLife()
+		life := cache.DefaultTTLs()
 		for n, x := range []*rig{r, r, other} {
 			res := x.must("ada", life)
 			if res.State != cache.Fresh || res.Value.ID != "ada" || src.calls.Load() != int64(n+1) {
 				t.Errorf("%+v after %d calls", res, src.calls.Load())
 			}
-			if ok, _ := res.Part.Valid(time.Now(), &life); ok {
+			if ok, _ := res.Handle.Valid(time.Now(), &life); ok {
 				t.Error("what was made of it stands")
 			}
 		}

@@ -10,17 +10,17 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
-// State tells how much a value is worth.
+// State says how fresh a value is.
 type State uint8
 
 const (
-	// Fresh: within its life.
+	// Fresh: within the reader's TTL.
 	Fresh State = iota + 1
-	// Stale: past its life, served because the source fails.
+	// Stale: past that TTL, served because the source fails.
 	Stale
 )
 
-// String gives the word that logs use.
+// String returns the word that logs use.
 func (s State) String() string {
 	switch s {
 	case Fresh:
@@ -55,8 +55,8 @@ type Result[V any] struct {
 	// Tier is where the value came from: memory, redis or source.
 	Tier string
 
-	// Part lets a decision made from the value ask later whether it stands.
-	Part Part
+	// Handle lets a decision made from the value ask later whether it is still valid.
+	Handle Handle
 }
 
 // Cache is a view of a store for one kind of value. It holds nothing itself;
@@ -75,7 +75,7 @@ func New[V any](s *Store, codec Codec[V]) *Cache[V] {
 }
 
 // maxAttempts bounds how often one call looks again because what it waited for
-// was too old for its own life, or was purged under way.
+// was too old for its own TTLs, or was purged under way.
 const maxAttempts = 4
 
 // Get answers the value under key: from memory, from the shared tier, or from
@@ -84,30 +84,30 @@ const maxAttempts = 4
 //
 // names lists the ids that the caller asked with (subject, app id), so that a
 // purge finds entries that hold other ids, or none; nil means there are none.
-// names and load may run after the caller has gone.
+// names and load may run after the caller has left.
 //
 // The error is the load's (or ErrLoadTimeout, ErrLoadPanicked, ErrBusy,
 // ErrTooLarge) where nothing usable is held, or the context's.
-func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []ID, load func(context.Context) (V, error)) (Result[V], error) {
+func (c *Cache[V]) Get(ctx context.Context, key Key, ttls TTLs, names func() []ID, load func(context.Context) (V, error)) (Result[V], error) {
 	s := c.store
 	arrived := s.log.Version()
 	for attempt := 0; ; attempt++ {
 		t := s.log.Ticks(s.log.Now())
-		held := s.held(ctx, key)
+		held := s.inMemory(ctx, key)
 		if held != nil {
-			if r, ok := c.serve(ctx, held, t, life, names, load); ok {
+			if r, ok := c.serve(ctx, held, t, ttls, names, load); ok {
 				return r, nil
 			}
 		}
 		if attempt == 0 {
 			s.observer.CacheRequest(TierMemory, OutcomeMiss)
 		}
-		l := life // its own copy: a hit allocates nothing
-		fl, err := s.flights.join(ctx, key, false,
+		l := ttls // its own copy: a hit allocates nothing
+		fl, err := s.calls.join(ctx, key, false,
 			func(ctx context.Context) outcome { return c.fetch(ctx, key, &l, false, names, load) },
-			func(out outcome) { s.land(ctx, key, nil, &l, out) })
+			func(out outcome) { s.commit(ctx, key, nil, &l, out) })
 		if err != nil {
-			return c.fallback(outcome{err: err}, held, &life)
+			return c.fallback(outcome{err: err}, held, &ttls)
 		}
 		select {
 		case <-fl.done:
@@ -116,12 +116,12 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []I
 		}
 		out := fl.outcome
 		if out.err != nil {
-			return c.fallback(out, held, &life)
+			return c.fallback(out, held, &ttls)
 		}
 		e := out.entry
 		switch {
-		case e.unpurged(s.log):
-			fresh, _ := s.judge(e, s.log.Ticks(s.log.Now()), &life)
+		case e.valid(s.log):
+			fresh, _ := s.freshness(e, s.log.Ticks(s.log.Now()), &ttls)
 			if fresh || out.loaded {
 				return c.result(e, Fresh, out.tier), nil
 			}
@@ -136,53 +136,53 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, life Life, names func() []I
 	}
 }
 
-// Outdated reports whether a purge since the fetch of a part's value names one
+// DropIfPurged reports whether a purge since the fetch of a part's value names one
 // of the ids: further names of what the value is about, which were not known
 // when it was fetched. Such a value is let go of, so that a Get which asks with
 // these names too loads it anew.
-func (c *Cache[V]) Outdated(p Part, ids []ID) bool {
-	if p.cell == nil {
+func (c *Cache[V]) DropIfPurged(p Handle, ids []ID) bool {
+	if p.slot == nil {
 		return false
 	}
-	s, e := c.store, p.cell.current.Load()
+	s, e := c.store, p.slot.current.Load()
 	if e.generation != p.generation || s.log.Version() == e.began && !e.shared {
 		return false
 	}
-	names := s.keyer.nameAll(ids)
+	names := s.keys.hashAll(ids)
 	if !s.log.Purged(e.began, names) && !(e.shared && s.log.PurgedAfter(e.Position, names)) {
 		return false
 	}
-	s.memory.Delete(p.cell.key)
+	s.memory.Delete(p.slot.key)
 	return true
 }
 
-// refresh fetches a value anew behind the request, unless somebody does so
+// refresh fetches a value anew behind the request, unless another request does so
 // already. It never waits.
-func (c *Cache[V]) refresh(ctx context.Context, cl *cell, life Life, names func() []ID, load func(context.Context) (V, error)) {
+func (c *Cache[V]) refresh(ctx context.Context, sl *slot, ttls TTLs, names func() []ID, load func(context.Context) (V, error)) {
 	s := c.store
-	if s.closed.Load() || !cl.refreshing.CompareAndSwap(false, true) {
+	if s.closed.Load() || !sl.refreshing.CompareAndSwap(false, true) {
 		return
 	}
-	fl, err := s.flights.join(ctx, cl.key, true,
-		func(ctx context.Context) outcome { return c.fetch(ctx, cl.key, &life, true, names, load) },
-		func(out outcome) { s.land(ctx, cl.key, cl, &life, out) })
+	fl, err := s.calls.join(ctx, sl.key, true,
+		func(ctx context.Context) outcome { return c.fetch(ctx, sl.key, &ttls, true, names, load) },
+		func(out outcome) { s.commit(ctx, sl.key, sl, &ttls, out) })
 	if err != nil || fl == nil {
-		cl.refreshing.Store(false)
+		sl.refreshing.Store(false)
 	}
 }
 
 // serve answers from a held entry where that is enough, and starts a refresh
 // behind the request where one is due.
-func (c *Cache[V]) serve(ctx context.Context, e *Entry, t int64, life Life, names func() []ID, load func(context.Context) (V, error)) (Result[V], bool) {
+func (c *Cache[V]) serve(ctx context.Context, e *Entry, t int64, ttls TTLs, names func() []ID, load func(context.Context) (V, error)) (Result[V], bool) {
 	s := c.store
-	if e.gone || s.closed.Load() {
+	if e.evicted || s.closed.Load() {
 		return Result[V]{}, false
 	}
-	fresh, stale := s.judge(e, t, &life)
+	fresh, stale := s.freshness(e, t, &ttls)
 	switch {
 	case fresh:
-		if e.Found && e.cell.refreshDue(t, time.Duration(t-e.fetched), &life) {
-			c.refresh(ctx, e.cell, life, names, load)
+		if e.Found && e.slot.refreshDue(t, time.Duration(t-e.fetched), &ttls) {
+			c.refresh(ctx, e.slot, ttls, names, load)
 		}
 		outcome := OutcomeHit
 		if !e.Found {
@@ -193,12 +193,12 @@ func (c *Cache[V]) serve(ctx context.Context, e *Entry, t int64, life Life, name
 	case stale:
 		// While the source fails, requests do not wait for it one after
 		// another: one asks behind them all.
-		retryAt := e.cell.retryAt.Load()
+		retryAt := e.slot.retryAt.Load()
 		if retryAt == 0 || t >= retryAt+int64(retryGrace) {
 			return Result[V]{}, false
 		}
 		if t >= retryAt {
-			c.refresh(ctx, e.cell, life, names, load)
+			c.refresh(ctx, e.slot, ttls, names, load)
 		}
 		s.observer.CacheRequest(TierMemory, OutcomeStale)
 		return c.result(e, Stale, TierMemory), true
@@ -206,20 +206,20 @@ func (c *Cache[V]) serve(ctx context.Context, e *Entry, t int64, life Life, name
 	return Result[V]{}, false
 }
 
-// fallback answers after a failed load: a stale value where the reader's life
+// fallback answers after a failed load: a stale value where the reader's TTLs
 // allows one, else the error.
-func (c *Cache[V]) fallback(out outcome, held *Entry, life *Life) (Result[V], error) {
+func (c *Cache[V]) fallback(out outcome, held *Entry, ttls *TTLs) (Result[V], error) {
 	s := c.store
 	t := s.log.Ticks(s.log.Now())
 	for _, e := range []*Entry{held, out.entry} {
-		if e == nil || e.gone {
+		if e == nil || e.evicted {
 			continue
 		}
 		tier := TierMemory
 		if e == out.entry {
 			tier = out.tier
 		}
-		switch fresh, stale := s.judge(e, t, life); {
+		switch fresh, stale := s.freshness(e, t, ttls); {
 		case fresh:
 			return c.result(e, Fresh, tier), nil
 		case stale:
@@ -238,35 +238,35 @@ func (c *Cache[V]) result(e *Entry, state State, tier string) Result[V] {
 	if e.Found {
 		r.Value, _ = e.Value.(V)
 	}
-	if e.cell != nil {
-		r.Part = Part{cell: e.cell, generation: e.generation, stale: state == Stale}
+	if e.slot != nil {
+		r.Handle = Handle{slot: e.slot, generation: e.generation, stale: state == Stale}
 	}
 	return r
 }
 
-// fetch is one flight: the shared tier, then the source.
-func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool, names func() []ID, load func(context.Context) (V, error)) outcome {
+// fetch is one load: the shared tier, then the source.
+func (c *Cache[V]) fetch(ctx context.Context, key Key, ttls *TTLs, refresh bool, names func() []ID, load func(context.Context) (V, error)) outcome {
 	s := c.store
 	closed := s.closed.Load()
-	held := s.held(ctx, key)
-	if held != nil && !refresh && !held.gone && !closed {
-		// Somebody may have landed it just before this flight was set up.
-		if fresh, _ := s.judge(held, s.log.Ticks(s.log.Now()), life); fresh {
+	held := s.inMemory(ctx, key)
+	if held != nil && !refresh && !held.evicted && !closed {
+		// Another load may have committed it just before this one was set up.
+		if fresh, _ := s.freshness(held, s.log.Ticks(s.log.Now()), ttls); fresh {
 			return outcome{entry: held, tier: TierMemory}
 		}
 	}
 	var asked []purgelog.NameHash
 	if names != nil {
-		asked = s.keyer.nameAll(names())
+		asked = s.keys.hashAll(names())
 	}
 	var stale *Entry
 	if s.shared != nil && !closed {
 		e := c.fromShared(ctx, key, held, asked)
 		if e != nil {
 			t := s.log.Ticks(s.log.Now())
-			fresh, past := s.judge(e, t, life)
+			fresh, past := s.freshness(e, t, ttls)
 			switch {
-			case fresh && !(refresh && time.Duration(t-e.fetched) >= life.RefreshAfter):
+			case fresh && !(refresh && time.Duration(t-e.fetched) >= ttls.RefreshAfter):
 				return outcome{entry: e, tier: s.shared.Name()}
 			case past:
 				stale = e
@@ -287,7 +287,7 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, life *Life, refresh bool,
 // at all: absent, unopenable, purged, or older than what this process held.
 func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked []purgelog.NameHash) *Entry {
 	s := c.store
-	if !s.logLoaded(ctx) {
+	if !s.waitForPurgeLog(ctx) {
 		return nil // without the log no entry can be used
 	}
 	name := s.shared.Name()
@@ -307,7 +307,7 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 		return nil
 	}
 	e.fetched = s.log.Ticks(now) - int64(max(age, 0))
-	e.asked, e.shared = asked, true
+	e.requested, e.shared = asked, true
 	if e.Found {
 		v, err := c.codec.Decode(e.Content)
 		if err != nil {
@@ -318,7 +318,7 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 		c.fill(e, v)
 	}
 	e.Cost += entryOverhead
-	list, _ := e.allNames()
+	list, _ := e.nameHashes()
 	version, ok := s.log.ValidAt(e.Position, list)
 	if !ok {
 		s.observer.CacheRequest(name, OutcomeRefused)
@@ -335,13 +335,13 @@ func (c *Cache[V]) fromShared(ctx context.Context, key Key, held *Entry, asked [
 	return e
 }
 
-// logLoaded reports whether the log was read. A moment after the start it is
+// waitForPurgeLog reports whether the log was read. A moment after the start it is
 // worth waiting for the first reading.
-func (s *Store) logLoaded(ctx context.Context) bool {
+func (s *Store) waitForPurgeLog(ctx context.Context) bool {
 	if s.log.Loaded() {
 		return true
 	}
-	timer := time.NewTimer(firstReading)
+	timer := time.NewTimer(maxPurgeLogWait)
 	defer timer.Stop()
 	select {
 	case <-s.log.Attempted():
@@ -357,7 +357,7 @@ func (c *Cache[V]) fromSource(ctx context.Context, asked []purgelog.NameHash, lo
 	now := s.log.Now()
 	e := &Entry{
 		FetchedAt: now, Position: s.log.Position(),
-		fetched: s.log.Ticks(now), began: s.log.Version(), asked: asked, Cost: entryOverhead,
+		fetched: s.log.Ticks(now), began: s.log.Version(), requested: asked, Cost: entryOverhead,
 	}
 	e.checked.Store(e.began)
 	v, err := load(ctx)
@@ -392,6 +392,6 @@ func (c *Cache[V]) fill(e *Entry, v V) {
 	e.Cost += int64(max(0, c.codec.Cost(v)))
 	// Names are hashed when they are first needed; that they then take room
 	// is counted from the beginning.
-	e.Cost += int64(len(e.asked)+len(c.codec.Names(v))) * int64(len(purgelog.NameHash{}))
-	e.lookup = func() []purgelog.NameHash { return c.store.keyer.nameAll(c.codec.Names(v)) }
+	e.Cost += int64(len(e.requested)+len(c.codec.Names(v))) * int64(len(purgelog.NameHash{}))
+	e.lookup = func() []purgelog.NameHash { return c.store.keys.hashAll(c.codec.Names(v)) }
 }

@@ -218,7 +218,7 @@ func TestAPurgeDuringTheFetchDoesNotResurrect(t *testing.T) {
 		if len(early.Value.Groups) != 1 {
 			t.Error("who asked before the purge may see what held then")
 		}
-		if ok, _ := early.Part.Valid(time.Now(), &life); ok {
+		if ok, _ := early.Handle.Valid(time.Now(), &life); ok {
 			t.Error("a decision from a purged answer is valid")
 		}
 		if len(late.Value.Groups) != 0 {
@@ -393,7 +393,7 @@ func TestAValueOverTheLimitIsAnErrorAndNotCached(t *testing.T) {
 func TestAfterCloseRequestsAreAnsweredByTheirLoads(t *testing.T) {
 	src := newSource("ada")
 	r := newRig(t, src, nil)
-	part := r.must("ada", life).Part
+	part := r.must("ada", life).Handle
 	for range 2 {
 		if err := r.store.Close(); err != nil {
 			t.Fatal(err)
@@ -421,8 +421,8 @@ func TestZeroLivesKeepNothing(t *testing.T) {
 	src := newSource("ada")
 	r := newRig(t, src, nil)
 	for range 3 {
-		r.must("ada", cache.Life{})
-		r.must("eve", cache.Life{})
+		r.must("ada", cache.TTLs{})
+		r.must("eve", cache.TTLs{})
 	}
 	if src.calls.Load() != 6 {
 		t.Fatalf("%d loads, want 6", src.calls.Load())

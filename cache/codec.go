@@ -10,7 +10,7 @@ const MaxEntry = 1 << 20
 // gives the same bytes, because a digest of them tells whether a refreshed
 // value changed.
 type Codec[V any] interface {
-	// Encode gives the value's bytes, deterministically.
+	// Encode returns the value's bytes, deterministically.
 	Encode(V) ([]byte, error)
 
 	// Decode reads what Encode wrote and refuses everything else. It must
@@ -26,9 +26,9 @@ type Codec[V any] interface {
 }
 
 // Bounded is met by a codec whose values say for how long they may be used,
-// which shortens a reader's life and never makes it longer.
+// which shortens a reader's TTL and never makes it longer.
 type Bounded[V any] interface {
-	// Bound gives that time, counted from the fetch; false where the value
+	// Bound returns that time, counted from the fetch; false where the value
 	// does not say. A value with no time at all answers those who waited for
 	// it and is held in no tier.
 	Bound(V) (time.Duration, bool)

@@ -13,7 +13,7 @@ import (
 )
 
 func TestKeysOfDifferentPartsNeverCollide(t *testing.T) {
-	k := cache.NewKeyer(ring(t))
+	k := cache.NewKeyDeriver(ring(t))
 	type parts struct {
 		kind        string
 		fingerprint string
@@ -47,8 +47,8 @@ func TestKeysOfDifferentPartsNeverCollide(t *testing.T) {
 }
 
 func TestNamesFoldCaseAndKeepKindsApart(t *testing.T) {
-	k := cache.NewKeyer(ring(t))
-	n := func(kind cache.IDKind, v string) purgelog.NameHash { return k.Name(cache.ID{Kind: kind, Value: v}) }
+	k := cache.NewKeyDeriver(ring(t))
+	n := func(kind cache.IDKind, v string) purgelog.NameHash { return k.NameHash(cache.ID{Kind: kind, Value: v}) }
 	if n(cache.UserID, "Ada@Example.COM") != n(cache.UserID, "ada@example.com") {
 		t.Error("case tells names apart")
 	}
@@ -57,7 +57,7 @@ func TestNamesFoldCaseAndKeepKindsApart(t *testing.T) {
 	}
 	d := map[purgelog.NameHash]bool{}
 	for _, v := range [][3]string{{"i", "sid", "x"}, {"i", "jti", "x"}, {"j", "sid", "x"}, {"i", "sid", "X"}, {"is", "id", "x"}} {
-		d[k.Denial(v[0], v[1], v[2])] = true
+		d[k.DenialHash(v[0], v[1], v[2])] = true
 	}
 	if len(d) != 5 {
 		t.Errorf("%d names of 5 denials", len(d))
@@ -69,10 +69,10 @@ func TestKeysCannotBeMadeWithoutTheSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := cache.NewKeyer(ring(t)), cache.NewKeyer(other)
+	a, b := cache.NewKeyDeriver(ring(t)), cache.NewKeyDeriver(other)
 	if a.Key("person", nil, "x") == b.Key("person", nil, "x") ||
-		a.Name(cache.ID{Kind: cache.UserID, Value: "x"}) == b.Name(cache.ID{Kind: cache.UserID, Value: "x"}) ||
-		a.Denial("i", "jti", "x") == b.Denial("i", "jti", "x") {
+		a.NameHash(cache.ID{Kind: cache.UserID, Value: "x"}) == b.NameHash(cache.ID{Kind: cache.UserID, Value: "x"}) ||
+		a.DenialHash("i", "jti", "x") == b.DenialHash("i", "jti", "x") {
 		t.Error("another secret gives the same")
 	}
 }
@@ -265,10 +265,10 @@ func TestAStoreNeedsWhatItNeeds(t *testing.T) {
 		t.Error("a store without anything")
 	}
 	_, r, node := bareNode(t)
-	if _, err := cache.NewStore(cache.Options{Keyer: cache.NewKeyer(ring(t)), Memory: node, Shared: node}); err == nil {
+	if _, err := cache.NewStore(cache.Options{KeyDeriver: cache.NewKeyDeriver(ring(t)), Memory: node, Shared: node}); err == nil {
 		t.Error("a shared tier without a shared log: purges would not reach it")
 	}
-	if _, err := cache.NewStore(cache.Options{Keyer: cache.NewKeyer(ring(t)), Memory: node, Rand: bytes.NewReader(nil)}); err == nil {
+	if _, err := cache.NewStore(cache.Options{KeyDeriver: cache.NewKeyDeriver(ring(t)), Memory: node, Rand: bytes.NewReader(nil)}); err == nil {
 		t.Error("a store without randomness")
 	}
 	if _, err := r.store.Purge(t.Context(), cache.ID{Value: "x"}); err == nil {

@@ -15,10 +15,10 @@ func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource()
 		net, r, node := pair(t, src)
-		keys := r[0].store.Keyer()
+		keys := r[0].store.KeyDeriver()
 		now := time.Now()
-		session := keys.Denial("https://idp", "sid", "s1")
-		user := keys.Denial("https://idp", "sub", "ada")
+		session := keys.DenialHash("https://idp", "sid", "s1")
+		user := keys.DenialHash("https://idp", "sub", "ada")
 		if r[1].store.Denials().Used() {
 			t.Fatal("used before anything was denied")
 		}
@@ -33,7 +33,7 @@ func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 		if !d.Used() || d.Len() != 2 {
 			t.Fatal("the denials did not reach the other node")
 		}
-		other := keys.Denial("https://other", "sid", "s1")
+		other := keys.DenialHash("https://other", "sid", "s1")
 		tests := []struct {
 			name   string
 			at     time.Time
@@ -91,7 +91,7 @@ func TestADenialHoldsOnAllNodesUntilItsEnd(t *testing.T) {
 func TestADenialWithoutTheNetworkHoldsHereAndReachesTheOthersLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, r, node := pair(t, newSource())
-		name := r[0].store.Keyer().Denial("https://idp", "jti", "x")
+		name := r[0].store.KeyDeriver().DenialHash("https://idp", "jti", "x")
 		node[0].Cut()
 		reach, err := r[0].store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: name, Until: time.Now().Add(time.Hour)})
 		if reach != purgelog.Pending || err == nil {
@@ -116,7 +116,7 @@ func TestADenialThatTheLogLostIsSaidAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				src := newSource()
 				net, r, node := pair(t, src)
-				denied := r[0].store.Keyer().Denial("https://idp", "jti", "x")
+				denied := r[0].store.KeyDeriver().DenialHash("https://idp", "jti", "x")
 				node[1].Cut() // nobody else has heard of it
 				time.Sleep(time.Second)
 				reach, err := r[0].store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: denied, Until: time.Now().Add(time.Hour)})

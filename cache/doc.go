@@ -6,14 +6,14 @@
 //
 // The pieces:
 //
-//   - A [Store] owns the tiers, the purge log and the flights. It survives
+//   - A [Store] owns the tiers, the purge log and the loads under way. It survives
 //     reloads of the configuration.
 //   - A [Cache] is a typed view of a Store for one kind of value. Freshness is
-//     not a property of an entry: each reader brings its [Life] and the age is
+//     not a property of an entry: each reader brings its [TTLs] and the age is
 //     counted from the fetch, in whichever tier the entry was found.
-//   - A [Part] is what a cached decision keeps of a value that it was made
-//     from. It answers in a few nanoseconds whether that value still stands.
-//   - A [Log] says what was purged and what is denied. It is read from where
+//   - A [Handle] is what a cached decision keeps of a value that it was made
+//     from. It answers in a few nanoseconds whether that value is still valid.
+//   - A [purgelog.Log] holds what was purged and what is denied. It is read from where
 //     one stopped, so that a node that was cut off learns what it missed.
 //
 // All methods are safe for concurrent use. After Close they answer as if

@@ -14,7 +14,7 @@ import (
 // hours), or a number of nanoseconds, which is also what is written.
 type Duration time.Duration
 
-// String gives the duration as time.Duration does.
+// String returns the duration as time.Duration does.
 func (d Duration) String() string { return time.Duration(d).String() }
 
 // UnmarshalJSON reads a string or a number of nanoseconds.

@@ -42,57 +42,57 @@ type Entry struct {
 	shared  bool          // read from a shared tier
 	checked atomic.Uint64 // version of the log at which the names were checked
 
-	cell       *cell
+	slot       *slot
 	generation uint64
-	asked      []purgelog.NameHash // what the reader asked with
+	requested  []purgelog.NameHash // what the reader asked with
 	lookup     func() []purgelog.NameHash
 	names      atomic.Pointer[[]purgelog.NameHash]
-	gone       bool // a stub: the tier let the value go
+	evicted    bool // a tombstone: the tier dropped the value
 }
 
-// entryOverhead is what an entry costs beside its value: the entry, its cell
+// entryOverhead is what an entry costs beside its value: the entry, its slot
 // and the tier's own bookkeeping. Measured, not computed; see the tests.
 const entryOverhead = 640
 
-// Dropped tells the entry that its tier let it go by itself. What a decision
-// remembers of it stays, the value is given free. Tiers of this process call
+// Evicted records that the entry's tier dropped it by itself. What a decision
+// remembers of it stays, the value is released. Tiers of this process call
 // it for what they evict.
-func (e *Entry) Dropped() {
-	if e.cell != nil {
-		e.cell.current.CompareAndSwap(e, e.stub())
+func (e *Entry) Evicted() {
+	if e.slot != nil {
+		e.slot.current.CompareAndSwap(e, e.tombstone())
 	}
 }
 
-// stub is the entry without its value.
-func (e *Entry) stub() *Entry {
+// tombstone is the entry without its value.
+func (e *Entry) tombstone() *Entry {
 	s := &Entry{
 		Found: e.Found, FetchedAt: e.FetchedAt, Position: e.Position,
 		digest: e.digest, bounded: e.bounded, bound: e.bound, fetched: e.fetched, began: e.began, shared: e.shared,
-		cell: e.cell, generation: e.generation, gone: true,
+		slot: e.slot, generation: e.generation, evicted: true,
 	}
 	s.checked.Store(e.checked.Load())
 	return s
 }
 
-// limit is how long the entry is fresh for a reader.
-func (e *Entry) limit(life *Life) time.Duration {
-	limit := life.limit(e.Found)
+// freshFor is how long the entry is fresh for a reader.
+func (e *Entry) freshFor(ttls *TTLs) time.Duration {
+	limit := ttls.freshFor(e.Found)
 	if e.bounded {
 		limit = min(limit, e.bound)
 	}
 	return limit
 }
 
-// allNames lists the names that a purge may find the entry by. They are hashed
+// nameHashes lists the names that a purge may find the entry by. They are hashed
 // when the log first moves past the entry, which for most entries is never.
-func (e *Entry) allNames() ([]purgelog.NameHash, bool) {
-	if e.gone {
+func (e *Entry) nameHashes() ([]purgelog.NameHash, bool) {
+	if e.evicted {
 		return nil, false
 	}
 	if p := e.names.Load(); p != nil {
 		return *p, true
 	}
-	list := e.asked
+	list := e.requested
 	if e.lookup != nil {
 		list = append(slices.Clip(list), e.lookup()...)
 	}
@@ -100,10 +100,10 @@ func (e *Entry) allNames() ([]purgelog.NameHash, bool) {
 	return list, true
 }
 
-// unpurged reports whether no purge since the last check names the entry.
-func (e *Entry) unpurged(l *purgelog.Log) bool {
+// valid reports whether no purge since the last check names the entry.
+func (e *Entry) valid(l *purgelog.Log) bool {
 	checked := e.checked.Load()
-	version, ok := l.ValidSince(checked, e.allNames)
+	version, ok := l.ValidSince(checked, e.nameHashes)
 	if ok && version != checked {
 		e.checked.Store(version)
 	}
@@ -113,14 +113,14 @@ func (e *Entry) unpurged(l *purgelog.Log) bool {
 // entryVersion is the first byte of an encoded entry.
 const entryVersion = 1
 
-// entryHead is the length of what stands before the content: version, flags,
+// entryHead is the length of what precedes the content: version, flags,
 // fetch time, position.
 const entryHead = 1 + 1 + 8 + 16
 
 // MaxEncodedEntry bounds an encoded entry, in bytes.
 const MaxEncodedEntry = entryHead + MaxEntry
 
-// errEntry says that bytes are not an entry.
+// errEntry is returned for bytes that are not an entry.
 var errEntry = errors.New("not a cache entry")
 
 // AppendBinary appends the entry's encoding for a shared tier to b.

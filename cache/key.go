@@ -32,7 +32,7 @@ const (
 // names and cannot be confirmed by guessing.
 type Key [sha256.Size]byte
 
-// IDKind tells what an id names in a directory.
+// IDKind is what an id names in a directory.
 type IDKind uint8
 
 const (
@@ -45,7 +45,7 @@ const (
 	AppID
 )
 
-// ID is one id that a cached value stands or falls with: a purge that names it
+// ID is one id that a cached value depends on: a purge that names it
 // makes the value unusable.
 type ID struct {
 	// Kind says what Value is the id of.
@@ -60,14 +60,14 @@ type Secrets interface {
 	Derive(purpose string) [32]byte
 }
 
-// Keyer makes keys and names.
-type Keyer struct {
+// KeyDeriver makes keys and names.
+type KeyDeriver struct {
 	keys, names, denials macs
 }
 
-// NewKeyer returns a Keyer over three secrets derived from s.
-func NewKeyer(s Secrets) *Keyer {
-	return &Keyer{
+// NewKeyDeriver returns a key deriver over three secrets derived from s.
+func NewKeyDeriver(s Secrets) *KeyDeriver {
+	return &KeyDeriver{
 		keys:    newMACs(s.Derive(purposeKeys)),
 		names:   newMACs(s.Derive(purposeNames)),
 		denials: newMACs(s.Derive(purposeDenials)),
@@ -78,7 +78,7 @@ func NewKeyer(s Secrets) *Keyer {
 // the directory it comes from with all settings that shape an answer, and the
 // ids that name it there, with the issuer first where subjects are issuer's.
 // Every part enters with its length, so that no two lists collide.
-func (k *Keyer) Key(kind string, fingerprint []byte, ids ...string) Key {
+func (k *KeyDeriver) Key(kind string, fingerprint []byte, ids ...string) Key {
 	m := k.keys.get()
 	defer k.keys.put(m)
 	m.part(keyVersion)
@@ -90,10 +90,10 @@ func (k *Keyer) Key(kind string, fingerprint []byte, ids ...string) Key {
 	return Key(m.sum())
 }
 
-// Name is the name under which the purge log speaks of id. Case does not
+// NameHash is the name under which the purge log speaks of id. Case does not
 // matter: a purge that names too much costs a look-up, one that names too
 // little leaves a removed right in place.
-func (k *Keyer) Name(id ID) purgelog.NameHash {
+func (k *KeyDeriver) NameHash(id ID) purgelog.NameHash {
 	m := k.names.get()
 	defer k.names.put(m)
 	m.part(nameVersion)
@@ -102,18 +102,18 @@ func (k *Keyer) Name(id ID) purgelog.NameHash {
 	return m.name()
 }
 
-// nameAll gives the name of each id.
-func (k *Keyer) nameAll(ids []ID) []purgelog.NameHash {
+// hashAll returns the hash of each id's name.
+func (k *KeyDeriver) hashAll(ids []ID) []purgelog.NameHash {
 	names := make([]purgelog.NameHash, len(ids))
 	for i, id := range ids {
-		names[i] = k.Name(id)
+		names[i] = k.NameHash(id)
 	}
 	return names
 }
 
-// Denial is the name under which the deny list holds one value of one claim
+// DenialHash is the name under which the deny list holds one value of one claim
 // ("jti", "sid", "sub") of one issuer's tokens, compared exactly.
-func (k *Keyer) Denial(issuer, claim, value string) purgelog.NameHash {
+func (k *KeyDeriver) DenialHash(issuer, claim, value string) purgelog.NameHash {
 	m := k.denials.get()
 	defer k.denials.put(m)
 	m.part(nameVersion)

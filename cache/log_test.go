@@ -94,7 +94,7 @@ func TestAPurgeReachesTheOtherNodeAtOnce(t *testing.T) {
 		src := newSource("ada")
 		_, r, _ := pair(t, src)
 		r[0].must("ada", life)
-		part := r[1].must("ada", life).Part
+		part := r[1].must("ada", life).Handle
 		src.groups("ada")
 		purge(t, r[0], ada, purgelog.AllNodes)
 		synctest.Wait()
@@ -119,8 +119,8 @@ func TestAPurgeMissedWhileCutOffIsSeenAfterwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("ada", "bob")
 		_, r, node := pair(t, src)
-		part := r[1].must("ada", life).Part
-		bob := r[1].must("bob", life).Part
+		part := r[1].must("ada", life).Handle
+		bob := r[1].must("bob", life).Handle
 		node[1].Cut()
 		synctest.Wait()
 		src.groups("ada")
@@ -150,7 +150,7 @@ func TestWithoutContactEntriesServeUnconfirmedMaxAndNoLonger(t *testing.T) {
 		_, r, node := pair(t, src)
 		r[1].must("ada", life)
 		time.Sleep(10 * time.Second)
-		part := r[1].must("ada", life).Part
+		part := r[1].must("ada", life).Handle
 		node[1].Cut()
 		lost := time.Now()
 		src.groups("ada")
@@ -245,7 +245,7 @@ func TestALostLogMakesEverythingHeldUnusable(t *testing.T) {
 		src := newSource("ada")
 		net, r, _ := pair(t, src)
 		purge(t, r[0], ada, purgelog.AllNodes)
-		part := r[1].must("ada", life).Part
+		part := r[1].must("ada", life).Handle
 		src.groups("ada")
 		time.Sleep(2 * time.Second)
 		net.Reset()
@@ -258,7 +258,7 @@ func TestALostLogMakesEverythingHeldUnusable(t *testing.T) {
 		}
 		purge(t, r[0], ada, purgelog.AllNodes)
 		synctest.Wait()
-		if ok, _ := r[1].must("ada", life).Part.Valid(time.Now(), &life); !ok {
+		if ok, _ := r[1].must("ada", life).Handle.Valid(time.Now(), &life); !ok {
 			t.Fatal("after the loss nothing is cached any more")
 		}
 	})
@@ -275,7 +275,7 @@ func TestALogThatLostItsEndMakesEverythingHeldUnusable(t *testing.T) {
 		time.Sleep(time.Second)
 		purge(t, r, ada, purgelog.AllNodes)
 		synctest.Wait()
-		part := r.must("ada", life).Part
+		part := r.must("ada", life).Handle
 		net.Rollback(1)
 		synctest.Wait()
 		if ok, _ := part.Valid(time.Now(), &life); ok {
@@ -283,7 +283,7 @@ func TestALogThatLostItsEndMakesEverythingHeldUnusable(t *testing.T) {
 		}
 		// The new master's clock runs behind: places repeat themselves.
 		skew = -500 * time.Millisecond
-		part = r.must("ada", life).Part
+		part = r.must("ada", life).Handle
 		purge(t, r, ada, purgelog.AllNodes)
 		if ok, _ := part.Valid(time.Now(), &life); ok {
 			t.Fatal("a purge is taken for one that was lost")
@@ -324,7 +324,7 @@ func TestAForgottenPurgeMakesOlderSharedEntriesUnusable(t *testing.T) {
 		src := newSource("ada", "bob")
 		_, r, _ := pair(t, src)
 		r[0].must("ada", life)
-		records := []purgelog.Record{{Kind: purgelog.PurgeUser, Name: r[0].store.Keyer().Name(ada)}}
+		records := []purgelog.Record{{Kind: purgelog.PurgeUser, Name: r[0].store.KeyDeriver().NameHash(ada)}}
 		for i := range purgelog.MaxPurges {
 			records = append(records, purgelog.Record{Kind: purgelog.PurgeUser, Name: purgelog.NameHash{byte(i), byte(i >> 8), byte(i >> 16), 1}})
 		}
@@ -368,7 +368,7 @@ func TestAPurgeWithoutTheNetworkHoldsHereAndReachesTheOthersLater(t *testing.T) 
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("ada")
 		_, r, node := pair(t, src)
-		a, b := r[0].must("ada", life).Part, r[1].must("ada", life).Part
+		a, b := r[0].must("ada", life).Handle, r[1].must("ada", life).Handle
 		node[0].Cut()
 		purge(t, r[0], ada, purgelog.Pending)
 		if ok, _ := a.Valid(time.Now(), &life); ok {
@@ -432,7 +432,7 @@ func TestForgottenPurgesMakeUncheckedEntriesUnusable(t *testing.T) {
 	clock := cachetest.NewClock()
 	src := newSource("ada")
 	r := newRig(t, src, nil, func(o *cache.Options) { o.Clock = clock.Now })
-	part := r.must("ada", life).Part
+	part := r.must("ada", life).Handle
 	records := make([]purgelog.Record, purgelog.MaxPurges+1)
 	for i := range records {
 		records[i].Kind = purgelog.PurgeUser
@@ -494,15 +494,15 @@ func TestAFurtherNameIsHeldAgainstWhatWasFetchedBeforeItsPurge(t *testing.T) {
 					t.Fatal("not read from the shared tier")
 				}
 				if !first {
-					if b.Outdated(res.Part, login) {
+					if b.DropIfPurged(res.Handle, login) {
 						t.Fatal("outdated though nothing was purged")
 					}
 					purge()
 				}
-				if b.Outdated(res.Part, []cache.ID{{Kind: cache.UserID, Value: "else"}}) {
+				if b.DropIfPurged(res.Handle, []cache.ID{{Kind: cache.UserID, Value: "else"}}) {
 					t.Error("outdated by a name that nobody purged")
 				}
-				if !b.Outdated(res.Part, login) {
+				if !b.DropIfPurged(res.Handle, login) {
 					t.Fatal("not outdated by the purge of its further name")
 				}
 				names := func() []cache.ID { return login }
@@ -510,7 +510,7 @@ func TestAFurtherNameIsHeldAgainstWhatWasFetchedBeforeItsPurge(t *testing.T) {
 				if err != nil || res.Tier != cache.TierSource || len(res.Value.Groups) != 0 {
 					t.Fatalf("looked up again: tier %s, %v", res.Tier, err)
 				}
-				if b.Outdated(res.Part, login) {
+				if b.DropIfPurged(res.Handle, login) {
 					t.Error("outdated by a purge from before its fetch")
 				}
 			})

@@ -44,7 +44,7 @@ func newRig(t testing.TB, src *source, node *cachetest.Node, change ...func(*cac
 		t.Fatal(err)
 	}
 	c := &counts{}
-	o := cache.Options{Keyer: cache.NewKeyer(ring(t)), Memory: mem, Observer: c}
+	o := cache.Options{KeyDeriver: cache.NewKeyDeriver(ring(t)), Memory: mem, Observer: c}
 	if node != nil {
 		o.Shared = node
 		o.Log = purgelog.New(purgelog.Options{Stream: node, Observer: c})
@@ -64,17 +64,17 @@ func newRig(t testing.TB, src *source, node *cachetest.Node, change ...func(*cac
 	return &rig{Cache: cache.New(s, cachetest.Codec{}), t: t, store: s, counts: c, src: src}
 }
 
-func (r *rig) key(id string) cache.Key { return r.store.Keyer().Key("person", []byte("dir"), id) }
+func (r *rig) key(id string) cache.Key { return r.store.KeyDeriver().Key("person", []byte("dir"), id) }
 
 func asked(id string) func() []cache.ID {
 	return func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: id}} }
 }
 
-func (r *rig) get(id string, life cache.Life) (cache.Result[*person], error) {
+func (r *rig) get(id string, life cache.TTLs) (cache.Result[*person], error) {
 	return r.Get(context.Background(), r.key(id), life, asked(id), r.src.load(id))
 }
 
-func (r *rig) must(id string, life cache.Life) cache.Result[*person] {
+func (r *rig) must(id string, life cache.TTLs) cache.Result[*person] {
 	r.t.Helper()
 	res, err := r.get(id, life)
 	if err != nil {
@@ -84,7 +84,7 @@ func (r *rig) must(id string, life cache.Life) cache.Result[*person] {
 }
 
 // refresh fetches anew what is due, as those do who want no answer now.
-func (r *rig) refresh(id string, life cache.Life) {
+func (r *rig) refresh(id string, life cache.TTLs) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, _ = r.Get(ctx, r.key(id), life, asked(id), r.src.load(id))
@@ -180,7 +180,7 @@ func (c *counts) CacheRequest(tier, outcome string) { c.add(tier + " " + outcome
 func (c *counts) UnsealFailure()                    { c.add("unseal") }
 func (c *counts) Purge(origin string)               { c.add("purge " + origin) }
 
-var life = cache.Life{
+var life = cache.TTLs{
 	Fresh: 5 * time.Minute, RefreshAfter: 4 * time.Minute, StaleIfError: time.Hour,
 	Negative: 5 * time.Second, UnconfirmedMax: 30 * time.Second,
 }

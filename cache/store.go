@@ -27,13 +27,13 @@ const (
 )
 
 // retryGrace is how long after the floor a stale value still serves at once,
-// while the source is asked behind the request. A key that nobody asked for in
+// while the source is asked behind the request. A key that no request asked for in
 // the meantime is loaded in the foreground: the source may be well again.
 const retryGrace = 10 * time.Second
 
-// firstReading is how long a look-up waits for the first reading of a shared
+// maxPurgeLogWait is how long a look-up waits for the first reading of a shared
 // log, without which a shared entry cannot be used.
-const firstReading = 100 * time.Millisecond
+const maxPurgeLogWait = 100 * time.Millisecond
 
 // maxSkew is how far in the future another node's fetch may lie before its
 // entry is taken for one without a usable time.
@@ -41,8 +41,8 @@ const maxSkew = time.Minute
 
 // Options configures a Store.
 type Options struct {
-	// Keyer hashes the names that a purge may use. Required.
-	Keyer *Keyer
+	// KeyDeriver hashes the names that a purge may use. Required.
+	KeyDeriver *KeyDeriver
 
 	// Memory holds decoded values in this process. Required.
 	Memory Tier
@@ -56,10 +56,10 @@ type Options struct {
 	Log *purgelog.Log
 
 	// KeepLog leaves the log open when the store is closed: it belongs to
-	// somebody who outlives the store.
+	// an owner that outlives the store.
 	KeepLog bool
 
-	// Clock gives the time where Log is nil (a log brings its own); nil
+	// Clock returns the time where Log is nil (a log brings its own); nil
 	// means time.Now.
 	Clock func() time.Time
 
@@ -84,13 +84,13 @@ type Options struct {
 // Store owns tiers, log and flights. It is made to outlive configurations:
 // whatever depends on one comes with each call.
 type Store struct {
-	keyer    *Keyer
+	keys     *KeyDeriver
 	memory   Tier
 	shared   Tier // nil: memory only
 	log      *purgelog.Log
 	keepLog  bool
 	observer Observer
-	flights  flights
+	calls    calls
 	floor    time.Duration
 	salt     uint64
 
@@ -101,7 +101,7 @@ type Store struct {
 
 // NewStore returns a store. It touches no network.
 func NewStore(o Options) (*Store, error) {
-	if o.Keyer == nil || o.Memory == nil {
+	if o.KeyDeriver == nil || o.Memory == nil {
 		return nil, errors.New("opening a cache store: a keyer and a memory tier are required")
 	}
 	if o.Log == nil {
@@ -127,9 +127,9 @@ func NewStore(o Options) (*Store, error) {
 		o.RetryFloor = DefaultRetryFloor
 	}
 	return &Store{
-		keyer: o.Keyer, memory: o.Memory, shared: o.Shared, log: o.Log, keepLog: o.KeepLog,
+		keys: o.KeyDeriver, memory: o.Memory, shared: o.Shared, log: o.Log, keepLog: o.KeepLog,
 		observer: observed(o.Observer),
-		flights:  flights{timeout: o.LoadTimeout, logger: o.Logger, byKey: map[Key]*flight{}},
+		calls:    calls{timeout: o.LoadTimeout, logger: o.Logger, byKey: map[Key]*call{}},
 		floor:    o.RetryFloor,
 		salt:     binary.LittleEndian.Uint64(salt[:]),
 	}, nil
@@ -144,15 +144,15 @@ func (s *Store) Log() *purgelog.Log { return s.log }
 // Denials is the deny list that rides the purge log.
 func (s *Store) Denials() *purgelog.DenyList { return s.log.Denials() }
 
-// Keyer makes the store's keys and names.
-func (s *Store) Keyer() *Keyer { return s.keyer }
+// KeyDeriver makes the store's keys and names.
+func (s *Store) KeyDeriver() *KeyDeriver { return s.keys }
 
 // Purge makes every value unusable that carries one of the ids, on this node
-// at once. The reach says how far it got.
+// at once. The propagation says how far it got.
 func (s *Store) Purge(ctx context.Context, ids ...ID) (purgelog.Propagation, error) {
 	records := make([]purgelog.Record, 0, len(ids))
 	for _, id := range ids {
-		r := purgelog.Record{Name: s.keyer.Name(id)}
+		r := purgelog.Record{Name: s.keys.NameHash(id)}
 		switch id.Kind {
 		case UserID:
 			r.Kind = purgelog.PurgeUser
@@ -208,8 +208,8 @@ func (s *Store) Close() error {
 	return s.closeErr
 }
 
-// held is the entry that this process holds under key, or nil.
-func (s *Store) held(ctx context.Context, key Key) *Entry {
+// inMemory is the entry that this process holds under key, or nil.
+func (s *Store) inMemory(ctx context.Context, key Key) *Entry {
 	e, err := s.memory.Get(ctx, key)
 	if err != nil {
 		return nil
@@ -217,40 +217,40 @@ func (s *Store) held(ctx context.Context, key Key) *Entry {
 	return e
 }
 
-// judge says what an entry is worth for a reader: fresh, or stale (past its
-// life and inside stale-if-error), or neither.
-func (s *Store) judge(e *Entry, t int64, life *Life) (fresh, stale bool) {
-	age, limit := time.Duration(t-e.fetched), e.limit(life)
+// freshness reports what an entry is worth for a reader: fresh, or stale (past its
+// TTL and inside stale-if-error), or neither.
+func (s *Store) freshness(e *Entry, t int64, ttls *TTLs) (fresh, stale bool) {
+	age, limit := time.Duration(t-e.fetched), e.freshFor(ttls)
 	if age >= limit {
-		if !e.Found || age >= limit+life.StaleIfError {
+		if !e.Found || age >= limit+ttls.StaleIfError {
 			return false, false
 		}
 		stale = true
 	}
-	if !s.log.Confirmed(t, e.fetched, life.UnconfirmedMax) || !e.unpurged(s.log) {
+	if !s.log.Confirmed(t, e.fetched, ttls.UnconfirmedMax) || !e.valid(s.log) {
 		return false, false
 	}
 	return !stale, stale
 }
 
-// newCell makes the cell of a key that this process has not held before.
-func (s *Store) newCell(key Key) *cell {
+// newSlot makes the slot of a key that this process has not held before.
+func (s *Store) newSlot(key Key) *slot {
 	mixed := (binary.LittleEndian.Uint64(key[:8]) ^ s.salt) * 0x9e3779b97f4a7c15
 	const tenth = 102 // of 1024
-	return &cell{key: key, store: s, jitter: int64(mixed>>33%(2*tenth+1)) - tenth}
+	return &slot{key: key, store: s, jitter: int64(mixed>>33%(2*tenth+1)) - tenth}
 }
 
-// land puts what a flight brought in its place. hint is the cell that asked
+// commit puts the result of a load in its place. hint is the slot that asked
 // for it, if one did: it may be another than the one held under the key, where
 // the tier let that go in between.
-func (s *Store) land(ctx context.Context, key Key, hint *cell, life *Life, out outcome) {
+func (s *Store) commit(ctx context.Context, key Key, hint *slot, ttls *TTLs, out outcome) {
 	if hint != nil {
 		defer hint.refreshing.Store(false)
 	}
-	held := s.held(ctx, key)
+	held := s.inMemory(ctx, key)
 	c := hint
 	if held != nil {
-		c = held.cell
+		c = held.slot
 	}
 	t := s.log.Ticks(s.log.Now())
 	if out.err != nil {
@@ -265,17 +265,17 @@ func (s *Store) land(ctx context.Context, key Key, hint *cell, life *Life, out o
 	if e != nil && e.bounded && e.bound <= 0 {
 		return // its source wants it kept nowhere
 	}
-	if e == nil || s.closed.Load() || e == held || e.cell != nil || !e.unpurged(s.log) {
+	if e == nil || s.closed.Load() || e == held || e.slot != nil || !e.valid(s.log) {
 		return
 	}
 	if c == nil {
-		c = s.newCell(key)
+		c = s.newSlot(key)
 		if out.err != nil {
 			c.retryAt.Store(t + int64(s.floor))
 		}
 	}
 	if hint != nil && hint != c {
-		hint.put(e.stub())
+		hint.put(e.tombstone())
 		if out.err == nil {
 			hint.retryAt.Store(0)
 		}
@@ -288,7 +288,7 @@ func (s *Store) land(ctx context.Context, key Key, hint *cell, life *Life, out o
 	if out.err == nil {
 		c.retryAt.Store(0)
 	}
-	keep := life.keep(e.Found)
+	keep := ttls.retainFor(e.Found)
 	s.memory.Set(key, e, keep)
 	if out.loaded && s.shared != nil && s.log.Loaded() {
 		s.log.Retain(keep)

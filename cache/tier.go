@@ -8,7 +8,7 @@ import (
 // Tier is one place that holds entries. A memory tier holds decoded values; a
 // shared tier holds sealed bytes. Neither judges freshness.
 type Tier interface {
-	// Name is the tier's name in metrics, status and logs.
+	// NameHash is the tier's name in metrics, status and logs.
 	Name() string
 
 	// Get answers the entry under key, or ErrMiss, ErrUnsealed,
@@ -28,14 +28,14 @@ type Tier interface {
 	// Status describes the tier.
 	Status() TierStatus
 
-	// Close gives back what the tier holds. Other methods answer ErrClosed
+	// Close returns back what the tier holds. Other methods answer ErrClosed
 	// or do nothing from then on.
 	Close() error
 }
 
 // TierStatus describes a tier for the status endpoint and the gauges.
 type TierStatus struct {
-	// Name is the tier's name.
+	// NameHash is the tier's name.
 	Name string `json:"name"`
 
 	// Ready says whether the tier answers now.

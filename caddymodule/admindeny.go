@@ -145,7 +145,7 @@ func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
 	entries, reach, err := store.Log().Deny(r.Context(), purgelog.Record{
-		Name: store.Keyer().Denial(is.Identifier(), claim, value), Until: time.Now().Add(d), Claim: claim, Reason: q.Reason,
+		Name: store.KeyDeriver().DenialHash(is.Identifier(), claim, value), Until: time.Now().Add(d), Claim: claim, Reason: q.Reason,
 	})
 	nodes, err := reached(reach, err)
 	if err != nil {
@@ -189,7 +189,7 @@ func (a *AdminAPI) undeny(app *App, r *http.Request) (any, error) {
 	}
 	wanted := func(e purgelog.Record) bool { return e.ID() == q.ID }
 	if named {
-		name := store.Keyer().Denial(is.Identifier(), claim, value)
+		name := store.KeyDeriver().DenialHash(is.Identifier(), claim, value)
 		wanted = func(e purgelog.Record) bool { return e.Name == name }
 	}
 	records = slices.DeleteFunc(records, func(e purgelog.Record) bool { return !wanted(e) })

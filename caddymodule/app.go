@@ -243,11 +243,11 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 	proofs := &issuer.ProofMemory{
 		Used: &replays{local: a.proofs, client: a.store.client},
 		// No entry is of that kind, so nobody else learns the key.
-		NonceKey: store.Keyer().Key("dpop nonces", nil),
+		NonceKey: store.KeyDeriver().Key("dpop nonces", nil),
 	}
 	g := &enrich.Gateway{
 		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Proofs: proofs, Streams: enrich.NewStreams(),
-		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
+		Denials: store.Denials(), Log: store.Log(), Keyer: store.KeyDeriver(),
 		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),
 		Fingerprint:       appendPart(appendPart(nil, string(a.settings)), string(a.releases.instances)), Clock: time.Now, Observer: a.metrics,

@@ -141,8 +141,8 @@ func (c *Cache) expand() error {
 }
 
 // life gives how long answers are used, with the defaults filled in.
-func (c *Cache) life() cache.Life {
-	l := cache.DefaultLife()
+func (c *Cache) life() cache.TTLs {
+	l := cache.DefaultTTLs()
 	if c == nil {
 		return l
 	}

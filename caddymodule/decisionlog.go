@@ -69,7 +69,7 @@ func (h *Handler) subjectForLog(subject string) string {
 		return subject
 	case "hash":
 		if store := h.app.store.peek(); store != nil {
-			name := store.Keyer().Name(cache.ID{Kind: cache.UserID, Value: subject})
+			name := store.KeyDeriver().NameHash(cache.ID{Kind: cache.UserID, Value: subject})
 			return hex.EncodeToString(name[:])
 		}
 	}

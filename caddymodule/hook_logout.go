@@ -158,8 +158,8 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 		return err
 	}
 	now := time.Now()
-	keyer, id := store.Keyer(), l.issuer.Identifier()
-	used := purgelog.Record{Name: keyer.Denial(id, denyLogout, out.ID), Until: now.Add(logoutMemory), Claim: denyLogout}
+	keyer, id := store.KeyDeriver(), l.issuer.Identifier()
+	used := purgelog.Record{Name: keyer.DenialHash(id, denyLogout, out.ID), Until: now.Add(logoutMemory), Claim: denyLogout}
 	if !l.begin(store, used.Name, now) {
 		return errLogoutReplayed
 	}
@@ -167,12 +167,12 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 
 	denial := purgelog.Record{Until: now.Add(denyFor), Claim: enrich.DenySession, Reason: "back-channel logout"}
 	if out.SessionID != "" {
-		denial.Name = keyer.Denial(id, enrich.DenySession, out.SessionID)
+		denial.Name = keyer.DenialHash(id, enrich.DenySession, out.SessionID)
 	} else {
 		denial.Claim = enrich.DenyUser
 		// The issuer dates logout token and access tokens by one clock, so
 		// what it issued before is told from a later login whatever ours says.
-		denial.Name = keyer.Denial(id, enrich.DenyUser, out.Subject)
+		denial.Name = keyer.DenialHash(id, enrich.DenyUser, out.Subject)
 		denial.IssuedBefore = issuedAt(raw, now)
 	}
 	// In one go, the denial first: a token whose denial found no room can be

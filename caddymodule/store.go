@@ -148,7 +148,7 @@ func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
 		return nil, err
 	}
 	options := cache.Options{
-		Keyer: cache.NewKeyer(ring), Memory: mem, Rand: rand.Reader, Logger: f.logger, Observer: f.metrics,
+		KeyDeriver: cache.NewKeyDeriver(ring), Memory: mem, Rand: rand.Reader, Logger: f.logger, Observer: f.metrics,
 	}
 	switch {
 	case f.remote != nil:

@@ -16,7 +16,7 @@ import (
 // than the leeway, and nothing is refused for good.
 func TestClockSteps(t *testing.T) {
 	const leeway = 30 * time.Second
-	life := func(l *cache.Life) { l.Fresh = 24 * time.Hour }
+	life := func(l *cache.TTLs) { l.Fresh = 24 * time.Hour }
 
 	t.Run("ahead, over the expiry", func(t *testing.T) {
 		for name, c := range map[string]struct {

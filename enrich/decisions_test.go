@@ -177,7 +177,7 @@ func TestADecisionStands(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Long-lived records leave the token's own times alone to decide.
-			long := func(l *cache.Life) { l.Fresh = 90 * time.Minute }
+			long := func(l *cache.TTLs) { l.Fresh = 90 * time.Minute }
 			r := newRig(t, options{life: long})
 			p := r.usual()
 			claims := enrichtest.Claims{"jti": "j-1", "sid": "s-1"}
@@ -197,7 +197,7 @@ func TestADecisionStands(t *testing.T) {
 }
 
 func TestARefreshBehindTheRequestKeepsADecisionOfEqualContentAndEndsAnother(t *testing.T) {
-	life := func(l *cache.Life) { l.Fresh, l.RefreshAfter = 10*time.Minute, 5*time.Minute }
+	life := func(l *cache.TTLs) { l.Fresh, l.RefreshAfter = 10*time.Minute, 5*time.Minute }
 	for name, c := range map[string]struct {
 		person  *identity.Person
 		wantHit bool

@@ -60,7 +60,7 @@ type Gateway struct {
 	// Log is the purge log, and Keyer makes the names that it and the deny
 	// list know things by.
 	Log   *purgelog.Log
-	Keyer *cache.Keyer
+	Keyer *cache.KeyDeriver
 
 	// Fingerprint tells configurations apart whose decisions must not be
 	// shared: issuers and directories with all their settings.

@@ -40,7 +40,7 @@ type rig struct {
 	issuer   *issuer.Issuer
 	people   *people
 	store    *cache.Store
-	life     cache.Life
+	life     cache.TTLs
 	seen     *seen
 	logs     *journal
 	warmed   bool // the records are in memory
@@ -49,7 +49,7 @@ type rig struct {
 // options shape a rig; what is nil or zero is left as it is usually.
 type options struct {
 	issuer    func(*issuer.Config)
-	life      func(*cache.Life)
+	life      func(*cache.TTLs)
 	gateway   func(*Gateway)
 	provider  []enrichtest.ProviderOption
 	node      purgelog.Stream // a log that other nodes share
@@ -91,7 +91,7 @@ func inBubble(t *testing.T, o options, test func(t *testing.T, r *rig)) {
 
 func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 	t.Helper()
-	r := &rig{t: t, provider: p, seen: new(seen), logs: new(journal), people: newPeople(), life: cache.DefaultLife()}
+	r := &rig{t: t, provider: p, seen: new(seen), logs: new(journal), people: newPeople(), life: cache.DefaultTTLs()}
 	r.life.RefreshAfter = 0 // behind the request only where a test asks for it
 	if o.life != nil {
 		o.life(&r.life)
@@ -119,9 +119,9 @@ func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyer := cache.NewKeyer(ring)
+	keyer := cache.NewKeyDeriver(ring)
 	log := purgelog.New(purgelog.Options{Clock: o.now, Stream: o.node, Logger: logger})
-	r.store, err = cache.NewStore(cache.Options{Keyer: keyer, Memory: mem, Log: log, Logger: logger})
+	r.store, err = cache.NewStore(cache.Options{KeyDeriver: keyer, Memory: mem, Log: log, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func (r *rig) purge(ids ...cache.ID) {
 func (r *rig) deny(claimName, value string, issuedBefore time.Time) {
 	r.t.Helper()
 	_, err := r.store.Log().Append(context.Background(), purgelog.Record{
-		Kind: purgelog.Deny, Name: r.Keyer.Denial(r.provider.Issuer(), claimName, value),
+		Kind: purgelog.Deny, Name: r.Keyer.DenialHash(r.provider.Issuer(), claimName, value),
 		Until: r.Clock().Add(2 * time.Hour), IssuedBefore: issuedBefore,
 	})
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 type Lookup struct {
 	directory   directory.Directory
 	fingerprint []byte
-	keyer       *cache.Keyer
-	life        *cache.Life
+	keyer       *cache.KeyDeriver
+	life        *cache.TTLs
 
 	persons  *cache.Cache[*person]
 	apps     *cache.Cache[*identity.App]
@@ -48,7 +48,7 @@ func (l *Lookup) untold(p *identity.Principal) identity.Facts {
 
 // lifeOf gives how long an answer is used: one that only a caller's own token
 // can renew is never renewed behind a request.
-func (l *Lookup) lifeOf(on directory.Dependence) cache.Life {
+func (l *Lookup) lifeOf(on directory.Dependence) cache.TTLs {
 	life := *l.life
 	if on.Token {
 		life.RefreshAfter, life.StaleIfError = 0, 0
@@ -66,9 +66,9 @@ type person struct {
 // NewLookup makes a Lookup over a directory and a store. fingerprint stands
 // for the directory with every setting that shapes its answers; life is how
 // long this configuration uses them.
-func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, life cache.Life) *Lookup {
+func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, life cache.TTLs) *Lookup {
 	return &Lookup{
-		directory: d, fingerprint: fingerprint, keyer: store.Keyer(), life: &life,
+		directory: d, fingerprint: fingerprint, keyer: store.KeyDeriver(), life: &life,
 		persons:  cache.New(store, personCodec{}),
 		apps:     cache.New(store, appCodec{}),
 		appUsers: cache.New(store, appUserCodec{}),
@@ -81,7 +81,7 @@ func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, li
 type Looked struct {
 	identity.Record
 	Index oktael.GroupIndex
-	Parts []cache.Part
+	Parts []cache.Handle
 
 	// When the fetches of the parts began; zero for a part that is not there.
 	PersonFetched, AppFetched, AppUserFetched time.Time
@@ -90,7 +90,7 @@ type Looked struct {
 // partAnswer is what the cache says of one part of a record, besides its value.
 type partAnswer struct {
 	state   identity.State
-	part    cache.Part
+	part    cache.Handle
 	fetched time.Time
 	err     error
 }
@@ -122,11 +122,11 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 		// that a purge may come with.
 		who := userIDs(r.Person.User, 3)
 		for range maxPurged {
-			again := wantAppUser && l.appUsers.Outdated(ofAppUser.part, who)
+			again := wantAppUser && l.appUsers.DropIfPurged(ofAppUser.part, who)
 			if again {
 				r.AppUser, ofAppUser = l.appUser(ctx, q, app, on, who...)
 			}
-			if wantApp && on.App && l.apps.Outdated(ofApp.part, who) {
+			if wantApp && on.App && l.apps.DropIfPurged(ofApp.part, who) {
 				again = true
 				r.App, ofApp = l.app(ctx, q, app, on, who...)
 			}
@@ -138,7 +138,7 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 	r.PersonState, r.AppState, r.AppUserState = ofPerson.state, ofApp.state, ofAppUser.state
 	r.PersonFetched, r.AppFetched, r.AppUserFetched = ofPerson.fetched, ofApp.fetched, ofAppUser.fetched
 	answers := [...]partAnswer{ofPerson, ofApp, ofAppUser}
-	r.Parts = make([]cache.Part, 0, len(answers))
+	r.Parts = make([]cache.Handle, 0, len(answers))
 	var err error
 	for _, a := range answers {
 		if a.state != identity.Unasked && a.state != identity.Failed {
@@ -234,7 +234,7 @@ func absent(err error) error {
 
 // judged says what a cache's result means for a record.
 func judged[V any](res cache.Result[V], err error) partAnswer {
-	a := partAnswer{state: identity.Fresh, part: res.Part, fetched: res.FetchedAt}
+	a := partAnswer{state: identity.Fresh, part: res.Handle, fetched: res.FetchedAt}
 	switch {
 	case errors.Is(err, directory.ErrNoDirectory):
 		return partAnswer{state: identity.Unasked, err: err}

@@ -340,7 +340,7 @@ func (c *callers) Person(ctx context.Context, q directory.Query) (*identity.Pers
 
 func TestAnAnswerForACallersOwnTokenServesItsLikeAndNobodyElse(t *testing.T) {
 	people := &callers{people: newPeople()}
-	r := newRig(t, options{directory: people, life: func(l *cache.Life) { l.RefreshAfter = time.Minute }})
+	r := newRig(t, options{directory: people, life: func(l *cache.TTLs) { l.RefreshAfter = time.Minute }})
 	p := r.usual()
 	first := r.token()
 	r.warm(p, first)

@@ -18,7 +18,7 @@ type Person struct {
 // Codec is a cache.Codec for *Person.
 type Codec struct{}
 
-// Encode gives the person as JSON.
+// Encode returns the person as JSON.
 func (Codec) Encode(p *Person) ([]byte, error) { return json.Marshal(p) }
 
 // Decode reads a person from JSON.

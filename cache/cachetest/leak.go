@@ -13,7 +13,7 @@ import (
 // machine; goleak by itself waits for less than half a second.
 const ending = time.Minute
 
-// Left gives an error that shows the goroutines which do not end, those that
+// Left returns an error that shows the goroutines which do not end, those that
 // the options leave out excepted.
 func Left(but ...goleak.Option) error {
 	for begun := time.Now(); ; {

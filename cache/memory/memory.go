@@ -34,7 +34,7 @@ type Options struct {
 	// DefaultBytes; less than MinBytes is an error.
 	Bytes int64
 
-	// Clock gives the time for Status; nil means time.Now.
+	// Clock returns the time for Status; nil means time.Now.
 	Clock func() time.Time
 }
 
@@ -79,7 +79,7 @@ func bounded(limit int64) (*otter.Cache[cache.Key, *cache.Entry], error) {
 		Weigher:       func(_ cache.Key, e *cache.Entry) uint32 { return uint32(min(max(e.Cost, 1), maxCost)) },
 		Executor:      func(run func()) { run() },
 		// Under the lock of the bucket: it may not call the cache, and does not.
-		OnAtomicDeletion: func(d otter.DeletionEvent[cache.Key, *cache.Entry]) { d.Value.Dropped() },
+		OnAtomicDeletion: func(d otter.DeletionEvent[cache.Key, *cache.Entry]) { d.Value.Evicted() },
 	})
 }
 
@@ -119,7 +119,7 @@ func (t *Tier) Set(key cache.Key, e *cache.Entry, keep time.Duration) {
 			t.refused.Add(1)
 		}
 		into.Invalidate(key)
-		e.Dropped()
+		e.Evicted()
 		return
 	}
 	into.Set(key, e)

@@ -169,22 +169,22 @@ const partBytes = 350
 
 // filler loads people through a store over m, holding on to a decision's part
 // of each.
-func filler(t *testing.T, m cache.Tier, groups int) func(n int) []cache.Part {
+func filler(t *testing.T, m cache.Tier, groups int) func(n int) []cache.Handle {
 	t.Helper()
-	s, err := cache.NewStore(cache.Options{Keyer: cache.NewKeyer(zero{}), Memory: m})
+	s, err := cache.NewStore(cache.Options{KeyDeriver: cache.NewKeyDeriver(zero{}), Memory: m})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := cache.New(s, cachetest.Codec{})
-	return func(n int) []cache.Part {
-		parts := make([]cache.Part, n)
+	return func(n int) []cache.Handle {
+		parts := make([]cache.Handle, n)
 		for i := range n {
 			id := strings.Repeat("x", 10) + string(rune(i))
-			r, err := c.Get(t.Context(), s.Keyer().Key("person", nil, id), cache.DefaultLife(), nil, person(id, groups))
+			r, err := c.Get(t.Context(), s.KeyDeriver().Key("person", nil, id), cache.DefaultTTLs(), nil, person(id, groups))
 			if err != nil {
 				t.Fatal(err)
 			}
-			parts[i] = r.Part
+			parts[i] = r.Handle
 		}
 		return parts
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Propagation tells how far a record has got.
+// Propagation is how far a record has spread.
 type Propagation uint8
 
 const (
@@ -15,12 +15,12 @@ const (
 	// Pending: this node knows, the others will as soon as the shared log
 	// can be reached again (while this process lives).
 	Pending
-	// AllNodes: the record stands in the shared log.
+	// AllNodes: the record is in the shared log.
 	AllNodes
 )
 
 // Append records purges and denials. On this node they hold when it returns,
-// whatever the error; the reach says whether they reached the others. The
+// whatever the error; the propagation says whether they reached the others. The
 // error is ErrFull where the deny list or the list of pending records has no
 // room, and the stream's own where that failed.
 func (l *Log) Append(ctx context.Context, records ...Record) (Propagation, error) {
@@ -55,7 +55,7 @@ func (l *Log) Append(ctx context.Context, records ...Record) (Propagation, error
 	return AllNodes, nil
 }
 
-// Deny puts names on the deny list and returns the entries as they stand there.
+// Deny puts names on the deny list and returns the entries as the list holds them.
 // An entry that a new one covers is taken back: it refuses nothing more. Propagation
 // and error are as for Append.
 func (l *Log) Deny(ctx context.Context, denials ...Record) ([]Record, Propagation, error) {
@@ -69,8 +69,8 @@ func (l *Log) Deny(ctx context.Context, denials ...Record) ([]Record, Propagatio
 	if err != nil {
 		return entries, reach, err
 	}
-	// Only once the new ones stand where the others read them, so that nobody
-	// has neither. Where there is no room to remember this, both stand.
+	// Only once the new ones are where the other nodes read them, so that no
+	// node has neither. Where there is no room to remember this, both stay.
 	for _, e := range entries {
 		if covered := l.denials.covered(now, e); len(covered) > 0 {
 			_, _ = l.Undeny(ctx, covered...)

@@ -21,7 +21,7 @@ const MaxDenials = 100_000
 //
 // Its entries are denials and denials that were taken back. Which of them a
 // node knows decides what it refuses, and not in which order it learned of
-// them: a denial that was taken back stays so when the log says it again, and a
+// them: a denial that was taken back stays so when the log repeats it, and a
 // later denial of the same name is another entry.
 type DenyList struct {
 	log *Log
@@ -56,7 +56,7 @@ func (d *DenyList) Used() bool { return d.used.Load() }
 
 // Age is how long ago the list was last known to be complete: zero without a
 // shared log, the longest duration there is when the list was never loaded or
-// could not take all that it was told.
+// could not take every record.
 func (d *DenyList) Age(now time.Time) time.Duration {
 	if until := d.lacking.Load(); until != 0 && now.UnixNano() < until {
 		return math.MaxInt64
@@ -188,7 +188,7 @@ func (d *DenyList) count(kind RecordKind, n int) {
 	}
 }
 
-// markAppended notes that this node said a record itself.
+// markAppended notes that this node appended a record itself.
 func (d *DenyList) markAppended(now time.Time, r Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -200,8 +200,8 @@ func (d *DenyList) markAppended(now time.Time, r Record) {
 }
 
 // markUnreplicated takes entries for lost that a server may have lost when another took
-// over: those that stand behind the end of its log, and those that this node
-// said since that moment. Said again, they do no harm.
+// over: those behind the end of its log, and those that this node appended since
+// that moment. Appending them again does no harm.
 func (d *DenyList) markUnreplicated(end Position, since time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -233,7 +233,7 @@ func (d *DenyList) sweep(now time.Time) {
 	d.swept = now
 }
 
-// before lists the entries that have not run out and stand in the log before
+// before returns the entries that have not expired and are in the log before
 // that place, or not at all: denials first.
 func (d *DenyList) before(now time.Time, start Position) []Record {
 	out := d.records(func(e *denial) bool {
@@ -258,8 +258,7 @@ func (d *DenyList) records(wanted func(*denial) bool) []Record {
 	return out
 }
 
-// oldest is the place of the entry that stands furthest back and has not run
-// out.
+// oldest returns the first place in the log of an entry that has not expired.
 func (d *DenyList) oldest(now time.Time) (Position, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

@@ -23,7 +23,7 @@ const minRetain = 2 * time.Hour
 
 // Options configures a Log. The zero value is a log of this node alone.
 type Options struct {
-	// Clock gives the time; nil means time.Now.
+	// Clock returns the time; nil means time.Now.
 	Clock func() time.Time
 
 	// Logger receives one line per change of state; nil means none.
@@ -200,7 +200,7 @@ func (l *Log) Retain(d time.Duration) {
 // keeps at least as much.
 func (l *Log) Retention() time.Duration { return time.Duration(l.retain.Load()) }
 
-// Open tells where the stream starts; the caller is about to read from
+// Open takes over where the stream starts; the caller is about to read from
 // Position on. A stream that starts past this node's position, or ends before
 // it, has lost records that this node may not have seen: then everything held
 // is unusable and reading starts over.
@@ -287,7 +287,7 @@ func (l *Log) apply(now time.Time, r Placed, when time.Time) bool {
 		version: m.version, position: m.position, ticks: l.line.at(when),
 	})
 	l.purges.Add(1)
-	// Last, so that whoever sees the new version finds the mark.
+	// Last, so that a reader of the new version finds the mark.
 	l.version.Store(m.version)
 	return true
 }
@@ -319,7 +319,7 @@ func (l *Log) prune(now time.Time) {
 	l.order = append(l.order[:0], l.order[n:]...)
 }
 
-// Confirm says that the end of the stream was seen just now.
+// Confirm records that the end of the stream was seen just now.
 func (l *Log) Confirm() {
 	now := l.line.now()
 	l.contact.Store(l.line.at(now))
@@ -347,7 +347,7 @@ func (l *Log) Confirm() {
 	}
 }
 
-// Lost says that the stream cannot be read; class is a word for logs.
+// Lost records that the stream cannot be read; class is a word for logs.
 func (l *Log) Lost(class string) {
 	l.attemptedOnce.Do(func() { close(l.attempted) })
 	l.mu.Lock()

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// RecordKind tells what a record of the log does.
+// RecordKind is what a record of the log does.
 type RecordKind uint8
 
 const (
@@ -36,7 +36,7 @@ const (
 // one that refuses too much, or serves nothing old, where it is passed over, as
 // Undeny is.
 
-// String gives the word that logs and status use.
+// String returns the word that logs and status use.
 func (k RecordKind) String() string {
 	switch k {
 	case Begin:
@@ -68,8 +68,8 @@ type Record struct {
 	// Kind says what the record does.
 	Kind RecordKind
 
-	// Name is what it names (Keyer.Name for purges, Keyer.Denial for
-	// denials); zero for PurgeAll.
+	// Name is what it names (KeyDeriver.NameHash for purges,
+	// KeyDeriver.DenialHash for denials); zero for PurgeAll.
 	Name NameHash
 
 	// Until ends a denial, and the memory of one that was taken back.
@@ -88,8 +88,8 @@ type Record struct {
 	Claim, Reason string
 }
 
-// ID tells denials apart, and goes with a denial and what takes it back. A
-// denial is what it says: those of the same name and times are one.
+// ID identifies a denial: those with the same name and times have the same ID,
+// and so has the record that takes one back.
 func (r Record) ID() string {
 	b, _ := Record{Kind: Deny, Name: r.Name, Until: r.Until, IssuedBefore: r.IssuedBefore}.AppendBinary(nil) // it has no error
 	sum := sha256.Sum256(b)
@@ -133,14 +133,14 @@ func CheckReason(reason string) error {
 	return nil
 }
 
-// Position is a place in the log. The zero value stands before every record.
+// Position is a place in the log. The zero value is before every record.
 type Position struct{ Millis, Serial uint64 }
 
 // unshared marks a record that this node knows and the shared log does not
 // yet: no entry of a shared tier can be known to come after it.
 var unshared = Position{math.MaxUint64, math.MaxUint64}
 
-// Before reports whether p stands before q.
+// Before reports whether p comes before q.
 func (p Position) Before(q Position) bool {
 	return p.Millis < q.Millis || p.Millis == q.Millis && p.Serial < q.Serial
 }
@@ -153,7 +153,7 @@ type Placed struct {
 
 // Stream carries the log between nodes.
 type Stream interface {
-	// Append adds records at the end of the log and gives their positions in
+	// Append adds records at the end of the log and returns their positions in
 	// order. On error it may have added some of them: the caller adds all
 	// again, which does no harm.
 	Append(ctx context.Context, records []Record) ([]Position, error)
@@ -165,7 +165,7 @@ type Stream interface {
 	Follow(ctx context.Context, log *Log)
 }
 
-// errRecord says that bytes are not a record.
+// errRecord is returned for bytes that are not a record.
 var errRecord = errors.New("not a log record")
 
 // recordSize is the length of an encoded record: kind, name, two times.

@@ -40,7 +40,7 @@ type Options struct {
 	// Observer counts what did not open; nil means none.
 	Observer cache.Observer
 
-	// Clock gives the time; nil means time.Now.
+	// Clock returns the time; nil means time.Now.
 	Clock func() time.Time
 }
 
@@ -144,7 +144,7 @@ func (c *Client) Stream() *Stream { return c.stream }
 // Replays remembers used proofs.
 func (c *Client) Replays() *Replays { return c.replays }
 
-// Close gives connections and goroutines back, once. Later calls answer
+// Close returns connections and goroutines back, once. Later calls answer
 // cache.ErrClosed or do nothing.
 func (c *Client) Close() error {
 	c.cancel()

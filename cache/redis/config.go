@@ -275,7 +275,7 @@ func (e *endpoint) merge(text string) (secure bool, err error) {
 	return u.Scheme == "rediss", nil
 }
 
-// normalize gives host:port, or the path of a socket.
+// normalize returns host:port, or the path of a socket.
 func normalize(a string) (string, error) {
 	if strings.HasPrefix(a, "/") {
 		return a, nil

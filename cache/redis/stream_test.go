@@ -27,7 +27,7 @@ type full struct {
 	loads int
 }
 
-var strict = cache.Life{
+var strict = cache.TTLs{
 	Fresh: time.Hour, StaleIfError: time.Hour, Negative: time.Minute, UnconfirmedMax: time.Minute,
 }
 
@@ -39,7 +39,7 @@ func join(t *testing.T, cfg redis.Config, change ...func(*redis.Options)) *full 
 		t.Fatal(err)
 	}
 	s, err := cache.NewStore(cache.Options{
-		Keyer: cache.NewKeyer(ring(t, 1)), Memory: mem, Shared: n.tier,
+		KeyDeriver: cache.NewKeyDeriver(ring(t, 1)), Memory: mem, Shared: n.tier,
 		Log: purgelog.New(purgelog.Options{Stream: n.client.Stream()}),
 	})
 	if err != nil {
@@ -63,7 +63,7 @@ func (f *full) ready(t *testing.T) *full {
 
 func (f *full) get(t *testing.T, id string) cache.Result[*cachetest.Person] {
 	t.Helper()
-	r, err := f.Get(t.Context(), f.store.Keyer().Key("person", nil, id), strict,
+	r, err := f.Get(t.Context(), f.store.KeyDeriver().Key("person", nil, id), strict,
 		func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: id}} },
 		func(context.Context) (*cachetest.Person, error) {
 			f.loads++
@@ -82,7 +82,7 @@ func (f *full) purge(t *testing.T, id string, want purgelog.Propagation) {
 	}
 }
 
-func holds(p cache.Part) bool {
+func holds(p cache.Handle) bool {
 	ok, _ := p.Valid(time.Now(), &strict)
 	return ok
 }
@@ -97,11 +97,11 @@ func TestNodesShareEntriesPurgesAndDenials(t *testing.T) {
 		t.Fatalf("%+v after %d loads", r, b.loads)
 	}
 	a.purge(t, "ADA", purgelog.AllNodes)
-	cachetest.Eventually(t, patience, "the purge reaches the other node", func() bool { return !holds(r.Part) })
+	cachetest.Eventually(t, patience, "the purge reaches the other node", func() bool { return !holds(r.Handle) })
 	if r := b.get(t, "ada"); r.Tier != cache.TierSource {
 		t.Fatalf("from %s", r.Tier)
 	}
-	name := a.store.Keyer().Denial("https://idp", "jti", "x")
+	name := a.store.KeyDeriver().DenialHash("https://idp", "jti", "x")
 	if _, err := a.store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: name, Until: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestNoPersonIsToBeSeenInADumpOfRedis(t *testing.T) {
 	a.settle(t)
 	a.purge(t, "ada.lovelace", purgelog.AllNodes)
 	until := time.Now().Add(time.Hour)
-	name := a.store.Keyer().Denial("https://idp.example", "sub", "ada.lovelace")
+	name := a.store.KeyDeriver().DenialHash("https://idp.example", "sub", "ada.lovelace")
 	if _, err := a.store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: name, Until: until}); err != nil {
 		t.Fatal(err)
 	}
@@ -145,8 +145,8 @@ func TestNoPersonIsToBeSeenInADumpOfRedis(t *testing.T) {
 func TestAPurgeMissedInAnOutageIsSeenAfterwards(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	a := join(t, redis.Config{URL: server.URL(), Timeout: cache.Duration(time.Second)}).ready(t)
-	part := a.get(t, "ada").Part
-	bob := a.get(t, "bob").Part
+	part := a.get(t, "ada").Handle
+	bob := a.get(t, "bob").Handle
 	server.Pause()
 	cachetest.Eventually(t, patience, "the outage is noticed", func() bool { return !a.store.Status().Log.Ready })
 	if !holds(part) {
@@ -169,8 +169,8 @@ func TestAPurgeMissedInAnOutageIsSeenAfterwards(t *testing.T) {
 func TestARestartWithoutDataMakesEntriesUnusableAndKeepsDenials(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	a := join(t, redis.Config{URL: server.URL()}).ready(t)
-	part := a.get(t, "ada").Part
-	name := a.store.Keyer().Denial("https://idp", "sid", "s")
+	part := a.get(t, "ada").Handle
+	name := a.store.KeyDeriver().DenialHash("https://idp", "sid", "s")
 	if _, err := a.store.Log().Append(t.Context(), purgelog.Record{Kind: purgelog.Deny, Name: name, Until: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestARestartWithoutDataMakesEntriesUnusableAndKeepsDenials(t *testing.T) {
 func TestALogThatIsDeletedIsNoticedWithoutAnyError(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	a := join(t, redis.Config{URL: server.URL()}).ready(t)
-	part := a.get(t, "ada").Part
+	part := a.get(t, "ada").Handle
 	if err := raw(t, server).Del(t.Context(), logName).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestALogThatIsDeletedIsNoticedWithoutAnyError(t *testing.T) {
 func TestForgedRecordsDoNothing(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	a := join(t, redis.Config{URL: server.URL()}).ready(t)
-	part := a.get(t, "ada").Part
+	part := a.get(t, "ada").Handle
 	r := raw(t, server)
 	add := func(values ...any) {
 		t.Helper()
@@ -273,7 +273,7 @@ func TestTheStreamIsTrimmedButForWhatIsNeeded(t *testing.T) {
 	if want := fmt.Sprintf("%d-0", now.Add(-7*time.Hour).UnixMilli()); left[0].ID != want {
 		t.Errorf("starts at %s, want the newest of the old ones, %s", left[0].ID, want)
 	}
-	part := a.get(t, "ada").Part
+	part := a.get(t, "ada").Handle
 	if !holds(part) {
 		t.Error("nothing is cached after trimming")
 	}

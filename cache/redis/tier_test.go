@@ -50,7 +50,7 @@ type node struct {
 	mu     sync.Mutex
 }
 
-// connect gives a client whose calls have the longest time-out, unless the
+// connect returns a client whose calls have the longest time-out, unless the
 // test sets another.
 func connect(t testing.TB, cfg redis.Config, change ...func(*redis.Options)) *node {
 	t.Helper()

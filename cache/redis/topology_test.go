@@ -42,7 +42,7 @@ func TestTLSWithTheLeastRights(t *testing.T) {
 			t.Fatalf("from %s", r.Tier)
 		}
 		a.purge(t, "ada", purgelog.AllNodes)
-		cachetest.Eventually(t, patience, "the purge arrives", func() bool { return !holds(r.Part) })
+		cachetest.Eventually(t, patience, "the purge arrives", func() bool { return !holds(r.Handle) })
 		if seen, err := a.client.Replays().Seen(t.Context(), key(1), time.Minute); err != nil || seen {
 			t.Fatalf("%v, %v", seen, err)
 		}
@@ -119,7 +119,7 @@ func TestSentinelFailover(t *testing.T) {
 	if r := b.get(t, "ada"); r.Tier != cache.TierRedis {
 		t.Fatalf("from %s", r.Tier)
 	}
-	bob := b.get(t, "bob").Part
+	bob := b.get(t, "bob").Handle
 	a.purge(t, "eve", purgelog.AllNodes)
 	last := func(r *goredis.Client) string {
 		m, err := r.XRevRangeN(t.Context(), logName, "+", "-", 1).Result()
@@ -204,7 +204,7 @@ func TestTierAndLogWorkOverACluster(t *testing.T) {
 	if sizes != 3 {
 		t.Errorf("the entries stand on %d nodes of 3", sizes)
 	}
-	part := b.get(t, "user7").Part
+	part := b.get(t, "user7").Handle
 	a.purge(t, "user7", purgelog.AllNodes)
 	cachetest.Eventually(t, patience, "the purge arrives", func() bool { return !holds(part) })
 	if seen, err := a.client.Replays().Seen(t.Context(), key(1), time.Minute); err != nil || seen {

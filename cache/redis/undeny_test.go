@@ -16,7 +16,7 @@ import (
 func (f *full) deny(t *testing.T, user, reason string) purgelog.Record {
 	t.Helper()
 	entries, reach, err := f.store.Log().Deny(t.Context(), purgelog.Record{
-		Name: f.store.Keyer().Denial("https://idp", "sub", user), Until: time.Now().Add(time.Hour), Claim: "sub", Reason: reason,
+		Name: f.store.KeyDeriver().DenialHash("https://idp", "sub", user), Until: time.Now().Add(time.Hour), Claim: "sub", Reason: reason,
 	})
 	if err != nil || reach != purgelog.AllNodes {
 		t.Fatal(reach, err)

@@ -22,11 +22,11 @@ const KeySize = 32
 // their way out.
 const MaxKeys = 8
 
-// ErrKey says that a seal key is not one: not base64, or not 32 bytes. It never
+// ErrKey is returned where a seal key is not one: not base64, or not 32 bytes. It never
 // holds any of the key's text.
 var ErrKey = errors.New("seal key is not 32 bytes in base64")
 
-// ErrOpen says that an envelope does not open: it was edited, cut short, moved
+// ErrOpen is returned where an envelope does not open: it was edited, cut short, moved
 // under another name, sealed under a key that the ring lacks, or is of another
 // version.
 var ErrOpen = errors.New("sealed entry does not open")
@@ -107,7 +107,7 @@ func ParseKey(text string) ([]byte, error) {
 	return k, nil
 }
 
-// Derive gives the secret for one purpose, from the last key of the ring.
+// Derive returns the secret for one purpose, from the last key of the ring.
 func (r *Ring) Derive(purpose string) [32]byte {
 	return derive(r.last, labelPurpose+purpose)
 }

@@ -336,7 +336,7 @@ func TestLogoutReachesTheOtherNodes(t *testing.T) {
 	eventually(t, "our purge log", func() bool { return w.logAge() < time.Minute })
 	token := w.logoutToken(enrichtest.Claims{"sid": "s-1"})
 	wantLoggedOut(t, w.logOut(token))
-	denied := other.Keyer().Denial(w.issuer.Issuer(), "sid", "s-1")
+	denied := other.KeyDeriver().DenialHash(w.issuer.Issuer(), "sid", "s-1")
 	eventually(t, "the denial", func() bool { return other.Denials().Denied(time.Now(), time.Now(), denied) })
 
 	// This process forgets everything and reads the log anew, as another node
@@ -425,7 +425,7 @@ func TestFullDenyListRefusesALogoutWithoutUsingItUp(t *testing.T) {
 		records := make([]purgelog.Record, batch)
 		for i := range records {
 			records[i] = purgelog.Record{
-				Kind: purgelog.Deny, Name: other.Keyer().Denial("https://elsewhere.example", "jti", fmt.Sprint(n+i)), Until: time.Now().Add(time.Hour),
+				Kind: purgelog.Deny, Name: other.KeyDeriver().DenialHash("https://elsewhere.example", "jti", fmt.Sprint(n+i)), Until: time.Now().Add(time.Hour),
 			}
 		}
 		if n == 0 {

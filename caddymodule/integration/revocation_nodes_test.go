@@ -49,7 +49,7 @@ func another(t *testing.T, server *cachetest.Redis) *cache.Store {
 		t.Fatal(err)
 	}
 	store, err := cache.NewStore(cache.Options{
-		Keyer: cache.NewKeyer(ring), Memory: held, Shared: client.Tier(), Log: purgelog.New(purgelog.Options{Stream: client.Stream()}),
+		KeyDeriver: cache.NewKeyDeriver(ring), Memory: held, Shared: client.Tier(), Log: purgelog.New(purgelog.Options{Stream: client.Stream()}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func another(t *testing.T, server *cachetest.Redis) *cache.Store {
 func (w *world) denies(store *cache.Store, claim, value string) {
 	w.t.Helper()
 	reach, err := store.Log().Append(w.t.Context(), purgelog.Record{
-		Kind: purgelog.Deny, Name: store.Keyer().Denial(w.issuer.Issuer(), claim, value), Until: time.Now().Add(time.Hour),
+		Kind: purgelog.Deny, Name: store.KeyDeriver().DenialHash(w.issuer.Issuer(), claim, value), Until: time.Now().Add(time.Hour),
 	})
 	if err != nil || reach != purgelog.AllNodes {
 		w.t.Fatalf("the other node's denial got as far as %v: %v", reach, err)
@@ -115,7 +115,7 @@ func TestDenialsAndPurgesReachTheOtherNodes(t *testing.T) {
 		if nodes := w.ordered("deny", `{"jti":"ours","issuer":"corp"}`); nodes != "all" {
 			t.Errorf("nodes: %q", nodes)
 		}
-		name := other.Keyer().Denial(w.issuer.Issuer(), "jti", "ours")
+		name := other.KeyDeriver().DenialHash(w.issuer.Issuer(), "jti", "ours")
 		eventually(t, "the denial", func() bool { return other.Denials().Denied(time.Now(), time.Now(), name) })
 	})
 	t.Run("a purge of theirs", func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestDenialWhileRedisIsDownHoldsHereAndReachesTheOthersLater(t *testing.T) {
 	}
 	w.wantInvalidToken(t, w.get("/", token))
 	server.Restart()
-	name := other.Keyer().Denial(w.issuer.Issuer(), "jti", "jti-1")
+	name := other.KeyDeriver().DenialHash(w.issuer.Issuer(), "jti", "jti-1")
 	eventually(t, "the denial on the other node", func() bool { return other.Denials().Denied(time.Now(), time.Now(), name) })
 	w.wantInvalidToken(t, w.get("/", token))
 }

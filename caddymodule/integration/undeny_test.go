@@ -283,7 +283,7 @@ func TestUndoesReachTheOtherNodes(t *testing.T) {
 	other := another(t, server)
 	eventually(t, "our purge log", func() bool { return w.logAge() < time.Minute })
 	token := w.token("ada", enrichtest.Claims{"jti": "j-1"})
-	ofAda := other.Keyer().Denial(w.issuer.Issuer(), "sub", "ada")
+	ofAda := other.KeyDeriver().DenialHash(w.issuer.Issuer(), "sub", "ada")
 	refused := func() bool { return w.get("/", token).StatusCode == 401 }
 	theirs := func() bool { return other.Denials().Denied(time.Now(), time.Now(), ofAda) }
 

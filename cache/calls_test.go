@@ -122,7 +122,7 @@ func TestTooManyLoadsAtOnceAreRefused(t *testing.T) {
 		r := newRig(t, src, nil)
 		var wg sync.WaitGroup
 		var busy atomic.Int64
-		for i := range cache.MaxFlights + 10 {
+		for i := range cache.MaxLoads + 10 {
 			wg.Go(func() {
 				if _, err := r.get(string(rune(i+1000)), life); errors.Is(err, cache.ErrBusy) {
 					busy.Add(1)

@@ -2,11 +2,11 @@ package cache
 
 import "time"
 
-// Life says how long values serve. It belongs to the reader, not to the entry:
+// TTLs says how long values serve. It belongs to the reader, not to the entry:
 // two readers with different lives may share an entry, and a changed setting
 // takes effect at the next read without emptying the cache. All durations are
 // counted from the moment the fetch began.
-type Life struct {
+type TTLs struct {
 	// Fresh is how long a value is used without asking again.
 	Fresh time.Duration
 
@@ -19,7 +19,7 @@ type Life struct {
 	// source fails (RFC 5861, section 4). Zero means not at all.
 	StaleIfError time.Duration
 
-	// Negative is the life of "there is no such thing". Zero means that it
+	// Negative is the TTL of "there is no such thing". Zero means that it
 	// is not kept.
 	Negative time.Duration
 
@@ -32,10 +32,10 @@ type Life struct {
 	UnconfirmedMax time.Duration
 }
 
-// DefaultLife returns the documented defaults: 5m fresh, refreshed after 4m,
+// DefaultTTLs returns the documented defaults: 5m fresh, refreshed after 4m,
 // 1h stale if error, 5s negative, 30s unconfirmed.
-func DefaultLife() Life {
-	return Life{
+func DefaultTTLs() TTLs {
+	return TTLs{
 		Fresh:          5 * time.Minute,
 		RefreshAfter:   4 * time.Minute,
 		StaleIfError:   time.Hour,
@@ -44,16 +44,16 @@ func DefaultLife() Life {
 	}
 }
 
-// limit is how long an entry of that kind is fresh.
-func (l *Life) limit(found bool) time.Duration {
+// freshFor is how long an entry of that kind is fresh.
+func (l *TTLs) freshFor(found bool) time.Duration {
 	if found {
 		return l.Fresh
 	}
 	return l.Negative
 }
 
-// keep is how long a tier may hold an entry of that kind for this reader.
-func (l *Life) keep(found bool) time.Duration {
+// retainFor is how long a tier may hold an entry of that kind for this reader.
+func (l *TTLs) retainFor(found bool) time.Duration {
 	if found {
 		return l.Fresh + max(l.StaleIfError, 0)
 	}

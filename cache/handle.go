@@ -7,9 +7,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
-// cell is one key's place in this process. Entries come and go in it; cached
-// decisions hold on to the cell.
-type cell struct {
+// slot is one key's place in this process. Entries come and go in it; cached
+// decisions hold on to the slot.
+type slot struct {
 	key     Key
 	store   *Store
 	current atomic.Pointer[Entry]
@@ -27,9 +27,9 @@ type cell struct {
 }
 
 // put makes e the current entry. Equal content keeps its generation, so that
-// decisions made from it stand. An entry older than the current one is not
+// decisions made from it stay valid. An entry older than the current one is not
 // taken.
-func (c *cell) put(e *Entry) bool {
+func (c *slot) put(e *Entry) bool {
 	for {
 		old := c.current.Load()
 		switch {
@@ -42,17 +42,17 @@ func (c *cell) put(e *Entry) bool {
 		default:
 			e.generation = old.generation + 1
 		}
-		e.cell = c
+		e.slot = c
 		if c.current.CompareAndSwap(old, e) {
 			return true
 		}
 	}
 }
 
-// Part is what a decision keeps of one value that it was made from. The zero
-// Part is never valid. Parts are small and copied freely.
-type Part struct {
-	cell       *cell
+// Handle is what a decision keeps of one value that it was made from. The zero
+// Handle is never valid. Parts are small and copied freely.
+type Handle struct {
+	slot       *slot
 	generation uint64
 	stale      bool
 }
@@ -63,9 +63,9 @@ type Part struct {
 // confirmed by the log. It costs a few nanoseconds as long as the log has not
 // moved. refreshDue says that the value should be fetched anew behind the
 // request, which a Get does that waits for nothing; once one has begun, it is
-// said to nobody else.
-func (p Part) Valid(now time.Time, life *Life) (ok, refreshDue bool) {
-	c := p.cell
+// reported to no other caller.
+func (p Handle) Valid(now time.Time, ttls *TTLs) (ok, refreshDue bool) {
+	c := p.slot
 	if c == nil {
 		return false, false
 	}
@@ -75,35 +75,35 @@ func (p Part) Valid(now time.Time, life *Life) (ok, refreshDue bool) {
 	}
 	s := c.store
 	t := s.log.Ticks(now)
-	age, limit := time.Duration(t-e.fetched), e.limit(life)
+	age, limit := time.Duration(t-e.fetched), e.freshFor(ttls)
 	if p.stale {
-		if age < limit || age >= limit+life.StaleIfError || t >= c.retryAt.Load() {
+		if age < limit || age >= limit+ttls.StaleIfError || t >= c.retryAt.Load() {
 			return false, false
 		}
 	} else if age >= limit {
 		return false, false
 	}
-	if !s.log.Confirmed(t, e.fetched, life.UnconfirmedMax) || !e.unpurged(s.log) || s.closed.Load() {
+	if !s.log.Confirmed(t, e.fetched, ttls.UnconfirmedMax) || !e.valid(s.log) || s.closed.Load() {
 		return false, false
 	}
-	return true, !p.stale && e.Found && c.refreshDue(t, age, life)
+	return true, !p.stale && e.Found && c.refreshDue(t, age, ttls)
 }
 
 // refreshDue reports whether an entry of that age is to be fetched anew behind
-// the requests, and nobody does so yet.
-func (c *cell) refreshDue(t int64, age time.Duration, life *Life) bool {
-	if life.RefreshAfter <= 0 || life.RefreshAfter >= life.Fresh {
+// the requests, and no request does so yet.
+func (c *slot) refreshDue(t int64, age time.Duration, ttls *TTLs) bool {
+	if ttls.RefreshAfter <= 0 || ttls.RefreshAfter >= ttls.Fresh {
 		return false
 	}
-	after := life.RefreshAfter + life.RefreshAfter/1024*time.Duration(c.jitter)
+	after := ttls.RefreshAfter + ttls.RefreshAfter/1024*time.Duration(c.jitter)
 	return age >= after && !c.refreshing.Load() && t >= c.retryAt.Load()
 }
 
 // Names lists the names by which a purge may mean the value; ok is false where
 // the tier has let the value go and they are not known any more.
-func (p Part) Names() (names []purgelog.NameHash, ok bool) {
-	if p.cell == nil {
+func (p Handle) Names() (names []purgelog.NameHash, ok bool) {
+	if p.slot == nil {
 		return nil, false
 	}
-	return p.cell.current.Load().allNames()
+	return p.slot.current.Load().nameHashes()
 }

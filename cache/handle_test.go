@@ -8,14 +8,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 )
 
-func valid(t *testing.T, p cache.Part, l cache.Life) bool {
+func valid(t *testing.T, p cache.Handle, l cache.TTLs) bool {
 	t.Helper()
 	ok, _ := p.Valid(time.Now(), &l)
 	return ok
 }
 
 func TestTheZeroPartIsNeverValid(t *testing.T) {
-	if ok, due := (cache.Part{}).Valid(time.Now(), &cache.Life{Fresh: time.Hour}); ok || due {
+	if ok, due := (cache.Handle{}).Valid(time.Now(), &cache.TTLs{Fresh: time.Hour}); ok || due {
 		t.Fatal("valid")
 	}
 }
@@ -24,7 +24,7 @@ func TestAPartStandsAsLongAsItsContent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("ada")
 		r := newRig(t, src, nil)
-		part := r.must("ada", life).Part
+		part := r.must("ada", life).Handle
 		time.Sleep(life.Fresh - 1)
 		if !valid(t, part, life) {
 			t.Fatal("not valid inside fresh")
@@ -38,13 +38,13 @@ func TestAPartStandsAsLongAsItsContent(t *testing.T) {
 		if valid(t, part, life) {
 			t.Fatal("valid past fresh")
 		}
-		same := r.must("ada", life).Part // fetched anew with equal content
+		same := r.must("ada", life).Handle // fetched anew with equal content
 		if !valid(t, part, life) || !valid(t, same, life) {
 			t.Fatal("equal content ended a decision")
 		}
 		src.groups("ada", "other")
 		time.Sleep(life.Fresh)
-		fresh := r.must("ada", life).Part
+		fresh := r.must("ada", life).Handle
 		if valid(t, part, life) || !valid(t, fresh, life) {
 			t.Fatal("changed content did not end a decision")
 		}
@@ -55,7 +55,7 @@ func TestAPartIsRefreshedBehindTheHits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("ada")
 		r := newRig(t, src, nil)
-		part := r.must("ada", life).Part
+		part := r.must("ada", life).Handle
 		src.set(func(s *source) { s.delay = time.Second })
 		time.Sleep(life.RefreshAfter + life.RefreshAfter/10 + time.Second)
 		refreshes := 0
@@ -84,7 +84,7 @@ func TestAFailedRefreshIsNotRepeatedByEveryHit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("ada")
 		r := newRig(t, src, nil)
-		part := r.must("ada", life).Part
+		part := r.must("ada", life).Handle
 		src.fail(errDown)
 		time.Sleep(life.RefreshAfter + life.RefreshAfter/10 + time.Second)
 		for range 50 { // 5 s
@@ -108,14 +108,14 @@ func TestAPurgeEndsPartsThatCarryTheNameOnly(t *testing.T) {
 	src := newSource("ada", "bob")
 	src.groups("ada", "it")
 	r := newRig(t, src, nil)
-	ada, bob := r.must("ada", life).Part, r.must("bob", life).Part
+	ada, bob := r.must("ada", life).Handle, r.must("bob", life).Handle
 	if _, err := r.store.Purge(t.Context(), cache.ID{Kind: cache.GroupID, Value: "it"}); err != nil {
 		t.Fatal(err)
 	}
 	if valid(t, ada, life) || !valid(t, bob, life) {
 		t.Fatal("the purge ended the wrong part")
 	}
-	ada = r.must("ada", life).Part
+	ada = r.must("ada", life).Handle
 	if !valid(t, ada, life) {
 		t.Fatal("a value fetched after the purge is not valid")
 	}
@@ -125,7 +125,7 @@ func TestAnAbsenceIsAPartToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource()
 		r := newRig(t, src, nil)
-		part := r.must("eve", life).Part
+		part := r.must("eve", life).Handle
 		if !valid(t, part, life) {
 			t.Fatal("not valid")
 		}
@@ -135,7 +135,7 @@ func TestAnAbsenceIsAPartToo(t *testing.T) {
 		if valid(t, part, life) {
 			t.Fatal("valid though the id that was asked with is purged")
 		}
-		part = r.must("eve", life).Part
+		part = r.must("eve", life).Handle
 		time.Sleep(life.Negative)
 		if valid(t, part, life) {
 			t.Fatal("valid past the negative life")
@@ -147,10 +147,10 @@ func TestAStalePartStandsWhileTheSourceFailsAndEndsWhenItIsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource("ada")
 		r := newRig(t, src, nil)
-		fresh := r.must("ada", life).Part
+		fresh := r.must("ada", life).Handle
 		src.fail(errDown)
 		time.Sleep(life.Fresh)
-		stale := r.must("ada", life).Part
+		stale := r.must("ada", life).Handle
 		if !valid(t, stale, life) || valid(t, fresh, life) {
 			t.Fatal("only the decision that knows it is stale may stand")
 		}
@@ -171,7 +171,7 @@ func TestADecisionOutlivesTheEvictionOfItsValueButNotAPurge(t *testing.T) {
 	src := newSource("ada")
 	var mem cache.Tier
 	r := newRig(t, src, nil, func(o *cache.Options) { mem = o.Memory })
-	part := r.must("ada", life).Part
+	part := r.must("ada", life).Handle
 	e, err := mem.Get(t.Context(), r.key("ada"))
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestADecisionOutlivesTheEvictionOfItsValueButNotAPurge(t *testing.T) {
 func BenchmarkPartValid(b *testing.B) {
 	src := newSource("ada")
 	r := newRig(b, src, nil)
-	part := r.must("ada", life).Part
+	part := r.must("ada", life).Handle
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
