@@ -103,18 +103,21 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, ttls TTLs, names func() []I
 			s.observer.CacheRequest(TierMemory, OutcomeMiss)
 		}
 		l := ttls // its own copy: a hit allocates nothing
-		fl, err := s.calls.join(ctx, key, false,
+		call, err := s.calls.join(ctx, key,
 			func(ctx context.Context) outcome { return c.fetch(ctx, key, &l, false, names, load) },
 			func(out outcome) { s.commit(ctx, key, nil, &l, out) })
 		if err != nil {
 			return c.fallback(outcome{err: err}, held, &ttls)
 		}
 		select {
-		case <-fl.done:
+		case <-call.Done():
 		case <-ctx.Done():
 			return Result[V]{}, fmt.Errorf("waiting for a cache load: %w", context.Cause(ctx))
 		}
-		out := fl.outcome
+		out, err := call.Result()
+		if err != nil {
+			return c.fallback(outcome{err: err}, held, &ttls)
+		}
 		if out.err != nil {
 			return c.fallback(out, held, &ttls)
 		}
@@ -163,10 +166,10 @@ func (c *Cache[V]) refresh(ctx context.Context, sl *slot, ttls TTLs, names func(
 	if s.closed.Load() || !sl.refreshing.CompareAndSwap(false, true) {
 		return
 	}
-	fl, err := s.calls.join(ctx, sl.key, true,
+	started := s.calls.refresh(ctx, sl.key,
 		func(ctx context.Context) outcome { return c.fetch(ctx, sl.key, &ttls, true, names, load) },
 		func(out outcome) { s.commit(ctx, sl.key, sl, &ttls, out) })
-	if err != nil || fl == nil {
+	if !started {
 		sl.refreshing.Store(false)
 	}
 }
@@ -207,7 +210,7 @@ func (c *Cache[V]) serve(ctx context.Context, e *Entry, t int64, ttls TTLs, name
 }
 
 // fallback answers after a failed load: a stale value where the reader's TTLs
-// allows one, else the error.
+// allow one, else the error.
 func (c *Cache[V]) fallback(out outcome, held *Entry, ttls *TTLs) (Result[V], error) {
 	s := c.store
 	t := s.log.Ticks(s.log.Now())

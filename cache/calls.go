@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/cache/singleflight"
 )
 
 // MaxLoads bounds the loads under way at once in one store; each holds a
@@ -17,23 +19,18 @@ const MaxLoads = 4096
 // finds no room is skipped: the next hit asks again.
 const MaxRefreshes = 256
 
-// calls sees to it that one key is loaded once at a time. A load runs under
-// a context of its own, so that a caller that leaves cancels no other.
+// call is one load under way.
+type call = singleflight.Call[Key, outcome]
+
+// calls loads each key once at a time, each under a deadline of its own.
 type calls struct {
 	timeout time.Duration
 	logger  *slog.Logger
+	group   singleflight.Group[Key, outcome]
 
 	mu        sync.Mutex
-	byKey     map[Key]*call
 	running   int
 	refreshes int
-}
-
-// call is one load and what came of it.
-type call struct {
-	done     chan struct{}
-	finished bool    // guarded by flights.mu
-	outcome  outcome // set before done is closed
 }
 
 // outcome is the result of a load. With an error, the entry is a stale one that
@@ -45,39 +42,63 @@ type outcome struct {
 	err    error
 }
 
-// join returns the call for key, and starts one where there is none. A
-// refresh that finds a call or no room returns nil.
-func (s *calls) join(ctx context.Context, key Key, refresh bool, run func(context.Context) outcome, commit func(outcome)) (*call, error) {
+// join returns the call for key, and starts one where there is none and room for
+// it. commit stores the result before another call for the key may begin.
+func (s *calls) join(ctx context.Context, key Key, run func(context.Context) outcome, commit func(outcome)) (*call, error) {
+	return s.group.Join(key, func(c *call) error { return s.start(ctx, c, false, run, commit) })
+}
+
+// refresh starts a call behind the requests and reports whether it did: not
+// where one for the key is under way, or where there is no room.
+func (s *calls) refresh(ctx context.Context, key Key, run func(context.Context) outcome, commit func(outcome)) bool {
+	started := false
+	_, err := s.group.Join(key, func(c *call) error {
+		started = true
+		return s.start(ctx, c, true, run, commit)
+	})
+	return started && err == nil
+}
+
+func (s *calls) start(ctx context.Context, c *call, refresh bool, run func(context.Context) outcome, commit func(outcome)) error {
+	if !s.reserve(refresh) {
+		return ErrBusy
+	}
+	go s.run(ctx, c, refresh, run, commit)
+	return nil
+}
+
+// reserve takes one of the places for loads and reports whether there was one.
+func (s *calls) reserve(refresh bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.byKey[key]; c != nil {
-		if refresh {
-			return nil, nil //nolint:nilnil // nothing to wait for, nothing wrong
-		}
-		return c, nil
-	}
 	if s.running >= MaxLoads || refresh && s.refreshes >= MaxRefreshes {
-		return nil, ErrBusy
+		return false
 	}
 	s.running++
 	if refresh {
 		s.refreshes++
 	}
-	c := &call{done: make(chan struct{})}
-	s.byKey[key] = c
-	go s.run(ctx, key, c, refresh, run, commit)
-	return c, nil
+	return true
+}
+
+func (s *calls) release(refresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running--
+	if refresh {
+		s.refreshes--
+	}
 }
 
 // run runs one load. A load that ignores its deadline is left behind: its
 // waiters get an error, the key is free again, and what it returns later is
 // dropped. Its place among the running ones stays taken until it returns.
-func (s *calls) run(ctx context.Context, key Key, c *call, refresh bool, run func(context.Context) outcome, commit func(outcome)) {
+func (s *calls) run(ctx context.Context, c *call, refresh bool, run func(context.Context) outcome, commit func(outcome)) {
+	defer s.release(refresh)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
-	abandon := time.AfterFunc(s.timeout, func() {
-		s.finish(key, c, outcome{err: ErrLoadTimeout}, commit)
-	})
+	finish := func(out outcome) { c.Finish(out, nil, func(out outcome, _ error) { commit(out) }) }
+	abandon := time.AfterFunc(s.timeout, func() { finish(outcome{err: ErrLoadTimeout}) })
 	out := outcome{err: ErrLoadPanicked} // also for a load that ends its goroutine
 	defer func() {
 		abandon.Stop()
@@ -88,31 +109,7 @@ func (s *calls) run(ctx context.Context, key Key, c *call, refresh bool, run fun
 			s.logger.Error("loading a cache entry panicked",
 				"panic", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
 		}
-		s.finish(key, c, out, commit)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.running--
-		if refresh {
-			s.refreshes--
-		}
+		finish(out)
 	}()
 	out = run(ctx)
-}
-
-// finish ends a call, unless it has ended. Its result is in place
-// before the key is free again, so that the next caller finds it.
-func (s *calls) finish(key Key, c *call, out outcome, commit func(outcome)) {
-	s.mu.Lock()
-	finished := c.finished
-	c.finished = true
-	s.mu.Unlock()
-	if finished {
-		return
-	}
-	commit(out)
-	c.outcome = out
-	s.mu.Lock()
-	delete(s.byKey, key)
-	s.mu.Unlock()
-	close(c.done)
 }

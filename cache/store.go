@@ -129,7 +129,7 @@ func NewStore(o Options) (*Store, error) {
 	return &Store{
 		keys: o.KeyDeriver, memory: o.Memory, shared: o.Shared, log: o.Log, keepLog: o.KeepLog,
 		observer: observed(o.Observer),
-		calls:    calls{timeout: o.LoadTimeout, logger: o.Logger, byKey: map[Key]*call{}},
+		calls:    calls{timeout: o.LoadTimeout, logger: o.Logger},
 		floor:    o.RetryFloor,
 		salt:     binary.LittleEndian.Uint64(salt[:]),
 	}, nil
