@@ -38,7 +38,7 @@ func (*AdminAPI) status(app *App, _ *http.Request) (any, error) {
 	if app.directories != nil {
 		s.Directories = app.directories.Status()
 	}
-	if store := app.store.peek(); store != nil {
+	if store := app.store.current(); store != nil {
 		st := store.Status()
 		s.Tiers, s.PurgeLog = st.Tiers, &st.Log
 	}

@@ -69,7 +69,7 @@ type App struct {
 	directories *directory.Merged
 	kept        []directory.Attributes // of each directory
 	doubts      []finding              // what directories hold that is hardly meant, for check
-	store       *storeFuture
+	store       *lazyStore
 	signer      *mint.Signer
 	proofs      *issuer.LocalReplayMemory
 	decisions   *enrich.Decisions
@@ -254,7 +254,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		Logger: slog.New(zapHandler(a.sampler.sampledCore(a.logger.Core()))),
 	}
 	if a.directories != nil {
-		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.life())
+		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.ttls())
 	}
 	return g
 }

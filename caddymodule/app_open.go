@@ -57,7 +57,7 @@ func (a *App) openIssuers() error {
 			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics})
 		}, func(i *issuer.Issuer) error {
 			i.Retire()
-			return endLater(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop)(i)
+			return closeAfter(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop)(i)
 		})
 		if err == nil && !made {
 			err = issuers[i].Reread()
@@ -154,7 +154,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
 			Logger: logger, Observer: a.metrics,
 		})
-	}, endLater(drainTime, func(g *directory.Guarded) {
+	}, closeAfter(drainTime, func(g *directory.Guarded) {
 		if err := g.Close(); err != nil {
 			logger.Warn("a directory did not close", "error", err)
 		}
@@ -182,8 +182,8 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 // wait for anything of ours before, issuers' time-outs apart.
 const drainTime = 5 * time.Second
 
-// endLater gives what ends a thing whose last configuration is gone.
-func endLater[T any](wait time.Duration, end func(T)) func(T) error {
+// closeAfter gives what ends a thing whose last configuration is gone.
+func closeAfter[T any](wait time.Duration, end func(T)) func(T) error {
 	return func(v T) error {
 		time.AfterFunc(wait, func() { end(v) })
 		return nil
@@ -198,7 +198,7 @@ func forgetAll() {
 	if err != nil {
 		return
 	}
-	if store := app.store.peek(); store != nil {
+	if store := app.store.current(); store != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), storeWait)
 		defer cancel()
 		if _, err := store.PurgeAll(ctx); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
 
-// Cache says how long answers of the directory are used, and where they are
+// Cache configures how long answers of the directory are used, and where they are
 // kept. All times count from the fetch, in whichever tier an answer is found.
 type Cache struct {
 	// How long an answer is used without asking again. Default: 5m.
@@ -92,7 +92,7 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// check tells what is wrong in the settings as far as that can be judged
+// check reports what is wrong in the settings as far as that can be judged
 // before placeholders are expanded.
 func (c *Cache) check() error {
 	if c.Memory != 0 && c.Memory < memory.MinBytes {
@@ -116,7 +116,7 @@ func (c *Cache) check() error {
 			return fmt.Errorf("seal_key %d: %w", i+1, err)
 		}
 	}
-	if l := c.life(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {
+	if l := c.ttls(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {
 		return fmt.Errorf("refresh_after (%v) is not shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
 	}
 	return nil
@@ -140,8 +140,8 @@ func (c *Cache) expand() error {
 	return Expand(texts...)
 }
 
-// life gives how long answers are used, with the defaults filled in.
-func (c *Cache) life() cache.TTLs {
+// ttls gives how long answers are used, with the defaults filled in.
+func (c *Cache) ttls() cache.TTLs {
 	l := cache.DefaultTTLs()
 	if c == nil {
 		return l
@@ -161,7 +161,7 @@ func (c *Cache) life() cache.TTLs {
 	return l
 }
 
-// decisionMemory gives the bytes for decisions; 0 means the default.
+// decisionMemory returns the bytes for decisions; 0 means the default.
 func (c *Cache) decisionMemory() int64 {
 	if c == nil {
 		return 0
@@ -212,7 +212,7 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// check tells what is wrong in the settings before placeholders are expanded,
+// check reports what is wrong in the settings before placeholders are expanded,
 // and without a look at files: nothing where the address is not known yet.
 func (r *Redis) check() error {
 	c := r.Config

@@ -68,7 +68,7 @@ func (h *Handler) subjectForLog(subject string) string {
 	case "plain":
 		return subject
 	case "hash":
-		if store := h.app.store.peek(); store != nil {
+		if store := h.app.store.current(); store != nil {
 			name := store.KeyDeriver().NameHash(cache.ID{Kind: cache.UserID, Value: subject})
 			return hex.EncodeToString(name[:])
 		}

@@ -45,7 +45,7 @@ func (l *logs) core() zapcore.Core {
 
 // never is above every level. A line says what is wrong and where in the
 // configuration; where in our code it was said helps no operator, and Caddy's
-// own lines leave that out too.
+// local lines leave that out too.
 const never slog.Level = 127
 
 // zapHandler returns a handler that writes to a core as the app's own logger does.

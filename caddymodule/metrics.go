@@ -231,7 +231,7 @@ func (a keyAges) Collect(to chan<- prometheus.Metric) {
 // sizes shows what the caches of a configuration hold, and the age of its
 // purge log.
 type sizes struct {
-	store     *storeFuture
+	store     *lazyStore
 	decisions *enrich.Decisions
 }
 
@@ -256,7 +256,7 @@ func (s sizes) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	if store := s.store.peek(); store != nil {
+	if store := s.store.current(); store != nil {
 		for _, t := range store.Status().Tiers {
 			if t.Name == cache.TierMemory {
 				gauge(bytesDesc, float64(t.Bytes), t.Name)

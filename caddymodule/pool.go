@@ -18,7 +18,7 @@ import (
 // What must survive a reload lives here: key sets with their fetch times,
 // directories with the state of their circuit breakers, cache contents and
 // Redis clients, signing keys, counters. A new configuration takes over what
-// it shares with the old one; what nobody uses any more is closed.
+// it shares with the old one; what no configuration uses any more is closed.
 var pool = caddy.NewUsagePool()
 
 // poolSecret keys the digests that resources are known by: settings hold
@@ -50,12 +50,12 @@ func appendPart(list []byte, part string) []byte {
 	return append(binary.BigEndian.AppendUint64(list, uint64(len(part))), part...)
 }
 
-// maxContents bounds what is read of a file to know it again; those who read it
-// in earnest have bounds of their own.
+// maxContents bounds what is read of a file to recognise it; its readers
+// have bounds of their own.
 const maxContents = 4 << 20
 
-// contents gives what a file holds, for a digest; nothing where it cannot be
-// read, which is for those to tell who need it.
+// contents returns what a file holds, for a digest; nothing where it cannot be
+// read, which its reader reports.
 func contents(name string) []byte {
 	if name == "" {
 		return nil
@@ -79,7 +79,7 @@ type resource[T any] struct {
 	close    func(T) error
 }
 
-// Destruct closes the value when its last user is gone.
+// Destruct closes the value after its last user has released it.
 func (r *resource[T]) Destruct() error {
 	if r.close == nil {
 		return nil

@@ -70,7 +70,7 @@ func (a *App) readiness(ctx context.Context) (status int, word string) {
 		able = able || i.Ready() || a.Issuers[n].Introspect != nil
 		all = all && i.Ready()
 	}
-	if !able || a.signer != nil && !a.signer.Status().Ready || a.store.peek() == nil {
+	if !able || a.signer != nil && !a.signer.Status().Ready || a.store.current() == nil {
 		return http.StatusServiceUnavailable, "not ready"
 	}
 	// With a deny list that is too old, nobody is let in.
@@ -87,7 +87,7 @@ func (a *App) readiness(ctx context.Context) (status int, word string) {
 			}
 		}
 	}
-	st := a.store.peek().Status()
+	st := a.store.current().Status()
 	if !st.Log.Ready {
 		return http.StatusOK, "degraded"
 	}

@@ -25,7 +25,7 @@ func (a *App) rehearse() (*enrich.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := (&storeFuture{metrics: a.metrics, logger: a.logs.logger()}).open([][]byte{key})
+	store, err := (&lazyStore{metrics: a.metrics, logger: a.logs.logger()}).open([][]byte{key})
 	if err != nil {
 		return nil, err
 	}

@@ -20,16 +20,16 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 )
 
-// storeFuture is a cache store that may still wait for the key that seals its
+// lazyStore is a cache store that may still wait for the key that seals its
 // shared entries. Without Redis, or with keys in the configuration, the store
 // is there at once; else a worker begun in the app's Start loads the key from
 // Caddy's storage, or makes it.
-type storeFuture struct {
+type lazyStore struct {
 	memory  int64         // bytes
 	remote  *redis.Config // nil: memory only
 	metrics *metrics
 	logger  *slog.Logger
-	own     *ownLog                               // where there is no Redis
+	local     *localPurgeLog                               // where there is no Redis
 	fetch   func(context.Context) ([]byte, error) // nil: nothing to wait for
 
 	once   sync.Once
@@ -82,14 +82,14 @@ func (a *App) openStore() error {
 		return err
 	}
 	a.settings = appendPart(a.settings, key) // the names on the deny list are the store's own
-	var own *ownLog
+	var own *localPurgeLog
 	if remote == nil {
-		if own, err = a.ownLog(keys); err != nil {
+		if own, err = a.openPurgeLog(keys); err != nil {
 			return err
 		}
 	}
-	a.store, err = acquire(&a.releases, "store", key, func() (*storeFuture, error) {
-		f := &storeFuture{ready: make(chan struct{}), memory: c.Memory, remote: remote, metrics: a.metrics, logger: a.logs.logger(), own: own}
+	a.store, err = acquire(&a.releases, "store", key, func() (*lazyStore, error) {
+		f := &lazyStore{ready: make(chan struct{}), memory: c.Memory, remote: remote, metrics: a.metrics, logger: a.logs.logger(), local: own}
 		switch {
 		case len(keys) > 0:
 			return f, f.use(keys)
@@ -98,7 +98,7 @@ func (a *App) openStore() error {
 		}
 		f.fetch = func(ctx context.Context) ([]byte, error) { return sealKey(ctx, storage) }
 		return f, nil
-	}, endLater(drainTime, func(f *storeFuture) {
+	}, closeAfter(drainTime, func(f *lazyStore) {
 		if err := f.close(); err != nil {
 			f.logger.Warn("the cache did not close", "error", err)
 		}
@@ -106,17 +106,17 @@ func (a *App) openStore() error {
 	return err
 }
 
-// ownLog is the log of a process without Redis, with the key that the names in
-// it are made by. Nobody could say its denials again, so it outlives every
+// openPurgeLog is the log of a process without Redis, with the key that the names in
+// it are made by. No other node could repeat its denials, so it outlives every
 // change of the cache's settings but that key.
-type ownLog struct {
+type localPurgeLog struct {
 	key []byte
 	log *purgelog.Log
 }
 
-// ownLog takes or makes the log. Names derive from the last of the configured
-// keys; without one, nothing leaves this process and neither need the key.
-func (a *App) ownLog(keys [][]byte) (*ownLog, error) {
+// openPurgeLog takes or makes the log. Names derive from the last of the configured
+// keys; without one, nothing leaves this process and the key need not either.
+func (a *App) openPurgeLog(keys [][]byte) (*localPurgeLog, error) {
 	var last []byte
 	if len(keys) > 0 {
 		last = keys[len(keys)-1]
@@ -125,7 +125,7 @@ func (a *App) ownLog(keys [][]byte) (*ownLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return acquire(&a.releases, "log", name, func() (*ownLog, error) {
+	return acquire(&a.releases, "log", name, func() (*localPurgeLog, error) {
 		key := last
 		if key == nil {
 			var err error
@@ -133,12 +133,12 @@ func (a *App) ownLog(keys [][]byte) (*ownLog, error) {
 				return nil, err
 			}
 		}
-		return &ownLog{key: key, log: purgelog.New(purgelog.Options{Logger: a.logs.logger(), Observer: a.metrics})}, nil
-	}, func(o *ownLog) error { return o.log.Close() })
+		return &localPurgeLog{key: key, log: purgelog.New(purgelog.Options{Logger: a.logs.logger(), Observer: a.metrics})}, nil
+	}, func(o *localPurgeLog) error { return o.log.Close() })
 }
 
 // open makes a store of the configured tiers. It touches no network.
-func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
+func (f *lazyStore) open(keys [][]byte) (*cache.Store, error) {
 	ring, err := seal.NewRing(nil, keys...)
 	if err != nil {
 		return nil, err
@@ -158,14 +158,14 @@ func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
 		}
 		options.Shared = f.client.Tier()
 		options.Log = purgelog.New(purgelog.Options{Stream: f.client.Stream(), Logger: f.logger, Observer: f.metrics})
-	case f.own != nil: // a command that rehearses has none: its log ends with it
-		options.Log, options.KeepLog = f.own.log, true
+	case f.local != nil: // an offline evaluation has none: its log ends with it
+		options.Log, options.KeepLog = f.local.log, true
 	}
 	return cache.NewStore(options)
 }
 
 // use opens the store with these keys.
-func (f *storeFuture) use(keys [][]byte) error {
+func (f *lazyStore) use(keys [][]byte) error {
 	s, err := f.open(keys)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (f *storeFuture) use(keys [][]byte) error {
 }
 
 // start begins the worker, once.
-func (f *storeFuture) start() {
+func (f *lazyStore) start() {
 	f.once.Do(func() {
 		if f.fetch == nil {
 			f.store.Start()
@@ -189,7 +189,7 @@ func (f *storeFuture) start() {
 	})
 }
 
-func (f *storeFuture) work(ctx context.Context) {
+func (f *lazyStore) work(ctx context.Context) {
 	defer close(f.done)
 	failed := false
 	for {
@@ -216,8 +216,8 @@ func (f *storeFuture) work(ctx context.Context) {
 	}
 }
 
-// peek gives the store if it is there, else nil.
-func (f *storeFuture) peek() *cache.Store {
+// current gives the store if it is there, else nil.
+func (f *lazyStore) current() *cache.Store {
 	select {
 	case <-f.ready:
 		return f.store
@@ -226,8 +226,8 @@ func (f *storeFuture) peek() *cache.Store {
 	}
 }
 
-// get gives the store, waiting for it at most storeWait.
-func (f *storeFuture) get(ctx context.Context) (*cache.Store, error) {
+// get returns the store, waiting for it at most storeWait.
+func (f *lazyStore) get(ctx context.Context) (*cache.Store, error) {
 	select {
 	case <-f.ready:
 		return f.store, nil
@@ -246,7 +246,7 @@ func (f *storeFuture) get(ctx context.Context) (*cache.Store, error) {
 }
 
 // close ends the worker and the store.
-func (f *storeFuture) close() error {
+func (f *lazyStore) close() error {
 	f.once.Do(func() {})
 	if f.cancel != nil {
 		f.cancel()
@@ -260,7 +260,7 @@ func (f *storeFuture) close() error {
 	}
 }
 
-// errStoreNotReady says that the key that seals shared entries is not known.
+// errStoreNotReady is returned while the key that seals shared entries is not known.
 var errStoreNotReady = errors.New("the cache's seal key is not ready")
 
 // minDenyMaxAge is the shortest deny_max_age with Redis; under it, requests
@@ -275,7 +275,7 @@ func (a *App) checkDenyMaxAge() error {
 	return checkPeriods(period{"deny_max_age", a.DenyMaxAge})
 }
 
-// Where the seal key stands in Caddy's storage, and the lock under which it is
+// Where the seal key is in Caddy's storage, and the lock under which it is
 // made.
 const (
 	sealKeyName = "token_enrich/seal.key"
