@@ -29,7 +29,7 @@ type lazyStore struct {
 	remote  *redis.Config // nil: memory only
 	metrics *metrics
 	logger  *slog.Logger
-	local     *localPurgeLog                               // where there is no Redis
+	local   *localPurgeLog                        // where there is no Redis
 	fetch   func(context.Context) ([]byte, error) // nil: nothing to wait for
 
 	once   sync.Once
