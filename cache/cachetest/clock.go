@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Clock is a clock that moves only when told to.
+// Clock is a clock that moves only when a test moves it.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time

@@ -9,7 +9,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
-// Network stands for what nodes share: entries and a log. It can be cut off
+// Network is a fake of what nodes share: entries and a log. It can be cut off
 // from one node at any moment, which a real server cannot do to the byte.
 type Network struct {
 	mu      sync.Mutex
@@ -106,7 +106,7 @@ func (n *Node) state() (bool, <-chan struct{}) {
 	return n.down, n.cut
 }
 
-// Name is "redis", for which it stands.
+// Name is "redis", which it replaces.
 func (n *Node) Name() string { return cache.TierRedis }
 
 // Get answers a copy of the entry.
@@ -156,7 +156,7 @@ func (n *Node) Delete(key cache.Key) {
 	delete(n.net.entries, key)
 }
 
-// Status says whether the node is on the network.
+// Status reports whether the node is on the network.
 func (n *Node) Status() cache.TierStatus {
 	down, _ := n.state()
 	return cache.TierStatus{Name: cache.TierRedis, Ready: !down}

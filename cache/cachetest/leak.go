@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// ending is how long goroutines that were told to end may take on a busy
+// ending is how long goroutines that are to end may take on a busy
 // machine; goleak by itself waits for less than half a second.
 const ending = time.Minute
 

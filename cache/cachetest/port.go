@@ -9,7 +9,7 @@ import (
 )
 
 // Ports are given from firstPort on, below the range from which Linux and
-// others give ports to connections and to listeners of port 0: between a
+// others assign ports to connections and to listeners of port 0: between a
 // test's asking for a port and its server's listening there nobody else gets it.
 const (
 	firstPort = 10_000
@@ -20,7 +20,7 @@ var turn atomic.Uint32
 
 func init() { turn.Store(rand.Uint32N(portCount)) } // another process begins elsewhere
 
-// FreePort is a port on loopback that nobody listens on just now, over TCP or
+// FreePort is a port on loopback that no server listens on, over TCP or
 // UDP. A process gets none twice until it has had them all.
 func FreePort(t testing.TB) string {
 	t.Helper()

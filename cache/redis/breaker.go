@@ -17,6 +17,11 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
+// A circuit breaker for Redis as a whole, and the classes of errors that it,
+// the status and the logs speak of. It is separate from the directories' breaker
+// because it probes by itself: a request that tried Redis in order to find out
+// would pay a time-out for what is only a cache.
+
 // Bounds between two probes of a server that does not answer.
 const (
 	firstProbe   = 100 * time.Millisecond
@@ -36,8 +41,11 @@ type breaker struct {
 	clock  func() time.Time
 	logger *slog.Logger
 
+	// open keeps calls away; it is read on every request.
 	open atomic.Bool
 
+	// since is when open last changed, wait the pause before the next probe,
+	// and level what the next change is logged at.
 	mu        sync.Mutex
 	since     time.Time
 	lastError string
@@ -53,7 +61,8 @@ type breaker struct {
 // allow reports whether a call may be tried.
 func (b *breaker) allow() bool { return !b.open.Load() && b.life.Err() == nil }
 
-// failed opens the breaker.
+// failed opens the breaker after a call failed with an error of that class, and
+// starts the probe where none runs.
 func (b *breaker) failed(class string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -75,7 +84,7 @@ func (b *breaker) failed(class string) {
 	b.group.Go(b.await)
 }
 
-// await probes until the server answers.
+// await probes until the server answers, at doubling pauses.
 func (b *breaker) await() {
 	for {
 		b.mu.Lock()
@@ -102,14 +111,14 @@ func (b *breaker) await() {
 	}
 }
 
-// stop waits for the probe; the client's life has ended.
+// stop waits for the probe. The client's context must have ended.
 func (b *breaker) stop() {
 	b.mu.Lock()   // a failure seen under this lock starts no probe any more
 	b.mu.Unlock() //nolint:staticcheck // a barrier
 	b.group.Wait()
 }
 
-// state is for the status.
+// state returns what the status shows.
 func (b *breaker) state() (ready bool, since time.Time, lastError string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

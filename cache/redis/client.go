@@ -1,9 +1,13 @@
 // Package redis is the cache tier that nodes share, with what else must be
 // shared: the purge log with the deny list, and the memory of used proofs.
-// Everything in Redis is sealed or authenticated; nothing there is trusted
-// that is not. Redis may be slow, full, hung or gone at any time: then the
-// tier misses, the log says how long it has been silent, and only what cannot
-// be done without it fails.
+// Everything in Redis is sealed or authenticated; what is neither is not
+// trusted. Redis may be slow, full, hung or lost at any time: then the tier
+// misses, the log reports its age, and only what cannot be done without Redis
+// fails.
+//
+// A [Client] owns the connections. Its [Tier] holds entries, its [Stream] carries
+// the purge log, its [Replays] remembers proofs. Two pools keep them apart: a
+// blocked read of the log must not take a connection from a request.
 package redis
 
 import (
@@ -44,8 +48,8 @@ type Options struct {
 	Clock func() time.Time
 }
 
-// Connections per server: the entries' pool serves flights, which are single
-// per key, and DPoP checks; the log's serves one blocked reader and appends.
+// Connections per server: the entries' pool serves loads, one at a time
+// for each key, and DPoP checks; the log's serves one blocked reader and appends.
 const (
 	entryConnections = 32
 	logConnections   = 4
@@ -144,8 +148,8 @@ func (c *Client) Stream() *Stream { return c.stream }
 // Replays remembers used proofs.
 func (c *Client) Replays() *Replays { return c.replays }
 
-// Close returns connections and goroutines back, once. Later calls answer
-// cache.ErrClosed or do nothing.
+// Close closes all connections and waits for all goroutines, once. Later calls
+// return cache.ErrClosed or do nothing.
 func (c *Client) Close() error {
 	c.cancel()
 	c.tier.stop()
@@ -171,7 +175,7 @@ func (c *Client) probe(ctx context.Context) error {
 	return c.entries.GetRange(ctx, c.end.prefix+"v1:probe", 0, 0).Err()
 }
 
-// name is where an entry stands in Redis.
+// name returns the name of an entry in Redis.
 func (c *Client) name(key [32]byte) string {
 	return c.end.prefix + "v1:" + encoding.EncodeToString(key[:])
 }
@@ -192,7 +196,7 @@ func (c *Client) call(ctx context.Context, f func(context.Context) error) error 
 		return err
 	}
 	if ctx.Err() != nil {
-		return ctx.Err() // the caller's own end says nothing about Redis
+		return ctx.Err() // the caller's own deadline proves nothing about Redis
 	}
 	if c.life.Err() != nil {
 		return cache.ErrClosed
@@ -205,8 +209,10 @@ func (c *Client) call(ctx context.Context, f func(context.Context) error) error 
 	return err
 }
 
-// dialer connects, with TLS where configured. A guarded one sends nothing to
-// another host without it.
+// dialer returns the function that connects, with TLS where configured. A
+// guarded one sends nothing to another host without TLS. The remote address is
+// checked rather than the configured one, because a Sentinel or a Cluster names
+// hosts of its own.
 func (e *endpoint) dialer(guarded bool) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	return func(ctx context.Context, _, addr string) (net.Conn, error) {
@@ -250,7 +256,7 @@ func leaves(a net.Addr) bool {
 }
 
 // The driver logs every failed dial by itself, unstructured and to stderr.
-// What is worth saying is said by the breaker and the log, once per change.
+// The breaker and the log report what matters, once for each change.
 func init() { goredis.SetLogger(quiet{}) }
 
 type quiet struct{}

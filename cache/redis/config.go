@@ -18,7 +18,7 @@ import (
 
 // Defaults of Config.
 const (
-	// DefaultPrefix stands before every name in Redis.
+	// DefaultPrefix begins every name in Redis.
 	DefaultPrefix = "token_enrich:"
 
 	// DefaultTimeout bounds every call on a request's path.
@@ -36,7 +36,7 @@ const (
 	maxTimeout = 5 * time.Second
 )
 
-// Config says where the shared tier is. Values live there encrypted; names
+// Config configures the shared tier. Values live there encrypted; names
 // reveal nothing. Redis may be lost at any time: requests then go on with
 // memory and directory.
 //
@@ -104,7 +104,7 @@ type Config struct {
 	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
 }
 
-// TLS says how Redis proves who it is, and how we do. The certificate is
+// TLS configures how Redis proves who it is, and how we do. The certificate is
 // always verified; the least version is 1.2.
 type TLS struct {
 	// A PEM file with the certificates to trust. Default: the system's.
@@ -123,7 +123,7 @@ type TLS struct {
 	ServerName string `json:"server_name,omitempty"`
 }
 
-// errConfig marks what is wrong in itself, before anything is tried.
+// errConfig marks an error of the configuration itself, before anything is tried.
 var errConfig = errors.New("invalid redis configuration")
 
 func invalid(format string, a ...any) error {
@@ -137,7 +137,9 @@ func (c Config) Validate() error {
 	return err
 }
 
-// endpoint is a configuration with all defaults filled in.
+// endpoint is a configuration with its URL merged into the fields and all
+// defaults filled in. All errors of the configuration are found on the way to it,
+// so that Validate and New cannot disagree.
 type endpoint struct {
 	addresses []string
 	cluster   bool

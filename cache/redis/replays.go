@@ -14,8 +14,8 @@ type Replays struct{ client *Client }
 
 // Seen reports whether key was seen within life before, and remembers it. It
 // is one SET NX PX. Where Redis cannot answer, the error is
-// cache.ErrUnavailable and nothing is known: whether that refuses the request
-// is for the caller to say.
+// cache.ErrUnavailable and nothing is known: the caller decides whether that
+// refuses the request.
 func (r *Replays) Seen(ctx context.Context, key [32]byte, life time.Duration) (bool, error) {
 	seen := false
 	err := r.client.call(ctx, func(ctx context.Context) error {

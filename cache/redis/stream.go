@@ -43,8 +43,8 @@ const (
 	// lost stream is noticed.
 	quietRead = time.Second
 
-	// logTimeout bounds a call of the log's own connections. Nobody's
-	// request waits for it.
+	// logTimeout bounds a call of the log's own connections. No request waits
+	// for it.
 	logTimeout = time.Second
 
 	// trimEvery is the least time between two looks at what may be trimmed.
@@ -56,6 +56,11 @@ const (
 )
 
 // Stream is the purge log in one Redis stream. It is a purgelog.Stream.
+//
+// Every record carries a MAC under a secret derived from the seal key: whoever
+// can write to Redis can neither purge, nor deny, nor take a denial back. The
+// stream is read with XREAD from this node's own position on, not through a
+// consumer group, because every node needs every record.
 type Stream struct {
 	c      *Client
 	name   string
@@ -66,7 +71,9 @@ func newStream(c *Client) *Stream {
 	return &Stream{c: c, name: c.end.prefix + "v1:log", secret: c.sealer.Derive(purposeRecords)}
 }
 
-// Append adds records at the end of the stream.
+// Append adds records at the end of the stream and returns their positions. An
+// error wraps cache.ErrUnavailable, or is cache.ErrClosed; some of the records may
+// have been added all the same.
 func (s *Stream) Append(ctx context.Context, records []purgelog.Record) ([]purgelog.Position, error) {
 	if s.c.life.Err() != nil {
 		return nil, cache.ErrClosed
@@ -143,8 +150,8 @@ func (s *Stream) Follow(ctx context.Context, log *purgelog.Log) {
 	}
 }
 
-// silences reports whether an error of that class, met by the log, says the
-// same of entries: not that the log alone may not be read.
+// silences reports whether an error of that class, met by the log, holds for
+// entries as well, rather than for the right to read the log alone.
 func silences(class string) bool {
 	switch class {
 	case classTimeout, classRefused, classAuth, classTLS, classLoading:
@@ -153,8 +160,8 @@ func silences(class string) bool {
 	return false
 }
 
-// read looks where the stream starts and ends, says so, and takes what is new
-// or waits for it for a while. It returns where the stream starts.
+// read finds where the stream starts and ends, tells the log, and takes what is
+// new or waits for it for a while. It returns where the stream starts.
 func (s *Stream) read(ctx context.Context, log *purgelog.Log) (purgelog.Position, error) {
 	first, last, err := s.ends(ctx)
 	if err != nil {
@@ -222,8 +229,8 @@ func (s *Stream) ends(ctx context.Context) (first, last purgelog.Position, err e
 	return first, last, errors.New("opening the purge log: it does not stay")
 }
 
-// trim drops records that no node needs, but for the newest of them: it tells
-// that nothing is missing after it.
+// trim drops records that no node needs, except the newest of them: it proves that
+// nothing is missing after it.
 func (s *Stream) trim(ctx context.Context, first, horizon purgelog.Position) {
 	if !first.Before(horizon) {
 		return
@@ -238,8 +245,7 @@ func (s *Stream) trim(ctx context.Context, first, horizon purgelog.Position) {
 }
 
 // seal returns the fields of a record. The first is version, record, and a MAC
-// over both; details are sealed under that MAC, so that they go with no other
-// record.
+// over both; details are sealed under that MAC, so that they fit no other record.
 func (s *Stream) seal(r purgelog.Record) ([]any, error) {
 	b, _ := r.AppendBinary([]byte{recordVersion}) // it has no error
 	mac := s.mac(b)
@@ -253,7 +259,7 @@ func (s *Stream) seal(r purgelog.Record) ([]any, error) {
 
 // open reads a record. One that is not authentic is passed over, as a record
 // that does nothing: its place in the stream still counts. So is one of a kind
-// that this version does not know; details that do not open are left out.
+// that this version does not know. Details that do not open are dropped, the denial holds.
 func (s *Stream) open(values map[string]any) purgelog.Record {
 	var r purgelog.Record
 	text, _ := values[field].(string)
@@ -299,7 +305,7 @@ func id(p purgelog.Position) string {
 	return strconv.FormatUint(p.Millis, 10) + "-" + strconv.FormatUint(p.Serial, 10)
 }
 
-// pause waits, or less where ctx ends.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -33,6 +33,10 @@ const maxSealed = cache.MaxEncodedEntry + 256
 const unsealPause = 10 * time.Minute
 
 // Tier keeps sealed entries in Redis. It is a cache.Tier.
+//
+// Reads run on the request's path, under the client's time-out. Writes are
+// queued, and dropped where the queue is full or Redis is not usable: an entry
+// that is missing costs another node one look-up.
 type Tier struct {
 	c *Client
 
@@ -71,8 +75,8 @@ func (t *Tier) Get(ctx context.Context, key cache.Key) (*cache.Entry, error) {
 	var sealed []byte
 	err := t.c.call(ctx, func(ctx context.Context) error {
 		var err error
-		// One byte over the bound tells an oversized value without reading
-		// it. A missing key reads as empty.
+		// One byte over the bound reveals an oversized value without reading
+		// all of it. A missing key reads as empty.
 		sealed, err = t.c.entries.GetRange(ctx, t.c.name(key), 0, maxSealed).Bytes()
 		return err
 	})
@@ -102,13 +106,14 @@ func (t *Tier) Get(ctx context.Context, key cache.Key) (*cache.Entry, error) {
 	return e, nil
 }
 
-// unusable deletes what stands under key and says so.
+// unusable deletes the value under key and reports it.
 func (t *Tier) unusable(key cache.Key) {
 	t.Delete(key)
 	t.alarm()
 }
 
-// alarm counts something in Redis that is not what was put there.
+// alarm counts a value in Redis that is not what a node of ours put there, and
+// logs it at most once in unsealPause.
 func (t *Tier) alarm() {
 	t.unsealed.Add(1)
 	t.c.observe.UnsealFailure()
@@ -119,7 +124,8 @@ func (t *Tier) alarm() {
 	}
 }
 
-// Set queues the write of e.
+// Set queues the write of e. A keep under a millisecond, which Redis cannot
+// express, removes the entry.
 func (t *Tier) Set(key cache.Key, e *cache.Entry, keep time.Duration) {
 	if keep < time.Millisecond {
 		t.Delete(key)
@@ -170,13 +176,13 @@ func (w *write) size() int64 {
 	return int64(len(w.entry.Content)) + overhead
 }
 
-// stop waits for the writers; the client's life has ended.
+// stop waits for the writers. The client's context must have ended.
 func (t *Tier) stop() {
-	t.begun.Do(func() {}) // nobody starts them any more
+	t.begun.Do(func() {}) // none may start from now on
 	t.group.Wait()
 }
 
-// drain is one writer.
+// drain is the loop of one writer.
 func (t *Tier) drain(queue <-chan write) {
 	for {
 		select {
@@ -219,7 +225,8 @@ func (t *Tier) write(w *write) {
 	}
 }
 
-// Flush waits until the writes queued so far are done or dropped.
+// Flush waits until the writes queued so far are done or dropped. The error is
+// the context's, or cache.ErrClosed.
 func (t *Tier) Flush(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

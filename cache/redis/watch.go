@@ -11,7 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Rhythm of the watch. A node that is gone counts for longer than it takes to
+// Rhythm of the watch. A node that has left counts for longer than it takes to
 // restart it, so that a changed key during a rolling restart is not missed.
 const (
 	watchEvery  = 30 * time.Second
@@ -20,8 +20,10 @@ const (
 	maxRings    = 16
 )
 
-// watch looks after what nobody's request shows: nodes that share Redis and
-// not the seal key, and a server that may evict what must not be lost.
+// watch finds what no request shows: nodes that share Redis but not the seal key,
+// and a server that may evict what must not be lost. Both appear in the status as
+// well as in the log, because the first needs an operator: its purges and denials
+// do not reach the other nodes.
 type watch struct {
 	mu       sync.Mutex
 	split    bool
@@ -35,7 +37,7 @@ func (w *watch) state() (split bool, warnings []string) {
 	return w.split, slices.Clone(w.warnings)
 }
 
-// run looks until ctx ends.
+// run looks every watchEvery until ctx ends, and sooner after a failure.
 func (w *watch) run(ctx context.Context, c *Client) {
 	for ctx.Err() == nil {
 		wait := watchEvery

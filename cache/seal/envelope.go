@@ -9,7 +9,7 @@ import (
 
 // An envelope is: version (1 byte), key id (8), nonce (12), then the
 // ciphertext with its tag (16 more than the plaintext). All of it is
-// authenticated, and the name that it stands under with it.
+// authenticated, and its name with it.
 const (
 	version   = 1
 	idSize    = 8
@@ -39,7 +39,7 @@ func (r *Ring) Seal(name [32]byte, plain []byte) ([]byte, error) {
 	return aead.Seal(out, nonce, plain, associated(out, name)), nil
 }
 
-// Open decrypts an envelope that stands under that name. Every fault is an
+// Open decrypts the envelope of that name. Every fault is an
 // ErrOpen.
 func (r *Ring) Open(name [32]byte, envelope []byte) ([]byte, error) {
 	if len(envelope) < Overhead || envelope[0] != version {

@@ -112,7 +112,7 @@ func (r *Ring) Derive(purpose string) [32]byte {
 	return derive(r.last, labelPurpose+purpose)
 }
 
-// Fingerprint tells rings apart whose secrets differ, and reveals nothing of
+// Fingerprint differs between rings whose secrets differ, and reveals nothing of
 // them. Nodes that share entries must have the same.
 func (r *Ring) Fingerprint() string {
 	f := derive(r.last, labelFingerprint)
@@ -120,7 +120,7 @@ func (r *Ring) Fingerprint() string {
 }
 
 func derive(secret []byte, label string) [32]byte {
-	// It fails only for lengths that HKDF cannot give, and 32 is not one.
+	// It fails only for lengths that HKDF cannot return, and 32 is not one.
 	b, err := hkdf.Key(sha256.New, secret, nil, label, 32)
 	if err != nil {
 		panic(err)
