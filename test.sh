@@ -22,6 +22,7 @@ readonly golangci=v2.15.0               # github.com/golangci/golangci-lint
 readonly tags=nobadger,nomysql,nopgx    # as released: xcaddy builds with these
 readonly fuzz_runs=20000x               # for each fuzz target: a count, since go test sometimes
                                         # reports the end of a duration as a failure
+readonly tools=(./.ci/report ./.ci/filecircles)   # programs of this script's own, which ./... leaves out
 readonly cores=2                        # packages at a time, where they may
 
 export TOKEN_ENRICH_TOOLS=${TOKEN_ENRICH_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/token-enrich-tools}
@@ -196,13 +197,14 @@ everything() {
 	fi
 	while read -r package dir; do
 		if starts_servers "$package" "$dir"; then alone+=("$package"); else together+=("$package"); fi
-	done < <(go list -tags "$tags" -f '{{.ImportPath}} {{.Dir}}' ./... ./.ci/report)
+	done < <(go list -tags "$tags" -f '{{.ImportPath}} {{.Dir}}' ./... "${tools[@]}")
 
 	check gofmt bash -c unformatted
-	check vet go vet -tags "$tags,ad" ./... ./.ci/report
+	check vet go vet -tags "$tags,ad" ./... "${tools[@]}"
+	check "circles of files" go run ./.ci/filecircles -tags "$tags"
 	if [ -z "$short" ]; then
 		check "vet without build tags" go vet ./...
-		check lint "$TOKEN_ENRICH_TOOLS/bin/golangci-lint" run ./... ./.ci/report
+		check lint "$TOKEN_ENRICH_TOOLS/bin/golangci-lint" run ./... "${tools[@]}"
 	fi
 	tests -p "$cores" "${together[@]}"
 	if [ -z "$short" ]; then
