@@ -42,38 +42,25 @@ type typed struct {
 	kinds kinds
 }
 
-func (c *compiler) fail(offset int, format string, args ...any) error {
-	return c.failAt(offset, format, args...)
-}
-
-func (c *compiler) failAt(offset int, format string, args ...any) *Error {
+// Fail returns an error at an offset of the tree's source.
+func (c *compiler) Fail(offset int, format string, args ...any) error {
 	return newError(c.source, c.base+offset, format, args...)
 }
 
 func (c *compiler) at(s *syntaxNode) position { return position(c.base + s.offset) }
 
-// hint suggests the right word behind a misspelt one.
-func (c *compiler) hint(wrong string, words []string) string { return nearest.Hint(wrong, words) }
-
-// hintName is hint for the name of a function or method.
-func (c *compiler) hintName(wrong string, names []string) string {
-	if name, ok := nearest.Kin(wrong, names); ok {
-		return ` (did you mean "` + name + `"?)`
-	}
-	return ""
-}
-
 // read notes that the expression reads roots and refuses those that it may
 // not.
 func (c *compiler) read(offset int, roots Roots, what string) error {
 	if denied := roots &^ c.options.Roots; denied != 0 {
-		return c.fail(offset, "%s reads %s, which is not available here", what, denied)
+		return c.Fail(offset, "%s reads %s, which is not available here", what, denied)
 	}
 	c.reads |= roots
 	return nil
 }
 
-func (c *compiler) warn(offset int, format string, args ...any) {
+// Warn notes something that is allowed but probably not meant.
+func (c *compiler) Warn(offset int, format string, args ...any) {
 	w := Warning{Offset: c.base + offset, Msg: fmt.Sprintf(format, args...)}
 	w.Line, w.Column = lineColumn(c.source, w.Offset)
 	c.warnings = append(c.warnings, w)
@@ -113,7 +100,7 @@ func (c *compiler) compile(s *syntaxNode) (typed, error) {
 	case opProject, opSelect:
 		return c.compileCollection(s)
 	}
-	return typed{}, c.fail(s.offset, "unknown syntax")
+	return typed{}, c.Fail(s.offset, "unknown syntax")
 }
 
 // rootKinds are what the roots are; the others are maps.
@@ -147,7 +134,7 @@ func (c *compiler) compileName(s *syntaxNode) (typed, error) {
 		return typed{&groupNode{c.at(s)}, kindGroup}, nil
 	case isRoot:
 		if !c.options.Roots.Has(root) {
-			return typed{}, c.fail(s.offset, "\"%s\" is not available here", s.text)
+			return typed{}, c.Fail(s.offset, "\"%s\" is not available here", s.text)
 		}
 		c.reads |= root
 		c.members.whole |= root
@@ -157,19 +144,19 @@ func (c *compiler) compileName(s *syntaxNode) (typed, error) {
 		}
 		return typed{&rootNode{c.at(s), root}, k}, nil
 	case isFamily(s.text):
-		return typed{}, c.fail(s.offset, "%s is a family of functions, not a value", s.text)
+		return typed{}, c.Fail(s.offset, "%s is a family of functions, not a value", s.text)
 	case c.options.Roots.Has(RootVars):
 		c.reads |= RootVars
 		return typed{&varNode{position: c.at(s), name: s.text}, kindValue}, nil
 	}
 	if where, ok := elsewhere[s.text]; ok {
-		return typed{}, c.fail(s.offset, "\"%s\" is known in %s only", s.text, where)
+		return typed{}, c.Fail(s.offset, "\"%s\" is known in %s only", s.text, where)
 	}
 	names := c.options.Roots.names()
 	if c.inGroup {
 		names = append(names, "group")
 	}
-	return typed{}, c.fail(s.offset, "unknown name %s%s", s.text, c.hint(s.text, names))
+	return typed{}, c.Fail(s.offset, "unknown name %s%s", s.text, nearest.Hint(s.text, names))
 }
 
 // elsewhere are names that Okta's language knows in other places than those
@@ -199,13 +186,13 @@ func (c *compiler) compileProperty(s *syntaxNode) (typed, error) {
 		return typed{}, err
 	}
 	if base.kinds == kindNull && !s.safe {
-		return typed{}, c.fail(s.offset, "null has no property %s", s.text)
+		return typed{}, c.Fail(s.offset, "null has no property %s", s.text)
 	}
 	if base.kinds&(kindMap|kindUser|kindApp|kindAppUser|kindGroup|kindAccess|kindNull) == 0 {
 		if base.kinds == kindList {
-			return typed{}, c.fail(s.offset, "a list has no property %s; to read it from each element write .![%s]", s.text, s.text)
+			return typed{}, c.Fail(s.offset, "a list has no property %s; to read it from each element write .![%s]", s.text, s.text)
 		}
-		return typed{}, c.fail(s.offset, "%s has no property %s", base.kinds, s.text)
+		return typed{}, c.Fail(s.offset, "%s has no property %s", base.kinds, s.text)
 	}
 	n := &propertyNode{position: c.at(s), base: base.node, name: s.text, safe: s.safe}
 	n.folded = s.kids[0].op == opName && s.kids[0].text == "org" && c.element == 0
@@ -221,13 +208,13 @@ func (c *compiler) checkMember(s, base *syntaxNode, name string) error {
 		if slices.Contains(known, name) {
 			return nil
 		}
-		return c.fail(s.offset, "%s has no member %s%s", base.text, name, c.hint(name, known))
+		return c.Fail(s.offset, "%s has no member %s%s", base.text, name, nearest.Hint(name, known))
 	}
 	if base.text == "claims" && c.options.Claims != nil {
 		if slices.Contains(c.options.Claims, name) {
 			return nil
 		}
-		return c.fail(s.offset, "no rule above this one computes the claim %s%s", name, c.hint(name, c.options.Claims))
+		return c.Fail(s.offset, "no rule above this one computes the claim %s%s", name, nearest.Hint(name, c.options.Claims))
 	}
 	return nil
 }
@@ -281,10 +268,10 @@ func (c *compiler) compileIndex(s *syntaxNode) (typed, error) {
 	}
 	indexed := kindList | kindText | kindMap | kindUser | kindApp | kindAppUser | kindGroup | kindNull
 	if base.kinds&indexed == 0 || base.kinds == kindNull {
-		return typed{}, c.fail(s.offset, "%s cannot be indexed", base.kinds)
+		return typed{}, c.Fail(s.offset, "%s cannot be indexed", base.kinds)
 	}
 	if k := base.kinds &^ kindNull; k&^(kindList|kindText) == 0 && key.kinds&(kindInt|kindReal) == 0 {
-		return typed{}, c.fail(s.kids[1].offset, "an element is found by its position, not by %s", key.kinds)
+		return typed{}, c.Fail(s.kids[1].offset, "an element is found by its position, not by %s", key.kinds)
 	}
 	k := kindAny
 	if base.kinds == kindMap {
@@ -327,7 +314,7 @@ func (c *compiler) compileMap(s *syntaxNode) (typed, error) {
 			return typed{}, err
 		}
 		if key.kinds&(kindText|kindNumber|kindBool) == 0 {
-			return typed{}, c.fail(s.kids[i].offset, "a key must be a text, not %s", key.kinds)
+			return typed{}, c.Fail(s.kids[i].offset, "a key must be a text, not %s", key.kinds)
 		}
 		n.keys, n.values = append(n.keys, key.node), append(n.values, value.node)
 	}

@@ -20,7 +20,7 @@ func (c *compiler) warnNull(s *syntaxNode, through string) {
 		} else {
 			path += " may be null"
 		}
-		c.warn(s.offset, "%s, which concatenation writes as \"null\"; give a default with ?: or test it with != null", path)
+		c.Warn(s.offset, "%s, which concatenation writes as \"null\"; give a default with ?: or test it with != null", path)
 	case opElvis:
 		c.warnNull(s.kids[1], through)
 	case opTernary:

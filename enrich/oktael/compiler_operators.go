@@ -14,7 +14,7 @@ func (c *compiler) compileChoice(s *syntaxNode) (typed, error) {
 		return typed{&elvisNode{c.at(s), cond.node, other.node}, cond.kinds&^kindNull | other.kinds}, nil
 	}
 	if cond.kinds&kindBool == 0 {
-		return typed{}, c.fail(s.kids[0].offset, "the condition is %s, not true or false", cond.kinds)
+		return typed{}, c.Fail(s.kids[0].offset, "the condition is %s, not true or false", cond.kinds)
 	}
 	yes, err := c.compileKnowing(s.kids[1], nonNull(s.kids[0], true))
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *compiler) compileLogic(s *syntaxNode) (typed, error) {
 		return typed{}, err
 	}
 	if left.kinds&kindBool == 0 {
-		return typed{}, c.fail(s.kids[0].offset, "true or false is wanted here, not %s", left.kinds)
+		return typed{}, c.Fail(s.kids[0].offset, "true or false is wanted here, not %s", left.kinds)
 	}
 	if s.op == opNot {
 		return typed{&notNode{c.at(s), left.node}, kindBool}, nil
@@ -104,7 +104,7 @@ func (c *compiler) compileLogic(s *syntaxNode) (typed, error) {
 		return typed{}, err
 	}
 	if right.kinds&kindBool == 0 {
-		return typed{}, c.fail(s.kids[1].offset, "true or false is wanted here, not %s", right.kinds)
+		return typed{}, c.Fail(s.kids[1].offset, "true or false is wanted here, not %s", right.kinds)
 	}
 	return typed{&logicNode{c.at(s), left.node, right.node, s.op == opOr}, kindBool}, nil
 }
@@ -117,19 +117,19 @@ func (c *compiler) compileCompare(s *syntaxNode) (typed, error) {
 	n := &compareNode{position: c.at(s), left: left.node, right: right.node, operator: s.text}
 	if s.text == "==" || s.text == "!=" {
 		if l, r := broad(left.kinds), broad(right.kinds); l&r == 0 {
-			c.warn(s.offset, "%s and %s are never equal", left.kinds, right.kinds)
+			c.Warn(s.offset, "%s and %s are never equal", left.kinds, right.kinds)
 		}
 		return typed{n, kindBool}, nil
 	}
 	const ordered = kindNull | kindText | kindInt | kindReal | kindTime
 	for i, t := range []typed{left, right} {
 		if t.kinds&ordered == 0 {
-			return typed{}, c.fail(s.kids[i].offset, "%s cannot be ordered", t.kinds)
+			return typed{}, c.Fail(s.kids[i].offset, "%s cannot be ordered", t.kinds)
 		}
 	}
 	l, r := left.kinds&ordered, right.kinds&ordered
 	if (l|r)&kindNull == 0 && l&r == 0 && (l&(kindInt|kindReal) == 0 || r&(kindInt|kindReal) == 0) {
-		return typed{}, c.fail(s.offset, "%s and %s cannot be ordered", l, r)
+		return typed{}, c.Fail(s.offset, "%s and %s cannot be ordered", l, r)
 	}
 	return typed{n, kindBool}, nil
 }
@@ -155,15 +155,15 @@ func (c *compiler) compileMatches(s *syntaxNode) (typed, error) {
 		return typed{}, err
 	}
 	if left.kinds&(kindText|kindBool|kindNumber) == 0 {
-		return typed{}, c.fail(s.kids[0].offset, "a text is wanted before matches, not %s", left.kinds)
+		return typed{}, c.Fail(s.kids[0].offset, "a text is wanted before matches, not %s", left.kinds)
 	}
 	if right.kinds&kindText == 0 {
-		return typed{}, c.fail(s.kids[1].offset, "a regular expression is a text, not %s", right.kinds)
+		return typed{}, c.Fail(s.kids[1].offset, "a regular expression is a text, not %s", right.kinds)
 	}
 	n := &matchesNode{position: c.at(s), left: left.node, right: right.node}
 	if s.kids[1].isText() {
-		if n.regex, err = c.regex(s.kids[1]); err != nil {
-			return typed{}, err
+		if n.regex, err = compileRegex(s.kids[1].value.(string)); err != nil {
+			return typed{}, c.Fail(s.kids[1].offset, "%v", err)
 		}
 	}
 	return typed{n, kindBool}, nil
@@ -177,7 +177,7 @@ func (c *compiler) compileArithmetic(s *syntaxNode) (typed, error) {
 			return typed{}, err
 		}
 		if operand.kinds&number == 0 {
-			return typed{}, c.fail(s.kids[0].offset, "a number is wanted here, not %s", operand.kinds)
+			return typed{}, c.Fail(s.kids[0].offset, "a number is wanted here, not %s", operand.kinds)
 		}
 		return typed{&signNode{c.at(s), operand.node, s.op == opNegate}, operand.kinds & number}, nil
 	}
@@ -189,7 +189,7 @@ func (c *compiler) compileArithmetic(s *syntaxNode) (typed, error) {
 	if s.text != "+" {
 		for i, t := range []typed{left, right} {
 			if t.kinds&number == 0 {
-				return typed{}, c.fail(s.kids[i].offset, "a number is wanted here, not %s", t.kinds)
+				return typed{}, c.Fail(s.kids[i].offset, "a number is wanted here, not %s", t.kinds)
 			}
 		}
 		return typed{n, number}, nil
@@ -202,7 +202,7 @@ func (c *compiler) compileArithmetic(s *syntaxNode) (typed, error) {
 		k |= kindText
 	}
 	if k == 0 {
-		return typed{}, c.fail(s.offset, "%s and %s cannot be added", left.kinds, right.kinds)
+		return typed{}, c.Fail(s.offset, "%s and %s cannot be added", left.kinds, right.kinds)
 	}
 	// A sum of attributes may be one of texts, and then null shows.
 	if k&kindText != 0 {
@@ -238,7 +238,7 @@ func (c *compiler) compileCollection(s *syntaxNode) (typed, error) {
 		return typed{}, err
 	}
 	if base.kinds&(kindList|kindMap) == 0 && !(s.safe && base.kinds&kindNull != 0) {
-		return typed{}, c.fail(s.offset, "only lists and maps can be projected or selected from, not %s", base.kinds)
+		return typed{}, c.Fail(s.offset, "only lists and maps can be projected or selected from, not %s", base.kinds)
 	}
 	outer := c.element
 	c.element = kindAny
@@ -258,7 +258,7 @@ func (c *compiler) compileCollection(s *syntaxNode) (typed, error) {
 		return typed{&projectNode{c.at(s), base.node, body.node, s.safe}, k}, nil
 	}
 	if body.kinds&kindBool == 0 {
-		return typed{}, c.fail(s.kids[1].offset, "the condition is %s, not true or false", body.kinds)
+		return typed{}, c.Fail(s.kids[1].offset, "the condition is %s, not true or false", body.kinds)
 	}
 	switch {
 	case s.text != "?":

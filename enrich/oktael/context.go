@@ -1,11 +1,22 @@
 package oktael
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+var (
+	// ErrGroupsUnknown says that an expression reads the user's groups and no
+	// directory could tell them. Unknown is not empty.
+	ErrGroupsUnknown = errors.New("the user's groups are unknown")
+
+	// ErrUntold says that an expression reads what none of the directories that
+	// know the user can say. It is neither null nor false.
+	ErrUntold = errors.New("no directory can say this")
 )
 
 // Context is what an evaluation may read. It is only read, never changed, and
@@ -90,8 +101,8 @@ func (c *Context) UntoldError(facts identity.Facts) error {
 	return fmt.Errorf("%w: %s", ErrUntold, strings.Join(facts.Names(), ", "))
 }
 
-// now reads the clock.
-func (c *Context) now() time.Time {
+// Clock reads the clock.
+func (c *Context) Clock() time.Time {
 	if c.Now == nil {
 		return time.Now()
 	}

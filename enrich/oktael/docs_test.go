@@ -143,7 +143,7 @@ func TestReferenceNamesTheBounds(t *testing.T) {
 
 func mustText(t *testing.T, v any) []byte {
 	t.Helper()
-	b, err := newEval(&Program{options: Options{MaxSteps: 1}}, &Context{}).appendText(nil, v)
+	b, err := new(meter).appendText(nil, v)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,6 @@
 package oktael
 
-import (
-	"errors"
-	"fmt"
-	"math"
-	"slices"
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // argument is what a parameter accepts. The caller converts, so that a
 // function sees exactly one Go type.
@@ -62,6 +55,24 @@ const (
 // nullDocs are the rules in words.
 var nullDocs = [...]string{nullFails: "error", nullNull: "null", nullFalse: "false", nullZero: "0"}
 
+// call is the code of a function. prepared is what its prepare returned for
+// this call, or nil.
+type call func(e *env, prepared any, args []any) (any, error)
+
+// checker is what a function asks of the compiler when it checks the literal
+// arguments of a call.
+type checker interface {
+	// Fail returns an error at an offset of the expression.
+	Fail(offset int, format string, args ...any) error
+
+	// Warn notes something that is allowed but probably not meant.
+	Warn(offset int, format string, args ...any)
+
+	// GroupExpression compiles a literal text as an expression with "group"
+	// bound.
+	GroupExpression(s *syntaxNode) (any, error)
+}
+
 // function describes one function or method. The tables of the families are
 // the only place that names them: the checker, the evaluator and the
 // documentation read the same descriptor.
@@ -105,13 +116,13 @@ type function struct {
 	// instead is what a deprecated function should be written as.
 	instead string
 
-	// prepare checks literal arguments at load and may compile them; what it
-	// gives is callNode.extra.
-	prepare func(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Error)
+	// prepare checks literal arguments at load and may compile them; call gets
+	// what it returns.
+	prepare func(c checker, name *syntaxNode, args []*syntaxNode) (any, error)
 
 	// call computes the result from converted arguments. For a method,
 	// args[0] is the receiver.
-	call func(e *evaluation, call *callNode, args []any) (any, error)
+	call call
 }
 
 // least and most are how many arguments a call may have; most is -1 for any
@@ -155,133 +166,9 @@ func (f *function) count() string {
 	}
 }
 
-// convert turns an argument into the type that the parameter wants.
-func (e *evaluation) convert(v any, want argument) (any, error) {
-	switch want {
-	case argText:
-		if _, ok := v.(string); ok {
-			return v, nil
-		}
-		return e.text(v)
-	case argList:
-		return e.list(v)
-	case argInt:
-		if _, ok := v.(int64); ok {
-			return v, nil
-		}
-		return integer(v)
-	case argMap:
-		if kindOf(v) != kindMap {
-			return nil, fmt.Errorf("a map is wanted, not %s", kindOf(v))
-		}
-	case argElements:
-		if kindOf(v)&(kindList|kindText) == 0 {
-			return nil, fmt.Errorf("a list is wanted, not %s", kindOf(v))
-		}
-	case argNumeric:
-		if kindOf(v)&(kindText|kindNumber) == 0 {
-			return nil, fmt.Errorf("a text or a number is wanted, not %s", kindOf(v))
-		}
-	case argAny:
-	}
-	return v, nil
-}
-
-// list reads a value as a list: a list, or a text with commas.
-func (e *evaluation) list(v any) (any, error) {
-	switch x := v.(type) {
-	case []any:
-		return v, nil
-	case string:
-		return e.splitCSV(x)
-	}
-	return nil, fmt.Errorf("a list is wanted, not %s", kindOf(v))
-}
-
-var errNotInteger = errors.New("an integer is wanted")
-
-// integer reads a value as an integer without rounding.
-func integer(v any) (int64, error) {
-	switch x := v.(type) {
-	case int64:
-		return x, nil
-	case float64:
-		if x == math.Trunc(x) && x >= math.MinInt64 && x < math.MaxInt64 {
-			return int64(x), nil
-		}
-	case string:
-		if n, err := strconv.ParseInt(strings.TrimSpace(x), 10, 64); err == nil {
-			return n, nil
-		}
-	default:
-		return 0, fmt.Errorf("an integer is wanted, not %s", kindOf(v))
-	}
-	return 0, errNotInteger
-}
-
-// library holds all functions. It never changes after init; it is built
-// there, and not where it is declared, because the functions that compile
-// expressions look into it.
-var library *functions
-
-func init() { library = buildLibrary() }
-
-type functions struct {
-	// static are the functions by full name.
-	static map[string]*function
-
-	// methods are the methods by name; one name may belong to several kinds
-	// of value.
-	methods map[string][]*function
-
-	// families are the words before the point of a static function.
-	families map[string]bool
-}
-
-func buildLibrary() *functions {
-	l := &functions{static: map[string]*function{}, methods: map[string][]*function{}, families: map[string]bool{}}
-	for _, table := range [][]function{
-		stringFunctions, stringMethods, arrayFunctions, arrayMethods, convertFunctions, countryFunctions, countryMethods,
-		groupFunctions, userMethods, directoryFunctions, timeFunctions, timeMethods,
-	} {
-		for i := range table {
-			f := &table[i]
-			if f.receiver != 0 {
-				l.methods[f.name] = append(l.methods[f.name], f)
-				continue
-			}
-			l.static[f.name] = f
-			if family, _, ok := strings.Cut(f.name, "."); ok {
-				l.families[family] = true
-			}
-		}
-	}
-	return l
-}
-
-// isFamily reports whether a name is a family of functions, as String is.
-func isFamily(name string) bool { return library.families[name] }
-
-// names gives the names of the static functions of a dialect, sorted.
-func (l *functions) names(d Dialect) []string {
-	var names []string
-	for name, f := range l.static {
-		if d.has(f.dialect) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// methodNames gives the names of the methods of a dialect, sorted.
-func (l *functions) methodNames(d Dialect) []string {
-	var names []string
-	for name, overloads := range l.methods {
-		if slices.ContainsFunc(overloads, func(f *function) bool { return d.has(f.dialect) }) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+// methodCount is count without the receiver.
+func (f *function) methodCount() string {
+	without := *f
+	without.params = f.params[1:]
+	return without.count()
 }

@@ -27,7 +27,7 @@ var arrayFunctions = []function{
 		params:    []parameter{arrayParameter},
 		onNullDoc: "an empty array",
 		doc:       "An empty array.",
-		call:      func(*evaluation, *callNode, []any) (any, error) { return []any{}, nil },
+		call:      func(*env, any, []any) (any, error) { return []any{}, nil },
 	},
 	{
 		name: "Arrays.get", dialect: Classic, result: kindAny,
@@ -70,12 +70,12 @@ var arrayFunctions = []function{
 		params:    []parameter{arrayParameter},
 		onNullDoc: "the empty text; null elements are left out",
 		doc:       "The elements as one text with commas between them. Commas inside of elements are not escaped.",
-		call: func(e *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(e *env, _ any, args []any) (any, error) {
 			b, err := e.appendCSV(nil, asList(args[0]), ",")
 			if err != nil {
 				return nil, err
 			}
-			return string(b), e.charge(len(b), textPerStep)
+			return string(b), e.consume(len(b), textPerStep)
 		},
 	},
 }
@@ -114,7 +114,7 @@ var arrayMethods = []function{
 		name: "flatten", receiver: kindList, dialect: IdentityEngine, result: kindList,
 		params: []parameter{selfArray},
 		doc:    "The array with the elements of arrays inside of it, however nested, in those arrays' place.",
-		call: func(e *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(e *env, _ any, args []any) (any, error) {
 			return e.flatten(args[0].([]any))
 		},
 	},
@@ -126,7 +126,7 @@ func asList(v any) []any {
 	return list
 }
 
-func arrayAdd(_ *evaluation, _ *callNode, args []any) (any, error) {
+func arrayAdd(_ *env, _ any, args []any) (any, error) {
 	list := asList(args[0])
 	if len(list) >= MaxList {
 		return nil, errListLong
@@ -139,7 +139,7 @@ func arrayAdd(_ *evaluation, _ *callNode, args []any) (any, error) {
 
 var errListLong = fmt.Errorf("the list has over %d elements: %w", MaxList, ErrLimit)
 
-func arrayRemove(e *evaluation, _ *callNode, args []any) (any, error) {
+func arrayRemove(e *env, _ any, args []any) (any, error) {
 	list := asList(args[0])
 	out := make([]any, 0, len(list))
 	for _, v := range list {
@@ -154,7 +154,7 @@ func arrayRemove(e *evaluation, _ *callNode, args []any) (any, error) {
 	return out, nil
 }
 
-func arrayGet(_ *evaluation, _ *callNode, args []any) (any, error) {
+func arrayGet(_ *env, _ any, args []any) (any, error) {
 	list, at := asList(args[0]), args[1].(int64)
 	if at < 0 || at >= int64(len(list)) {
 		return nil, errNoElement
@@ -165,7 +165,7 @@ func arrayGet(_ *evaluation, _ *callNode, args []any) (any, error) {
 // arrayFlattenValues flattens its arguments. Only an argument that is itself
 // a text is read as one with commas, not a text inside of an array: that one
 // is an element, and may well have a comma in it.
-func arrayFlattenValues(e *evaluation, _ *callNode, args []any) (any, error) {
+func arrayFlattenValues(e *env, _ any, args []any) (any, error) {
 	values := make([]any, len(args))
 	for i, v := range args {
 		if s, ok := v.(string); ok {
@@ -180,12 +180,12 @@ func arrayFlattenValues(e *evaluation, _ *callNode, args []any) (any, error) {
 	return e.flatten(values)
 }
 
-func (e *evaluation) flatten(values []any) (any, error) {
+func (e *env) flatten(values []any) (any, error) {
 	return e.appendFlat(make([]any, 0, len(values)), values, 0)
 }
 
-func (e *evaluation) appendFlat(out, values []any, depth int) ([]any, error) {
-	if err := e.charge(1+len(values), listPerStep); err != nil {
+func (e *env) appendFlat(out, values []any, depth int) ([]any, error) {
+	if err := e.consume(1+len(values), listPerStep); err != nil {
 		return nil, err
 	}
 	if depth > MaxNesting {
@@ -195,7 +195,7 @@ func (e *evaluation) appendFlat(out, values []any, depth int) ([]any, error) {
 		if list, ok := v.([]any); ok {
 			// One step for each list: empty ones add nothing that would
 			// bound the work.
-			err := e.charge(1, 1)
+			err := e.consume(1, 1)
 			if err == nil {
 				out, err = e.appendFlat(out, list, depth+1)
 			}
@@ -212,7 +212,7 @@ func (e *evaluation) appendFlat(out, values []any, depth int) ([]any, error) {
 	return out, nil
 }
 
-func arrayContainsCSV(e *evaluation, _ *callNode, args []any) (any, error) {
+func arrayContainsCSV(e *env, _ any, args []any) (any, error) {
 	list, value := args[0], args[1]
 	if s, ok := list.(string); ok {
 		parts, err := e.splitCSV(s)
@@ -229,11 +229,11 @@ func arrayContainsCSV(e *evaluation, _ *callNode, args []any) (any, error) {
 	return e.contains(asList(list), value)
 }
 
-func arrayContains(e *evaluation, _ *callNode, args []any) (any, error) {
+func arrayContains(e *env, _ any, args []any) (any, error) {
 	return e.contains(args[0].([]any), args[1])
 }
 
-func (e *evaluation) contains(list []any, value any) (any, error) {
+func (e *env) contains(list []any, value any) (any, error) {
 	for _, v := range list {
 		if same, err := e.equal(v, value); same || err != nil {
 			return same, err
@@ -242,10 +242,10 @@ func (e *evaluation) contains(list []any, value any) (any, error) {
 	return false, nil
 }
 
-func arraySize(_ *evaluation, _ *callNode, args []any) (any, error) {
+func arraySize(_ *env, _ any, args []any) (any, error) {
 	return int64(len(asList(args[0]))), nil
 }
 
-func arrayIsEmpty(_ *evaluation, _ *callNode, args []any) (any, error) {
+func arrayIsEmpty(_ *env, _ any, args []any) (any, error) {
 	return len(asList(args[0])) == 0, nil
 }

@@ -17,7 +17,7 @@ var convertFunctions = []function{
 		name: "Convert.toInt", dialect: Classic, result: kindInt, onNull: nullNull,
 		params: []parameter{{name: "value", want: argNumeric}},
 		doc:    "The text or number rounded to the nearest integer, halves upwards. What does not fit 32 bits is an error, and so is a text that is not a number.",
-		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(_ *env, _ any, args []any) (any, error) {
 			n, err := rounded(args[0])
 			if err == nil && (n > math.MaxInt32 || n < math.MinInt32) {
 				err = errors.New("the number does not fit an integer of 32 bits")
@@ -38,7 +38,7 @@ var convertFunctions = []function{
 		name: "toInteger", receiver: kindText | kindNumber, dialect: IdentityEngine, result: kindInt,
 		params: []parameter{{name: "value", want: argNumeric}},
 		doc:    "The text or number rounded to the nearest integer, halves upwards. What does not fit 32 bits wraps around; a text that is not a number is an error.",
-		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(_ *env, _ any, args []any) (any, error) {
 			n, err := rounded(args[0])
 			if err != nil {
 				return nil, err
@@ -85,7 +85,7 @@ func isDecimal(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789+-.eE") == ""
 }
 
-func toNumber(_ *evaluation, _ *callNode, args []any) (any, error) {
+func toNumber(_ *env, _ any, args []any) (any, error) {
 	f, err := toReal(args[0])
 	if err != nil {
 		return nil, err

@@ -69,17 +69,17 @@ var directoryFunctions = []function{
 var errSource = errors.New(`the source must be "active_directory"`)
 
 // checkSource refuses a literal source that does not exist.
-func checkSource(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Error) {
+func checkSource(c checker, name *syntaxNode, args []*syntaxNode) (any, error) {
 	if args[0].isText() && args[0].value != activeDirectory {
-		return nil, c.failAt(args[0].offset, "%s: %v", name.text, errSource)
+		return nil, c.Fail(args[0].offset, "%s: %v", name.text, errSource)
 	}
 	return nil, nil
 }
 
 // appUserOf gives somebody's only assignment to an app, by type or id. An
 // assignment without an owner is the user's own.
-func (e *evaluation) appUserOf(owner *identity.User, own bool, app string) (any, error) {
-	if err := e.charge(len(e.c.AppUsers), listPerStep); err != nil {
+func (e *env) appUserOf(owner *identity.User, own bool, app string) (any, error) {
+	if err := e.consume(len(e.c.AppUsers), listPerStep); err != nil {
 		return nil, err
 	}
 	if err := e.c.UntoldError(identity.FactAppUsers); err != nil {
@@ -106,12 +106,12 @@ func (e *evaluation) appUserOf(owner *identity.User, own bool, app string) (any,
 	return found, nil
 }
 
-func findAppUser(app string) func(*evaluation, *callNode, []any) (any, error) {
-	return func(e *evaluation, _ *callNode, _ []any) (any, error) { return e.appUserOf(e.c.User, true, app) }
+func findAppUser(app string) call {
+	return func(e *env, _ any, _ []any) (any, error) { return e.appUserOf(e.c.User, true, app) }
 }
 
-func hasAppUser(app string) func(*evaluation, *callNode, []any) (any, error) {
-	return func(e *evaluation, _ *callNode, _ []any) (any, error) {
+func hasAppUser(app string) call {
+	return func(e *env, _ any, _ []any) (any, error) {
 		u, err := e.appUserOf(e.c.User, true, app)
 		if err != nil {
 			return nil, err
@@ -120,8 +120,8 @@ func hasAppUser(app string) func(*evaluation, *callNode, []any) (any, error) {
 	}
 }
 
-func linkedUser(name string) func(*evaluation, *callNode, []any) (any, error) {
-	return func(e *evaluation, _ *callNode, args []any) (any, error) {
+func linkedUser(name string) call {
+	return func(e *env, _ any, args []any) (any, error) {
 		if args[0].(string) != activeDirectory {
 			return nil, errSource
 		}
@@ -129,8 +129,8 @@ func linkedUser(name string) func(*evaluation, *callNode, []any) (any, error) {
 	}
 }
 
-func linkedAppUser(name string) func(*evaluation, *callNode, []any) (any, error) {
-	return func(e *evaluation, _ *callNode, args []any) (any, error) {
+func linkedAppUser(name string) call {
+	return func(e *env, _ any, args []any) (any, error) {
 		if args[0].(string) != activeDirectory {
 			return nil, errSource
 		}

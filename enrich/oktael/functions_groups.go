@@ -9,6 +9,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// ErrTooManyGroups says that more groups match than the call's limit
+// allows. Options.TruncateOverLimit cuts the list instead.
+var ErrTooManyGroups = errors.New("more groups match than the limit allows")
+
 // groupFunctions are the group functions of the Classic dialect. All of them
 // see the user's groups from every source, in the directory's order, and
 // fail with ErrGroupsUnknown where the groups are unknown. Case matters.
@@ -76,13 +80,13 @@ var groupFunctions = []function{
 		name: "isMemberOfGroupNameRegex", dialect: Classic, result: kindBool, onNull: nullFalse, reads: RootGroups,
 		params: []parameter{{name: "regex", want: argText}},
 		doc:    "Whether the user is in a group whose whole name matches the regular expression. A slash before it, or slashes around it, may be left standing, as in the reference's own example.",
-		prepare: func(c *compiler, _ *syntaxNode, args []*syntaxNode) (any, *Error) {
+		prepare: func(c checker, _ *syntaxNode, args []*syntaxNode) (any, error) {
 			if !args[0].isText() {
 				return nil, nil
 			}
 			res, err := nameRegexes(args[0].value.(string), compileRegex)
 			if err != nil {
-				return nil, c.failAt(args[0].offset, "%v", err)
+				return nil, c.Fail(args[0].offset, "%v", err)
 			}
 			return res, nil
 		},
@@ -119,8 +123,8 @@ var errLimitArgument = errors.New("the limit must be at least 1")
 
 // tooMany reports what to do when one more group matches than the limit
 // allows: stop, or fail.
-func (e *evaluation) tooMany(limit int64) error {
-	if e.options.TruncateOverLimit {
+func (e *env) tooMany(limit int64) error {
+	if e.truncate {
 		return nil
 	}
 	return fmt.Errorf("limit %d: %w", limit, ErrTooManyGroups)
@@ -135,15 +139,15 @@ func nameOf(g *identity.Group) string {
 	return name
 }
 
-func groupFamily(match func(name, pattern string) bool) func(*evaluation, *callNode, []any) (any, error) {
-	return func(e *evaluation, _ *callNode, args []any) (any, error) {
+func groupFamily(match func(name, pattern string) bool) call {
+	return func(e *env, _ any, args []any) (any, error) {
 		app, pattern, limit := args[0].(string), args[1].(string), args[2].(int64)
 		if limit < 1 {
 			return nil, errLimitArgument
 		}
 		groups, err := e.groups()
 		if err == nil {
-			err = e.charge(len(groups), listPerStep)
+			err = e.consume(len(groups), listPerStep)
 		}
 		if err != nil {
 			return nil, err
@@ -178,11 +182,11 @@ func groupFamily(match func(name, pattern string) bool) func(*evaluation, *callN
 	}
 }
 
-func memberByName(match func(name, wanted string) bool) func(*evaluation, *callNode, []any) (any, error) {
-	return func(e *evaluation, _ *callNode, args []any) (any, error) {
+func memberByName(match func(name, wanted string) bool) call {
+	return func(e *env, _ any, args []any) (any, error) {
 		groups, err := e.groups()
 		if err == nil {
-			err = e.charge(len(groups), listPerStep)
+			err = e.consume(len(groups), listPerStep)
 		}
 		if err != nil {
 			return nil, err
@@ -198,13 +202,13 @@ func memberByName(match func(name, wanted string) bool) func(*evaluation, *callN
 }
 
 // memberOfAny looks for ids. With an index each id costs one look-up.
-func memberOfAny(e *evaluation, _ *callNode, args []any) (any, error) {
+func memberOfAny(e *env, _ any, args []any) (any, error) {
 	groups, err := e.groups()
 	if err != nil {
 		return nil, err
 	}
 	ids := flattened(args)
-	if err := e.charge(len(ids), listPerStep); err != nil {
+	if err := e.consume(len(ids), listPerStep); err != nil {
 		return nil, err
 	}
 	var found [1]int32
@@ -225,7 +229,7 @@ func memberOfAny(e *evaluation, _ *callNode, args []any) (any, error) {
 			}
 			continue
 		}
-		if err := e.charge(len(groups), listPerStep); err != nil {
+		if err := e.consume(len(groups), listPerStep); err != nil {
 			return nil, err
 		}
 		for i := range groups {
@@ -256,17 +260,17 @@ func nameRegexes(pattern string, compile func(string) (*regex, error)) ([]*regex
 	return res, nil
 }
 
-func memberByRegex(e *evaluation, n *callNode, args []any) (any, error) {
-	res, ok := n.extra.([]*regex)
+func memberByRegex(e *env, prepared any, args []any) (any, error) {
+	res, ok := prepared.([]*regex)
 	if !ok {
 		var err error
-		if res, err = nameRegexes(args[0].(string), e.regex); err != nil {
+		if res, err = nameRegexes(args[0].(string), e.regexes.compile); err != nil {
 			return nil, err
 		}
 	}
 	groups, err := e.groups()
 	if err == nil {
-		err = e.charge(len(groups), listPerStep)
+		err = e.consume(len(groups), listPerStep)
 	}
 	if err != nil {
 		return nil, err

@@ -1,9 +1,9 @@
 package oktael
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/language"
@@ -21,7 +21,7 @@ var stringFunctions = append([]function{
 		name: "String.append", dialect: Classic, result: kindText, onNull: nullNull,
 		params: []parameter{inputText, {name: "suffix", want: argText}},
 		doc:    "The input with the suffix behind it.",
-		call:   func(e *evaluation, _ *callNode, args []any) (any, error) { return e.concatenate(args[0], args[1]) },
+		call:   func(e *env, _ any, args []any) (any, error) { return e.concatenate(args[0], args[1]) },
 	},
 	{
 		name: "String.join", dialect: Classic, result: kindText,
@@ -59,7 +59,7 @@ var stringFunctions = append([]function{
 		name: "String.startsWith", dialect: Classic, result: kindBool, onNull: nullFalse,
 		params: []parameter{inputText, {name: "prefix", want: argText}},
 		doc:    "Whether the input begins with the prefix. Case matters.",
-		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(_ *env, _ any, args []any) (any, error) {
 			return strings.HasPrefix(args[0].(string), args[1].(string)), nil
 		},
 	},
@@ -139,7 +139,7 @@ var bareStringFunctions = []function{
 	},
 }
 
-func joinStrings(e *evaluation, _ *callNode, args []any) (any, error) {
+func joinStrings(e *env, _ any, args []any) (any, error) {
 	separator, err := e.text(args[0])
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func joinStrings(e *evaluation, _ *callNode, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return string(b), e.charge(len(b), textPerStep)
+	return string(b), e.consume(len(b), textPerStep)
 }
 
 // flattened puts the elements of lists in the lists' place, one level deep.
@@ -176,25 +176,25 @@ func flattened(values []any) []any {
 	return out
 }
 
-func textLength(_ *evaluation, _ *callNode, args []any) (any, error) {
-	return int64(characters(args[0].(string))), nil
+func textLength(_ *env, _ any, args []any) (any, error) {
+	return int64(utf8.RuneCountInString(args[0].(string))), nil
 }
 
-func removeSpaces(_ *evaluation, _ *callNode, args []any) (any, error) {
+func removeSpaces(_ *env, _ any, args []any) (any, error) {
 	return strings.Join(strings.Fields(args[0].(string)), ""), nil
 }
 
-func replaceText(e *evaluation, _ *callNode, args []any) (any, error) {
+func replaceText(e *env, _ any, args []any) (any, error) {
 	return e.replace(args[0].(string), args[1].(string), args[2].(string), -1)
 }
 
-func replaceFirst(e *evaluation, _ *callNode, args []any) (any, error) {
+func replaceFirst(e *env, _ any, args []any) (any, error) {
 	return e.replace(args[0].(string), args[1].(string), args[2].(string), 1)
 }
 
 // replace replaces up to n occurrences, all of them with -1. How long the
 // result will be is known before it is made.
-func (e *evaluation) replace(s, match, replacement string, n int) (any, error) {
+func (e *env) replace(s, match, replacement string, n int) (any, error) {
 	if match == "" {
 		return s, nil
 	}
@@ -206,30 +206,30 @@ func (e *evaluation) replace(s, match, replacement string, n int) (any, error) {
 	if size > MaxText {
 		return nil, fmt.Errorf("the text is longer than %d bytes: %w", MaxText, ErrLimit)
 	}
-	if err := e.charge(size, textPerStep); err != nil {
+	if err := e.consume(size, textPerStep); err != nil {
 		return nil, err
 	}
 	return strings.Replace(s, match, replacement, n), nil
 }
 
-func textContains(_ *evaluation, _ *callNode, args []any) (any, error) {
+func textContains(_ *env, _ any, args []any) (any, error) {
 	return strings.Contains(args[0].(string), args[1].(string)), nil
 }
 
 // pairsOnly refuses a key without a value.
-func pairsOnly(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Error) {
+func pairsOnly(c checker, name *syntaxNode, args []*syntaxNode) (any, error) {
 	if len(args)%2 != 0 {
-		return nil, c.failAt(name.offset, "String.stringSwitch needs a value behind each key")
+		return nil, c.Fail(name.offset, "String.stringSwitch needs a value behind each key")
 	}
 	return nil, nil
 }
 
-func stringSwitch(e *evaluation, _ *callNode, args []any) (any, error) {
+func stringSwitch(e *env, _ any, args []any) (any, error) {
 	input, ok := args[0].(string)
 	if !ok {
 		return args[1], nil
 	}
-	if err := e.charge(len(input)*len(args), textPerStep); err != nil {
+	if err := e.consume(len(input)*len(args), textPerStep); err != nil {
 		return nil, err
 	}
 	for i := 2; i+1 < len(args); i += 2 {
@@ -240,9 +240,7 @@ func stringSwitch(e *evaluation, _ *callNode, args []any) (any, error) {
 	return args[1], nil
 }
 
-var errSubstring = errors.New("the positions lie outside of the text")
-
-func substring(_ *evaluation, _ *callNode, args []any) (any, error) {
+func substring(_ *env, _ any, args []any) (any, error) {
 	s, start := args[0].(string), args[1].(int64)
 	if len(args) < 3 {
 		from, _ := characterRange(s, start, -1)
@@ -259,23 +257,23 @@ func substring(_ *evaluation, _ *callNode, args []any) (any, error) {
 	return s[from:to], nil
 }
 
-func substringAfter(_ *evaluation, _ *callNode, args []any) (any, error) {
+func substringAfter(_ *env, _ any, args []any) (any, error) {
 	_, after, _ := strings.Cut(args[0].(string), args[1].(string))
 	return after, nil
 }
 
-func substringBefore(_ *evaluation, _ *callNode, args []any) (any, error) {
+func substringBefore(_ *env, _ any, args []any) (any, error) {
 	before, _, _ := strings.Cut(args[0].(string), args[1].(string))
 	return before, nil
 }
 
 // upperCase and lowerCase follow Unicode's full mappings in no language's
 // own, as Java's do in its root locale (ß becomes SS).
-func upperCase(_ *evaluation, _ *callNode, args []any) (any, error) {
+func upperCase(_ *env, _ any, args []any) (any, error) {
 	return mapCase(args[0].(string), strings.ToUpper, cases.Upper), nil
 }
 
-func lowerCase(_ *evaluation, _ *callNode, args []any) (any, error) {
+func lowerCase(_ *env, _ any, args []any) (any, error) {
 	return mapCase(args[0].(string), strings.ToLower, cases.Lower), nil
 }
 

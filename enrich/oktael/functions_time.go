@@ -3,6 +3,7 @@ package oktael
 import (
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/datetime"
 )
 
@@ -16,17 +17,17 @@ var timeFunctions = []function{
 		onNullDoc: "a null argument counts as left out",
 		doc:       "The present time, in UTC or a time zone, as ISO 8601 with milliseconds or in a format (a Joda-Time pattern). In the Identity Engine dialect it is another name of DateTime.now, and takes no arguments.",
 		prepare:   checkZoneAndFormat(0, 1),
-		call: func(e *evaluation, n *callNode, args []any) (any, error) {
-			now := e.c.now().UTC()
+		call: func(e *env, prepared any, args []any) (any, error) {
+			now := e.c.Clock().UTC()
 			if len(args) > 0 && args[0] != nil {
-				zone, err := n.zone(args[0].(string))
+				zone, err := callZone(prepared, args[0].(string))
 				if err != nil {
 					return nil, err
 				}
 				now = now.In(zone)
 			}
 			if len(args) > 1 && args[1] != nil {
-				return n.formatTime(now, args[1].(string))
+				return formatTime(prepared, now, args[1].(string))
 			}
 			return datetime.ISO8601(now), nil
 		},
@@ -48,8 +49,8 @@ var timeFunctions = []function{
 		params:  []parameter{{name: "time", want: argText}, {name: "format", want: argText}},
 		doc:     "A time in a format (a Joda-Time pattern) as ISO 8601; UTC where the format has no zone.",
 		prepare: checkZoneAndFormat(-1, 1),
-		call: func(_ *evaluation, n *callNode, args []any) (any, error) {
-			t, err := n.parseTime(args[0].(string), args[1].(string))
+		call: func(_ *env, prepared any, args []any) (any, error) {
+			t, err := parseText(prepared, args[0].(string), args[1].(string))
 			if err != nil {
 				return nil, err
 			}
@@ -73,25 +74,25 @@ var timeFunctions = []function{
 		params:  []parameter{{name: "time", want: argText}, {name: "format", want: argText}},
 		doc:     "A time in ISO 8601 in a format (a Joda-Time pattern).",
 		prepare: checkZoneAndFormat(-1, 1),
-		call: func(_ *evaluation, n *callNode, args []any) (any, error) {
+		call: func(_ *env, prepared any, args []any) (any, error) {
 			t, err := datetime.ParseISO8601(args[0].(string))
 			if err != nil {
 				return nil, err
 			}
-			return n.formatTime(t, args[1].(string))
+			return formatTime(prepared, t, args[1].(string))
 		},
 	},
 	{
 		name: "DateTime.now", dialect: IdentityEngine, result: kindTime, reads: RootClock,
 		doc: "The present time in UTC.",
-		call: func(e *evaluation, _ *callNode, _ []any) (any, error) {
-			return dateTime{e.c.now().UTC()}, nil
+		call: func(e *env, _ any, _ []any) (any, error) {
+			return dateTime{e.c.Clock().UTC()}, nil
 		},
 	},
 }
 
-func timeToISO(parse func(string) (time.Time, error)) func(*evaluation, *callNode, []any) (any, error) {
-	return func(_ *evaluation, _ *callNode, args []any) (any, error) {
+func timeToISO(parse func(string) (time.Time, error)) call {
+	return func(_ *env, _ any, args []any) (any, error) {
 		t, err := parse(args[0].(string))
 		if err != nil {
 			return nil, err
@@ -100,8 +101,8 @@ func timeToISO(parse func(string) (time.Time, error)) func(*evaluation, *callNod
 	}
 }
 
-func isoToText(write func(time.Time) string) func(*evaluation, *callNode, []any) (any, error) {
-	return func(_ *evaluation, _ *callNode, args []any) (any, error) {
+func isoToText(write func(time.Time) string) call {
+	return func(_ *env, _ any, args []any) (any, error) {
 		t, err := datetime.ParseISO8601(args[0].(string))
 		if err != nil {
 			return nil, err
@@ -118,8 +119,8 @@ type timeArguments struct {
 
 // checkZoneAndFormat makes literal zones and formats ready and refuses wrong
 // ones. The numbers are the arguments' positions; -1 where there is none.
-func checkZoneAndFormat(zone, format int) func(*compiler, *syntaxNode, []*syntaxNode) (any, *Error) {
-	return func(c *compiler, _ *syntaxNode, args []*syntaxNode) (any, *Error) {
+func checkZoneAndFormat(zone, format int) func(checker, *syntaxNode, []*syntaxNode) (any, error) {
+	return func(c checker, _ *syntaxNode, args []*syntaxNode) (any, error) {
 		var ready timeArguments
 		for i, arg := range args {
 			if !arg.isText() {
@@ -129,13 +130,13 @@ func checkZoneAndFormat(zone, format int) func(*compiler, *syntaxNode, []*syntax
 			switch text := arg.value.(string); i {
 			case zone:
 				if ready.zone, err = datetime.Zone(text); err != nil {
-					return nil, c.failAt(arg.offset, "unknown time zone %q%s", text, c.hint(text, datetime.ZoneNames()))
+					return nil, c.Fail(arg.offset, "unknown time zone %q%s", text, nearest.Hint(text, datetime.ZoneNames()))
 				}
 			case format:
 				ready.format, err = datetime.Compile(text)
 			}
 			if err != nil {
-				return nil, c.failAt(arg.offset, "%v", err)
+				return nil, c.Fail(arg.offset, "%v", err)
 			}
 		}
 		return ready, nil
@@ -143,31 +144,31 @@ func checkZoneAndFormat(zone, format int) func(*compiler, *syntaxNode, []*syntax
 }
 
 // zone gives the call's zone.
-func (n *callNode) zone(name string) (*time.Location, error) {
-	if ready, ok := n.extra.(timeArguments); ok && ready.zone != nil {
+func callZone(prepared any, name string) (*time.Location, error) {
+	if ready, ok := prepared.(timeArguments); ok && ready.zone != nil {
 		return ready.zone, nil
 	}
 	return datetime.Zone(name)
 }
 
 // format gives the call's format.
-func (n *callNode) format(pattern string) (*datetime.Pattern, error) {
-	if ready, ok := n.extra.(timeArguments); ok && ready.format != nil {
+func callFormat(prepared any, pattern string) (*datetime.Pattern, error) {
+	if ready, ok := prepared.(timeArguments); ok && ready.format != nil {
 		return ready.format, nil
 	}
 	return datetime.Compile(pattern)
 }
 
-func (n *callNode) formatTime(t time.Time, pattern string) (any, error) {
-	p, err := n.format(pattern)
+func formatTime(prepared any, t time.Time, pattern string) (any, error) {
+	p, err := callFormat(prepared, pattern)
 	if err != nil {
 		return nil, err
 	}
 	return p.Format(t), nil
 }
 
-func (n *callNode) parseTime(text, pattern string) (time.Time, error) {
-	p, err := n.format(pattern)
+func parseText(prepared any, text, pattern string) (time.Time, error) {
+	p, err := callFormat(prepared, pattern)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -3,6 +3,7 @@ package oktael
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
@@ -101,3 +102,14 @@ func kindOf(v any) kinds {
 	}
 	return 0
 }
+
+// Inside the evaluator a value is a canonical value, a pointer to one of the
+// directory's objects, or one of these.
+type (
+	// dateTime is a date and time in a zone.
+	dateTime struct{ t time.Time }
+
+	// accessObject is what "access" stands for; the scopes stay in the
+	// context.
+	accessObject struct{}
+)

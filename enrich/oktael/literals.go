@@ -7,7 +7,7 @@ import "slices"
 // whether it meets nothing but literals. Where that cannot be told, because the
 // whole root is read or the name is computed, it reports false.
 func (p *Program) MemberLiterals(root, name string) (literals []string, only bool) {
-	tree, err := parse(p.source)
+	tree, err := parse(p.source, isFamily)
 	if err != nil {
 		return nil, false
 	}

@@ -31,13 +31,13 @@ var timeMethods = append([]function{
 		optional: 1,
 		doc:      "The time that a text gives in ISO 8601 or in a format (a Joda-Time pattern); UTC where it has no zone.",
 		prepare:  checkZoneAndFormat(-1, 1),
-		call: func(_ *evaluation, n *callNode, args []any) (any, error) {
+		call: func(_ *env, prepared any, args []any) (any, error) {
 			var t time.Time
 			var err error
 			if len(args) == 1 {
 				t, err = datetime.ParseISO8601(args[0].(string))
 			} else {
-				t, err = n.parseTime(args[0].(string), args[1].(string))
+				t, err = parseText(prepared, args[0].(string), args[1].(string))
 			}
 			if err != nil {
 				return nil, err
@@ -48,14 +48,14 @@ var timeMethods = append([]function{
 	{
 		name: "toWindows", receiver: kindTime, dialect: IdentityEngine, result: kindText,
 		params: []parameter{selfTime}, doc: "The time as a Windows (LDAP) timestamp.",
-		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(_ *env, _ any, args []any) (any, error) {
 			return datetime.ToWindows(args[0].(dateTime).t), nil
 		},
 	},
 	{
 		name: "toUnix", receiver: kindTime, dialect: IdentityEngine, result: kindText,
 		params: []parameter{selfTime}, doc: "The time as a Unix timestamp in milliseconds.",
-		call: func(_ *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(_ *env, _ any, args []any) (any, error) {
 			return datetime.ToUnix(args[0].(dateTime).t), nil
 		},
 	},
@@ -65,12 +65,12 @@ var timeMethods = append([]function{
 		optional: 1,
 		doc:      "The time in ISO 8601, with milliseconds where there are any, or in a format (a Joda-Time pattern).",
 		prepare:  checkZoneAndFormat(-1, 1),
-		call: func(_ *evaluation, n *callNode, args []any) (any, error) {
+		call: func(_ *env, prepared any, args []any) (any, error) {
 			t := args[0].(dateTime).t
 			if len(args) == 1 {
 				return datetime.ZonedISO8601(t), nil
 			}
-			return n.formatTime(t, args[1].(string))
+			return formatTime(prepared, t, args[1].(string))
 		},
 	},
 	{
@@ -78,8 +78,8 @@ var timeMethods = append([]function{
 		params:  []parameter{selfTime, {name: "zoneId", want: argText}},
 		doc:     "The same instant in another time zone.",
 		prepare: checkZoneAndFormat(1, -1),
-		call: func(_ *evaluation, n *callNode, args []any) (any, error) {
-			zone, err := n.zone(args[1].(string))
+		call: func(_ *env, prepared any, args []any) (any, error) {
+			zone, err := callZone(prepared, args[1].(string))
 			if err != nil {
 				return nil, err
 			}
@@ -131,8 +131,8 @@ var errFar = errors.New("the time lies outside of the years 1 to 9999")
 
 // shift moves a time. A day is a day of the calendar, which has 23 or 25
 // hours where a zone's clock is changed.
-func shift(unit time.Duration, sign int64, days bool) func(*evaluation, *callNode, []any) (any, error) {
-	return func(_ *evaluation, _ *callNode, args []any) (any, error) {
+func shift(unit time.Duration, sign int64, days bool) call {
+	return func(_ *env, _ any, args []any) (any, error) {
 		t, n := args[0].(dateTime).t, args[1].(int64)
 		const year = 366 * 24 * time.Hour
 		if limit := maxYears * int64(year/unit); n > limit || n < -limit {
@@ -154,8 +154,8 @@ func shift(unit time.Duration, sign int64, days bool) func(*evaluation, *callNod
 }
 
 // within compares a time with the present, in either direction.
-func within(unit time.Duration) func(*evaluation, *callNode, []any) (any, error) {
-	return func(e *evaluation, _ *callNode, args []any) (any, error) {
+func within(unit time.Duration) call {
+	return func(e *env, _ any, args []any) (any, error) {
 		t, n := args[0].(dateTime).t, args[1].(int64)
 		if n < 0 {
 			return false, nil
@@ -164,12 +164,12 @@ func within(unit time.Duration) func(*evaluation, *callNode, []any) (any, error)
 		if n <= int64(span/unit) {
 			span = time.Duration(n) * unit
 		}
-		return e.c.now().Sub(t).Abs() <= span, nil
+		return e.c.Clock().Sub(t).Abs() <= span, nil
 	}
 }
 
-func parseTime(parse func(string) (time.Time, error)) func(*evaluation, *callNode, []any) (any, error) {
-	return func(_ *evaluation, _ *callNode, args []any) (any, error) {
+func parseTime(parse func(string) (time.Time, error)) call {
+	return func(_ *env, _ any, args []any) (any, error) {
 		t, err := parse(args[0].(string))
 		if err != nil {
 			return nil, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -21,7 +20,7 @@ var userMethods = []function{
 			"or group.profile.name to a text or a list of texts, one of which must fit; with group.profile.name, operator is EXACT or " +
 			"STARTS_WITH, which is the default. Case matters.",
 		prepare: checkCriteria,
-		call: func(e *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(e *env, _ any, args []any) (any, error) {
 			found := []any{}
 			err := e.matchGroups(args, func(g *identity.Group) bool {
 				found = append(found, g)
@@ -38,7 +37,7 @@ var userMethods = []function{
 		params:  []parameter{selfUser, {name: "criteria", want: argMap}},
 		doc:     "Whether one of the user's groups fits all criteria; see getGroups.",
 		prepare: checkCriteria,
-		call: func(e *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(e *env, _ any, args []any) (any, error) {
 			member := false
 			err := e.matchGroups(args, func(*identity.Group) bool {
 				member = true
@@ -54,7 +53,7 @@ var userMethods = []function{
 		name: "getLinkedObject", receiver: kindUser, result: kindUser | kindNull, reads: RootLinked,
 		params: []parameter{selfUser, {name: "primaryName", want: argText}},
 		doc:    "The user who is linked under this primary name (manager, …); null where there is none.",
-		call: func(e *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(e *env, _ any, args []any) (any, error) {
 			if err := e.own(args[0]); err != nil {
 				return nil, err
 			}
@@ -65,13 +64,13 @@ var userMethods = []function{
 		name: "getInternalProperty", receiver: kindUser, dialect: Classic, result: kindText | kindNull,
 		params: []parameter{selfUser, {name: "name", want: argText}},
 		doc:    "The user's id or status, whatever the profile has under those names.",
-		prepare: func(c *compiler, _ *syntaxNode, args []*syntaxNode) (any, *Error) {
+		prepare: func(c checker, _ *syntaxNode, args []*syntaxNode) (any, error) {
 			if name, ok := args[1].value.(string); ok && args[1].isText() && !slices.Contains(internalProperties, name) {
-				return nil, c.failAt(args[1].offset, "there is no internal property %q%s", name, nearest.Hint(name, internalProperties))
+				return nil, c.Fail(args[1].offset, "there is no internal property %q%s", name, nearest.Hint(name, internalProperties))
 			}
 			return nil, nil
 		},
-		call: func(e *evaluation, _ *callNode, args []any) (any, error) {
+		call: func(e *env, _ any, args []any) (any, error) {
 			u := args[0].(*identity.User)
 			switch args[1].(string) {
 			case "id":
@@ -93,7 +92,7 @@ var internalProperties = []string{"id", "status"}
 var errNotOwn = errors.New("only the user's own groups and linked objects are known, not a linked user's")
 
 // own refuses linked users, of whom the context tells attributes only.
-func (e *evaluation) own(v any) error {
+func (e *env) own(v any) error {
 	if u, ok := v.(*identity.User); !ok || u != e.c.User {
 		return errNotOwn
 	}
@@ -101,7 +100,7 @@ func (e *evaluation) own(v any) error {
 }
 
 // linked gives a linked user, or nil as null.
-func (e *evaluation) linked(name string) (any, error) {
+func (e *env) linked(name string) (any, error) {
 	if u := e.c.Linked[name]; u != nil {
 		return u, nil
 	}
@@ -109,245 +108,4 @@ func (e *evaluation) linked(name string) (any, error) {
 		return nil, fmt.Errorf("%w: no linked object of that name is asked for", ErrUntold)
 	}
 	return nil, e.c.UntoldError(identity.FactLinked)
-}
-
-// The keys of a criterion.
-const (
-	criterionID       = "group.id"
-	criterionSource   = "group.source.id"
-	criterionType     = "group.type"
-	criterionName     = "group.profile.name"
-	criterionOperator = "operator"
-)
-
-var criterionKeys = []string{criterionID, criterionSource, criterionType, criterionName, criterionOperator}
-
-// The operators of group.profile.name.
-const (
-	operatorExact      = "EXACT"
-	operatorStartsWith = "STARTS_WITH"
-)
-
-var (
-	errOperator  = fmt.Errorf("the operator belongs to %s", criterionName)
-	errCriterion = errors.New("a criterion is empty")
-)
-
-// checkCriteria refuses literal keys and operators that do not exist, and
-// criteria that their keys make senseless.
-func checkCriteria(c *compiler, name *syntaxNode, args []*syntaxNode) (any, *Error) {
-	for _, arg := range args[1:] {
-		if arg.op != opMap {
-			continue
-		}
-		if len(arg.kids) == 0 {
-			return nil, c.failAt(arg.offset, "%s: %v", name.text, errCriterion)
-		}
-		var operator *syntaxNode
-		named := false
-		for i := 0; i < len(arg.kids); i += 2 {
-			key := arg.kids[i]
-			if !key.isText() {
-				named = true // by a name that is computed, perhaps
-				continue
-			}
-			switch key.value {
-			case criterionOperator:
-				operator = key
-			case criterionName:
-				named = true
-			}
-			k := key.value.(string)
-			if !slices.Contains(criterionKeys, k) {
-				return nil, c.failAt(key.offset, "%s: unknown criterion %q%s", name.text, k, nearest.Hint(k, criterionKeys))
-			}
-			if k == criterionType {
-				c.warnType(arg.kids[i+1])
-			}
-			if v := arg.kids[i+1]; k == criterionOperator && v.isText() {
-				if o := v.value.(string); o != operatorExact && o != operatorStartsWith {
-					return nil, c.failAt(v.offset, "%s: the operator is EXACT or STARTS_WITH, not %q", name.text, o)
-				}
-			}
-		}
-		if operator != nil && !named {
-			return nil, c.failAt(operator.offset, "%s: %v", name.text, errOperator)
-		}
-	}
-	return nil, nil
-}
-
-// groupTypes are the types that a group can have.
-var groupTypes = []string{identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn}
-
-// warnType warns of literal group types that do not exist.
-func (c *compiler) warnType(s *syntaxNode) {
-	if s.op == opList {
-		for _, kid := range s.kids {
-			c.warnType(kid)
-		}
-	}
-	if t, ok := s.value.(string); ok && s.isText() && !slices.Contains(groupTypes, t) {
-		c.warn(s.offset, "%q is none of the group types %s%s", t, strings.Join(groupTypes, ", "), nearest.Hint(t, groupTypes))
-	}
-}
-
-// criterion is one map of criteria, read.
-type criterion struct {
-	ids, sources, types, names []string
-	has                        [4]bool
-	exact                      bool
-}
-
-// matchGroups calls found for each group that fits all criteria, until it
-// returns false. The first argument is the user.
-func (e *evaluation) matchGroups(args []any, found func(*identity.Group) bool) error {
-	if err := e.own(args[0]); err != nil {
-		return err
-	}
-	groups, err := e.groups()
-	if err != nil {
-		return err
-	}
-	criteria := make([]criterion, len(args)-1)
-	values := 1
-	for i, arg := range args[1:] {
-		if err := e.readCriterion(arg.(map[string]any), &criteria[i]); err != nil {
-			return err
-		}
-		c := &criteria[i]
-		values += len(c.ids) + len(c.sources) + len(c.types) + len(c.names)
-	}
-	if err := e.charge(len(groups)*values, listPerStep); err != nil {
-		return err
-	}
-next:
-	for i := range groups {
-		var untold identity.Facts
-		for j := range criteria {
-			unknown := e.c.Untold & criteria[j].facts(&groups[i])
-			if !criteria[j].without(unknown).fits(&groups[i]) {
-				continue next
-			}
-			untold |= unknown
-		}
-		if err := e.c.UntoldError(untold); err != nil {
-			return err // all that is known of the group fits
-		}
-		if !found(&groups[i]) {
-			return nil
-		}
-	}
-	return nil
-}
-
-func (e *evaluation) readCriterion(m map[string]any, c *criterion) (err error) {
-	for key, v := range m {
-		switch key {
-		case criterionID:
-			c.has[0] = true
-			c.ids, err = e.wanted(v)
-		case criterionSource:
-			c.has[1] = true
-			c.sources, err = e.wanted(v)
-		case criterionType:
-			c.has[2] = true
-			c.types, err = e.wanted(v)
-		case criterionName:
-			c.has[3] = true
-			c.names, err = e.wanted(v)
-		case criterionOperator:
-			switch v {
-			case operatorExact:
-				c.exact = true
-			case operatorStartsWith:
-			default:
-				err = errors.New("the operator is EXACT or STARTS_WITH")
-			}
-		default:
-			err = errors.New("a criterion is unknown")
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if _, ok := m[criterionOperator]; ok && !c.has[3] {
-		return errOperator
-	}
-	if c.has == [4]bool{} {
-		return errCriterion
-	}
-	if !c.exact {
-		for i, name := range c.names {
-			// The wildcard of older expressions: a prefix is what it meant.
-			name = strings.TrimSuffix(name, "*")
-			if len(name) < len(c.names[i]) {
-				name = strings.TrimSuffix(name, ".")
-			}
-			c.names[i] = name
-		}
-	}
-	return nil
-}
-
-// wanted reads the values of a criterion: a text, or a list of texts. Null
-// fits no group.
-func (e *evaluation) wanted(v any) ([]string, error) {
-	list, ok := v.([]any)
-	if !ok {
-		list = []any{v}
-	}
-	out := make([]string, 0, len(list))
-	for _, element := range list {
-		if element == nil {
-			continue
-		}
-		s, err := e.text(element)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
-	}
-	return out, nil
-}
-
-// facts returns what the criterion asks of a group and the group does not show.
-func (c *criterion) facts(g *identity.Group) (facts identity.Facts) {
-	if c.has[1] {
-		facts |= factsOf(g, "source")
-	}
-	if c.has[2] {
-		facts |= factsOf(g, "type")
-	}
-	return facts
-}
-
-// without returns the criterion without what it asks of the facts.
-func (c *criterion) without(facts identity.Facts) *criterion {
-	if facts == 0 {
-		return c
-	}
-	rest := *c
-	rest.has[1] = c.has[1] && facts&identity.FactGroupSource == 0
-	rest.has[2] = c.has[2] && facts&identity.FactGroupType == 0
-	return &rest
-}
-
-func (c *criterion) fits(g *identity.Group) bool {
-	if c.has[0] && (g.ID == "" || !slices.Contains(c.ids, g.ID)) ||
-		c.has[1] && (g.Source == "" || !slices.Contains(c.sources, g.Source)) ||
-		c.has[2] && (g.Type == "" || !slices.Contains(c.types, g.Type)) {
-		return false
-	}
-	if !c.has[3] {
-		return true
-	}
-	name := nameOf(g)
-	if name == "" {
-		return false
-	}
-	if c.exact {
-		return slices.Contains(c.names, name)
-	}
-	return slices.ContainsFunc(c.names, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }

@@ -1,12 +1,10 @@
 package oktael
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -52,7 +50,7 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 	case RootGroups:
 		groups, err := e.groups()
 		if err == nil {
-			err = e.charge(len(groups), listPerStep)
+			err = e.consume(len(groups), listPerStep)
 		}
 		if err != nil {
 			return nil, e.wrap(n.at(), err)
@@ -136,7 +134,7 @@ func (n *propertyNode) eval(e *evaluation) (any, error) {
 	if m, ok := base.(map[string]any); ok && n.folded {
 		return foldedMember(m, n.name), nil
 	}
-	v, err := e.property(base, n.name)
+	v, err := property(e.c, e.dialect, base, n.name)
 	if err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
@@ -169,8 +167,6 @@ func (n *indexNode) eval(e *evaluation) (any, error) {
 	return v, nil
 }
 
-var errNoElement = errors.New("there is no element at that position")
-
 func (e *evaluation) index(base, key any) (any, error) {
 	switch x := base.(type) {
 	case nil:
@@ -190,7 +186,7 @@ func (e *evaluation) index(base, key any) (any, error) {
 			return nil, err
 		}
 		// A character is found by counting those before it.
-		if err := e.charge(len(x), textPerStep); err != nil {
+		if err := e.consume(len(x), textPerStep); err != nil {
 			return nil, err
 		}
 		at, end := characterRange(x, i, i+1)
@@ -203,10 +199,10 @@ func (e *evaluation) index(base, key any) (any, error) {
 	if err != nil || key == nil {
 		return nil, fmt.Errorf("a key must be a text, not %s", kindOf(key))
 	}
-	if err := e.charge(len(name), textPerStep); err != nil {
+	if err := e.consume(len(name), textPerStep); err != nil {
 		return nil, err
 	}
-	return e.property(base, name)
+	return property(e.c, e.dialect, base, name)
 }
 
 // listNode makes a list.
@@ -216,7 +212,7 @@ type listNode struct {
 }
 
 func (n *listNode) eval(e *evaluation) (any, error) {
-	if err := e.charge(len(n.elements), literalPerStep); err != nil {
+	if err := e.consume(len(n.elements), literalPerStep); err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
 	list := make([]any, len(n.elements))
@@ -237,7 +233,7 @@ type mapNode struct {
 }
 
 func (n *mapNode) eval(e *evaluation) (any, error) {
-	if err := e.charge(len(n.keys), literalPerStep/2); err != nil {
+	if err := e.consume(len(n.keys), literalPerStep/2); err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
 	m := make(map[string]any, len(n.keys))
@@ -251,7 +247,7 @@ func (n *mapNode) eval(e *evaluation) (any, error) {
 		}
 		key, err := e.text(k)
 		if err == nil {
-			err = e.charge(len(key), textPerStep)
+			err = e.consume(len(key), textPerStep)
 		}
 		if err != nil {
 			return nil, e.wrap(n.keys[i].at(), err)
@@ -261,31 +257,4 @@ func (n *mapNode) eval(e *evaluation) (any, error) {
 		}
 	}
 	return m, nil
-}
-
-// characters counts the characters of a text.
-func characters(s string) int { return utf8.RuneCountInString(s) }
-
-// characterRange gives the bytes of the characters from start up to end; -1
-// for what lies outside.
-func characterRange(s string, start, end int64) (from, to int) {
-	from, to = -1, -1
-	var n int64
-	for i := range s {
-		if n == start {
-			from = i
-		}
-		if n == end {
-			to = i
-			return from, to
-		}
-		n++
-	}
-	if n == start {
-		from = len(s)
-	}
-	if n == end {
-		to = len(s)
-	}
-	return from, to
 }

@@ -33,7 +33,7 @@ func (n *memberNode) eval(e *evaluation) (any, error) {
 		if n.name == "group" {
 			return x, nil
 		}
-		v, err := e.property(x, n.name)
+		v, err := property(e.c, e.dialect, x, n.name)
 		if err != nil {
 			return nil, e.wrap(n.at(), err)
 		}
@@ -41,7 +41,7 @@ func (n *memberNode) eval(e *evaluation) (any, error) {
 			return v, nil
 		}
 	default:
-		v, err := e.property(e.element, n.name)
+		v, err := property(e.c, e.dialect, e.element, n.name)
 		switch {
 		case err == nil && v != nil:
 			return v, nil
@@ -124,10 +124,10 @@ func (e *evaluation) elementsOf(of node, safe bool) (base any, list []any, err e
 		if x == nil {
 			x = []any{}
 		}
-		return x, x, e.charge(len(x), listPerStep)
+		return x, x, e.consume(len(x), listPerStep)
 	case map[string]any:
 		// Each entry is a map that is made here.
-		if err := e.charge(len(x), literalPerStep); err != nil {
+		if err := e.consume(len(x), literalPerStep); err != nil {
 			return nil, nil, err
 		}
 		return x, entries(x), nil

@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// MaxNesting is how deep brackets, lists, calls and choices may nest.
+// Written by hand, a dozen is already unreadable.
+const MaxNesting = 64
+
 // parser is a recursive-descent parser; each method reads one level of
 // precedence, from the loosest (choice) to the tightest (postfix).
 type parser struct {
@@ -12,15 +16,19 @@ type parser struct {
 	tokens []token
 	at     int
 	depth  int
+
+	// isFamily reports whether a name is a family of functions, as String is.
+	isFamily func(name string) bool
 }
 
-// parse reads a whole expression.
-func parse(source string) (*syntaxNode, error) {
+// parse reads a whole expression. isFamily tells a call on a family of
+// functions, as String.len(s), from a method of a value.
+func parse(source string, isFamily func(name string) bool) (*syntaxNode, error) {
 	tokens, err := lex(source)
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{source: source, tokens: tokens}
+	p := &parser{source: source, tokens: tokens, isFamily: isFamily}
 	if p.peek().kind == tokenEnd {
 		return nil, newError(source, 0, "the expression is empty")
 	}

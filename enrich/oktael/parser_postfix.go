@@ -42,7 +42,7 @@ func (p *parser) member(left *syntaxNode, safe bool) (*syntaxNode, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	if left.op == opName && !left.grouped && !safe && isFamily(left.text) {
+	if left.op == opName && !left.grouped && !safe && p.isFamily(left.text) {
 		return &syntaxNode{op: opCall, text: left.text + "." + t.text, kids: arguments, offset: left.offset}, nil
 	}
 	return &syntaxNode{op: opMethod, text: t.text, kids: append([]*syntaxNode{left}, arguments...), safe: safe, offset: t.start}, nil

@@ -1,48 +1,9 @@
 package oktael
 
-import "sync"
-
-// Options say how an expression is compiled and how far it may go.
-type Options struct {
-	// Dialect restricts the functions and methods. Default: either dialect's.
-	Dialect Dialect
-
-	// Roots are what the expression may read; anything else is an error at
-	// load. The zero value lets it read nothing.
-	Roots Roots
-
-	// MaxLength bounds the source in bytes. Default: DefaultMaxLength; Okta's
-	// own bound for claims is 1,024 characters. At most 64 KiB.
-	MaxLength int
-
-	// MaxSteps bounds one evaluation. Default: DefaultMaxSteps.
-	MaxSteps int
-
-	// Claims are the names that claims.<name> may use; nil lets it use any.
-	Claims []string
-
-	// Wants is what the value is for. An expression that can't give that,
-	// whatever the values are, is refused at load. Default: Anything.
-	Wants Wanted
-
-	// TruncateOverLimit makes getFilteredGroups and the Groups family return
-	// the first groups up to their limit where more match. Without it that is
-	// ErrTooManyGroups.
-	TruncateOverLimit bool
-}
-
-// Wanted says what the value of an expression is for.
-type Wanted uint8
-
-const (
-	// Anything takes every value.
-	Anything Wanted = iota
-
-	// Condition wants true or false.
-	Condition
-
-	// IDs wants a list, or a text with commas in it, which is taken for one.
-	IDs
+import (
+	"maps"
+	"slices"
+	"sync"
 )
 
 // Program is a compiled expression. It is immutable and safe for concurrent
@@ -76,7 +37,7 @@ func Compile(source string, o Options) (*Program, error) {
 		o.MaxSteps = DefaultMaxSteps
 	}
 	o.MaxSteps = min(o.MaxSteps, maxSteps)
-	tree, err := parse(source)
+	tree, err := parse(source, isFamily)
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +48,9 @@ func Compile(source string, o Options) (*Program, error) {
 	}
 	switch {
 	case o.Wants == Condition && root.kinds&kindBool == 0:
-		return nil, c.fail(tree.offset, "the condition is %s, not true or false", root.kinds)
+		return nil, c.Fail(tree.offset, "the condition is %s, not true or false", root.kinds)
 	case o.Wants == IDs && root.kinds&(kindList|kindText) == 0:
-		return nil, c.fail(tree.offset, "a list of ids is wanted here, not %s", root.kinds)
+		return nil, c.Fail(tree.offset, "a list of ids is wanted here, not %s", root.kinds)
 	}
 	return &Program{source: source, root: root.node, options: o, reads: c.reads, members: c.members, warnings: c.warnings}, nil
 }
@@ -102,17 +63,34 @@ func (p *Program) Eval(c *Context) (any, error) {
 	if c == nil {
 		c = &Context{}
 	}
-	e := newEval(p, c)
-	defer e.end(p)
+	e := p.begin(c)
+	defer p.end(e)
 	v, err := e.run(p.root)
 	if err != nil {
 		return nil, err
 	}
-	out, err := e.handOut(v)
+	out, err := toCanonical(v, c.Scopes)
 	if err != nil {
 		return nil, e.wrap(p.root.at(), err)
 	}
 	return out, nil
+}
+
+// begin returns the state of a new evaluation.
+func (p *Program) begin(c *Context) *evaluation {
+	e, ok := p.idle.Get().(*evaluation)
+	if !ok {
+		e = &evaluation{}
+	}
+	e.meter, e.c, e.dialect, e.truncate = newMeter(p.options.MaxSteps), c, p.options.Dialect, p.options.TruncateOverLimit
+	e.source, e.stack, e.expressions = p.source, e.room[:0], e
+	return e
+}
+
+// end puts the state back, without anything of what it worked on.
+func (p *Program) end(e *evaluation) {
+	*e = evaluation{}
+	p.idle.Put(e)
 }
 
 // EvalBool evaluates a condition: anything but true and false is an error.
@@ -131,6 +109,20 @@ func (p *Program) EvalBool(c *Context) (bool, error) {
 
 // Reads tells which roots an evaluation may read.
 func (p *Program) Reads() Roots { return p.reads }
+
+// ReadsMember reports whether an evaluation may read a member of a root, such
+// as host of request. Where that cannot be told, because the whole root is
+// read or the name is computed, it says yes.
+func (p *Program) ReadsMember(root, name string) bool {
+	r := spelled[root]
+	return r != 0 && (p.members.whole.Has(r) || p.members.named[r][name])
+}
+
+// Members lists, in order, the members of a root that are read by name; of
+// "user" and "appuser" those of the profile too, of "app" these as "profile.x".
+func (p *Program) Members(root string) []string {
+	return slices.Sorted(maps.Keys(p.members.named[spelled[root]]))
+}
 
 // Warnings tells what is allowed but probably not meant, in the order of the
 // source.

@@ -58,8 +58,8 @@ func RegexSize(tree *syntax.Regexp) (int, error) {
 }
 
 // match matches a whole text, which costs steps by the work that it may be.
-func (e *evaluation) match(r *regex, text string) (bool, error) {
-	if err := e.spend(int64(len(text)) * int64(r.size) * (unitsPerStep / regexPerStep)); err != nil {
+func (m *meter) match(r *regex, text string) (bool, error) {
+	if err := m.consumeUnits(int64(len(text)) * int64(r.size) * (unitsPerStep / regexPerStep)); err != nil {
 		return false, err
 	}
 	return r.re.MatchString(text), nil
@@ -107,30 +107,25 @@ func explainRegex(pattern string, err error) error {
 	return fmt.Errorf("the regular expression does not compile: %s", fault.Code)
 }
 
-// regex compiles a literal regular expression at load.
-func (c *compiler) regex(s *syntaxNode) (*regex, error) {
-	re, err := compileRegex(s.value.(string))
-	if err != nil {
-		return nil, c.fail(s.offset, "%v", err)
-	}
-	return re, nil
-}
+// regexes are the regular expressions that one evaluation compiled because they
+// are not literals; the same text is compiled once.
+type regexes map[string]*regex
 
-// regex compiles a regular expression that is not a literal.
-func (e *evaluation) regex(pattern string) (*regex, error) {
-	if re, ok := e.regexes[pattern]; ok {
+// compile compiles a regular expression that is not a literal.
+func (r *regexes) compile(pattern string) (*regex, error) {
+	if re, ok := (*r)[pattern]; ok {
 		return re, nil
 	}
-	if len(e.regexes) >= maxCompiled {
+	if len(*r) >= maxCompiled {
 		return nil, fmt.Errorf("over %d different regular expressions: %w", maxCompiled, ErrLimit)
 	}
 	re, err := compileRegex(pattern)
 	if err != nil {
 		return nil, err
 	}
-	if e.regexes == nil {
-		e.regexes = make(map[string]*regex)
+	if *r == nil {
+		*r = make(map[string]*regex)
 	}
-	e.regexes[pattern] = re
+	(*r)[pattern] = re
 	return re, nil
 }

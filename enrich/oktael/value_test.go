@@ -32,7 +32,7 @@ func TestOrderIsAnOrder(t *testing.T) {
 		{nil, "", "A", "a", "aa", "ß"},
 		{nil, dateTime{now}, dateTime{now.Add(time.Second)}, dateTime{now.UTC()}},
 	}
-	e := newEval(&Program{options: Options{MaxSteps: 1000000}}, &Context{})
+	e := newMeter(1000000)
 	for _, values := range kinds {
 		for _, a := range values {
 			for _, b := range values {

@@ -1,10 +1,5 @@
 package oktael
 
-import (
-	"maps"
-	"slices"
-)
-
 // memberReads is what an expression reads of the roots, as the compiler finds
 // it, also inside of group expressions.
 type memberReads struct {
@@ -24,14 +19,6 @@ func (m *memberReads) add(root Roots, name string) {
 		m.named[root] = make(map[string]bool)
 	}
 	m.named[root][name] = true
-}
-
-// ReadsMember reports whether an evaluation may read a member of a root, such
-// as host of request. Where that cannot be told, because the whole root is
-// read or the name is computed, it says yes.
-func (p *Program) ReadsMember(root, name string) bool {
-	r := spelled[root]
-	return r != 0 && (p.members.whole.Has(r) || p.members.named[r][name])
 }
 
 // compileBase compiles what a member is read of. Where that is a root and the
@@ -58,10 +45,4 @@ func (c *compiler) compileBase(base *syntaxNode, name string, known bool) (typed
 		}
 	}
 	return t, nil
-}
-
-// Members lists, in order, the members of a root that are read by name; of
-// "user" and "appuser" those of the profile too, of "app" these as "profile.x".
-func (p *Program) Members(root string) []string {
-	return slices.Sorted(maps.Keys(p.members.named[spelled[root]]))
 }

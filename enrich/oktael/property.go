@@ -13,32 +13,32 @@ import (
 // property reads a property of a value. An attribute that an object lacks is
 // null; a property of null is an error, and so is one of a text, number or
 // list, which have none.
-func (e *evaluation) property(v any, name string) (any, error) {
+func property(c *Context, d Dialect, v any, name string) (any, error) {
 	switch x := v.(type) {
 	case nil:
 		return nil, onNull("null has no property %s", name)
 	case map[string]any:
 		return x[name], nil
 	case *identity.User:
-		v := userProperty(x, name, e.options.Dialect)
+		v := userProperty(x, name, d)
 		if _, said := x.Profile[name]; v != nil || said {
 			return v, nil
 		}
-		return nil, e.c.UntoldError(userFacts[name])
+		return nil, c.UntoldError(userFacts[name])
 	case *identity.AppUser:
 		return appUserProperty(x, name), nil
 	case *identity.App:
 		return appProperty(x, name), nil
 	case *identity.Group:
 		if facts := factsOf(x, name); facts != 0 {
-			if err := e.c.UntoldError(facts); err != nil {
+			if err := c.UntoldError(facts); err != nil {
 				return nil, err
 			}
 		}
-		return groupProperty(x, name, e.options.Dialect), nil
+		return groupProperty(x, name, d), nil
 	case accessObject:
 		if name == "scope" {
-			return textList(e.c.Scopes), nil
+			return textList(c.Scopes), nil
 		}
 		return nil, nil
 	}
@@ -223,72 +223,6 @@ func timeOrNull(t time.Time, d Dialect) any {
 	return dateTime{t}
 }
 
-// userMap, appMap, appUserMap and groupMap are the objects as they are handed
-// out: in the shape of Okta's REST API, without what is not known.
-func userMap(u *identity.User) map[string]any {
-	m := map[string]any{"profile": profileOf(u.Profile)}
-	addText(m, "id", u.ID)
-	addText(m, "login", u.Login)
-	addText(m, "status", u.Status)
-	addTime(m, "created", u.Created)
-	addTime(m, "lastUpdated", u.LastUpdated)
-	addTime(m, "passwordChanged", u.PasswordChanged)
-	addTime(m, "lastLogin", u.LastLogin)
-	return m
-}
-
-func appMap(a *identity.App) map[string]any {
-	m := make(map[string]any, len(a.Attributes)+6)
-	maps.Copy(m, a.Attributes)
-	addText(m, "id", a.ID)
-	addText(m, "clientId", a.ClientID)
-	addText(m, "name", a.Name)
-	addText(m, "label", a.Label)
-	addText(m, "status", a.Status)
-	m["profile"] = profileOf(a.Profile)
-	return m
-}
-
-func appUserMap(u *identity.AppUser) map[string]any {
-	m := map[string]any{"profile": profileOf(u.Profile)}
-	addText(m, "id", u.ID)
-	addText(m, "app", u.App)
-	addText(m, "userName", u.UserName)
-	addText(m, "status", u.Status)
-	return m
-}
-
-func groupMap(g *identity.Group) map[string]any {
-	m := map[string]any{"profile": groupProfile(g)}
-	addText(m, "id", g.ID)
-	if name := groupName(g); name != nil {
-		m["name"] = name
-	}
-	addText(m, "type", g.Type)
-	if len(g.ObjectClass) > 0 {
-		m["objectClass"] = textList(g.ObjectClass)
-	}
-	if g.Source != "" {
-		m["source"] = map[string]any{"id": g.Source}
-	}
-	addTime(m, "created", g.Created)
-	addTime(m, "lastUpdated", g.LastUpdated)
-	addTime(m, "lastMembershipUpdated", g.LastMembershipUpdated)
-	return m
-}
-
-func addText(m map[string]any, key, value string) {
-	if value != "" {
-		m[key] = value
-	}
-}
-
-func addTime(m map[string]any, key string, t time.Time) {
-	if !t.IsZero() {
-		m[key] = datetime.ISO8601(t)
-	}
-}
-
 // foldedMember finds a member of a map in any case; exactly spelt wins. Okta
 // writes both org.subDomain and org.subdomain.
 func foldedMember(m map[string]any, name string) any {
@@ -307,4 +241,12 @@ func foldedMember(m map[string]any, name string) any {
 		return nil
 	}
 	return m[best]
+}
+
+func textList(texts []string) []any {
+	list := make([]any, len(texts))
+	for i, s := range texts {
+		list[i] = s
+	}
+	return list
 }

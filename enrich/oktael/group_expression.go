@@ -1,0 +1,122 @@
+package oktael
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// GroupExpression compiles a literal text as an expression with "group"
+// bound. Its faults are reported where they stand in the whole source.
+func (c *compiler) GroupExpression(s *syntaxNode) (any, error) {
+	if c.groupDepth >= maxGroupDepth {
+		return nil, c.Fail(s.offset, "group expressions nest over %d levels", maxGroupDepth)
+	}
+	inside := func(err error) error {
+		var fault *Error
+		if !errors.As(err, &fault) {
+			return c.Fail(s.offset, "in the group expression: %v", err)
+		}
+		return newError(c.source, min(fault.Offset, len(c.source)), "in the group expression: %s", fault.Msg)
+	}
+	tree, err := parse(s.value.(string), isFamily)
+	if err != nil {
+		if fault, ok := errors.AsType[*Error](err); ok {
+			fault.Offset += c.base + s.inside
+		}
+		return nil, inside(err)
+	}
+	inner := &compiler{
+		source: c.source, options: c.options, base: c.base + s.inside, inGroup: true,
+		groupDepth: c.groupDepth + 1, known: c.known, members: c.members,
+	}
+	t, err := inner.compile(tree)
+	if err != nil {
+		return nil, inside(err)
+	}
+	c.reads |= inner.reads
+	c.warnings = append(c.warnings, inner.warnings...)
+	return t.node, nil
+}
+
+// CompileGroup gives the compiled group expression of a text that is not a
+// literal. It may come from a profile, so that it may read the group only,
+// and an error tells where it is wrong but not what it says.
+func (e *evaluation) CompileGroup(text string) (any, error) {
+	if n, ok := e.groupNodes[text]; ok {
+		return n, nil
+	}
+	if len(e.groupNodes) >= maxCompiled {
+		return nil, fmt.Errorf("over %d different group expressions: %w", maxCompiled, ErrLimit)
+	}
+	if len(text) > DefaultMaxLength {
+		return nil, fmt.Errorf("the group expression is longer than %d bytes: %w", DefaultMaxLength, ErrLimit)
+	}
+	// Compiling costs as much as evaluating what is written does.
+	if err := e.consume(len(text), sourcePerStep); err != nil {
+		return nil, err
+	}
+	tree, err := parse(text, isFamily)
+	var t typed
+	if err == nil {
+		c := &compiler{source: text, options: Options{Dialect: e.dialect}, inGroup: true, groupDepth: maxGroupDepth, members: new(memberReads)}
+		t, err = c.compile(tree)
+	}
+	if err != nil {
+		if fault, ok := errors.AsType[*Error](err); ok {
+			return nil, fmt.Errorf("the group expression does not compile (at %d:%d)", fault.Line, fault.Column)
+		}
+		return nil, errors.New("the group expression does not compile")
+	}
+	if e.groupNodes == nil {
+		e.groupNodes = make(map[string]node)
+	}
+	e.groupNodes[text] = t.node
+	return t.node, nil
+}
+
+// EvalGroups evaluates a body for groups and leaves out nulls.
+func (e *evaluation) EvalGroups(compiled any, literal bool, groups []identity.Group, positions []int32) ([]any, error) {
+	if e.groupDepth >= maxGroupDepth {
+		return nil, fmt.Errorf("group expressions nest over %d levels: %w", maxGroupDepth, ErrLimit)
+	}
+	body, ok := compiled.(node)
+	if !ok {
+		return nil, errors.New("the group expression does not compile")
+	}
+	outerGroup, outerElement := e.group, e.element
+	e.groupDepth++
+	defer func() {
+		e.group, e.element = outerGroup, outerElement
+		e.groupDepth--
+	}()
+	values := make([]any, 0, len(positions))
+	for _, at := range positions {
+		e.group, e.element = &groups[at], nil
+		v, err := e.run(body)
+		if err != nil {
+			if !literal {
+				// Its position means nothing in this source.
+				return nil, foreign(err)
+			}
+			return nil, err
+		}
+		if v != nil {
+			values = append(values, v)
+		}
+	}
+	return values, nil
+}
+
+// foreign strips position and words off the error of a group expression whose
+// text is not part of the source: both are of that text, which may be
+// somebody's attribute.
+func foreign(err error) error {
+	for _, known := range []error{ErrLimit, ErrNull, ErrTooManyGroups, ErrGroupsUnknown, ErrUntold} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("evaluating the group expression: %w", known)
+		}
+	}
+	return errors.New("the group expression fails")
+}
