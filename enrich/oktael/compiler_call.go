@@ -18,7 +18,7 @@ func (c *compiler) compileCall(s *syntaxNode) (typed, error) {
 	if name == "Time.now" && (d == IdentityEngine || d == Either && s.receiver && len(s.kids) == 0) {
 		name = "DateTime.now" // the reference's own alias
 	}
-	f, ok := library.static[name]
+	f, ok := staticFunction(name)
 	if !ok {
 		return typed{}, c.unknownFunction(s)
 	}
@@ -29,7 +29,7 @@ func (c *compiler) compileCall(s *syntaxNode) (typed, error) {
 }
 
 func (c *compiler) unknownFunction(s *syntaxNode) error {
-	names := library.names(c.options.Dialect)
+	names := functionNames(c.options.Dialect)
 	family, short, ok := strings.Cut(s.text, ".")
 	if !ok {
 		short = s.text
@@ -58,7 +58,7 @@ func (c *compiler) unknownFunction(s *syntaxNode) error {
 // familyOf gives the full name of the function of this name in any family, or
 // nothing; of several the first in order.
 func (c *compiler) familyOf(short string) string {
-	for _, name := range library.names(c.options.Dialect) {
+	for _, name := range functionNames(c.options.Dialect) {
 		if strings.HasSuffix(name, "."+short) {
 			return name
 		}
@@ -70,10 +70,10 @@ func (c *compiler) familyOf(short string) string {
 // method of the element, as in .![toUpperCase()]. ok is false where the name
 // is not a method's or the arguments fit a function better.
 func (c *compiler) elementMethod(s *syntaxNode) (t typed, ok bool, err error) {
-	if f, static := library.static[s.text]; static && c.options.Dialect.has(f.dialect) && f.takes(len(s.kids)) {
+	if f, static := staticFunction(s.text); static && c.options.Dialect.has(f.dialect) && f.takes(len(s.kids)) {
 		return typed{}, false, nil
 	}
-	if _, known := library.methods[s.text]; !known {
+	if _, known := methodsNamed(s.text); !known {
 		return typed{}, false, nil
 	}
 	self := &syntaxNode{op: opElement, offset: s.offset}
@@ -87,7 +87,7 @@ func (c *compiler) compileMethod(s *syntaxNode) (typed, error) {
 	if receiver := s.kids[0]; receiver.op == opCall && receiver.text == "Time.now" {
 		receiver.receiver = true
 	}
-	all, known := library.methods[s.text]
+	all, known := methodsNamed(s.text)
 	if !known || c.element == 0 && !c.options.Roots.Has(RootVars) {
 		if err := c.meantFunction(s); err != nil {
 			return typed{}, err
@@ -98,7 +98,7 @@ func (c *compiler) compileMethod(s *syntaxNode) (typed, error) {
 		return typed{}, err
 	}
 	if !known {
-		return typed{}, c.Fail(s.offset, "unknown method %s%s", s.text, hintName(s.text, library.methodNames(c.options.Dialect)))
+		return typed{}, c.Fail(s.offset, "unknown method %s%s", s.text, hintName(s.text, methodNames(c.options.Dialect)))
 	}
 	var fits []*function
 	dialect, kind, count := false, false, (*function)(nil)
@@ -149,7 +149,7 @@ func (c *compiler) meantFunction(s *syntaxNode) error {
 		return nil
 	}
 	full := name.text + "." + s.text
-	word, ok := nearest.Word(full, library.names(c.options.Dialect))
+	word, ok := nearest.Word(full, functionNames(c.options.Dialect))
 	if !ok || !strings.Contains(word, ".") {
 		// The family may be cut short: Iso3166.toAlpha2(…).
 		if word = c.familyOf(s.text); word == "" {
@@ -191,7 +191,7 @@ func (c *compiler) bindArgs(s *syntaxNode, done []typed, kids []*syntaxNode, fit
 	}
 	var result kinds
 	for _, f := range fits {
-		if err := c.checkArgs(s, f, args, len(done), kids, len(fits) > 1); err != nil {
+		if err := c.checkArgs(f, args, len(done), kids, len(fits) > 1); err != nil {
 			return typed{}, err
 		}
 		if err := c.read(s.offset, f.reads, f.name); err != nil {
@@ -231,28 +231,13 @@ func anyNull(args []typed) bool {
 
 // checkArgs refuses arguments that no value could make right. A method with
 // overloads is checked when its receiver is known.
-func (c *compiler) checkArgs(s *syntaxNode, f *function, args []typed, from int, kids []*syntaxNode, overloaded bool) error {
+func (c *compiler) checkArgs(f *function, args []typed, from int, kids []*syntaxNode, overloaded bool) error {
 	if overloaded {
 		return nil
 	}
 	for i := from; i < len(args); i++ {
-		p := f.param(i)
-		accepts := arguments[p.want].accepts
-		if p.nullable || f.onNull != nullFails {
-			accepts |= kindNull
-		}
-		if args[i].kinds&accepts == 0 {
-			want := arguments[p.want].accepts
-			switch p.want { // what is meant, not all that is converted
-			case argInt:
-				want = kindInt
-			case argText:
-				want = kindText
-			case argList, argElements:
-				want = kindList
-			default:
-			}
-			return c.Fail(kids[i].offset, "%s: argument %s must be %s, not %s", f.name, p.name, want, args[i].kinds)
+		if accepts, meant := f.accepts(i); args[i].kinds&accepts == 0 {
+			return c.Fail(kids[i].offset, "%s: argument %s must be %s, not %s", f.name, f.param(i).name, meant, args[i].kinds)
 		}
 	}
 	return nil

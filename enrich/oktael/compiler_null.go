@@ -31,8 +31,8 @@ func (c *compiler) warnNull(s *syntaxNode, through string) {
 			c.know(paths, -1)
 		}
 	case opCall:
-		f := library.static[s.text]
-		if f == nil || f.onNull != nullNull {
+		f, ok := staticFunction(s.text)
+		if !ok || f.onNull != nullNull {
 			return
 		}
 		for i, kid := range s.kids {

@@ -48,6 +48,7 @@ func TestMisspeltNamesGetTheNearestRightOne(t *testing.T) {
 		`String.trim('a')`:                `unknown function String.trim`,
 		`String.isEmpty('a')`:             `unknown function String.isEmpty (did you mean "Arrays.isEmpty"?)`,
 		`Convert.toInteger('1')`:          `unknown function Convert.toInteger (did you mean "Convert.toInt"?)`,
+		`Strin.len('x')`:                  `unknown function Strin.len (did you mean "String.len"?)`,
 		`Sting.len('a')`:                  `unknown function Sting.len (did you mean "String.len"?)`,
 		`Iso3166.toAlpha2('DE')`:          `unknown function Iso3166.toAlpha2 (did you mean "Iso3166Convert.toAlpha2"?)`,
 		`len('a')`:                        `unknown function len (did you mean "String.len"?)`,

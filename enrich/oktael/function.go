@@ -146,6 +146,26 @@ func (f *function) param(i int) *parameter {
 	return &f.params[min(i, len(f.params)-1)]
 }
 
+// accepts returns the kinds that the argument at a position may be of, and the
+// kinds that messages name: what is meant, not all that is converted.
+func (f *function) accepts(i int) (accepts, meant kinds) {
+	p := f.param(i)
+	accepts = arguments[p.want].accepts
+	switch meant = accepts; p.want {
+	case argInt:
+		meant = kindInt
+	case argText:
+		meant = kindText
+	case argList, argElements:
+		meant = kindList
+	case argAny, argMap, argNumeric:
+	}
+	if p.nullable || f.onNull != nullFails {
+		accepts |= kindNull
+	}
+	return accepts, meant
+}
+
 // count says in words how many arguments the function takes.
 func (f *function) count() string {
 	word := func(n int) string {

@@ -5,14 +5,10 @@ import (
 	"strings"
 )
 
-// library holds all functions. It never changes after init; it is built
-// there, and not where it is declared, because the functions that compile
-// expressions look into it.
-var library *functions
+// tables hold all functions. They never change.
+var tables = buildTables()
 
-func init() { library = buildLibrary() }
-
-type functions struct {
+type functionTables struct {
 	// static are the functions by full name.
 	static map[string]*function
 
@@ -24,8 +20,8 @@ type functions struct {
 	families map[string]bool
 }
 
-func buildLibrary() *functions {
-	l := &functions{static: map[string]*function{}, methods: map[string][]*function{}, families: map[string]bool{}}
+func buildTables() *functionTables {
+	t := &functionTables{static: map[string]*function{}, methods: map[string][]*function{}, families: map[string]bool{}}
 	for _, table := range [][]function{
 		stringFunctions, stringMethods, arrayFunctions, arrayMethods, convertFunctions, countryFunctions, countryMethods,
 		groupFunctions, userMethods, directoryFunctions, timeFunctions, timeMethods,
@@ -33,25 +29,37 @@ func buildLibrary() *functions {
 		for i := range table {
 			f := &table[i]
 			if f.receiver != 0 {
-				l.methods[f.name] = append(l.methods[f.name], f)
+				t.methods[f.name] = append(t.methods[f.name], f)
 				continue
 			}
-			l.static[f.name] = f
+			t.static[f.name] = f
 			if family, _, ok := strings.Cut(f.name, "."); ok {
-				l.families[family] = true
+				t.families[family] = true
 			}
 		}
 	}
-	return l
+	return t
+}
+
+// staticFunction returns the function of a full name.
+func staticFunction(name string) (*function, bool) {
+	f, ok := tables.static[name]
+	return f, ok
+}
+
+// methodsNamed returns the methods of a name, one for each kind of receiver.
+func methodsNamed(name string) ([]*function, bool) {
+	overloads, ok := tables.methods[name]
+	return overloads, ok
 }
 
 // isFamily reports whether a name is a family of functions, as String is.
-func isFamily(name string) bool { return library.families[name] }
+func isFamily(name string) bool { return tables.families[name] }
 
-// names gives the names of the static functions of a dialect, sorted.
-func (l *functions) names(d Dialect) []string {
+// functionNames returns the names of the static functions of a dialect, sorted.
+func functionNames(d Dialect) []string {
 	var names []string
-	for name, f := range l.static {
+	for name, f := range tables.static {
 		if d.has(f.dialect) {
 			names = append(names, name)
 		}
@@ -60,10 +68,10 @@ func (l *functions) names(d Dialect) []string {
 	return names
 }
 
-// methodNames gives the names of the methods of a dialect, sorted.
-func (l *functions) methodNames(d Dialect) []string {
+// methodNames returns the names of the methods of a dialect, sorted.
+func methodNames(d Dialect) []string {
 	var names []string
-	for name, overloads := range l.methods {
+	for name, overloads := range tables.methods {
 		if slices.ContainsFunc(overloads, func(f *function) bool { return d.has(f.dialect) }) {
 			names = append(names, name)
 		}

@@ -59,10 +59,10 @@ type Signature struct {
 // then methods by receiver.
 func Functions() []Signature {
 	var all []Signature
-	for _, f := range library.static {
+	for _, f := range tables.static {
 		all = append(all, f.signature())
 	}
-	for _, overloads := range library.methods {
+	for _, overloads := range tables.methods {
 		for _, f := range overloads {
 			all = append(all, f.signature())
 		}
