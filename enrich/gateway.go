@@ -249,7 +249,7 @@ func (g *Gateway) lookUp(ctx context.Context, p *Policy, d *Decision, raw string
 // reads, once for each reason: it lies in the configuration of an issuer or a
 // directory, and every such person has it.
 func (g *Gateway) tellUnknownGroups(p *Policy, who *identity.Person) {
-	if who == nil || who.GroupsUnknown == "" || p.reads&oktael.RootGroups == 0 {
+	if who == nil || who.GroupsUnknown == "" || p.reads&oktael.InputGroups == 0 {
 		return
 	}
 	if _, before := g.told.LoadOrStore(who.GroupsUnknown, true); !before {

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
 // reference is the page that documents the language.
@@ -43,7 +46,7 @@ func TestReferenceExamples(t *testing.T) {
 	}
 	for _, e := range examples {
 		source, want := e[1], e[2]
-		p, err := Compile(source, Options{Roots: AllRoots})
+		p, err := Compile(source, Options{Inputs: AllInputs})
 		var got any
 		if err == nil {
 			got, err = p.Eval(c)
@@ -80,15 +83,15 @@ func TestReferenceNamesTheBounds(t *testing.T) {
 		text  string
 	}{
 		{DefaultMaxLength, "4,096 bytes"},
-		{MaxNesting, "64 levels"},
+		{syntax.MaxNesting, "64 levels"},
 		{DefaultMaxSteps, "| 10,000; reading"},
-		{MaxText, "65,536 bytes"},
-		{MaxList, "10,000 elements"},
-		{MaxResult, "100,000 values"},
-		{maxResultText >> 20, "4 MiB of text"},
+		{value.MaxText, "65,536 bytes"},
+		{value.MaxList, "10,000 elements"},
+		{object.MaxResult, "100,000 values"},
+		{object.MaxResultText >> 20, "4 MiB of text"},
 		{identity.MaxDepth, "32 levels"},
-		{MaxRegex, "1,000 bytes"},
-		{maxRegexSize, "10,000 instructions"},
+		{value.MaxRegex, "1,000 bytes"},
+		{value.MaxRegexSize, "10,000 instructions"},
 		{maxGroupDepth, "group expressions | 2 |"},
 	} {
 		if !strings.Contains(page, bound.text) {
@@ -108,7 +111,7 @@ func TestReferenceNamesTheBounds(t *testing.T) {
 
 func mustText(t *testing.T, v any) []byte {
 	t.Helper()
-	b, err := new(meter).appendText(nil, v)
+	b, err := new(value.Meter).AppendText(nil, v)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package oktael
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+)
 
 // EvalError says why an evaluation failed, and where. It never holds a value
 // that the expression worked on.
@@ -20,7 +24,7 @@ type EvalError struct {
 func (e *EvalError) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Msg) }
 
 // Caret gives the line of the source and, below it, a caret under the fault.
-func (e *EvalError) Caret() string { return caret(e.source, e.Offset) }
+func (e *EvalError) Caret() string { return syntax.Caret(e.source, e.Offset) }
 
 // Unwrap gives the cause: one of this package's sentinels, or nil.
 func (e *EvalError) Unwrap() error { return e.cause }

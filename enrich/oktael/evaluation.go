@@ -5,11 +5,14 @@ import (
 	"fmt"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
 // evaluation is the state of one Eval. It is used by one goroutine.
 type evaluation struct {
-	env
+	library.Env
 
 	source string
 
@@ -60,12 +63,12 @@ func (e *evaluation) run(n node) (any, error) {
 	case *rootNode, *memberNode:
 		return n.eval(e)
 	case *propertyNode:
-		if err := e.consumeUnits(unitsPerStep / propertyPerStep); err != nil {
+		if err := e.ConsumeUnits(value.UnitsPerStep / value.PropertyPerStep); err != nil {
 			return nil, e.wrap(n.at(), err)
 		}
 		return n.eval(e)
 	}
-	if err := e.consumeUnits(unitsPerStep); err != nil {
+	if err := e.ConsumeUnits(value.UnitsPerStep); err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
 	return n.eval(e)
@@ -81,7 +84,7 @@ func (e *evaluation) wrap(at int, err error) error {
 		return placed
 	}
 	x := &EvalError{Offset: at, Msg: err.Error(), source: e.source, cause: err}
-	x.Line, x.Column = lineColumn(e.source, at)
+	x.Line, x.Column = syntax.Position(e.source, at)
 	return x
 }
 

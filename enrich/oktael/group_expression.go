@@ -5,30 +5,34 @@ import (
 	"fmt"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
 // GroupExpression compiles a literal text as an expression with "group"
 // bound. Its faults are reported where they stand in the whole source.
-func (c *compiler) GroupExpression(s *syntaxNode) (any, error) {
+func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
 	if c.groupDepth >= maxGroupDepth {
-		return nil, c.Fail(s.offset, "group expressions nest over %d levels", maxGroupDepth)
+		return nil, c.Fail(s.Offset, "group expressions nest over %d levels", maxGroupDepth)
 	}
 	inside := func(err error) error {
-		var fault *Error
+		var fault *syntax.Error
 		if !errors.As(err, &fault) {
-			return c.Fail(s.offset, "in the group expression: %v", err)
+			return c.Fail(s.Offset, "in the group expression: %v", err)
 		}
-		return newError(c.source, min(fault.Offset, len(c.source)), "in the group expression: %s", fault.Msg)
+		return syntax.NewError(c.source, min(fault.Offset, len(c.source)), "in the group expression: %s", fault.Msg)
 	}
-	tree, err := parse(s.value.(string), isFamily)
+	tree, err := syntax.Parse(s.Value.(string), library.IsFamily)
 	if err != nil {
-		if fault, ok := errors.AsType[*Error](err); ok {
-			fault.Offset += c.base + s.inside
+		if fault, ok := errors.AsType[*syntax.Error](err); ok {
+			fault.Offset += c.base + s.ContentOffset
 		}
 		return nil, inside(err)
 	}
 	inner := &compiler{
-		source: c.source, options: c.options, base: c.base + s.inside, inGroup: true,
+		source: c.source, options: c.options, base: c.base + s.ContentOffset, inGroup: true,
 		groupDepth: c.groupDepth + 1, known: c.known, members: c.members,
 	}
 	t, err := inner.compile(tree)
@@ -47,24 +51,24 @@ func (e *evaluation) CompileGroup(text string) (any, error) {
 	if n, ok := e.groupNodes[text]; ok {
 		return n, nil
 	}
-	if len(e.groupNodes) >= maxCompiled {
-		return nil, fmt.Errorf("over %d different group expressions: %w", maxCompiled, ErrLimit)
+	if len(e.groupNodes) >= value.MaxCompiled {
+		return nil, fmt.Errorf("over %d different group expressions: %w", value.MaxCompiled, value.ErrLimit)
 	}
 	if len(text) > DefaultMaxLength {
-		return nil, fmt.Errorf("the group expression is longer than %d bytes: %w", DefaultMaxLength, ErrLimit)
+		return nil, fmt.Errorf("the group expression is longer than %d bytes: %w", DefaultMaxLength, value.ErrLimit)
 	}
 	// Compiling costs as much as evaluating what is written does.
-	if err := e.consume(len(text), sourcePerStep); err != nil {
+	if err := e.Consume(len(text), value.SourcePerStep); err != nil {
 		return nil, err
 	}
-	tree, err := parse(text, isFamily)
+	tree, err := syntax.Parse(text, library.IsFamily)
 	var t typed
 	if err == nil {
-		c := &compiler{source: text, options: Options{Dialect: e.dialect}, inGroup: true, groupDepth: maxGroupDepth, members: new(memberReads)}
+		c := &compiler{source: text, options: Options{Dialect: e.Dialect}, inGroup: true, groupDepth: maxGroupDepth, members: new(memberReads)}
 		t, err = c.compile(tree)
 	}
 	if err != nil {
-		if fault, ok := errors.AsType[*Error](err); ok {
+		if fault, ok := errors.AsType[*syntax.Error](err); ok {
 			return nil, fmt.Errorf("the group expression does not compile (at %d:%d)", fault.Line, fault.Column)
 		}
 		return nil, errors.New("the group expression does not compile")
@@ -79,7 +83,7 @@ func (e *evaluation) CompileGroup(text string) (any, error) {
 // EvalGroups evaluates a body for groups and leaves out nulls.
 func (e *evaluation) EvalGroups(compiled any, literal bool, groups []identity.Group, positions []int32) ([]any, error) {
 	if e.groupDepth >= maxGroupDepth {
-		return nil, fmt.Errorf("group expressions nest over %d levels: %w", maxGroupDepth, ErrLimit)
+		return nil, fmt.Errorf("group expressions nest over %d levels: %w", maxGroupDepth, value.ErrLimit)
 	}
 	body, ok := compiled.(node)
 	if !ok {
@@ -113,7 +117,7 @@ func (e *evaluation) EvalGroups(compiled any, literal bool, groups []identity.Gr
 // text is not part of the source: both are of that text, which may be
 // somebody's attribute.
 func foreign(err error) error {
-	for _, known := range []error{ErrLimit, ErrNull, ErrTooManyGroups, ErrGroupsUnknown, ErrUntold} {
+	for _, known := range []error{value.ErrLimit, value.ErrNull, library.ErrTooManyGroups, input.ErrGroupsUnknown, input.ErrUntold} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("evaluating the group expression: %w", known)
 		}

@@ -1,6 +1,10 @@
 package oktael
 
-import "math"
+import (
+	"math"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+)
 
 // ternaryNode chooses by a condition.
 type ternaryNode struct {
@@ -27,7 +31,7 @@ func (e *evaluation) condition(n node) (bool, error) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, e.fail(n.at(), "true or false is wanted here, not %s", kindOf(v))
+		return false, e.fail(n.at(), "true or false is wanted here, not %s", value.KindOf(v))
 	}
 	return b, nil
 }
@@ -106,15 +110,15 @@ func (n *compareNode) eval(e *evaluation) (any, error) {
 		return nil, err
 	}
 	if n.operator == "==" || n.operator == "!=" {
-		same, err := e.equal(left, right)
+		same, err := e.Equal(left, right)
 		if err != nil {
 			return nil, e.wrap(n.at(), err)
 		}
 		return same == (n.operator == "=="), nil
 	}
-	by, err := order(left, right)
+	by, err := value.Compare(left, right)
 	if text, ok := left.(string); ok && err == nil {
-		err = e.consume(len(text), textPerStep)
+		err = e.Consume(len(text), value.TextPerStep)
 	}
 	if err != nil {
 		return nil, e.wrap(n.at(), err)
@@ -134,7 +138,7 @@ func (n *compareNode) eval(e *evaluation) (any, error) {
 type matchesNode struct {
 	position
 	left, right node
-	regex       *regex // of a literal
+	regex       *value.Regex // of a literal
 }
 
 func (n *matchesNode) eval(e *evaluation) (any, error) {
@@ -143,12 +147,12 @@ func (n *matchesNode) eval(e *evaluation) (any, error) {
 		return nil, err
 	}
 	if left == nil {
-		return nil, e.wrap(n.left.at(), onNull("a text is wanted before matches, not null"))
+		return nil, e.wrap(n.left.at(), value.NullError("a text is wanted before matches, not null"))
 	}
-	if kindOf(left)&(kindText|kindNumber|kindBool) == 0 {
-		return nil, e.fail(n.left.at(), "a text is wanted before matches, not %s", kindOf(left))
+	if value.KindOf(left)&(value.KindText|value.KindNumber|value.KindBool) == 0 {
+		return nil, e.fail(n.left.at(), "a text is wanted before matches, not %s", value.KindOf(left))
 	}
-	text, err := e.text(left)
+	text, err := e.Text(left)
 	if err != nil {
 		return nil, e.wrap(n.left.at(), err)
 	}
@@ -160,13 +164,13 @@ func (n *matchesNode) eval(e *evaluation) (any, error) {
 		}
 		pattern, ok := right.(string)
 		if !ok {
-			return nil, e.fail(n.right.at(), "a regular expression is a text, not %s", kindOf(right))
+			return nil, e.fail(n.right.at(), "a regular expression is a text, not %s", value.KindOf(right))
 		}
-		if regex, err = e.regexes.compile(pattern); err != nil {
+		if regex, err = e.Regexes.Compile(pattern); err != nil {
 			return nil, e.wrap(n.right.at(), err)
 		}
 	}
-	matched, err := e.match(regex, text)
+	matched, err := e.Match(regex, text)
 	if err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
@@ -191,7 +195,7 @@ func (n *signNode) eval(e *evaluation) (any, error) {
 			return x, nil
 		}
 		if x == math.MinInt64 {
-			return nil, e.wrap(n.at(), errOverflow)
+			return nil, e.wrap(n.at(), value.ErrOverflow)
 		}
 		return -x, nil
 	case float64:
@@ -200,7 +204,7 @@ func (n *signNode) eval(e *evaluation) (any, error) {
 		}
 		return x, nil
 	}
-	return nil, e.fail(n.operand.at(), "a number is wanted here, not %s", describeNumber(v))
+	return nil, e.fail(n.operand.at(), "a number is wanted here, not %s", value.DescribeNumber(v))
 }
 
 // arithmeticNode is + - * / % or ^.
@@ -215,7 +219,7 @@ func (n *arithmeticNode) eval(e *evaluation) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := e.calculate(n.operator, left, right)
+	v, err := e.Calculate(n.operator, left, right)
 	if err != nil {
 		return nil, e.wrap(n.at(), err)
 	}

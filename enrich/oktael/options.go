@@ -1,27 +1,57 @@
 package oktael
 
+// Bounds on what an expression may be and do. Expressions come from
+// configuration, but some are imported from elsewhere, and a profile may hold
+// the text of one; the values they work on come from outside.
+const (
+	// DefaultMaxLength is how many bytes an expression may have unless
+	// Options.MaxLength says otherwise: four times what Okta's own limit of
+	// 1,024 characters can take up in the longest of its published examples.
+	DefaultMaxLength = 4096
+
+	// maxLength is the most that Options.MaxLength can raise it to. A chain
+	// of operators is as deep as it is long, and must fit the stack.
+	maxLength = 1 << 16
+
+	// DefaultMaxSteps is how many parts of an expression may be evaluated in
+	// one go unless Options.MaxSteps says otherwise. Reading a value that is
+	// there is free, so that a projection onto names takes one step for each
+	// of the user's groups; long texts and lists cost further steps.
+	DefaultMaxSteps = 10_000
+
+	// maxSteps is the most that Options.MaxSteps can raise it to.
+	maxSteps = 1 << 30
+
+	// maxGroupDepth is how many group expressions may be nested in each other;
+	// one that reads its own text from a profile would otherwise never end.
+	maxGroupDepth = 2
+)
+
 // Options say how an expression is compiled and how far it may go.
 type Options struct {
-	// Dialect restricts the functions and methods. Default: either dialect's.
+	// Dialect restricts the functions and methods. Default: Either, which
+	// accepts those of both dialects.
 	Dialect Dialect
 
-	// Roots are what the expression may read; anything else is an error at
-	// load. The zero value lets it read nothing.
-	Roots Roots
+	// Inputs are what the expression may read; anything else is an error when
+	// it is compiled. The zero value lets it read nothing.
+	Inputs Inputs
 
 	// MaxLength bounds the source in bytes. Default: DefaultMaxLength; Okta's
 	// own bound for claims is 1,024 characters. At most 64 KiB.
 	MaxLength int
 
-	// MaxSteps bounds one evaluation. Default: DefaultMaxSteps.
+	// MaxSteps bounds the steps of one evaluation. Default: DefaultMaxSteps.
 	MaxSteps int
 
-	// Claims are the names that claims.<name> may use; nil lets it use any.
+	// Claims are the names that claims.<name> may use. Default: nil, which lets
+	// it use any.
 	Claims []string
 
-	// Wants is what the value is for. An expression that can't give that,
-	// whatever the values are, is refused at load. Default: Anything.
-	Wants Wanted
+	// Result is the type of the value that the caller needs. An expression that
+	// cannot have it, whatever the inputs are, is an error when it is compiled.
+	// Default: ResultAny.
+	Result ResultType
 
 	// TruncateOverLimit makes getFilteredGroups and the Groups family return
 	// the first groups up to their limit where more match. Without it that is
@@ -29,16 +59,16 @@ type Options struct {
 	TruncateOverLimit bool
 }
 
-// Wanted says what the value of an expression is for.
-type Wanted uint8
+// ResultType is the type that the value of an expression has to have.
+type ResultType uint8
 
 const (
-	// Anything takes every value.
-	Anything Wanted = iota
+	// ResultAny accepts every value.
+	ResultAny ResultType = iota
 
-	// Condition wants true or false.
-	Condition
+	// ResultBool accepts true and false.
+	ResultBool
 
-	// IDs wants a list, or a text with commas in it, which is taken for one.
-	IDs
+	// ResultIDs accepts a list, or a text with commas, which is read as one.
+	ResultIDs
 )

@@ -4,6 +4,12 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
 // Program is a compiled expression. It is immutable and safe for concurrent
@@ -12,7 +18,7 @@ type Program struct {
 	source   string
 	root     node
 	options  Options
-	reads    Roots
+	reads    input.Set
 	members  *memberReads
 	warnings []Warning
 
@@ -31,13 +37,13 @@ func Compile(source string, o Options) (*Program, error) {
 		limit = DefaultMaxLength
 	}
 	if limit = min(limit, maxLength); len(source) > limit {
-		return nil, newError(source, limit, "the expression is longer than %d bytes", limit)
+		return nil, syntax.NewError(source, limit, "the expression is longer than %d bytes", limit)
 	}
 	if o.MaxSteps <= 0 {
 		o.MaxSteps = DefaultMaxSteps
 	}
 	o.MaxSteps = min(o.MaxSteps, maxSteps)
-	tree, err := parse(source, isFamily)
+	tree, err := syntax.Parse(source, library.IsFamily)
 	if err != nil {
 		return nil, err
 	}
@@ -47,10 +53,10 @@ func Compile(source string, o Options) (*Program, error) {
 		return nil, err
 	}
 	switch {
-	case o.Wants == Condition && root.kinds&kindBool == 0:
-		return nil, c.Fail(tree.offset, "the condition is %s, not true or false", root.kinds)
-	case o.Wants == IDs && root.kinds&(kindList|kindText) == 0:
-		return nil, c.Fail(tree.offset, "a list of ids is wanted here, not %s", root.kinds)
+	case o.Result == ResultBool && root.kinds&value.KindBool == 0:
+		return nil, c.Fail(tree.Offset, "the condition is %s, not true or false", root.kinds)
+	case o.Result == ResultIDs && root.kinds&(value.KindList|value.KindText) == 0:
+		return nil, c.Fail(tree.Offset, "a list of ids is wanted here, not %s", root.kinds)
 	}
 	return &Program{source: source, root: root.node, options: o, reads: c.reads, members: c.members, warnings: c.warnings}, nil
 }
@@ -59,9 +65,9 @@ func Compile(source string, o Options) (*Program, error) {
 // string, int64, float64, json.Number, []any or map[string]any. A date and
 // time becomes ISO 8601 text, a country its two-letter code, a group a map.
 // The error is an *EvalError.
-func (p *Program) Eval(c *Context) (any, error) {
+func (p *Program) Eval(c *input.Context) (any, error) {
 	if c == nil {
-		c = &Context{}
+		c = &input.Context{}
 	}
 	e := p.begin(c)
 	defer p.end(e)
@@ -69,7 +75,7 @@ func (p *Program) Eval(c *Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := toCanonical(v, c.Scopes)
+	out, err := object.ToCanonical(v, c.Scopes)
 	if err != nil {
 		return nil, e.wrap(p.root.at(), err)
 	}
@@ -77,13 +83,13 @@ func (p *Program) Eval(c *Context) (any, error) {
 }
 
 // begin returns the state of a new evaluation.
-func (p *Program) begin(c *Context) *evaluation {
+func (p *Program) begin(c *input.Context) *evaluation {
 	e, ok := p.idle.Get().(*evaluation)
 	if !ok {
 		e = &evaluation{}
 	}
-	e.meter, e.c, e.dialect, e.truncate = newMeter(p.options.MaxSteps), c, p.options.Dialect, p.options.TruncateOverLimit
-	e.source, e.stack, e.expressions = p.source, e.room[:0], e
+	e.Meter, e.Context, e.Dialect, e.Truncate = value.NewMeter(p.options.MaxSteps), c, p.options.Dialect, p.options.TruncateOverLimit
+	e.source, e.stack, e.Expressions = p.source, e.room[:0], e
 	return e
 }
 
@@ -94,34 +100,34 @@ func (p *Program) end(e *evaluation) {
 }
 
 // EvalBool evaluates a condition: anything but true and false is an error.
-func (p *Program) EvalBool(c *Context) (bool, error) {
+func (p *Program) EvalBool(c *input.Context) (bool, error) {
 	v, err := p.Eval(c)
 	if err != nil {
 		return false, err
 	}
 	b, ok := v.(bool)
 	if !ok {
-		e := newError(p.source, p.root.at(), "the condition is %s, not true or false", kindOf(v))
+		e := syntax.NewError(p.source, p.root.at(), "the condition is %s, not true or false", value.KindOf(v))
 		return false, &EvalError{Offset: e.Offset, Line: e.Line, Column: e.Column, Msg: e.Msg, source: p.source}
 	}
 	return b, nil
 }
 
 // Reads tells which roots an evaluation may read.
-func (p *Program) Reads() Roots { return p.reads }
+func (p *Program) Reads() input.Set { return p.reads }
 
 // ReadsMember reports whether an evaluation may read a member of a root, such
 // as host of request. Where that cannot be told, because the whole root is
 // read or the name is computed, it says yes.
 func (p *Program) ReadsMember(root, name string) bool {
-	r := spelled[root]
+	r := input.ByName[root]
 	return r != 0 && (p.members.whole.Has(r) || p.members.named[r][name])
 }
 
 // Members lists, in order, the members of a root that are read by name; of
 // "user" and "appuser" those of the profile too, of "app" these as "profile.x".
 func (p *Program) Members(root string) []string {
-	return slices.Sorted(maps.Keys(p.members.named[spelled[root]]))
+	return slices.Sorted(maps.Keys(p.members.named[input.ByName[root]]))
 }
 
 // Warnings tells what is allowed but probably not meant, in the order of the

@@ -1,0 +1,256 @@
+package library
+
+import (
+	"fmt"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+)
+
+var arrayParameter = Param{Name: "array", Want: argList, Nullable: true}
+
+// arrayFunctions is the Arrays family of the Classic dialect. A text with
+// commas is accepted wherever an array is; null counts as an empty array.
+// No function changes the array that it is given.
+var arrayFunctions = []Function{
+	{
+		Name: "Arrays.add", Dialect: syntax.Classic, Result: value.KindList,
+		Params:    []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}},
+		OnNullDoc: "a null array counts as empty; a null value is added",
+		Doc:       "The array with the value behind its elements.",
+		Call:      arrayAdd,
+	},
+	{
+		Name: "Arrays.remove", Dialect: syntax.Classic, Result: value.KindList,
+		Params:    []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}},
+		OnNullDoc: "a null array counts as empty",
+		Doc:       "The array without the elements that equal the value.",
+		Call:      arrayRemove,
+	},
+	{
+		Name: "Arrays.clear", Dialect: syntax.Classic, Result: value.KindList,
+		Params:    []Param{arrayParameter},
+		OnNullDoc: "an empty array",
+		Doc:       "An empty array.",
+		Call:      func(*Env, any, []any) (any, error) { return []any{}, nil },
+	},
+	{
+		Name: "Arrays.get", Dialect: syntax.Classic, Result: value.KindAny,
+		Params:    []Param{arrayParameter, {Name: "position", Want: argInt}},
+		OnNullDoc: "error, as with every position that the array lacks",
+		Doc:       "The element at a position, counted from 0. A position outside of the array is an error.",
+		Call:      arrayGet,
+	},
+	{
+		Name: "Arrays.flatten", Dialect: syntax.Classic, Result: value.KindList,
+		Params:    []Param{{Name: "values", Want: argAny}},
+		Rest:      true,
+		OnNullDoc: "error; guard with != null or Arrays.isEmpty",
+		Doc:       "One array of all values, with the elements of arrays, however nested, in the arrays' place. A text with commas counts as an array.",
+		Call:      arrayFlattenValues,
+	},
+	{
+		Name: "Arrays.contains", Dialect: syntax.Classic, Result: value.KindBool,
+		Params:    []Param{{Name: "array", Want: argElements, Nullable: true}, {Name: "value", Want: argAny, Nullable: true}},
+		OnNullDoc: "a null array contains nothing",
+		Doc:       "Whether an element equals the value. Case matters. Elements of a text with commas are compared with the value written as text.",
+		Call:      arrayContainsCSV,
+	},
+	{
+		Name: "Arrays.size", Dialect: syntax.Classic, Result: value.KindInt,
+		Params:    []Param{arrayParameter},
+		OnNullDoc: "0",
+		Doc:       "How many elements the array has.",
+		Call:      arraySize,
+	},
+	{
+		Name: "Arrays.isEmpty", Dialect: syntax.Classic, Result: value.KindBool,
+		Params:    []Param{arrayParameter},
+		OnNullDoc: "true",
+		Doc:       "Whether the array has no elements.",
+		Call:      arrayIsEmpty,
+	},
+	{
+		Name: "Arrays.toCsvString", Dialect: syntax.Classic, Result: value.KindText,
+		Params:    []Param{arrayParameter},
+		OnNullDoc: "the empty text; null elements are left out",
+		Doc:       "The elements as one text with commas between them. Commas inside of elements are not escaped.",
+		Call: func(e *Env, _ any, args []any) (any, error) {
+			b, err := e.AppendCSV(nil, asList(args[0]), ",")
+			if err != nil {
+				return nil, err
+			}
+			return string(b), e.Consume(len(b), value.TextPerStep)
+		},
+	},
+}
+
+var selfArray = Param{Name: "array", Want: argList}
+
+// arrayMethods are the methods of lists in the Identity Engine dialect.
+var arrayMethods = []Function{
+	{
+		Name: "contains", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindBool,
+		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
+		Doc:    "Whether an element equals the value. Case matters.",
+		Call:   arrayContains,
+	},
+	{
+		Name: "size", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindInt,
+		Params: []Param{selfArray}, Doc: "How many elements the array has.", Call: arraySize,
+	},
+	{
+		Name: "isEmpty", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindBool,
+		Params: []Param{selfArray}, Doc: "Whether the array has no elements.", Call: arrayIsEmpty,
+	},
+	{
+		Name: "add", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
+		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
+		Doc:    "The array with the value behind its elements.",
+		Call:   arrayAdd,
+	},
+	{
+		Name: "remove", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
+		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
+		Doc:    "The array without the elements that equal the value. The argument is a value, not a position.",
+		Call:   arrayRemove,
+	},
+	{
+		Name: "flatten", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
+		Params: []Param{selfArray},
+		Doc:    "The array with the elements of arrays inside of it, however nested, in those arrays' place.",
+		Call: func(e *Env, _ any, args []any) (any, error) {
+			return e.flatten(args[0].([]any))
+		},
+	},
+}
+
+// asList reads a nullable array.
+func asList(v any) []any {
+	list, _ := v.([]any)
+	return list
+}
+
+func arrayAdd(_ *Env, _ any, args []any) (any, error) {
+	list := asList(args[0])
+	if len(list) >= value.MaxList {
+		return nil, errListLong
+	}
+	out := make([]any, len(list)+1)
+	copy(out, list)
+	out[len(list)] = args[1]
+	return out, nil
+}
+
+var errListLong = fmt.Errorf("the list has over %d elements: %w", value.MaxList, value.ErrLimit)
+
+func arrayRemove(e *Env, _ any, args []any) (any, error) {
+	list := asList(args[0])
+	out := make([]any, 0, len(list))
+	for _, v := range list {
+		same, err := e.Equal(v, args[1])
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
+func arrayGet(_ *Env, _ any, args []any) (any, error) {
+	list, at := asList(args[0]), args[1].(int64)
+	if at < 0 || at >= int64(len(list)) {
+		return nil, value.ErrNoElement
+	}
+	return list[at], nil
+}
+
+// arrayFlattenValues flattens its arguments. Only an argument that is itself
+// a text is read as one with commas, not a text inside of an array: that one
+// is an element, and may well have a comma in it.
+func arrayFlattenValues(e *Env, _ any, args []any) (any, error) {
+	values := make([]any, len(args))
+	for i, v := range args {
+		if s, ok := v.(string); ok {
+			list, err := e.SplitCSV(s)
+			if err != nil {
+				return nil, err
+			}
+			v = list
+		}
+		values[i] = v
+	}
+	return e.flatten(values)
+}
+
+func (e *Env) flatten(values []any) (any, error) {
+	return e.appendFlat(make([]any, 0, len(values)), values, 0)
+}
+
+func (e *Env) appendFlat(out, values []any, depth int) ([]any, error) {
+	if err := e.Consume(1+len(values), value.ListPerStep); err != nil {
+		return nil, err
+	}
+	if depth > syntax.MaxNesting {
+		return nil, fmt.Errorf("the list nests over %d levels: %w", syntax.MaxNesting, value.ErrLimit)
+	}
+	for _, v := range values {
+		if list, ok := v.([]any); ok {
+			// One step for each list: empty ones add nothing that would
+			// bound the work.
+			err := e.Consume(1, 1)
+			if err == nil {
+				out, err = e.appendFlat(out, list, depth+1)
+			}
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if len(out) >= value.MaxList {
+			return nil, errListLong
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func arrayContainsCSV(e *Env, _ any, args []any) (any, error) {
+	list, wanted := args[0], args[1]
+	if s, ok := list.(string); ok {
+		parts, err := e.SplitCSV(s)
+		if err != nil {
+			return nil, err
+		}
+		if value.KindOf(wanted)&(value.KindNumber|value.KindBool) != 0 {
+			if wanted, err = e.Text(wanted); err != nil {
+				return nil, err
+			}
+		}
+		list = parts
+	}
+	return e.contains(asList(list), wanted)
+}
+
+func arrayContains(e *Env, _ any, args []any) (any, error) {
+	return e.contains(args[0].([]any), args[1])
+}
+
+func (e *Env) contains(list []any, value any) (any, error) {
+	for _, v := range list {
+		if same, err := e.Equal(v, value); same || err != nil {
+			return same, err
+		}
+	}
+	return false, nil
+}
+
+func arraySize(_ *Env, _ any, args []any) (any, error) {
+	return int64(len(asList(args[0]))), nil
+}
+
+func arrayIsEmpty(_ *Env, _ any, args []any) (any, error) {
+	return len(asList(args[0])) == 0, nil
+}

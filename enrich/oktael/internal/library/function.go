@@ -1,0 +1,200 @@
+package library
+
+import (
+	"strconv"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+)
+
+// argument is what a parameter accepts. The caller converts, so that a
+// function sees exactly one Go type.
+type argument uint8
+
+const (
+	argAny      argument = iota // any
+	argText                     // string: a text, or what can be written as one
+	argList                     // []any: a list, or a text with commas
+	argInt                      // int64: an integer, or a text or real that is one
+	argMap                      // map[string]any
+	argElements                 // []any or string: as argList, but a text is left as it is
+	argNumeric                  // int64, float64, json.Number or string
+)
+
+// arguments tells, by argument, the word for signatures and the kinds that
+// are accepted.
+var arguments = [...]struct {
+	name    string
+	accepts value.Kinds
+}{
+	argAny:  {"any", value.KindAny},
+	argText: {"text", value.KindPrintable},
+	argList: {"list", value.KindList | value.KindText},
+	argInt:  {"integer", value.KindInt | value.KindReal | value.KindText},
+	argMap:  {"map", value.KindMap},
+
+	argElements: {"list", value.KindList | value.KindText},
+	argNumeric:  {"text or number", value.KindText | value.KindNumber},
+}
+
+// parameter is one parameter of a function.
+type Param struct {
+	Name string
+	Want argument
+
+	// nullable lets null through to the function, as nil.
+	Nullable bool
+}
+
+// nullRule is what a call gives when an argument that is not nullable is
+// null.
+type nullRule uint8
+
+const (
+	NullFails nullRule = iota // an error
+	NullNull                  // null
+	NullFalse                 // false
+	NullZero                  // 0
+)
+
+// nullDocs are the rules in words.
+var nullDocs = [...]string{NullFails: "error", NullNull: "null", NullFalse: "false", NullZero: "0"}
+
+// call is the code of a function. prepared is what its prepare returned for
+// this call, or nil.
+type Call func(e *Env, prepared any, args []any) (any, error)
+
+// checker is what a function asks of the compiler when it checks the literal
+// arguments of a call.
+type Checker interface {
+	// Fail returns an error at an offset of the expression.
+	Fail(offset int, format string, args ...any) error
+
+	// Warn notes something that is allowed but probably not meant.
+	Warn(offset int, format string, args ...any)
+
+	// GroupExpression compiles a literal text as an expression with "group"
+	// bound.
+	GroupExpression(s *syntax.Node) (any, error)
+}
+
+// function describes one function or method. The tables of the families are
+// the only place that names them: the checker, the evaluator and the
+// documentation read the same descriptor.
+type Function struct {
+	// name is the full name: String.len, getFilteredGroups, or the bare name
+	// of a method.
+	Name string
+
+	// receiver are the kinds of value that a method belongs to; 0 for
+	// functions.
+	Receiver value.Kinds
+
+	// dialect is where it may be used; Either means in both.
+	Dialect syntax.Dialect
+
+	Params []Param
+
+	// optional is how many of the last parameters may be left out.
+	Optional int
+
+	// rest lets the last parameter repeat.
+	Rest bool
+
+	// result are the kinds that the function gives.
+	Result value.Kinds
+
+	// ofGroups says that the result is a list of groups and nothing else.
+	OfGroups bool
+
+	// onNull is what a null argument gives; onNullDoc says more where the
+	// rule alone does not tell.
+	OnNull    nullRule
+	OnNullDoc string
+
+	// reads are the roots that the call reads.
+	Reads input.Set
+
+	// doc says what the function gives, and when it fails.
+	Doc string
+
+	// instead is what a deprecated function should be written as.
+	Instead string
+
+	// prepare checks literal arguments at load and may compile them; call gets
+	// what it returns.
+	Prepare func(c Checker, name *syntax.Node, args []*syntax.Node) (any, error)
+
+	// call computes the result from converted arguments. For a method,
+	// args[0] is the receiver.
+	Call Call
+}
+
+// least and most are how many arguments a call may have; most is -1 for any
+// number.
+func (f *Function) least() int { return len(f.Params) - f.Optional }
+
+func (f *Function) most() int {
+	if f.Rest {
+		return -1
+	}
+	return len(f.Params)
+}
+
+// takes reports whether the function can be called with n arguments.
+func (f *Function) Takes(n int) bool {
+	return n >= f.least() && (f.Rest || n <= len(f.Params))
+}
+
+// param gives the parameter of the argument at a position.
+func (f *Function) Param(i int) *Param {
+	return &f.Params[min(i, len(f.Params)-1)]
+}
+
+// accepts returns the kinds that the argument at a position may be of, and the
+// kinds that messages name: what is meant, not all that is converted.
+func (f *Function) Accepts(i int) (accepts, meant value.Kinds) {
+	p := f.Param(i)
+	accepts = arguments[p.Want].accepts
+	switch meant = accepts; p.Want {
+	case argInt:
+		meant = value.KindInt
+	case argText:
+		meant = value.KindText
+	case argList, argElements:
+		meant = value.KindList
+	case argAny, argMap, argNumeric:
+	}
+	if p.Nullable || f.OnNull != NullFails {
+		accepts |= value.KindNull
+	}
+	return accepts, meant
+}
+
+// count says in words how many arguments the function takes.
+func (f *Function) Count() string {
+	word := func(n int) string {
+		if n == 1 {
+			return "1 argument"
+		}
+		return strconv.Itoa(n) + " arguments"
+	}
+	switch least, most := f.least(), f.most(); {
+	case most < 0:
+		return "at least " + word(least)
+	case least == most && least == 0:
+		return "no arguments"
+	case least == most:
+		return word(least)
+	default:
+		return strconv.Itoa(least) + " to " + word(most)
+	}
+}
+
+// methodCount is count without the receiver.
+func (f *Function) MethodCount() string {
+	without := *f
+	without.Params = f.Params[1:]
+	return without.Count()
+}
