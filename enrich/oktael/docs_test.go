@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
@@ -92,7 +93,7 @@ func TestReferenceNamesTheBounds(t *testing.T) {
 		{identity.MaxDepth, "32 levels"},
 		{value.MaxRegex, "1,000 bytes"},
 		{value.MaxRegexSize, "10,000 instructions"},
-		{maxGroupDepth, "group expressions | 2 |"},
+		{library.MaxGroupDepth, "group expressions | 2 |"},
 	} {
 		if !strings.Contains(page, bound.text) {
 			t.Errorf("the page does not say %q", bound.text)

@@ -22,9 +22,6 @@ type evaluation struct {
 	// group is what "group" stands for in a group expression.
 	group *identity.Group
 
-	// groupDepth counts the group expressions that stand inside each other.
-	groupDepth int
-
 	// groupNodes hold the group expressions that are not literals; within one
 	// evaluation the same text is compiled once.
 	groupNodes map[string]node

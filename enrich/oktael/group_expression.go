@@ -14,8 +14,8 @@ import (
 // GroupExpression compiles a literal text as an expression with "group"
 // bound. Its faults are reported where they stand in the whole source.
 func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
-	if c.groupDepth >= maxGroupDepth {
-		return nil, c.Fail(s.Offset, "group expressions nest over %d levels", maxGroupDepth)
+	if c.groupDepth >= library.MaxGroupDepth {
+		return nil, c.Fail(s.Offset, "group expressions nest over %d levels", library.MaxGroupDepth)
 	}
 	inside := func(err error) error {
 		var fault *syntax.Error
@@ -64,7 +64,7 @@ func (e *evaluation) CompileGroup(text string) (any, error) {
 	tree, err := syntax.Parse(text, library.IsFamily)
 	var t typed
 	if err == nil {
-		c := &compiler{source: text, options: Options{Dialect: e.Dialect}, inGroup: true, groupDepth: maxGroupDepth, members: new(memberReads)}
+		c := &compiler{source: text, options: Options{Dialect: e.Dialect}, inGroup: true, groupDepth: library.MaxGroupDepth, members: new(memberReads)}
 		t, err = c.compile(tree)
 	}
 	if err != nil {
@@ -80,37 +80,17 @@ func (e *evaluation) CompileGroup(text string) (any, error) {
 	return t.node, nil
 }
 
-// EvalGroups evaluates a body for groups and leaves out nulls.
-func (e *evaluation) EvalGroups(compiled any, literal bool, groups []identity.Group, positions []int32) ([]any, error) {
-	if e.groupDepth >= maxGroupDepth {
-		return nil, fmt.Errorf("group expressions nest over %d levels: %w", maxGroupDepth, value.ErrLimit)
-	}
-	body, ok := compiled.(node)
-	if !ok {
-		return nil, errors.New("the group expression does not compile")
-	}
+// EvalGroup evaluates a group expression for one group. The position of an
+// error means nothing where the expression is not part of the source.
+func (e *evaluation) EvalGroup(compiled any, literal bool, group *identity.Group) (any, error) {
 	outerGroup, outerElement := e.group, e.element
-	e.groupDepth++
-	defer func() {
-		e.group, e.element = outerGroup, outerElement
-		e.groupDepth--
-	}()
-	values := make([]any, 0, len(positions))
-	for _, at := range positions {
-		e.group, e.element = &groups[at], nil
-		v, err := e.run(body)
-		if err != nil {
-			if !literal {
-				// Its position means nothing in this source.
-				return nil, foreign(err)
-			}
-			return nil, err
-		}
-		if v != nil {
-			values = append(values, v)
-		}
+	e.group, e.element = group, nil
+	v, err := e.run(compiled.(node)) //nolint:forcetypeassert // what CompileGroup and GroupExpression return
+	e.group, e.element = outerGroup, outerElement
+	if err != nil && !literal {
+		return nil, foreign(err)
 	}
-	return values, nil
+	return v, err
 }
 
 // foreign strips position and words off the error of a group expression whose

@@ -21,10 +21,6 @@ const (
 
 	// maxSteps is the most that Options.MaxSteps can raise it to.
 	maxSteps = 1 << 30
-
-	// maxGroupDepth is how many group expressions may be nested in each other;
-	// one that reads its own text from a profile would otherwise never end.
-	maxGroupDepth = 2
 )
 
 // Options say how an expression is compiled and how far it may go.

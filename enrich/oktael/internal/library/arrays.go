@@ -13,68 +13,72 @@ var arrayParameter = Param{Name: "array", Want: argList, Nullable: true}
 // commas is accepted wherever an array is; null counts as an empty array.
 // No function changes the array that it is given.
 var arrayFunctions = []Function{
+	// The array with the value behind its elements.
+	// Null: a null array counts as empty; a null value is added.
 	{
 		Name: "Arrays.add", Dialect: syntax.Classic, Result: value.KindList,
-		Params:    []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}},
-		OnNullDoc: "a null array counts as empty; a null value is added",
-		Doc:       "The array with the value behind its elements.",
-		Call:      arrayAdd,
+		Params: []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}},
+		Call:   arrayAdd,
 	},
+	// The array without the elements that equal the value.
+	// Null: a null array counts as empty.
 	{
 		Name: "Arrays.remove", Dialect: syntax.Classic, Result: value.KindList,
-		Params:    []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}},
-		OnNullDoc: "a null array counts as empty",
-		Doc:       "The array without the elements that equal the value.",
-		Call:      arrayRemove,
+		Params: []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}},
+		Call:   arrayRemove,
 	},
+	// An empty array.
+	// Null: an empty array.
 	{
 		Name: "Arrays.clear", Dialect: syntax.Classic, Result: value.KindList,
-		Params:    []Param{arrayParameter},
-		OnNullDoc: "an empty array",
-		Doc:       "An empty array.",
-		Call:      func(*Env, any, []any) (any, error) { return []any{}, nil },
+		Params: []Param{arrayParameter},
+		Call:   func(*Env, any, []any) (any, error) { return []any{}, nil },
 	},
+	// The element at a position, counted from 0. A position outside of the array
+	// is an error.
+	// Null: error, as with every position that the array lacks.
 	{
 		Name: "Arrays.get", Dialect: syntax.Classic, Result: value.KindAny,
-		Params:    []Param{arrayParameter, {Name: "position", Want: argInt}},
-		OnNullDoc: "error, as with every position that the array lacks",
-		Doc:       "The element at a position, counted from 0. A position outside of the array is an error.",
-		Call:      arrayGet,
+		Params: []Param{arrayParameter, {Name: "position", Want: argInt}},
+		Call:   arrayGet,
 	},
+	// One array of all values, with the elements of arrays, however nested, in
+	// the arrays' place. A text with commas counts as an array.
+	// Null: error; guard with != null or Arrays.isEmpty.
 	{
 		Name: "Arrays.flatten", Dialect: syntax.Classic, Result: value.KindList,
-		Params:    []Param{{Name: "values", Want: argAny}},
-		Rest:      true,
-		OnNullDoc: "error; guard with != null or Arrays.isEmpty",
-		Doc:       "One array of all values, with the elements of arrays, however nested, in the arrays' place. A text with commas counts as an array.",
-		Call:      arrayFlattenValues,
+		Params: []Param{{Name: "values", Want: argAny}},
+		Rest:   true,
+		Call:   arrayFlattenValues,
 	},
+	// Whether an element equals the value. Case matters. Elements of a text with
+	// commas are compared with the value written as text.
+	// Null: a null array contains nothing.
 	{
 		Name: "Arrays.contains", Dialect: syntax.Classic, Result: value.KindBool,
-		Params:    []Param{{Name: "array", Want: argElements, Nullable: true}, {Name: "value", Want: argAny, Nullable: true}},
-		OnNullDoc: "a null array contains nothing",
-		Doc:       "Whether an element equals the value. Case matters. Elements of a text with commas are compared with the value written as text.",
-		Call:      arrayContainsCSV,
+		Params: []Param{{Name: "array", Want: argElements, Nullable: true}, {Name: "value", Want: argAny, Nullable: true}},
+		Call:   arrayContainsCSV,
 	},
+	// How many elements the array has.
+	// Null: 0.
 	{
 		Name: "Arrays.size", Dialect: syntax.Classic, Result: value.KindInt,
-		Params:    []Param{arrayParameter},
-		OnNullDoc: "0",
-		Doc:       "How many elements the array has.",
-		Call:      arraySize,
+		Params: []Param{arrayParameter},
+		Call:   arraySize,
 	},
+	// Whether the array has no elements.
+	// Null: true.
 	{
 		Name: "Arrays.isEmpty", Dialect: syntax.Classic, Result: value.KindBool,
-		Params:    []Param{arrayParameter},
-		OnNullDoc: "true",
-		Doc:       "Whether the array has no elements.",
-		Call:      arrayIsEmpty,
+		Params: []Param{arrayParameter},
+		Call:   arrayIsEmpty,
 	},
+	// The elements as one text with commas between them. Commas inside of
+	// elements are not escaped.
+	// Null: the empty text; null elements are left out.
 	{
 		Name: "Arrays.toCsvString", Dialect: syntax.Classic, Result: value.KindText,
-		Params:    []Param{arrayParameter},
-		OnNullDoc: "the empty text; null elements are left out",
-		Doc:       "The elements as one text with commas between them. Commas inside of elements are not escaped.",
+		Params: []Param{arrayParameter},
 		Call: func(e *Env, _ any, args []any) (any, error) {
 			b, err := e.AppendCSV(nil, asList(args[0]), ",")
 			if err != nil {
@@ -89,36 +93,40 @@ var selfArray = Param{Name: "array", Want: argList}
 
 // arrayMethods are the methods of lists in the Identity Engine dialect.
 var arrayMethods = []Function{
+	// Whether an element equals the value. Case matters.
 	{
 		Name: "contains", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindBool,
 		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
-		Doc:    "Whether an element equals the value. Case matters.",
 		Call:   arrayContains,
 	},
+	// How many elements the array has.
 	{
 		Name: "size", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindInt,
-		Params: []Param{selfArray}, Doc: "How many elements the array has.", Call: arraySize,
+		Params: []Param{selfArray}, Call: arraySize,
 	},
+	// Whether the array has no elements.
 	{
 		Name: "isEmpty", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindBool,
-		Params: []Param{selfArray}, Doc: "Whether the array has no elements.", Call: arrayIsEmpty,
+		Params: []Param{selfArray}, Call: arrayIsEmpty,
 	},
+	// The array with the value behind its elements.
 	{
 		Name: "add", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
-		Doc:    "The array with the value behind its elements.",
 		Call:   arrayAdd,
 	},
+	// The array without the elements that equal the value. The argument is a
+	// value, not a position.
 	{
 		Name: "remove", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
-		Doc:    "The array without the elements that equal the value. The argument is a value, not a position.",
 		Call:   arrayRemove,
 	},
+	// The array with the elements of arrays inside of it, however nested, in
+	// those arrays' place.
 	{
 		Name: "flatten", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray},
-		Doc:    "The array with the elements of arrays inside of it, however nested, in those arrays' place.",
 		Call: func(e *Env, _ any, args []any) (any, error) {
 			return e.flatten(args[0].([]any))
 		},

@@ -16,10 +16,11 @@ import (
 // counterpart in the Identity Engine dialect, the methods of texts and
 // numbers.
 var convertFunctions = []Function{
+	// The text or number rounded to the nearest integer, halves upwards. What
+	// does not fit 32 bits is an error, and so is a text that is not a number.
 	{
 		Name: "Convert.toInt", Dialect: syntax.Classic, Result: value.KindInt, OnNull: NullNull,
 		Params: []Param{{Name: "value", Want: argNumeric}},
-		Doc:    "The text or number rounded to the nearest integer, halves upwards. What does not fit 32 bits is an error, and so is a text that is not a number.",
 		Call: func(_ *Env, _ any, args []any) (any, error) {
 			n, err := rounded(args[0])
 			if err == nil && (n > math.MaxInt32 || n < math.MinInt32) {
@@ -31,16 +32,19 @@ var convertFunctions = []Function{
 			return n, nil
 		},
 	},
+	// The text or number as a number with a fraction. A text that is not a
+	// number is an error.
 	{
 		Name: "Convert.toNum", Dialect: syntax.Classic, Result: value.KindReal, OnNull: NullNull,
 		Params: []Param{{Name: "value", Want: argNumeric}},
-		Doc:    "The text or number as a number with a fraction. A text that is not a number is an error.",
 		Call:   toNumber,
 	},
+	// The text or number rounded to the nearest integer, halves upwards. What
+	// does not fit 32 bits wraps around; a text that is not a number is an
+	// error.
 	{
 		Name: "toInteger", Receiver: value.KindText | value.KindNumber, Dialect: syntax.IdentityEngine, Result: value.KindInt,
 		Params: []Param{{Name: "value", Want: argNumeric}},
-		Doc:    "The text or number rounded to the nearest integer, halves upwards. What does not fit 32 bits wraps around; a text that is not a number is an error.",
 		Call: func(_ *Env, _ any, args []any) (any, error) {
 			n, err := rounded(args[0])
 			if err != nil {
@@ -49,10 +53,11 @@ var convertFunctions = []Function{
 			return int64(int32(n)), nil //nolint:gosec // wrapping is what the reference documents
 		},
 	},
+	// The text as a number with a fraction. A text that is not a number is an
+	// error.
 	{
 		Name: "toNumber", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindReal,
 		Params: []Param{{Name: "text", Want: argNumeric}},
-		Doc:    "The text as a number with a fraction. A text that is not a number is an error.",
 		Call:   toNumber,
 	},
 }

@@ -9,28 +9,31 @@ var countryParameter = Param{Name: "country", Want: argText}
 
 // countryFunctions is the Iso3166Convert family of the Classic dialect.
 var countryFunctions = []Function{
+	// The two-letter code of a country that is given by its two-letter,
+	// three-letter or numeric code, or by its English name. An unknown country
+	// is an error.
 	{
 		Name: "Iso3166Convert.toAlpha2", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{countryParameter},
-		Doc:    "The two-letter code of a country that is given by its two-letter, three-letter or numeric code, or by its English name. An unknown country is an error.",
 		Call:   ofCountry(value.Country.Alpha2),
 	},
+	// The three-letter code of a country; see Iso3166Convert.toAlpha2.
 	{
 		Name: "Iso3166Convert.toAlpha3", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{countryParameter},
-		Doc:    "The three-letter code of a country; see Iso3166Convert.toAlpha2.",
 		Call:   ofCountry(value.Country.Alpha3),
 	},
+	// The numeric code of a country, as a text of three digits; see
+	// Iso3166Convert.toAlpha2.
 	{
 		Name: "Iso3166Convert.toNumeric", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{countryParameter},
-		Doc:    "The numeric code of a country, as a text of three digits; see Iso3166Convert.toAlpha2.",
 		Call:   ofCountry(value.Country.Numeric),
 	},
+	// The English name of a country; see Iso3166Convert.toAlpha2.
 	{
 		Name: "Iso3166Convert.toName", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{countryParameter},
-		Doc:    "The English name of a country; see Iso3166Convert.toAlpha2.",
 		Call:   ofCountry(value.Country.Name),
 	},
 }
@@ -39,10 +42,11 @@ var selfCountry = Param{Name: "country", Want: argAny}
 
 // countryMethods are the country codes of the Identity Engine dialect.
 var countryMethods = []Function{
+	// The country with this two-letter, three-letter or numeric code, or English
+	// name; as a result, its two-letter code. An unknown country is an error.
 	{
 		Name: "parseCountryCode", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindCountry,
 		Params: []Param{{Name: "text", Want: argText}},
-		Doc:    "The country with this two-letter, three-letter or numeric code, or English name; as a result, its two-letter code. An unknown country is an error.",
 		Call: func(_ *Env, _ any, args []any) (any, error) {
 			c, err := value.ParseCountry(args[0].(string))
 			if err != nil {
@@ -51,21 +55,25 @@ var countryMethods = []Function{
 			return c, nil
 		},
 	},
+	// The country's two-letter code.
 	{
 		Name: "toAlpha2", Receiver: value.KindCountry, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{selfCountry}, Doc: "The country's two-letter code.", Call: ofCountryValue(value.Country.Alpha2),
+		Params: []Param{selfCountry}, Call: ofCountryValue(value.Country.Alpha2),
 	},
+	// The country's three-letter code.
 	{
 		Name: "toAlpha3", Receiver: value.KindCountry, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{selfCountry}, Doc: "The country's three-letter code.", Call: ofCountryValue(value.Country.Alpha3),
+		Params: []Param{selfCountry}, Call: ofCountryValue(value.Country.Alpha3),
 	},
+	// The country's numeric code, as a text of three digits.
 	{
 		Name: "toNumeric", Receiver: value.KindCountry, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{selfCountry}, Doc: "The country's numeric code, as a text of three digits.", Call: ofCountryValue(value.Country.Numeric),
+		Params: []Param{selfCountry}, Call: ofCountryValue(value.Country.Numeric),
 	},
+	// The country's English name.
 	{
 		Name: "toName", Receiver: value.KindCountry, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{selfCountry}, Doc: "The country's English name.", Call: ofCountryValue(value.Country.Name),
+		Params: []Param{selfCountry}, Call: ofCountryValue(value.Country.Name),
 	},
 }
 

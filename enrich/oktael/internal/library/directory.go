@@ -23,48 +23,54 @@ const (
 // directoryFunctions are the manager, assistant, directory and Workday
 // look-ups of the Classic dialect.
 var directoryFunctions = []Function{
+	// Whether the user has exactly one assignment to Active Directory.
 	{
 		Name: "hasDirectoryUser", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.AppUsers,
-		Doc:  "Whether the user has exactly one assignment to Active Directory.",
 		Call: hasAppUser(activeDirectory),
 	},
+	// The user's assignment to Active Directory; null where there is none or
+	// more than one.
 	{
 		Name: "findDirectoryUser", Dialect: syntax.Classic, Result: value.KindAppUser | value.KindNull, Reads: input.AppUsers,
-		Doc:  "The user's assignment to Active Directory; null where there is none or more than one.",
 		Call: findAppUser(activeDirectory),
 	},
+	// Whether the user has exactly one assignment to Workday.
 	{
 		Name: "hasWorkdayUser", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.AppUsers,
-		Doc:  "Whether the user has exactly one assignment to Workday.",
 		Call: hasAppUser(workday),
 	},
+	// The user's assignment to Workday; null where there is none or more than
+	// one.
 	{
 		Name: "findWorkdayUser", Dialect: syntax.Classic, Result: value.KindAppUser | value.KindNull, Reads: input.AppUsers,
-		Doc:  "The user's assignment to Workday; null where there is none or more than one.",
 		Call: findAppUser(workday),
 	},
+	// The user's manager: the linked object of that name; null where there is
+	// none. The source is "active_directory".
 	{
 		Name: "getManagerUser", Dialect: syntax.Classic, Result: value.KindUser | value.KindNull, Reads: input.Linked,
 		Params: []Param{{Name: "managerSource", Want: argText}}, Prepare: checkSource,
-		Doc:  "The user's manager: the linked object of that name; null where there is none. The source is \"active_directory\".",
 		Call: linkedUser(linkedManager),
 	},
+	// The manager's assignment to an app, which is named by type or id; null
+	// where there is none or more than one.
 	{
 		Name: "getManagerAppUser", Dialect: syntax.Classic, Result: value.KindAppUser | value.KindNull, Reads: input.Linked | input.AppUsers,
 		Params: []Param{{Name: "managerSource", Want: argText}, {Name: "attributeSource", Want: argText}}, Prepare: checkSource,
-		Doc:  "The manager's assignment to an app, which is named by type or id; null where there is none or more than one.",
 		Call: linkedAppUser(linkedManager),
 	},
+	// The user's assistant: the linked object of that name; null where there is
+	// none. The source is "active_directory".
 	{
 		Name: "getAssistantUser", Dialect: syntax.Classic, Result: value.KindUser | value.KindNull, Reads: input.Linked,
 		Params: []Param{{Name: "assistantSource", Want: argText}}, Prepare: checkSource,
-		Doc:  "The user's assistant: the linked object of that name; null where there is none. The source is \"active_directory\".",
 		Call: linkedUser(linkedAssistant),
 	},
+	// The assistant's assignment to an app, which is named by type or id; null
+	// where there is none or more than one.
 	{
 		Name: "getAssistantAppUser", Dialect: syntax.Classic, Result: value.KindAppUser | value.KindNull, Reads: input.Linked | input.AppUsers,
 		Params: []Param{{Name: "assistantSource", Want: argText}, {Name: "attributeSource", Want: argText}}, Prepare: checkSource,
-		Doc:  "The assistant's assignment to an app, which is named by type or id; null where there is none or more than one.",
 		Call: linkedAppUser(linkedAssistant),
 	},
 }

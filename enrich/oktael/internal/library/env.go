@@ -9,35 +9,44 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// env is what the functions of one evaluation work with.
+// Env is what the functions of one evaluation work with. It belongs to one
+// goroutine.
 type Env struct {
 	value.Meter
 
+	// Context is what the expression may read.
 	Context *input.Context
+
+	// Dialect decides whether the profile or the directory's own field wins.
 	Dialect syntax.Dialect
 
-	// truncate cuts lists of groups at the limit of the call instead of failing.
+	// Truncate cuts lists of groups at the limit of the call; without it more
+	// groups than the limit are an error.
 	Truncate bool
 
+	// Regexes are the regular expressions that are not literals.
 	Regexes value.Regexes
 
-	// expressions evaluates group expressions.
-	Expressions groupExpressions
+	// Expressions evaluates group expressions. groupDepth counts those that are
+	// being evaluated, one inside of the other.
+	Expressions GroupExpressions
+	groupDepth  int
 }
 
-// groupExpressions evaluates the expressions inside of an expression, with
-// "group" bound to one of the user's groups after the other.
-type groupExpressions interface {
+// GroupExpressions evaluates the expressions inside of an expression, with
+// "group" bound to one of the user's groups after the other. The compiler lies
+// above this package and hands itself in.
+type GroupExpressions interface {
 	// CompileGroup compiles the text of a group expression that is not a
 	// literal.
 	CompileGroup(text string) (any, error)
 
-	// EvalGroups evaluates a group expression for the groups at these positions
-	// and leaves out nulls. literal says that it is part of the source.
-	EvalGroups(compiled any, literal bool, groups []identity.Group, positions []int32) ([]any, error)
+	// EvalGroup evaluates a group expression for one group. literal says that
+	// the expression is part of the source.
+	EvalGroup(compiled any, literal bool, group *identity.Group) (any, error)
 }
 
-// groups gives the user's groups, or ErrGroupsUnknown.
+// Groups returns the user's groups, or ErrGroupsUnknown.
 func (e *Env) Groups() ([]identity.Group, error) {
 	if !e.Context.GroupsKnown {
 		return nil, e.Context.GroupsError()

@@ -1,6 +1,7 @@
 package library
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -8,9 +9,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// MaxGroupDepth is how many group expressions may be nested in each other; one
+// that reads its own text from a profile would otherwise never end.
+const MaxGroupDepth = 2
+
 // prepareFilteredGroups compiles a literal group expression at load. It may
-// read whatever the whole expression may. An allow list of nothing but
-// literal ids is put into a form that needs no work later.
+// read whatever the whole expression may.
 func prepareFilteredGroups(c Checker, _ *syntax.Node, args []*syntax.Node) (any, error) {
 	if limit, ok := args[2].Value.(int64); ok && args[2].Op == syntax.OpLiteral && limit < 1 {
 		return nil, c.Fail(args[2].Offset, "getFilteredGroups: %v", errLimitArgument)
@@ -50,9 +54,23 @@ func getFilteredGroups(e *Env, prepared any, args []any) (any, error) {
 		}
 		positions = positions[:limit]
 	}
-	values, err := e.Expressions.EvalGroups(body, literal, groups, positions)
-	if err != nil || len(values) == 0 {
-		return nil, err
+	if e.groupDepth >= MaxGroupDepth {
+		return nil, fmt.Errorf("group expressions nest over %d levels: %w", MaxGroupDepth, value.ErrLimit)
+	}
+	e.groupDepth++
+	defer func() { e.groupDepth-- }()
+	values := make([]any, 0, len(positions))
+	for _, at := range positions {
+		v, err := e.Expressions.EvalGroup(body, literal, &groups[at])
+		if err != nil {
+			return nil, err
+		}
+		if v != nil {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return nil, nil
 	}
 	return values, nil
 }

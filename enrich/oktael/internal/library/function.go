@@ -22,20 +22,15 @@ const (
 	argNumeric                  // int64, float64, json.Number or string
 )
 
-// arguments tells, by argument, the word for signatures and the kinds that
-// are accepted.
-var arguments = [...]struct {
-	name    string
-	accepts value.Kinds
-}{
-	argAny:  {"any", value.KindAny},
-	argText: {"text", value.KindPrintable},
-	argList: {"list", value.KindList | value.KindText},
-	argInt:  {"integer", value.KindInt | value.KindReal | value.KindText},
-	argMap:  {"map", value.KindMap},
-
-	argElements: {"list", value.KindList | value.KindText},
-	argNumeric:  {"text or number", value.KindText | value.KindNumber},
+// accepted are the kinds of value that a parameter of each type accepts.
+var accepted = [...]value.Kinds{
+	argAny:      value.KindAny,
+	argText:     value.KindPrintable,
+	argList:     value.KindList | value.KindText,
+	argInt:      value.KindInt | value.KindReal | value.KindText,
+	argMap:      value.KindMap,
+	argElements: value.KindList | value.KindText,
+	argNumeric:  value.KindText | value.KindNumber,
 }
 
 // parameter is one parameter of a function.
@@ -47,19 +42,16 @@ type Param struct {
 	Nullable bool
 }
 
-// nullRule is what a call gives when an argument that is not nullable is
+// NullRule is what a call gives when an argument that is not nullable is
 // null.
-type nullRule uint8
+type NullRule uint8
 
 const (
-	NullFails nullRule = iota // an error
+	NullFails NullRule = iota // an error
 	NullNull                  // null
 	NullFalse                 // false
 	NullZero                  // 0
 )
-
-// nullDocs are the rules in words.
-var nullDocs = [...]string{NullFails: "error", NullNull: "null", NullFalse: "false", NullZero: "0"}
 
 // call is the code of a function. prepared is what its prepare returned for
 // this call, or nil.
@@ -108,19 +100,11 @@ type Function struct {
 	// ofGroups says that the result is a list of groups and nothing else.
 	OfGroups bool
 
-	// onNull is what a null argument gives; onNullDoc says more where the
-	// rule alone does not tell.
-	OnNull    nullRule
-	OnNullDoc string
+	// OnNull is the result where an argument that is not nullable is null.
+	OnNull NullRule
 
 	// reads are the roots that the call reads.
 	Reads input.Set
-
-	// doc says what the function gives, and when it fails.
-	Doc string
-
-	// instead is what a deprecated function should be written as.
-	Instead string
 
 	// prepare checks literal arguments at load and may compile them; call gets
 	// what it returns.
@@ -156,7 +140,7 @@ func (f *Function) Param(i int) *Param {
 // kinds that messages name: what is meant, not all that is converted.
 func (f *Function) Accepts(i int) (accepts, meant value.Kinds) {
 	p := f.Param(i)
-	accepts = arguments[p.Want].accepts
+	accepts = accepted[p.Want]
 	switch meant = accepts; p.Want {
 	case argInt:
 		meant = value.KindInt

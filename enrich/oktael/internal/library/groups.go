@@ -20,69 +20,75 @@ var ErrTooManyGroups = errors.New("more groups match than the limit allows")
 // see the user's groups from every source, in the directory's order, and
 // fail with ErrGroupsUnknown where the groups are unknown. Case matters.
 var groupFunctions = []Function{
+	// What the group expression gives for each of the user's groups whose id is
+	// on the allow list, in the order of the user's groups; null where there is
+	// none. More matches than the limit are an error, unless the rule truncates.
 	{
 		Name: "getFilteredGroups", Dialect: syntax.Classic, Result: value.KindList | value.KindNull, Reads: input.Groups,
 		Params: []Param{
 			{Name: "allowList", Want: argList}, {Name: "groupExpression", Want: argText}, {Name: "limit", Want: argInt},
 		},
-		Doc: "What the group expression gives for each of the user's groups whose id is on the allow list, in the order of the user's groups; " +
-			"null where there is none. More matches than the limit are an error, unless the rule truncates.",
 		Prepare: prepareFilteredGroups,
 		Call:    getFilteredGroups,
 	},
+	// The names that begin with the pattern, of the user's groups from an app;
+	// null where there is none. More matches than the limit are an error, unless
+	// the rule truncates.
 	{
 		Name: "Groups.startsWith", Dialect: syntax.Classic, Result: value.KindList | value.KindNull, Reads: input.Groups,
 		Params: groupFamilyParams,
-		Doc:    "The names that begin with the pattern, of the user's groups from an app; null where there is none. More matches than the limit are an error, unless the rule truncates.",
 		Call:   groupFamily(strings.HasPrefix),
 	},
+	// As Groups.startsWith, for names that end with the pattern.
 	{
 		Name: "Groups.endsWith", Dialect: syntax.Classic, Result: value.KindList | value.KindNull, Reads: input.Groups,
 		Params: groupFamilyParams,
-		Doc:    "As Groups.startsWith, for names that end with the pattern.",
 		Call:   groupFamily(strings.HasSuffix),
 	},
+	// As Groups.startsWith, for names that contain the pattern.
 	{
 		Name: "Groups.contains", Dialect: syntax.Classic, Result: value.KindList | value.KindNull, Reads: input.Groups,
 		Params: groupFamilyParams,
-		Doc:    "As Groups.startsWith, for names that contain the pattern.",
 		Call:   groupFamily(strings.Contains),
 	},
+	// Whether the user is in a group of this name.
 	{
 		Name: "isMemberOfGroupName", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "name", Want: argText}},
-		Doc:    "Whether the user is in a group of this name.",
 		Call:   memberByName(func(name, wanted string) bool { return name == wanted }),
 	},
+	// Whether the user is in the group with this id.
 	{
 		Name: "isMemberOfGroup", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "groupId", Want: argText}},
-		Doc:    "Whether the user is in the group with this id.",
 		Call:   memberOfAny,
 	},
+	// Whether the user is in a group with one of these ids. A list among them
+	// counts as its elements.
+	// Null: a null id is nobody's group.
 	{
 		Name: "isMemberOfAnyGroup", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.Groups, Rest: true,
-		Params:    []Param{{Name: "groupIds", Want: argAny, Nullable: true}},
-		OnNullDoc: "a null id is nobody's group",
-		Doc:       "Whether the user is in a group with one of these ids. A list among them counts as its elements.",
-		Call:      memberOfAny,
+		Params: []Param{{Name: "groupIds", Want: argAny, Nullable: true}},
+		Call:   memberOfAny,
 	},
+	// Whether the user is in a group whose name begins with the prefix.
 	{
 		Name: "isMemberOfGroupNameStartsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "prefix", Want: argText}},
-		Doc:    "Whether the user is in a group whose name begins with the prefix.",
 		Call:   memberByName(strings.HasPrefix),
 	},
+	// Whether the user is in a group whose name contains the text.
 	{
 		Name: "isMemberOfGroupNameContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "text", Want: argText}},
-		Doc:    "Whether the user is in a group whose name contains the text.",
 		Call:   memberByName(strings.Contains),
 	},
+	// Whether the user is in a group whose whole name matches the regular
+	// expression. A slash before it, or slashes around it, may be left standing,
+	// as in the reference's own example.
 	{
 		Name: "isMemberOfGroupNameRegex", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "regex", Want: argText}},
-		Doc:    "Whether the user is in a group whose whole name matches the regular expression. A slash before it, or slashes around it, may be left standing, as in the reference's own example.",
 		Prepare: func(c Checker, _ *syntax.Node, args []*syntax.Node) (any, error) {
 			if !args[0].IsText() {
 				return nil, nil

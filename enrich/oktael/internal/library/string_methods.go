@@ -10,57 +10,65 @@ var self = Param{Name: "text", Want: argText}
 
 // stringMethods are the methods of texts in the Identity Engine dialect.
 var stringMethods = []Function{
+	// The text in upper case.
 	{
 		Name: "toUpperCase", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self}, Doc: "The text in upper case.", Call: upperCase,
+		Params: []Param{self}, Call: upperCase,
 	},
+	// The text in lower case.
 	{
 		Name: "toLowerCase", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self}, Doc: "The text in lower case.", Call: lowerCase,
+		Params: []Param{self}, Call: lowerCase,
 	},
+	// The characters from start, counted from 0, up to but not including end, or
+	// up to the text's own. Positions outside of the text are an error.
 	{
 		Name: "substring", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params:   []Param{self, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
 		Optional: 1,
-		Doc:      "The characters from start, counted from 0, up to but not including end, or up to the text's own. Positions outside of the text are an error.",
 		Call:     substring,
 	},
+	// The text with each occurrence of match replaced. Both are plain text, not
+	// patterns.
 	{
 		Name: "replace", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{self, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
-		Doc:    "The text with each occurrence of match replaced. Both are plain text, not patterns.",
 		Call:   replaceText,
 	},
+	// The text with the first occurrence of match replaced.
 	{
 		Name: "replaceFirst", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{self, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
-		Doc:    "The text with the first occurrence of match replaced.",
 		Call:   replaceFirst,
 	},
+	// How many characters the text has.
 	{
 		Name: "length", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindInt,
-		Params: []Param{self}, Doc: "How many characters the text has.", Call: textLength,
+		Params: []Param{self}, Call: textLength,
 	},
+	// The text without its spaces and other white space.
 	{
 		Name: "removeSpaces", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self}, Doc: "The text without its spaces and other white space.", Call: removeSpaces,
+		Params: []Param{self}, Call: removeSpaces,
 	},
+	// Whether the search text occurs in the text. Case matters.
 	{
 		Name: "contains", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindBool,
 		Params: []Param{self, searchText},
-		Doc:    "Whether the search text occurs in the text. Case matters.",
 		Call:   textContains,
 	},
+	// What stands before the first occurrence of the search text; the whole text
+	// where it does not occur.
 	{
 		Name: "substringBefore", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{self, searchText},
-		Doc:    "What stands before the first occurrence of the search text; the whole text where it does not occur.",
 		Call:   substringBefore,
 	},
+	// What stands behind the first occurrence of the search text; the empty text
+	// where it does not occur.
 	{
 		Name: "substringAfter", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{self, searchText},
-		Doc:    "What stands behind the first occurrence of the search text; the empty text where it does not occur.",
 		Call:   substringAfter,
 	},
 }

@@ -20,58 +20,63 @@ var (
 // stringFunctions is the String family of the Classic dialect, with the bare
 // names that it replaced.
 var stringFunctions = append([]Function{
+	// The input with the suffix behind it.
 	{
 		Name: "String.append", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "suffix", Want: argText}},
-		Doc:    "The input with the suffix behind it.",
 		Call:   func(e *Env, _ any, args []any) (any, error) { return e.Concatenate(args[0], args[1]) },
 	},
+	// The strings with the separator between them. A list among them counts as
+	// its elements.
+	// Null: null strings are left out; a null separator is an error.
 	{
 		Name: "String.join", Dialect: syntax.Classic, Result: value.KindText,
-		Params:    []Param{{Name: "separator", Want: argText}, {Name: "strings", Want: argAny, Nullable: true}},
-		Rest:      true,
-		OnNullDoc: "null strings are left out; a null separator is an error",
-		Doc:       "The strings with the separator between them. A list among them counts as its elements.",
-		Call:      joinStrings,
+		Params: []Param{{Name: "separator", Want: argText}, {Name: "strings", Want: argAny, Nullable: true}},
+		Rest:   true,
+		Call:   joinStrings,
 	},
+	// How many characters the input has.
 	{
 		Name: "String.len", Dialect: syntax.Classic, Result: value.KindInt, OnNull: NullZero,
 		Params: []Param{inputText},
-		Doc:    "How many characters the input has.",
 		Call:   textLength,
 	},
+	// The input without its spaces and other white space.
 	{
 		Name: "String.removeSpaces", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText},
-		Doc:    "The input without its spaces and other white space.",
 		Call:   removeSpaces,
 	},
+	// The input with each occurrence of match replaced. Both are plain text, not
+	// patterns; an empty match changes nothing.
 	{
 		Name: "String.replace", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
-		Doc:    "The input with each occurrence of match replaced. Both are plain text, not patterns; an empty match changes nothing.",
 		Call:   replaceText,
 	},
+	// The input with the first occurrence of match replaced.
 	{
 		Name: "String.replaceFirst", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
-		Doc:    "The input with the first occurrence of match replaced.",
 		Call:   replaceFirst,
 	},
+	// Whether the input begins with the prefix. Case matters.
 	{
 		Name: "String.startsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
 		Params: []Param{inputText, {Name: "prefix", Want: argText}},
-		Doc:    "Whether the input begins with the prefix. Case matters.",
 		Call: func(_ *Env, _ any, args []any) (any, error) {
 			return strings.HasPrefix(args[0].(string), args[1].(string)), nil
 		},
 	},
+	// Whether the search text occurs in the input. Case matters.
 	{
 		Name: "String.stringContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
 		Params: []Param{inputText, searchText},
-		Doc:    "Whether the search text occurs in the input. Case matters.",
 		Call:   textContains,
 	},
+	// The value behind the first key, in the order of the arguments, that occurs
+	// in the input; the default where none does.
+	// Null: a null input gives the default.
 	{
 		Name: "String.stringSwitch", Dialect: syntax.Classic, Result: value.KindText | value.KindNull,
 		Params: []Param{
@@ -79,66 +84,77 @@ var stringFunctions = append([]Function{
 			{Name: "default", Want: argText, Nullable: true},
 			{Name: "keyValuePairs", Want: argText, Nullable: true},
 		},
-		Rest:      true,
-		OnNullDoc: "a null input gives the default",
-		Doc:       "The value behind the first key, in the order of the arguments, that occurs in the input; the default where none does.",
-		Prepare:   pairsOnly,
-		Call:      stringSwitch,
+		Rest:    true,
+		Prepare: pairsOnly,
+		Call:    stringSwitch,
 	},
+	// The characters from start, counted from 0, up to but not including end.
+	// Positions outside of the input are an error.
 	{
 		Name: "String.substring", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
-		Doc:    "The characters from start, counted from 0, up to but not including end. Positions outside of the input are an error.",
 		Call:   substring,
 	},
+	// What stands behind the first occurrence of the search text; the empty text
+	// where it does not occur.
 	{
 		Name: "String.substringAfter", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, searchText},
-		Doc:    "What stands behind the first occurrence of the search text; the empty text where it does not occur.",
 		Call:   substringAfter,
 	},
+	// What stands before the first occurrence of the search text; the whole
+	// input where it does not occur.
 	{
 		Name: "String.substringBefore", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, searchText},
-		Doc:    "What stands before the first occurrence of the search text; the whole input where it does not occur.",
 		Call:   substringBefore,
 	},
+	// The input in upper case.
 	{
 		Name: "String.toUpperCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText},
-		Doc:    "The input in upper case.",
 		Call:   upperCase,
 	},
+	// The input in lower case.
 	{
 		Name: "String.toLowerCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText},
-		Doc:    "The input in lower case.",
 		Call:   lowerCase,
 	},
 }, bareStringFunctions...)
 
 // bareStringFunctions are the deprecated names without a family.
 var bareStringFunctions = []Function{
+	// The input in upper case.
+	// Deprecated: use String.toUpperCase.
 	{
 		Name: "toUpperCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText},
-		Doc: "The input in upper case.", Instead: "String.toUpperCase", Call: upperCase,
+		Call: upperCase,
 	},
+	// The input in lower case.
+	// Deprecated: use String.toLowerCase.
 	{
 		Name: "toLowerCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText},
-		Doc: "The input in lower case.", Instead: "String.toLowerCase", Call: lowerCase,
+		Call: lowerCase,
 	},
+	// As String.substringBefore.
+	// Deprecated: use String.substringBefore.
 	{
 		Name: "substringBefore", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText, searchText},
-		Doc: "As String.substringBefore.", Instead: "String.substringBefore", Call: substringBefore,
+		Call: substringBefore,
 	},
+	// As String.substringAfter.
+	// Deprecated: use String.substringAfter.
 	{
 		Name: "substringAfter", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText, searchText},
-		Doc: "As String.substringAfter.", Instead: "String.substringAfter", Call: substringAfter,
+		Call: substringAfter,
 	},
+	// As String.substring.
+	// Deprecated: use String.substring.
 	{
 		Name: "substring", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
-		Doc:    "As String.substring.", Instead: "String.substring", Call: substring,
+		Call:   substring,
 	},
 }
 

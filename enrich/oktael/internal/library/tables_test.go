@@ -26,7 +26,7 @@ func TestReferenceNamesEveryFunction(t *testing.T) {
 			rows[strings.Trim(cells[0], "|` ")] = line
 		}
 	}
-	for _, s := range Functions() {
+	for _, s := range Functions(t) {
 		row, ok := rows[s.String()]
 		if !ok {
 			t.Errorf("%s is not on the page", s)
@@ -54,7 +54,7 @@ func TestReferenceNamesEveryFunction(t *testing.T) {
 // What the tables of the families say must hold together.
 func TestFunctionTables(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, s := range Functions() {
+	for _, s := range Functions(t) {
 		key := s.Receiver + "." + s.Name
 		if seen[key] {
 			t.Errorf("%s stands in the tables twice", s)

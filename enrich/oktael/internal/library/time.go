@@ -13,13 +13,15 @@ import (
 // timeFunctions are the functions of both dialects that start from the clock
 // or, in the Classic dialect, from a text.
 var timeFunctions = []Function{
+	// The present time, in UTC or a time zone, as ISO 8601 with milliseconds or
+	// in a format (a Joda-Time pattern). In the Identity Engine dialect it is
+	// another name of DateTime.now, and takes no arguments.
+	// Null: a null argument counts as left out.
 	{
 		Name: "Time.now", Dialect: syntax.Classic, Result: value.KindText, Reads: input.Clock,
-		Params:    []Param{{Name: "timeZoneId", Want: argText, Nullable: true}, {Name: "format", Want: argText, Nullable: true}},
-		Optional:  2,
-		OnNullDoc: "a null argument counts as left out",
-		Doc:       "The present time, in UTC or a time zone, as ISO 8601 with milliseconds or in a format (a Joda-Time pattern). In the Identity Engine dialect it is another name of DateTime.now, and takes no arguments.",
-		Prepare:   checkZoneAndFormat(0, 1),
+		Params:   []Param{{Name: "timeZoneId", Want: argText, Nullable: true}, {Name: "format", Want: argText, Nullable: true}},
+		Optional: 2,
+		Prepare:  checkZoneAndFormat(0, 1),
 		Call: func(e *Env, prepared any, args []any) (any, error) {
 			now := e.Context.Time().UTC()
 			if len(args) > 0 && args[0] != nil {
@@ -35,22 +37,23 @@ var timeFunctions = []Function{
 			return datetime.ISO8601(now), nil
 		},
 	},
+	// A Windows (LDAP) timestamp, 100-nanosecond ticks since 1601, as ISO 8601.
 	{
 		Name: "Time.fromWindowsToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{{Name: "time", Want: argText}},
-		Doc:    "A Windows (LDAP) timestamp, 100-nanosecond ticks since 1601, as ISO 8601.",
 		Call:   timeToISO(datetime.FromWindows),
 	},
+	// A Unix timestamp in milliseconds as ISO 8601.
 	{
 		Name: "Time.fromUnixToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{{Name: "time", Want: argText}},
-		Doc:    "A Unix timestamp in milliseconds as ISO 8601.",
 		Call:   timeToISO(datetime.FromUnix),
 	},
+	// A time in a format (a Joda-Time pattern) as ISO 8601; UTC where the format
+	// has no zone.
 	{
 		Name: "Time.fromStringToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params:  []Param{{Name: "time", Want: argText}, {Name: "format", Want: argText}},
-		Doc:     "A time in a format (a Joda-Time pattern) as ISO 8601; UTC where the format has no zone.",
 		Prepare: checkZoneAndFormat(-1, 1),
 		Call: func(_ *Env, prepared any, args []any) (any, error) {
 			t, err := parseText(prepared, args[0].(string), args[1].(string))
@@ -60,22 +63,22 @@ var timeFunctions = []Function{
 			return datetime.ISO8601(t), nil
 		},
 	},
+	// A time in ISO 8601 as a Windows (LDAP) timestamp.
 	{
 		Name: "Time.fromIso8601ToWindows", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{{Name: "time", Want: argText}},
-		Doc:    "A time in ISO 8601 as a Windows (LDAP) timestamp.",
 		Call:   isoToText(datetime.ToWindows),
 	},
+	// A time in ISO 8601 as a Unix timestamp in milliseconds.
 	{
 		Name: "Time.fromIso8601ToUnix", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{{Name: "time", Want: argText}},
-		Doc:    "A time in ISO 8601 as a Unix timestamp in milliseconds.",
 		Call:   isoToText(datetime.ToUnix),
 	},
+	// A time in ISO 8601 in a format (a Joda-Time pattern).
 	{
 		Name: "Time.fromIso8601ToString", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params:  []Param{{Name: "time", Want: argText}, {Name: "format", Want: argText}},
-		Doc:     "A time in ISO 8601 in a format (a Joda-Time pattern).",
 		Prepare: checkZoneAndFormat(-1, 1),
 		Call: func(_ *Env, prepared any, args []any) (any, error) {
 			t, err := datetime.ParseISO8601(args[0].(string))
@@ -85,9 +88,9 @@ var timeFunctions = []Function{
 			return formatTime(prepared, t, args[1].(string))
 		},
 	},
+	// The present time in UTC.
 	{
 		Name: "DateTime.now", Dialect: syntax.IdentityEngine, Result: value.KindTime, Reads: input.Clock,
-		Doc: "The present time in UTC.",
 		Call: func(e *Env, _ any, _ []any) (any, error) {
 			return value.DateTime{Time: e.Context.Time().UTC()}, nil
 		},

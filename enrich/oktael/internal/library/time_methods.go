@@ -16,23 +16,24 @@ var selfTime = Param{Name: "time", Want: argAny}
 // timeMethods are the methods around dates and times of the Identity Engine
 // dialect.
 var timeMethods = append([]Function{
+	// The time of a Windows (LDAP) timestamp, in UTC.
 	{
 		Name: "parseWindowsTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
 		Params: []Param{self},
-		Doc:    "The time of a Windows (LDAP) timestamp, in UTC.",
 		Call:   parseTime(datetime.FromWindows),
 	},
+	// The time of a Unix timestamp in milliseconds, in UTC.
 	{
 		Name: "parseUnixTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
 		Params: []Param{self},
-		Doc:    "The time of a Unix timestamp in milliseconds, in UTC.",
 		Call:   parseTime(datetime.FromUnix),
 	},
+	// The time that a text gives in ISO 8601 or in a format (a Joda-Time
+	// pattern); UTC where it has no zone.
 	{
 		Name: "parseStringTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
 		Params:   []Param{self, {Name: "format", Want: argText}},
 		Optional: 1,
-		Doc:      "The time that a text gives in ISO 8601 or in a format (a Joda-Time pattern); UTC where it has no zone.",
 		Prepare:  checkZoneAndFormat(-1, 1),
 		Call: func(_ *Env, prepared any, args []any) (any, error) {
 			var t time.Time
@@ -48,25 +49,26 @@ var timeMethods = append([]Function{
 			return value.DateTime{Time: t}, nil
 		},
 	},
+	// The time as a Windows (LDAP) timestamp.
 	{
 		Name: "toWindows", Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{selfTime}, Doc: "The time as a Windows (LDAP) timestamp.",
-		Call: func(_ *Env, _ any, args []any) (any, error) {
+		Params: []Param{selfTime}, Call: func(_ *Env, _ any, args []any) (any, error) {
 			return datetime.ToWindows(args[0].(value.DateTime).Time), nil
 		},
 	},
+	// The time as a Unix timestamp in milliseconds.
 	{
 		Name: "toUnix", Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{selfTime}, Doc: "The time as a Unix timestamp in milliseconds.",
-		Call: func(_ *Env, _ any, args []any) (any, error) {
+		Params: []Param{selfTime}, Call: func(_ *Env, _ any, args []any) (any, error) {
 			return datetime.ToUnix(args[0].(value.DateTime).Time), nil
 		},
 	},
+	// The time in ISO 8601, with milliseconds where there are any, or in a
+	// format (a Joda-Time pattern).
 	{
 		Name: "toString", Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params:   []Param{selfTime, {Name: "format", Want: argText}},
 		Optional: 1,
-		Doc:      "The time in ISO 8601, with milliseconds where there are any, or in a format (a Joda-Time pattern).",
 		Prepare:  checkZoneAndFormat(-1, 1),
 		Call: func(_ *Env, prepared any, args []any) (any, error) {
 			t := args[0].(value.DateTime).Time
@@ -76,10 +78,10 @@ var timeMethods = append([]Function{
 			return formatTime(prepared, t, args[1].(string))
 		},
 	},
+	// The same instant in another time zone.
 	{
 		Name: "toZone", Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: value.KindTime,
 		Params:  []Param{selfTime, {Name: "zoneId", Want: argText}},
-		Doc:     "The same instant in another time zone.",
 		Prepare: checkZoneAndFormat(1, -1),
 		Call: func(_ *Env, prepared any, args []any) (any, error) {
 			zone, err := callZone(prepared, args[1].(string))
@@ -89,42 +91,47 @@ var timeMethods = append([]Function{
 			return value.DateTime{Time: args[0].(value.DateTime).Time.In(zone)}, nil
 		},
 	},
-}, durationMethods()...)
+}, durationMethods...)
 
 // durationMethods are plus…, minus… and within… for each unit.
-func durationMethods() []Function {
-	units := []struct {
-		name, word string
-		length     time.Duration
-	}{
-		{"Days", "days", 24 * time.Hour},
-		{"Hours", "hours", time.Hour},
-		{"Minutes", "minutes", time.Minute},
-		{"Seconds", "seconds", time.Second},
-	}
-	methods := make([]Function, 0, 3*len(units))
-	for _, unit := range units {
-		params := []Param{selfTime, {Name: unit.word, Want: argInt}}
-		days := unit.name == "Days"
-		methods = append(methods,
-			Function{
-				Name: "plus" + unit.name, Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: value.KindTime, Params: params,
-				Doc:  "The time so many " + unit.word + " later; earlier where the number is negative.",
-				Call: shift(unit.length, 1, days),
-			},
-			Function{
-				Name: "minus" + unit.name, Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: value.KindTime, Params: params,
-				Doc:  "The time so many " + unit.word + " earlier; later where the number is negative.",
-				Call: shift(unit.length, -1, days),
-			},
-			Function{
-				Name: "within" + unit.name, Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: value.KindBool, Params: params, Reads: input.Clock,
-				Doc:  "Whether the time lies at most so many " + unit.word + " before or after the present.",
-				Call: within(unit.length),
-			})
-	}
-	return methods
+var durationMethods = []Function{
+	// The time so many days later; earlier where the number is negative.
+	durationMethod("plusDays", "days", value.KindTime, 0, shift(day, 1)),
+	// The time so many days earlier; later where the number is negative.
+	durationMethod("minusDays", "days", value.KindTime, 0, shift(day, -1)),
+	// Whether the time lies at most so many days before or after the present.
+	durationMethod("withinDays", "days", value.KindBool, input.Clock, within(day)),
+	// The time so many hours later; earlier where the number is negative.
+	durationMethod("plusHours", "hours", value.KindTime, 0, shift(time.Hour, 1)),
+	// The time so many hours earlier; later where the number is negative.
+	durationMethod("minusHours", "hours", value.KindTime, 0, shift(time.Hour, -1)),
+	// Whether the time lies at most so many hours before or after the present.
+	durationMethod("withinHours", "hours", value.KindBool, input.Clock, within(time.Hour)),
+	// The time so many minutes later; earlier where the number is negative.
+	durationMethod("plusMinutes", "minutes", value.KindTime, 0, shift(time.Minute, 1)),
+	// The time so many minutes earlier; later where the number is negative.
+	durationMethod("minusMinutes", "minutes", value.KindTime, 0, shift(time.Minute, -1)),
+	// Whether the time lies at most so many minutes before or after the present.
+	durationMethod("withinMinutes", "minutes", value.KindBool, input.Clock, within(time.Minute)),
+	// The time so many seconds later; earlier where the number is negative.
+	durationMethod("plusSeconds", "seconds", value.KindTime, 0, shift(time.Second, 1)),
+	// The time so many seconds earlier; later where the number is negative.
+	durationMethod("minusSeconds", "seconds", value.KindTime, 0, shift(time.Second, -1)),
+	// Whether the time lies at most so many seconds before or after the present.
+	durationMethod("withinSeconds", "seconds", value.KindBool, input.Clock, within(time.Second)),
 }
+
+// durationMethod describes a method of times whose argument counts units.
+func durationMethod(name, units string, result value.Kinds, reads input.Set, call Call) Function {
+	return Function{
+		Name: name, Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: result, Reads: reads,
+		Params: []Param{selfTime, {Name: units, Want: argInt}},
+		Call:   call,
+	}
+}
+
+// day is a day of the clock. What is shifted by days keeps the time of day.
+const day = 24 * time.Hour
 
 // maxYears is how far a date may be moved: what can still be written with
 // four digits of year.
@@ -134,7 +141,7 @@ var errFar = errors.New("the time lies outside of the years 1 to 9999")
 
 // shift moves a time. A day is a day of the calendar, which has 23 or 25
 // hours where a zone's clock is changed.
-func shift(unit time.Duration, sign int64, days bool) Call {
+func shift(unit time.Duration, sign int64) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		t, n := args[0].(value.DateTime).Time, args[1].(int64)
 		const year = 366 * 24 * time.Hour
@@ -142,10 +149,9 @@ func shift(unit time.Duration, sign int64, days bool) Call {
 			return nil, errFar
 		}
 		n *= sign
-		switch {
-		case days:
+		if unit == day {
 			t = t.AddDate(0, 0, int(n))
-		default:
+		} else {
 			// In whole seconds, because a duration holds 292 years.
 			t = time.Unix(t.Unix()+n*int64(unit/time.Second), int64(t.Nanosecond())).In(t.Location())
 		}

@@ -17,12 +17,14 @@ var selfUser = Param{Name: "user", Want: argAny}
 
 // userMethods are the methods of the user, in both dialects.
 var userMethods = []Function{
+	// The user's groups that fit all criteria, in the directory's order. A
+	// criterion is a map of group.id, group.source.id, group.type or
+	// group.profile.name to a text or a list of texts, one of which must fit;
+	// with group.profile.name, operator is EXACT or STARTS_WITH, which is the
+	// default. Case matters.
 	{
 		Name: "getGroups", Receiver: value.KindUser, Result: value.KindList, OfGroups: true, Reads: input.Groups, Rest: true, Optional: 1,
-		Params: []Param{selfUser, {Name: "criteria", Want: argMap}},
-		Doc: "The user's groups that fit all criteria, in the directory's order. A criterion is a map of group.id, group.source.id, group.type " +
-			"or group.profile.name to a text or a list of texts, one of which must fit; with group.profile.name, operator is EXACT or " +
-			"STARTS_WITH, which is the default. Case matters.",
+		Params:  []Param{selfUser, {Name: "criteria", Want: argMap}},
 		Prepare: checkCriteria,
 		Call: func(e *Env, _ any, args []any) (any, error) {
 			found := []any{}
@@ -36,10 +38,10 @@ var userMethods = []Function{
 			return found, nil
 		},
 	},
+	// Whether one of the user's groups fits all criteria; see getGroups.
 	{
 		Name: "isMemberOf", Receiver: value.KindUser, Result: value.KindBool, Reads: input.Groups, Rest: true,
 		Params:  []Param{selfUser, {Name: "criteria", Want: argMap}},
-		Doc:     "Whether one of the user's groups fits all criteria; see getGroups.",
 		Prepare: checkCriteria,
 		Call: func(e *Env, _ any, args []any) (any, error) {
 			member := false
@@ -53,10 +55,11 @@ var userMethods = []Function{
 			return member, nil
 		},
 	},
+	// The user who is linked under this primary name (manager, …); null where
+	// there is none.
 	{
 		Name: "getLinkedObject", Receiver: value.KindUser, Result: value.KindUser | value.KindNull, Reads: input.Linked,
 		Params: []Param{selfUser, {Name: "primaryName", Want: argText}},
-		Doc:    "The user who is linked under this primary name (manager, …); null where there is none.",
 		Call: func(e *Env, _ any, args []any) (any, error) {
 			if err := e.own(args[0]); err != nil {
 				return nil, err
@@ -64,10 +67,10 @@ var userMethods = []Function{
 			return e.linked(args[1].(string))
 		},
 	},
+	// The user's id or status, whatever the profile has under those names.
 	{
 		Name: "getInternalProperty", Receiver: value.KindUser, Dialect: syntax.Classic, Result: value.KindText | value.KindNull,
 		Params: []Param{selfUser, {Name: "name", Want: argText}},
-		Doc:    "The user's id or status, whatever the profile has under those names.",
 		Prepare: func(c Checker, _ *syntax.Node, args []*syntax.Node) (any, error) {
 			if name, ok := args[1].Value.(string); ok && args[1].IsText() && !slices.Contains(internalProperties, name) {
 				return nil, c.Fail(args[1].Offset, "there is no internal property %q%s", name, nearest.Hint(name, internalProperties))
