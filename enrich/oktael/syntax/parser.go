@@ -11,18 +11,24 @@ const MaxNesting = 64
 
 // parser is a recursive-descent parser; each method reads one level of
 // precedence, from the loosest (choice) to the tightest (postfix).
+//
+// The first fault is kept and moves the parser to the end of the tokens, so
+// that every method returns soon and needs to hand no error on. The tree of a
+// faulty source is not used.
 type parser struct {
 	source string
 	tokens []token
 	at     int
 	depth  int
+	fault  *Error
 
 	// isFamily reports whether a name is a family of functions, as String is.
 	isFamily func(name string) bool
 }
 
-// parse reads a whole expression. isFamily tells a call on a family of
-// functions, as String.len(s), from a method of a value.
+// Parse reads a whole expression. isFamily tells a call on a family of
+// functions, as String.len(s), from a method of a value. The error is an
+// *Error.
 func Parse(source string, isFamily func(name string) bool) (*Node, error) {
 	tokens, err := lex(source)
 	if err != nil {
@@ -32,20 +38,23 @@ func Parse(source string, isFamily func(name string) bool) (*Node, error) {
 	if p.peek().kind == tokenEnd {
 		return nil, NewError(source, 0, "the expression is empty")
 	}
-	tree, err := p.choice()
-	if err == nil && p.peek().kind != tokenEnd {
-		err = p.unexpected("the end of the expression")
+	tree := p.choice()
+	if p.peek().kind != tokenEnd {
+		p.unexpected("the end of the expression")
 	}
-	if err != nil {
-		return nil, err
+	if p.fault != nil {
+		return nil, p.fault
 	}
 	return tree, nil
 }
 
+// peek returns the next token and leaves it there.
 func (p *parser) peek() token { return p.tokens[p.at] }
 
+// peekAt returns the token i places after the next one.
 func (p *parser) peekAt(i int) token { return p.tokens[min(p.at+i, len(p.tokens)-1)] }
 
+// next takes the next token. The end stays where it is.
 func (p *parser) next() token {
 	t := p.tokens[p.at]
 	if t.kind != tokenEnd {
@@ -54,18 +63,22 @@ func (p *parser) next() token {
 	return t
 }
 
+// follows reports whether the next token is this symbol.
+func (p *parser) follows(symbol string) bool {
+	t := p.peek()
+	return t.kind == tokenSymbol && t.text == symbol
+}
+
 // symbol takes the next token if it is one of these symbols.
 func (p *parser) symbol(texts ...string) (token, bool) {
-	if t := p.peek(); t.kind == tokenSymbol {
-		if slices.Contains(texts, t.text) {
-			return p.next(), true
-		}
+	if t := p.peek(); t.kind == tokenSymbol && slices.Contains(texts, t.text) {
+		return p.next(), true
 	}
 	return token{}, false
 }
 
 // word takes the next token if it is one of these words, in any case, and
-// gives it in lower case.
+// returns it in lower case.
 func (p *parser) word(texts ...string) (token, bool) {
 	if t := p.peek(); t.kind == tokenName {
 		for _, s := range texts {
@@ -79,130 +92,115 @@ func (p *parser) word(texts ...string) (token, bool) {
 	return token{}, false
 }
 
-func (p *parser) want(symbol string) *Error {
-	if _, ok := p.symbol(symbol); !ok {
-		return p.unexpected("\"" + symbol + "\"")
+// want takes a symbol that has to be there and reports whether it is.
+func (p *parser) want(symbol string) bool {
+	_, ok := p.symbol(symbol)
+	if !ok {
+		p.unexpected("\"" + symbol + "\"")
 	}
-	return nil
+	return ok
 }
 
-// unexpected says what stands where something else was wanted; words of
-// Spring's language that Okta's lacks are named.
-func (p *parser) unexpected(wanted string) *Error {
+// fail keeps a fault, unless there was one before, and ends the parsing.
+func (p *parser) fail(offset int, format string, args ...any) *Node {
+	if p.fault == nil {
+		p.fault = NewError(p.source, offset, format, args...)
+		p.at = len(p.tokens) - 1
+	}
+	return &Node{}
+}
+
+// unexpected fails at the next token, where something else was wanted. Words
+// of Spring's language that Okta's lacks are named.
+func (p *parser) unexpected(wanted string) *Node {
 	t := p.peek()
 	at := t.start
 	switch t.kind {
 	case tokenEnd:
-		return NewError(p.source, at, "the expression ends where %s is expected", wanted)
+		return p.fail(at, "the expression ends where %s is expected", wanted)
 	case tokenSymbol:
 		switch t.text {
 		case "=":
-			return NewError(p.source, at, "assignment is not supported; equality is written ==")
+			return p.fail(at, "assignment is not supported; equality is written ==")
 		case "++", "--":
-			return NewError(p.source, at, "the operator %s is not supported", t.text)
+			return p.fail(at, "the operator %s is not supported", t.text)
 		case "#":
-			return NewError(p.source, at, "variables and functions with # are not supported")
+			return p.fail(at, "variables and functions with # are not supported")
 		case "@":
-			return NewError(p.source, at, "references with @ are not supported")
+			return p.fail(at, "references with @ are not supported")
 		case "&", "|":
-			return NewError(p.source, at, "unexpected \"%s\" (did you mean \"%s%s\"?)", t.text, t.text, t.text)
+			return p.fail(at, "unexpected \"%s\" (did you mean \"%s%s\"?)", t.text, t.text, t.text)
 		}
 	case tokenName:
 		switch strings.ToLower(t.text) {
 		case "instanceof", "between":
-			return NewError(p.source, at, "the operator %s is not supported", t.text)
+			return p.fail(at, "the operator %s is not supported", t.text)
 		}
 	case tokenText:
-		return NewError(p.source, at, "unexpected text; %s is expected (a quote inside of a text is doubled)", wanted)
+		return p.fail(at, "unexpected text; %s is expected (a quote inside of a text is doubled)", wanted)
 	case tokenNumber:
 	}
-	return NewError(p.source, at, "unexpected \"%s\"; %s is expected", t.text, wanted)
+	return p.fail(at, "unexpected \"%s\"; %s is expected", t.text, wanted)
 }
 
-// enter guards each level of nesting.
-func (p *parser) enter() *Error {
+// enter guards a level of nesting and reports whether it is allowed. leave
+// ends it.
+func (p *parser) enter() bool {
 	if p.depth++; p.depth > MaxNesting {
-		return NewError(p.source, p.peek().start, "the expression nests over %d levels", MaxNesting)
+		p.fail(p.peek().start, "the expression nests over %d levels", MaxNesting)
+		return false
 	}
-	return nil
+	return true
 }
+
+func (p *parser) leave() { p.depth-- }
 
 // choice reads a ? b : c and a ?: b, both right-associative.
-func (p *parser) choice() (*Node, *Error) {
-	if err := p.enter(); err != nil {
-		return nil, err
+func (p *parser) choice() *Node {
+	if !p.enter() {
+		return &Node{}
 	}
-	defer func() { p.depth-- }()
-	cond, err := p.or()
-	if err != nil {
-		return nil, err
-	}
+	defer p.leave()
+	cond := p.or()
 	if t, ok := p.symbol("?:"); ok {
-		other, err := p.choice()
-		if err != nil {
-			return nil, err
-		}
-		return &Node{Op: OpElvis, Kids: []*Node{cond, other}, Offset: t.start}, nil
+		return &Node{Op: OpElvis, Kids: []*Node{cond, p.choice()}, Offset: t.start}
 	}
 	t, ok := p.symbol("?")
 	if !ok {
-		return cond, nil
+		return cond
 	}
-	yes, err := p.choice()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.want(":"); err != nil {
-		return nil, err
-	}
-	no, err := p.choice()
-	if err != nil {
-		return nil, err
-	}
-	return &Node{Op: OpTernary, Kids: []*Node{cond, yes, no}, Offset: t.start}, nil
+	yes := p.choice()
+	p.want(":")
+	return &Node{Op: OpTernary, Kids: []*Node{cond, yes, p.choice()}, Offset: t.start}
 }
 
-func (p *parser) or() (*Node, *Error) {
-	left, err := p.and()
-	for err == nil {
-		t, ok := p.symbol("||")
-		if !ok {
-			if t, ok = p.word("or"); !ok {
-				return left, nil
-			}
-		}
-		var right *Node
-		right, err = p.and()
-		left = &Node{Op: OpOr, Kids: []*Node{left, right}, Offset: t.start}
-	}
-	return nil, err
-}
+// or reads a || b and a OR b.
+func (p *parser) or() *Node { return p.logic(OpOr, p.and, "||", "or") }
 
-func (p *parser) and() (*Node, *Error) {
-	left, err := p.relation()
-	for err == nil {
-		t, ok := p.symbol("&&")
+// and reads a && b and a AND b.
+func (p *parser) and() *Node { return p.logic(OpAnd, p.relation, "&&", "and") }
+
+// logic reads operands of a tighter level joined by a symbol or its word.
+func (p *parser) logic(op Op, operand func() *Node, symbol, word string) *Node {
+	left := operand()
+	for {
+		t, ok := p.symbol(symbol)
 		if !ok {
-			if t, ok = p.word("and"); !ok {
-				return left, nil
-			}
+			t, ok = p.word(word)
 		}
-		var right *Node
-		right, err = p.relation()
-		left = &Node{Op: OpAnd, Kids: []*Node{left, right}, Offset: t.start}
+		if !ok {
+			return left
+		}
+		left = &Node{Op: op, Kids: []*Node{left, operand()}, Offset: t.start}
 	}
-	return nil, err
 }
 
 // spelledRelations are the relations that have a word besides their symbol.
 var spelledRelations = map[string]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 // relation reads at most one relation: a < b < c means nothing.
-func (p *parser) relation() (*Node, *Error) {
-	left, err := p.sum()
-	if err != nil {
-		return nil, err
-	}
+func (p *parser) relation() *Node {
+	left := p.sum()
 	operator := OpCompare
 	t, ok := p.symbol("==", "!=", "<", ">", "<=", ">=")
 	if !ok {
@@ -211,61 +209,55 @@ func (p *parser) relation() (*Node, *Error) {
 		} else if t, ok = p.word("matches"); ok {
 			operator = OpMatches
 		} else {
-			return left, nil
+			return left
 		}
 	}
-	right, err := p.sum()
-	if err != nil {
-		return nil, err
+	right := p.sum()
+	if again := p.peek(); again.kind == tokenSymbol && (again.text == "==" || again.text == "!=" || again.text[0] == '<' || again.text[0] == '>') {
+		return p.fail(again.start, "comparisons do not chain; join two with AND")
 	}
-	switch again := p.peek(); {
-	case again.kind == tokenSymbol && (again.text == "==" || again.text == "!=" || again.text[0] == '<' || again.text[0] == '>'):
-		return nil, NewError(p.source, again.start, "comparisons do not chain; join two with AND")
-	}
-	return &Node{Op: operator, Text: t.text, Kids: []*Node{left, right}, Offset: t.start}, nil
+	return &Node{Op: operator, Text: t.text, Kids: []*Node{left, right}, Offset: t.start}
 }
 
-func (p *parser) sum() (*Node, *Error) {
-	return p.chain(p.product, "+", "-")
-}
+// sum reads a + b and a - b.
+func (p *parser) sum() *Node { return p.chain(p.product, "+", "-") }
 
-func (p *parser) product() (*Node, *Error) {
-	return p.chain(p.power, "*", "/", "%")
-}
+// product reads a * b, a / b and a % b, also written DIV and MOD.
+func (p *parser) product() *Node { return p.chain(p.power, "*", "/", "%") }
 
 // power reads a ^ b; like all arithmetic here it associates to the left.
-func (p *parser) power() (*Node, *Error) {
-	return p.chain(p.unary, "^")
-}
+func (p *parser) power() *Node { return p.chain(p.unary, "^") }
+
+// spelledOperators are the operators of products that have a word besides
+// their symbol.
+var spelledOperators = map[string]string{"div": "/", "mod": "%"}
 
 // chain reads operands of a tighter level joined by these operators.
-func (p *parser) chain(operand func() (*Node, *Error), operators ...string) (*Node, *Error) {
-	left, err := operand()
-	for err == nil {
+func (p *parser) chain(operand func() *Node, operators ...string) *Node {
+	left := operand()
+	for {
 		t, ok := p.symbol(operators...)
 		if !ok && operators[0] == "*" {
 			if t, ok = p.word("div", "mod"); ok {
-				t.text = map[string]string{"div": "/", "mod": "%"}[t.text]
+				t.text = spelledOperators[t.text]
 			}
 		}
 		if !ok {
-			return left, nil
+			return left
 		}
-		var right *Node
-		right, err = operand()
-		left = &Node{Op: OpArithmetic, Text: t.text, Kids: []*Node{left, right}, Offset: t.start}
+		left = &Node{Op: OpArithmetic, Text: t.text, Kids: []*Node{left, operand()}, Offset: t.start}
 	}
-	return nil, err
 }
 
-func (p *parser) unary() (*Node, *Error) {
+// unary reads !a, NOT a, -a and +a.
+func (p *parser) unary() *Node {
 	operator := OpNot
 	t, ok := p.symbol("!", "-", "+")
 	switch {
 	case !ok:
 		// "not" is a word of the language only where an operand follows it.
-		if follows := p.peekAt(1); follows.kind == tokenSymbol && follows.text != "(" && follows.text != "{" &&
-			follows.text != "!" && follows.text != "-" || follows.kind == tokenEnd {
+		if after := p.peekAt(1); after.kind == tokenSymbol && after.text != "(" && after.text != "{" &&
+			after.text != "!" && after.text != "-" || after.kind == tokenEnd {
 			return p.postfix()
 		}
 		if t, ok = p.word("not"); !ok {
@@ -276,13 +268,9 @@ func (p *parser) unary() (*Node, *Error) {
 	case t.text == "+":
 		operator = OpPlus
 	}
-	if err := p.enter(); err != nil {
-		return nil, err
+	if !p.enter() {
+		return &Node{}
 	}
-	defer func() { p.depth-- }()
-	operand, err := p.unary()
-	if err != nil {
-		return nil, err
-	}
-	return &Node{Op: operator, Kids: []*Node{operand}, Offset: t.start}, nil
+	defer p.leave()
+	return &Node{Op: operator, Kids: []*Node{p.unary()}, Offset: t.start}
 }

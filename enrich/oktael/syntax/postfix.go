@@ -2,172 +2,158 @@ package syntax
 
 import "strings"
 
-// postfix reads an operand and what hangs on it: properties, methods,
-// indexes, projections and selections.
-func (p *parser) postfix() (*Node, *Error) {
-	left, err := p.primary()
-	for err == nil {
+// This file reads the tightest level: operands, and what hangs on them.
+
+// postfix reads an operand with its properties, methods, indexes, projections
+// and selections.
+func (p *parser) postfix() *Node {
+	left := p.primary()
+	for {
 		t := p.peek()
-		if t.kind != tokenSymbol {
-			return left, nil
-		}
 		switch {
+		case t.kind != tokenSymbol:
+			return left
 		case t.text == "." || t.text == "?.":
 			p.next()
-			left, err = p.member(left, t.text == "?.")
+			left = p.member(left, t.text == "?.")
 		case t.text == "[":
 			p.next()
-			left, err = p.index(left, t)
+			left = p.index(left, t)
 		case strings.HasSuffix(t.text, "[") && len(t.text) >= 3:
 			p.next()
-			left, err = p.collection(left, t)
+			left = p.collection(left, t)
 		default:
-			return left, nil
+			return left
 		}
 	}
-	return nil, err
 }
 
 // member reads what follows a point: a property or a method.
-func (p *parser) member(left *Node, safe bool) (*Node, *Error) {
+func (p *parser) member(left *Node, safe bool) *Node {
 	t := p.peek()
 	if t.kind != tokenName {
-		return nil, p.unexpected("a property or method")
+		return p.unexpected("a property or method")
 	}
 	p.next()
-	if open := p.peek(); open.kind != tokenSymbol || open.text != "(" {
-		return &Node{Op: OpProperty, Text: t.text, Kids: []*Node{left}, Safe: safe, Offset: t.start}, nil
+	if !p.follows("(") {
+		return &Node{Op: OpProperty, Text: t.text, Kids: []*Node{left}, Safe: safe, Offset: t.start}
 	}
-	arguments, err := p.arguments()
-	if err != nil {
-		return nil, err
-	}
+	arguments := p.arguments()
 	if left.Op == OpName && !left.grouped && !safe && p.isFamily(left.Text) {
-		return &Node{Op: OpCall, Text: left.Text + "." + t.text, Kids: arguments, Offset: left.Offset}, nil
+		return &Node{Op: OpCall, Text: left.Text + "." + t.text, Kids: arguments, Offset: left.Offset}
 	}
-	return &Node{Op: OpMethod, Text: t.text, Kids: append([]*Node{left}, arguments...), Safe: safe, Offset: t.start}, nil
+	return &Node{Op: OpMethod, Text: t.text, Kids: append([]*Node{left}, arguments...), Safe: safe, Offset: t.start}
 }
 
-func (p *parser) index(left *Node, open token) (*Node, *Error) {
-	key, err := p.choice()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.want("]"); err != nil {
-		return nil, err
-	}
-	return &Node{Op: OpIndex, Kids: []*Node{left, key}, Offset: open.start}, nil
+// index reads [key], whose bracket has been read.
+func (p *parser) index(left *Node, open token) *Node {
+	key := p.choice()
+	p.want("]")
+	return &Node{Op: OpIndex, Kids: []*Node{left, key}, Offset: open.start}
 }
 
 // collection reads .![e], .?[e], .^[e] and .$[e], and the safe ?.![e] ….
-func (p *parser) collection(left *Node, open token) (*Node, *Error) {
-	body, err := p.choice()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.want("]"); err != nil {
-		return nil, err
-	}
+func (p *parser) collection(left *Node, open token) *Node {
+	body := p.choice()
+	p.want("]")
 	s := &Node{Op: OpSelect, Text: open.text[len(open.text)-2 : len(open.text)-1], Kids: []*Node{left, body}, Offset: open.start}
 	s.Safe = strings.HasPrefix(open.text, "?.")
 	if s.Text == "!" {
 		s.Op = OpProject
 	}
-	return s, nil
+	return s
 }
 
 // arguments reads (a, b, …).
-func (p *parser) arguments() ([]*Node, *Error) {
-	if err := p.want("("); err != nil {
-		return nil, err
-	}
+func (p *parser) arguments() []*Node {
+	p.want("(")
 	if _, ok := p.symbol(")"); ok {
-		return nil, nil
+		return nil
 	}
 	return p.list(")")
 }
 
 // list reads a, b, … up to the closing symbol.
-func (p *parser) list(closing string) ([]*Node, *Error) {
+func (p *parser) list(closing string) []*Node {
 	var elements []*Node
 	for {
-		e, err := p.choice()
-		if err != nil {
-			return nil, err
+		elements = append(elements, p.choice())
+		if !p.more(closing) {
+			return elements
 		}
-		elements = append(elements, e)
-		if _, ok := p.symbol(","); ok {
-			continue
-		}
-		if _, ok := p.symbol(closing); ok {
-			return elements, nil
-		}
-		return nil, p.unexpected("\",\" or \"" + closing + "\"")
 	}
 }
 
-func (p *parser) primary() (*Node, *Error) {
+// more takes what follows an element: a comma, behind which there is another,
+// or the closing symbol.
+func (p *parser) more(closing string) bool {
+	if _, ok := p.symbol(","); ok {
+		return true
+	}
+	if _, ok := p.symbol(closing); !ok {
+		p.unexpected("\",\" or \"" + closing + "\"")
+	}
+	return false
+}
+
+// primary reads a literal, a name, a call, a list, a map, or an expression in
+// parentheses.
+func (p *parser) primary() *Node {
 	t := p.peek()
 	switch t.kind {
 	case tokenText:
 		p.next()
-		return &Node{Op: OpLiteral, Value: t.text, Offset: t.start, ContentOffset: t.start + 1}, nil
+		return &Node{Op: OpLiteral, Value: t.text, Offset: t.start, ContentOffset: t.start + 1}
 	case tokenNumber:
 		p.next()
-		return &Node{Op: OpLiteral, Value: t.value, Offset: t.start}, nil
+		return &Node{Op: OpLiteral, Value: t.value, Offset: t.start}
 	case tokenName:
 		return p.name()
 	case tokenSymbol:
 		switch t.text {
 		case "(":
 			p.next()
-			inner, err := p.choice()
-			if err != nil {
-				return nil, err
-			}
+			inner := p.choice()
 			inner.grouped = true
-			return inner, p.want(")")
+			p.want(")")
+			return inner
 		case "{":
 			p.next()
 			return p.braces(t)
 		case "[":
-			return nil, NewError(p.source, t.start, "a list is written {1, 2}, not [1, 2]")
+			return p.fail(t.start, "a list is written {1, 2}, not [1, 2]")
 		}
 	case tokenEnd:
 	}
-	return nil, p.unexpected("a value")
+	return p.unexpected("a value")
 }
 
 // literals are the names that are values, in any case.
 var literals = map[string]any{"true": true, "false": false, "null": nil}
 
-// name reads a literal name, a root, or the call of a function.
-func (p *parser) name() (*Node, *Error) {
+// name reads a literal name, an input, or the call of a function.
+func (p *parser) name() *Node {
 	t := p.next()
 	low := strings.ToLower(t.text)
-	open := p.peek()
-	called := open.kind == tokenSymbol && open.text == "("
+	called := p.follows("(")
 	if value, ok := literals[low]; ok && !called {
-		return &Node{Op: OpLiteral, Value: value, Offset: t.start}, nil
+		return &Node{Op: OpLiteral, Value: value, Offset: t.start}
 	}
 	switch {
-	case low == "new" && open.kind == tokenName:
-		return nil, NewError(p.source, t.start, "constructors (new) are not supported")
+	case low == "new" && p.peek().kind == tokenName:
+		return p.fail(t.start, "constructors (new) are not supported")
 	case t.text == "T" && called:
-		return nil, NewError(p.source, t.start, "type references T(…) are not supported")
+		return p.fail(t.start, "type references T(…) are not supported")
 	case isOperatorWord(low):
-		return nil, NewError(p.source, t.start, "unexpected operator \"%s\"; a value is expected", t.text)
+		return p.fail(t.start, "unexpected operator \"%s\"; a value is expected", t.text)
+	case called:
+		return &Node{Op: OpCall, Text: t.text, Kids: p.arguments(), Offset: t.start}
 	}
-	if !called {
-		return &Node{Op: OpName, Text: t.text, Offset: t.start}, nil
-	}
-	arguments, err := p.arguments()
-	if err != nil {
-		return nil, err
-	}
-	return &Node{Op: OpCall, Text: t.text, Kids: arguments, Offset: t.start}, nil
+	return &Node{Op: OpName, Text: t.text, Offset: t.start}
 }
 
+// isOperatorWord reports whether a word is an operator of this language or of
+// Spring's.
 func isOperatorWord(low string) bool {
 	switch low {
 	case "and", "or", "matches", "eq", "ne", "lt", "le", "gt", "ge", "div", "mod", "instanceof", "between":
@@ -178,59 +164,38 @@ func isOperatorWord(low string) bool {
 
 // braces reads a list {a, b} or a map {k: v}; {} is the empty list, {:} the
 // empty map. A bare name before the colon is the key itself.
-func (p *parser) braces(open token) (*Node, *Error) {
+func (p *parser) braces(open token) *Node {
 	list := &Node{Op: OpList, Offset: open.start}
 	if _, ok := p.symbol("}"); ok {
-		return list, nil
+		return list
 	}
 	if _, ok := p.symbol(":"); ok {
-		return &Node{Op: OpMap, Offset: open.start}, p.want("}")
+		p.want("}")
+		return &Node{Op: OpMap, Offset: open.start}
 	}
-	first, err := p.choice()
-	if err != nil {
-		return nil, err
-	}
+	first := p.choice()
 	if _, ok := p.symbol(":"); ok {
 		return p.pairs(open, first)
 	}
 	list.Kids = []*Node{first}
-	if _, ok := p.symbol("}"); ok {
-		return list, nil
+	if p.more("}") {
+		list.Kids = append(list.Kids, p.list("}")...)
 	}
-	if err := p.want(","); err != nil {
-		return nil, p.unexpected("\",\" or \"}\"")
-	}
-	rest, err := p.list("}")
-	if err != nil {
-		return nil, err
-	}
-	list.Kids = append(list.Kids, rest...)
-	return list, nil
+	return list
 }
 
 // pairs reads a map whose first key and colon have been read.
-func (p *parser) pairs(open token, key *Node) (*Node, *Error) {
+func (p *parser) pairs(open token, key *Node) *Node {
 	m := &Node{Op: OpMap, Offset: open.start}
 	for {
 		if key.Op == OpName && !key.grouped {
 			key = &Node{Op: OpLiteral, Value: key.Text, Offset: key.Offset, ContentOffset: key.Offset}
 		}
-		value, err := p.choice()
-		if err != nil {
-			return nil, err
+		m.Kids = append(m.Kids, key, p.choice())
+		if !p.more("}") {
+			return m
 		}
-		m.Kids = append(m.Kids, key, value)
-		if _, ok := p.symbol("}"); ok {
-			return m, nil
-		}
-		if err := p.want(","); err != nil {
-			return nil, p.unexpected("\",\" or \"}\"")
-		}
-		if key, err = p.choice(); err != nil {
-			return nil, err
-		}
-		if err := p.want(":"); err != nil {
-			return nil, err
-		}
+		key = p.choice()
+		p.want(":")
 	}
 }
