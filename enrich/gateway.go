@@ -346,7 +346,7 @@ func (g *Gateway) contextOf(d *Decision) *oktael.Context {
 		Token:   d.Principal.Claims,
 		Now:     g.Clock,
 
-		Withheld: d.Principal.Withheld(),
+		PartialGroupsClaim: d.Principal.Withheld(),
 		Untold:   g.untold(d),
 	}
 	if person := d.record.Person; person != nil {

@@ -64,7 +64,7 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 	case input.Session:
 		return e.Context.Session, nil
 	case input.Token:
-		if e.Context.Withheld != "" {
+		if e.Context.PartialGroupsClaim != "" {
 			return nil, e.wrap(n.at(), input.ErrGroupsUnknown)
 		}
 		return e.Context.Token, nil
@@ -111,7 +111,7 @@ func (n *groupNode) eval(e *evaluation) (any, error) { return e.group, nil }
 // every other member may be read; an empty name is one that is not known yet.
 func (e *evaluation) base(n node, name string) (any, error) {
 	root, ok := n.(*rootNode)
-	if !ok || root.root != input.Token || e.Context.Withheld == "" || e.Context.Anonymous || name == "" || strings.EqualFold(name, e.Context.Withheld) {
+	if !ok || root.root != input.Token || e.Context.PartialGroupsClaim == "" || e.Context.Anonymous || name == "" || strings.EqualFold(name, e.Context.PartialGroupsClaim) {
 		return e.run(n)
 	}
 	return e.Context.Token, nil

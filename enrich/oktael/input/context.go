@@ -26,7 +26,7 @@ type Context struct {
 	User *identity.User
 
 	// Groups are the user's groups in the directory's order, with IDs and
-	// names. They mean something only where GroupsKnown is true; otherwise
+	// names. They count only where GroupsKnown is true; otherwise
 	// whatever reads groups fails with ErrGroupsUnknown.
 	Groups      []identity.Group
 	GroupsKnown bool
@@ -53,27 +53,27 @@ type Context struct {
 	// whose assignment it is, empty meaning the user's own.
 	AppUsers []identity.AppUser
 
-	// Untold are the facts that nobody could say of all this: whatever reads one
-	// where it is missing fails with ErrUntold. LinkedNames are the only names
-	// under which Linked was asked for; nil means that there was no such choice.
+	// Untold are the facts that no directory could say of all this: whatever
+	// reads one where it is missing fails with ErrUntold. LinkedNames are the
+	// only names under which Linked was asked for; nil means all of them.
 	Untold      identity.Facts
 	LinkedNames []string
 
 	// Scopes is what access.scope reads.
 	Scopes []string
 
-	// Anonymous says that nobody is known: user, groups, app, appuser, token
-	// and claims are then null, whatever else stands here.
+	// Anonymous says that the request has no user: user, groups, app, appuser,
+	// token and claims are then null, whatever the other fields hold.
 	Anonymous bool
 
-	// Org, Session, Token, Claims and Request are the members of the roots
+	// Org, Session, Token, Claims and Request are the members of the inputs
 	// of those names, as canonical values; one that is missing is null.
 	Org, Session, Token, Claims, Request map[string]any
 
-	// Withheld names the member of Token that holds groups, where the token
-	// says that it left some out or may have cut them. Whatever reads that
-	// member, or the whole token, fails with ErrGroupsUnknown. Empty: none.
-	Withheld string
+	// PartialGroupsClaim names the member of Token that holds groups, where the
+	// token says that it left some out or may have cut them. Whatever reads that
+	// member, or the whole token, fails with ErrGroupsUnknown. Default: none.
+	PartialGroupsClaim string
 
 	// Vars are variables under bare names, as canonical values. One that is
 	// missing is an error.
@@ -92,8 +92,8 @@ func (c *Context) GroupsError() error {
 	return fmt.Errorf("%w: %s", ErrGroupsUnknown, c.GroupsUnknown)
 }
 
-// UntoldError is the error of whatever reads one of the facts, or nil where
-// somebody could say them.
+// UntoldError is the error of whatever reads one of the facts, or nil where a
+// directory could say them.
 func (c *Context) UntoldError(facts identity.Facts) error {
 	if facts &= c.Untold; facts == 0 || c.Anonymous {
 		return nil
@@ -101,7 +101,7 @@ func (c *Context) UntoldError(facts identity.Facts) error {
 	return fmt.Errorf("%w: %s", ErrUntold, strings.Join(facts.Names(), ", "))
 }
 
-// Clock reads the clock.
+// Time returns the present time by the context's clock.
 func (c *Context) Time() time.Time {
 	if c.Now == nil {
 		return time.Now()

@@ -48,6 +48,8 @@ func DecodeContext(text []byte) (*Context, error) {
 	return c, nil
 }
 
+// decodeMember reads one member of the object into the context. null counts as
+// absent, but for groups, which it makes unknown.
 func (c *Context) decodeMember(name string, v any) (err error) {
 	if v == nil {
 		if name == "groups" {
@@ -100,16 +102,17 @@ func (c *Context) decodeMember(name string, v any) (err error) {
 	return r.err
 }
 
-// reader takes typed values out of decoded JSON and remembers the first
-// fault.
+// reader takes typed values out of decoded JSON and keeps the first fault.
 type reader struct{ err error }
 
+// fail keeps the first fault.
 func (r *reader) fail(want string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("not %s", want)
 	}
 }
 
+// object returns a JSON object; nil for null.
 func (r *reader) object(v any) map[string]any {
 	m, ok := v.(map[string]any)
 	if !ok && v != nil {
@@ -118,6 +121,7 @@ func (r *reader) object(v any) map[string]any {
 	return m
 }
 
+// list returns a JSON array; nil for null.
 func (r *reader) list(v any) []any {
 	l, ok := v.([]any)
 	if !ok && v != nil {
@@ -126,6 +130,7 @@ func (r *reader) list(v any) []any {
 	return l
 }
 
+// text returns a JSON string; empty for null.
 func (r *reader) text(v any) string {
 	s, ok := v.(string)
 	if !ok && v != nil {
@@ -147,6 +152,7 @@ func (r *reader) texts(v any) []string {
 	return texts
 }
 
+// time returns the time of an RFC 3339 text; zero for null and the empty text.
 func (r *reader) time(v any) time.Time {
 	s := r.text(v)
 	if s == "" {
@@ -159,6 +165,8 @@ func (r *reader) time(v any) time.Time {
 	return t
 }
 
+// user reads a user in the shape of the Users API, or with its attributes beside
+// its fields.
 func (r *reader) user(v any) *identity.User {
 	m := r.object(v)
 	if m == nil {
@@ -182,14 +190,16 @@ func (r *reader) user(v any) *identity.User {
 // userFields are the members of a user besides the profile.
 var userFields = []string{"id", "login", "status", "created", "lastUpdated", "passwordChanged", "lastLogin", "profile"}
 
-// flat is the profile of an object that has none of its own, and whose
-// attributes stand beside its fields.
+// flat returns the profile of an object that has none of its own, and whose
+// attributes are beside its fields.
 func flat(m map[string]any, fields []string) map[string]any {
 	profile := maps.Clone(m)
 	maps.DeleteFunc(profile, func(key string, _ any) bool { return slices.Contains(fields, key) })
 	return profile
 }
 
+// group reads a group in the shape of the Groups API. Its source is the id of an
+// object, or a text.
 func (r *reader) group(v any) identity.Group {
 	m := r.object(v)
 	g := identity.Group{
@@ -213,6 +223,7 @@ func (r *reader) group(v any) identity.Group {
 	return g
 }
 
+// app reads an application. Members that are no field of it are attributes.
 func (r *reader) app(v any) *identity.App {
 	m := r.object(v)
 	a := &identity.App{
@@ -230,6 +241,8 @@ func (r *reader) app(v any) *identity.App {
 	return a
 }
 
+// appUser reads an assignment. Members that are no field of it belong to its
+// profile.
 func (r *reader) appUser(v any) identity.AppUser {
 	m := r.object(v)
 	u := identity.AppUser{

@@ -21,7 +21,7 @@ const (
 	Classic
 
 	// IdentityEngine is the dialect of sign-on policies and federated claims:
-	// functions are methods of values (s.length()), attributes stand in the
+	// functions are methods of values (s.length()), attributes are in the
 	// profile (user.profile.email), and times are date-time values.
 	IdentityEngine
 )
@@ -43,7 +43,7 @@ func ParseDialect(name string) (Dialect, error) {
 	return Either, fmt.Errorf("reading the dialect: unknown dialect %q%s", name, nearest.Hint(name, dialectNames[1:]))
 }
 
-// String gives the configuration's word for the dialect.
+// String returns the configuration's word for the dialect.
 func (d Dialect) String() string {
 	if int(d) < len(dialectNames) {
 		return dialectNames[d]
@@ -51,6 +51,6 @@ func (d Dialect) String() string {
 	return "unknown"
 }
 
-// has reports whether an expression of dialect d may use what belongs to
-// dialect of. Either, on either side, shuts nothing out.
+// Has reports whether an expression of dialect d may use what belongs to
+// dialect of. Either, on either side, excludes nothing.
 func (d Dialect) Has(of Dialect) bool { return d == Either || of == Either || d == of }

@@ -17,23 +17,26 @@ type Error struct {
 	// Msg says what is wrong.
 	Msg string
 
+	// source is what Caret shows a line of.
 	source string
 }
 
+// NewError returns an Error at a byte of the source.
 func NewError(source string, offset int, format string, args ...any) *Error {
 	e := &Error{Offset: offset, Msg: fmt.Sprintf(format, args...), source: source}
 	e.Line, e.Column = Position(source, offset)
 	return e
 }
 
-// Error gives position and fault in one line, as in
+// Error returns position and fault in one line, as in
 // "1:8: unknown function String.lenn (did you mean "String.len"?)".
 func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Msg) }
 
-// Caret gives the line of the source and, below it, a caret under the fault.
+// Caret returns the line of the source and, below it, a caret under the fault.
 func (e *Error) Caret() string { return Caret(e.source, e.Offset) }
 
-// lineColumn tells where a byte of the source stands.
+// Position returns the line and column of a byte of the source, both from 1. A
+// column counts characters, as an editor does.
 func Position(source string, offset int) (line, column int) {
 	offset = max(0, min(offset, len(source)))
 	line = 1 + strings.Count(source[:offset], "\n")
@@ -41,10 +44,12 @@ func Position(source string, offset int) (line, column int) {
 	return line, 1 + utf8.RuneCountInString(source[start:offset])
 }
 
-// caretWidth is how many characters of a line stand on each side of a fault;
+// caretWidth is how many characters of a line are shown on each side of a fault;
 // an expression without line breaks can be thousands of characters long.
 const caretWidth = 60
 
+// Caret returns the line of the source that holds a byte and, below it, a caret
+// under that byte. A long line is cut on both sides.
 func Caret(source string, offset int) string {
 	offset = max(0, min(offset, len(source)))
 	start := strings.LastIndexByte(source[:offset], '\n') + 1
@@ -66,7 +71,7 @@ func Caret(source string, offset int) string {
 		b.WriteByte(' ')
 	}
 	for _, r := range before {
-		if r != '\t' { // a tab stays one, so that the caret stands where the eye looks
+		if r != '\t' { // a tab stays one, so that the caret is where the eye looks
 			r = ' '
 		}
 		b.WriteRune(r)

@@ -7,6 +7,9 @@ import (
 	"unicode/utf8"
 )
 
+// The lexer splits a text into tokens. It refuses what no expression can have:
+// invalid UTF-8, open quotes, numbers out of range, unknown characters.
+
 // tokenKind says what a token is. Operators and brackets are their own text.
 type tokenKind uint8
 
@@ -61,6 +64,7 @@ func lex(source string) ([]token, *Error) {
 	}
 }
 
+// lexOne reads the token that begins at a byte.
 func lexOne(source string, at int) (token, *Error) {
 	switch c := source[at]; {
 	case c == '\'' || c == '"':
@@ -179,7 +183,7 @@ func lexNumber(source string, at int) (token, *Error) {
 	return token{kind: tokenNumber, text: source[at:end], value: value, start: at, end: end}, nil
 }
 
-// parseReal reads a finite number.
+// ParseReal reads a finite number.
 func ParseReal(text string) (float64, error) {
 	f, err := strconv.ParseFloat(text, 64)
 	if err == nil && (math.IsInf(f, 0) || math.IsNaN(f)) {
@@ -188,6 +192,7 @@ func ParseReal(text string) (float64, error) {
 	return f, err
 }
 
+// invalidAt returns the first byte of a text that is not UTF-8.
 func invalidAt(s string) int {
 	for i, r := range s {
 		if r == utf8.RuneError {
@@ -198,6 +203,9 @@ func invalidAt(s string) int {
 	}
 	return 0
 }
+
+// The characters of the language are ASCII; letters of other alphabets occur in
+// texts only.
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

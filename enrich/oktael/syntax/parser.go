@@ -18,9 +18,15 @@ const MaxNesting = 64
 type parser struct {
 	source string
 	tokens []token
-	at     int
-	depth  int
-	fault  *Error
+
+	// at is the position of the next token.
+	at int
+
+	// depth counts the levels of nesting around it.
+	depth int
+
+	// fault is the first fault, or nil.
+	fault *Error
 
 	// isFamily reports whether a name is a family of functions, as String is.
 	isFamily func(name string) bool
@@ -143,8 +149,7 @@ func (p *parser) unexpected(wanted string) *Node {
 	return p.fail(at, "unexpected \"%s\"; %s is expected", t.text, wanted)
 }
 
-// enter guards a level of nesting and reports whether it is allowed. leave
-// ends it.
+// enter begins a level of nesting and reports whether it is allowed.
 func (p *parser) enter() bool {
 	if p.depth++; p.depth > MaxNesting {
 		p.fail(p.peek().start, "the expression nests over %d levels", MaxNesting)
@@ -153,6 +158,7 @@ func (p *parser) enter() bool {
 	return true
 }
 
+// leave ends a level of nesting, also one that was not allowed.
 func (p *parser) leave() { p.depth-- }
 
 // choice reads a ? b : c and a ?: b, both right-associative.

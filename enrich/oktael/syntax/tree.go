@@ -1,11 +1,15 @@
 package syntax
 
-// op says what a part of the syntax tree does.
+// The tree that Parse makes of a text. It knows the grammar alone: which names
+// and functions exist is the business of whoever compiles it.
+
+// Op says what a part of the tree does.
 type Op uint8
 
+// The comments name the fields of a Node that an operation uses.
 const (
 	OpLiteral    Op = iota // value
-	OpName                 // text: a root, a variable or a member of the element
+	OpName                 // text: an input, a variable or a member of the element
 	OpProperty             // kids[0].text; safe: ?.
 	OpIndex                // kids[0][kids[1]]
 	OpCall                 // text(kids…): text holds the family, as in String.len
@@ -27,37 +31,48 @@ const (
 	OpElement              // the element of a projection; the compiler makes it
 )
 
-// syntaxNode is one part of the tree that the parser makes.
+// Node is one part of the tree that the parser makes.
 type Node struct {
-	Op    Op
-	Text  string
-	Value any
-	Kids  []*Node
-	Safe  bool
+	// Op is what the part does.
+	Op Op
 
-	// offset is the byte of the source that an error about this part names:
+	// Text is the name or operator that the part is written with.
+	Text string
+
+	// Value is the value of a literal: nil, bool, string, int64 or float64.
+	Value any
+
+	// Kids are the operands, in the order of the source.
+	Kids []*Node
+
+	// Safe says that the part is null where its first operand is (?.), instead
+	// of an error.
+	Safe bool
+
+	// Offset is the byte of the source that an error about this part names:
 	// the operator, the name of a property or function, the literal.
 	Offset int
 
-	// inside is, for a literal text, the byte of the source where its
+	// ContentOffset is, for a literal text, the byte of the source where its
 	// content begins.
 	ContentOffset int
 
-	// grouped says that the part stood in parentheses.
+	// grouped says that the part was written in parentheses.
 	grouped bool
 
-	// receiver says that a method is called on the part.
+	// IsReceiver says that a method is called on the part; the compiler sets it.
 	IsReceiver bool
 }
 
-// isText reports whether the part is a literal text.
+// IsText reports whether the part is a literal text.
 func (s *Node) IsText() bool {
 	_, ok := s.Value.(string)
 	return s.Op == OpLiteral && ok
 }
 
-// path gives the dotted path of names that the part spells, as in
-// user.profile.email; empty where it is anything else.
+// Path returns the dotted path of names that the part spells, as in
+// user.profile.email, also where a name is written as an index
+// (user["email"]). It is empty where the part is anything else.
 func (s *Node) Path() string {
 	switch s.Op {
 	case OpName:

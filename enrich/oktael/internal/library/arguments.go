@@ -6,7 +6,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
-// convert turns an argument into the type that the parameter wants.
+// Convert turns an argument into the type that the parameter wants.
 func (p *Param) Convert(e *Env, v any) (any, error) {
 	switch p.Want {
 	case argText:

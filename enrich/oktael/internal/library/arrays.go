@@ -7,6 +7,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// arrayParameter is the first parameter of the functions.
 var arrayParameter = Param{Name: "array", Want: argList, Nullable: true}
 
 // arrayFunctions is the Arrays family of the Classic dialect. A text with
@@ -89,6 +90,7 @@ var arrayFunctions = []Function{
 	},
 }
 
+// selfArray is the receiver of the methods.
 var selfArray = Param{Name: "array", Want: argList}
 
 // arrayMethods are the methods of lists in the Identity Engine dialect.
@@ -139,6 +141,7 @@ func asList(v any) []any {
 	return list
 }
 
+// arrayAdd copies the array: what it is given may be shared.
 func arrayAdd(_ *Env, _ any, args []any) (any, error) {
 	list := asList(args[0])
 	if len(list) >= value.MaxList {
@@ -152,6 +155,7 @@ func arrayAdd(_ *Env, _ any, args []any) (any, error) {
 
 var errListLong = fmt.Errorf("the list has over %d elements: %w", value.MaxList, value.ErrLimit)
 
+// arrayRemove compares as == does.
 func arrayRemove(e *Env, _ any, args []any) (any, error) {
 	list := asList(args[0])
 	out := make([]any, 0, len(list))
@@ -167,6 +171,7 @@ func arrayRemove(e *Env, _ any, args []any) (any, error) {
 	return out, nil
 }
 
+// arrayGet counts from 0.
 func arrayGet(_ *Env, _ any, args []any) (any, error) {
 	list, at := asList(args[0]), args[1].(int64)
 	if at < 0 || at >= int64(len(list)) {
@@ -193,10 +198,12 @@ func arrayFlattenValues(e *Env, _ any, args []any) (any, error) {
 	return e.flatten(values)
 }
 
+// flatten returns the elements of lists, however nested, in one new list.
 func (e *Env) flatten(values []any) (any, error) {
 	return e.appendFlat(make([]any, 0, len(values)), values, 0)
 }
 
+// appendFlat is flatten for lists that are depth levels deep.
 func (e *Env) appendFlat(out, values []any, depth int) ([]any, error) {
 	if err := e.Consume(1+len(values), value.ListPerStep); err != nil {
 		return nil, err
@@ -225,6 +232,7 @@ func (e *Env) appendFlat(out, values []any, depth int) ([]any, error) {
 	return out, nil
 }
 
+// arrayContainsCSV is the function, whose array may be a text with commas.
 func arrayContainsCSV(e *Env, _ any, args []any) (any, error) {
 	list, wanted := args[0], args[1]
 	if s, ok := list.(string); ok {
@@ -242,10 +250,12 @@ func arrayContainsCSV(e *Env, _ any, args []any) (any, error) {
 	return e.contains(asList(list), wanted)
 }
 
+// arrayContains is the method, whose array is a list.
 func arrayContains(e *Env, _ any, args []any) (any, error) {
 	return e.contains(args[0].([]any), args[1])
 }
 
+// contains reports whether an element equals a value.
 func (e *Env) contains(list []any, value any) (any, error) {
 	for _, v := range list {
 		if same, err := e.Equal(v, value); same || err != nil {
@@ -255,10 +265,12 @@ func (e *Env) contains(list []any, value any) (any, error) {
 	return false, nil
 }
 
+// arraySize counts the elements.
 func arraySize(_ *Env, _ any, args []any) (any, error) {
 	return int64(len(asList(args[0]))), nil
 }
 
+// arrayIsEmpty reports whether there are none.
 func arrayIsEmpty(_ *Env, _ any, args []any) (any, error) {
 	return len(asList(args[0])) == 0, nil
 }

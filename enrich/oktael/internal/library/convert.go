@@ -26,10 +26,7 @@ var convertFunctions = []Function{
 			if err == nil && (n > math.MaxInt32 || n < math.MinInt32) {
 				err = errors.New("the number does not fit an integer of 32 bits")
 			}
-			if err != nil {
-				return nil, err
-			}
-			return n, nil
+			return n, err
 		},
 	},
 	// The text or number as a number with a fraction. A text that is not a
@@ -47,10 +44,7 @@ var convertFunctions = []Function{
 		Params: []Param{{Name: "value", Want: argNumeric}},
 		Call: func(_ *Env, _ any, args []any) (any, error) {
 			n, err := rounded(args[0])
-			if err != nil {
-				return nil, err
-			}
-			return int64(int32(n)), nil //nolint:gosec // wrapping is what the reference documents
+			return int64(int32(n)), err //nolint:gosec // wrapping is what the reference documents
 		},
 	},
 	// The text as a number with a fraction. A text that is not a number is an
@@ -93,13 +87,8 @@ func isDecimal(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789+-.eE") == ""
 }
 
-func toNumber(_ *Env, _ any, args []any) (any, error) {
-	f, err := toReal(args[0])
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
-}
+// toNumber is Convert.toNum and the method toNumber.
+func toNumber(_ *Env, _ any, args []any) (any, error) { return toReal(args[0]) }
 
 // rounded reads a text or number as the nearest integer, halves upwards, as
 // Java's Math.round does. Integers are not taken through a real, which holds

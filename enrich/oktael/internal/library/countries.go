@@ -5,6 +5,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// countryParameter is the parameter of the functions: a code or a name.
 var countryParameter = Param{Name: "country", Want: argText}
 
 // countryFunctions is the Iso3166Convert family of the Classic dialect.
@@ -38,6 +39,7 @@ var countryFunctions = []Function{
 	},
 }
 
+// selfCountry is the receiver of the methods.
 var selfCountry = Param{Name: "country", Want: argAny}
 
 // countryMethods are the country codes of the Identity Engine dialect.
@@ -48,11 +50,7 @@ var countryMethods = []Function{
 		Name: "parseCountryCode", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindCountry,
 		Params: []Param{{Name: "text", Want: argText}},
 		Call: func(_ *Env, _ any, args []any) (any, error) {
-			c, err := value.ParseCountry(args[0].(string))
-			if err != nil {
-				return nil, err
-			}
-			return c, nil
+			return value.ParseCountry(args[0].(string))
 		},
 	},
 	// The country's two-letter code.
@@ -77,6 +75,7 @@ var countryMethods = []Function{
 	},
 }
 
+// ofCountry reads a code of the country that a text names.
 func ofCountry(get func(value.Country) string) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		c, err := value.ParseCountry(args[0].(string))
@@ -87,6 +86,7 @@ func ofCountry(get func(value.Country) string) Call {
 	}
 }
 
+// ofCountryValue reads a code of a country.
 func ofCountryValue(get func(value.Country) string) Call {
 	return func(_ *Env, _ any, args []any) (any, error) { return get(args[0].(value.Country)), nil }
 }

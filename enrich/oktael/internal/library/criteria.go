@@ -143,6 +143,8 @@ next:
 	return nil
 }
 
+// readCriterion reads one map of criteria. Unlike the check of literals it names
+// no key or value in its errors: they may come from a profile.
 func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
 	for key, v := range m {
 		switch key {
@@ -235,6 +237,7 @@ func (c *criterion) without(facts identity.Facts) *criterion {
 	return &rest
 }
 
+// fits reports whether a group has what the criterion asks for.
 func (c *criterion) fits(g *identity.Group) bool {
 	if c.has[0] && (g.ID == "" || !slices.Contains(c.ids, g.ID)) ||
 		c.has[1] && (g.Source == "" || !slices.Contains(c.sources, g.Source)) ||

@@ -85,7 +85,7 @@ func checkSource(c Checker, name *syntax.Node, args []*syntax.Node) (any, error)
 	return nil, nil
 }
 
-// appUserOf gives somebody's only assignment to an app, by type or id. An
+// appUserOf returns a user's only assignment to an app, by type or id. An
 // assignment without an owner is the user's own.
 func (e *Env) appUserOf(owner *identity.User, own bool, app string) (any, error) {
 	if err := e.Consume(len(e.Context.AppUsers), value.ListPerStep); err != nil {
@@ -115,20 +115,20 @@ func (e *Env) appUserOf(owner *identity.User, own bool, app string) (any, error)
 	return found, nil
 }
 
+// findAppUser returns the user's assignment to an app.
 func findAppUser(app string) Call {
 	return func(e *Env, _ any, _ []any) (any, error) { return e.appUserOf(e.Context.User, true, app) }
 }
 
+// hasAppUser reports whether there is exactly one.
 func hasAppUser(app string) Call {
 	return func(e *Env, _ any, _ []any) (any, error) {
 		u, err := e.appUserOf(e.Context.User, true, app)
-		if err != nil {
-			return nil, err
-		}
-		return u != nil, nil
+		return u != nil, err
 	}
 }
 
+// linkedUser returns the user's linked object of a name.
 func linkedUser(name string) Call {
 	return func(e *Env, _ any, args []any) (any, error) {
 		if args[0].(string) != activeDirectory {
@@ -138,6 +138,8 @@ func linkedUser(name string) Call {
 	}
 }
 
+// linkedAppUser returns the assignment of a linked user. Without an id that user
+// has none that could be found.
 func linkedAppUser(name string) Call {
 	return func(e *Env, _ any, args []any) (any, error) {
 		if args[0].(string) != activeDirectory {

@@ -56,3 +56,13 @@ func (e *Env) Groups() ([]identity.Group, error) {
 	}
 	return e.Context.Groups, nil
 }
+
+// ScanGroups is Groups for a function that looks at each of them, and consumes
+// the steps for that.
+func (e *Env) ScanGroups() ([]identity.Group, error) {
+	groups, err := e.Groups()
+	if err != nil {
+		return nil, err
+	}
+	return groups, e.Consume(len(groups), value.ListPerStep)
+}

@@ -13,7 +13,7 @@ import (
 // that reads its own text from a profile would otherwise never end.
 const MaxGroupDepth = 2
 
-// prepareFilteredGroups compiles a literal group expression at load. It may
+// prepareFilteredGroups checks a literal limit and compiles a literal group expression. It may
 // read whatever the whole expression may.
 func prepareFilteredGroups(c Checker, _ *syntax.Node, args []*syntax.Node) (any, error) {
 	if limit, ok := args[2].Value.(int64); ok && args[2].Op == syntax.OpLiteral && limit < 1 {
@@ -75,7 +75,7 @@ func getFilteredGroups(e *Env, prepared any, args []any) (any, error) {
 	return values, nil
 }
 
-// allowed gives the positions of the groups on the allow list, in the order
+// allowed returns the positions of the groups on the allow list, in the order
 // of the groups. With an index the cost follows the allow list.
 func (e *Env) allowed(groups []identity.Group, allow []any, positions []int32) ([]int32, error) {
 	if e.Context.Index.Fits(groups) {
@@ -89,7 +89,7 @@ func (e *Env) allowed(groups []identity.Group, allow []any, positions []int32) (
 			}
 		}
 		slices.Sort(positions)
-		return slices.Compact(positions), nil // an id may stand on the list twice
+		return slices.Compact(positions), nil // an id may be on the list twice
 	}
 	if err := e.Consume(len(groups), value.ListPerStep); err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func (e *Env) allowed(groups []identity.Group, allow []any, positions []int32) (
 	return positions, nil
 }
 
-// groupID reads an element of an allow list; null is nobody's group.
+// groupID reads an element of an allow list; null is no group's id.
 func (e *Env) groupID(v any) (string, error) {
 	if v == nil {
 		return "", nil

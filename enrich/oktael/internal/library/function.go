@@ -8,8 +8,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// argument is what a parameter accepts. The caller converts, so that a
-// function sees exactly one Go type.
+// argument is what a parameter accepts. The evaluation converts, so that a
+// function sees exactly one Go type. The comments name it.
 type argument uint8
 
 const (
@@ -38,26 +38,33 @@ type Param struct {
 	Name string
 	Want argument
 
-	// nullable lets null through to the function, as nil.
+	// Nullable lets null through to the function, as nil.
 	Nullable bool
 }
 
-// NullRule is what a call gives when an argument that is not nullable is
+// NullRule is what a call returns when an argument that is not nullable is
 // null.
 type NullRule uint8
 
 const (
-	NullFails NullRule = iota // an error
-	NullNull                  // null
-	NullFalse                 // false
-	NullZero                  // 0
+	// NullFails makes the call an error. It is the zero value.
+	NullFails NullRule = iota
+
+	// NullNull returns null.
+	NullNull
+
+	// NullFalse returns false.
+	NullFalse
+
+	// NullZero returns 0.
+	NullZero
 )
 
-// call is the code of a function. prepared is what its prepare returned for
+// Call is the code of a function. prepared is what its prepare returned for
 // this call, or nil.
 type Call func(e *Env, prepared any, args []any) (any, error)
 
-// checker is what a function asks of the compiler when it checks the literal
+// Checker is what a function asks of the compiler when it checks the literal
 // arguments of a call.
 type Checker interface {
 	// Fail returns an error at an offset of the expression.
@@ -71,72 +78,65 @@ type Checker interface {
 	GroupExpression(s *syntax.Node) (any, error)
 }
 
-// function describes one function or method. The tables of the families are
-// the only place that names them: the checker, the evaluator and the
-// documentation read the same descriptor.
+// Function describes one function or method. The compiler and the evaluation
+// read the same description.
 type Function struct {
-	// name is the full name: String.len, getFilteredGroups, or the bare name
+	// Name is the full name: String.len, getFilteredGroups, or the bare name
 	// of a method.
 	Name string
 
-	// receiver are the kinds of value that a method belongs to; 0 for
+	// Receiver are the kinds of value that a method belongs to; 0 for
 	// functions.
 	Receiver value.Kinds
 
-	// dialect is where it may be used; Either means in both.
+	// Dialect is where it may be used; Either means in both.
 	Dialect syntax.Dialect
 
+	// Params are the parameters in order; of a method, the receiver first.
 	Params []Param
 
-	// optional is how many of the last parameters may be left out.
+	// Optional is how many of the last parameters may be left out.
 	Optional int
 
-	// rest lets the last parameter repeat.
+	// Rest lets the last parameter repeat.
 	Rest bool
 
-	// result are the kinds that the function gives.
+	// Result are the kinds that the function returns.
 	Result value.Kinds
 
-	// ofGroups says that the result is a list of groups and nothing else.
+	// OfGroups says that the result is a list of groups and nothing else.
 	OfGroups bool
 
 	// OnNull is the result where an argument that is not nullable is null.
 	OnNull NullRule
 
-	// reads are the roots that the call reads.
+	// Reads are the inputs that the call reads.
 	Reads input.Set
 
-	// prepare checks literal arguments at load and may compile them; call gets
-	// what it returns.
+	// Prepare checks literal arguments when the call is compiled and may compile
+	// them; Call gets what it returns. Methods of one name on several kinds of
+	// receiver have none.
 	Prepare func(c Checker, name *syntax.Node, args []*syntax.Node) (any, error)
 
-	// call computes the result from converted arguments. For a method,
+	// Call computes the result from converted arguments. For a method,
 	// args[0] is the receiver.
 	Call Call
 }
 
-// least and most are how many arguments a call may have; most is -1 for any
-// number.
+// least is how many arguments a call has at least.
 func (f *Function) least() int { return len(f.Params) - f.Optional }
 
-func (f *Function) most() int {
-	if f.Rest {
-		return -1
-	}
-	return len(f.Params)
-}
-
-// takes reports whether the function can be called with n arguments.
+// Takes reports whether the function can be called with n arguments.
 func (f *Function) Takes(n int) bool {
 	return n >= f.least() && (f.Rest || n <= len(f.Params))
 }
 
-// param gives the parameter of the argument at a position.
+// Param returns the parameter of the argument at a position.
 func (f *Function) Param(i int) *Param {
 	return &f.Params[min(i, len(f.Params)-1)]
 }
 
-// accepts returns the kinds that the argument at a position may be of, and the
+// Accepts returns the kinds that the argument at a position may be of, and the
 // kinds that messages name: what is meant, not all that is converted.
 func (f *Function) Accepts(i int) (accepts, meant value.Kinds) {
 	p := f.Param(i)
@@ -156,7 +156,7 @@ func (f *Function) Accepts(i int) (accepts, meant value.Kinds) {
 	return accepts, meant
 }
 
-// count says in words how many arguments the function takes.
+// Count says in words how many arguments the function takes.
 func (f *Function) Count() string {
 	word := func(n int) string {
 		if n == 1 {
@@ -164,8 +164,8 @@ func (f *Function) Count() string {
 		}
 		return strconv.Itoa(n) + " arguments"
 	}
-	switch least, most := f.least(), f.most(); {
-	case most < 0:
+	switch least, most := f.least(), len(f.Params); {
+	case f.Rest:
 		return "at least " + word(least)
 	case least == most && least == 0:
 		return "no arguments"
@@ -176,7 +176,7 @@ func (f *Function) Count() string {
 	}
 }
 
-// methodCount is count without the receiver.
+// MethodCount is Count without the receiver.
 func (f *Function) MethodCount() string {
 	without := *f
 	without.Params = f.Params[1:]

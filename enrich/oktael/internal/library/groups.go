@@ -114,7 +114,7 @@ const activeDirectory = "active_directory"
 
 // fromApp reports whether a group comes from an app: "OKTA" for the
 // directory's own, the app's id, or its type. Of types only Active
-// Directory's shows in the group itself; otherwise the directory must give
+// Directory's shows in the group itself; otherwise the directory has to name
 // the type as the group's source.
 func fromApp(g *identity.Group, app string) bool {
 	switch {
@@ -148,16 +148,15 @@ func nameOf(g *identity.Group) string {
 	return name
 }
 
+// groupFamily is Groups.startsWith and its kin: the names of the groups of an app
+// that match a pattern.
 func groupFamily(match func(name, pattern string) bool) Call {
 	return func(e *Env, _ any, args []any) (any, error) {
 		app, pattern, limit := args[0].(string), args[1].(string), args[2].(int64)
 		if limit < 1 {
 			return nil, errLimitArgument
 		}
-		groups, err := e.Groups()
-		if err == nil {
-			err = e.Consume(len(groups), value.ListPerStep)
-		}
+		groups, err := e.ScanGroups()
 		if err != nil {
 			return nil, err
 		}
@@ -191,12 +190,10 @@ func groupFamily(match func(name, pattern string) bool) Call {
 	}
 }
 
+// memberByName looks for a group whose name matches.
 func memberByName(match func(name, wanted string) bool) Call {
 	return func(e *Env, _ any, args []any) (any, error) {
-		groups, err := e.Groups()
-		if err == nil {
-			err = e.Consume(len(groups), value.ListPerStep)
-		}
+		groups, err := e.ScanGroups()
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +226,7 @@ func memberOfAny(e *Env, _ any, args []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if id == "" { // a group without an id is nobody's
+		if id == "" { // no group has the empty id
 			continue
 		}
 		if e.Context.Index.Fits(groups) {
@@ -252,7 +249,7 @@ func memberOfAny(e *Env, _ any, args []any) (any, error) {
 
 // nameRegexes compiles a regular expression for names. The reference's
 // example has a slash before it that is not meant: such a one is tried as it
-// stands and without the slash.
+// is and without the slash.
 func nameRegexes(pattern string, compile func(string) (*value.Regex, error)) ([]*value.Regex, error) {
 	patterns := []string{pattern}
 	if bare, ok := strings.CutPrefix(pattern, "/"); ok {
@@ -269,6 +266,7 @@ func nameRegexes(pattern string, compile func(string) (*value.Regex, error)) ([]
 	return res, nil
 }
 
+// memberByRegex looks for a group whose name matches a regular expression.
 func memberByRegex(e *Env, prepared any, args []any) (any, error) {
 	res, ok := prepared.([]*value.Regex)
 	if !ok {
@@ -277,10 +275,7 @@ func memberByRegex(e *Env, prepared any, args []any) (any, error) {
 			return nil, err
 		}
 	}
-	groups, err := e.Groups()
-	if err == nil {
-		err = e.Consume(len(groups), value.ListPerStep)
-	}
+	groups, err := e.ScanGroups()
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Parameters that several functions have.
 var (
 	inputText  = Param{Name: "input", Want: argText}
 	searchText = Param{Name: "search", Want: argText}
@@ -158,6 +159,7 @@ var bareStringFunctions = []Function{
 	},
 }
 
+// joinStrings leaves out null strings.
 func joinStrings(e *Env, _ any, args []any) (any, error) {
 	separator, err := e.Text(args[0])
 	if err != nil {
@@ -171,7 +173,7 @@ func joinStrings(e *Env, _ any, args []any) (any, error) {
 }
 
 // flattened puts the elements of lists in the lists' place, one level deep.
-// It gives the values themselves where there are no lists among them.
+// It returns the values themselves where there are no lists among them.
 func flattened(values []any) []any {
 	n, lists := 0, false
 	for _, v := range values {
@@ -195,18 +197,22 @@ func flattened(values []any) []any {
 	return out
 }
 
+// textLength counts characters, not bytes.
 func textLength(_ *Env, _ any, args []any) (any, error) {
 	return int64(utf8.RuneCountInString(args[0].(string))), nil
 }
 
+// removeSpaces removes all white space of Unicode.
 func removeSpaces(_ *Env, _ any, args []any) (any, error) {
 	return strings.Join(strings.Fields(args[0].(string)), ""), nil
 }
 
+// replaceText replaces each occurrence.
 func replaceText(e *Env, _ any, args []any) (any, error) {
 	return e.replace(args[0].(string), args[1].(string), args[2].(string), -1)
 }
 
+// replaceFirst replaces the first occurrence.
 func replaceFirst(e *Env, _ any, args []any) (any, error) {
 	return e.replace(args[0].(string), args[1].(string), args[2].(string), 1)
 }
@@ -231,6 +237,7 @@ func (e *Env) replace(s, match, replacement string, n int) (any, error) {
 	return strings.Replace(s, match, replacement, n), nil
 }
 
+// textContains minds case.
 func textContains(_ *Env, _ any, args []any) (any, error) {
 	return strings.Contains(args[0].(string), args[1].(string)), nil
 }
@@ -243,6 +250,7 @@ func pairsOnly(c Checker, name *syntax.Node, args []*syntax.Node) (any, error) {
 	return nil, nil
 }
 
+// stringSwitch looks for keys inside of the input, in their order.
 func stringSwitch(e *Env, _ any, args []any) (any, error) {
 	input, ok := args[0].(string)
 	if !ok {
@@ -259,6 +267,7 @@ func stringSwitch(e *Env, _ any, args []any) (any, error) {
 	return args[1], nil
 }
 
+// substring counts characters. Only the method may leave the end out.
 func substring(_ *Env, _ any, args []any) (any, error) {
 	s, start := args[0].(string), args[1].(int64)
 	if len(args) < 3 {
@@ -276,26 +285,30 @@ func substring(_ *Env, _ any, args []any) (any, error) {
 	return s[from:to], nil
 }
 
+// substringAfter is empty where the search text does not occur.
 func substringAfter(_ *Env, _ any, args []any) (any, error) {
 	_, after, _ := strings.Cut(args[0].(string), args[1].(string))
 	return after, nil
 }
 
+// substringBefore is the whole input where the search text does not occur.
 func substringBefore(_ *Env, _ any, args []any) (any, error) {
 	before, _, _ := strings.Cut(args[0].(string), args[1].(string))
 	return before, nil
 }
 
-// upperCase and lowerCase follow Unicode's full mappings in no language's
-// own, as Java's do in its root locale (ß becomes SS).
+// upperCase follows Unicode's full mappings in no language's
+// own, as Java's does in its root locale (ß becomes SS).
 func upperCase(_ *Env, _ any, args []any) (any, error) {
 	return mapCase(args[0].(string), strings.ToUpper, cases.Upper), nil
 }
 
+// lowerCase is upperCase for lower case.
 func lowerCase(_ *Env, _ any, args []any) (any, error) {
 	return mapCase(args[0].(string), strings.ToLower, cases.Lower), nil
 }
 
+// mapCase takes the fast way for ASCII.
 func mapCase(s string, ascii func(string) string, full func(language.Tag, ...cases.Option) cases.Caser) string {
 	for i := range len(s) {
 		if s[i] >= 0x80 {

@@ -7,9 +7,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// tables hold all functions. They never change.
+// tables hold all functions. They never change after they are built.
 var tables = buildTables()
 
+// functionTables are the tables of the families, by name.
 type functionTables struct {
 	// static are the functions by full name.
 	static map[string]*Function
@@ -22,6 +23,7 @@ type functionTables struct {
 	families map[string]bool
 }
 
+// buildTables puts the tables of the families together.
 func buildTables() *functionTables {
 	t := &functionTables{static: map[string]*Function{}, methods: map[string][]*Function{}, families: map[string]bool{}}
 	for _, table := range [][]Function{
@@ -43,22 +45,22 @@ func buildTables() *functionTables {
 	return t
 }
 
-// staticFunction returns the function of a full name.
+// Static returns the function of a full name.
 func Static(name string) (*Function, bool) {
 	f, ok := tables.static[name]
 	return f, ok
 }
 
-// methodsNamed returns the methods of a name, one for each kind of receiver.
+// Methods returns the methods of a name, one for each kind of receiver.
 func Methods(name string) ([]*Function, bool) {
 	overloads, ok := tables.methods[name]
 	return overloads, ok
 }
 
-// isFamily reports whether a name is a family of functions, as String is.
+// IsFamily reports whether a name is a family of functions, as String is.
 func IsFamily(name string) bool { return tables.families[name] }
 
-// functionNames returns the names of the static functions of a dialect, sorted.
+// Names returns the names of the static functions of a dialect, sorted.
 func Names(d syntax.Dialect) []string {
 	var names []string
 	for name, f := range tables.static {
@@ -70,7 +72,7 @@ func Names(d syntax.Dialect) []string {
 	return names
 }
 
-// methodNames returns the names of the methods of a dialect, sorted.
+// MethodNames returns the names of the methods of a dialect, sorted.
 func MethodNames(d syntax.Dialect) []string {
 	var names []string
 	for name, overloads := range tables.methods {

@@ -57,10 +57,7 @@ var timeFunctions = []Function{
 		Prepare: checkZoneAndFormat(-1, 1),
 		Call: func(_ *Env, prepared any, args []any) (any, error) {
 			t, err := parseText(prepared, args[0].(string), args[1].(string))
-			if err != nil {
-				return nil, err
-			}
-			return datetime.ISO8601(t), nil
+			return datetime.ISO8601(t), err
 		},
 	},
 	// A time in ISO 8601 as a Windows (LDAP) timestamp.
@@ -97,16 +94,15 @@ var timeFunctions = []Function{
 	},
 }
 
+// timeToISO writes a time that is given in another form as ISO 8601.
 func timeToISO(parse func(string) (time.Time, error)) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		t, err := parse(args[0].(string))
-		if err != nil {
-			return nil, err
-		}
-		return datetime.ISO8601(t), nil
+		return datetime.ISO8601(t), err
 	}
 }
 
+// isoToText writes a time of ISO 8601 in another form.
 func isoToText(write func(time.Time) string) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		t, err := datetime.ParseISO8601(args[0].(string))
@@ -149,7 +145,7 @@ func checkZoneAndFormat(zone, format int) func(Checker, *syntax.Node, []*syntax.
 	}
 }
 
-// zone gives the call's zone.
+// callZone returns the zone that a call names, ready where it is a literal.
 func callZone(prepared any, name string) (*time.Location, error) {
 	if ready, ok := prepared.(timeArguments); ok && ready.zone != nil {
 		return ready.zone, nil
@@ -157,7 +153,7 @@ func callZone(prepared any, name string) (*time.Location, error) {
 	return datetime.Zone(name)
 }
 
-// format gives the call's format.
+// callFormat returns the format that a call names, ready where it is a literal.
 func callFormat(prepared any, pattern string) (*datetime.Pattern, error) {
 	if ready, ok := prepared.(timeArguments); ok && ready.format != nil {
 		return ready.format, nil
@@ -165,6 +161,7 @@ func callFormat(prepared any, pattern string) (*datetime.Pattern, error) {
 	return datetime.Compile(pattern)
 }
 
+// formatTime writes a time in the format of a call.
 func formatTime(prepared any, t time.Time, pattern string) (any, error) {
 	p, err := callFormat(prepared, pattern)
 	if err != nil {
@@ -173,6 +170,7 @@ func formatTime(prepared any, t time.Time, pattern string) (any, error) {
 	return p.Format(t), nil
 }
 
+// parseText reads a time in the format of a call; UTC where it has no zone.
 func parseText(prepared any, text, pattern string) (time.Time, error) {
 	p, err := callFormat(prepared, pattern)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// selfTime is the receiver of the methods.
 var selfTime = Param{Name: "time", Want: argAny}
 
 // timeMethods are the methods around dates and times of the Identity Engine
@@ -43,10 +44,7 @@ var timeMethods = append([]Function{
 			} else {
 				t, err = parseText(prepared, args[0].(string), args[1].(string))
 			}
-			if err != nil {
-				return nil, err
-			}
-			return value.DateTime{Time: t}, nil
+			return value.DateTime{Time: t}, err
 		},
 	},
 	// The time as a Windows (LDAP) timestamp.
@@ -177,12 +175,10 @@ func within(unit time.Duration) Call {
 	}
 }
 
+// parseTime reads a time that a text holds.
 func parseTime(parse func(string) (time.Time, error)) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		t, err := parse(args[0].(string))
-		if err != nil {
-			return nil, err
-		}
-		return value.DateTime{Time: t}, nil
+		return value.DateTime{Time: t}, err
 	}
 }

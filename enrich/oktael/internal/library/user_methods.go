@@ -13,6 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// selfUser is the receiver of the methods.
 var selfUser = Param{Name: "user", Want: argAny}
 
 // userMethods are the methods of the user, in both dialects.
@@ -32,10 +33,7 @@ var userMethods = []Function{
 				found = append(found, g)
 				return true
 			})
-			if err != nil {
-				return nil, err
-			}
-			return found, nil
+			return found, err
 		},
 	},
 	// Whether one of the user's groups fits all criteria; see getGroups.
@@ -49,10 +47,7 @@ var userMethods = []Function{
 				member = true
 				return false
 			})
-			if err != nil {
-				return nil, err
-			}
-			return member, nil
+			return member, err
 		},
 	},
 	// The user who is linked under this primary name (manager, …); null where
@@ -98,7 +93,7 @@ var internalProperties = []string{"id", "status"}
 
 var errNotOwn = errors.New("only the user's own groups and linked objects are known, not a linked user's")
 
-// own refuses linked users, of whom the context tells attributes only.
+// own refuses linked users, of whom the context has attributes only.
 func (e *Env) own(v any) error {
 	if u, ok := v.(*identity.User); !ok || u != e.Context.User {
 		return errNotOwn
@@ -106,7 +101,8 @@ func (e *Env) own(v any) error {
 	return nil
 }
 
-// linked gives a linked user, or nil as null.
+// linked returns the user who is linked under a name, or nil. A name that no
+// directory was asked for is an error, because nothing is known of it.
 func (e *Env) linked(name string) (any, error) {
 	if u := e.Context.Linked[name]; u != nil {
 		return u, nil

@@ -13,7 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// property reads a property of a value. An attribute that an object lacks is
+// Property reads a property of a value. An attribute that an object lacks is
 // null; a property of null is an error, and so is one of a text, number or
 // list, which have none.
 func Property(c *input.Context, d syntax.Dialect, v any, name string) (any, error) {
@@ -54,7 +54,7 @@ var userFacts = map[string]identity.Facts{
 	"passwordChanged": identity.FactPasswordChanged, "lastLogin": identity.FactLastLogin,
 }
 
-// factsOf returns the fact that a property of a group is, where the group has none.
+// FactsOf returns the fact that a property of a group is, where the group has none.
 func FactsOf(g *identity.Group, name string) identity.Facts {
 	switch {
 	case name == "type" && g.Type == "":
@@ -226,7 +226,7 @@ func timeOrNull(t time.Time, d syntax.Dialect) any {
 	return value.DateTime{Time: t}
 }
 
-// foldedMember finds a member of a map in any case; exactly spelt wins. Okta
+// FoldedMember finds a member of a map in any case; exactly spelt wins. Okta
 // writes both org.subDomain and org.subdomain.
 func FoldedMember(m map[string]any, name string) any {
 	if v, ok := m[name]; ok {

@@ -18,12 +18,12 @@ const (
 	// inside of lists and maps: 5,000 groups with twenty fields.
 	MaxResult = 100_000
 
-	// maxResultText is how many bytes of text one result may hold: four times
+	// MaxResultText is how many bytes of text one result may hold: four times
 	// the largest record.
 	MaxResultText = 4 << 20
 )
 
-// toCanonical turns a value of the evaluator into a canonical one. What is
+// ToCanonical turns a value of the evaluator into a canonical one. What is
 // canonical already is shared, not copied.
 func ToCanonical(v any, scopes []string) (any, error) {
 	switch x := v.(type) {

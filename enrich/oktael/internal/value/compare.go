@@ -11,7 +11,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// equal compares two values as == does: numbers by value, everything else by
+// Equal compares two values as == does: numbers by value, everything else by
 // kind and content. It never fails but for the bounds.
 func (m *Meter) Equal(a, b any) (bool, error) {
 	switch x := a.(type) {
@@ -117,7 +117,8 @@ func compareRealInt(f float64, i int64) int {
 	return cmp.Compare(f, whole)
 }
 
-// order compares two values as < and > do. null sorts before everything.
+// Compare orders two values as < and > do: numbers by value, texts by bytes,
+// times by instant. null sorts before everything. Other pairs are an error.
 func Compare(a, b any) (int, error) {
 	if a == nil || b == nil {
 		switch {

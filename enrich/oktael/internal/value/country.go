@@ -13,17 +13,26 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// country is a country of ISO 3166-1.
+// Country is a country of ISO 3166-1, as the Unicode data (CLDR) of
+// golang.org/x/text know it.
 type Country struct{ region language.Region }
 
-func (c Country) Alpha2() string  { return c.region.String() }
-func (c Country) Alpha3() string  { return c.region.ISO3() }
+// Alpha2 returns the two-letter code.
+func (c Country) Alpha2() string { return c.region.String() }
+
+// Alpha3 returns the three-letter code.
+func (c Country) Alpha3() string { return c.region.ISO3() }
+
+// Numeric returns the numeric code, three digits.
 func (c Country) Numeric() string { return fmt.Sprintf("%03d", c.region.M49()) }
-func (c Country) Name() string    { return display.English.Regions().Name(c.region) }
+
+// Name returns the English name.
+func (c Country) Name() string { return display.English.Regions().Name(c.region) }
 
 var errCountry = errors.New("the country is unknown")
 
-// parseCountry reads a country's code or name, in any case.
+// ParseCountry reads a country's two-letter, three-letter or numeric code or its
+// English name, in any case.
 func ParseCountry(text string) (Country, error) {
 	s := strings.TrimSpace(text)
 	switch {

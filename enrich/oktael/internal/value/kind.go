@@ -8,36 +8,39 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// kinds is a set of the kinds that a value may be of. The checker works on
+// Kinds is a set of the kinds that a value may be of. The compiler works on
 // sets, because most kinds are known only once there is a user.
 type Kinds uint16
 
+// The comments name the Go type of each kind.
 const (
-	KindNull Kinds = 1 << iota
-	KindBool
-	KindText
-	KindInt
-	KindReal
-	KindBig // an integer over 64 bits
-	KindList
-	KindMap
-	KindTime
-	KindCountry
-	KindUser
-	KindApp
-	KindAppUser
-	KindGroup
-	KindAccess
+	KindNull    Kinds = 1 << iota // nil
+	KindBool                      // bool
+	KindText                      // string
+	KindInt                       // int64
+	KindReal                      // float64
+	KindBig                       // json.Number, an integer over 64 bits
+	KindList                      // []any
+	KindMap                       // map[string]any
+	KindTime                      // DateTime
+	KindCountry                   // Country
+	KindUser                      // *identity.User
+	KindApp                       // *identity.App
+	KindAppUser                   // *identity.AppUser
+	KindGroup                     // *identity.Group
+	KindAccess                    // Access
 	kindEnd
 
+	// KindNumber are the kinds of number. They are compared by value.
 	KindNumber = KindInt | KindReal | KindBig
 
-	// kindValue are the canonical values: what attributes can be.
+	// KindValue are the canonical values: what attributes can be.
 	KindValue = KindNull | KindBool | KindText | KindNumber | KindList | KindMap
 
-	// kindPrintable are the kinds that can be written as text.
+	// KindPrintable are the kinds that can be written as text.
 	KindPrintable = KindBool | KindText | KindNumber | KindList | KindTime | KindCountry
 
+	// KindAny are all kinds.
 	KindAny = kindEnd - 1
 )
 
@@ -48,7 +51,7 @@ var kindNames = [...]string{
 	"a date and time", "a country", "a user", "an app", "an app user", "a group", "the access object",
 }
 
-// String gives the kinds in words, as in "a text or a list".
+// String returns the kinds in words, as in "a text or a list".
 func (k Kinds) String() string {
 	switch k {
 	case KindAny:
@@ -66,7 +69,7 @@ func (k Kinds) String() string {
 	return strings.Join(names, " or ")
 }
 
-// kindOf gives the kind of a value of the evaluator.
+// KindOf returns the kind of a value; 0 for a Go type that no value has.
 func KindOf(v any) Kinds {
 	switch v.(type) {
 	case nil:
@@ -103,13 +106,8 @@ func KindOf(v any) Kinds {
 	return 0
 }
 
-// Inside the evaluator a value is a canonical value, a pointer to one of the
-// directory's objects, or one of these.
-type (
-	// dateTime is a date and time in a zone.
-	DateTime struct{ Time time.Time }
+// DateTime is a date and time in a zone. In the Classic dialect times are texts.
+type DateTime struct{ Time time.Time }
 
-	// accessObject is what "access" stands for; the scopes stay in the
-	// context.
-	Access struct{}
-)
+// Access is what "access" reads; the scopes are in the context.
+type Access struct{}

@@ -22,12 +22,12 @@ const (
 	// bound of the language that Okta built on.
 	MaxRegex = 1000
 
-	// maxRegexSize is how many instructions a regular expression may compile
+	// MaxRegexSize is how many instructions a regular expression may compile
 	// to: a thousand bytes of alternatives need about as many, nested counted
 	// repetition a hundred times that.
 	MaxRegexSize = 10_000
 
-	// maxCompiled is how many regular expressions, and how many group
+	// MaxCompiled is how many regular expressions, and how many group
 	// expressions, that are not literals one evaluation may compile.
 	MaxCompiled = 32
 )
@@ -42,12 +42,12 @@ const (
 	PropertyPerStep = 4 // properties read
 	SourcePerStep   = 4 // bytes compiled, where an expression is not a literal
 
-	// unitsPerStep are the parts into which a step is divided: the largest
+	// UnitsPerStep are the parts into which a step is divided: the largest
 	// number above, which all others divide.
 	UnitsPerStep = regexPerStep
 )
 
-// meter counts the steps of one evaluation down. Whatever takes longer for a
+// Meter counts the steps of one evaluation down. Whatever takes longer for a
 // longer value consumes steps in proportion, so that every evaluation ends.
 type Meter struct {
 	// left is what remains of the steps, in units of unitsPerStep.
@@ -56,17 +56,17 @@ type Meter struct {
 
 var errSteps = fmt.Errorf("the evaluation takes too many steps: %w", ErrLimit)
 
-// newMeter returns a meter of so many steps.
+// NewMeter returns a meter of so many steps.
 func NewMeter(steps int) Meter { return Meter{int64(steps) * UnitsPerStep} }
 
-// consume takes the steps for going over n parts, of which one step pays for
+// Consume takes the steps for going over n parts, of which one step pays for
 // so many as per says: a power of two up to unitsPerStep, so that nothing is
 // lost in rounding.
 func (m *Meter) Consume(n, per int) error {
 	return m.ConsumeUnits(int64(n) * int64(UnitsPerStep/per))
 }
 
-// consumeUnits takes steps in units of unitsPerStep.
+// ConsumeUnits takes steps in units of unitsPerStep.
 func (m *Meter) ConsumeUnits(units int64) error {
 	if m.left -= units; m.left < 0 {
 		return errSteps
@@ -74,7 +74,7 @@ func (m *Meter) ConsumeUnits(units int64) error {
 	return nil
 }
 
-// consumeArgument takes the steps for an argument, of which every function may
+// ConsumeArgument takes the steps for an argument, of which every function may
 // look at all. What costs more than that, the function consumes itself.
 func (m *Meter) ConsumeArgument(v any) error {
 	switch x := v.(type) {

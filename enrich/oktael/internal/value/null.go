@@ -8,16 +8,16 @@ import (
 // ErrNull says that an expression asked for a property or method of null.
 var ErrNull = errors.New("value is null")
 
-// rewordedError is an error that says its own words only and still is its cause.
-type rewordedError struct {
-	msg   string
-	cause error
-}
-
-func (e *rewordedError) Error() string { return e.msg }
-func (e *rewordedError) Unwrap() error { return e.cause }
-
-// onNull is an error that is ErrNull in better words.
+// NullError returns an error that is ErrNull and says what was null.
 func NullError(format string, args ...any) error {
-	return &rewordedError{fmt.Sprintf(format, args...), ErrNull}
+	return nullError(fmt.Sprintf(format, args...))
 }
+
+// nullError is the message of an ErrNull.
+type nullError string
+
+// Error returns the message alone: ErrNull's own words would repeat it.
+func (e nullError) Error() string { return string(e) }
+
+// Unwrap makes the error an ErrNull.
+func (e nullError) Unwrap() error { return ErrNull }

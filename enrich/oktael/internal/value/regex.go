@@ -8,14 +8,15 @@ import (
 	"strings"
 )
 
-// regex is a compiled regular expression that must match a whole text.
+// Regex is a compiled regular expression that must match a whole text.
 type Regex struct {
 	re *regexp.Regexp
 
-	size int // see RegexSize
+	// size is how many instructions re has; see RegexSize.
+	size int
 }
 
-// compileRegex compiles a regular expression. The language is RE2's, which
+// CompileRegex compiles a regular expression. The language is RE2's, which
 // matches in time linear to the text; what of Java's it lacks, or would read
 // otherwise, is an error that says so.
 func CompileRegex(pattern string) (*Regex, error) {
@@ -43,7 +44,7 @@ func CompileRegex(pattern string) (*Regex, error) {
 	return &Regex{re, size}, nil
 }
 
-// RegexSize gives how many instructions a regular expression compiles to:
+// RegexSize returns how many instructions a regular expression compiles to:
 // matching a text costs up to as many steps for each byte. One of too many is
 // an error.
 func RegexSize(tree *syntax.Regexp) (int, error) {
@@ -57,7 +58,7 @@ func RegexSize(tree *syntax.Regexp) (int, error) {
 	return len(program.Inst), nil
 }
 
-// match matches a whole text, which costs steps by the work that it may be.
+// Match matches a whole text, which costs steps by the work that it may be.
 func (m *Meter) Match(r *Regex, text string) (bool, error) {
 	if err := m.ConsumeUnits(int64(len(text)) * int64(r.size) * (UnitsPerStep / regexPerStep)); err != nil {
 		return false, err
@@ -107,11 +108,11 @@ func explainRegex(pattern string, err error) error {
 	return fmt.Errorf("the regular expression does not compile: %s", fault.Code)
 }
 
-// regexes are the regular expressions that one evaluation compiled because they
+// Regexes are the regular expressions that one evaluation compiled because they
 // are not literals; the same text is compiled once.
 type Regexes map[string]*Regex
 
-// compile compiles a regular expression that is not a literal.
+// Compile compiles a regular expression that is not a literal.
 func (r *Regexes) Compile(pattern string) (*Regex, error) {
 	if re, ok := (*r)[pattern]; ok {
 		return re, nil

@@ -11,7 +11,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/datetime"
 )
 
-// appendText writes a value as text, as concatenation does. nil is written
+// How values are written as text, and texts read as lists.
+
+// AppendText writes a value as text, as concatenation does. nil is written
 // as "null", because the language that Okta's is based on does so.
 func (m *Meter) AppendText(b []byte, v any) ([]byte, error) {
 	switch x := v.(type) {
@@ -42,7 +44,7 @@ func (m *Meter) AppendText(b []byte, v any) ([]byte, error) {
 	return b, nil
 }
 
-// appendCSV writes the elements of a list with a separator between them. Null
+// AppendCSV writes the elements of a list with a separator between them. Null
 // elements are left out.
 func (m *Meter) AppendCSV(b []byte, list []any, separator string) ([]byte, error) {
 	if err := m.Consume(len(list), ListPerStep); err != nil {
@@ -65,7 +67,7 @@ func (m *Meter) AppendCSV(b []byte, list []any, separator string) ([]byte, error
 	return b, nil
 }
 
-// text writes a value as text; a text is given back as it is.
+// Text writes a value as text; a text is returned as it is.
 func (m *Meter) Text(v any) (string, error) {
 	if s, ok := v.(string); ok {
 		return s, nil
@@ -108,7 +110,7 @@ func appendReal(b []byte, f float64) []byte {
 	return append(b, mantissa+"E"+strconv.Itoa(n)...)
 }
 
-// splitCSV reads a text where a list is wanted: the parts between commas,
+// SplitCSV reads a text where a list is wanted: the parts between commas,
 // without the spaces around them. The empty text is the empty list.
 func (m *Meter) SplitCSV(s string) ([]any, error) {
 	if s == "" {
@@ -129,12 +131,16 @@ func (m *Meter) SplitCSV(s string) ([]any, error) {
 }
 
 var (
+	// ErrNoElement is the error of a position that a list lacks.
 	ErrNoElement = errors.New("there is no element at that position")
+
+	// ErrSubstring is the error of a position that a text lacks.
 	ErrSubstring = errors.New("the positions lie outside of the text")
 )
 
-// characterRange gives the bytes of the characters from start up to end; -1
-// for what lies outside.
+// CharacterRange returns the bytes at which the characters from start up to end
+// begin and end; -1 for a position outside of the text. The language counts
+// characters, where Go counts bytes and Java UTF-16 units.
 func CharacterRange(s string, start, end int64) (from, to int) {
 	from, to = -1, -1
 	var n int64
@@ -155,25 +161,4 @@ func CharacterRange(s string, start, end int64) (from, to int) {
 		to = len(s)
 	}
 	return from, to
-}
-
-var errNotInteger = errors.New("an integer is wanted")
-
-// integer reads a value as an integer without rounding.
-func Integer(v any) (int64, error) {
-	switch x := v.(type) {
-	case int64:
-		return x, nil
-	case float64:
-		if x == math.Trunc(x) && x >= math.MinInt64 && x < math.MaxInt64 {
-			return int64(x), nil
-		}
-	case string:
-		if n, err := strconv.ParseInt(strings.TrimSpace(x), 10, 64); err == nil {
-			return n, nil
-		}
-	default:
-		return 0, fmt.Errorf("an integer is wanted, not %s", KindOf(v))
-	}
-	return 0, errNotInteger
 }
