@@ -59,7 +59,7 @@ func eval(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	program, err := oktael.Compile(args[0], oktael.Options{Dialect: dialect, Roots: oktael.AllRoots})
+	program, err := oktael.Compile(args[0], oktael.Options{Dialect: dialect, Inputs: oktael.AllInputs})
 	if err != nil {
 		return expressionError(cmd, err)
 	}

@@ -49,7 +49,7 @@ type Decision struct {
 	record   Looked
 	status   string
 	refusal  *Refusal // why the decision is a denial, or nil
-	skip     oktael.Roots
+	skip     oktael.Inputs
 	ruled    map[string]bool // the names of all rules
 	unknown  map[string]bool // those of rules that could not be tried
 	context  *oktael.Context
@@ -118,7 +118,7 @@ const (
 )
 
 // directoryRoots are the roots that a person brings.
-const directoryRoots = oktael.RootUser | oktael.RootGroups | oktael.RootLinked | oktael.RootAppUsers
+const directoryRoots = oktael.InputUser | oktael.InputGroups | oktael.InputLinked | oktael.InputAppUsers
 
 // weigh says what the state of a record means under the policy: a refusal, a
 // degraded decision, or nothing.
@@ -139,7 +139,7 @@ func (p *Policy) weigh(d *Decision, err error) error {
 			d.refusal = refuse(KindMissingUser, ErrUnknownUser)
 			return nil
 		}
-		d.skip |= directoryRoots | oktael.RootAppUser
+		d.skip |= directoryRoots | oktael.InputAppUser
 	case identity.Unasked: // a client on its own behalf, or no directory answers for its issuer
 		r.Person = personOfToken(d.Principal, p.reads)
 	default:
@@ -150,8 +150,8 @@ func (p *Policy) weigh(d *Decision, err error) error {
 	}
 	for _, part := range []struct {
 		state identity.State
-		root  oktael.Roots
-	}{{r.AppState, oktael.RootApp}, {r.AppUserState, oktael.RootAppUser}} {
+		root  oktael.Inputs
+	}{{r.AppState, oktael.InputApp}, {r.AppUserState, oktael.InputAppUser}} {
 		if part.state != identity.Failed {
 			continue
 		}
@@ -171,13 +171,13 @@ func (p *Policy) weigh(d *Decision, err error) error {
 // in no group unless its token says so; that is known, not unknown.
 // Where nothing reads groups, none are made: they are the largest part of a
 // decision.
-func personOfToken(p *identity.Principal, reads oktael.Roots) *identity.Person {
+func personOfToken(p *identity.Principal, reads oktael.Inputs) *identity.Person {
 	none := p.Machine && !p.GroupsWithheld && p.Claims[p.GroupsClaim] == nil
 	person := &identity.Person{GroupsKnown: p.GroupsKnown || none}
 	if p.GroupsUnknown != "" {
 		person.GroupsUnknown = fmt.Sprintf("issuer %q: claim %q: %s", p.IssuerName, p.GroupsClaim, p.GroupsUnknown)
 	}
-	if len(p.Groups) == 0 || reads&oktael.RootGroups == 0 {
+	if len(p.Groups) == 0 || reads&oktael.InputGroups == 0 {
 		return person
 	}
 	person.Groups = make([]identity.Group, len(p.Groups))
@@ -254,7 +254,7 @@ func (p *Policy) requireAll(requirements []*oktael.Program, c *oktael.Context, d
 
 func (p *Policy) requireOne(i int, r *oktael.Program, c *oktael.Context, d *Decision) *Refusal {
 	reads := r.Reads()
-	if reads&d.skip != 0 || reads&oktael.RootClaims != 0 && len(d.unknown) > 0 {
+	if reads&d.skip != 0 || reads&oktael.InputClaims != 0 && len(d.unknown) > 0 {
 		return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not give", ErrRequirement, i+1))
 	}
 	ok, err := r.EvalBool(c)

@@ -250,7 +250,7 @@ func (g *Gateway) lookUp(ctx context.Context, p *Policy, d *Decision, raw string
 // reads, once for each reason: it lies in the configuration of an issuer or a
 // directory, and every such person has it.
 func (g *Gateway) tellUnknownGroups(p *Policy, who *identity.Person) {
-	if who == nil || who.GroupsUnknown == "" || p.reads&oktael.RootGroups == 0 {
+	if who == nil || who.GroupsUnknown == "" || p.reads&oktael.InputGroups == 0 {
 		return
 	}
 	if _, before := g.told.LoadOrStore(who.GroupsUnknown, true); !before {
@@ -347,7 +347,7 @@ func (g *Gateway) contextOf(d *Decision) *oktael.Context {
 		Token:   d.Principal.Claims,
 		Now:     g.Clock,
 
-		Withheld: d.Principal.Withheld(),
+		PartialGroupsClaim: d.Principal.Withheld(),
 		Untold:   g.untold(d),
 	}
 	if person := d.record.Person; person != nil {

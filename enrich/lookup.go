@@ -99,14 +99,14 @@ type partAnswer struct {
 // always looked up, because a barred or unknown user must not pass whatever
 // the rules read; a client on its own behalf has none. The error says why a
 // part failed; the record's states say which.
-func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Roots) (Looked, error) {
+func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Inputs) (Looked, error) {
 	var r Looked
 	var ofPerson, ofApp, ofAppUser partAnswer
 	var wg sync.WaitGroup
 	machine := q.Principal.Machine
 	on := l.dependence(q.Principal)
-	wantApp := app != "" && reads&oktael.RootApp != 0
-	wantAppUser := app != "" && !machine && reads&oktael.RootAppUser != 0
+	wantApp := app != "" && reads&oktael.InputApp != 0
+	wantAppUser := app != "" && !machine && reads&oktael.InputAppUser != 0
 	if wantApp {
 		wg.Go(func() { r.App, ofApp = l.app(ctx, q, app, on) })
 	}

@@ -95,7 +95,7 @@ type Policy struct {
 	readings    pathreading.Set
 	contract    *forward.Contract
 	tokens      []signedToken
-	reads       oktael.Roots
+	reads       oktael.Inputs
 	fingerprint [sha256.Size]byte
 	cookieToken bool
 }
@@ -108,12 +108,12 @@ type signedToken struct {
 
 // requirementRoots is what a requirement may read: all that a claim rule may,
 // and the request.
-const requirementRoots = oktael.AllRoots &^ oktael.RootVars
+const requirementRoots = oktael.AllInputs &^ oktael.InputVars
 
 // CompileRequirement checks one require expression; claims are the names that
 // it may read as claims.<name>, nil meaning any.
 func CompileRequirement(source string, claims []string) (*oktael.Program, error) {
-	p, err := oktael.Compile(source, oktael.Options{Roots: requirementRoots, Claims: claims, Wants: oktael.Condition})
+	p, err := oktael.Compile(source, oktael.Options{Inputs: requirementRoots, Claims: claims, Result: oktael.ResultBool})
 	var place *oktael.Error
 	switch {
 	case errors.As(err, &place):
@@ -144,7 +144,7 @@ func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 				continue
 			}
 			p.reads |= program.Reads()
-			if program.Reads()&oktael.RootRequest != 0 {
+			if program.Reads()&oktael.InputRequest != 0 {
 				p.perRequest = append(p.perRequest, newRequestRequirement(program, p.readings))
 				p.readsMethod = p.readsMethod || program.ReadsMember("request", "method")
 			} else {
@@ -289,4 +289,4 @@ func (p *Policy) ReadsHost() bool {
 
 // cacheable reports whether decisions under the policy may be used again: not
 // where a rule reads the clock.
-func (p *Policy) cacheable() bool { return p.reads&oktael.RootClock == 0 }
+func (p *Policy) cacheable() bool { return p.reads&oktael.InputClock == 0 }

@@ -15,12 +15,12 @@ import (
 // reads one.
 var factRoots = [...]struct {
 	fact identity.Facts
-	root oktael.Roots
+	root oktael.Inputs
 }{
-	{identity.FactApp, oktael.RootApp},
-	{identity.FactAppUser, oktael.RootAppUser},
-	{identity.FactLinked, oktael.RootLinked},
-	{identity.FactAppUsers, oktael.RootAppUsers},
+	{identity.FactApp, oktael.InputApp},
+	{identity.FactAppUser, oktael.InputAppUser},
+	{identity.FactLinked, oktael.InputLinked},
+	{identity.FactAppUsers, oktael.InputAppUsers},
 }
 
 // CheckReads refuses claim rules and requirements that read any of the facts, which
@@ -33,7 +33,7 @@ func (p *Policy) CheckReads(untold identity.Facts) error {
 		return fmt.Errorf("%s reads %s, which no directory of the policy's issuers can say; name a directory that can, or leave it out",
 			p.reader(f.root), strings.Join(f.fact.Names(), ", "))
 	}
-	for _, root := range [...]oktael.Roots{oktael.RootOrg, oktael.RootSession} {
+	for _, root := range [...]oktael.Inputs{oktael.InputOrg, oktael.InputSession} {
 		if p.reads&root != 0 {
 			return fmt.Errorf("%s reads %s, of which a gateway knows nothing: it would always be null", p.reader(root), root)
 		}
@@ -42,7 +42,7 @@ func (p *Policy) CheckReads(untold identity.Facts) error {
 }
 
 // reader names a rule that reads the root.
-func (p *Policy) reader(root oktael.Roots) string {
+func (p *Policy) reader(root oktael.Inputs) string {
 	if rules := p.rules.Reading(root); len(rules) > 0 {
 		return "claim " + rules[0]
 	}

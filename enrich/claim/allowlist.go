@@ -37,7 +37,7 @@ func (r *Rules) compileAllowList(c *rule, a *AllowList, dialect oktael.Dialect) 
 		return "allow_list.ids", fmt.Errorf("an allow list has at most %d ids", MaxAllowList)
 	case a.Expression != "":
 		field = "allow_list.expression"
-		if l.dynamic, err = r.program(c, field, a.Expression, dialect, oktael.IDs); err != nil {
+		if l.dynamic, err = r.program(c, field, a.Expression, dialect, oktael.ResultIDs); err != nil {
 			return field, err
 		}
 	default:

@@ -20,7 +20,7 @@ import (
 // A rule that fails and does not say omit ends the evaluation: the error is a
 // *RuleError, and the result then has no claims but tells the outcomes up to
 // that rule, for those who ask.
-func (r *Rules) Eval(c *oktael.Context, skip oktael.Roots) (*Result, error) {
+func (r *Rules) Eval(c *oktael.Context, skip oktael.Inputs) (*Result, error) {
 	res := &Result{
 		Claims:   make(map[string]any, len(r.rules)),
 		Computed: r.computed,
@@ -71,7 +71,7 @@ func (r *Result) unknown(name string) {
 }
 
 // gate tries what keeps a rule from being evaluated. Zero lets it pass.
-func (r *rule) gate(c *oktael.Context, kind string, skip oktael.Roots) Reason {
+func (r *rule) gate(c *oktael.Context, kind string, skip oktael.Inputs) Reason {
 	switch {
 	case !r.active:
 		return Inactive
@@ -102,7 +102,7 @@ func (r *rule) judge(value any) Reason {
 // takes a copy of them, because an expression may give the map itself, which
 // is still to grow.
 func (r *rule) sees(c *oktael.Context, above map[string]any) *oktael.Context {
-	if r.reads&oktael.RootClaims == 0 {
+	if r.reads&oktael.InputClaims == 0 {
 		return c
 	}
 	local := *c

@@ -55,7 +55,7 @@ func TestDecisionTable(t *testing.T) {
 		name   string
 		def    Definition
 		token  string
-		skip   oktael.Roots
+		skip   oktael.Inputs
 		reason Reason
 		want   any
 	}{
@@ -81,13 +81,13 @@ func TestDecisionTable(t *testing.T) {
 		{"the scope before emit", Definition{Expression: "{}", OnEmpty: "emit", Scopes: []string{"hr"}}, "", 0, ScopeNotGranted, nil},
 
 		// A directory that could not be asked.
-		{"reads what failed", Definition{Expression: "user.department"}, "", oktael.RootUser, Skipped, nil},
-		{"reads something else", Definition{Expression: "token.dept"}, "", oktael.RootUser | oktael.RootGroups, Emitted, "from the token"},
-		{"a filter whose groups failed", Definition{Groups: &GroupFilter{Match: "contains"}}, "", oktael.RootGroups, Skipped, nil},
-		{"an allow list whose groups failed", Definition{AllowList: &AllowList{IDs: []string{"00gIT"}}}, "", oktael.RootGroups, Skipped, nil},
-		{"an allow list whose app failed", Definition{AllowList: &AllowList{Expression: "app.profile.groupallowlist"}}, "", oktael.RootApp, Skipped, nil},
-		{"failed before an error", Definition{Expression: "app.nothing.x", OnError: "omit"}, "", oktael.RootApp, Skipped, nil},
-		{"the scope before what failed", Definition{Expression: "user.department", Scopes: []string{"hr"}}, "", oktael.RootUser, ScopeNotGranted, nil},
+		{"reads what failed", Definition{Expression: "user.department"}, "", oktael.InputUser, Skipped, nil},
+		{"reads something else", Definition{Expression: "token.dept"}, "", oktael.InputUser | oktael.InputGroups, Emitted, "from the token"},
+		{"a filter whose groups failed", Definition{Groups: &GroupFilter{Match: "contains"}}, "", oktael.InputGroups, Skipped, nil},
+		{"an allow list whose groups failed", Definition{AllowList: &AllowList{IDs: []string{"00gIT"}}}, "", oktael.InputGroups, Skipped, nil},
+		{"an allow list whose app failed", Definition{AllowList: &AllowList{Expression: "app.profile.groupallowlist"}}, "", oktael.InputApp, Skipped, nil},
+		{"failed before an error", Definition{Expression: "app.nothing.x", OnError: "omit"}, "", oktael.InputApp, Skipped, nil},
+		{"the scope before what failed", Definition{Expression: "user.department", Scopes: []string{"hr"}}, "", oktael.InputUser, ScopeNotGranted, nil},
 
 		// Errors.
 		{"an error, by default", Definition{Expression: "app.nothing.x"}, "", 0, Failed, nil},
@@ -217,7 +217,7 @@ func TestComputedHoldsEveryRule(t *testing.T) {
 		Definition{Name: "f", Expression: "app.nothing.x", OnError: "omit"},
 		Definition{Name: "g", Expression: "'x'", Token: "id"},
 	)
-	res, err := r.Eval(decode(t, ada), oktael.RootAppUser)
+	res, err := r.Eval(decode(t, ada), oktael.InputAppUser)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestSkippingGoesThroughOtherClaims(t *testing.T) {
 		Definition{Name: "twice", Expression: "claims.admin ? 'a' : 'b'"},
 		Definition{Name: "other", Expression: "claims.dept"},
 	)
-	res, err := r.Eval(decode(t, ada), oktael.RootGroups)
+	res, err := r.Eval(decode(t, ada), oktael.InputGroups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,17 +378,17 @@ func TestRulesServeManyGoroutines(t *testing.T) {
 func TestReadsTellsWhatRulesNeed(t *testing.T) {
 	for _, tc := range []struct {
 		def  Definition
-		want oktael.Roots
+		want oktael.Inputs
 	}{
 		{Definition{Expression: "'x'"}, 0},
-		{Definition{Expression: "user.email"}, oktael.RootUser},
-		{Definition{Expression: "Time.now()"}, oktael.RootClock},
-		{Definition{Expression: "'x'", Scopes: []string{"a"}}, oktael.RootAccess},
-		{Definition{Expression: "'x'", Token: "id"}, oktael.RootToken},
-		{Definition{Groups: &GroupFilter{Match: "contains"}}, oktael.RootGroups},
-		{Definition{AllowList: &AllowList{IDs: []string{"a"}}}, oktael.RootGroups},
-		{Definition{AllowList: &AllowList{Expression: "app.profile.x"}}, oktael.RootGroups | oktael.RootApp},
-		{Definition{AllowList: &AllowList{IDs: []string{"a"}, Value: "group.name + appuser.role"}}, oktael.RootGroups | oktael.RootAppUser},
+		{Definition{Expression: "user.email"}, oktael.InputUser},
+		{Definition{Expression: "Time.now()"}, oktael.InputClock},
+		{Definition{Expression: "'x'", Scopes: []string{"a"}}, oktael.InputAccess},
+		{Definition{Expression: "'x'", Token: "id"}, oktael.InputToken},
+		{Definition{Groups: &GroupFilter{Match: "contains"}}, oktael.InputGroups},
+		{Definition{AllowList: &AllowList{IDs: []string{"a"}}}, oktael.InputGroups},
+		{Definition{AllowList: &AllowList{Expression: "app.profile.x"}}, oktael.InputGroups | oktael.InputApp},
+		{Definition{AllowList: &AllowList{IDs: []string{"a"}, Value: "group.name + appuser.role"}}, oktael.InputGroups | oktael.InputAppUser},
 	} {
 		tc.def.Name = "x"
 		if got := compile(t, tc.def).Reads(); got != tc.want {
@@ -396,7 +396,7 @@ func TestReadsTellsWhatRulesNeed(t *testing.T) {
 		}
 	}
 	r := compile(t, Definition{Name: "a", Expression: "user.email"}, Definition{Name: "b", Expression: "token.x"})
-	if got := r.Reads(); got != oktael.RootUser|oktael.RootToken || !slices.Equal(r.Names(), []string{"a", "b"}) {
+	if got := r.Reads(); got != oktael.InputUser|oktael.InputToken || !slices.Equal(r.Names(), []string{"a", "b"}) {
 		t.Errorf("reads %s, names %q", got, r.Names())
 	}
 	none := compile(t)

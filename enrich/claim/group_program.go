@@ -39,7 +39,7 @@ func (r *Rules) groupProgram(c *rule, field, source string, dialect oktael.Diale
 		return nil, fmt.Errorf("an expression has at most %d bytes", oktael.DefaultMaxLength)
 	}
 	// Quoted, it can be twice as long.
-	o := oktael.Options{Dialect: dialect, Roots: readable, Claims: r.above(), MaxLength: 3 * oktael.DefaultMaxLength}
+	o := oktael.Options{Dialect: dialect, Inputs: readable, Claims: r.above(), MaxLength: 3 * oktael.DefaultMaxLength}
 	if dialect == oktael.IdentityEngine {
 		o.Dialect = oktael.Either // the call itself belongs to the other dialect
 	}
@@ -56,7 +56,7 @@ func (r *Rules) groupProgram(c *rule, field, source string, dialect oktael.Diale
 
 // compileGroupProgram compiles a group expression over the ids of allowedVars.
 func compileGroupProgram(source string, o oktael.Options) (*groupProgram, error) {
-	o.Roots |= oktael.RootGroups | oktael.RootVars
+	o.Inputs |= oktael.InputGroups | oktael.InputVars
 	o.MaxSteps = groupSteps
 	list := allowedVar + ", "
 	g := &groupProgram{source: source, start: len(groupCall) + len(list) + len("'")}

@@ -298,7 +298,7 @@ func (c *oktaClaim) definition() (Definition, error) {
 			return d, &fieldError{memberValue, fmt.Errorf("an expression has at most %d characters in Okta", MaxImportedExpression)}
 		}
 		// Which claims stand above it is seen when the policy is compiled.
-		if _, err := oktael.Compile(c.value, oktael.Options{Roots: readable}); err != nil {
+		if _, err := oktael.Compile(c.value, oktael.Options{Inputs: readable}); err != nil {
 			return d, &fieldError{memberValue, err}
 		}
 		d.Expression = c.value

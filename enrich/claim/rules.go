@@ -12,7 +12,7 @@ import (
 // readable is what a claim rule may read. What belongs to the request is for
 // requirements only, which are evaluated for each request; claims are computed
 // once for a token.
-const readable = oktael.AllRoots &^ (oktael.RootRequest | oktael.RootVars)
+const readable = oktael.AllInputs &^ (oktael.InputRequest | oktael.InputVars)
 
 // Rules are the compiled claim rules of one policy. They hold no state and
 // serve any number of goroutines.
@@ -20,7 +20,7 @@ type Rules struct {
 	rules    []rule
 	names    []string
 	computed map[string]bool
-	reads    oktael.Roots
+	reads    oktael.Inputs
 	warnings []Warning
 
 	// Whether any rule asks for the kind of the token, so that it is found out
@@ -45,7 +45,7 @@ type rule struct {
 	scopes     []string
 	omitErrors bool
 	emitEmpty  bool
-	reads      oktael.Roots // also through other claims
+	reads      oktael.Inputs // also through other claims
 	program    *oktael.Program
 	filter     *filter
 	allow      *allowList
@@ -84,7 +84,7 @@ func Compile(defs []Definition) (*Rules, error) {
 // Reads tells what the rules read, taken together: what nobody reads need not
 // be looked up. Rules that are limited to scopes or to a kind of token read
 // RootAccess and RootToken.
-func (r *Rules) Reads() oktael.Roots { return r.reads }
+func (r *Rules) Reads() oktael.Inputs { return r.reads }
 
 // Names are the claims' names in the order of the rules, also of inactive
 // ones. The caller must not change the slice.
@@ -122,13 +122,13 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 	switch {
 	case d.Groups != nil:
 		c.filter, field, err = compileFilter(d.Groups)
-		c.reads |= oktael.RootGroups
+		c.reads |= oktael.InputGroups
 	case d.AllowList != nil:
 		field, err = r.compileAllowList(&c, d.AllowList, dialect)
-		c.reads |= oktael.RootGroups
+		c.reads |= oktael.InputGroups
 	default:
 		field = "expression"
-		c.program, err = r.program(&c, field, d.Expression, dialect, oktael.Anything)
+		c.program, err = r.program(&c, field, d.Expression, dialect, oktael.ResultAny)
 	}
 	if err != nil {
 		return c, field, err
@@ -138,10 +138,10 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 		return c, "", nil
 	}
 	if len(c.scopes) > 0 {
-		c.reads |= oktael.RootAccess
+		c.reads |= oktael.InputAccess
 	}
 	if c.token != "" {
-		c.reads |= oktael.RootToken
+		c.reads |= oktael.InputToken
 		r.byToken = true
 	}
 	return c, "", nil
@@ -191,8 +191,8 @@ func (c *rule) options(d *Definition) (field string, err error) {
 func isScope(s string) bool { return s != "" && !strings.ContainsAny(s, " \t\r\n") }
 
 // program compiles an expression of the rule c and notes what it reads.
-func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, wants oktael.Wanted) (*oktael.Program, error) {
-	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Roots: readable, Claims: r.above(), Wants: wants})
+func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, wants oktael.ResultType) (*oktael.Program, error) {
+	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Inputs: readable, Claims: r.above(), Result: wants})
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (r *Rules) above() []string { return append([]string{}, r.names...) }
 // begins in the program's own.
 func (r *Rules) note(c *rule, field string, p *oktael.Program, source string, start int) {
 	c.reads |= p.Reads()
-	if p.Reads()&oktael.RootClaims != 0 {
+	if p.Reads()&oktael.InputClaims != 0 {
 		c.reads |= r.readsThrough(source)
 	}
 	for _, w := range p.Warnings() {

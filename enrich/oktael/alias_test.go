@@ -42,7 +42,7 @@ func TestNoResultLiesInWhatTheNextEvaluationUses(t *testing.T) {
 		`user.isMemberOf({'group.id': user.name + "a"}) ? {user.name} : {}`,
 	}
 	for _, source := range sources {
-		p, err := Compile(source, Options{Roots: AllRoots &^ RootRequest})
+		p, err := Compile(source, Options{Inputs: AllInputs &^ InputRequest})
 		if err != nil {
 			t.Fatalf("%s: %v", source, err)
 		}

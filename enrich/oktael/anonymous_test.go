@@ -1,6 +1,8 @@
 package oktael
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestNobodyIsNullForAnAnonymousRequest(t *testing.T) {
 	c := &Context{Anonymous: true, Token: map[string]any{"sub": "x"}, Request: map[string]any{"method": "GET"}}
@@ -9,7 +11,7 @@ func TestNobodyIsNullForAnAnonymousRequest(t *testing.T) {
 		`user == null AND request.method == "GET"`: true,
 		`user != null`: false,
 	} {
-		p, err := Compile(source, Options{Roots: AllRoots &^ RootVars})
+		p, err := Compile(source, Options{Inputs: AllInputs &^ InputVars})
 		if err != nil {
 			t.Fatalf("%s: %v", source, err)
 		}
@@ -17,7 +19,7 @@ func TestNobodyIsNullForAnAnonymousRequest(t *testing.T) {
 			t.Errorf("%s = %v, %v; want %v", source, got, err, want)
 		}
 	}
-	p, err := Compile(`isMemberOfGroupName("IT")`, Options{Roots: AllRoots})
+	p, err := Compile(`isMemberOfGroupName("IT")`, Options{Inputs: AllInputs})
 	if err != nil {
 		t.Fatal(err)
 	}

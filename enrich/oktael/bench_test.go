@@ -35,7 +35,7 @@ func benchContext(n int, indexed bool) *Context {
 
 func benchEval(b *testing.B, source string, c *Context) {
 	b.Helper()
-	p, err := Compile(source, Options{Roots: AllRoots})
+	p, err := Compile(source, Options{Inputs: AllInputs})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func BenchmarkCompile(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Compile(source, Options{Roots: AllRoots}); err != nil {
+				if _, err := Compile(source, Options{Inputs: AllInputs}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -70,7 +70,7 @@ func (c *testCase) options(t testing.TB) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Options{Dialect: d, Roots: AllRoots}
+	return Options{Dialect: d, Inputs: AllInputs}
 }
 
 func TestEachCaseGivesOrFailsAsItSays(t *testing.T) {
@@ -131,7 +131,7 @@ func TestCasesGiveTheSameWithAnIndex(t *testing.T) {
 	tried := 0
 	for _, c := range testCases(t) {
 		p, err := Compile(c.Expr, c.options(t))
-		if err != nil || p.Reads()&RootGroups == 0 {
+		if err != nil || p.Reads()&InputGroups == 0 {
 			continue
 		}
 		tried++

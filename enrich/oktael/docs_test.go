@@ -1,7 +1,6 @@
 package oktael
 
 import (
-	"errors"
 	"os"
 	"reflect"
 	"regexp"
@@ -9,6 +8,10 @@ import (
 	"testing"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
 // reference is the page that documents the language.
@@ -44,7 +47,7 @@ func TestReferenceExamples(t *testing.T) {
 	}
 	for _, e := range examples {
 		source, want := e[1], e[2]
-		p, err := Compile(source, Options{Roots: AllRoots})
+		p, err := Compile(source, Options{Inputs: AllInputs})
 		var got any
 		if err == nil {
 			got, err = p.Eval(c)
@@ -73,40 +76,6 @@ func TestReferenceExamples(t *testing.T) {
 	}
 }
 
-// Every function stands on the page with its signature, what it does and what
-// null does to it, beside an example that calls it.
-func TestReferenceNamesEveryFunction(t *testing.T) {
-	rows := make(map[string]string)
-	for line := range strings.Lines(readReference(t)) {
-		if cells := strings.Split(line, " | "); len(cells) > 2 && strings.HasPrefix(line, "| `") {
-			rows[strings.Trim(cells[0], "|` ")] = line
-		}
-	}
-	for _, s := range Functions() {
-		row, ok := rows[s.String()]
-		if !ok {
-			t.Errorf("%s is not on the page", s)
-			continue
-		}
-		if s.Doc == "" || !strings.Contains(row, s.Doc) {
-			t.Errorf("%s: the page does not say %q", s, s.Doc)
-		}
-		if !strings.Contains(row, "("+s.Result+")") {
-			t.Errorf("%s: the page does not say that it gives %s", s, s.Result)
-		}
-		if s.Receiver == "" && s.OnNull != "" && !strings.Contains(row, "| "+s.OnNull+" |") {
-			t.Errorf("%s: the page does not say what null gives: %s", s, s.OnNull)
-		}
-		called := false
-		for _, e := range example.FindAllStringSubmatch(row, -1) {
-			called = called || strings.Contains(e[1], s.Name+"(")
-		}
-		if !called {
-			t.Errorf("%s has no example", s)
-		}
-	}
-}
-
 // The bounds on the page are those of the code.
 func TestReferenceNamesTheBounds(t *testing.T) {
 	page := readReference(t)
@@ -115,16 +84,16 @@ func TestReferenceNamesTheBounds(t *testing.T) {
 		text  string
 	}{
 		{DefaultMaxLength, "4,096 bytes"},
-		{MaxNesting, "64 levels"},
+		{syntax.MaxNesting, "64 levels"},
 		{DefaultMaxSteps, "| 10,000; reading"},
-		{MaxText, "65,536 bytes"},
-		{MaxList, "10,000 elements"},
-		{MaxResult, "100,000 values"},
-		{maxResultText >> 20, "4 MiB of text"},
+		{value.MaxText, "65,536 bytes"},
+		{value.MaxList, "10,000 elements"},
+		{object.MaxResult, "100,000 values"},
+		{object.MaxResultText >> 20, "4 MiB of text"},
 		{identity.MaxDepth, "32 levels"},
-		{MaxRegex, "1,000 bytes"},
-		{maxRegexSize, "10,000 instructions"},
-		{maxGroupDepth, "group expressions | 2 |"},
+		{value.MaxRegex, "1,000 bytes"},
+		{value.MaxRegexSize, "10,000 instructions"},
+		{library.MaxGroupDepth, "group expressions | 2 |"},
 	} {
 		if !strings.Contains(page, bound.text) {
 			t.Errorf("the page does not say %q", bound.text)
@@ -143,55 +112,9 @@ func TestReferenceNamesTheBounds(t *testing.T) {
 
 func mustText(t *testing.T, v any) []byte {
 	t.Helper()
-	b, err := newEval(&Program{options: Options{MaxSteps: 1}}, &Context{}).appendText(nil, v)
+	b, err := new(value.Meter).AppendText(nil, v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// What the tables of the families say must hold together.
-func TestFunctionTables(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, s := range Functions() {
-		key := s.Receiver + "." + s.Name
-		if seen[key] {
-			t.Errorf("%s stands in the tables twice", s)
-		}
-		seen[key] = true
-		if !strings.HasSuffix(s.Doc, ".") || s.Result == "" {
-			t.Errorf("%s: doc %q, result %q", s, s.Doc, s.Result)
-		}
-		if s.Instead != "" && library.static[s.Instead] == nil {
-			t.Errorf("%s: instead %s does not exist", s, s.Instead)
-		}
-		required := true
-		for i, p := range s.Params {
-			if !p.Optional && !required {
-				t.Errorf("%s: a required parameter stands behind an optional one", s)
-			}
-			required = required && !p.Optional
-			if p.Repeated && i != len(s.Params)-1 {
-				t.Errorf("%s: only the last parameter repeats", s)
-			}
-		}
-	}
-	// Overloads of one method are told apart by the receiver alone, and what
-	// is prepared for one must not be taken for another's.
-	for name, overloads := range library.methods {
-		var kinds kinds
-		for _, f := range overloads {
-			if kinds&f.receiver != 0 {
-				t.Errorf("%s: two methods of one kind", name)
-			}
-			kinds |= f.receiver
-			if len(overloads) > 1 && f.prepare != nil {
-				t.Errorf("%s: an overloaded method cannot prepare", name)
-			}
-		}
-	}
-	var e *Error
-	if _, err := Compile("Strin.len('x')", Options{}); !errors.As(err, &e) || !strings.Contains(e.Msg, "String.len") {
-		t.Errorf("error is %v", err)
-	}
 }

@@ -1,58 +1,10 @@
 package oktael
 
 import (
-	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
-
-var (
-	// ErrGroupsUnknown says that an expression reads the user's groups and no
-	// directory could tell them. Unknown is not empty.
-	ErrGroupsUnknown = errors.New("the user's groups are unknown")
-
-	// ErrLimit says that an evaluation hit one of the bounds of this package.
-	ErrLimit = errors.New("over the limit")
-
-	// ErrTooManyGroups says that more groups match than the call's limit
-	// allows. Options.TruncateOverLimit cuts the list instead.
-	ErrTooManyGroups = errors.New("more groups match than the limit allows")
-
-	// ErrUntold says that an expression reads what none of the directories that
-	// know the user can say. It is neither null nor false.
-	ErrUntold = errors.New("no directory can say this")
-
-	// ErrNull says that an expression asked for a property or method of null.
-	ErrNull = errors.New("value is null")
-)
-
-// Error says why an expression does not compile, and where.
-type Error struct {
-	// Offset is the byte in the source where the fault lies, from 0.
-	Offset int
-
-	// Line and Column count from 1; a column is a character.
-	Line, Column int
-
-	// Msg says what is wrong.
-	Msg string
-
-	source string
-}
-
-func newError(source string, offset int, format string, args ...any) *Error {
-	e := &Error{Offset: offset, Msg: fmt.Sprintf(format, args...), source: source}
-	e.Line, e.Column = lineColumn(source, offset)
-	return e
-}
-
-// Error gives position and fault in one line, as in
-// "1:8: unknown function String.lenn (did you mean "String.len"?)".
-func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Msg) }
-
-// Caret gives the line of the source and, below it, a caret under the fault.
-func (e *Error) Caret() string { return caret(e.source, e.Offset) }
 
 // EvalError says why an evaluation failed, and where. It never holds a value
 // that the expression worked on.
@@ -72,24 +24,10 @@ type EvalError struct {
 func (e *EvalError) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Msg) }
 
 // Caret gives the line of the source and, below it, a caret under the fault.
-func (e *EvalError) Caret() string { return caret(e.source, e.Offset) }
+func (e *EvalError) Caret() string { return syntax.Caret(e.source, e.Offset) }
 
 // Unwrap gives the cause: one of this package's sentinels, or nil.
 func (e *EvalError) Unwrap() error { return e.cause }
-
-// rewordedError is an error that says its own words only and still is its cause.
-type rewordedError struct {
-	msg   string
-	cause error
-}
-
-func (e *rewordedError) Error() string { return e.msg }
-func (e *rewordedError) Unwrap() error { return e.cause }
-
-// onNull is an error that is ErrNull in better words.
-func onNull(format string, args ...any) error {
-	return &rewordedError{fmt.Sprintf(format, args...), ErrNull}
-}
 
 // Warning is something that is allowed but probably not meant.
 type Warning struct {
@@ -103,45 +41,3 @@ type Warning struct {
 
 // String gives position and warning in one line.
 func (w Warning) String() string { return fmt.Sprintf("%d:%d: %s", w.Line, w.Column, w.Msg) }
-
-// lineColumn tells where a byte of the source stands.
-func lineColumn(source string, offset int) (line, column int) {
-	offset = max(0, min(offset, len(source)))
-	line = 1 + strings.Count(source[:offset], "\n")
-	start := strings.LastIndexByte(source[:offset], '\n') + 1
-	return line, 1 + utf8.RuneCountInString(source[start:offset])
-}
-
-// caretWidth is how many characters of a line stand on each side of a fault;
-// an expression without line breaks can be thousands of characters long.
-const caretWidth = 60
-
-func caret(source string, offset int) string {
-	offset = max(0, min(offset, len(source)))
-	start := strings.LastIndexByte(source[:offset], '\n') + 1
-	end := len(source)
-	if i := strings.IndexByte(source[offset:], '\n'); i >= 0 {
-		end = offset + i
-	}
-	before, after := []rune(source[start:offset]), []rune(strings.TrimSuffix(source[offset:end], "\r"))
-	lead, tail := "", ""
-	if len(before) > caretWidth {
-		before, lead = before[len(before)-caretWidth:], "…"
-	}
-	if len(after) > caretWidth {
-		after, tail = after[:caretWidth], "…"
-	}
-	var b strings.Builder
-	b.WriteString(lead + string(before) + string(after) + tail + "\n")
-	if lead != "" {
-		b.WriteByte(' ')
-	}
-	for _, r := range before {
-		if r != '\t' { // a tab stays one, so that the caret stands where the eye looks
-			r = ' '
-		}
-		b.WriteRune(r)
-	}
-	b.WriteByte('^')
-	return b.String()
-}

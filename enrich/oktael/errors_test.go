@@ -21,7 +21,7 @@ func TestErrorsPointAtTheFault(t *testing.T) {
 			t.Fatalf("no == in block %q", block)
 		}
 		t.Run(source, func(t *testing.T) {
-			p, err := Compile(source, Options{Roots: AllRoots &^ RootVars, Claims: []string{"department", "roles"}})
+			p, err := Compile(source, Options{Inputs: AllInputs &^ InputVars, Claims: []string{"department", "roles"}})
 			if err == nil {
 				_, err = p.Eval(c)
 			}
@@ -48,6 +48,7 @@ func TestMisspeltNamesGetTheNearestRightOne(t *testing.T) {
 		`String.trim('a')`:                `unknown function String.trim`,
 		`String.isEmpty('a')`:             `unknown function String.isEmpty (did you mean "Arrays.isEmpty"?)`,
 		`Convert.toInteger('1')`:          `unknown function Convert.toInteger (did you mean "Convert.toInt"?)`,
+		`Strin.len('x')`:                  `unknown function Strin.len (did you mean "String.len"?)`,
 		`Sting.len('a')`:                  `unknown function Sting.len (did you mean "String.len"?)`,
 		`Iso3166.toAlpha2('DE')`:          `unknown function Iso3166.toAlpha2 (did you mean "Iso3166Convert.toAlpha2"?)`,
 		`len('a')`:                        `unknown function len (did you mean "String.len"?)`,
@@ -56,7 +57,7 @@ func TestMisspeltNamesGetTheNearestRightOne(t *testing.T) {
 		`'a'.upperCase()`:                 `unknown method upperCase (did you mean "toUpperCase"?)`,
 		`'a'.frobnicate()`:                `unknown method frobnicate`,
 	} {
-		_, err := Compile(expr, Options{Roots: AllRoots &^ RootVars})
+		_, err := Compile(expr, Options{Inputs: AllInputs &^ InputVars})
 		var e *Error
 		if !errors.As(err, &e) || e.Msg != want {
 			t.Errorf("%s: error is %v, want %q", expr, err, want)
@@ -76,7 +77,7 @@ func TestCaretShowsTheLineAndCutsLongOnes(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Compile(tc.source, Options{Roots: RootUser})
+			_, err := Compile(tc.source, Options{Inputs: InputUser})
 			var e *Error
 			if !errors.As(err, &e) {
 				t.Fatalf("error is %v", err)
@@ -105,7 +106,7 @@ func TestErrorsSayWhatCausedThem(t *testing.T) {
 		{"ada", `getFilteredGroups({"00gRes"}, app.profile.shows + ".x.y", 1)`, nil},
 		{"nobody", `user.email`, ErrNull},
 	} {
-		p, err := Compile(tc.expr, Options{Roots: AllRoots})
+		p, err := Compile(tc.expr, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +141,7 @@ func TestErrorsNeverRepeatValues(t *testing.T) {
 		`user.isMemberOf({'group.profile.name': 'x', 'operator': user.a})`, `getManagerUser(user.a)`, `user.a ? 1 : 2`, `!user.a`, `-user.a`,
 		`String.substring(user.a, 99, 100)`, `String.substring('x', user.a, 1)`, `Arrays.get(user.l, 99)`, `{user.l: 1}`, `Arrays.size(user.m)`,
 	} {
-		p, err := Compile(expr, Options{Roots: AllRoots})
+		p, err := Compile(expr, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Errorf("%s: load: %v", expr, err)
 			continue

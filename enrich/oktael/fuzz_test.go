@@ -30,7 +30,7 @@ func FuzzCompileEval(f *testing.F) {
 	base := testContexts(f)["ada"]
 	f.Fuzz(func(t *testing.T, source, value string) {
 		for _, d := range []Dialect{Either, Classic, IdentityEngine} {
-			p, err := Compile(source, Options{Dialect: d, Roots: AllRoots})
+			p, err := Compile(source, Options{Dialect: d, Inputs: AllInputs})
 			if err != nil {
 				var e *Error
 				if !errors.As(err, &e) || e.Offset < 0 || e.Offset > len(source) || e.Line < 1 || e.Column < 1 || e.Caret() == "" {
@@ -74,7 +74,7 @@ func FuzzDecodeContext(f *testing.F) {
 		`{user, app, appuser, org, session, token, claims, request, access}`, `groups`, `user.getGroups().![profile.name]`,
 		`getManagerUser("active_directory")`, `findWorkdayUser()`, `user.created`,
 	} {
-		p, err := Compile(source, Options{Roots: AllRoots})
+		p, err := Compile(source, Options{Inputs: AllInputs})
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -13,11 +13,11 @@ import (
 // index finds what a search through all groups finds, in the same order.
 func TestIndexFindsWhatASearchFinds(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	filtered, err := Compile(`getFilteredGroups(ids, "group.id + ':' + group.name", 100000)`, Options{Roots: AllRoots})
+	filtered, err := Compile(`getFilteredGroups(ids, "group.id + ':' + group.name", 100000)`, Options{Inputs: AllInputs})
 	if err != nil {
 		t.Fatal(err)
 	}
-	member, err := Compile(`isMemberOfAnyGroup(ids)`, Options{Roots: AllRoots})
+	member, err := Compile(`isMemberOfAnyGroup(ids)`, Options{Inputs: AllInputs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestIndexFindsWhatASearchFinds(t *testing.T) {
 
 // An index of somebody else's groups lets nobody into a group.
 func TestAnIndexOfOtherGroupsIsNotBelieved(t *testing.T) {
-	p, err := Compile(`isMemberOfGroup("admins")`, Options{Roots: RootGroups})
+	p, err := Compile(`isMemberOfGroup("admins")`, Options{Inputs: InputGroups})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestAnIndexOfOtherGroupsIsNotBelieved(t *testing.T) {
 // more steps.
 func TestStepsFollowTheAllowList(t *testing.T) {
 	for _, n := range []int{200, 5000} {
-		p, err := Compile(`getFilteredGroups(app.profile.groupallowlist, "group.name", 40)`, Options{Roots: AllRoots, MaxSteps: 12})
+		p, err := Compile(`getFilteredGroups(app.profile.groupallowlist, "group.name", 40)`, Options{Inputs: AllInputs, MaxSteps: 12})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
 // hostileContext has what an attacker might put into a profile, and as many
 // groups as a user can have.
 func hostileContext() *Context {
-	list := make([]any, MaxList)
+	list := make([]any, value.MaxList)
 	for i := range list {
 		list[i] = "x"
 	}
@@ -26,11 +27,11 @@ func hostileContext() *Context {
 			"long": strings.Repeat("a", 1<<20), "list": list, "deep": deep, "regex": strings.Repeat("(a|b)", 150),
 			"self":  `getFilteredGroups({"g0"}, user.self, 1)`,
 			"nest":  strings.Repeat("(", 5000),
-			"comma": strings.Repeat(",", MaxList),
+			"comma": strings.Repeat(",", value.MaxList),
 			"blank": strings.Repeat("group.id+", 800) + "group.id",
 		}},
 	}
-	for i := range MaxList {
+	for i := range value.MaxList {
 		c.Groups = append(c.Groups, identity.Group{ID: fmt.Sprintf("g%d", i), Name: fmt.Sprintf("name %d", i)})
 	}
 	return c
@@ -71,7 +72,7 @@ func TestHostileEvaluationsEndAtABound(t *testing.T) {
 		`user.list.![user.deep]`,
 	} {
 		t.Run(expr, func(t *testing.T) {
-			p, err := Compile(expr, Options{Roots: AllRoots})
+			p, err := Compile(expr, Options{Inputs: AllInputs})
 			if err != nil {
 				var e *Error
 				if !errors.As(err, &e) || !strings.Contains(e.Msg, "over the limit") {
@@ -90,7 +91,7 @@ func TestHostileEvaluationsEndAtABound(t *testing.T) {
 func TestRecursionThroughAProfileEnds(t *testing.T) {
 	c := hostileContext()
 	for _, expr := range []string{`getFilteredGroups({"g0"}, user.self, 1)`, `getFilteredGroups({"g0"}, user.nest, 1)`} {
-		p, err := Compile(expr, Options{Roots: AllRoots})
+		p, err := Compile(expr, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +115,7 @@ func TestLargeButHonestEvaluationsPass(t *testing.T) {
 		`groups`,
 		`Arrays.toCsvString(Groups.contains("OKTA", "name 4", 5000))`,
 	} {
-		p, err := Compile(expr, Options{Roots: AllRoots})
+		p, err := Compile(expr, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,9 +143,9 @@ func TestExpressionsOverABoundAreRefused(t *testing.T) {
 		"a long chain is not deep":   {"1" + strings.Repeat(" + 1", 1000), Options{}, ""},
 		"a long chain of AND":        {"true" + strings.Repeat(" AND true", 450), Options{}, ""},
 		"the longest chain":          {"1" + strings.Repeat("+1", 32000), Options{MaxLength: 1 << 16, MaxSteps: 100000}, ""},
-		"a long path":                {"user" + strings.Repeat("?.a", 1300), Options{Roots: RootUser}, ""},
-		"regular expression":         {"'a' matches '" + strings.Repeat("a", MaxRegex+1) + "'", Options{}, "longer than 1000 bytes"},
-		"group expressions":          {`getFilteredGroups({'a'}, "getFilteredGroups({'a'}, ""getFilteredGroups({'a'}, 'group.id', 1)"", 1)", 1)`, Options{Roots: AllRoots}, "nest over 2 levels"},
+		"a long path":                {"user" + strings.Repeat("?.a", 1300), Options{Inputs: InputUser}, ""},
+		"regular expression":         {"'a' matches '" + strings.Repeat("a", value.MaxRegex+1) + "'", Options{}, "longer than 1000 bytes"},
+		"group expressions":          {`getFilteredGroups({'a'}, "getFilteredGroups({'a'}, ""getFilteredGroups({'a'}, 'group.id', 1)"", 1)", 1)`, Options{Inputs: AllInputs}, "nest over 2 levels"},
 		"not UTF-8":                  {"'\xff'", Options{}, "not valid UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,8 +187,8 @@ func TestStepsAreCounted(t *testing.T) {
 // each element of a list, it would keep a processor busy for minutes.
 func TestWorkOnLongValuesCostsSteps(t *testing.T) {
 	c := hostileContext()
-	entries := make(map[string]any, MaxList)
-	for i := range MaxList {
+	entries := make(map[string]any, value.MaxList)
+	for i := range value.MaxList {
 		entries[fmt.Sprintf("k%d", i)] = int64(i)
 	}
 	c.User.Profile["map"] = entries
@@ -203,7 +204,7 @@ func TestWorkOnLongValuesCostsSteps(t *testing.T) {
 		`user.long.length()`,
 		`user.long matches 'a*'`,
 	} {
-		p, err := Compile(expr, Options{Roots: AllRoots, MaxSteps: 1000})
+		p, err := Compile(expr, Options{Inputs: AllInputs, MaxSteps: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,8 +215,8 @@ func TestWorkOnLongValuesCostsSteps(t *testing.T) {
 }
 
 func TestMoreGroupsThanAUserCanHave(t *testing.T) {
-	c := &Context{GroupsKnown: true, Groups: make([]identity.Group, MaxList+1)}
-	p, err := Compile(`isMemberOfGroup("x")`, Options{Roots: RootGroups})
+	c := &Context{GroupsKnown: true, Groups: make([]identity.Group, value.MaxList+1)}
+	p, err := Compile(`isMemberOfGroup("x")`, Options{Inputs: InputGroups})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,18 @@
 package oktael
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+)
 
 // MemberLiterals returns the literal texts that a member of a root, such as
 // path of request, is compared with or handed to functions with, and reports
 // whether it meets nothing but literals. Where that cannot be told, because the
 // whole root is read or the name is computed, it reports false.
 func (p *Program) MemberLiterals(root, name string) (literals []string, only bool) {
-	tree, err := parse(p.source)
+	tree, err := syntax.Parse(p.source, library.IsFamily)
 	if err != nil {
 		return nil, false
 	}
@@ -25,11 +30,11 @@ type memberLiterals struct {
 }
 
 // visit goes through conditions to the operations that they join.
-func (m *memberLiterals) visit(s *syntaxNode) {
+func (m *memberLiterals) visit(s *syntax.Node) {
 	switch {
 	case !m.reads(s):
-	case s.op == opAnd || s.op == opOr || s.op == opNot:
-		for _, kid := range s.kids {
+	case s.Op == syntax.OpAnd || s.Op == syntax.OpOr || s.Op == syntax.OpNot:
+		for _, kid := range s.Kids {
 			m.visit(kid)
 		}
 	default:
@@ -39,20 +44,20 @@ func (m *memberLiterals) visit(s *syntaxNode) {
 }
 
 // reads reports whether a part reads the member by its name.
-func (m *memberLiterals) reads(s *syntaxNode) bool {
-	return s.path() == m.path || slices.ContainsFunc(s.kids, m.reads)
+func (m *memberLiterals) reads(s *syntax.Node) bool {
+	return s.Path() == m.path || slices.ContainsFunc(s.Kids, m.reads)
 }
 
 // operand looks at all that stands in one operation with the member.
-func (m *memberLiterals) operand(s *syntaxNode) {
+func (m *memberLiterals) operand(s *syntax.Node) {
 	switch {
-	case s.path() == m.path:
-	case s.isText():
-		m.literals = append(m.literals, s.value.(string))
-	case len(s.kids) == 0 && s.op != opLiteral && s.op != opCall:
+	case s.Path() == m.path:
+	case s.IsText():
+		m.literals = append(m.literals, s.Value.(string))
+	case len(s.Kids) == 0 && s.Op != syntax.OpLiteral && s.Op != syntax.OpCall:
 		m.only = false
 	default:
-		for _, kid := range s.kids {
+		for _, kid := range s.Kids {
 			m.operand(kid)
 		}
 	}

@@ -26,7 +26,7 @@ func TestWhatAMemberIsComparedWith(t *testing.T) {
 		{`request.method == "GET"`, nil, false},
 		{`getFilteredGroups({"g"}, "request.path", 1) != null`, nil, false},
 	} {
-		p, err := Compile(tc.source, Options{Roots: AllRoots &^ RootVars})
+		p, err := Compile(tc.source, Options{Inputs: AllInputs &^ InputVars})
 		if err != nil {
 			t.Errorf("%s: %v", tc.source, err)
 			continue

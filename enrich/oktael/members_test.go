@@ -25,7 +25,7 @@ func TestReadsMemberTellsWhichMembersOfARootAreRead(t *testing.T) {
 		{`request.path == "/" OR getFilteredGroups({"g"}, "request.path", 1) != null`, false},
 		{`request.path == "/" OR groups.?[profile.host == request.host].size() > 0`, true},
 	} {
-		p, err := Compile(tc.source, Options{Roots: AllRoots &^ RootVars})
+		p, err := Compile(tc.source, Options{Inputs: AllInputs &^ InputVars})
 		if err != nil {
 			t.Fatalf("%s: %v", tc.source, err)
 		}
@@ -49,7 +49,7 @@ func TestMembersOfAUserAreThoseOfTheProfileToo(t *testing.T) {
 		`user.profile["e" + "m"]`:  {"profile"},
 		`user.b == user.profile.a`: {"a", "b", "profile"},
 	} {
-		p, err := Compile(source, Options{Roots: AllRoots})
+		p, err := Compile(source, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Fatalf("%s: %v", source, err)
 		}

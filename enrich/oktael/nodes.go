@@ -1,15 +1,16 @@
 package oktael
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
 // literalNode is a value of the source itself.
@@ -23,54 +24,54 @@ func (n *literalNode) eval(*evaluation) (any, error) { return n.value, nil }
 // rootNode reads a root.
 type rootNode struct {
 	position
-	root Roots
+	root input.Set
 }
 
 func (n *rootNode) eval(e *evaluation) (any, error) {
-	const ofPerson = RootUser | RootGroups | RootApp | RootAppUser | RootToken | RootClaims
-	if e.c.Anonymous && n.root&ofPerson != 0 {
+	const ofPerson = input.User | input.Groups | input.App | input.AppUser | input.Token | input.Claims
+	if e.Context.Anonymous && n.root&ofPerson != 0 {
 		return nil, nil
 	}
 	switch n.root {
-	case RootUser:
-		if e.c.User != nil {
-			return e.c.User, nil
+	case input.User:
+		if e.Context.User != nil {
+			return e.Context.User, nil
 		}
-		return nil, e.wrap(n.at(), e.c.UntoldError(identity.FactUser))
-	case RootApp:
-		if e.c.App != nil {
-			return e.c.App, nil
+		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactUser))
+	case input.App:
+		if e.Context.App != nil {
+			return e.Context.App, nil
 		}
-		return nil, e.wrap(n.at(), e.c.UntoldError(identity.FactApp))
-	case RootAppUser:
-		if e.c.AppUser != nil {
-			return e.c.AppUser, nil
+		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactApp))
+	case input.AppUser:
+		if e.Context.AppUser != nil {
+			return e.Context.AppUser, nil
 		}
-		return nil, e.wrap(n.at(), e.c.UntoldError(identity.FactAppUser))
-	case RootAccess:
-		return accessObject{}, nil
-	case RootGroups:
-		groups, err := e.groups()
+		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactAppUser))
+	case input.Access:
+		return value.Access{}, nil
+	case input.Groups:
+		groups, err := e.Groups()
 		if err == nil {
-			err = e.charge(len(groups), listPerStep)
+			err = e.Consume(len(groups), value.ListPerStep)
 		}
 		if err != nil {
 			return nil, e.wrap(n.at(), err)
 		}
 		return groupList(groups), nil
-	case RootOrg:
-		return e.c.Org, nil
-	case RootSession:
-		return e.c.Session, nil
-	case RootToken:
-		if e.c.Withheld != "" {
-			return nil, e.wrap(n.at(), ErrGroupsUnknown)
+	case input.Org:
+		return e.Context.Org, nil
+	case input.Session:
+		return e.Context.Session, nil
+	case input.Token:
+		if e.Context.PartialGroupsClaim != "" {
+			return nil, e.wrap(n.at(), input.ErrGroupsUnknown)
 		}
-		return e.c.Token, nil
-	case RootClaims:
-		return e.c.Claims, nil
-	case RootRequest:
-		return e.c.Request, nil
+		return e.Context.Token, nil
+	case input.Claims:
+		return e.Context.Claims, nil
+	case input.Request:
+		return e.Context.Request, nil
 	default: // what has a node of its own, or is only asked for by functions
 	}
 	return nil, nil
@@ -93,9 +94,9 @@ type varNode struct {
 }
 
 func (n *varNode) eval(e *evaluation) (any, error) {
-	v, ok := e.c.Vars[n.name]
+	v, ok := e.Context.Vars[n.name]
 	if !ok && !n.optional {
-		names := append(AllRoots.names(), slices.Sorted(maps.Keys(e.c.Vars))...)
+		names := append(input.All.Names(), slices.Sorted(maps.Keys(e.Context.Vars))...)
 		return nil, e.fail(n.at(), "there is no %s here%s", n.name, nearest.Hint(n.name, names))
 	}
 	return v, nil
@@ -110,10 +111,10 @@ func (n *groupNode) eval(e *evaluation) (any, error) { return e.group, nil }
 // every other member may be read; an empty name is one that is not known yet.
 func (e *evaluation) base(n node, name string) (any, error) {
 	root, ok := n.(*rootNode)
-	if !ok || root.root != RootToken || e.c.Withheld == "" || e.c.Anonymous || name == "" || strings.EqualFold(name, e.c.Withheld) {
+	if !ok || root.root != input.Token || e.Context.PartialGroupsClaim == "" || e.Context.Anonymous || name == "" || strings.EqualFold(name, e.Context.PartialGroupsClaim) {
 		return e.run(n)
 	}
-	return e.c.Token, nil
+	return e.Context.Token, nil
 }
 
 // propertyNode reads a property.
@@ -134,9 +135,9 @@ func (n *propertyNode) eval(e *evaluation) (any, error) {
 		return nil, nil
 	}
 	if m, ok := base.(map[string]any); ok && n.folded {
-		return foldedMember(m, n.name), nil
+		return object.FoldedMember(m, n.name), nil
 	}
-	v, err := e.property(base, n.name)
+	v, err := object.Property(e.Context, e.Dialect, base, n.name)
 	if err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
@@ -169,44 +170,42 @@ func (n *indexNode) eval(e *evaluation) (any, error) {
 	return v, nil
 }
 
-var errNoElement = errors.New("there is no element at that position")
-
 func (e *evaluation) index(base, key any) (any, error) {
 	switch x := base.(type) {
 	case nil:
-		return nil, onNull("null cannot be indexed")
+		return nil, value.NullError("null cannot be indexed")
 	case []any:
-		i, err := integer(key)
+		i, err := value.Integer(key)
 		if err != nil {
 			return nil, err
 		}
 		if i < 0 || i >= int64(len(x)) {
-			return nil, errNoElement
+			return nil, value.ErrNoElement
 		}
 		return x[i], nil
 	case string:
-		i, err := integer(key)
+		i, err := value.Integer(key)
 		if err != nil {
 			return nil, err
 		}
 		// A character is found by counting those before it.
-		if err := e.charge(len(x), textPerStep); err != nil {
+		if err := e.Consume(len(x), value.TextPerStep); err != nil {
 			return nil, err
 		}
-		at, end := characterRange(x, i, i+1)
+		at, end := value.CharacterRange(x, i, i+1)
 		if i < 0 || end < 0 {
-			return nil, errSubstring
+			return nil, value.ErrSubstring
 		}
 		return x[at:end], nil
 	}
-	name, err := e.text(key)
+	name, err := e.Text(key)
 	if err != nil || key == nil {
-		return nil, fmt.Errorf("a key must be a text, not %s", kindOf(key))
+		return nil, fmt.Errorf("a key must be a text, not %s", value.KindOf(key))
 	}
-	if err := e.charge(len(name), textPerStep); err != nil {
+	if err := e.Consume(len(name), value.TextPerStep); err != nil {
 		return nil, err
 	}
-	return e.property(base, name)
+	return object.Property(e.Context, e.Dialect, base, name)
 }
 
 // listNode makes a list.
@@ -216,7 +215,7 @@ type listNode struct {
 }
 
 func (n *listNode) eval(e *evaluation) (any, error) {
-	if err := e.charge(len(n.elements), literalPerStep); err != nil {
+	if err := e.Consume(len(n.elements), value.LiteralPerStep); err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
 	list := make([]any, len(n.elements))
@@ -237,7 +236,7 @@ type mapNode struct {
 }
 
 func (n *mapNode) eval(e *evaluation) (any, error) {
-	if err := e.charge(len(n.keys), literalPerStep/2); err != nil {
+	if err := e.Consume(len(n.keys), value.LiteralPerStep/2); err != nil {
 		return nil, e.wrap(n.at(), err)
 	}
 	m := make(map[string]any, len(n.keys))
@@ -246,12 +245,12 @@ func (n *mapNode) eval(e *evaluation) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if kindOf(k)&(kindText|kindNumber|kindBool) == 0 {
-			return nil, e.fail(n.keys[i].at(), "a key must be a text, not %s", kindOf(k))
+		if value.KindOf(k)&(value.KindText|value.KindNumber|value.KindBool) == 0 {
+			return nil, e.fail(n.keys[i].at(), "a key must be a text, not %s", value.KindOf(k))
 		}
-		key, err := e.text(k)
+		key, err := e.Text(k)
 		if err == nil {
-			err = e.charge(len(key), textPerStep)
+			err = e.Consume(len(key), value.TextPerStep)
 		}
 		if err != nil {
 			return nil, e.wrap(n.keys[i].at(), err)
@@ -261,31 +260,4 @@ func (n *mapNode) eval(e *evaluation) (any, error) {
 		}
 	}
 	return m, nil
-}
-
-// characters counts the characters of a text.
-func characters(s string) int { return utf8.RuneCountInString(s) }
-
-// characterRange gives the bytes of the characters from start up to end; -1
-// for what lies outside.
-func characterRange(s string, start, end int64) (from, to int) {
-	from, to = -1, -1
-	var n int64
-	for i := range s {
-		if n == start {
-			from = i
-		}
-		if n == end {
-			to = i
-			return from, to
-		}
-		n++
-	}
-	if n == start {
-		from = len(s)
-	}
-	if n == end {
-		to = len(s)
-	}
-	return from, to
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
 // This file holds projections and selections, and what is read inside of them.
@@ -33,7 +35,7 @@ func (n *memberNode) eval(e *evaluation) (any, error) {
 		if n.name == "group" {
 			return x, nil
 		}
-		v, err := e.property(x, n.name)
+		v, err := object.Property(e.Context, e.Dialect, x, n.name)
 		if err != nil {
 			return nil, e.wrap(n.at(), err)
 		}
@@ -41,7 +43,7 @@ func (n *memberNode) eval(e *evaluation) (any, error) {
 			return v, nil
 		}
 	default:
-		v, err := e.property(e.element, n.name)
+		v, err := object.Property(e.Context, e.Dialect, e.element, n.name)
 		switch {
 		case err == nil && v != nil:
 			return v, nil
@@ -61,7 +63,7 @@ func (e *evaluation) lacks(n node) bool {
 	if !ok {
 		return false
 	}
-	_, ok = e.c.Vars[v.name]
+	_, ok = e.Context.Vars[v.name]
 	return !ok
 }
 
@@ -119,20 +121,20 @@ func (e *evaluation) elementsOf(of node, safe bool) (base any, list []any, err e
 		if safe {
 			return nil, nil, nil
 		}
-		return nil, nil, onNull("null has no elements")
+		return nil, nil, value.NullError("null has no elements")
 	case []any:
 		if x == nil {
 			x = []any{}
 		}
-		return x, x, e.charge(len(x), listPerStep)
+		return x, x, e.Consume(len(x), value.ListPerStep)
 	case map[string]any:
 		// Each entry is a map that is made here.
-		if err := e.charge(len(x), literalPerStep); err != nil {
+		if err := e.Consume(len(x), value.LiteralPerStep); err != nil {
 			return nil, nil, err
 		}
 		return x, entries(x), nil
 	}
-	return nil, nil, fmt.Errorf("only lists and maps have elements, not %s", kindOf(base))
+	return nil, nil, fmt.Errorf("only lists and maps have elements, not %s", value.KindOf(base))
 }
 
 // selectNode keeps the elements for which its body is true: all of them (?),
@@ -163,7 +165,7 @@ func (n *selectNode) eval(e *evaluation) (any, error) {
 		}
 		keep, ok := v.(bool)
 		if !ok {
-			return nil, e.fail(n.body.at(), "the condition is %s, not true or false", kindOf(v))
+			return nil, e.fail(n.body.at(), "the condition is %s, not true or false", value.KindOf(v))
 		}
 		if !keep {
 			continue

@@ -1,48 +1,15 @@
 package oktael
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
 
-// Options say how an expression is compiled and how far it may go.
-type Options struct {
-	// Dialect restricts the functions and methods. Default: either dialect's.
-	Dialect Dialect
-
-	// Roots are what the expression may read; anything else is an error at
-	// load. The zero value lets it read nothing.
-	Roots Roots
-
-	// MaxLength bounds the source in bytes. Default: DefaultMaxLength; Okta's
-	// own bound for claims is 1,024 characters. At most 64 KiB.
-	MaxLength int
-
-	// MaxSteps bounds one evaluation. Default: DefaultMaxSteps.
-	MaxSteps int
-
-	// Claims are the names that claims.<name> may use; nil lets it use any.
-	Claims []string
-
-	// Wants is what the value is for. An expression that can't give that,
-	// whatever the values are, is refused at load. Default: Anything.
-	Wants Wanted
-
-	// TruncateOverLimit makes getFilteredGroups and the Groups family return
-	// the first groups up to their limit where more match. Without it that is
-	// ErrTooManyGroups.
-	TruncateOverLimit bool
-}
-
-// Wanted says what the value of an expression is for.
-type Wanted uint8
-
-const (
-	// Anything takes every value.
-	Anything Wanted = iota
-
-	// Condition wants true or false.
-	Condition
-
-	// IDs wants a list, or a text with commas in it, which is taken for one.
-	IDs
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
 // Program is a compiled expression. It is immutable and safe for concurrent
@@ -51,7 +18,7 @@ type Program struct {
 	source   string
 	root     node
 	options  Options
-	reads    Roots
+	reads    input.Set
 	members  *memberReads
 	warnings []Warning
 
@@ -70,13 +37,13 @@ func Compile(source string, o Options) (*Program, error) {
 		limit = DefaultMaxLength
 	}
 	if limit = min(limit, maxLength); len(source) > limit {
-		return nil, newError(source, limit, "the expression is longer than %d bytes", limit)
+		return nil, syntax.NewError(source, limit, "the expression is longer than %d bytes", limit)
 	}
 	if o.MaxSteps <= 0 {
 		o.MaxSteps = DefaultMaxSteps
 	}
 	o.MaxSteps = min(o.MaxSteps, maxSteps)
-	tree, err := parse(source)
+	tree, err := syntax.Parse(source, library.IsFamily)
 	if err != nil {
 		return nil, err
 	}
@@ -86,10 +53,10 @@ func Compile(source string, o Options) (*Program, error) {
 		return nil, err
 	}
 	switch {
-	case o.Wants == Condition && root.kinds&kindBool == 0:
-		return nil, c.fail(tree.offset, "the condition is %s, not true or false", root.kinds)
-	case o.Wants == IDs && root.kinds&(kindList|kindText) == 0:
-		return nil, c.fail(tree.offset, "a list of ids is wanted here, not %s", root.kinds)
+	case o.Result == ResultBool && root.kinds&value.KindBool == 0:
+		return nil, c.Fail(tree.Offset, "the condition is %s, not true or false", root.kinds)
+	case o.Result == ResultIDs && root.kinds&(value.KindList|value.KindText) == 0:
+		return nil, c.Fail(tree.Offset, "a list of ids is wanted here, not %s", root.kinds)
 	}
 	return &Program{source: source, root: root.node, options: o, reads: c.reads, members: c.members, warnings: c.warnings}, nil
 }
@@ -98,39 +65,70 @@ func Compile(source string, o Options) (*Program, error) {
 // string, int64, float64, json.Number, []any or map[string]any. A date and
 // time becomes ISO 8601 text, a country its two-letter code, a group a map.
 // The error is an *EvalError.
-func (p *Program) Eval(c *Context) (any, error) {
+func (p *Program) Eval(c *input.Context) (any, error) {
 	if c == nil {
-		c = &Context{}
+		c = &input.Context{}
 	}
-	e := newEval(p, c)
-	defer e.end(p)
+	e := p.begin(c)
+	defer p.end(e)
 	v, err := e.run(p.root)
 	if err != nil {
 		return nil, err
 	}
-	out, err := e.handOut(v)
+	out, err := object.ToCanonical(v, c.Scopes)
 	if err != nil {
 		return nil, e.wrap(p.root.at(), err)
 	}
 	return out, nil
 }
 
+// begin returns the state of a new evaluation.
+func (p *Program) begin(c *input.Context) *evaluation {
+	e, ok := p.idle.Get().(*evaluation)
+	if !ok {
+		e = &evaluation{}
+	}
+	e.Meter, e.Context, e.Dialect, e.Truncate = value.NewMeter(p.options.MaxSteps), c, p.options.Dialect, p.options.TruncateOverLimit
+	e.source, e.stack, e.Expressions = p.source, e.room[:0], e
+	return e
+}
+
+// end puts the state back, without anything of what it worked on.
+func (p *Program) end(e *evaluation) {
+	*e = evaluation{}
+	p.idle.Put(e)
+}
+
 // EvalBool evaluates a condition: anything but true and false is an error.
-func (p *Program) EvalBool(c *Context) (bool, error) {
+func (p *Program) EvalBool(c *input.Context) (bool, error) {
 	v, err := p.Eval(c)
 	if err != nil {
 		return false, err
 	}
 	b, ok := v.(bool)
 	if !ok {
-		e := newError(p.source, p.root.at(), "the condition is %s, not true or false", kindOf(v))
+		e := syntax.NewError(p.source, p.root.at(), "the condition is %s, not true or false", value.KindOf(v))
 		return false, &EvalError{Offset: e.Offset, Line: e.Line, Column: e.Column, Msg: e.Msg, source: p.source}
 	}
 	return b, nil
 }
 
 // Reads tells which roots an evaluation may read.
-func (p *Program) Reads() Roots { return p.reads }
+func (p *Program) Reads() input.Set { return p.reads }
+
+// ReadsMember reports whether an evaluation may read a member of a root, such
+// as host of request. Where that cannot be told, because the whole root is
+// read or the name is computed, it says yes.
+func (p *Program) ReadsMember(root, name string) bool {
+	r := input.ByName[root]
+	return r != 0 && (p.members.whole.Has(r) || p.members.named[r][name])
+}
+
+// Members lists, in order, the members of a root that are read by name; of
+// "user" and "appuser" those of the profile too, of "app" these as "profile.x".
+func (p *Program) Members(root string) []string {
+	return slices.Sorted(maps.Keys(p.members.named[input.ByName[root]]))
+}
 
 // Warnings tells what is allowed but probably not meant, in the order of the
 // source.

@@ -13,32 +13,32 @@ import (
 )
 
 func TestReadsTellsWhatWillBeAskedFor(t *testing.T) {
-	for expr, want := range map[string]Roots{
+	for expr, want := range map[string]Inputs{
 		`1 + 1`:                              0,
-		`user.email`:                         RootUser,
-		`groups.![name]`:                     RootGroups,
-		`isMemberOfGroup("x")`:               RootGroups,
-		`user.isMemberOf({'group.id': 'x'})`: RootUser | RootGroups,
-		`getFilteredGroups(app.profile.list, "group.name", 1)`: RootApp | RootGroups,
-		`getFilteredGroups({"x"}, "user.email + org.name", 1)`: RootUser | RootOrg | RootGroups,
-		`appuser.role`:                                     RootAppUser,
-		`access.scope`:                                     RootAccess,
-		`session.amr`:                                      RootSession,
-		`token.sub + claims.x + request.path`:              RootToken | RootClaims | RootRequest,
-		`user.getLinkedObject("manager").email`:            RootUser | RootLinked,
-		`getManagerUser("active_directory").email`:         RootLinked,
-		`getManagerAppUser("active_directory", "x").email`: RootLinked | RootAppUsers,
-		`hasWorkdayUser()`:                                 RootAppUsers,
-		`Time.now()`:                                       RootClock,
-		`DateTime.now()`:                                   RootClock,
-		`user.created.withinDays(1)`:                       RootUser | RootClock,
-		`user.created.plusDays(1)`:                         RootUser,
-		`something.else`:                                   RootVars,
-		`false ? user.email : app.id`:                      RootUser | RootApp,
-		`user.list.?[app == null]`:                         RootUser | RootApp,
-		`user.list.![name]`:                                RootUser | RootVars,
+		`user.email`:                         InputUser,
+		`groups.![name]`:                     InputGroups,
+		`isMemberOfGroup("x")`:               InputGroups,
+		`user.isMemberOf({'group.id': 'x'})`: InputUser | InputGroups,
+		`getFilteredGroups(app.profile.list, "group.name", 1)`: InputApp | InputGroups,
+		`getFilteredGroups({"x"}, "user.email + org.name", 1)`: InputUser | InputOrg | InputGroups,
+		`appuser.role`:                                     InputAppUser,
+		`access.scope`:                                     InputAccess,
+		`session.amr`:                                      InputSession,
+		`token.sub + claims.x + request.path`:              InputToken | InputClaims | InputRequest,
+		`user.getLinkedObject("manager").email`:            InputUser | InputLinked,
+		`getManagerUser("active_directory").email`:         InputLinked,
+		`getManagerAppUser("active_directory", "x").email`: InputLinked | InputAppUsers,
+		`hasWorkdayUser()`:                                 InputAppUsers,
+		`Time.now()`:                                       InputClock,
+		`DateTime.now()`:                                   InputClock,
+		`user.created.withinDays(1)`:                       InputUser | InputClock,
+		`user.created.plusDays(1)`:                         InputUser,
+		`something.else`:                                   InputVars,
+		`false ? user.email : app.id`:                      InputUser | InputApp,
+		`user.list.?[app == null]`:                         InputUser | InputApp,
+		`user.list.![name]`:                                InputUser | InputVars,
 	} {
-		p, err := Compile(expr, Options{Roots: AllRoots})
+		p, err := Compile(expr, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Errorf("%s: %v", expr, err)
 			continue
@@ -47,7 +47,7 @@ func TestReadsTellsWhatWillBeAskedFor(t *testing.T) {
 			t.Errorf("%s reads %s, want %s", expr, p.Reads(), want)
 		}
 		// Exactly these are enough, and none of them can be missing.
-		if _, err := Compile(expr, Options{Roots: want}); err != nil {
+		if _, err := Compile(expr, Options{Inputs: want}); err != nil {
 			t.Errorf("%s: not allowed what it reads: %v", expr, err)
 		}
 	}
@@ -56,21 +56,21 @@ func TestReadsTellsWhatWillBeAskedFor(t *testing.T) {
 func TestNothingIsReadThatIsNotAllowed(t *testing.T) {
 	for _, tc := range []struct {
 		expr    string
-		without Roots
+		without Inputs
 		says    string
 	}{
-		{`user.email`, RootUser, `"user" is not available here`},
-		{`user.isMemberOf({'group.id': 'x'})`, RootGroups, "reads groups"},
-		{`getFilteredGroups({"x"}, "user.email", 1)`, RootUser, `"user" is not available here`},
-		{`getFilteredGroups({"x"}, "group.id", 1)`, RootGroups, "reads groups"},
-		{`Time.now()`, RootClock, "reads the clock"},
-		{`request.path`, RootRequest, `"request" is not available here`},
-		{`something`, RootVars, "unknown name something"},
-		{`getManagerUser("active_directory").a`, RootLinked, "reads linked objects"},
-		{`hasDirectoryUser()`, RootAppUsers, "reads app users of other apps"},
-		{`group.name`, RootVars, "second argument"},
+		{`user.email`, InputUser, `"user" is not available here`},
+		{`user.isMemberOf({'group.id': 'x'})`, InputGroups, "reads groups"},
+		{`getFilteredGroups({"x"}, "user.email", 1)`, InputUser, `"user" is not available here`},
+		{`getFilteredGroups({"x"}, "group.id", 1)`, InputGroups, "reads groups"},
+		{`Time.now()`, InputClock, "reads the clock"},
+		{`request.path`, InputRequest, `"request" is not available here`},
+		{`something`, InputVars, "unknown name something"},
+		{`getManagerUser("active_directory").a`, InputLinked, "reads linked objects"},
+		{`hasDirectoryUser()`, InputAppUsers, "reads app users of other apps"},
+		{`group.name`, InputVars, "second argument"},
 	} {
-		_, err := Compile(tc.expr, Options{Roots: AllRoots &^ tc.without})
+		_, err := Compile(tc.expr, Options{Inputs: AllInputs &^ tc.without})
 		if err == nil || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: error is %v, want one that says %q", tc.expr, err, tc.says)
 		}
@@ -119,7 +119,7 @@ func TestWarningsNameWhatIsProbablyNotMeant(t *testing.T) {
 		`user.getGroups({'group.type': 'OKTAGROUP'})`:               {"1:31: \"OKTAGROUP\" is none of the group types OKTA_GROUP, APP_GROUP, BUILT_IN (did you mean \"OKTA_GROUP\"?)"},
 		`user.isMemberOf({'group.type': {'APP_GROUP', 'builtin'}})`: {"1:46: \"builtin\" is none of the group types OKTA_GROUP, APP_GROUP, BUILT_IN (did you mean \"BUILT_IN\"?)"},
 	} {
-		p, err := Compile(expr, Options{Roots: AllRoots})
+		p, err := Compile(expr, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Errorf("%s: %v", expr, err)
 			continue
@@ -143,7 +143,7 @@ func TestTruncateOverLimitKeepsTheFirst(t *testing.T) {
 		`Groups.startsWith("OKTA", "", 1)`:                                 []any{"Everyone"},
 		`Groups.endsWith("OKTA", "s", 1)`:                                  []any{"Research Users"},
 	} {
-		p, err := Compile(expr, Options{Roots: AllRoots, TruncateOverLimit: true})
+		p, err := Compile(expr, Options{Inputs: AllInputs, TruncateOverLimit: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,26 +176,26 @@ func TestEvalBoolTakesNothingButTrueAndFalse(t *testing.T) {
 func TestWhatCanNeverBeWantedIsRefusedAtLoad(t *testing.T) {
 	for _, tc := range []struct {
 		expr  string
-		wants Wanted
+		wants ResultType
 		says  string // empty: it compiles
 	}{
-		{`5`, Condition, "1:1: the condition is a number, not true or false"},
-		{`user.x + 'a'`, Condition, "1:8: the condition is a text, not true or false"},
-		{`null`, Condition, "1:1: the condition is null, not true or false"},
-		{`groups.![name]`, Condition, "1:7: the condition is a list, not true or false"},
-		{`true ? 'yes' : 'no'`, Condition, "1:6: the condition is a text, not true or false"},
-		{`user.x`, Condition, ""},
-		{`user.x ?: false`, Condition, ""},
-		{`user.x matches 'a' AND true`, Condition, ""},
-		{`5`, IDs, "1:1: a list of ids is wanted here, not a number"},
-		{`user.x == 'a'`, IDs, "1:8: a list of ids is wanted here, not true or false"},
-		{`user`, IDs, "1:1: a list of ids is wanted here, not null or a user"},
-		{`app.profile.list`, IDs, ""},
-		{`'a,b'`, IDs, ""},
-		{`app == null ? {} : app.profile.list`, IDs, ""},
-		{`5`, Anything, ""},
+		{`5`, ResultBool, "1:1: the condition is a number, not true or false"},
+		{`user.x + 'a'`, ResultBool, "1:8: the condition is a text, not true or false"},
+		{`null`, ResultBool, "1:1: the condition is null, not true or false"},
+		{`groups.![name]`, ResultBool, "1:7: the condition is a list, not true or false"},
+		{`true ? 'yes' : 'no'`, ResultBool, "1:6: the condition is a text, not true or false"},
+		{`user.x`, ResultBool, ""},
+		{`user.x ?: false`, ResultBool, ""},
+		{`user.x matches 'a' AND true`, ResultBool, ""},
+		{`5`, ResultIDs, "1:1: a list of ids is wanted here, not a number"},
+		{`user.x == 'a'`, ResultIDs, "1:8: a list of ids is wanted here, not true or false"},
+		{`user`, ResultIDs, "1:1: a list of ids is wanted here, not null or a user"},
+		{`app.profile.list`, ResultIDs, ""},
+		{`'a,b'`, ResultIDs, ""},
+		{`app == null ? {} : app.profile.list`, ResultIDs, ""},
+		{`5`, ResultAny, ""},
 	} {
-		_, err := Compile(tc.expr, Options{Roots: AllRoots, Wants: tc.wants})
+		_, err := Compile(tc.expr, Options{Inputs: AllInputs, Result: tc.wants})
 		got := ""
 		if e := (*Error)(nil); errors.As(err, &e) {
 			got = e.Error()
@@ -208,7 +208,7 @@ func TestWhatCanNeverBeWantedIsRefusedAtLoad(t *testing.T) {
 
 func TestAProgramIsSharedByGoroutines(t *testing.T) {
 	contexts := testContexts(t)
-	p, err := Compile(`getFilteredGroups({"00gRes", "00gAd1"}, app.profile.shows, 9).![toUpperCase()].?[length() > 0].contains(user.word) ? 1 : user.firstName matches ('A' + '.*')`, Options{Roots: AllRoots})
+	p, err := Compile(`getFilteredGroups({"00gRes", "00gAd1"}, app.profile.shows, 9).![toUpperCase()].?[length() > 0].contains(user.word) ? 1 : user.firstName matches ('A' + '.*')`, Options{Inputs: AllInputs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestEvaluationsChangeNothingTheyRead(t *testing.T) {
 }
 
 func TestProgramShowsItsSource(t *testing.T) {
-	p, err := Compile(" user.email ", Options{Roots: RootUser})
+	p, err := Compile(" user.email ", Options{Inputs: InputUser})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func TestParseDialect(t *testing.T) {
 }
 
 func TestClockIsReadFromTheContext(t *testing.T) {
-	p, err := Compile("Time.now()", Options{Roots: RootClock})
+	p, err := Compile("Time.now()", Options{Inputs: InputClock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestDialectsReadTheUserDifferently(t *testing.T) {
 		{IdentityEngine, "user.profile.id", "attribute"},
 		{IdentityEngine, "user.status", "ACTIVE"},
 	} {
-		p, err := Compile(tc.expr, Options{Dialect: tc.d, Roots: AllRoots})
+		p, err := Compile(tc.expr, Options{Dialect: tc.d, Inputs: AllInputs})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,7 @@ func TestWhatNobodyCanSayIsNeitherNullNorFalse(t *testing.T) {
 		`appuser == null`:                                                    {fact: identity.FactAppUser},
 		`appuser?.userName`:                                                  {fact: identity.FactAppUser},
 	} {
-		o := Options{Roots: AllRoots}
+		o := Options{Inputs: AllInputs}
 		if c.ie {
 			o.Dialect = IdentityEngine
 		}
@@ -90,7 +90,7 @@ func TestWhatSomebodySaidIsReadAllTheSame(t *testing.T) {
 		`user.isMemberOf({"group.type": "APP_GROUP"}, {"group.id": "g3"})`:                             false,
 		`Groups.startsWith("OKTA", "O", 9) != null`:                                                    true,
 	} {
-		p, err := Compile(source, Options{Roots: AllRoots})
+		p, err := Compile(source, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Errorf("%s: %v", source, err)
 			continue
@@ -106,7 +106,7 @@ func TestWhatSomebodySaidIsReadAllTheSame(t *testing.T) {
 func TestALinkedObjectThatIsNotAskedForIsNotMissing(t *testing.T) {
 	c := &Context{User: &identity.User{ID: "00u1ada"}, LinkedNames: []string{"manager"}}
 	for source, untold := range map[string]bool{`user.getLinkedObject("manager")`: false, `user.getLinkedObject("mentor")`: true} {
-		p, err := Compile(source, Options{Roots: AllRoots})
+		p, err := Compile(source, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,50 @@
+package library
+
+import (
+	"fmt"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+)
+
+// Convert turns an argument into the type that the parameter wants.
+func (p *Param) Convert(e *Env, v any) (any, error) {
+	switch p.Want {
+	case argText:
+		if _, ok := v.(string); ok {
+			return v, nil
+		}
+		return e.Text(v)
+	case argList:
+		return e.list(v)
+	case argInt:
+		if _, ok := v.(int64); ok {
+			return v, nil
+		}
+		return value.Integer(v)
+	case argMap:
+		if value.KindOf(v) != value.KindMap {
+			return nil, fmt.Errorf("a map is wanted, not %s", value.KindOf(v))
+		}
+	case argElements:
+		if value.KindOf(v)&(value.KindList|value.KindText) == 0 {
+			return nil, fmt.Errorf("a list is wanted, not %s", value.KindOf(v))
+		}
+	case argNumeric:
+		if value.KindOf(v)&(value.KindText|value.KindNumber) == 0 {
+			return nil, fmt.Errorf("a text or a number is wanted, not %s", value.KindOf(v))
+		}
+	case argAny:
+	}
+	return v, nil
+}
+
+// list reads a value as a list: a list, or a text with commas.
+func (e *Env) list(v any) (any, error) {
+	switch x := v.(type) {
+	case []any:
+		return v, nil
+	case string:
+		return e.SplitCSV(x)
+	}
+	return nil, fmt.Errorf("a list is wanted, not %s", value.KindOf(v))
+}

@@ -1,0 +1,258 @@
+package library
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+)
+
+// The keys of a criterion.
+const (
+	criterionID       = "group.id"
+	criterionSource   = "group.source.id"
+	criterionType     = "group.type"
+	criterionName     = "group.profile.name"
+	criterionOperator = "operator"
+)
+
+var criterionKeys = []string{criterionID, criterionSource, criterionType, criterionName, criterionOperator}
+
+// The operators of group.profile.name.
+const (
+	operatorExact      = "EXACT"
+	operatorStartsWith = "STARTS_WITH"
+)
+
+var (
+	errOperator  = fmt.Errorf("the operator belongs to %s", criterionName)
+	errCriterion = errors.New("a criterion is empty")
+)
+
+// checkCriteria refuses literal keys and operators that do not exist, and
+// criteria that their keys make senseless.
+func checkCriteria(c Checker, name *syntax.Node, args []*syntax.Node) (any, error) {
+	for _, arg := range args[1:] {
+		if arg.Op != syntax.OpMap {
+			continue
+		}
+		if len(arg.Kids) == 0 {
+			return nil, c.Fail(arg.Offset, "%s: %v", name.Text, errCriterion)
+		}
+		var operator *syntax.Node
+		named := false
+		for i := 0; i < len(arg.Kids); i += 2 {
+			key := arg.Kids[i]
+			if !key.IsText() {
+				named = true // by a name that is computed, perhaps
+				continue
+			}
+			switch key.Value {
+			case criterionOperator:
+				operator = key
+			case criterionName:
+				named = true
+			}
+			k := key.Value.(string)
+			if !slices.Contains(criterionKeys, k) {
+				return nil, c.Fail(key.Offset, "%s: unknown criterion %q%s", name.Text, k, nearest.Hint(k, criterionKeys))
+			}
+			if k == criterionType {
+				warnType(c, arg.Kids[i+1])
+			}
+			if v := arg.Kids[i+1]; k == criterionOperator && v.IsText() {
+				if o := v.Value.(string); o != operatorExact && o != operatorStartsWith {
+					return nil, c.Fail(v.Offset, "%s: the operator is EXACT or STARTS_WITH, not %q", name.Text, o)
+				}
+			}
+		}
+		if operator != nil && !named {
+			return nil, c.Fail(operator.Offset, "%s: %v", name.Text, errOperator)
+		}
+	}
+	return nil, nil
+}
+
+// groupTypes are the types that a group can have.
+var groupTypes = []string{identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn}
+
+// warnType warns of literal group types that do not exist.
+func warnType(c Checker, s *syntax.Node) {
+	if s.Op == syntax.OpList {
+		for _, kid := range s.Kids {
+			warnType(c, kid)
+		}
+	}
+	if t, ok := s.Value.(string); ok && s.IsText() && !slices.Contains(groupTypes, t) {
+		c.Warn(s.Offset, "%q is none of the group types %s%s", t, strings.Join(groupTypes, ", "), nearest.Hint(t, groupTypes))
+	}
+}
+
+// criterion is one map of criteria, read.
+type criterion struct {
+	ids, sources, types, names []string
+	has                        [4]bool
+	exact                      bool
+}
+
+// matchGroups calls found for each group that fits all criteria, until it
+// returns false. The first argument is the user.
+func (e *Env) matchGroups(args []any, found func(*identity.Group) bool) error {
+	if err := e.own(args[0]); err != nil {
+		return err
+	}
+	groups, err := e.Groups()
+	if err != nil {
+		return err
+	}
+	criteria := make([]criterion, len(args)-1)
+	values := 1
+	for i, arg := range args[1:] {
+		if err := e.readCriterion(arg.(map[string]any), &criteria[i]); err != nil {
+			return err
+		}
+		c := &criteria[i]
+		values += len(c.ids) + len(c.sources) + len(c.types) + len(c.names)
+	}
+	if err := e.Consume(len(groups)*values, value.ListPerStep); err != nil {
+		return err
+	}
+next:
+	for i := range groups {
+		var untold identity.Facts
+		for j := range criteria {
+			unknown := e.Context.Untold & criteria[j].facts(&groups[i])
+			if !criteria[j].without(unknown).fits(&groups[i]) {
+				continue next
+			}
+			untold |= unknown
+		}
+		if err := e.Context.UntoldError(untold); err != nil {
+			return err // all that is known of the group fits
+		}
+		if !found(&groups[i]) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// readCriterion reads one map of criteria. Unlike the check of literals it names
+// no key or value in its errors: they may come from a profile.
+func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
+	for key, v := range m {
+		switch key {
+		case criterionID:
+			c.has[0] = true
+			c.ids, err = e.wanted(v)
+		case criterionSource:
+			c.has[1] = true
+			c.sources, err = e.wanted(v)
+		case criterionType:
+			c.has[2] = true
+			c.types, err = e.wanted(v)
+		case criterionName:
+			c.has[3] = true
+			c.names, err = e.wanted(v)
+		case criterionOperator:
+			switch v {
+			case operatorExact:
+				c.exact = true
+			case operatorStartsWith:
+			default:
+				err = errors.New("the operator is EXACT or STARTS_WITH")
+			}
+		default:
+			err = errors.New("a criterion is unknown")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if _, ok := m[criterionOperator]; ok && !c.has[3] {
+		return errOperator
+	}
+	if c.has == [4]bool{} {
+		return errCriterion
+	}
+	if !c.exact {
+		for i, name := range c.names {
+			// The wildcard of older expressions: a prefix is what it meant.
+			name = strings.TrimSuffix(name, "*")
+			if len(name) < len(c.names[i]) {
+				name = strings.TrimSuffix(name, ".")
+			}
+			c.names[i] = name
+		}
+	}
+	return nil
+}
+
+// wanted reads the values of a criterion: a text, or a list of texts. Null
+// fits no group.
+func (e *Env) wanted(v any) ([]string, error) {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	out := make([]string, 0, len(list))
+	for _, element := range list {
+		if element == nil {
+			continue
+		}
+		s, err := e.Text(element)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// facts returns what the criterion asks of a group and the group does not show.
+func (c *criterion) facts(g *identity.Group) (facts identity.Facts) {
+	if c.has[1] {
+		facts |= object.FactsOf(g, "source")
+	}
+	if c.has[2] {
+		facts |= object.FactsOf(g, "type")
+	}
+	return facts
+}
+
+// without returns the criterion without what it asks of the facts.
+func (c *criterion) without(facts identity.Facts) *criterion {
+	if facts == 0 {
+		return c
+	}
+	rest := *c
+	rest.has[1] = c.has[1] && facts&identity.FactGroupSource == 0
+	rest.has[2] = c.has[2] && facts&identity.FactGroupType == 0
+	return &rest
+}
+
+// fits reports whether a group has what the criterion asks for.
+func (c *criterion) fits(g *identity.Group) bool {
+	if c.has[0] && (g.ID == "" || !slices.Contains(c.ids, g.ID)) ||
+		c.has[1] && (g.Source == "" || !slices.Contains(c.sources, g.Source)) ||
+		c.has[2] && (g.Type == "" || !slices.Contains(c.types, g.Type)) {
+		return false
+	}
+	if !c.has[3] {
+		return true
+	}
+	name := nameOf(g)
+	if name == "" {
+		return false
+	}
+	if c.exact {
+		return slices.Contains(c.names, name)
+	}
+	return slices.ContainsFunc(c.names, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}

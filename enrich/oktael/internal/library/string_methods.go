@@ -1,0 +1,74 @@
+package library
+
+import (
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+)
+
+// self is the receiver of a string method.
+var self = Param{Name: "text", Want: argText}
+
+// stringMethods are the methods of texts in the Identity Engine dialect.
+var stringMethods = []Function{
+	// The text in upper case.
+	{
+		Name: "toUpperCase", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
+		Params: []Param{self}, Call: upperCase,
+	},
+	// The text in lower case.
+	{
+		Name: "toLowerCase", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
+		Params: []Param{self}, Call: lowerCase,
+	},
+	// The characters from start, counted from 0, up to but not including end, or
+	// up to the text's own. Positions outside of the text are an error.
+	{
+		Name: "substring", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
+		Params:   []Param{self, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
+		Optional: 1,
+		Call:     substring,
+	},
+	// The text with each occurrence of match replaced. Both are plain text, not
+	// patterns.
+	{
+		Name: "replace", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
+		Params: []Param{self, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
+		Call:   replaceText,
+	},
+	// The text with the first occurrence of match replaced.
+	{
+		Name: "replaceFirst", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
+		Params: []Param{self, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
+		Call:   replaceFirst,
+	},
+	// How many characters the text has.
+	{
+		Name: "length", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindInt,
+		Params: []Param{self}, Call: textLength,
+	},
+	// The text without its spaces and other white space.
+	{
+		Name: "removeSpaces", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
+		Params: []Param{self}, Call: removeSpaces,
+	},
+	// Whether the search text occurs in the text. Case matters.
+	{
+		Name: "contains", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindBool,
+		Params: []Param{self, searchText},
+		Call:   textContains,
+	},
+	// What stands before the first occurrence of the search text; the whole text
+	// where it does not occur.
+	{
+		Name: "substringBefore", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
+		Params: []Param{self, searchText},
+		Call:   substringBefore,
+	},
+	// What stands behind the first occurrence of the search text; the empty text
+	// where it does not occur.
+	{
+		Name: "substringAfter", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
+		Params: []Param{self, searchText},
+		Call:   substringAfter,
+	},
+}

@@ -1,0 +1,319 @@
+package library
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+)
+
+// Parameters that several functions have.
+var (
+	inputText  = Param{Name: "input", Want: argText}
+	searchText = Param{Name: "search", Want: argText}
+)
+
+// stringFunctions is the String family of the Classic dialect, with the bare
+// names that it replaced.
+var stringFunctions = append([]Function{
+	// The input with the suffix behind it.
+	{
+		Name: "String.append", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText, {Name: "suffix", Want: argText}},
+		Call:   func(e *Env, _ any, args []any) (any, error) { return e.Concatenate(args[0], args[1]) },
+	},
+	// The strings with the separator between them. A list among them counts as
+	// its elements.
+	// Null: null strings are left out; a null separator is an error.
+	{
+		Name: "String.join", Dialect: syntax.Classic, Result: value.KindText,
+		Params: []Param{{Name: "separator", Want: argText}, {Name: "strings", Want: argAny, Nullable: true}},
+		Rest:   true,
+		Call:   joinStrings,
+	},
+	// How many characters the input has.
+	{
+		Name: "String.len", Dialect: syntax.Classic, Result: value.KindInt, OnNull: NullZero,
+		Params: []Param{inputText},
+		Call:   textLength,
+	},
+	// The input without its spaces and other white space.
+	{
+		Name: "String.removeSpaces", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText},
+		Call:   removeSpaces,
+	},
+	// The input with each occurrence of match replaced. Both are plain text, not
+	// patterns; an empty match changes nothing.
+	{
+		Name: "String.replace", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
+		Call:   replaceText,
+	},
+	// The input with the first occurrence of match replaced.
+	{
+		Name: "String.replaceFirst", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
+		Call:   replaceFirst,
+	},
+	// Whether the input begins with the prefix. Case matters.
+	{
+		Name: "String.startsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
+		Params: []Param{inputText, {Name: "prefix", Want: argText}},
+		Call: func(_ *Env, _ any, args []any) (any, error) {
+			return strings.HasPrefix(args[0].(string), args[1].(string)), nil
+		},
+	},
+	// Whether the search text occurs in the input. Case matters.
+	{
+		Name: "String.stringContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
+		Params: []Param{inputText, searchText},
+		Call:   textContains,
+	},
+	// The value behind the first key, in the order of the arguments, that occurs
+	// in the input; the default where none does.
+	// Null: a null input gives the default.
+	{
+		Name: "String.stringSwitch", Dialect: syntax.Classic, Result: value.KindText | value.KindNull,
+		Params: []Param{
+			{Name: "input", Want: argText, Nullable: true},
+			{Name: "default", Want: argText, Nullable: true},
+			{Name: "keyValuePairs", Want: argText, Nullable: true},
+		},
+		Rest:    true,
+		Prepare: pairsOnly,
+		Call:    stringSwitch,
+	},
+	// The characters from start, counted from 0, up to but not including end.
+	// Positions outside of the input are an error.
+	{
+		Name: "String.substring", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
+		Call:   substring,
+	},
+	// What stands behind the first occurrence of the search text; the empty text
+	// where it does not occur.
+	{
+		Name: "String.substringAfter", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText, searchText},
+		Call:   substringAfter,
+	},
+	// What stands before the first occurrence of the search text; the whole
+	// input where it does not occur.
+	{
+		Name: "String.substringBefore", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText, searchText},
+		Call:   substringBefore,
+	},
+	// The input in upper case.
+	{
+		Name: "String.toUpperCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText},
+		Call:   upperCase,
+	},
+	// The input in lower case.
+	{
+		Name: "String.toLowerCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText},
+		Call:   lowerCase,
+	},
+}, bareStringFunctions...)
+
+// bareStringFunctions are the deprecated names without a family.
+var bareStringFunctions = []Function{
+	// The input in upper case.
+	// Deprecated: use String.toUpperCase.
+	{
+		Name: "toUpperCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText},
+		Call: upperCase,
+	},
+	// The input in lower case.
+	// Deprecated: use String.toLowerCase.
+	{
+		Name: "toLowerCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText},
+		Call: lowerCase,
+	},
+	// As String.substringBefore.
+	// Deprecated: use String.substringBefore.
+	{
+		Name: "substringBefore", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText, searchText},
+		Call: substringBefore,
+	},
+	// As String.substringAfter.
+	// Deprecated: use String.substringAfter.
+	{
+		Name: "substringAfter", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText, searchText},
+		Call: substringAfter,
+	},
+	// As String.substring.
+	// Deprecated: use String.substring.
+	{
+		Name: "substring", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
+		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
+		Call:   substring,
+	},
+}
+
+// joinStrings leaves out null strings.
+func joinStrings(e *Env, _ any, args []any) (any, error) {
+	separator, err := e.Text(args[0])
+	if err != nil {
+		return nil, err
+	}
+	b, err := e.AppendCSV(nil, flattened(args[1:]), separator)
+	if err != nil {
+		return nil, err
+	}
+	return string(b), e.Consume(len(b), value.TextPerStep)
+}
+
+// flattened puts the elements of lists in the lists' place, one level deep.
+// It returns the values themselves where there are no lists among them.
+func flattened(values []any) []any {
+	n, lists := 0, false
+	for _, v := range values {
+		if l, ok := v.([]any); ok {
+			n, lists = n+len(l), true
+		} else {
+			n++
+		}
+	}
+	if !lists {
+		return values
+	}
+	out := make([]any, 0, n)
+	for _, v := range values {
+		if l, ok := v.([]any); ok {
+			out = append(out, l...)
+		} else {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// textLength counts characters, not bytes.
+func textLength(_ *Env, _ any, args []any) (any, error) {
+	return int64(utf8.RuneCountInString(args[0].(string))), nil
+}
+
+// removeSpaces removes all white space of Unicode.
+func removeSpaces(_ *Env, _ any, args []any) (any, error) {
+	return strings.Join(strings.Fields(args[0].(string)), ""), nil
+}
+
+// replaceText replaces each occurrence.
+func replaceText(e *Env, _ any, args []any) (any, error) {
+	return e.replace(args[0].(string), args[1].(string), args[2].(string), -1)
+}
+
+// replaceFirst replaces the first occurrence.
+func replaceFirst(e *Env, _ any, args []any) (any, error) {
+	return e.replace(args[0].(string), args[1].(string), args[2].(string), 1)
+}
+
+// replace replaces up to n occurrences, all of them with -1. How long the
+// result will be is known before it is made.
+func (e *Env) replace(s, match, replacement string, n int) (any, error) {
+	if match == "" {
+		return s, nil
+	}
+	count := strings.Count(s, match)
+	if n >= 0 {
+		count = min(count, n)
+	}
+	size := len(s) + count*(len(replacement)-len(match))
+	if size > value.MaxText {
+		return nil, fmt.Errorf("the text is longer than %d bytes: %w", value.MaxText, value.ErrLimit)
+	}
+	if err := e.Consume(size, value.TextPerStep); err != nil {
+		return nil, err
+	}
+	return strings.Replace(s, match, replacement, n), nil
+}
+
+// textContains minds case.
+func textContains(_ *Env, _ any, args []any) (any, error) {
+	return strings.Contains(args[0].(string), args[1].(string)), nil
+}
+
+// pairsOnly refuses a key without a value.
+func pairsOnly(c Checker, name *syntax.Node, args []*syntax.Node) (any, error) {
+	if len(args)%2 != 0 {
+		return nil, c.Fail(name.Offset, "String.stringSwitch needs a value behind each key")
+	}
+	return nil, nil
+}
+
+// stringSwitch looks for keys inside of the input, in their order.
+func stringSwitch(e *Env, _ any, args []any) (any, error) {
+	input, ok := args[0].(string)
+	if !ok {
+		return args[1], nil
+	}
+	if err := e.Consume(len(input)*len(args), value.TextPerStep); err != nil {
+		return nil, err
+	}
+	for i := 2; i+1 < len(args); i += 2 {
+		if key, ok := args[i].(string); ok && strings.Contains(input, key) {
+			return args[i+1], nil
+		}
+	}
+	return args[1], nil
+}
+
+// substring counts characters. Only the method may leave the end out.
+func substring(_ *Env, _ any, args []any) (any, error) {
+	s, start := args[0].(string), args[1].(int64)
+	if len(args) < 3 {
+		from, _ := value.CharacterRange(s, start, -1)
+		if from < 0 {
+			return nil, value.ErrSubstring
+		}
+		return s[from:], nil
+	}
+	end := args[2].(int64)
+	from, to := value.CharacterRange(s, start, end)
+	if from < 0 || to < from {
+		return nil, value.ErrSubstring
+	}
+	return s[from:to], nil
+}
+
+// substringAfter is empty where the search text does not occur.
+func substringAfter(_ *Env, _ any, args []any) (any, error) {
+	_, after, _ := strings.Cut(args[0].(string), args[1].(string))
+	return after, nil
+}
+
+// substringBefore is the whole input where the search text does not occur.
+func substringBefore(_ *Env, _ any, args []any) (any, error) {
+	before, _, _ := strings.Cut(args[0].(string), args[1].(string))
+	return before, nil
+}
+
+// upperCase follows Unicode's full mappings in no language's
+// own, as Java's does in its root locale (ß becomes SS).
+func upperCase(_ *Env, _ any, args []any) (any, error) {
+	return mapCase(args[0].(string), strings.ToUpper, cases.Upper), nil
+}
+
+// lowerCase is upperCase for lower case.
+func lowerCase(_ *Env, _ any, args []any) (any, error) {
+	return mapCase(args[0].(string), strings.ToLower, cases.Lower), nil
+}
+
+// mapCase takes the fast way for ASCII.
+func mapCase(s string, ascii func(string) string, full func(language.Tag, ...cases.Option) cases.Caser) string {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return full(language.Und).String(s)
+		}
+	}
+	return ascii(s)
+}

@@ -1,0 +1,132 @@
+package value
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+// Regex is a compiled regular expression that must match a whole text.
+type Regex struct {
+	re *regexp.Regexp
+
+	// size is how many instructions re has; see RegexSize.
+	size int
+}
+
+// CompileRegex compiles a regular expression. The language is RE2's, which
+// matches in time linear to the text; what of Java's it lacks, or would read
+// otherwise, is an error that says so.
+func CompileRegex(pattern string) (*Regex, error) {
+	if len(pattern) > MaxRegex {
+		return nil, fmt.Errorf("the regular expression is longer than %d bytes: %w", MaxRegex, ErrLimit)
+	}
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil, explainRegex(pattern, err)
+	}
+	if err := CheckJava(pattern); err != nil {
+		return nil, err
+	}
+	// The anchors are added to the tree, not to the text: there an open \Q
+	// or bracket could swallow them.
+	whole := &syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{{Op: syntax.OpBeginText}, tree, {Op: syntax.OpEndText}}}
+	re, err := regexp.Compile(whole.String())
+	if err != nil {
+		return nil, explainRegex(pattern, err)
+	}
+	size, err := RegexSize(whole)
+	if err != nil {
+		return nil, err
+	}
+	return &Regex{re, size}, nil
+}
+
+// RegexSize returns how many instructions a regular expression compiles to:
+// matching a text costs up to as many steps for each byte. One of too many is
+// an error.
+func RegexSize(tree *syntax.Regexp) (int, error) {
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return 0, errors.New("the regular expression does not compile")
+	}
+	if len(program.Inst) > MaxRegexSize {
+		return 0, fmt.Errorf("the regular expression repeats too much: %w", ErrLimit)
+	}
+	return len(program.Inst), nil
+}
+
+// Match matches a whole text, which costs steps by the work that it may be.
+func (m *Meter) Match(r *Regex, text string) (bool, error) {
+	if err := m.ConsumeUnits(int64(len(text)) * int64(r.size) * (UnitsPerStep / regexPerStep)); err != nil {
+		return false, err
+	}
+	return r.re.MatchString(text), nil
+}
+
+// lacking are the starts of what Java has and RE2 lacks.
+var lacking = []struct{ start, what string }{
+	{"(?=", "look-ahead"},
+	{"(?!", "look-ahead"},
+	{"(?<=", "look-behind"},
+	{"(?<!", "look-behind"},
+	{"(?>", "atomic groups"},
+	{`\1`, "back-references"},
+	{`\2`, "back-references"},
+	{`\3`, "back-references"},
+	{`\4`, "back-references"},
+	{`\5`, "back-references"},
+	{`\6`, "back-references"},
+	{`\7`, "back-references"},
+	{`\8`, "back-references"},
+	{`\9`, "back-references"},
+	{`\k`, "back-references"},
+	{"++", "possessive repetition"},
+	{"*+", "possessive repetition"},
+	{"?+", "possessive repetition"},
+}
+
+// explainRegex says what is wrong with a regular expression without
+// repeating it: it may come from a profile.
+func explainRegex(pattern string, err error) error {
+	var fault *syntax.Error
+	if !errors.As(err, &fault) {
+		return errors.New("the regular expression does not compile")
+	}
+	switch fault.Code {
+	case syntax.ErrInvalidPerlOp, syntax.ErrInvalidEscape, syntax.ErrInvalidRepeatOp, syntax.ErrInvalidNamedCapture:
+		at := strings.Index(pattern, fault.Expr)
+		for _, l := range lacking {
+			if i := strings.Index(pattern, l.start); i >= 0 && (at < 0 || strings.Contains(pattern[at:], l.start)) {
+				return fmt.Errorf("%s (%s) is not supported in regular expressions", l.what, l.start)
+			}
+		}
+	default: // the parser's own words for the fault say it all
+	}
+	return fmt.Errorf("the regular expression does not compile: %s", fault.Code)
+}
+
+// Regexes are the regular expressions that one evaluation compiled because they
+// are not literals; the same text is compiled once.
+type Regexes map[string]*Regex
+
+// Compile compiles a regular expression that is not a literal.
+func (r *Regexes) Compile(pattern string) (*Regex, error) {
+	if re, ok := (*r)[pattern]; ok {
+		return re, nil
+	}
+	if len(*r) >= MaxCompiled {
+		return nil, fmt.Errorf("over %d different regular expressions: %w", MaxCompiled, ErrLimit)
+	}
+	re, err := CompileRegex(pattern)
+	if err != nil {
+		return nil, err
+	}
+	if *r == nil {
+		*r = make(map[string]*Regex)
+	}
+	(*r)[pattern] = re
+	return re, nil
+}
