@@ -20,7 +20,6 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
@@ -90,7 +89,6 @@ type App struct {
 	roster
 	routes  *checkedRoutes // read and used by the policies as they are provisioned, one by one
 	unnamed int            // policies without a name outside of the HTTP app's routes
-	owned   atomic.Pointer[forward.Owned]
 	gateway atomic.Pointer[enrich.Gateway]
 }
 
@@ -108,7 +106,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
-	a.owned.Store(forward.NewOwned())
 	var err error
 	if a.logs, err = takeLogs(&a.releases); err != nil {
 		return err
@@ -156,11 +153,10 @@ func loadApp(ctx caddy.Context) (*App, error) {
 func (a *App) register(p *policy) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	owned, err := a.roster.add(p)
-	if err != nil || owned == nil {
+	added, err := a.roster.add(p)
+	if err != nil || !added {
 		return err
 	}
-	a.owned.Store(owned)
 	if a.signer != nil {
 		a.signer.KeepFor(p.compiled.TokenLife())
 	}

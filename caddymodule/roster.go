@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
@@ -11,32 +13,66 @@ import (
 // together.
 type roster struct {
 	policies []*policy
-	sources  forward.Sources
+	named    map[string]*policy
+	owned    ownedNames
 }
 
 // add takes a policy in: its name must be free, and no policy may write claims
-// to where another reads its token. It gives the names that all own together,
-// nil where the policy is in already: that of a site on two ports, or of a snippet
-// that two sites import.
-func (r *roster) add(p *policy) (*forward.Owned, error) {
-	contracts := make([]*forward.Contract, 0, len(r.policies)+1)
-	for _, q := range r.policies {
-		if p.name != "" && q.name == p.name {
-			if q.handler.text == p.handler.text && q.handler.at.sameHead(p.handler.at) {
-				return nil, nil //nolint:nilnil // nothing new
-			}
-			return nil, &optionError{option: "name", err: fmt.Errorf("two policies are named %q", p.name)}
+// to where another reads its token. It reports whether the policy is new: that of
+// a site on two ports, or of a snippet that two sites import, is in already.
+func (r *roster) add(p *policy) (added bool, err error) {
+	if q := r.named[p.name]; q != nil {
+		if q.handler.text == p.handler.text && q.handler.at.sameHead(p.handler.at) {
+			return false, nil
 		}
-		contracts = append(contracts, q.compiled.Contract())
+		return false, &optionError{option: "name", err: fmt.Errorf("two policies are named %q", p.name)}
 	}
-	sources := p.readFrom(r.sources)
-	owned, err := forward.NewOwned(append(contracts, p.compiled.Contract())...).Sparing(sources)
-	if err != nil {
-		return nil, r.clash(p, err)
+	if err := r.owned.add(p.compiled.Contract(), p.readFrom(forward.Sources{})); err != nil {
+		return false, r.clash(p, err)
 	}
 	r.policies = append(r.policies, p)
-	r.sources = sources
-	return owned, nil
+	if p.name != "" {
+		if r.named == nil {
+			r.named = make(map[string]*policy)
+		}
+		r.named[p.name] = p
+	}
+	return true, nil
+}
+
+// ownedNames are the names that the policies own together. Policies register one
+// by one, and a union made for each of them would cost the square of their
+// number: it is made when it is first asked for.
+type ownedNames struct {
+	mu       sync.Mutex // guards reserved
+	reserved forward.Reservations
+	union    atomic.Pointer[forward.Owned] // nil: to be made of reserved
+}
+
+// add reserves the names of one policy.
+func (n *ownedNames) add(contract *forward.Contract, sources forward.Sources) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.reserved.Add(contract, sources); err != nil {
+		return err
+	}
+	n.union.Store(nil)
+	return nil
+}
+
+// Load returns the union over the policies that have registered.
+func (n *ownedNames) Load() *forward.Owned {
+	if o := n.union.Load(); o != nil {
+		return o
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	o := n.union.Load()
+	if o == nil {
+		o = n.reserved.Owned()
+		n.union.Store(o)
+	}
+	return o
 }
 
 // clash says with which other policy the policy is at odds.

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -170,6 +169,7 @@ func NewOwned(contracts ...*Contract) *Owned {
 
 func newOwned(names []OwnedName) *Owned {
 	o := &Owned{names: names}
+	prefixes := make(map[string]bool)
 	for _, n := range names {
 		switch n.Kind {
 		case OwnedHeader:
@@ -179,20 +179,14 @@ func newOwned(names []OwnedName) *Owned {
 		case OwnedCookie:
 			o.cookies.add(n.Fold)
 		case OwnedPrefix:
-			if !slices.Contains(o.prefixes, n.Fold) {
+			if !prefixes[n.Fold] {
+				prefixes[n.Fold] = true
 				o.prefixes = append(o.prefixes, n.Fold)
 				o.first[n.Fold[0]] = true
 			}
 		}
 	}
 	return o
-}
-
-// Sources are the places that tokens are read from.
-type Sources struct {
-	// Headers and Cookies are their names as they are configured.
-	Headers []string
-	Cookies []string
 }
 
 // Sparing returns a copy that owns the sources as well: their aliases are
@@ -204,21 +198,25 @@ type Sources struct {
 // A source that claims are written to is an error: the client's token would be
 // deleted before it is read.
 func (o *Owned) Sparing(s Sources) (*Owned, error) {
+	if err := s.checkLengths(); err != nil {
+		return nil, err
+	}
+	written := writtenNames(o.names)
+	for _, name := range s.Headers {
+		if i, covered := written.covering(name); covered {
+			return nil, sourceError(name, o.names[i])
+		}
+	}
+	return o.sparing(s), nil
+}
+
+// sparing is Sparing of sources that are checked.
+func (o *Owned) sparing(s Sources) *Owned {
 	spared := *o
 	spared.sparedHeaders = make(map[string]bool)
 	spared.readKeys = make(map[string][]string)
 	spared.read, spared.cookies = o.read.clone(), o.cookies.clone()
-	for _, name := range slices.Concat(s.Headers, s.Cookies) {
-		if len(name) > MaxNameBytes {
-			return nil, fmt.Errorf("name of %d bytes: %w: tokens are read from places whose names have %d at most", len(name), ErrName, MaxNameBytes)
-		}
-	}
 	for _, name := range s.Headers {
-		for _, n := range o.names {
-			if !n.Token && n.covers(name) {
-				return nil, fmt.Errorf("header %q: %w: tokens are read from it, and claims are written to %s %q", name, ErrName, n.Kind, n.Name)
-			}
-		}
 		key, fold := http.CanonicalHeaderKey(name), Fold(name)
 		if key == "Authorization" && !o.OwnsHeader(name) || spared.sparedHeaders[key] {
 			continue
@@ -227,8 +225,10 @@ func (o *Owned) Sparing(s Sources) (*Owned, error) {
 		spared.read.add(fold)
 		spared.readKeys[fold] = append(spared.readKeys[fold], key)
 	}
+	known := make(map[string]bool, len(s.Cookies))
 	for _, name := range s.Cookies {
-		if !slices.Contains(spared.sparedCookies, name) {
+		if !known[name] {
+			known[name] = true
 			spared.cookies.add(Fold(name))
 			spared.sparedCookies = append(spared.sparedCookies, name)
 		}
@@ -237,7 +237,7 @@ func (o *Owned) Sparing(s Sources) (*Owned, error) {
 	if len(spared.sparedCookies) > 0 {
 		spared.spared = append(spared.spared, "Cookie")
 	}
-	return &spared, nil
+	return &spared
 }
 
 // SparedHeaders lists the headers, in canonical case, that ScrubSpared deletes
@@ -247,22 +247,6 @@ func (o *Owned) SparedHeaders() []string {
 		return nil
 	}
 	return o.spared
-}
-
-// covers reports whether a header of that name is owned by n.
-func (n OwnedName) covers(header string) bool {
-	fold := Fold(header)
-	switch n.Kind {
-	case OwnedHeader:
-		return fold == n.Fold
-	case OwnedPrefix:
-		return strings.HasPrefix(fold, n.Fold)
-	case OwnedParts:
-		base, isPart := partOf(fold)
-		return isPart && base == n.Fold
-	default: // a cookie is no header
-		return false
-	}
 }
 
 // Names lists the owned names.
