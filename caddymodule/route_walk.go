@@ -204,7 +204,7 @@ func (w *siteWalk) route(list string, i int, groups map[string]int, route map[st
 	w.depth++
 	defer func() { w.depth-- }()
 	f := w.flow
-	l := level{list: list, index: i, condition: condition{sets: asList(route["match"]), path: f.path}}
+	l := level{list: list, index: i, condition: newCondition(asList(route["match"]), f.path)}
 	if grouped(route, groups) {
 		l.group, _ = route["group"].(string)
 	}
