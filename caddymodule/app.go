@@ -85,8 +85,8 @@ type App struct {
 	developmentSecrets bool
 	denialsConfigured  atomic.Bool
 
-	mu sync.Mutex // guards the roster while policies register
-	roster
+	mu sync.Mutex // guards the registry while policies register
+	policyRegistry
 	routes  *checkedRoutes // read and used by the policies as they are provisioned, one by one
 	unnamed int            // policies without a name outside of the HTTP app's routes
 	gateway atomic.Pointer[enrich.Gateway]
@@ -153,7 +153,7 @@ func loadApp(ctx caddy.Context) (*App, error) {
 func (a *App) register(p *policy) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	added, err := a.roster.add(p)
+	added, err := a.policyRegistry.add(p)
 	if err != nil || !added {
 		return err
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// roster is the policies of one configuration, which own header names
+// policyRegistry is the policies of one configuration, which own header names
 // together.
-type roster struct {
+type policyRegistry struct {
 	policies []*policy
 	named    map[string]*policy
 	owned    ownedNames
@@ -20,7 +20,7 @@ type roster struct {
 // add takes a policy in: its name must be free, and no policy may write claims
 // to where another reads its token. It reports whether the policy is new: that of
 // a site on two ports, or of a snippet that two sites import, is in already.
-func (r *roster) add(p *policy) (added bool, err error) {
+func (r *policyRegistry) add(p *policy) (added bool, err error) {
 	if q := r.named[p.name]; q != nil {
 		if q.handler.text == p.handler.text && q.handler.at.sameHead(p.handler.at) {
 			return false, nil
@@ -46,11 +46,11 @@ func (r *roster) add(p *policy) (added bool, err error) {
 type ownedNames struct {
 	mu       sync.Mutex // guards reserved
 	reserved forward.Reservations
-	union    atomic.Pointer[forward.Owned] // nil: to be made of reserved
+	union    atomic.Pointer[forward.ReservedNames] // nil: to be made of reserved
 }
 
 // add reserves the names of one policy.
-func (n *ownedNames) add(contract *forward.Contract, sources forward.Sources) error {
+func (n *ownedNames) add(contract *forward.HeaderPlan, sources forward.Sources) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := n.reserved.Add(contract, sources); err != nil {
@@ -61,7 +61,7 @@ func (n *ownedNames) add(contract *forward.Contract, sources forward.Sources) er
 }
 
 // Load returns the union over the policies that have registered.
-func (n *ownedNames) Load() *forward.Owned {
+func (n *ownedNames) Load() *forward.ReservedNames {
 	if o := n.union.Load(); o != nil {
 		return o
 	}
@@ -69,17 +69,17 @@ func (n *ownedNames) Load() *forward.Owned {
 	defer n.mu.Unlock()
 	o := n.union.Load()
 	if o == nil {
-		o = n.reserved.Owned()
+		o = n.reserved.Union()
 		n.union.Store(o)
 	}
 	return o
 }
 
 // clash says with which other policy the policy is at odds.
-func (r *roster) clash(p *policy, err error) error {
+func (r *policyRegistry) clash(p *policy, err error) error {
 	for _, q := range r.policies {
-		both := forward.NewOwned(q.compiled.Contract(), p.compiled.Contract())
-		if _, err := both.Sparing(q.readFrom(p.readFrom(forward.Sources{}))); err != nil {
+		both := forward.NewReservedNames(q.compiled.Contract(), p.compiled.Contract())
+		if _, err := both.Except(q.readFrom(p.readFrom(forward.Sources{}))); err != nil {
 			return fmt.Errorf("%w; the other policy is %q", err, q.name)
 		}
 	}

@@ -11,13 +11,13 @@ import (
 // policy with all that came before it in a time that does not grow with their
 // number. The zero value is empty. It is not safe for concurrent use.
 type Reservations struct {
-	names   []OwnedName // each once, in the order of the policies
-	sources Sources     // likewise
+	names   []ReservedName // each once, in the order of the policies
+	sources Sources        // likewise
 
-	known   map[OwnedName]bool // the members of names
-	listed  map[source]bool    // the members of sources
-	written nameIndex          // of names
-	read    nameIndex          // of the keys that would cover one of sources.Headers
+	known   map[ReservedName]bool // the members of names
+	listed  map[source]bool       // the members of sources
+	written nameIndex             // of names
+	read    nameIndex             // of the keys that would cover one of sources.Headers
 }
 
 // Sources are the places that tokens are read from.
@@ -35,26 +35,26 @@ type source struct {
 
 // nameKey is what an owned name covers, without its spelling.
 type nameKey struct {
-	kind OwnedKind
-	fold string
+	kind      NameKind
+	canonical string
 }
 
-func (n OwnedName) key() nameKey { return nameKey{kind: n.Kind, fold: n.Fold} }
+func (n ReservedName) key() nameKey { return nameKey{kind: n.Kind, canonical: n.Canonical} }
 
 // coveredBy returns the key of every owned name that would cover a header of
 // that name: whether one of them does is a question of look-ups, however many
 // names are owned.
 func coveredBy(header string) iter.Seq[nameKey] {
 	return func(yield func(nameKey) bool) {
-		fold := Fold(header)
-		if !yield(nameKey{OwnedHeader, fold}) {
+		canonical := Canonicalize(header)
+		if !yield(nameKey{ReservedHeader, canonical}) {
 			return
 		}
-		if base, isPart := partOf(fold); isPart && !yield(nameKey{OwnedParts, base}) {
+		if base, isPart := partOf(canonical); isPart && !yield(nameKey{ReservedParts, base}) {
 			return
 		}
-		for n := 1; n <= len(fold); n++ {
-			if !yield(nameKey{OwnedPrefix, fold[:n]}) {
+		for n := 1; n <= len(canonical); n++ {
+			if !yield(nameKey{ReservedPrefix, canonical[:n]}) {
 				return
 			}
 		}
@@ -66,7 +66,7 @@ func coveredBy(header string) iter.Seq[nameKey] {
 type nameIndex map[nameKey]int
 
 // writtenNames returns the index of a list of names.
-func writtenNames(names []OwnedName) nameIndex {
+func writtenNames(names []ReservedName) nameIndex {
 	x := make(nameIndex, len(names))
 	for i, n := range names {
 		if !n.Token {
@@ -94,7 +94,7 @@ func (x nameIndex) covering(header string) (first int, covered bool) {
 }
 
 // sourceError says that a header which tokens are read from is also written.
-func sourceError(header string, n OwnedName) error {
+func sourceError(header string, n ReservedName) error {
 	return fmt.Errorf("header %q: %w: tokens are read from it, and claims are written to %s %q", header, ErrName, n.Kind, n.Name)
 }
 
@@ -112,15 +112,15 @@ func (s Sources) checkLengths() error {
 // error, and leaves the reservations as they were, where a claim would be
 // written to a header that a token is read from: the client's token would be
 // deleted before it is read.
-func (r *Reservations) Add(contract *Contract, read Sources) error {
+func (r *Reservations) Add(contract *HeaderPlan, read Sources) error {
 	if err := read.checkLengths(); err != nil {
 		return err
 	}
 	if r.known == nil {
-		r.known, r.written, r.read, r.listed = make(map[OwnedName]bool), make(nameIndex), make(nameIndex), make(map[source]bool)
+		r.known, r.written, r.read, r.listed = make(map[ReservedName]bool), make(nameIndex), make(nameIndex), make(map[source]bool)
 	}
-	var names []OwnedName
-	for _, n := range contract.owns {
+	var names []ReservedName
+	for _, n := range contract.reserved {
 		if !r.known[n] {
 			names = append(names, n)
 		}
@@ -156,8 +156,8 @@ func (r *Reservations) Add(contract *Contract, read Sources) error {
 // check compares new names with all headers that tokens are read from, and new
 // headers of that kind with all names. Of several errors it returns that of the
 // source, and then the name, which came first.
-func (r *Reservations) check(names []OwnedName, headers []string) error {
-	first, clash := len(r.sources.Headers), OwnedName{}
+func (r *Reservations) check(names []ReservedName, headers []string) error {
+	first, clash := len(r.sources.Headers), ReservedName{}
 	for _, n := range names {
 		if i, read := r.read[n.key()]; read && !n.Token && i < first {
 			first, clash = i, n
@@ -178,7 +178,7 @@ func (r *Reservations) check(names []OwnedName, headers []string) error {
 	return nil
 }
 
-// Owned returns the names that are reserved now.
-func (r *Reservations) Owned() *Owned {
-	return newOwned(slices.Clone(r.names)).sparing(r.sources)
+// ReservedNames returns the names that are reserved now.
+func (r *Reservations) Union() *ReservedNames {
+	return newReservedNames(slices.Clone(r.names)).except(r.sources)
 }

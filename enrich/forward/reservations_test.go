@@ -10,16 +10,16 @@ import (
 
 // covers reports whether a header of that name is owned by n: name by name, as
 // the index must find it at once.
-func covers(n OwnedName, header string) bool {
-	fold := Fold(header)
+func covers(n ReservedName, header string) bool {
+	canonical := Canonicalize(header)
 	switch n.Kind {
-	case OwnedHeader:
-		return fold == n.Fold
-	case OwnedPrefix:
-		return strings.HasPrefix(fold, n.Fold)
-	case OwnedParts:
-		base, isPart := partOf(fold)
-		return isPart && base == n.Fold
+	case ReservedHeader:
+		return canonical == n.Canonical
+	case ReservedPrefix:
+		return strings.HasPrefix(canonical, n.Canonical)
+	case ReservedParts:
+		base, isPart := partOf(canonical)
+		return isPart && base == n.Canonical
 	default: // a cookie is no header
 		return false
 	}
@@ -27,7 +27,7 @@ func covers(n OwnedName, header string) bool {
 
 // reserve compares all pairs of names and sources. It is what Reservations.Add
 // is measured by.
-func reserve(names []OwnedName, headers []string) error {
+func reserve(names []ReservedName, headers []string) error {
 	for _, name := range headers {
 		for _, n := range names {
 			if !n.Token && covers(n, name) {
@@ -52,7 +52,7 @@ func someName(r *rand.Rand) string {
 
 // someContract is a contract of a few such names of all kinds, nil where they
 // do not go together.
-func someContract(r *rand.Rand) *Contract {
+func someContract(r *rand.Rand) *HeaderPlan {
 	var d Definition
 	for range r.IntN(3) {
 		h := HeaderDefinition{Name: someName(r), Claim: "c"}
@@ -84,7 +84,7 @@ func TestReservationsFindWhatComparingAllPairsFinds(t *testing.T) {
 	for range 3000 {
 		var (
 			all     Reservations
-			taken   []*Contract
+			taken   []*HeaderPlan
 			headers []string
 			cookies []string
 		)
@@ -99,13 +99,13 @@ func TestReservationsFindWhatComparingAllPairsFinds(t *testing.T) {
 				read.Cookies = append(read.Cookies, someName(r))
 			}
 			every := slices.Concat(headers, read.Headers)
-			want := reserve(NewOwned(append(slices.Clip(taken), c)...).Names(), every)
+			want := reserve(NewReservedNames(append(slices.Clip(taken), c)...).Names(), every)
 			got := all.Add(c, read)
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Fatalf("got %v, want %v", got, want)
 			}
-			if _, err := NewOwned(append(slices.Clip(taken), c)...).Sparing(Sources{Headers: every}); fmt.Sprint(err) != fmt.Sprint(want) {
-				t.Fatalf("Sparing: got %v, want %v", err, want)
+			if _, err := NewReservedNames(append(slices.Clip(taken), c)...).Except(Sources{Headers: every}); fmt.Sprint(err) != fmt.Sprint(want) {
+				t.Fatalf("Except: got %v, want %v", err, want)
 			}
 			outcomes[got == nil]++
 			if got != nil {
@@ -113,17 +113,17 @@ func TestReservationsFindWhatComparingAllPairsFinds(t *testing.T) {
 			}
 			taken, headers, cookies = append(taken, c), every, append(cookies, read.Cookies...)
 		}
-		want, err := NewOwned(taken...).Sparing(Sources{Headers: headers, Cookies: cookies})
+		want, err := NewReservedNames(taken...).Except(Sources{Headers: headers, Cookies: cookies})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := all.Owned()
-		if !slices.Equal(got.Names(), want.Names()) || !slices.Equal(got.SparedHeaders(), want.SparedHeaders()) || !slices.Equal(got.sparedCookies, want.sparedCookies) {
-			t.Fatalf("got %v, %v, %v; want %v, %v, %v", got.Names(), got.SparedHeaders(), got.sparedCookies, want.Names(), want.SparedHeaders(), want.sparedCookies)
+		got := all.Union()
+		if !slices.Equal(got.Names(), want.Names()) || !slices.Equal(got.CredentialHeaders(), want.CredentialHeaders()) || !slices.Equal(got.credentialCookies, want.credentialCookies) {
+			t.Fatalf("got %v, %v, %v; want %v, %v, %v", got.Names(), got.CredentialHeaders(), got.credentialCookies, want.Names(), want.CredentialHeaders(), want.credentialCookies)
 		}
 		for range 20 {
-			if name := someName(r); got.OwnsHeader(name) != want.OwnsHeader(name) {
-				t.Fatalf("%s: owned %v", name, got.OwnsHeader(name))
+			if name := someName(r); got.Contains(name) != want.Contains(name) {
+				t.Fatalf("%s: owned %v", name, got.Contains(name))
 			}
 		}
 	}

@@ -7,41 +7,41 @@ import (
 	"strings"
 )
 
-// OwnedKind tells how an owned name stands for header or cookie names.
-type OwnedKind uint8
+// NameKind tells how an owned name stands for header or cookie names.
+type NameKind uint8
 
 // The kinds of owned names.
 const (
-	OwnedHeader OwnedKind = iota // this header
-	OwnedPrefix                  // every header that begins with it (headers_from)
-	OwnedParts                   // Name-<digits> (on_overflow split)
-	OwnedCookie                  // this cookie (the re-signed token's own)
+	ReservedHeader NameKind = iota // this header
+	ReservedPrefix                 // every header that begins with it (headers_from)
+	ReservedParts                  // Name-<digits> (on_overflow split)
+	ReservedCookie                 // this cookie (the re-signed token's own)
 )
 
 // String gives the word that check and selftest print.
-func (k OwnedKind) String() string {
+func (k NameKind) String() string {
 	switch k {
-	case OwnedPrefix:
+	case ReservedPrefix:
 		return "prefix"
-	case OwnedParts:
+	case ReservedParts:
 		return "parts"
-	case OwnedCookie:
+	case ReservedCookie:
 		return "cookie"
 	default:
 		return "header"
 	}
 }
 
-// OwnedName is a name that only the gateway may write.
-type OwnedName struct {
+// ReservedName is a name that only the gateway may write.
+type ReservedName struct {
 	// Name is the configured spelling.
 	Name string
 
-	// Fold is Fold(Name).
-	Fold string
+	// Canonical is Canonicalize(Name).
+	Canonical string
 
 	// Kind is what the name is of.
-	Kind OwnedKind
+	Kind NameKind
 
 	// Exact says that the spelling must survive on the wire.
 	Exact bool
@@ -50,17 +50,17 @@ type OwnedName struct {
 	Token bool
 }
 
-// Owns lists the names that the contract may write, by kind and name.
-func (c *Contract) Owns() []OwnedName { return slices.Clone(c.owns) }
+// Reserved lists the names that the contract may write, by kind and name.
+func (c *HeaderPlan) Reserved() []ReservedName { return slices.Clone(c.reserved) }
 
-// listOwned fills in what Owns, Write and Owned need.
-func (c *Contract) listOwned() {
+// listReserved fills in what Reserved, Write and ReservedNames need.
+func (c *HeaderPlan) listReserved() {
 	for i := range c.headers {
 		h := &c.headers[i]
-		fold := Fold(h.name)
-		c.owns = append(c.owns, OwnedName{Name: h.name, Fold: fold, Kind: OwnedHeader, Exact: h.exact})
+		canonical := Canonicalize(h.name)
+		c.reserved = append(c.reserved, ReservedName{Name: h.name, Canonical: canonical, Kind: ReservedHeader, Exact: h.exact})
 		if h.onOverflow == overflowSplit {
-			c.owns = append(c.owns, OwnedName{Name: h.name, Fold: fold, Kind: OwnedParts, Exact: h.exact})
+			c.reserved = append(c.reserved, ReservedName{Name: h.name, Canonical: canonical, Kind: ReservedParts, Exact: h.exact})
 		}
 		c.clear = append(c.clear, h.key)
 		if key := http.CanonicalHeaderKey(h.name); key != h.key {
@@ -69,135 +69,135 @@ func (c *Contract) listOwned() {
 	}
 	for _, t := range c.targets {
 		if t.Header != "" {
-			c.owns = append(c.owns, OwnedName{Name: t.Header, Fold: Fold(t.Header), Kind: OwnedHeader, Token: true})
+			c.reserved = append(c.reserved, ReservedName{Name: t.Header, Canonical: Canonicalize(t.Header), Kind: ReservedHeader, Token: true})
 		}
 		if t.Cookie != "" {
-			c.owns = append(c.owns, OwnedName{Name: t.Cookie, Fold: Fold(t.Cookie), Kind: OwnedCookie, Token: true})
+			c.reserved = append(c.reserved, ReservedName{Name: t.Cookie, Canonical: Canonicalize(t.Cookie), Kind: ReservedCookie, Token: true})
 		}
 	}
-	slices.SortStableFunc(c.owns, func(a, b OwnedName) int {
+	slices.SortStableFunc(c.reserved, func(a, b ReservedName) int {
 		if a.Kind != b.Kind {
 			return int(a.Kind) - int(b.Kind)
 		}
-		return strings.Compare(a.Fold, b.Fold)
+		return strings.Compare(a.Canonical, b.Canonical)
 	})
-	var open []OwnedName
-	for _, o := range c.owns {
-		if o.Kind == OwnedPrefix || o.Kind == OwnedParts {
+	var open []ReservedName
+	for _, o := range c.reserved {
+		if o.Kind == ReservedPrefix || o.Kind == ReservedParts {
 			open = append(open, o)
 		}
 	}
 	if len(open) > 0 {
-		c.sweeper = newOwned(open)
+		c.sweeper = newReservedNames(open)
 	}
 }
 
-// Owned is the union of the names that several contracts may write and, once
-// made by [Owned.Sparing], of those that tokens are read from. It never changes.
-type Owned struct {
-	names   []OwnedName
-	headers foldSet
-	parts   foldSet
-	cookies foldSet
+// ReservedNames is the union of the names that several contracts may write and, once
+// made by [ReservedNames.Except], of those that tokens are read from. It never changes.
+type ReservedNames struct {
+	names   []ReservedName
+	headers nameSet
+	parts   nameSet
+	cookies nameSet
 
 	prefixes []string // folded
 	first    [256]bool
 
 	// The headers that tokens are read from, which are owned too, and their map
 	// keys in http.Header by their folds.
-	read     foldSet
+	read     nameSet
 	readKeys map[string][]string
 
 	// What the token itself is read from and Scrub therefore leaves alone.
-	sparedHeaders map[string]bool // map keys of http.Header
-	sparedCookies []string        // cookie names as they stand
-	spared        []string        // what SparedHeaders gives
+	credentialHeaders map[string]bool // map keys of http.Header
+	credentialCookies []string        // cookie names as they stand
+	credentials       []string        // what CredentialHeaders gives
 }
 
-// foldSet is a set of folded names with a filter by length, so that most
+// nameSet is a set of folded names with a filter by length, so that most
 // headers of a request are told apart without being folded.
-type foldSet struct {
+type nameSet struct {
 	names   map[string]struct{}
 	lengths [MaxNameBytes + 1]bool
 }
 
-func (s *foldSet) add(fold string) {
+func (s *nameSet) add(canonical string) {
 	if s.names == nil {
 		s.names = make(map[string]struct{})
 	}
-	s.names[fold] = struct{}{}
-	s.lengths[len(fold)] = true
+	s.names[canonical] = struct{}{}
+	s.lengths[len(canonical)] = true
 }
 
-func (s *foldSet) clone() foldSet {
-	return foldSet{names: maps.Clone(s.names), lengths: s.lengths}
+func (s *nameSet) clone() nameSet {
+	return nameSet{names: maps.Clone(s.names), lengths: s.lengths}
 }
 
-// foldBuffer is where a name is folded; it stays on the caller's stack.
-type foldBuffer [MaxNameBytes]byte
+// nameBuffer is where a name is folded; it stays on the caller's stack.
+type nameBuffer [MaxNameBytes]byte
 
 // has reports whether name folds to a member.
-func (s *foldSet) has(name string, buf *foldBuffer) bool {
+func (s *nameSet) has(name string, buf *nameBuffer) bool {
 	if len(name) > MaxNameBytes || !s.lengths[len(name)] {
 		return false
 	}
 	for i := range len(name) {
-		buf[i] = foldTable[name[i]]
+		buf[i] = canonicalBytes[name[i]]
 	}
 	_, in := s.names[string(buf[:len(name)])]
 	return in
 }
 
-// NewOwned makes the union over all contracts of a configuration; nil ones
+// NewReservedNames makes the union over all contracts of a configuration; nil ones
 // are passed over.
-func NewOwned(contracts ...*Contract) *Owned {
-	var names []OwnedName
-	seen := make(map[OwnedName]bool)
+func NewReservedNames(contracts ...*HeaderPlan) *ReservedNames {
+	var names []ReservedName
+	seen := make(map[ReservedName]bool)
 	for _, c := range contracts {
 		if c == nil {
 			continue
 		}
-		for _, n := range c.owns {
+		for _, n := range c.reserved {
 			if !seen[n] {
 				seen[n] = true
 				names = append(names, n)
 			}
 		}
 	}
-	return newOwned(names)
+	return newReservedNames(names)
 }
 
-func newOwned(names []OwnedName) *Owned {
-	o := &Owned{names: names}
+func newReservedNames(names []ReservedName) *ReservedNames {
+	o := &ReservedNames{names: names}
 	prefixes := make(map[string]bool)
 	for _, n := range names {
 		switch n.Kind {
-		case OwnedHeader:
-			o.headers.add(n.Fold)
-		case OwnedParts:
-			o.parts.add(n.Fold)
-		case OwnedCookie:
-			o.cookies.add(n.Fold)
-		case OwnedPrefix:
-			if !prefixes[n.Fold] {
-				prefixes[n.Fold] = true
-				o.prefixes = append(o.prefixes, n.Fold)
-				o.first[n.Fold[0]] = true
+		case ReservedHeader:
+			o.headers.add(n.Canonical)
+		case ReservedParts:
+			o.parts.add(n.Canonical)
+		case ReservedCookie:
+			o.cookies.add(n.Canonical)
+		case ReservedPrefix:
+			if !prefixes[n.Canonical] {
+				prefixes[n.Canonical] = true
+				o.prefixes = append(o.prefixes, n.Canonical)
+				o.first[n.Canonical[0]] = true
 			}
 		}
 	}
 	return o
 }
 
-// Sparing returns a copy that owns the sources as well: their aliases are
+// Except returns a copy that owns the sources as well: their aliases are
 // deleted like those of what we write. Its Scrub leaves the sources in place,
 // in their own spelling: the incoming token has to be read there first. Once it
-// has been read (or there was none), call [Owned.ScrubSpared].
+// has been read (or there was none), call [ReservedNames.ScrubCredentials].
 // Authorization alone is owned only where a token is written to it:
 // applications have credentials of their own there, and it has no alias.
 // A source that claims are written to is an error: the client's token would be
 // deleted before it is read.
-func (o *Owned) Sparing(s Sources) (*Owned, error) {
+func (o *ReservedNames) Except(s Sources) (*ReservedNames, error) {
 	if err := s.checkLengths(); err != nil {
 		return nil, err
 	}
@@ -207,76 +207,76 @@ func (o *Owned) Sparing(s Sources) (*Owned, error) {
 			return nil, sourceError(name, o.names[i])
 		}
 	}
-	return o.sparing(s), nil
+	return o.except(s), nil
 }
 
-// sparing is Sparing of sources that are checked.
-func (o *Owned) sparing(s Sources) *Owned {
+// except is Except of sources that are checked.
+func (o *ReservedNames) except(s Sources) *ReservedNames {
 	spared := *o
-	spared.sparedHeaders = make(map[string]bool)
+	spared.credentialHeaders = make(map[string]bool)
 	spared.readKeys = make(map[string][]string)
 	spared.read, spared.cookies = o.read.clone(), o.cookies.clone()
 	for _, name := range s.Headers {
-		key, fold := http.CanonicalHeaderKey(name), Fold(name)
-		if key == "Authorization" && !o.OwnsHeader(name) || spared.sparedHeaders[key] {
+		key, canonical := http.CanonicalHeaderKey(name), Canonicalize(name)
+		if key == "Authorization" && !o.Contains(name) || spared.credentialHeaders[key] {
 			continue
 		}
-		spared.sparedHeaders[key] = true
-		spared.read.add(fold)
-		spared.readKeys[fold] = append(spared.readKeys[fold], key)
+		spared.credentialHeaders[key] = true
+		spared.read.add(canonical)
+		spared.readKeys[canonical] = append(spared.readKeys[canonical], key)
 	}
 	known := make(map[string]bool, len(s.Cookies))
 	for _, name := range s.Cookies {
 		if !known[name] {
 			known[name] = true
-			spared.cookies.add(Fold(name))
-			spared.sparedCookies = append(spared.sparedCookies, name)
+			spared.cookies.add(Canonicalize(name))
+			spared.credentialCookies = append(spared.credentialCookies, name)
 		}
 	}
-	spared.spared = slices.Sorted(maps.Keys(spared.sparedHeaders))
-	if len(spared.sparedCookies) > 0 {
-		spared.spared = append(spared.spared, "Cookie")
+	spared.credentials = slices.Sorted(maps.Keys(spared.credentialHeaders))
+	if len(spared.credentialCookies) > 0 {
+		spared.credentials = append(spared.credentials, "Cookie")
 	}
 	return &spared
 }
 
-// SparedHeaders lists the headers, in canonical case, that ScrubSpared deletes
+// CredentialHeaders lists the headers, in canonical case, that ScrubCredentials deletes
 // or takes cookies out of. The list is shared and must not be changed.
-func (o *Owned) SparedHeaders() []string {
+func (o *ReservedNames) CredentialHeaders() []string {
 	if o == nil {
 		return nil
 	}
-	return o.spared
+	return o.credentials
 }
 
 // Names lists the owned names.
-func (o *Owned) Names() []OwnedName {
+func (o *ReservedNames) Names() []ReservedName {
 	if o == nil {
 		return nil
 	}
 	return slices.Clone(o.names)
 }
 
-// OwnsHeader reports whether a header of that name could be mistaken for one
+// Contains reports whether a header of that name could be mistaken for one
 // that we write.
-func (o *Owned) OwnsHeader(name string) bool {
+func (o *ReservedNames) Contains(name string) bool {
 	if o == nil {
 		return false
 	}
-	var buf foldBuffer
+	var buf nameBuffer
 	return o.owns(name, &buf)
 }
 
-func (o *Owned) owns(name string, buf *foldBuffer) bool {
+func (o *ReservedNames) owns(name string, buf *nameBuffer) bool {
 	if name == "" {
 		return false
 	}
 	if o.headers.has(name, buf) {
 		return true
 	}
-	if o.first[foldTable[name[0]]] {
+	if o.first[canonicalBytes[name[0]]] {
 		for _, p := range o.prefixes {
-			if foldsToPrefix(name, p) {
+			if hasCanonicalPrefix(name, p) {
 				return true
 			}
 		}
@@ -296,7 +296,7 @@ func partOf(name string) (base string, isPart bool) {
 	for i > 0 && '0' <= name[i-1] && name[i-1] <= '9' {
 		i--
 	}
-	if i == len(name) || i < 2 || foldTable[name[i-1]] != Symbol {
+	if i == len(name) || i < 2 || canonicalBytes[name[i-1]] != Symbol {
 		return "", false
 	}
 	return name[:i-1], true
