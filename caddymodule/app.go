@@ -21,7 +21,6 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
@@ -87,11 +86,10 @@ type App struct {
 	developmentSecrets bool
 	denialsConfigured  atomic.Bool
 
-	mu sync.Mutex // guards the roster while policies register
-	roster
+	mu sync.Mutex // guards the registry while policies register
+	policyRegistry
 	routes  *checkedRoutes // read and used by the policies as they are provisioned, one by one
 	unnamed int            // policies without a name outside of the HTTP app's routes
-	owned   atomic.Pointer[forward.Owned]
 	gateway atomic.Pointer[enrich.Gateway]
 }
 
@@ -109,7 +107,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
-	a.owned.Store(forward.NewOwned())
 	var err error
 	if a.logs, err = takeLogs(&a.releases); err != nil {
 		return err
@@ -157,11 +154,10 @@ func loadApp(ctx caddy.Context) (*App, error) {
 func (a *App) register(p *policy) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	owned, err := a.roster.add(p)
-	if err != nil || owned == nil {
+	added, err := a.policyRegistry.add(p)
+	if err != nil || !added {
 		return err
 	}
-	a.owned.Store(owned)
 	if a.signer != nil {
 		a.signer.KeepFor(p.compiled.TokenLife())
 	}

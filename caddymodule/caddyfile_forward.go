@@ -111,7 +111,7 @@ func (h *Handler) checkForward(at caddyfile.Token) error {
 }
 
 // contract compiles what is forwarded.
-func (h *Handler) contract() (*forward.Contract, error) {
+func (h *Handler) contract() (*forward.HeaderPlan, error) {
 	targets := make([]forward.Target, 0, len(h.Tokens))
 	for _, t := range h.Tokens {
 		template, err := mint.Compile(t)

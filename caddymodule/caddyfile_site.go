@@ -14,10 +14,10 @@ import (
 // the global option, which Caddy reads before them, and each other. What it
 // finds wrong would not load either, but loading knows no lines.
 type written struct {
-	app     *App             // nil: there is no global option
-	issuers []*issuer.Config // with their names; none where those wait for placeholders
-	roster  roster
-	unnamed map[string]string // names that were given, by place and settings of the policy
+	app      *App             // nil: there is no global option
+	issuers  []*issuer.Config // with their names; none where those wait for placeholders
+	policies policyRegistry
+	unnamed  map[string]string // names that were given, by place and settings of the policy
 }
 
 // writtenKey is the name under which the state of an adaptation holds it.
@@ -71,7 +71,7 @@ func (w *written) policy(h *Handler, inNamedRoute bool) error {
 	if err := h.writeText(); err != nil {
 		return err
 	}
-	_, err = w.roster.add(&policy{name: h.Name, compiled: compiled, handler: h})
+	_, err = w.policies.add(&policy{name: h.Name, compiled: compiled, handler: h})
 	return err
 }
 

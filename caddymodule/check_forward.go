@@ -39,7 +39,7 @@ func (a *App) forwardFindings(config []byte) []finding {
 
 // forwardCheck gathers findings, each once.
 type forwardCheck struct {
-	owned *forward.Owned
+	owned *forward.ReservedNames
 	list  []finding
 	seen  map[finding]bool
 }
@@ -55,8 +55,8 @@ func (c *forwardCheck) add(policy, where, format string, args ...any) {
 // policyNames looks for header names that common servers drop or fold.
 func (c *forwardCheck) policyNames(p *policy) {
 	var odd []string
-	for _, n := range p.compiled.Contract().Owns() {
-		if (n.Kind == forward.OwnedHeader || n.Kind == forward.OwnedPrefix) && hyphens(n.Name) != n.Name {
+	for _, n := range p.compiled.Contract().Reserved() {
+		if (n.Kind == forward.ReservedHeader || n.Kind == forward.ReservedPrefix) && hyphens(n.Name) != n.Name {
 			odd = append(odd, n.Name)
 		}
 	}
@@ -84,7 +84,7 @@ func hyphens(name string) string {
 func (c *forwardCheck) spellingConflicts() {
 	first := map[string]string{}
 	for _, n := range c.owned.Names() {
-		if !n.Exact || n.Kind != forward.OwnedHeader {
+		if !n.Exact || n.Kind != forward.ReservedHeader {
 			continue
 		}
 		key := http.CanonicalHeaderKey(n.Name)

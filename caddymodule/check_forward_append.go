@@ -20,7 +20,7 @@ func (a *App) appendedTokens(root any) []appended {
 	headers, query := a.loggedSecrets(false)
 	var cookies []string
 	for _, n := range a.owned.Load().Names() {
-		if n.Kind == forward.OwnedCookie {
+		if n.Kind == forward.ReservedCookie {
 			cookies = append(cookies, n.Name)
 		}
 	}

@@ -26,15 +26,15 @@ func (c *forwardCheck) logs(a *App, root any) {
 	secret, query := a.loggedSecrets(!logsCredentials(root))
 	var owned, signed, open []string // open: names that no filter can list
 	for _, n := range c.owned.Names() {
-		if n.Token && n.Kind == forward.OwnedHeader && !redacted(n.Name) {
+		if n.Token && n.Kind == forward.ReservedHeader && !redacted(n.Name) {
 			signed = append(signed, http.CanonicalHeaderKey(n.Name))
 		}
 		switch {
-		case n.Kind == forward.OwnedHeader && !redacted(n.Name):
+		case n.Kind == forward.ReservedHeader && !redacted(n.Name):
 			owned = append(owned, http.CanonicalHeaderKey(n.Name))
-		case n.Kind == forward.OwnedPrefix:
+		case n.Kind == forward.ReservedPrefix:
 			open = append(open, n.Name+"…")
-		case n.Kind == forward.OwnedParts:
+		case n.Kind == forward.ReservedParts:
 			open = append(open, n.Name+"-1 …")
 		}
 	}
@@ -110,7 +110,7 @@ func (a *App) loggedSecrets(redacts bool) (headers, query []string) {
 	if !redacts {
 		for _, n := range a.owned.Load().Names() {
 			switch {
-			case n.Kind == forward.OwnedCookie:
+			case n.Kind == forward.ReservedCookie:
 				headers = append(headers, "Cookie")
 			case n.Token && redacted(n.Name):
 				headers = append(headers, http.CanonicalHeaderKey(n.Name))

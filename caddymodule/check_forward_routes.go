@@ -87,8 +87,8 @@ func exactNames(h map[string]any) []string {
 		return nil
 	}
 	var names []string
-	for _, n := range contract.Owns() {
-		if n.Exact && n.Kind == forward.OwnedHeader && http.CanonicalHeaderKey(n.Name) != n.Name {
+	for _, n := range contract.Reserved() {
+		if n.Exact && n.Kind == forward.ReservedHeader && http.CanonicalHeaderKey(n.Name) != n.Name {
 			names = append(names, n.Name)
 		}
 	}

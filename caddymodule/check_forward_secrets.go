@@ -64,7 +64,7 @@ func literal(text string) bool {
 // carriesCredentials reports whether a request header is there to say who
 // asks.
 func carriesCredentials(header string) bool {
-	fold := forward.Fold(header)
+	fold := forward.Canonicalize(header)
 	for _, word := range []string{"authorization", "key", "token", "secret", "cookie", "password"} {
 		if strings.Contains(fold, word) {
 			return true

@@ -292,7 +292,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return next.ServeHTTP(w, r)
 		}
 	}
-	h.app.owned.Load().ScrubSparedBut(r, h.policy.compiled.Places()...)
+	h.app.owned.Load().ScrubCredentialsExcept(r, h.policy.compiled.Places()...)
 	g, mark, decision, err := h.decide(r)
 	if err != nil || decision.Principal == nil {
 		h.scrubRefused(r)
@@ -320,7 +320,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 func (h *Handler) scrubRefused(r *http.Request) {
 	owned := h.app.owned.Load()
 	owned.Scrub(r)
-	owned.ScrubSpared(r)
+	owned.ScrubCredentials(r)
 	dropQueryToken(r.URL, h.policy.compiled.Places())
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		dropQueryToken(sent.URL, h.policy.compiled.Places())

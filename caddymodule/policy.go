@@ -256,7 +256,7 @@ func (a *App) nameOf(settings string) string {
 	for {
 		a.unnamed++
 		name := defaultName(a.unnamed)
-		if !slices.ContainsFunc(a.policies, func(p *policy) bool { return p.name == name }) {
+		if a.named[name] == nil {
 			return name
 		}
 	}

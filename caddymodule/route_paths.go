@@ -14,6 +14,27 @@ type condition struct {
 	// path counts what may have changed the request's path, query or method
 	// before: only conditions of one count speak of the same.
 	path int
+
+	// text is that of sets. It is empty where something between two matchers may
+	// change their answer.
+	text string
+}
+
+func newCondition(sets []any, path int) condition {
+	return condition{sets: sets, path: path, text: stableText(sets)}
+}
+
+func stableText(sets []any) string {
+	for _, set := range sets {
+		for kind := range asObject(set) {
+			switch kind {
+			case "host", "method", "path", "path_regexp", "token_enrich_path", "protocol", "query", "remote_ip", "client_ip":
+			default:
+				return ""
+			}
+		}
+	}
+	return textOf(sets)
 }
 
 // always reports whether the condition holds for each request.
@@ -34,18 +55,7 @@ func (c condition) impliedBy(others []condition) bool {
 
 // sameAs reports whether two conditions are one, of matchers whose answer
 // nothing between them changes.
-func (c condition) sameAs(o condition) bool {
-	for _, set := range c.sets {
-		for kind := range asObject(set) {
-			switch kind {
-			case "host", "method", "path", "path_regexp", "token_enrich_path", "protocol", "query", "remote_ip", "client_ip":
-			default:
-				return false
-			}
-		}
-	}
-	return textOf(c.sets) == textOf(o.sets)
-}
+func (c condition) sameAs(o condition) bool { return c.text != "" && c.text == o.text }
 
 // pathMatcherKinds are the kinds of matchers that are lists of path patterns.
 var pathMatcherKinds = [...]string{"path", "token_enrich_path"}

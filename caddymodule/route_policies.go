@@ -35,7 +35,7 @@ func (w *siteWalk) policy(list string, h map[string]any) {
 	name, _ := h["name"].(string)
 	p := &placed{
 		name: name, settings: h, list: list, levels: slices.Clone(f.levels), where: w.where(),
-		own: condition{sets: asList(h["match"]), path: f.path}, answers: f.answers,
+		own: newCondition(asList(h["match"]), f.path), answers: f.answers,
 	}
 	if paths := pathsOf(p.own.sets); len(paths) > 0 {
 		p.where = " for " + few(paths)

@@ -19,14 +19,14 @@ type serverWalk struct {
 	server string
 	strict bool // requests may fail before any route
 	named  map[string]any
-	owned  *forward.Owned // nil: headers that handlers read are of no interest
-	sites  []*siteWalk    // the first is that of all routes that name no host
-	errors []*siteWalk    // likewise, of the error routes
+	owned  *forward.ReservedNames // nil: headers that handlers read are of no interest
+	sites  []*siteWalk            // the first is that of all routes that name no host
+	errors []*siteWalk            // likewise, of the error routes
 	found  []clash
 }
 
 // walkServer goes through a server.
-func walkServer(name string, server map[string]any, owned *forward.Owned) *serverWalk {
+func walkServer(name string, server map[string]any, owned *forward.ReservedNames) *serverWalk {
 	s := &serverWalk{server: name, strict: strictSNI(server), named: object(server, "named_routes"), owned: owned}
 	s.sites = s.walk("routes", routesOf(server["routes"]))
 	s.errors = s.walk("error routes", routesOf(object(server, "errors")["routes"]))
@@ -204,7 +204,7 @@ func (w *siteWalk) route(list string, i int, groups map[string]int, route map[st
 	w.depth++
 	defer func() { w.depth-- }()
 	f := w.flow
-	l := level{list: list, index: i, condition: condition{sets: asList(route["match"]), path: f.path}}
+	l := level{list: list, index: i, condition: newCondition(asList(route["match"]), f.path)}
 	if grouped(route, groups) {
 		l.group, _ = route["group"].(string)
 	}
@@ -263,7 +263,7 @@ func (w *siteWalk) matchers(sets any) {
 }
 
 func (w *siteWalk) owns(header string) bool {
-	return w.server.owned != nil && w.server.owned.OwnsHeader(header)
+	return w.server.owned != nil && w.server.owned.Contains(header)
 }
 
 func (w *siteWalk) mayFail() { w.fallible = w.fallible || w.first == "" }

@@ -123,7 +123,7 @@ func (s *requestState) keepAside(r *http.Request, a *App, but ...token.Place) {
 	stays := func(name string) bool {
 		return slices.ContainsFunc(but, func(p token.Place) bool { return p.Kind == token.Header && p.Name == name })
 	}
-	for _, name := range owned.SparedHeaders() {
+	for _, name := range owned.CredentialHeaders() {
 		if v := r.Header[name]; len(v) > 0 && !stays(name) {
 			if s.aside == nil {
 				s.aside = &detached{headers: make(http.Header, 1)}
@@ -131,7 +131,7 @@ func (s *requestState) keepAside(r *http.Request, a *App, but ...token.Place) {
 			s.aside.headers[name] = v
 		}
 	}
-	owned.ScrubSparedBut(r, but...)
+	owned.ScrubCredentialsExcept(r, but...)
 	if s.aside != nil {
 		s.aside.cookies = r.Header["Cookie"]
 	}

@@ -64,9 +64,9 @@ type verdict struct {
 
 // selftester tries one configuration that runs already.
 type selftester struct {
-	owned  *forward.Owned
+	owned  *forward.ReservedNames
 	places []token.Place
-	names  []forward.OwnedName // what is written, and headers and cookies that tokens are read from
+	names  []forward.ReservedName // what is written, and headers and cookies that tokens are read from
 	token  string
 	probes *probes
 	mark   string          // what values of the client begin with
@@ -96,9 +96,9 @@ func newSelftester(app *App, text string, p *probes) *selftester {
 	for _, place := range s.places {
 		switch {
 		case place.Kind == token.Cookie:
-			s.names = append(s.names, forward.OwnedName{Name: place.Name, Kind: forward.OwnedCookie})
+			s.names = append(s.names, forward.ReservedName{Name: place.Name, Kind: forward.ReservedCookie})
 		case place.Kind == token.Header && place.Name != "Authorization": // which is owned where it is written
-			s.names = append(s.names, forward.OwnedName{Name: place.Name, Kind: forward.OwnedHeader})
+			s.names = append(s.names, forward.ReservedName{Name: place.Name, Kind: forward.ReservedHeader})
 		}
 	}
 	for _, n := range s.names {
@@ -114,17 +114,17 @@ func newSelftester(app *App, text string, p *probes) *selftester {
 }
 
 // aliasesOf gives the spellings of a name that a client may send.
-func aliasesOf(n forward.OwnedName) []string {
+func aliasesOf(n forward.ReservedName) []string {
 	switch n.Kind {
-	case forward.OwnedPrefix:
+	case forward.ReservedPrefix:
 		return forward.Aliases(n.Name + madeUpWord)
-	case forward.OwnedParts:
+	case forward.ReservedParts:
 		return forward.Aliases(n.Name + "-1")
-	case forward.OwnedCookie:
+	case forward.ReservedCookie:
 		// One framework or another reads each of these as the cookie itself, or did.
 		return append(forward.Aliases(n.Name), n.Name+"[x]", strings.ReplaceAll(n.Name, "_", "%5F"), "="+n.Name,
 			"\t"+n.Name+"\t", "\xa0"+n.Name, n.Name+"\x85", "\u2003"+n.Name+"\u3000", n.Name+"%20", `"`+n.Name+`"`, "("+n.Name, "a=1,"+n.Name, "a=1 "+n.Name, `a="1"`+n.Name)
-	case forward.OwnedHeader:
+	case forward.ReservedHeader:
 	}
 	return forward.Aliases(n.Name)
 }
@@ -215,16 +215,16 @@ func (s *selftester) count(p probed) map[string]int {
 	counts := map[string]int{}
 	for name, values := range p.header {
 		switch {
-		case s.owned.OwnsHeader(name):
+		case s.owned.Contains(name):
 			for _, v := range values {
 				if !strings.Contains(v, s.mark) {
-					counts[forward.Fold(name)]++
+					counts[forward.Canonicalize(name)]++
 				}
 			}
 		case name == "Cookie":
 			for _, n := range s.owned.Names() {
-				if n.Kind == forward.OwnedCookie && strings.Contains("; "+strings.Join(values, "; "), "; "+n.Name+"=") {
-					counts["cookie "+n.Fold]++
+				if n.Kind == forward.ReservedCookie && strings.Contains("; "+strings.Join(values, "; "), "; "+n.Name+"=") {
+					counts["cookie "+n.Canonical]++
 				}
 			}
 		}

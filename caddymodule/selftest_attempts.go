@@ -72,7 +72,7 @@ func (s *selftester) otherMethods(t *target, protocol string) []tried {
 func (s *selftester) spellings(protocol string, t *target) (common, alone []string) {
 	seen := map[string]bool{}
 	for _, n := range s.names {
-		if n.Kind == forward.OwnedCookie {
+		if n.Kind == forward.ReservedCookie {
 			continue
 		}
 		for _, a := range aliasesOf(n) {
@@ -98,7 +98,7 @@ func (s *selftester) spellings(protocol string, t *target) (common, alone []stri
 // or makes the request one with two tokens.
 func (s *selftester) carriesToken(name string) bool {
 	return slices.ContainsFunc(s.places, func(p token.Place) bool {
-		return p.Kind == token.Header && forward.Fold(p.Name) == forward.Fold(name)
+		return p.Kind == token.Header && forward.Canonicalize(p.Name) == forward.Canonicalize(name)
 	})
 }
 
@@ -106,7 +106,7 @@ func (s *selftester) carriesToken(name string) bool {
 func (s *selftester) plainNames(t *target) []string {
 	var names []string
 	for _, n := range s.owned.Names() {
-		if n.Kind == forward.OwnedCookie {
+		if n.Kind == forward.ReservedCookie {
 			continue
 		}
 		name := aliasesOf(n)[0]
@@ -159,7 +159,7 @@ func (s *selftester) cookies(t *target, protocol string) []tried {
 	var names []string
 	all := make([]tried, 0, 16)
 	for _, n := range s.names {
-		if n.Kind != forward.OwnedCookie {
+		if n.Kind != forward.ReservedCookie {
 			continue
 		}
 		for _, a := range aliasesOf(n) {

@@ -85,14 +85,14 @@ func (t *Transport) spelled() *spellings {
 // spellings are the exact names of a configuration, by the canonical form
 // that they would have without `exact`.
 type spellings struct {
-	owned *forward.Owned
+	owned *forward.ReservedNames
 	names map[string]string
 	parts map[string]string // of headers that are split into Name-1 … Name-n
 }
 
 // newSpellings collects the exact names. Where two policies spell one name
 // differently, the spelling of the policy that was loaded first holds.
-func newSpellings(owned *forward.Owned) *spellings {
+func newSpellings(owned *forward.ReservedNames) *spellings {
 	s := &spellings{owned: owned, names: map[string]string{}, parts: map[string]string{}}
 	for _, n := range owned.Names() {
 		canonical := http.CanonicalHeaderKey(n.Name)
@@ -101,8 +101,8 @@ func newSpellings(owned *forward.Owned) *spellings {
 		}
 		names := s.names
 		switch n.Kind {
-		case forward.OwnedHeader:
-		case forward.OwnedParts:
+		case forward.ReservedHeader:
+		case forward.ReservedParts:
 			names = s.parts
 		default:
 			continue

@@ -16,13 +16,13 @@ import (
 )
 
 // ownedBy compiles header definitions and gives the names that they own.
-func ownedBy(t *testing.T, headers ...forward.HeaderDefinition) *forward.Owned {
+func ownedBy(t *testing.T, headers ...forward.HeaderDefinition) *forward.ReservedNames {
 	t.Helper()
 	c, err := forward.Compile(forward.Definition{Headers: headers})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return forward.NewOwned(c)
+	return forward.NewReservedNames(c)
 }
 
 func TestExactNamesAreRespelledOnACopyOfTheRequest(t *testing.T) {
@@ -68,13 +68,13 @@ func TestExactNamesAreRespelledOnACopyOfTheRequest(t *testing.T) {
 }
 
 func TestFirstOfTwoSpellingsHolds(t *testing.T) {
-	owned := forward.NewOwned(contractOf(t, "SM_USER"), contractOf(t, "sm_user"))
+	owned := forward.NewReservedNames(contractOf(t, "SM_USER"), contractOf(t, "sm_user"))
 	if got, ok := newSpellings(owned).of("Sm_user"); !ok || got != "SM_USER" {
 		t.Errorf("Sm_user becomes %q", got)
 	}
 }
 
-func contractOf(t *testing.T, name string) *forward.Contract {
+func contractOf(t *testing.T, name string) *forward.HeaderPlan {
 	t.Helper()
 	c, err := forward.Compile(forward.Definition{Headers: []forward.HeaderDefinition{{Name: name, Claim: "a", Exact: true}}})
 	if err != nil {
@@ -130,7 +130,7 @@ func BenchmarkRespell(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := newSpellings(forward.NewOwned(c))
+	s := newSpellings(forward.NewReservedNames(c))
 	for _, key := range []string{"SM_USER", "Sm_user"} {
 		b.Run(key, func(b *testing.B) {
 			r := &http.Request{Header: http.Header{key: {"ada"}, "Accept": {"*/*"}, "User-Agent": {"x"}, "X-Forwarded-For": {"192.0.2.1"}}}

@@ -90,7 +90,7 @@ func mustAllow(b *testing.B, r *rig, p *Policy, req *http.Request) {
 
 func BenchmarkScrub(b *testing.B) {
 	p := compiled(b, fiveHeaders(true))
-	owned := forward.NewOwned(p.Contract())
+	owned := forward.NewReservedNames(p.Contract())
 	header := http.Header{
 		"Authorization": {"Bearer x"}, "Accept": {"*/*"}, "User-Agent": {"bench"}, "Accept-Encoding": {"gzip"}, "Cookie": {"a=b; c=d"},
 	}

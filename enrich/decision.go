@@ -53,7 +53,7 @@ type Decision struct {
 	ruled    map[string]bool // the names of all rules
 	unknown  map[string]bool // those of rules that could not be tried
 	context  *oktael.Context
-	rendered *forward.Rendered // the header lines; nil for a denial
+	rendered *forward.RenderedHeaders // the header lines; nil for a denial
 	denials  []purgelog.NameHash
 	minted   []atomic.Pointer[mintedToken]
 }

@@ -91,11 +91,11 @@ type Arrival struct {
 	// tokens are read from. Once a token has been found, all that the client
 	// sent there goes away, but for that token where the policy keeps it. Nil
 	// owns nothing.
-	Owned *forward.Owned
+	Owned *forward.ReservedNames
 }
 
 // Enrich takes a request through the stages under a policy. The first stage,
-// the scrub, has been done before (forward.Owned): it is for every request,
+// the scrub, has been done before (forward.ReservedNames): it is for every request,
 // also for those that no policy decides.
 //
 // On success the request carries what the application is to receive. On
@@ -275,12 +275,12 @@ func (g *Gateway) compute(p *Policy, d *Decision) error {
 
 // forward is the last stage: headers and signed token onto the request, and
 // the incoming token away from it.
-func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.Found, owned *forward.Owned) error {
+func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.Found, owned *forward.ReservedNames) error {
 	if p.definition.KeepToken {
-		owned.ScrubSparedBut(r, *found.Place)
+		owned.ScrubCredentialsExcept(r, *found.Place)
 	} else {
 		found.Drop(r)
-		owned.ScrubSparedBut(r)
+		owned.ScrubCredentialsExcept(r)
 	}
 	d.rendered.Write(r.Header)
 	for i := range p.tokens {
@@ -348,7 +348,7 @@ func (g *Gateway) contextOf(d *Decision) *oktael.Context {
 		Now:     g.Clock,
 
 		PartialGroupsClaim: d.Principal.Withheld(),
-		Untold:   g.untold(d),
+		Untold:             g.untold(d),
 	}
 	if person := d.record.Person; person != nil {
 		c.User = person.User

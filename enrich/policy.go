@@ -93,7 +93,7 @@ type Policy struct {
 	perRequest  []requestRequirement
 	readsMethod bool // some of perRequest do
 	readings    pathreading.Set
-	contract    *forward.Contract
+	contract    *forward.HeaderPlan
 	tokens      []signedToken
 	reads       oktael.Inputs
 	fingerprint [sha256.Size]byte
@@ -243,7 +243,7 @@ func (p *Policy) Name() string { return p.name }
 func (p *Policy) Rules() *claim.Rules { return p.rules }
 
 // Contract is the compiled header contract, for check and selftest.
-func (p *Policy) Contract() *forward.Contract { return p.contract }
+func (p *Policy) Contract() *forward.HeaderPlan { return p.contract }
 
 // Readings are the readings of a path that must come to one result.
 func (p *Policy) Readings() pathreading.Set { return p.readings }

@@ -62,7 +62,7 @@ func overridesMethod(header http.Header) bool {
 	for name := range header {
 		switch len(name) {
 		case len("x-http-method"), len("x-method-override"), len("x-http-method-override"):
-			switch forward.Fold(name) {
+			switch forward.Canonicalize(name) {
 			case "x-http-method", "x-method-override", "x-http-method-override":
 				return true
 			}

@@ -3,6 +3,7 @@ package claim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
@@ -14,16 +15,13 @@ const MaxAllowList = 10000
 
 // allowList is an AllowList, compiled.
 type allowList struct {
-	// static are the variables with the ids of a static list; nil where
-	// dynamic is set.
-	static  map[string]any
-	listed  int
+	// static are the ids of a static list; nil where dynamic is set.
+	static  []string
 	dynamic *oktael.Program
 
-	// ids gives the ids of the groups that are allowed, value what is emitted
-	// of each; value is nil where that is the id itself.
-	ids   *groupProgram
-	value *groupProgram
+	// value is what is emitted of each group that is let through; nil where
+	// that is its id.
+	value *oktael.GroupProgram
 	limit limit
 }
 
@@ -41,27 +39,15 @@ func (r *Rules) compileAllowList(c *rule, a *AllowList, dialect oktael.Dialect) 
 			return field, err
 		}
 	default:
-		ids := make([]any, len(a.IDs))
-		for i, id := range a.IDs {
+		for _, id := range a.IDs {
 			if id == "" || strings.TrimSpace(id) != id {
 				return "allow_list.ids", fmt.Errorf("%q is not a group's id", id)
 			}
-			ids[i] = id
 		}
-		l.static, l.listed = allowedVars(ids), len(ids)
+		l.static = slices.Clone(a.IDs)
 	}
-	if l.ids, err = compileGroupProgram("group.id", oktael.Options{}); err != nil {
-		return "allow_list", err
-	}
-	field = "allow_list.value"
-	value := a.Value
-	if strings.TrimSpace(value) == "" {
-		value = "group.name"
-	}
-	if strings.TrimSpace(value) != "group.id" {
-		if l.value, err = r.groupProgram(c, field, value, dialect); err != nil {
-			return field, err
-		}
+	if err := r.compileValue(c, l, a.Value, dialect); err != nil {
+		return "allow_list.value", err
 	}
 	if l.limit, field, err = compileLimit(a.Limit, a.OnLimit); err != nil {
 		return "allow_list." + field, err
@@ -70,40 +56,58 @@ func (r *Rules) compileAllowList(c *rule, a *AllowList, dialect oktael.Dialect) 
 	return "", nil
 }
 
-// eval gives the values of the groups that are allowed.
+// compileValue compiles what is emitted of each group, and notes what it reads.
+func (r *Rules) compileValue(c *rule, l *allowList, value string, dialect oktael.Dialect) (err error) {
+	switch strings.TrimSpace(value) {
+	case "group.id":
+		return nil
+	case "":
+		value = "group.name"
+	}
+	if dialect == oktael.IdentityEngine {
+		dialect = oktael.Either // group expressions belong to the other dialect
+	}
+	if l.value, err = oktael.CompileGroup(value, oktael.Options{Dialect: dialect, Inputs: readable, Claims: r.above()}); err != nil {
+		return err
+	}
+	r.note(c, "allow_list.value", value, l.value.Reads(), l.value.Warnings())
+	return nil
+}
+
+// eval returns the values of the groups that are allowed.
 func (l *allowList) eval(c *oktael.Context, choice *GroupChoice) (values []any, field string, err error) {
-	vars := l.static
-	choice.Considered, choice.Listed = len(c.Groups), l.listed
+	listed := l.static
+	choice.Considered = len(c.Groups)
 	if l.dynamic != nil {
 		v, err := l.dynamic.Eval(c)
 		if err != nil {
 			return nil, "allow_list.expression", err
 		}
-		list, err := groupIDs(v)
-		if err != nil {
+		if listed, err = groupIDs(v); err != nil {
 			return nil, "allow_list.expression", err
 		}
-		vars, choice.Listed = allowedVars(list), len(list)
 	}
-	local := *c
-	local.Vars = vars
-	ids, err := l.ids.eval(&local)
+	choice.Listed = len(listed)
+	positions, err := oktael.GroupsByID(c, listed)
 	if err != nil {
 		return nil, "allow_list", err
 	}
-	choice.Kept = texts(ids)
-	all := len(ids)
+	if len(positions) > 0 {
+		choice.Kept = make([]string, len(positions))
+		for i, at := range positions {
+			choice.Kept[i] = c.Groups[at].ID
+		}
+	}
 	if err := l.limit.cut(choice); err != nil {
 		return nil, "allow_list.limit", err
 	}
-	if l.value == nil || len(choice.Kept) == 0 {
-		return ids[:len(choice.Kept)], "", nil
+	if l.value != nil {
+		values, err = l.value.Eval(c, positions[:len(choice.Kept)])
+		return values, "allow_list.value", err
 	}
-	if len(choice.Kept) < all {
-		local.Vars = allowedVars(ids[:len(choice.Kept)])
-	}
-	if values, err = l.value.eval(&local); err != nil {
-		return nil, "allow_list.value", err
+	values = make([]any, len(choice.Kept))
+	for i, id := range choice.Kept {
+		values[i] = id
 	}
 	return values, "", nil
 }
@@ -111,12 +115,12 @@ func (l *allowList) eval(c *oktael.Context, choice *GroupChoice) (values []any, 
 // groupIDs reads the value of a dynamic allow list: a list of strings, or one
 // string with the ids separated by commas, which Okta takes wherever it takes
 // a list. Null is not an empty list: it says that nobody wrote one.
-func groupIDs(v any) ([]any, error) {
-	var ids []any
+func groupIDs(v any) ([]string, error) {
 	switch x := v.(type) {
 	case nil:
 		return nil, fmt.Errorf("it is null: %w", ErrAllowList)
 	case string:
+		var ids []string
 		for id := range strings.SplitSeq(x, ",") {
 			if id = strings.TrimSpace(id); id != "" {
 				if len(ids) == MaxAllowList {
@@ -125,32 +129,22 @@ func groupIDs(v any) ([]any, error) {
 				ids = append(ids, id)
 			}
 		}
+		return ids, nil
 	case []any:
 		if len(x) > MaxAllowList {
 			return nil, errLongList
 		}
-		for _, e := range x {
-			if _, ok := e.(string); !ok {
+		ids := make([]string, len(x))
+		for i, e := range x {
+			id, ok := e.(string)
+			if !ok {
 				return nil, fmt.Errorf("it holds a value that is not a string: %w", ErrAllowList)
 			}
+			ids[i] = id
 		}
-		ids = x
-	default:
-		return nil, fmt.Errorf("it is neither a list nor a string: %w", ErrAllowList)
+		return ids, nil
 	}
-	return ids, nil
+	return nil, fmt.Errorf("it is neither a list nor a string: %w", ErrAllowList)
 }
 
 var errLongList = fmt.Errorf("it holds more than %d ids: %w", MaxAllowList, ErrAllowList)
-
-// texts gives a list of strings as such.
-func texts(list []any) []string {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]string, len(list))
-	for i, v := range list {
-		out[i], _ = v.(string)
-	}
-	return out
-}

@@ -153,9 +153,6 @@ func (r *rule) evalAllowList(c *oktael.Context, o *Outcome) (any, string, error)
 	if err != nil {
 		return nil, field, err
 	}
-	if values == nil {
-		values = []any{}
-	}
 	return values, "", nil
 }
 

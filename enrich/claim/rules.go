@@ -196,7 +196,7 @@ func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, w
 	if err != nil {
 		return nil, err
 	}
-	r.note(c, field, p, source, 0)
+	r.note(c, field, source, p.Reads(), p.Warnings())
 	return p, nil
 }
 
@@ -204,16 +204,13 @@ func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, w
 // compiled. An empty list, unlike none, allows no name at all.
 func (r *Rules) above() []string { return append([]string{}, r.names...) }
 
-// note keeps what a program reads and warns of. start is where the source
-// begins in the program's own.
-func (r *Rules) note(c *rule, field string, p *oktael.Program, source string, start int) {
-	c.reads |= p.Reads()
-	if p.Reads()&oktael.InputClaims != 0 {
+// note keeps what the program of a source reads and what it warns of.
+func (r *Rules) note(c *rule, field, source string, reads oktael.Inputs, warnings []oktael.Warning) {
+	c.reads |= reads
+	if reads&oktael.InputClaims != 0 {
 		c.reads |= r.readsThrough(source)
 	}
-	for _, w := range p.Warnings() {
-		w.Offset -= start
-		w.Line, w.Column = lineColumn(source, w.Offset)
+	for _, w := range warnings {
 		r.warnings = append(r.warnings, Warning{Rule: c.name, Field: field, Warning: w})
 	}
 }

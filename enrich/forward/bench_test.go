@@ -58,8 +58,8 @@ func twentyGroups() map[string]any {
 	}
 }
 
-func tenOwned(t testing.TB) *Owned {
-	return NewOwned(
+func tenOwned(t testing.TB) *ReservedNames {
+	return NewReservedNames(
 		mustCompile(t, Definition{Headers: fiveHeaders()}),
 		mustCompile(t, Definition{Preset: "siteminder", HeadersFrom: []HeadersFrom{{Prefix: "X-Claim-"}}}, Target{Cookie: "app_token"}),
 	)
@@ -98,7 +98,7 @@ func BenchmarkScrub(b *testing.B) {
 
 func BenchmarkScrubWithoutCookieTarget(b *testing.B) {
 	r := browserRequest()
-	o := NewOwned(
+	o := NewReservedNames(
 		mustCompile(b, Definition{Headers: fiveHeaders()}),
 		mustCompile(b, Definition{Preset: "siteminder"}),
 		mustCompile(b, Definition{Preset: "remote_user"}),

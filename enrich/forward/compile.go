@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// Contract is a compiled [Definition].
-type Contract struct {
+// HeaderPlan is a compiled [Definition].
+type HeaderPlan struct {
 	headers []header
 	every   []string // prefixes of headers_from that take every claim
 	budget  int
 	targets []Target
 
-	owns    []OwnedName
-	folds   map[string]string // fold of a header of this contract → its name
-	clear   []string          // map keys that Write deletes whatever is written
-	sweeper *Owned            // the names that cannot be listed; nil if none
+	reserved []ReservedName
+	written  map[string]string // canonical of a header of this contract → its name
+	clear    []string          // map keys that Write deletes whatever is written
+	sweeper  *ReservedNames    // the names that cannot be listed; nil if none
 }
 
 // The values of the options, in the order of the words in words.go.
@@ -86,8 +86,8 @@ type header struct {
 // Compile checks a definition and makes a contract of it. The targets are
 // where the policy's re-signed token goes; the contract owns them too, but
 // writing the token is left to [Target.Write]. Errors name the header.
-func Compile(d Definition, targets ...Target) (*Contract, error) {
-	c := &Contract{budget: d.Budget, folds: make(map[string]string)}
+func Compile(d Definition, targets ...Target) (*HeaderPlan, error) {
+	c := &HeaderPlan{budget: d.Budget, written: make(map[string]string)}
 	switch {
 	case d.Budget == 0:
 		c.budget = DefaultBudget
@@ -121,7 +121,7 @@ func Compile(d Definition, targets ...Target) (*Contract, error) {
 	if err := c.checkParts(); err != nil {
 		return nil, err
 	}
-	c.listOwned()
+	c.listReserved()
 	return c, nil
 }
 
@@ -137,11 +137,11 @@ func withPreset(d Definition) ([]HeaderDefinition, error) {
 	}
 	replaced := make(map[string]bool, len(d.Headers))
 	for _, h := range d.Headers {
-		replaced[Fold(h.Name)] = true
+		replaced[Canonicalize(h.Name)] = true
 	}
 	var defs []HeaderDefinition
 	for _, h := range set {
-		if !replaced[Fold(h.Name)] {
+		if !replaced[Canonicalize(h.Name)] {
 			defs = append(defs, h)
 		}
 	}
@@ -166,18 +166,18 @@ func compileHeader(d HeaderDefinition) (*header, error) {
 	}
 	var value uint8
 	for _, o := range []struct {
-		words word
-		text  string
-		to    *uint8
+		values enum
+		text   string
+		to     *uint8
 	}{
-		{listWords, d.List, &h.list},
-		{escapeWords, d.Escape, &h.escape},
-		{encodeWords, d.Encode, &h.encode},
-		{emptyWords, d.OnEmpty, &h.onEmpty},
-		{overflowWords, d.OnOverflow, &h.onOverflow},
-		{valueWords, d.Value, &value},
+		{listValues, d.List, &h.list},
+		{escapeValues, d.Escape, &h.escape},
+		{encodeValues, d.Encode, &h.encode},
+		{emptyValues, d.OnEmpty, &h.onEmpty},
+		{overflowValues, d.OnOverflow, &h.onOverflow},
+		{valueValues, d.Value, &value},
 	} {
-		v, err := o.words.parse(o.text)
+		v, err := o.values.parse(o.text)
 		if err != nil {
 			return nil, err
 		}
@@ -227,7 +227,7 @@ func (h *header) checkSense(d HeaderDefinition) error {
 		clash(h.count && h.onOverflow >= overflowTruncate, "count", "on_overflow "+d.OnOverflow),
 		clash(h.list == listFirst && h.onOverflow == overflowTruncate, list, "on_overflow truncate_list"),
 		clash(h.list == listRepeat && h.onOverflow == overflowSplit, list, "on_overflow split"),
-		clash(d.Default != "" && h.onEmpty != emptyDefault, "a default text", "on_empty "+emptyWords.names[h.onEmpty]),
+		clash(d.Default != "" && h.onEmpty != emptyDefault, "a default text", "on_empty "+emptyValues.names[h.onEmpty]),
 		clash(d.Default == "" && h.onEmpty == emptyDefault, "on_empty default", "an empty text (write on_empty empty)"),
 		checkMaxBytes(d.MaxBytes),
 	)
@@ -276,28 +276,28 @@ func (h *header) encodeDefault(d HeaderDefinition) error {
 }
 
 // own adds a header to the contract.
-func (c *Contract) own(h *header) error {
-	fold := Fold(h.name)
-	if other, twice := c.folds[fold]; twice {
+func (c *HeaderPlan) own(h *header) error {
+	canonical := Canonicalize(h.name)
+	if other, twice := c.written[canonical]; twice {
 		return fmt.Errorf("header %q: %w: servers that fold names take it for %q, which is written too", h.name, ErrName, other)
 	}
-	c.folds[fold] = h.name
+	c.written[canonical] = h.name
 	c.headers = append(c.headers, *h)
 	return nil
 }
 
-func (c *Contract) ownPrefixes(from []HeadersFrom) error {
+func (c *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
 	for i, f := range from {
 		if err := checkPrefix(f.Prefix); err != nil {
 			return fmt.Errorf("headers_from %q: %w", f.Prefix, err)
 		}
-		fold := Fold(f.Prefix)
+		canonical := Canonicalize(f.Prefix)
 		for _, other := range from[:i] {
-			if o := Fold(other.Prefix); strings.HasPrefix(fold, o) || strings.HasPrefix(o, fold) {
+			if o := Canonicalize(other.Prefix); strings.HasPrefix(canonical, o) || strings.HasPrefix(o, canonical) {
 				return fmt.Errorf("headers_from %q: %w: its names overlap with those of %q", f.Prefix, ErrName, other.Prefix)
 			}
 		}
-		c.owns = append(c.owns, OwnedName{Name: f.Prefix, Fold: fold, Kind: OwnedPrefix})
+		c.reserved = append(c.reserved, ReservedName{Name: f.Prefix, Canonical: canonical, Kind: ReservedPrefix})
 		if len(f.Claims) == 0 {
 			c.every = append(c.every, f.Prefix)
 			continue
@@ -339,14 +339,14 @@ func fromClaim(prefix, claim string) (*header, error) {
 }
 
 // Shows reports whether a header may show the claim.
-func (c *Contract) Shows(claim string) bool {
+func (c *HeaderPlan) Shows(claim string) bool {
 	return len(c.every) > 0 || slices.ContainsFunc(c.headers, func(h header) bool { return h.claim == claim })
 }
 
 // CheckClaims reports whether the computed claims of those names would give
 // two headers one name under a headers_from that takes every claim. It finds
 // at load what Render would otherwise have to refuse at the first request.
-func (c *Contract) CheckClaims(names []string) error {
+func (c *HeaderPlan) CheckClaims(names []string) error {
 	for _, prefix := range c.every {
 		seen := make(map[string]string, len(names))
 		for _, claim := range names {
@@ -354,14 +354,14 @@ func (c *Contract) CheckClaims(names []string) error {
 			if err != nil {
 				return fmt.Errorf("headers_from %q: claim %q: %w", prefix, claim, err)
 			}
-			fold := Fold(h.name)
-			if other, twice := seen[fold]; twice && other != claim {
+			canonical := Canonicalize(h.name)
+			if other, twice := seen[canonical]; twice && other != claim {
 				return fmt.Errorf("headers_from %q: %w: the claims %q and %q give the same header", prefix, ErrName, other, claim)
 			}
-			if other, twice := c.writes(fold); twice {
+			if other, twice := c.writes(canonical); twice {
 				return fmt.Errorf("headers_from %q: %w: the claim %q gives the header %q, which is written too", prefix, ErrName, claim, other)
 			}
-			seen[fold] = claim
+			seen[canonical] = claim
 		}
 	}
 	return nil
@@ -370,21 +370,21 @@ func (c *Contract) CheckClaims(names []string) error {
 // writes gives the header of the contract, other than by a headers_from that
 // takes every claim, that may be written under a name of that fold: itself, or
 // one of its numbered parts.
-func (c *Contract) writes(fold string) (name string, may bool) {
-	if name, may = c.folds[fold]; may {
+func (c *HeaderPlan) writes(canonical string) (name string, may bool) {
+	if name, may = c.written[canonical]; may {
 		return name, true
 	}
-	base, isPart := partOf(fold)
+	base, isPart := partOf(canonical)
 	if !isPart || c.sweeper == nil {
 		return "", false
 	}
 	_, may = c.sweeper.parts.names[base]
-	return c.folds[base], may
+	return c.written[base], may
 }
 
 // Labels are the configured names that headers are written for: a closed set,
 // for a metric's label.
-func (c *Contract) Labels() []string {
+func (c *HeaderPlan) Labels() []string {
 	names := make([]string, 0, len(c.headers)+len(c.every))
 	for i := range c.headers {
 		names = append(names, c.headers[i].name)
@@ -394,13 +394,13 @@ func (c *Contract) Labels() []string {
 
 // Label gives the one of Labels that a header was written for: its own, or the
 // prefix of the headers_from that made its name of a claim's.
-func (c *Contract) Label(header string) string {
-	fold := Fold(header)
-	if _, named := c.folds[fold]; named {
+func (c *HeaderPlan) Label(header string) string {
+	canonical := Canonicalize(header)
+	if _, named := c.written[canonical]; named {
 		return header
 	}
 	for _, prefix := range c.every {
-		if strings.HasPrefix(fold, Fold(prefix)) {
+		if strings.HasPrefix(canonical, Canonicalize(prefix)) {
 			return prefix
 		}
 	}
@@ -409,21 +409,21 @@ func (c *Contract) Label(header string) string {
 
 // ownTargets takes the names of the re-signed tokens, so that no claim is
 // written there.
-func (c *Contract) ownTargets(targets []Target) error {
+func (c *HeaderPlan) ownTargets(targets []Target) error {
 	cookies := make(map[string]string)
 	for _, t := range targets {
 		if err := t.check(); err != nil {
 			return err
 		}
-		names, name := c.folds, t.Header
+		names, name := c.written, t.Header
 		if t.Cookie != "" {
 			names, name = cookies, t.Cookie
 		}
-		fold := Fold(name)
-		if other, twice := names[fold]; twice {
+		canonical := Canonicalize(name)
+		if other, twice := names[canonical]; twice {
 			return fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, ErrName, other)
 		}
-		names[fold] = name
+		names[canonical] = name
 	}
 	c.targets = slices.Clone(targets)
 	return nil
@@ -431,14 +431,14 @@ func (c *Contract) ownTargets(targets []Target) error {
 
 // checkParts refuses a name that is also that of a part of a header with
 // on_overflow split.
-func (c *Contract) checkParts() error {
+func (c *HeaderPlan) checkParts() error {
 	for i := range c.headers {
 		h := &c.headers[i]
 		if h.onOverflow != overflowSplit {
 			continue
 		}
-		for fold, name := range c.folds {
-			if base, isPart := partOf(fold); isPart && base == Fold(h.name) {
+		for canonical, name := range c.written {
+			if base, isPart := partOf(canonical); isPart && base == Canonicalize(h.name) {
 				return fmt.Errorf("header %q: %w: on_overflow split may write it for %q", name, ErrName, h.name)
 			}
 		}

@@ -17,7 +17,7 @@ func header1(d HeaderDefinition) Definition {
 	return Definition{Headers: []HeaderDefinition{d}}
 }
 
-func mustCompile(t testing.TB, d Definition, targets ...Target) *Contract {
+func mustCompile(t testing.TB, d Definition, targets ...Target) *HeaderPlan {
 	t.Helper()
 	c, err := Compile(d, targets...)
 	if err != nil {
@@ -178,8 +178,8 @@ func TestTargetsMayHaveAuthorizationOnly(t *testing.T) {
 func TestPresetsOwnTheirHeadersAndYieldToOthers(t *testing.T) {
 	for _, name := range PresetNames() {
 		c := mustCompile(t, Definition{Preset: name})
-		if len(c.Owns()) < 3 {
-			t.Errorf("%s owns %v", name, c.Owns())
+		if len(c.Reserved()) < 3 {
+			t.Errorf("%s owns %v", name, c.Reserved())
 		}
 	}
 	if _, err := Compile(Definition{Preset: "site_minder"}); err == nil || !strings.Contains(err.Error(), `did you mean "siteminder"?`) {

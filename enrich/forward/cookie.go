@@ -32,10 +32,10 @@ func SetCookie(r *http.Request, name, value string) error {
 // DropCookies deletes every cookie whose name an application could take for
 // one of the names, or that is no name, and returns how many there were.
 func DropCookies(r *http.Request, names ...string) int {
-	var o Owned
+	var o ReservedNames
 	for _, n := range names {
 		if len(n) <= MaxNameBytes {
-			o.cookies.add(Fold(n))
+			o.cookies.add(Canonicalize(n))
 		}
 	}
 	return o.sweepCookies(r.Header, nil)
@@ -55,12 +55,12 @@ func isCookieValue(value string) bool {
 // sweepCookies deletes owned cookies from all Cookie lines, but not those of
 // the exact names that spare reports, which are still to be read. A nil spare
 // reports none.
-func (o *Owned) sweepCookies(h http.Header, spare func(name string) bool) (removed int) {
+func (o *ReservedNames) sweepCookies(h http.Header, spare func(name string) bool) (removed int) {
 	lines := h["Cookie"]
 	if len(lines) == 0 || o.cookies.names == nil {
 		return 0
 	}
-	var buf foldBuffer
+	var buf nameBuffer
 	for i, line := range lines {
 		if !o.anyCookie(line, spare, &buf) {
 			continue
@@ -89,7 +89,7 @@ func (o *Owned) sweepCookies(h http.Header, spare func(name string) bool) (remov
 	return removed
 }
 
-func (o *Owned) anyCookie(line string, spare func(string) bool, buf *foldBuffer) bool {
+func (o *ReservedNames) anyCookie(line string, spare func(string) bool, buf *nameBuffer) bool {
 	for line != "" {
 		var pair string
 		pair, line, _ = strings.Cut(line, ";")
@@ -100,7 +100,7 @@ func (o *Owned) anyCookie(line string, spare func(string) bool, buf *foldBuffer)
 	return false
 }
 
-func (o *Owned) withoutCookies(line string, spare func(string) bool, buf *foldBuffer) (string, int) {
+func (o *ReservedNames) withoutCookies(line string, spare func(string) bool, buf *nameBuffer) (string, int) {
 	var b strings.Builder
 	removed := 0
 	for rest, more := line, true; more; {
@@ -128,7 +128,7 @@ func (o *Owned) withoutCookies(line string, spare func(string) bool, buf *foldBu
 // name away, or what no name may hold before it, or an equals sign (Werkzeug
 // before 2.2.3, CVE-2023-23934). Each word before its first equals sign is
 // therefore a name, and so is the whole text before the first.
-func (o *Owned) ownsPair(pair string, spare func(string) bool, buf *foldBuffer) bool {
+func (o *ReservedNames) ownsPair(pair string, spare func(string) bool, buf *nameBuffer) bool {
 	whole, value, valued := strings.Cut(pair, "=")
 	name := strings.Trim(whole, " \t")
 	if valued && spare != nil && len(name) > 0 && whole[len(whole)-1] == name[len(name)-1] && spare(name) {
@@ -153,7 +153,7 @@ func (o *Owned) ownsPair(pair string, spare func(string) bool, buf *foldBuffer) 
 // stands or as some application decodes and cuts it: PHP did so until 7.2.34,
 // 7.3.23 and 7.4.11 (CVE-2020-7070; Rack did too), and still ends it at a
 // bracket, with which arrays are written.
-func (o *Owned) ownsCookie(name string, traits uint8, buf *foldBuffer) bool {
+func (o *ReservedNames) ownsCookie(name string, traits uint8, buf *nameBuffer) bool {
 	if o.cookies.has(name, buf) {
 		return true
 	}

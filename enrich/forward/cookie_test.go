@@ -110,7 +110,7 @@ func TestCookiesAreToldApartAsEveryReaderDoes(t *testing.T) {
 		}
 	}
 	r := cookieRequest("\xe9=1; b c=2; (t=3")
-	if NewOwned().Scrub(r) != 0 { // no policy reads or writes a cookie
+	if NewReservedNames().Scrub(r) != 0 { // no policy reads or writes a cookie
 		t.Errorf("left is %q", r.Header)
 	}
 }
@@ -179,7 +179,7 @@ func FuzzSetCookie(f *testing.F) {
 		}
 		n := 0
 		for _, c := range r.Cookies() {
-			if Fold(c.Name) == "t" {
+			if Canonicalize(c.Name) == "t" {
 				n++
 				if c.Value != "ours" {
 					t.Errorf("%q leaves the cookie %v", line, c)

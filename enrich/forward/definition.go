@@ -2,11 +2,11 @@
 // request that goes to the application, and deletes from the client's request
 // everything that the application could mistake for it.
 //
-// A [Definition] is configuration, a [Contract] is its compiled form,
-// [Contract.Render] turns the claims of one decision into field lines, and
-// [Rendered.Write] puts them on any number of requests. [Owned] is the union
+// A [Definition] is configuration, a [HeaderPlan] is its compiled form,
+// [HeaderPlan.Render] turns the claims of one decision into field lines, and
+// [RenderedHeaders.Write] puts them on any number of requests. [ReservedNames] is the union
 // of the names that all contracts may write, with those that tokens are read
-// from; [Owned.Scrub] removes them, in every spelling, from what a client sent.
+// from; [ReservedNames.Scrub] removes them, in every spelling, from what a client sent.
 //
 // Contracts and renderings never change once made and are safe for
 // concurrent use.

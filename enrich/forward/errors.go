@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// Reasons for which the claims of a decision cannot be written. [Contract.Render]
+// Reasons for which the claims of a decision cannot be written. [HeaderPlan.Render]
 // wraps them in a [*HeaderError].
 var (
 	// ErrRefused says that a value has no safe form under the header's

@@ -89,7 +89,7 @@ func FuzzRender(f *testing.F) {
 	}
 	f.Add("a:", ":b", uint16(77))
 	forms := allForms()
-	contracts := make([]*Contract, len(forms))
+	contracts := make([]*HeaderPlan, len(forms))
 	for i, d := range forms {
 		contracts[i] = mustCompile(f, header1(d))
 	}

@@ -163,7 +163,7 @@ func TestHeadersStayWithinTheBudget(t *testing.T) {
 		second.Name, second.Claim = "X-B", "b"
 		return Definition{Budget: 100, Headers: []HeaderDefinition{{Name: "X-A", Claim: "a"}, second}}
 	}
-	render := func(d Definition, b any) (*Rendered, error) {
+	render := func(d Definition, b any) (*RenderedHeaders, error) {
 		return mustCompile(t, d).Render(map[string]any{"a": value, "b": b})
 	}
 

@@ -45,11 +45,11 @@ func checkName(name string) error {
 	if err := checkSpelling(name); err != nil {
 		return err
 	}
-	fold := Fold(name)
-	if why, bad := refusedNames[fold]; bad {
+	canonical := Canonicalize(name)
+	if why, bad := refusedNames[canonical]; bad {
 		return fmt.Errorf("%w: %s", ErrName, why)
 	}
-	if strings.HasPrefix(fold, refusedPrefix) {
+	if strings.HasPrefix(canonical, refusedPrefix) {
 		return fmt.Errorf("%w: it describes the body", ErrName)
 	}
 	return nil
@@ -76,16 +76,16 @@ func checkPrefix(prefix string) error {
 	if err := checkSpelling(prefix); err != nil {
 		return err
 	}
-	fold := Fold(prefix)
-	if core := strings.Trim(fold, string(Symbol)); core == "x" || core == "" {
+	canonical := Canonicalize(prefix)
+	if core := strings.Trim(canonical, string(Symbol)); core == "x" || core == "" {
 		return fmt.Errorf("%w: X- alone would own every extension header", ErrName)
 	}
 	for name := range refusedNames {
-		if strings.HasPrefix(name, fold) {
-			return fmt.Errorf("%w: %s begins with it and may not be deleted", ErrName, spell(fold))
+		if strings.HasPrefix(name, canonical) {
+			return fmt.Errorf("%w: %s begins with it and may not be deleted", ErrName, spell(canonical))
 		}
 	}
-	if strings.HasPrefix(fold, refusedPrefix) || strings.HasPrefix(refusedPrefix, fold) {
+	if strings.HasPrefix(canonical, refusedPrefix) || strings.HasPrefix(refusedPrefix, canonical) {
 		return fmt.Errorf("%w: the Content headers begin with it", ErrName)
 	}
 	return nil
@@ -93,10 +93,10 @@ func checkPrefix(prefix string) error {
 
 // spell names the first, in the order of the alphabet, of the refused names
 // under a prefix, so that the message does not change from load to load.
-func spell(fold string) string {
+func spell(canonical string) string {
 	first := ""
 	for name := range refusedNames {
-		if strings.HasPrefix(name, fold) && (first == "" || name < first) {
+		if strings.HasPrefix(name, canonical) && (first == "" || name < first) {
 			first = name
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 // rendering is the state of one call of Render.
 type rendering struct {
-	out  *Rendered
+	out  *RenderedHeaders
 	left int // bytes of the budget
 }
 
@@ -16,9 +16,9 @@ type rendering struct {
 // request that the decision serves. A failure is a [*HeaderError] that wraps
 // one of ErrRefused, ErrTooLarge, ErrBudget and ErrEmptyDenied; then nothing
 // of the decision may reach the application.
-func (c *Contract) Render(claims map[string]any) (*Rendered, error) {
+func (c *HeaderPlan) Render(claims map[string]any) (*RenderedHeaders, error) {
 	r := rendering{
-		out:  &Rendered{fields: make([]Field, 0, len(c.headers)), sweeper: c.sweeper},
+		out:  &RenderedHeaders{fields: make([]Field, 0, len(c.headers)), sweeper: c.sweeper},
 		left: c.budget,
 	}
 	for i := range c.headers {
@@ -37,7 +37,7 @@ func (c *Contract) Render(claims map[string]any) (*Rendered, error) {
 
 // addEvery writes a header for each claim that is not empty, except where
 // the contract has a header of that name already.
-func (r *rendering) addEvery(c *Contract, prefix string, claims map[string]any) error {
+func (r *rendering) addEvery(c *HeaderPlan, prefix string, claims map[string]any) error {
 	names := make([]string, 0, len(claims))
 	for name, value := range claims {
 		if !isEmpty(value) {
@@ -51,14 +51,14 @@ func (r *rendering) addEvery(c *Contract, prefix string, claims map[string]any) 
 		if err != nil {
 			return &HeaderError{Header: prefix, Reason: err.Error(), Err: ErrRefused}
 		}
-		fold := Fold(h.name)
-		if _, own := c.writes(fold); own {
+		canonical := Canonicalize(h.name)
+		if _, own := c.writes(canonical); own {
 			continue
 		}
-		if seen[fold] {
+		if seen[canonical] {
 			return &HeaderError{Header: prefix, Reason: errTwice.Error(), Err: ErrRefused}
 		}
-		seen[fold] = true
+		seen[canonical] = true
 		if err := r.add(h, claims[claim]); err != nil {
 			return err
 		}

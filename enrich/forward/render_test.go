@@ -231,7 +231,7 @@ func allForms() []HeaderDefinition {
 
 // roundTrip renders a list of texts and reads it back as the application
 // would, if it was not refused.
-func roundTrip(t *testing.T, c *Contract, d HeaderDefinition, elements []any) {
+func roundTrip(t *testing.T, c *HeaderPlan, d HeaderDefinition, elements []any) {
 	t.Helper()
 	want := make([]string, len(elements))
 	for i, e := range elements {
@@ -272,7 +272,7 @@ func roundTrip(t *testing.T, c *Contract, d HeaderDefinition, elements []any) {
 	}
 }
 
-func roundTripText(t *testing.T, c *Contract, d HeaderDefinition, text string) {
+func roundTripText(t *testing.T, c *HeaderPlan, d HeaderDefinition, text string) {
 	t.Helper()
 	r, err := c.Render(map[string]any{"c": text})
 	if err != nil {

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// Rendered holds the field lines of one decision. It is shared by all
+// RenderedHeaders holds the field lines of one decision. It is shared by all
 // requests that the decision serves.
-type Rendered struct {
+type RenderedHeaders struct {
 	fields  []Field
 	notes   []Note
 	bytes   int
-	values  []string // of all fields, in their order
-	clear   []string // keys that are ours but not written this time
-	sweeper *Owned   // our names that cannot be listed; nil if none
+	values  []string       // of all fields, in their order
+	clear   []string       // keys that are ours but not written this time
+	sweeper *ReservedNames // our names that cannot be listed; nil if none
 }
 
 // Field is one header that is written.
@@ -70,12 +70,12 @@ type Note struct {
 // Overflowed reports whether the value was too long, whatever became of it.
 func (n Note) Overflowed() bool { return n.Outcome >= OmittedOverflow }
 
-func (r *Rendered) note(header string, o Outcome) {
+func (r *RenderedHeaders) note(header string, o Outcome) {
 	r.notes = append(r.notes, Note{Header: header, Outcome: o})
 }
 
 // finish prepares what Write needs.
-func (r *Rendered) finish(owned []string) {
+func (r *RenderedHeaders) finish(owned []string) {
 	n := 0
 	written := make(map[string]bool, len(r.fields))
 	for _, f := range r.fields {
@@ -97,7 +97,7 @@ func (r *Rendered) finish(owned []string) {
 // of the contract. A header's values are given to it alone: later handlers
 // edit values in place (Caddy's own header replacements do), which must not
 // reach the next request.
-func (r *Rendered) Write(h http.Header) {
+func (r *RenderedHeaders) Write(h http.Header) {
 	if r == nil {
 		return
 	}
@@ -115,7 +115,7 @@ func (r *Rendered) Write(h http.Header) {
 	}
 }
 
-// What the parts of a Rendered take in memory, for Weight.
+// What the parts of a RenderedHeaders take in memory, for Weight.
 const (
 	renderedWeight = 160 // the struct and the heads of its slices
 	fieldWeight    = 96
@@ -124,7 +124,7 @@ const (
 
 // Weight is about how many bytes of memory the rendering holds, for a cache
 // that is bounded in bytes.
-func (r *Rendered) Weight() int {
+func (r *RenderedHeaders) Weight() int {
 	if r == nil {
 		return 0
 	}
@@ -136,7 +136,7 @@ func (r *Rendered) Weight() int {
 }
 
 // Fields lists what Write writes, in the order of the configuration.
-func (r *Rendered) Fields() []Field {
+func (r *RenderedHeaders) Fields() []Field {
 	if r == nil {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (r *Rendered) Fields() []Field {
 
 // Notes lists the headers that are not simply written, for explain and for
 // the metric that counts overflows.
-func (r *Rendered) Notes() []Note {
+func (r *RenderedHeaders) Notes() []Note {
 	if r == nil {
 		return nil
 	}

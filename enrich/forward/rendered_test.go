@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func siteminder(t testing.TB) (*Contract, *Rendered) {
+func siteminder(t testing.TB) (*HeaderPlan, *RenderedHeaders) {
 	t.Helper()
 	c := mustCompile(t, Definition{
 		Preset: "siteminder",
@@ -107,7 +107,7 @@ func TestWhatLaterHandlersEditStaysWithTheRequest(t *testing.T) {
 
 func TestWriteFromManyRequestsAtOnce(t *testing.T) {
 	c, r := siteminder(t)
-	o := NewOwned(c)
+	o := NewReservedNames(c)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -129,7 +129,7 @@ func TestWriteFromManyRequestsAtOnce(t *testing.T) {
 }
 
 func TestNothingRenderedWritesNothing(t *testing.T) {
-	var r *Rendered
+	var r *RenderedHeaders
 	h := http.Header{"Accept": {"*/*"}}
 	r.Write(h)
 	if len(h) != 1 || r.Weight() != 0 || r.Fields() != nil || r.Notes() != nil {

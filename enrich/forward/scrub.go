@@ -16,17 +16,17 @@ import (
 // the client cannot name one of our headers there and have the next proxy
 // delete it (RFC 9110, section 7.6.1), and takes away the wish for an upgrade
 // that other requests could hide behind, and what would go through a tunnel.
-// It returns how many headers and cookies it took away. On a nil Owned it does
+// It returns how many headers and cookies it took away. On a nil ReservedNames it does
 // the last four only.
 //
 // Trailers are dropped by forgetting the map that the server fills when the
 // body ends: deleting names from it would leave those that the client sends
 // without having announced them. It must happen before the request is
 // cloned.
-func (o *Owned) Scrub(r *http.Request) (removed int) {
+func (o *ReservedNames) Scrub(r *http.Request) (removed int) {
 	if o != nil {
 		removed = o.sweep(r.Header)
-		removed += o.sweepCookies(r.Header, o.sparesCookie)
+		removed += o.sweepCookies(r.Header, o.isCredentialCookie)
 	}
 	keepConnection(r.Header)
 	dropSmuggling(r.Header)
@@ -35,54 +35,54 @@ func (o *Owned) Scrub(r *http.Request) (removed int) {
 	return removed
 }
 
-// ScrubSpared deletes what Scrub left for the token to be read from, see
-// [Owned.Sparing].
-func (o *Owned) ScrubSpared(r *http.Request) (removed int) {
+// ScrubCredentials deletes what Scrub left for the token to be read from, see
+// [ReservedNames.Except].
+func (o *ReservedNames) ScrubCredentials(r *http.Request) (removed int) {
 	if o == nil {
 		return 0
 	}
-	for key := range o.sparedHeaders {
+	for key := range o.credentialHeaders {
 		if _, there := r.Header[key]; there {
 			delete(r.Header, key)
 			removed++
 		}
 	}
-	if len(o.sparedCookies) > 0 {
+	if len(o.credentialCookies) > 0 {
 		removed += o.sweepCookies(r.Header, nil)
 	}
 	return removed
 }
 
-// ScrubSparedBut is ScrubSpared for all but some places.
-func (o *Owned) ScrubSparedBut(r *http.Request, places ...token.Place) {
-	if o == nil || len(o.spared) == 0 {
+// ScrubCredentialsExcept is ScrubCredentials for all but some places.
+func (o *ReservedNames) ScrubCredentialsExcept(r *http.Request, places ...token.Place) {
+	if o == nil || len(o.credentials) == 0 {
 		return
 	}
 	reads := func(kind, name string) bool {
 		return slices.ContainsFunc(places, func(p token.Place) bool { return p.Kind == kind && p.Name == name })
 	}
-	for key := range o.sparedHeaders {
+	for key := range o.credentialHeaders {
 		if !reads(token.Header, key) {
 			delete(r.Header, key)
 		}
 	}
-	if len(o.sparedCookies) > 0 {
+	if len(o.credentialCookies) > 0 {
 		o.sweepCookies(r.Header, func(name string) bool { return reads(token.Cookie, name) })
 	}
 }
 
 // sweep deletes the owned headers, but not those that are still to be read.
-func (o *Owned) sweep(h http.Header) (removed int) {
-	var buf foldBuffer
+func (o *ReservedNames) sweep(h http.Header) (removed int) {
+	var buf nameBuffer
 	for key := range h {
 		read := o.read.has(key, &buf)
-		if !read && !o.owns(key, &buf) || o.sparedHeaders[key] {
+		if !read && !o.owns(key, &buf) || o.credentialHeaders[key] {
 			continue
 		}
 		delete(h, key)
 		removed++
 		if read {
-			for _, exact := range o.readKeys[Fold(key)] {
+			for _, exact := range o.readKeys[Canonicalize(key)] {
 				if values := h[exact]; len(values) < 2 {
 					h[exact] = append(slices.Clip(values), "", "")[:2]
 				}
@@ -92,7 +92,9 @@ func (o *Owned) sweep(h http.Header) (removed int) {
 	return removed
 }
 
-func (o *Owned) sparesCookie(name string) bool { return slices.Contains(o.sparedCookies, name) }
+func (o *ReservedNames) isCredentialCookie(name string) bool {
+	return slices.Contains(o.credentialCookies, name)
+}
 
 // connectionOptions are the connection options that the next proxy may see.
 var connectionOptions = [...]string{"close", "keep-alive", "Upgrade"}

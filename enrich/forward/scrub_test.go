@@ -18,9 +18,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-func owned(t testing.TB) *Owned {
+func owned(t testing.TB) *ReservedNames {
 	t.Helper()
-	return NewOwned(
+	return NewReservedNames(
 		mustCompile(t, Definition{
 			Preset:      "siteminder",
 			Headers:     []HeaderDefinition{{Name: "X-User-Groups", Claim: "g", OnOverflow: "split"}, {Name: "X-User", Claim: "u"}},
@@ -70,15 +70,15 @@ func TestScrubLeavesOtherHeadersAlone(t *testing.T) {
 }
 
 func TestScrubAnswersForAnOwnedThatIsNil(t *testing.T) {
-	var o *Owned
+	var o *ReservedNames
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
 	req.Header.Set("Connection", "X-User-Groups")
 	req.Trailer = http.Header{"X-User": nil}
 	if n := o.Scrub(req); n != 0 || req.Trailer != nil || req.Header.Get("Connection") != "" {
 		t.Errorf("%d, %v, %v", n, req.Trailer, req.Header)
 	}
-	if o.ScrubSpared(req) != 0 || o.Names() != nil || o.OwnsHeader("X-User") {
-		t.Error("a nil Owned owns something")
+	if o.ScrubCredentials(req) != 0 || o.Names() != nil || o.Contains("X-User") {
+		t.Error("a nil ReservedNames owns something")
 	}
 }
 
@@ -127,7 +127,7 @@ func gateway(t *testing.T, upstream string) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := NewOwned(c)
+	o := NewReservedNames(c)
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		o.Scrub(req)
@@ -212,7 +212,7 @@ func check(t *testing.T, name string, seen [2]http.Header) {
 		t.Errorf("%s: the application gets %q", name, got)
 	}
 	for key := range header {
-		if key != "X-User-Groups" && Fold(key) == "x-user-groups" {
+		if key != "X-User-Groups" && Canonicalize(key) == "x-user-groups" {
 			t.Errorf("%s: the alias %q arrives", name, key)
 		}
 	}
@@ -238,7 +238,7 @@ func TestScrubDoesNotAllocateWhereNothingIsOurs(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { o.Scrub(req) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { o.ScrubSpared(req) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { o.ScrubCredentials(req) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if len(req.Header) != 20 {
@@ -251,36 +251,36 @@ func TestOwnsTellsWhatAContractMayWrite(t *testing.T) {
 		Headers:     []HeaderDefinition{{Name: "SM_USER", Claim: "u", Exact: true}, {Name: "X-Groups", Claim: "g", OnOverflow: "split"}},
 		HeadersFrom: []HeadersFrom{{Prefix: "X-Claim-", Claims: []string{"a"}}},
 	}, Target{Header: "Authorization"}, Target{Cookie: "app_token"})
-	want := []OwnedName{
-		{Name: "Authorization", Fold: "authorization", Kind: OwnedHeader, Token: true},
-		{Name: "SM_USER", Fold: "sm-user", Kind: OwnedHeader, Exact: true},
-		{Name: "X-Claim-a", Fold: "x-claim-a", Kind: OwnedHeader},
-		{Name: "X-Groups", Fold: "x-groups", Kind: OwnedHeader},
-		{Name: "X-Claim-", Fold: "x-claim-", Kind: OwnedPrefix},
-		{Name: "X-Groups", Fold: "x-groups", Kind: OwnedParts},
-		{Name: "app_token", Fold: "app-token", Kind: OwnedCookie, Token: true},
+	want := []ReservedName{
+		{Name: "Authorization", Canonical: "authorization", Kind: ReservedHeader, Token: true},
+		{Name: "SM_USER", Canonical: "sm-user", Kind: ReservedHeader, Exact: true},
+		{Name: "X-Claim-a", Canonical: "x-claim-a", Kind: ReservedHeader},
+		{Name: "X-Groups", Canonical: "x-groups", Kind: ReservedHeader},
+		{Name: "X-Claim-", Canonical: "x-claim-", Kind: ReservedPrefix},
+		{Name: "X-Groups", Canonical: "x-groups", Kind: ReservedParts},
+		{Name: "app_token", Canonical: "app-token", Kind: ReservedCookie, Token: true},
 	}
-	if got := c.Owns(); !reflect.DeepEqual(got, want) {
+	if got := c.Reserved(); !reflect.DeepEqual(got, want) {
 		t.Errorf("owns %+v", got)
 	}
-	o := NewOwned(c, c, nil)
+	o := NewReservedNames(c, c, nil)
 	if got := o.Names(); !reflect.DeepEqual(got, want) {
 		t.Errorf("the union with itself owns %+v", got)
 	}
 	for i, kind := range []string{"header", "prefix", "parts", "cookie"} {
-		if OwnedKind(i).String() != kind {
-			t.Errorf("kind %d is called %s", i, OwnedKind(i))
+		if NameKind(i).String() != kind {
+			t.Errorf("kind %d is called %s", i, NameKind(i))
 		}
 	}
 }
 
 func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	c := mustCompile(t, header1(HeaderDefinition{}), Target{Header: "Authorization"}, Target{Header: "X-Token"}, Target{Cookie: "session"})
-	o, err := NewOwned(c).Sparing(Sources{Headers: []string{"authorization", "X-Elsewhere"}, Cookies: []string{"session", "other"}})
+	o, err := NewReservedNames(c).Except(Sources{Headers: []string{"authorization", "X-Elsewhere"}, Cookies: []string{"session", "other"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := o.SparedHeaders(); !slices.Equal(got, []string{"Authorization", "X-Elsewhere", "Cookie"}) {
+	if got := o.CredentialHeaders(); !slices.Equal(got, []string{"Authorization", "X-Elsewhere", "Cookie"}) {
 		t.Errorf("spared are %q", got)
 	}
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -295,7 +295,7 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	if !reflect.DeepEqual(req.Header, want) {
 		t.Errorf("before the token is read: %q", req.Header)
 	}
-	if n := o.ScrubSpared(req); n != 3 {
+	if n := o.ScrubCredentials(req); n != 3 {
 		t.Errorf("%d removed", n)
 	}
 	want = http.Header{"Cookie": {"a=1; s=2"}} // A16: a place that is only read is owned too
@@ -304,16 +304,16 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	}
 
 	for _, name := range []string{"X-User", "x_user"} {
-		if _, err := NewOwned(c).Sparing(Sources{Headers: []string{name}}); err == nil {
+		if _, err := NewReservedNames(c).Except(Sources{Headers: []string{name}}); err == nil {
 			t.Errorf("tokens may be read from %s, which claims are written to", name)
 		}
 	}
-	claims := NewOwned(mustCompile(t, Definition{
+	claims := NewReservedNames(mustCompile(t, Definition{
 		Headers:     []HeaderDefinition{{Name: "X-Parts", Claim: "p", OnOverflow: "split"}},
 		HeadersFrom: []HeadersFrom{{Prefix: "X-Claim-"}},
 	}))
 	for _, name := range []string{"X-Claim-Token", "X-Parts-1"} {
-		if _, err := claims.Sparing(Sources{Headers: []string{name}}); err == nil {
+		if _, err := claims.Except(Sources{Headers: []string{name}}); err == nil {
 			t.Errorf("tokens may be read from %s, which claims are written to", name)
 		}
 	}
@@ -322,7 +322,7 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 // A16: an alias of a header that a token is read from is gone, and has made the
 // header one that stands twice.
 func TestAliasOfAReadHeaderIsASecondToken(t *testing.T) {
-	o, err := NewOwned().Sparing(Sources{Headers: []string{"X-Auth-Token", "Authorization", "x_auth.key"}, Cookies: []string{"t"}})
+	o, err := NewReservedNames().Except(Sources{Headers: []string{"X-Auth-Token", "Authorization", "x_auth.key"}, Cookies: []string{"t"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,17 +345,17 @@ func TestAliasOfAReadHeaderIsASecondToken(t *testing.T) {
 		}
 	}
 	r := &http.Request{Header: http.Header{"X-Auth-Token": {"t"}, "X_auth.key": {"k"}, "Cookie": {"a=1; t=x"}}}
-	o.ScrubSparedBut(r, token.Place{Kind: token.Header, Name: "X-Auth-Token"})
+	o.ScrubCredentialsExcept(r, token.Place{Kind: token.Header, Name: "X-Auth-Token"})
 	if want := (http.Header{"X-Auth-Token": {"t"}, "Cookie": {"a=1"}}); !reflect.DeepEqual(r.Header, want) {
 		t.Errorf("left is %q", r.Header)
 	}
-	if _, err := NewOwned().Sparing(Sources{Headers: []string{strings.Repeat("x", MaxNameBytes+1)}}); !errors.Is(err, ErrName) {
+	if _, err := NewReservedNames().Except(Sources{Headers: []string{strings.Repeat("x", MaxNameBytes+1)}}); !errors.Is(err, ErrName) {
 		t.Errorf("a name that is too long: %v", err)
 	}
 }
 
 func TestSparedPlacesCostNoAllocation(t *testing.T) {
-	o, err := tenOwned(t).Sparing(Sources{Headers: []string{"X-Auth-Token"}, Cookies: []string{"session"}})
+	o, err := tenOwned(t).Except(Sources{Headers: []string{"X-Auth-Token"}, Cookies: []string{"session"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func TestSparedPlacesCostNoAllocation(t *testing.T) {
 	place := token.Place{Kind: token.Cookie, Name: "session"}
 	if n := testing.AllocsPerRun(100, func() {
 		o.Scrub(r)
-		o.ScrubSparedBut(r, place)
+		o.ScrubCredentialsExcept(r, place)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -404,18 +404,18 @@ func FuzzScrub(f *testing.F) {
 		req.Header["Cookie"] = []string{cookie}
 		o.Scrub(req)
 		for key := range req.Header {
-			if o.OwnsHeader(key) {
+			if o.Contains(key) {
 				t.Errorf("%q is left", key)
 			}
-			fold := Fold(key)
+			canonical := Canonicalize(key)
 			for _, n := range o.Names() {
-				if n.Kind != OwnedCookie && n.covers(key) {
-					t.Errorf("%q, which folds to %q, is left", key, fold)
+				if n.Kind != ReservedCookie && covers(n, key) {
+					t.Errorf("%q, which folds to %q, is left", key, canonical)
 				}
 			}
 		}
 		for _, c := range cookiesOf(req) {
-			if Fold(c) == "app-token" {
+			if Canonicalize(c) == "app-token" {
 				t.Errorf("the cookie %q is left of %q", c, cookie)
 			}
 		}
@@ -458,7 +458,7 @@ func TestUpgradesThatCarryRequestsAreDropped(t *testing.T) {
 		{[]string{",,h2c"}, false},
 	} {
 		r := &http.Request{Header: http.Header{"Upgrade": slices.Clone(tc.in), "Http2-Settings": {"AAMAAABkAAQAAP__"}}}
-		(*Owned)(nil).Scrub(r)
+		(*ReservedNames)(nil).Scrub(r)
 		if _, there := r.Header["Upgrade"]; there != tc.kept {
 			t.Errorf("%q: kept %v, want %v", tc.in, there, tc.kept)
 		}
@@ -490,7 +490,7 @@ func TestWhatFollowsConnectIsDropped(t *testing.T) {
 		tc.header.Set("Content-Length", "5")
 		body := io.NopCloser(strings.NewReader("hello"))
 		r := &http.Request{Method: tc.method, Proto: tc.proto, ProtoMajor: tc.major, Header: tc.header, Body: body, ContentLength: -1, TransferEncoding: []string{"chunked"}}
-		(*Owned)(nil).Scrub(r)
+		(*ReservedNames)(nil).Scrub(r)
 		if tc.kept {
 			if r.Body != body || r.ContentLength != -1 || r.TransferEncoding == nil || r.Header.Get("Content-Length") == "" {
 				t.Errorf("%s: the body is gone", tc.name)

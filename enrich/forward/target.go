@@ -13,7 +13,7 @@ func (t Target) check() error {
 	case t.Header != "" && t.Cookie != "":
 		return errors.New("the token goes to a header or to a cookie, not to both")
 	case t.Header != "":
-		if Fold(t.Header) == "authorization" {
+		if Canonicalize(t.Header) == "authorization" {
 			if t.Header != "Authorization" && http.CanonicalHeaderKey(t.Header) != "Authorization" {
 				return fmt.Errorf("token header %q: %w", t.Header, ErrName)
 			}

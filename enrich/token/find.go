@@ -52,7 +52,7 @@ type Found struct {
 // Only a listed place can make a request malformed: a query token is left
 // alone where no query is listed. What some application reads as a listed
 // parameter (access.token, access_token[]) is a second token. Aliases of
-// headers and cookies are gone by now, see forward.Owned.Scrub.
+// headers and cookies are gone by now, see forward.ReservedNames.Scrub.
 func Find(r *http.Request, places []Place, maxBytes int) (Found, error) {
 	if maxBytes <= 0 {
 		maxBytes = DefaultMaxBytes

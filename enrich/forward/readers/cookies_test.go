@@ -40,8 +40,8 @@ func TestNoReaderFindsOurCookieInWhatIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	written := forward.NewOwned(contract)
-	readOnly, err := forward.NewOwned().Sparing(forward.Sources{Cookies: []string{cookie}})
+	written := forward.NewReservedNames(contract)
+	readOnly, err := forward.NewReservedNames().Except(forward.Sources{Cookies: []string{cookie}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +88,10 @@ func TestNoReaderFindsOurCookieInWhatIsLeft(t *testing.T) {
 	}
 }
 
-func scrubbed(o *forward.Owned, header string) string {
+func scrubbed(o *forward.ReservedNames, header string) string {
 	r := &http.Request{Header: http.Header{"Cookie": {header}}}
 	o.Scrub(r)
-	o.ScrubSpared(r)
+	o.ScrubCredentials(r)
 	return strings.Join(r.Header["Cookie"], "\n")
 }
 
@@ -104,8 +104,8 @@ func mayBeOurs(pair string) bool {
 		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7F }) {
 			return true
 		}
-		folded := strings.Trim(forward.Fold(strings.NewReplacer("%5F", "_", "%20", "", "%0", "\x00", "%1", "\x00").Replace(part)), "-")
-		if strings.Contains(folded, forward.Fold(cookie)) || strings.Contains(part, "%") {
+		folded := strings.Trim(forward.Canonicalize(strings.NewReplacer("%5F", "_", "%20", "", "%0", "\x00", "%1", "\x00").Replace(part)), "-")
+		if strings.Contains(folded, forward.Canonicalize(cookie)) || strings.Contains(part, "%") {
 			return true
 		}
 	}

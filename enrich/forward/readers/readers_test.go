@@ -87,7 +87,7 @@ func inProcess(kind byte, text string) reading {
 func (r reading) ours(name string) (reader string, found bool) {
 	for reader, names := range r {
 		for _, n := range names {
-			if forward.Fold(n) == forward.Fold(name) {
+			if forward.Canonicalize(n) == forward.Canonicalize(name) {
 				return reader, true
 			}
 		}

@@ -10,13 +10,13 @@ func TestFoldMakesOneNameOfAllSpellings(t *testing.T) {
 	for _, name := range []string{
 		"X-User-Groups", "x-user-groups", "X_USER_GROUPS", "x.user.groups", "X-User_Groups", "X^User~Groups", "x user groups",
 	} {
-		if got := Fold(name); got != "x-user-groups" {
-			t.Errorf("Fold(%q) = %q", name, got)
+		if got := Canonicalize(name); got != "x-user-groups" {
+			t.Errorf("Canonicalize(%q) = %q", name, got)
 		}
 	}
 	for _, other := range []string{"X-UserGroups", "X-User--Groups", "X-User-Group", "X-User-Groups-", "-X-User-Groups"} {
-		if got := Fold(other); got == "x-user-groups" {
-			t.Errorf("Fold(%q) takes another name for ours", other)
+		if got := Canonicalize(other); got == "x-user-groups" {
+			t.Errorf("Canonicalize(%q) takes another name for ours", other)
 		}
 	}
 }
@@ -26,7 +26,7 @@ func TestAliasesTryEverySeparatorAndCase(t *testing.T) {
 	aliases := Aliases(name)
 	seen := make(map[string]bool)
 	for _, a := range aliases {
-		if Fold(a) != Fold(name) {
+		if Canonicalize(a) != Canonicalize(name) {
 			t.Errorf("%q does not fold to the name", a)
 		}
 		if seen[a] {
@@ -79,20 +79,20 @@ func FuzzFold(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		fold := Fold(name)
-		if Fold(fold) != fold {
+		canonical := Canonicalize(name)
+		if Canonicalize(canonical) != canonical {
 			t.Fatalf("folding %q twice gives another name", name)
 		}
-		if len(fold) != len(name) {
+		if len(canonical) != len(name) {
 			t.Fatalf("folding %q changes its length", name)
 		}
-		for i := range len(fold) {
-			if c := fold[i]; c != Symbol && (c < '0' || '9' < c) && (c < 'a' || 'z' < c) {
-				t.Fatalf("Fold(%q) = %q holds a character that does not fold", name, fold)
+		for i := range len(canonical) {
+			if c := canonical[i]; c != Symbol && (c < '0' || '9' < c) && (c < 'a' || 'z' < c) {
+				t.Fatalf("Canonicalize(%q) = %q holds a character that does not fold", name, canonical)
 			}
 		}
-		if Fold(strings.ToUpper(fold)) != fold || Fold(strings.ReplaceAll(fold, "-", "_")) != fold {
-			t.Fatalf("%q and its aliases fold apart", fold)
+		if Canonicalize(strings.ToUpper(canonical)) != canonical || Canonicalize(strings.ReplaceAll(canonical, "-", "_")) != canonical {
+			t.Fatalf("%q and its aliases fold apart", canonical)
 		}
 	})
 }

@@ -6,25 +6,25 @@ import "github.com/tokenenrich/caddy-token-enrich/enrich/token"
 // to.
 const Symbol = token.Symbol
 
-// foldTable maps each byte to its fold. It is never written after start.
-var foldTable = func() (t [256]byte) {
+// canonicalBytes maps each byte to its canonical. It is never written after start.
+var canonicalBytes = func() (t [256]byte) {
 	for i := range t {
 		t[i] = token.FoldByte(byte(i))
 	}
 	return t
 }()
 
-// Fold gives the form in which names are compared: letters in lower case,
+// Canonicalize gives the form in which names are compared: letters in lower case,
 // every byte that is neither a letter nor a digit as one and the same symbol.
-// Two names with the same fold can reach an application as one: CGI, FastCGI,
+// Two names with the same canonical can reach an application as one: CGI, FastCGI,
 // WSGI, Rack and PHP turn separators into underscores and letters into one
 // case before the application looks a header up.
-func Fold(name string) string {
+func Canonicalize(name string) string {
 	for i := range len(name) {
-		if foldTable[name[i]] != name[i] {
+		if canonicalBytes[name[i]] != name[i] {
 			b := make([]byte, len(name))
 			for j := range len(name) {
-				b[j] = foldTable[name[j]]
+				b[j] = canonicalBytes[name[j]]
 			}
 			return string(b)
 		}
@@ -32,14 +32,14 @@ func Fold(name string) string {
 	return name
 }
 
-// foldsToPrefix reports whether name begins with prefix, which is folded
+// hasCanonicalPrefix reports whether name begins with prefix, which is folded
 // already.
-func foldsToPrefix(name, prefix string) bool {
+func hasCanonicalPrefix(name, prefix string) bool {
 	if len(name) < len(prefix) {
 		return false
 	}
 	for i := range len(prefix) {
-		if foldTable[name[i]] != prefix[i] {
+		if canonicalBytes[name[i]] != prefix[i] {
 			return false
 		}
 	}
@@ -61,7 +61,7 @@ func isFieldName(name string) bool {
 }
 
 func isTokenByte(c byte) bool {
-	if foldTable[c] != Symbol {
+	if canonicalBytes[c] != Symbol {
 		return true
 	}
 	for i := range len(separators) {
@@ -79,7 +79,7 @@ func isTokenByte(c byte) bool {
 func Aliases(name string) []string {
 	var places []int
 	for i := range len(name) {
-		if foldTable[name[i]] == Symbol {
+		if canonicalBytes[name[i]] == Symbol {
 			places = append(places, i)
 		}
 	}

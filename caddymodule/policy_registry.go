@@ -1,0 +1,100 @@
+package caddymodule
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
+)
+
+// policyRegistry is the policies of one configuration, which own header names
+// together.
+type policyRegistry struct {
+	policies []*policy
+	named    map[string]*policy
+	owned    ownedNames
+}
+
+// add takes a policy in: its name must be free, and no policy may write claims
+// to where another reads its token. It reports whether the policy is new: that of
+// a site on two ports, or of a snippet that two sites import, is in already.
+func (r *policyRegistry) add(p *policy) (added bool, err error) {
+	if q := r.named[p.name]; q != nil {
+		if q.handler.text == p.handler.text && q.handler.at.sameHead(p.handler.at) {
+			return false, nil
+		}
+		return false, &optionError{option: "name", err: fmt.Errorf("two policies are named %q", p.name)}
+	}
+	if err := r.owned.add(p.compiled.Contract(), p.readFrom(forward.Sources{})); err != nil {
+		return false, r.clash(p, err)
+	}
+	r.policies = append(r.policies, p)
+	if p.name != "" {
+		if r.named == nil {
+			r.named = make(map[string]*policy)
+		}
+		r.named[p.name] = p
+	}
+	return true, nil
+}
+
+// ownedNames are the names that the policies own together. Policies register one
+// by one, and a union made for each of them would cost the square of their
+// number: it is made when it is first asked for.
+type ownedNames struct {
+	mu       sync.Mutex // guards reserved
+	reserved forward.Reservations
+	union    atomic.Pointer[forward.ReservedNames] // nil: to be made of reserved
+}
+
+// add reserves the names of one policy.
+func (n *ownedNames) add(contract *forward.HeaderPlan, sources forward.Sources) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.reserved.Add(contract, sources); err != nil {
+		return err
+	}
+	n.union.Store(nil)
+	return nil
+}
+
+// Load returns the union over the policies that have registered.
+func (n *ownedNames) Load() *forward.ReservedNames {
+	if o := n.union.Load(); o != nil {
+		return o
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	o := n.union.Load()
+	if o == nil {
+		o = n.reserved.Union()
+		n.union.Store(o)
+	}
+	return o
+}
+
+// clash says with which other policy the policy is at odds.
+func (r *policyRegistry) clash(p *policy, err error) error {
+	for _, q := range r.policies {
+		both := forward.NewReservedNames(q.compiled.Contract(), p.compiled.Contract())
+		if _, err := both.Except(q.readFrom(p.readFrom(forward.Sources{}))); err != nil {
+			return fmt.Errorf("%w; the other policy is %q", err, q.name)
+		}
+	}
+	return err
+}
+
+// readFrom adds the places that the policy reads tokens from.
+func (p *policy) readFrom(sources forward.Sources) forward.Sources {
+	for _, place := range p.compiled.Places() {
+		switch place.Kind {
+		case token.Header:
+			sources.Headers = append(sources.Headers, place.Name)
+		case token.Cookie:
+			sources.Cookies = append(sources.Cookies, place.Name)
+		}
+	}
+	return sources
+}
