@@ -90,7 +90,7 @@ func (a *AdminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 				return apiError(http.StatusForbidden, errors.New("cross-origin request"))
 			}
 		}
-		app, err := activeApp()
+		app, err := ActiveApp()
 		if err != nil {
 			return apiError(http.StatusServiceUnavailable, err)
 		}
@@ -107,16 +107,6 @@ func (a *AdminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	return apiError(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not answered here", r.Method))
-}
-
-// activeApp gives the app of the configuration that runs now.
-func activeApp() (*App, error) {
-	v, err := caddy.ActiveContext().AppIfConfigured("token_enrich")
-	if err != nil {
-		return nil, errors.New("the running configuration has no token_enrich")
-	}
-	app, _ := v.(*App)
-	return app, nil
 }
 
 // readBody reads the request's JSON object: known members only, in their own

@@ -19,11 +19,6 @@ import (
 
 // The deny list at the admin endpoint.
 
-// denyFor is how long a denial is kept where nobody says: longer than any
-// access token lives. The issuer's tokens carry their own expiry, but a denial
-// names tokens that this node has not seen.
-const denyFor = 25 * time.Hour
-
 // Bounds of the time that an operator gives. A denial holds its place in the
 // log, and all that comes after it, until it ends.
 const (
@@ -92,19 +87,15 @@ type undenied struct {
 	changed
 }
 
-// denialKinds are the words for what a denial names, by its claim.
-var denialKinds = map[string]string{enrich.DenyTokenID: "jti", enrich.DenySession: "sid", enrich.DenyUser: "user"}
-
-// newDenialEntry shows a record of the deny list. One that a node of an older
-// version made does not say what it names.
+// newDenialEntry shows a record of the deny list.
 func newDenialEntry(r cache.Record) denialEntry {
-	return denialEntry{ID: r.ID(), Kind: cmp.Or(denialKinds[r.Claim], "unknown"), Until: r.Until.UTC(), Reason: r.Reason}
+	return denialEntry{ID: r.ID(), Kind: DenialKind(r), Until: r.Until.UTC(), Reason: r.Reason}
 }
 
 // parseDenyFor reads how long a denial is to hold.
 func parseDenyFor(text string) (time.Duration, error) {
 	if text == "" {
-		return denyFor, nil
+		return DefaultDenyFor, nil
 	}
 	d, err := caddy.ParseDuration(text)
 	if err != nil {
@@ -128,7 +119,7 @@ func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
 	if !ok {
 		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of jti, sid and user"))
 	}
-	is, err := app.issuerNamed(q.Issuer)
+	is, err := app.IssuerNamed(q.Issuer)
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
@@ -139,7 +130,7 @@ func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	store, err := app.store.get(r.Context())
+	store, err := app.Store(r.Context())
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
@@ -156,9 +147,9 @@ func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
 }
 
 func (*AdminAPI) denials(app *App, r *http.Request) (any, error) {
-	_, records, err := app.denials(r)
+	records, err := app.Denials(r.Context())
 	if err != nil {
-		return nil, err
+		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
 	return newDenialList(records), nil
 }
@@ -178,13 +169,17 @@ func (a *AdminAPI) undeny(app *App, r *http.Request) (any, error) {
 	var is *issuer.Issuer
 	if named {
 		var err error
-		if is, err = app.issuerNamed(cmp.Or(q.Issuer, app.onlyIssuer())); err != nil {
+		if is, err = app.IssuerNamed(cmp.Or(q.Issuer, onlyIssuer(app))); err != nil {
 			return nil, apiError(http.StatusBadRequest, err)
 		}
 	}
-	store, records, err := app.denials(r)
+	store, err := app.Store(r.Context())
 	if err != nil {
-		return nil, err
+		return nil, apiError(http.StatusServiceUnavailable, err)
+	}
+	records, err := app.Denials(r.Context())
+	if err != nil {
+		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
 	wanted := func(e cache.Record) bool { return e.ID() == q.ID }
 	if named {
@@ -207,21 +202,6 @@ func (a *AdminAPI) undeny(app *App, r *http.Request) (any, error) {
 	return answer, nil
 }
 
-// denials returns the denials that this node knows of, without the memory of
-// used logout tokens, which no token is looked up in. A list that was never
-// read is an error: an empty one would say that nobody is denied.
-func (a *App) denials(r *http.Request) (*cache.Store, []cache.Record, error) {
-	store, err := a.store.get(r.Context())
-	if err == nil && !store.Log().Loaded() {
-		err = errors.New("the deny list was not read yet: Redis has not been reached")
-	}
-	if err != nil {
-		return nil, nil, apiError(http.StatusServiceUnavailable, err)
-	}
-	records := store.Denials().Entries(time.Now())
-	return store, slices.DeleteFunc(records, func(e cache.Record) bool { return e.Claim == denyLogout }), nil
-}
-
 // newDenialList shows records, the one that ends first in front.
 func newDenialList(records []cache.Record) denialList {
 	list := denialList{Entries: make([]denialEntry, len(records))}
@@ -235,8 +215,8 @@ func newDenialList(records []cache.Record) denialList {
 }
 
 // onlyIssuer returns the name of the issuer where there is one, else nothing.
-func (a *App) onlyIssuer() string {
-	if names := a.issuers.Names(); len(names) == 1 {
+func onlyIssuer(app *App) string {
+	if names := app.IssuerSet().Names(); len(names) == 1 {
 		return names[0]
 	}
 	return ""

@@ -2,14 +2,12 @@ package caddymodule
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // status is what GET /token_enrich/status answers. It names no person, no
@@ -30,26 +28,21 @@ type decisionStatus struct {
 }
 
 func (*AdminAPI) status(app *App, _ *http.Request) (any, error) {
-	s := status{Issuers: []issuer.Status{}, Directories: []directory.Status{}, Tiers: []cache.TierStatus{}, Policies: []string{}}
-	for _, i := range app.issuers.Issuers() {
+	s := status{Issuers: []issuer.Status{}, Directories: app.DirectoryStatus(), Tiers: []cache.TierStatus{}, Policies: []string{}}
+	for _, i := range app.IssuerSet().Issuers() {
 		s.Issuers = append(s.Issuers, i.Status())
 	}
-	if app.directories != nil {
-		s.Directories = app.directories.Status()
-	}
-	if store := app.store.peek(); store != nil {
+	if store := app.CurrentStore(); store != nil {
 		st := store.Status()
 		s.Tiers, s.PurgeLog = st.Tiers, &st.Log
 	}
-	s.Decisions.Entries, s.Decisions.Bytes = app.decisions.Status()
-	if app.signer != nil {
-		k := app.signer.Status()
+	s.Decisions.Entries, s.Decisions.Bytes = app.DecisionCache().Status()
+	if signer := app.Signer(); signer != nil {
+		k := signer.Status()
 		s.Keys = &k
 	}
-	app.mu.Lock()
-	defer app.mu.Unlock()
-	for _, p := range app.policies {
-		s.Policies = append(s.Policies, p.name)
+	for _, h := range app.Policies() {
+		s.Policies = append(s.Policies, h.Name)
 	}
 	return s, nil
 }
@@ -76,7 +69,7 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 	if err := readBody(r, &q); err != nil {
 		return nil, err
 	}
-	store, err := app.store.get(r.Context())
+	store, err := app.Store(r.Context())
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
@@ -98,7 +91,7 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 		if q.User == "" {
 			return nil, apiError(http.StatusBadRequest, errors.New("issuer goes with user"))
 		}
-		if _, err := app.issuerNamed(q.Issuer); err != nil {
+		if _, err := app.IssuerNamed(q.Issuer); err != nil {
 			return nil, apiError(http.StatusBadRequest, err)
 		}
 	}
@@ -117,33 +110,14 @@ func reached(reach cache.Reach, err error) (changed, error) {
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
 		return changed{}, apiError(http.StatusInternalServerError, err)
 	}
-	return changed{Nodes: reaches[reach]}, nil
-}
-
-// reaches are the words for how far a record of the log has got.
-var reaches = map[cache.Reach]string{
-	cache.ThisNode: "this one", cache.Pending: "this one, the others as soon as Redis can be reached", cache.AllNodes: "all",
-}
-
-// issuerNamed finds an issuer by its configured name. Its error does not say
-// again what was sent, which may be the name of a person at the wrong place.
-func (a *App) issuerNamed(name string) (*issuer.Issuer, error) {
-	is := a.issuers.Issuer(name)
-	if is != nil {
-		return is, nil
-	}
-	names := a.issuers.Names()
-	if name == "" {
-		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", list(names))
-	}
-	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), list(names))
+	return changed{Nodes: Propagation(reach)}, nil
 }
 
 func (*AdminAPI) keys(app *App, _ *http.Request) (any, error) {
-	if app.signer == nil {
+	if app.Signer() == nil {
 		return nil, apiError(http.StatusNotFound, errors.New("the running configuration signs no tokens"))
 	}
-	return app.signer.List(), nil
+	return app.Signer().List(), nil
 }
 
 // rotateRequest is what POST /token_enrich/keys takes.
@@ -159,18 +133,18 @@ func (*AdminAPI) rotate(app *App, r *http.Request) (any, error) {
 	if err := readBody(r, &q); err != nil {
 		return nil, err
 	}
-	if app.signer == nil {
+	if app.Signer() == nil {
 		return nil, apiError(http.StatusNotFound, errors.New("the running configuration signs no tokens"))
 	}
 	if !q.Rotate {
 		return nil, apiError(http.StatusBadRequest, errors.New(`say {"rotate": true}`))
 	}
-	if err := app.signer.Rotate(r.Context(), q.Now); err != nil {
+	if err := app.Signer().Rotate(r.Context(), q.Now); err != nil {
 		code := http.StatusServiceUnavailable
 		if errors.Is(err, mint.ErrFixedKeys) {
 			code = http.StatusConflict
 		}
 		return nil, apiError(code, err)
 	}
-	return app.signer.List(), nil
+	return app.Signer().List(), nil
 }

@@ -26,7 +26,7 @@ and stands beside one that it does not.
 --list shows the denials that hold: the entry's id for undeny, its kind (jti,
 sid or user), until when it holds, and the reason. The gateway keeps hashes, so
 that a list has no names.
-`, hours(denyFor)),
+`, hours(DefaultDenyFor)),
 		Args: exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			q := denyRequest{denialTarget: targetFlags(cmd)}
@@ -58,7 +58,7 @@ that a list has no names.
 	}
 	adminFlags(cmd)
 	addTargetFlags(cmd)
-	cmd.Flags().String("for", "", fmt.Sprintf("How long, such as 2h or 1d: from %s to %s (default %s)", hours(minDenyFor), hours(maxDenyFor), hours(denyFor)))
+	cmd.Flags().String("for", "", fmt.Sprintf("How long, such as 2h or 1d: from %s to %s (default %s)", hours(minDenyFor), hours(maxDenyFor), hours(DefaultDenyFor)))
 	cmd.Flags().String("reason", "", fmt.Sprintf("Why, for the list: printable text of at most %d bytes", cache.MaxReason))
 	cmd.Flags().Bool("list", false, "List the denials that hold")
 	return cmd

@@ -106,7 +106,7 @@ func explainOffline(cmd *cobra.Command, q explainRequest) (*enrich.Explanation, 
 	if err != nil {
 		return nil, err
 	}
-	g, err := app.rehearse()
+	g, err := app.OfflineGateway()
 	if err != nil {
 		return nil, err
 	}

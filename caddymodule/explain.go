@@ -60,7 +60,7 @@ func (a *AdminAPI) explain(app *App, r *http.Request) (any, error) {
 	if err := q.check(); err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	g, err := app.ready(r.Context())
+	g, err := app.Gateway(r.Context())
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
@@ -80,11 +80,11 @@ func (a *App) explain(ctx context.Context, g *enrich.Gateway, q explainRequest) 
 		return nil, err
 	}
 	if q.Issuer != "" {
-		if _, err := a.issuerNamed(q.Issuer); err != nil {
+		if _, err := a.IssuerNamed(q.Issuer); err != nil {
 			return nil, err
 		}
 	}
-	return g.Explain(ctx, p.compiled, enrich.Asked{
+	return g.Explain(ctx, p.Policy(), enrich.Asked{
 		Token: q.Token, Issuer: q.Issuer, Subject: q.Subject, Client: q.Client, Scopes: q.Scope, Request: asked, Values: a.Explain == "values",
 	})
 }
@@ -92,16 +92,14 @@ func (a *App) explain(ctx context.Context, g *enrich.Gateway, q explainRequest) 
 // policyFor gives the policy that a question names, or the one that would
 // decide a request for site and path, and that request. Where there is only
 // one, it need not be named.
-func (a *App) policyFor(ctx context.Context, q explainRequest) (*policy, *http.Request, error) {
-	a.mu.Lock()
-	policies := slices.Clone(a.policies)
-	a.mu.Unlock()
+func (a *App) policyFor(ctx context.Context, q explainRequest) (*Handler, *http.Request, error) {
+	policies := a.Policies()
 	names := make([]string, 0, len(policies))
 	for _, p := range policies {
-		if p.name == q.Policy {
+		if p.Name == q.Policy {
 			return p, nil, nil
 		}
-		names = append(names, p.name)
+		names = append(names, p.Name)
 	}
 	switch {
 	case q.Policy != "":
@@ -121,7 +119,7 @@ func (a *App) policyFor(ctx context.Context, q explainRequest) (*policy, *http.R
 // policyAt follows the routes of the HTTP app, as a GET request would. The
 // host alone may stand on several servers; then only its port can tell which
 // of their policies was meant.
-func (a *App) policyAt(ctx context.Context, site, path string) (*policy, *http.Request, error) {
+func (a *App) policyAt(ctx context.Context, site, path string) (*Handler, *http.Request, error) {
 	if path == "" {
 		path = "/"
 	}
@@ -133,15 +131,11 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, *http.R
 	if err != nil {
 		return nil, nil, errors.New("site is not a host name")
 	}
-	v, err := a.ctx.AppIfConfigured("http")
+	app, err := a.HTTPApp()
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking at the sites: %w", err)
 	}
-	app, ok := v.(*caddyhttp.App)
-	if !ok {
-		return nil, nil, errors.New("the configuration serves no sites")
-	}
-	var found []*policy
+	var found []*Handler
 	var places []string
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
 		server := app.Servers[name]
@@ -153,11 +147,11 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, *http.R
 		if err != nil {
 			return nil, nil, fmt.Errorf("such a request is refused: %w", err)
 		}
-		if p == nil || slices.ContainsFunc(found, func(other *policy) bool { return other.name == p.name }) {
+		if p == nil || slices.ContainsFunc(found, func(other *Handler) bool { return other.Name == p.Name }) {
 			continue
 		}
 		found = append(found, p)
-		places = append(places, fmt.Sprintf("%q at %s", p.name, strings.Join(server.Listen, " ")))
+		places = append(places, fmt.Sprintf("%q at %s", p.Name, strings.Join(server.Listen, " ")))
 	}
 	switch len(found) {
 	case 0:
@@ -195,7 +189,7 @@ func (discarded) WriteHeader(int) {}
 // decides returns the first policy in routes that would decide the request, or
 // the one that has decided it before, or nil. The error is that of a path that
 // a policy or a route refuses, also behind the policy.
-func decides(routes caddyhttp.RouteList, r *http.Request, before *policy) (*policy, error) {
+func decides(routes caddyhttp.RouteList, r *http.Request, before *Handler) (*Handler, error) {
 	taken := make(map[string]bool)
 	found := before
 	for _, route := range routes {
@@ -213,17 +207,23 @@ func decides(routes caddyhttp.RouteList, r *http.Request, before *policy) (*poli
 		}
 		taken[route.Group] = true
 		for _, handler := range route.Handlers {
-			var err error
 			switch h := handler.(type) {
 			case *Handler:
-				if found == nil {
-					found, err = h.takes(r)
+				if found != nil {
+					continue
+				}
+				match, err := h.Matches(r)
+				if refused := refusedPath(err); refused != nil {
+					return nil, refused
+				}
+				if match {
+					found = h
 				}
 			case *caddyhttp.Subroute:
-				found, err = decides(h.Routes, r, found)
-			}
-			if err != nil {
-				return nil, err
+				var err error
+				if found, err = decides(h.Routes, r, found); err != nil {
+					return nil, err
+				}
 			}
 		}
 		if route.Terminal {
@@ -231,19 +231,6 @@ func decides(routes caddyhttp.RouteList, r *http.Request, before *policy) (*poli
 		}
 	}
 	return found, nil
-}
-
-// takes returns the handler's policy where it would decide the request. The
-// error is that of a path that it refuses.
-func (h *Handler) takes(r *http.Request) (*policy, error) {
-	if len(h.matchers) == 0 {
-		return h.policy, refusedPath(enrich.CheckPath(r))
-	}
-	match, err := h.chooses.match(r)
-	if !match {
-		return nil, refusedPath(err)
-	}
-	return h.policy, nil
 }
 
 // refusedPath is the cause of a refusal of a path, nil for anything else.

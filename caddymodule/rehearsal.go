@@ -7,31 +7,8 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
-
-// rehearse gives a gateway that decides for a command. Directories and key
-// servers are asked as a server would ask them, but what they say stays in
-// this process: nothing is written to Redis or to Caddy's storage.
-func (a *App) rehearse() (*enrich.Gateway, error) {
-	a.issuers.Start(context.Background())
-	if a.directories != nil {
-		if err := a.directories.Start(); err != nil {
-			return nil, fmt.Errorf("starting directories: %w", err)
-		}
-	}
-	key, err := seal.NewKey(nil)
-	if err != nil {
-		return nil, err
-	}
-	store, err := (&storeFuture{metrics: a.metrics, logger: a.logs.logger()}).open([][]byte{key})
-	if err != nil {
-		return nil, err
-	}
-	store.Start()
-	return a.newGateway(store), nil
-}
 
 // tested is what became of one test of a policy.
 type tested struct {
@@ -46,19 +23,19 @@ type tested struct {
 func (a *App) tryTests(ctx context.Context) ([]tested, error) {
 	list := []tested{}
 	var g *enrich.Gateway
-	for _, p := range a.policies {
-		for _, t := range p.handler.Tests {
+	for _, p := range a.Policies() {
+		for _, t := range p.Tests {
 			if g == nil {
 				var err error
-				if g, err = a.rehearse(); err != nil { //nolint:contextcheck // issuers end with the process, not with a test
+				if g, err = a.OfflineGateway(); err != nil { //nolint:contextcheck // issuers end with the process, not with a test
 					return nil, err
 				}
 			}
 			failed, err := a.try(ctx, g, p, t)
 			if err != nil {
-				return nil, fmt.Errorf("policy %q: test %q: %w", p.name, t.Name, err)
+				return nil, fmt.Errorf("policy %q: test %q: %w", p.Name, t.Name, err)
 			}
-			list = append(list, tested{Policy: p.name, Test: t.Name, Passed: len(failed) == 0, Failed: failed})
+			list = append(list, tested{Policy: p.Name, Test: t.Name, Passed: len(failed) == 0, Failed: failed})
 		}
 	}
 	return list, nil
@@ -66,12 +43,12 @@ func (a *App) tryTests(ctx context.Context) ([]tested, error) {
 
 // try decides for the made-up caller of a test and says what is not as
 // expected.
-func (a *App) try(ctx context.Context, g *enrich.Gateway, p *policy, t Test) ([]string, error) {
+func (a *App) try(ctx context.Context, g *enrich.Gateway, p *Handler, t Test) ([]string, error) {
 	subject := t.Subject
 	if subject == "" {
 		subject = t.Client // on its own behalf
 	}
-	e, err := g.Explain(ctx, p.compiled, enrich.Asked{
+	e, err := g.Explain(ctx, p.Policy(), enrich.Asked{
 		Issuer: t.Issuer, Subject: subject, Client: t.Client, Scopes: t.Scopes, Values: true,
 	})
 	if err != nil {

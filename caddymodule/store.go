@@ -157,7 +157,7 @@ func (f *storeFuture) open(keys [][]byte) (*cache.Store, error) {
 		}
 		options.Shared = f.client.Tier()
 		options.Log = cache.NewLog(cache.LogOptions{Stream: f.client.Stream(), Logger: f.logger, Observer: f.metrics})
-	case f.own != nil: // a command that rehearses has none: its log ends with it
+	case f.own != nil: // offline there is none: its log ends with it
 		options.Log, options.KeepLog = f.own.log, true
 	}
 	return cache.NewStore(options)
