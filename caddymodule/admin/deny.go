@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
@@ -22,22 +23,22 @@ import (
 // Bounds of the time that an operator gives. A denial holds its place in the
 // log, and all that comes after it, until it ends.
 const (
-	minDenyFor = time.Second
-	maxDenyFor = 30 * 24 * time.Hour
+	MinDenyFor = time.Second
+	MaxDenyFor = 30 * 24 * time.Hour
 )
 
-// denialTarget names what is denied: one of jti, sid and user, and the
+// DenialTarget names what is denied: one of jti, sid and user, and the
 // configured name of the issuer.
-type denialTarget struct {
+type DenialTarget struct {
 	JTI    string `json:"jti,omitempty"`
 	SID    string `json:"sid,omitempty"`
 	User   string `json:"user,omitempty"`
 	Issuer string `json:"issuer,omitempty"`
 }
 
-// claim returns the one claim and value that a target names; ok is false where
+// Claim returns the one claim and value that a target names; ok is false where
 // it names none or several.
-func (t denialTarget) claim() (claim, value string, ok bool) {
+func (t DenialTarget) Claim() (claim, value string, ok bool) {
 	for _, c := range [][2]string{{enrich.DenyTokenID, t.JTI}, {enrich.DenySession, t.SID}, {enrich.DenyUser, t.User}} {
 		if c[1] != "" {
 			claim, value = c[0], c[1]
@@ -46,76 +47,81 @@ func (t denialTarget) claim() (claim, value string, ok bool) {
 	return claim, value, one(t.JTI != "", t.SID != "", t.User != "")
 }
 
-// denyRequest is what POST /token_enrich/deny takes.
-type denyRequest struct {
-	denialTarget
+// DenyRequest is what POST /token_enrich/deny takes.
+type DenyRequest struct {
+	DenialTarget
 	// For is how long the denial holds, as a duration ("2h", "1d").
 	For string `json:"for,omitempty"`
 	// Reason is shown in the list.
 	Reason string `json:"reason,omitempty"`
 }
 
-// undenyRequest is what DELETE /token_enrich/deny takes: an entry's id, or what
+// UndenyRequest is what DELETE /token_enrich/deny takes: an entry's id, or what
 // was denied. The issuer may be omitted where there is one only.
-type undenyRequest struct {
-	denialTarget
+type UndenyRequest struct {
+	DenialTarget
 	ID string `json:"id,omitempty"`
 }
 
-// denialEntry is one entry of the deny list, without the name that it hashes.
-type denialEntry struct {
+// NamesOne reports whether exactly one of ID, JTI, SID and User is set.
+func (q UndenyRequest) NamesOne() bool {
+	return one(q.ID != "", q.JTI != "", q.SID != "", q.User != "")
+}
+
+// Denial is one entry of the deny list, without the name that it hashes.
+type Denial struct {
 	ID     string    `json:"id"`
 	Kind   string    `json:"kind"`
 	Until  time.Time `json:"until"`
 	Reason string    `json:"reason,omitempty"`
 }
 
-// denialList is what GET /token_enrich/deny answers.
-type denialList struct {
-	Entries []denialEntry `json:"entries"`
+// DenialList is what GET /token_enrich/deny answers.
+type DenialList struct {
+	Entries []Denial `json:"entries"`
 }
 
-// denied is what POST /token_enrich/deny answers.
-type denied struct {
-	denialEntry
-	changed
+// DenyResult is what POST /token_enrich/deny answers.
+type DenyResult struct {
+	Denial
+	Change
 }
 
-// undenied is what DELETE /token_enrich/deny answers: what was taken back.
-type undenied struct {
-	denialList
-	changed
+// UndenyResult is what DELETE /token_enrich/deny answers: what was taken back.
+type UndenyResult struct {
+	DenialList
+	Change
 }
 
-// newDenialEntry shows a record of the deny list.
-func newDenialEntry(r cache.Record) denialEntry {
-	return denialEntry{ID: r.ID(), Kind: DenialKind(r), Until: r.Until.UTC(), Reason: r.Reason}
+// newDenial shows a record of the deny list.
+func newDenial(r cache.Record) Denial {
+	return Denial{ID: r.ID(), Kind: caddymodule.DenialKind(r), Until: r.Until.UTC(), Reason: r.Reason}
 }
 
-// parseDenyFor reads how long a denial is to hold.
-func parseDenyFor(text string) (time.Duration, error) {
+// ParseDenyFor reads how long a denial is to hold.
+func ParseDenyFor(text string) (time.Duration, error) {
 	if text == "" {
-		return DefaultDenyFor, nil
+		return caddymodule.DefaultDenyFor, nil
 	}
 	d, err := caddy.ParseDuration(text)
 	if err != nil {
 		return 0, errors.New("for is not a duration, such as 2h, 30m or 1d")
 	}
-	if d < minDenyFor || d > maxDenyFor {
-		return 0, fmt.Errorf("for is %s, and from %s to %s is possible", hours(d), hours(minDenyFor), hours(maxDenyFor))
+	if d < MinDenyFor || d > MaxDenyFor {
+		return 0, fmt.Errorf("for is %s, and from %s to %s is possible", FormatDuration(d), FormatDuration(MinDenyFor), FormatDuration(MaxDenyFor))
 	}
 	return d, nil
 }
 
-// hours writes a duration without minutes and seconds that are none.
-func hours(d time.Duration) string { return strings.TrimSuffix(d.String(), "0m0s") }
+// FormatDuration writes a duration without minutes and seconds that are none.
+func FormatDuration(d time.Duration) string { return strings.TrimSuffix(d.String(), "0m0s") }
 
-func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
-	var q denyRequest
+func (a *API) deny(app *caddymodule.App, r *http.Request) (any, error) {
+	var q DenyRequest
 	if err := readBody(r, &q); err != nil {
 		return nil, err
 	}
-	claim, value, ok := q.claim()
+	claim, value, ok := q.Claim()
 	if !ok {
 		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of jti, sid and user"))
 	}
@@ -123,7 +129,7 @@ func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	d, err := parseDenyFor(q.For)
+	d, err := ParseDenyFor(q.For)
 	if err == nil {
 		err = cache.CheckReason(q.Reason)
 	}
@@ -141,12 +147,12 @@ func (a *AdminAPI) deny(app *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := denied{newDenialEntry(entries[0]), nodes}
-	a.auditDenial("denied", answer.denialEntry, nodes, r)
+	answer := DenyResult{newDenial(entries[0]), nodes}
+	a.auditDenial("denied", answer.Denial, nodes, r)
 	return answer, nil
 }
 
-func (*AdminAPI) denials(app *App, r *http.Request) (any, error) {
+func (*API) denials(app *caddymodule.App, r *http.Request) (any, error) {
 	records, err := app.Denials(r.Context())
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
@@ -154,13 +160,13 @@ func (*AdminAPI) denials(app *App, r *http.Request) (any, error) {
 	return newDenialList(records), nil
 }
 
-func (a *AdminAPI) undeny(app *App, r *http.Request) (any, error) {
-	var q undenyRequest
+func (a *API) undeny(app *caddymodule.App, r *http.Request) (any, error) {
+	var q UndenyRequest
 	if err := readBody(r, &q); err != nil {
 		return nil, err
 	}
-	claim, value, named := q.claim()
-	if !one(q.ID != "", q.JTI != "", q.SID != "", q.User != "") {
+	claim, value, named := q.Claim()
+	if !q.NamesOne() {
 		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of id, jti, sid and user"))
 	}
 	if q.Issuer != "" && !named {
@@ -195,7 +201,7 @@ func (a *AdminAPI) undeny(app *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := undenied{newDenialList(records), nodes}
+	answer := UndenyResult{newDenialList(records), nodes}
 	for _, e := range answer.Entries {
 		a.auditDenial("denial taken back", e, nodes, r)
 	}
@@ -203,28 +209,28 @@ func (a *AdminAPI) undeny(app *App, r *http.Request) (any, error) {
 }
 
 // newDenialList shows records, the one that ends first in front.
-func newDenialList(records []cache.Record) denialList {
-	list := denialList{Entries: make([]denialEntry, len(records))}
+func newDenialList(records []cache.Record) DenialList {
+	list := DenialList{Entries: make([]Denial, len(records))}
 	for i, r := range records {
-		list.Entries[i] = newDenialEntry(r)
+		list.Entries[i] = newDenial(r)
 	}
-	slices.SortFunc(list.Entries, func(a, b denialEntry) int {
+	slices.SortFunc(list.Entries, func(a, b Denial) int {
 		return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.ID, b.ID))
 	})
 	return list
 }
 
 // onlyIssuer returns the name of the issuer where there is one, else nothing.
-func onlyIssuer(app *App) string {
+func onlyIssuer(app *caddymodule.App) string {
 	if names := app.IssuerSet().Names(); len(names) == 1 {
 		return names[0]
 	}
 	return ""
 }
 
-// auditDenial logs what an operator changed. The reason is left out: it may
+// auditDenial logs what an operator Change. The reason is left out: it may
 // name a person.
-func (a *AdminAPI) auditDenial(message string, e denialEntry, nodes changed, r *http.Request) {
+func (a *API) auditDenial(message string, e Denial, nodes Change, r *http.Request) {
 	a.log.Info(message, zap.String("entry", e.ID), zap.String("kind", e.Kind), zap.Time("until", e.Until),
 		zap.String("nodes", nodes.Nodes), zap.String("remote", r.RemoteAddr))
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"context"
@@ -7,43 +7,39 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// tested is what became of one test of a policy.
-type tested struct {
-	Policy string   `json:"policy"`
-	Test   string   `json:"test"`
-	Passed bool     `json:"passed"`
-	Failed []string `json:"failed,omitempty"`
-}
+// testResult is what became of one test of a policy.
+type testResult = caddymodule.TestResult
 
-// tryTests tries the tests of all policies. It touches nothing where there
+// runPolicyTests tries the tests of all policies. It touches nothing where there
 // are none.
-func (a *App) tryTests(ctx context.Context) ([]tested, error) {
-	list := []tested{}
+func runPolicyTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
+	list := []testResult{}
 	var g *enrich.Gateway
-	for _, p := range a.Policies() {
+	for _, p := range app.Policies() {
 		for _, t := range p.Tests {
 			if g == nil {
 				var err error
-				if g, err = a.OfflineGateway(); err != nil { //nolint:contextcheck // issuers end with the process, not with a test
+				if g, err = app.OfflineGateway(); err != nil { //nolint:contextcheck // issuers end with the process, not with a test
 					return nil, err
 				}
 			}
-			failed, err := a.try(ctx, g, p, t)
+			failed, err := runPolicyTest(ctx, app, g, p, t)
 			if err != nil {
 				return nil, fmt.Errorf("policy %q: test %q: %w", p.Name, t.Name, err)
 			}
-			list = append(list, tested{Policy: p.Name, Test: t.Name, Passed: len(failed) == 0, Failed: failed})
+			list = append(list, testResult{Policy: p.Name, Test: t.Name, Passed: len(failed) == 0, Failed: failed})
 		}
 	}
 	return list, nil
 }
 
-// try decides for the made-up caller of a test and says what is not as
+// runPolicyTest decides for the made-up caller of a test and says what is not as
 // expected.
-func (a *App) try(ctx context.Context, g *enrich.Gateway, p *Handler, t Test) ([]string, error) {
+func runPolicyTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, p *caddymodule.Handler, t caddymodule.Test) ([]string, error) {
 	subject := t.Subject
 	if subject == "" {
 		subject = t.Client // on its own behalf
@@ -56,15 +52,15 @@ func (a *App) try(ctx context.Context, g *enrich.Gateway, p *Handler, t Test) ([
 	}
 	var failed []string
 	for _, expected := range t.Expect {
-		if text := a.differs(e, expected); text != "" {
+		if text := difference(app, e, expected); text != "" {
 			failed = append(failed, text)
 		}
 	}
 	return failed, nil
 }
 
-// differs says in what an explanation is not as expected; nothing where it is.
-func (a *App) differs(e *enrich.Explanation, expected Expectation) string {
+// difference says in what an explanation is not as expected; nothing where it is.
+func difference(app *caddymodule.App, e *enrich.Explanation, expected caddymodule.Expectation) string {
 	if expected.Kind == "denied" {
 		switch {
 		case e.Allowed:
@@ -85,8 +81,8 @@ func (a *App) differs(e *enrich.Explanation, expected Expectation) string {
 	switch {
 	case equals(got, expected.Value):
 		return ""
-	case a.Explain == "values":
-		return what + ": it is " + textOf(got)
+	case app.Explain == "values":
+		return what + ": it is " + jsonText(got)
 	}
 	return what + ": it is another value (explain values shows it)"
 }
@@ -111,7 +107,7 @@ func equals(got any, want string) bool {
 		return s == want
 	}
 	var w, g any
-	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(textOf(got)), &g) == nil && reflect.DeepEqual(w, g)
+	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(jsonText(got)), &g) == nil && reflect.DeepEqual(w, g)
 }
 
 // headerOf gives a header's lines as one (RFC 9110, section 5.3).

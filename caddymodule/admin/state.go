@@ -1,10 +1,11 @@
-package caddymodule
+package admin
 
 import (
 	"errors"
 	"net/http"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
@@ -27,7 +28,7 @@ type decisionStatus struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-func (*AdminAPI) status(app *App, _ *http.Request) (any, error) {
+func (*API) status(app *caddymodule.App, _ *http.Request) (any, error) {
 	s := status{Issuers: []issuer.Status{}, Directories: app.DirectoryStatus(), Tiers: []cache.TierStatus{}, Policies: []string{}}
 	for _, i := range app.IssuerSet().Issuers() {
 		s.Issuers = append(s.Issuers, i.Status())
@@ -47,9 +48,9 @@ func (*AdminAPI) status(app *App, _ *http.Request) (any, error) {
 	return s, nil
 }
 
-// purgeRequest is what POST /token_enrich/purge takes: exactly one of its
+// PurgeRequest is what POST /token_enrich/purge takes: exactly one of its
 // members.
-type purgeRequest struct {
+type PurgeRequest struct {
 	User   string `json:"user"`
 	Issuer string `json:"issuer"`
 	Group  string `json:"group"`
@@ -57,15 +58,18 @@ type purgeRequest struct {
 	All    bool   `json:"all"`
 }
 
-// changed is what a purge or denial answers.
-type changed struct {
+// NamesOne reports whether exactly one of User, Group, App and All is set.
+func (q PurgeRequest) NamesOne() bool { return one(q.User != "", q.Group != "", q.App != "", q.All) }
+
+// Change is what a purge or denial answers.
+type Change struct {
 	// Nodes says how far it got: "all", "this one" (without Redis), or this
 	// one and the others later.
 	Nodes string `json:"nodes"`
 }
 
-func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
-	var q purgeRequest
+func (*API) purge(app *caddymodule.App, r *http.Request) (any, error) {
+	var q PurgeRequest
 	if err := readBody(r, &q); err != nil {
 		return nil, err
 	}
@@ -74,17 +78,12 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
 	var ids []cache.ID
-	named := 0
 	for _, id := range []cache.ID{{Kind: cache.UserID, Value: q.User}, {Kind: cache.GroupID, Value: q.Group}, {Kind: cache.AppID, Value: q.App}} {
 		if id.Value != "" {
 			ids = append(ids, id)
-			named++
 		}
 	}
-	if q.All {
-		named++
-	}
-	if named != 1 {
+	if !q.NamesOne() {
 		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of user, group, app and all"))
 	}
 	if q.Issuer != "" {
@@ -106,30 +105,30 @@ func (*AdminAPI) purge(app *App, r *http.Request) (any, error) {
 
 // reached says how far records got. Where Redis cannot be reached they hold
 // here, which is no error.
-func reached(reach cache.Reach, err error) (changed, error) {
+func reached(reach cache.Reach, err error) (Change, error) {
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
-		return changed{}, apiError(http.StatusInternalServerError, err)
+		return Change{}, apiError(http.StatusInternalServerError, err)
 	}
-	return changed{Nodes: Propagation(reach)}, nil
+	return Change{Nodes: caddymodule.Propagation(reach)}, nil
 }
 
-func (*AdminAPI) keys(app *App, _ *http.Request) (any, error) {
+func (*API) keys(app *caddymodule.App, _ *http.Request) (any, error) {
 	if app.Signer() == nil {
 		return nil, apiError(http.StatusNotFound, errors.New("the running configuration signs no tokens"))
 	}
 	return app.Signer().List(), nil
 }
 
-// rotateRequest is what POST /token_enrich/keys takes.
-type rotateRequest struct {
+// RotateRequest is what POST /token_enrich/keys takes.
+type RotateRequest struct {
 	Rotate bool `json:"rotate"`
 	// Now skips the overlap: the new key signs at once, for when the old one
 	// is compromised.
 	Now bool `json:"now"`
 }
 
-func (*AdminAPI) rotate(app *App, r *http.Request) (any, error) {
-	var q rotateRequest
+func (*API) rotate(app *caddymodule.App, r *http.Request) (any, error) {
+	var q RotateRequest
 	if err := readBody(r, &q); err != nil {
 		return nil, err
 	}
