@@ -53,6 +53,8 @@ func walls() []wall {
 		{room: "~/enrich/forward/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{room: "~/enrich/mint/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{room: "~/caddymodule/...", never: append(onlyForTests(), "~/cmd/...")},
+		{room: "~/caddymodule/admin", never: []string{"~/caddymodule/command/...", "~/caddymodule/check/...", "~/caddymodule/selftest/...", "~/caddymodule/directories/..."}},
+		{room: "~/caddymodule/command", never: []string{"~/caddymodule/directories/...", "~/caddymodule/standard/..."}},
 		{room: "~/cmd/caddy", never: append(onlyForTests(), "~/cmd/demo/...")},
 	}
 	return slices.Concat(all, apart("~/enrich/directory/", kinds), apart("~/cache/", []string{"memory", "redis", "seal"}))

@@ -194,7 +194,7 @@ func closeAfter[T any](wait time.Duration, end func(T)) func(T) error {
 // that configuration when it is called: a directory outlives the one that
 // opened it.
 func forgetAll() {
-	app, err := activeApp()
+	app, err := ActiveApp()
 	if err != nil {
 		return
 	}

@@ -1,14 +1,11 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 )
 
 func checkCommand() *cobra.Command {
@@ -115,33 +112,10 @@ func provision(file, adapter string) (*App, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var config caddy.Config
-	if err := caddy.StrictUnmarshalJSON(text, &config); err != nil {
-		return nil, nil, fmt.Errorf("decoding the configuration: %w", err)
-	}
-	if _, ok := config.AppsRaw["token_enrich"]; !ok {
-		return nil, nil, errors.New("the configuration has no global option token_enrich")
-	}
-	// What Caddy logs while it loads is for the operator of a server.
-	if config.Logging == nil {
-		config.Logging = &caddy.Logging{}
-	}
-	if config.Logging.Logs == nil {
-		config.Logging.Logs = map[string]*caddy.CustomLog{}
-	}
-	if config.Logging.Logs["default"] == nil {
-		config.Logging.Logs["default"] = &caddy.CustomLog{BaseLog: caddy.BaseLog{Level: zap.ErrorLevel.CapitalString()}}
-	}
-	config.Admin = &caddy.AdminConfig{Disabled: true}
-	ctx, err := caddy.ProvisionContext(&config)
+	app, err := LoadOffline(text)
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := ctx.AppIfConfigured("token_enrich")
-	if err != nil {
-		return nil, nil, err
-	}
-	app, _ := v.(*App)
 	return app, text, nil
 }
 

@@ -104,7 +104,7 @@ func runSelftest(ctx context.Context, adapted []byte, host, path, text string) (
 		return nil, fmt.Errorf("running the configuration in private: %w%s", err, private.leftOut())
 	}
 	defer func() { err = errors.Join(err, caddy.Stop()) }()
-	app, err := activeApp()
+	app, err := ActiveApp()
 	if err != nil {
 		return nil, err
 	}

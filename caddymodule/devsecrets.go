@@ -4,7 +4,6 @@ import (
 	"net"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 )
 
@@ -18,12 +17,8 @@ func (a *App) warnOfDevelopmentSecrets() {
 	if !a.developmentSecrets {
 		return
 	}
-	v, err := a.ctx.AppIfConfigured("http")
+	app, err := a.HTTPApp()
 	if err != nil {
-		return
-	}
-	app, ok := v.(*caddyhttp.App)
-	if !ok {
 		return
 	}
 	for name, server := range app.Servers {

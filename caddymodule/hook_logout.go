@@ -165,7 +165,7 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 	}
 	defer l.end(used.Name)
 
-	denial := purgelog.Record{Until: now.Add(denyFor), Claim: enrich.DenySession, Reason: "back-channel logout"}
+	denial := purgelog.Record{Until: now.Add(DefaultDenyFor), Claim: enrich.DenySession, Reason: "back-channel logout"}
 	if out.SessionID != "" {
 		denial.Name = keyer.DenialHash(id, enrich.DenySession, out.SessionID)
 	} else {
@@ -183,9 +183,9 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 	}
 	// Without Redis in reach it holds here at once, and elsewhere as soon as
 	// the record gets there.
-	e := newDenialEntry(entries[0])
-	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("entry", e.ID), zap.String("kind", e.Kind),
-		zap.Time("until", e.Until), zap.String("nodes", reaches[reach]))
+	e := entries[0]
+	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("entry", e.ID()), zap.String("kind", DenialKind(e)),
+		zap.Time("until", e.Until.UTC()), zap.String("nodes", Propagation(reach)))
 	return nil
 }
 

@@ -37,7 +37,7 @@ func (l *logs) core() zapcore.Core {
 	if logger := l.started.Load(); logger != nil {
 		return logger.Core()
 	}
-	if app, err := activeApp(); err == nil {
+	if app, err := ActiveApp(); err == nil {
 		return app.logger.Core()
 	}
 	return caddy.Log().Core()

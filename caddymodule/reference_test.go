@@ -48,7 +48,7 @@ var blocksOfParsers = map[string]string{
 	"caddyfile_forward.go unmarshalPreset":       "token_enrich",
 	"caddyfile_forward.go unmarshalBudget":       "token_enrich",
 	"caddyfile_hook.go parseHook":                "token_enrich_hook",
-	"examples.go unmarshalTest":                  "test",
+	"policytest.go unmarshalTest":                "test",
 	"directories/file.go UnmarshalCaddyfile":     "file",
 	"directories/okta.go UnmarshalCaddyfile":     "okta",
 	"directories/scim.go UnmarshalCaddyfile":     "scim",

@@ -27,7 +27,7 @@ func TestProofsAreSharedBeforeAConfigurationRuns(t *testing.T) {
 		t.Cleanup(func() { _ = client.Close() })
 		return &replays{local: issuer.NewLocalReplayMemory(time.Now, room), client: client}
 	}
-	if _, err := activeApp(); err == nil {
+	if _, err := ActiveApp(); err == nil {
 		t.Fatal("a configuration runs")
 	}
 	// What this process may remember is bounded; Redis has the room.

@@ -158,7 +158,7 @@ func (f *lazyStore) open(keys [][]byte) (*cache.Store, error) {
 		}
 		options.Shared = f.client.Tier()
 		options.Log = purgelog.New(purgelog.Options{Stream: f.client.Stream(), Logger: f.logger, Observer: f.metrics})
-	case f.local != nil: // an offline evaluation has none: its log ends with it
+	case f.local != nil: // offline there is none: its log ends with it
 		options.Log, options.KeepLog = f.local.log, true
 	}
 	return cache.NewStore(options)

@@ -4,8 +4,11 @@
 package standard
 
 import (
-	// The gateway itself: app, handlers, commands, admin endpoints.
+	// The gateway itself: app and handlers.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	// The admin endpoints and the commands.
+	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
+	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/command"
 	// The kinds of directory.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/directories"
 )

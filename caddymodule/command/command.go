@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
@@ -27,7 +28,7 @@ Results are written to stdout, diagnostics to stderr. The exit status is 0 for
 good, 1 if it failed or the decision is a denial, and 2 for misuse.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), selftestCommand())
+			cmd.AddCommand(evalCommand(), caddymodule.CheckCommand(runPolicyTests), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), caddymodule.SelftestCommand())
 			cmd.PersistentFlags().Bool("json", false, "Write results as JSON")
 			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, misuse("%w", err)) })
 			cmd.Args = cobra.ArbitraryArgs
@@ -103,6 +104,15 @@ func printJSON(cmd *cobra.Command, v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// jsonText returns a value as JSON, or nothing for one that has no JSON.
+func jsonText(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // wantsJSON reports whether --json was given.

@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"context"
@@ -15,13 +15,14 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// explainRequest is what POST /token_enrich/explain takes: a token, or a
+// ExplainRequest is what POST /token_enrich/explain takes: a token, or a
 // made-up caller; and a policy by name, or the site and path of a request.
-type explainRequest struct {
+type ExplainRequest struct {
 	Token   string   `json:"token,omitempty"`
 	Issuer  string   `json:"issuer,omitempty"`
 	Subject string   `json:"subject,omitempty"`
@@ -33,9 +34,9 @@ type explainRequest struct {
 	Path   string `json:"path,omitempty"`
 }
 
-// check refuses a question that is two, so that nothing of it is left out
+// Validate refuses a question that is two, so that nothing of it is left out
 // silently.
-func (q *explainRequest) check() error {
+func (q *ExplainRequest) Validate() error {
 	madeUp := q.Issuer != "" || q.Subject != "" || q.Client != "" || len(q.Scope) > 0
 	switch {
 	case madeUp == (q.Token != ""):
@@ -52,19 +53,19 @@ func (q *explainRequest) check() error {
 
 // explain answers how a request would be decided. Each use is written to the
 // log; who was asked about is not.
-func (a *AdminAPI) explain(app *App, r *http.Request) (any, error) {
-	var q explainRequest
+func (a *API) explain(app *caddymodule.App, r *http.Request) (any, error) {
+	var q ExplainRequest
 	if err := readBody(r, &q); err != nil {
 		return nil, err
 	}
-	if err := q.check(); err != nil {
+	if err := q.Validate(); err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	g, err := app.ready(r.Context())
+	g, err := app.Gateway(r.Context())
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
-	e, err := app.explain(r.Context(), g, q)
+	e, err := Explain(r.Context(), app, g, q)
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
@@ -73,41 +74,39 @@ func (a *AdminAPI) explain(app *App, r *http.Request) (any, error) {
 	return e, nil
 }
 
-// explain finds the policy and asks the gateway.
-func (a *App) explain(ctx context.Context, g *enrich.Gateway, q explainRequest) (*enrich.Explanation, error) {
-	p, asked, err := a.policyFor(ctx, q)
+// Explain finds the policy and asks the gateway.
+func Explain(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, q ExplainRequest) (*enrich.Explanation, error) {
+	p, asked, err := policyFor(ctx, app, q)
 	if err != nil {
 		return nil, err
 	}
 	if q.Issuer != "" {
-		if _, err := a.issuerNamed(q.Issuer); err != nil {
+		if _, err := app.IssuerNamed(q.Issuer); err != nil {
 			return nil, err
 		}
 	}
-	return g.Explain(ctx, p.compiled, enrich.Asked{
-		Token: q.Token, Issuer: q.Issuer, Subject: q.Subject, Client: q.Client, Scopes: q.Scope, Request: asked, Values: a.Explain == "values",
+	return g.Explain(ctx, p.Policy(), enrich.Asked{
+		Token: q.Token, Issuer: q.Issuer, Subject: q.Subject, Client: q.Client, Scopes: q.Scope, Request: asked, Values: app.Explain == "values",
 	})
 }
 
 // policyFor gives the policy that a question names, or the one that would
 // decide a request for site and path, and that request. Where there is only
 // one, it need not be named.
-func (a *App) policyFor(ctx context.Context, q explainRequest) (*policy, *http.Request, error) {
-	a.mu.Lock()
-	policies := slices.Clone(a.policies)
-	a.mu.Unlock()
+func policyFor(ctx context.Context, app *caddymodule.App, q ExplainRequest) (*caddymodule.Handler, *http.Request, error) {
+	policies := app.Policies()
 	names := make([]string, 0, len(policies))
 	for _, p := range policies {
-		if p.name == q.Policy {
+		if p.Name == q.Policy {
 			return p, nil, nil
 		}
-		names = append(names, p.name)
+		names = append(names, p.Name)
 	}
 	switch {
 	case q.Policy != "":
 		return nil, nil, fmt.Errorf("no policy is named %q%s", q.Policy, nearest.Hint(q.Policy, names))
 	case q.Site != "":
-		p, asked, err := a.policyAt(ctx, q.Site, q.Path)
+		p, asked, err := policyAt(ctx, app, q.Site, q.Path)
 		if q.Path == "" {
 			asked = nil // whatever the path
 		}
@@ -121,7 +120,7 @@ func (a *App) policyFor(ctx context.Context, q explainRequest) (*policy, *http.R
 // policyAt follows the routes of the HTTP app, as a GET request would. The
 // host alone may stand on several servers; then only its port can tell which
 // of their policies was meant.
-func (a *App) policyAt(ctx context.Context, site, path string) (*policy, *http.Request, error) {
+func policyAt(ctx context.Context, app *caddymodule.App, site, path string) (*caddymodule.Handler, *http.Request, error) {
 	if path == "" {
 		path = "/"
 	}
@@ -133,18 +132,14 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, *http.R
 	if err != nil {
 		return nil, nil, errors.New("site is not a host name")
 	}
-	v, err := a.ctx.AppIfConfigured("http")
+	web, err := app.HTTPApp()
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking at the sites: %w", err)
 	}
-	app, ok := v.(*caddyhttp.App)
-	if !ok {
-		return nil, nil, errors.New("the configuration serves no sites")
-	}
-	var found []*policy
+	var found []*caddymodule.Handler
 	var places []string
-	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
-		server := app.Servers[name]
+	for _, name := range slices.Sorted(maps.Keys(web.Servers)) {
+		server := web.Servers[name]
 		if !listens(server, asked.URL.Port()) {
 			continue
 		}
@@ -153,11 +148,11 @@ func (a *App) policyAt(ctx context.Context, site, path string) (*policy, *http.R
 		if err != nil {
 			return nil, nil, fmt.Errorf("such a request is refused: %w", err)
 		}
-		if p == nil || slices.ContainsFunc(found, func(other *policy) bool { return other.name == p.name }) {
+		if p == nil || slices.ContainsFunc(found, func(other *caddymodule.Handler) bool { return other.Name == p.Name }) {
 			continue
 		}
 		found = append(found, p)
-		places = append(places, fmt.Sprintf("%q at %s", p.name, strings.Join(server.Listen, " ")))
+		places = append(places, fmt.Sprintf("%q at %s", p.Name, strings.Join(server.Listen, " ")))
 	}
 	switch len(found) {
 	case 0:
@@ -195,7 +190,7 @@ func (discarded) WriteHeader(int) {}
 // decides returns the first policy in routes that would decide the request, or
 // the one that has decided it before, or nil. The error is that of a path that
 // a policy or a route refuses, also behind the policy.
-func decides(routes caddyhttp.RouteList, r *http.Request, before *policy) (*policy, error) {
+func decides(routes caddyhttp.RouteList, r *http.Request, before *caddymodule.Handler) (*caddymodule.Handler, error) {
 	taken := make(map[string]bool)
 	found := before
 	for _, route := range routes {
@@ -213,17 +208,23 @@ func decides(routes caddyhttp.RouteList, r *http.Request, before *policy) (*poli
 		}
 		taken[route.Group] = true
 		for _, handler := range route.Handlers {
-			var err error
 			switch h := handler.(type) {
-			case *Handler:
-				if found == nil {
-					found, err = h.takes(r)
+			case *caddymodule.Handler:
+				if found != nil {
+					continue
+				}
+				match, err := h.Matches(r)
+				if refused := refusedPath(err); refused != nil {
+					return nil, refused
+				}
+				if match {
+					found = h
 				}
 			case *caddyhttp.Subroute:
-				found, err = decides(h.Routes, r, found)
-			}
-			if err != nil {
-				return nil, err
+				var err error
+				if found, err = decides(h.Routes, r, found); err != nil {
+					return nil, err
+				}
 			}
 		}
 		if route.Terminal {
@@ -231,19 +232,6 @@ func decides(routes caddyhttp.RouteList, r *http.Request, before *policy) (*poli
 		}
 	}
 	return found, nil
-}
-
-// takes returns the handler's policy where it would decide the request. The
-// error is that of a path that it refuses.
-func (h *Handler) takes(r *http.Request) (*policy, error) {
-	if len(h.matchers) == 0 {
-		return h.policy, refusedPath(enrich.CheckPath(r))
-	}
-	match, err := h.chooses.match(r)
-	if !match {
-		return nil, refusedPath(err)
-	}
-	return h.policy, nil
 }
 
 // refusedPath is the cause of a refusal of a path, nil for anything else.

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
 // The commands in this file talk to a running gateway, through the admin
@@ -28,15 +30,15 @@ func purgeCommand() *cobra.Command {
 		Short: "Makes a running gateway forget what it holds of a user, group or app, on all nodes",
 		Args:  exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			var q purgeRequest
+			var q admin.PurgeRequest
 			f := cmd.Flags()
 			q.User, _ = f.GetString("user")
 			q.Issuer, _ = f.GetString("issuer")
 			q.Group, _ = f.GetString("group")
 			q.App, _ = f.GetString("app")
 			q.All, _ = f.GetBool("all")
-			if one(q.User != "", q.Group != "", q.App != "", q.All) {
-				return tell(cmd, http.MethodPost, "purge", q, func(changed) string { return "purged" })
+			if q.NamesOne() {
+				return tell(cmd, http.MethodPost, "purge", q, func(admin.Change) string { return "purged" })
 			}
 			return misuse("name exactly one of --user, --group, --app and --all")
 		}),
@@ -77,7 +79,7 @@ func keysCommand() *cobra.Command {
 		Args:  exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			now, _ := cmd.Flags().GetBool("now")
-			body, err := request(cmd, http.MethodPost, "keys", rotateRequest{Rotate: true, Now: now})
+			body, err := request(cmd, http.MethodPost, "keys", admin.RotateRequest{Rotate: true, Now: now})
 			if err != nil {
 				return err
 			}
@@ -112,17 +114,6 @@ func printKeys(cmd *cobra.Command, body []byte) error {
 	return nil
 }
 
-// one reports whether exactly one of them is true.
-func one(set ...bool) bool {
-	n := 0
-	for _, s := range set {
-		if s {
-			n++
-		}
-	}
-	return n == 1
-}
-
 // tell asks a running gateway to change something and prints what was done, in
 // the words of done, and how far it got.
 func tell[A any](cmd *cobra.Command, method, endpoint string, q any, done func(A) string) error {
@@ -135,7 +126,7 @@ func tell[A any](cmd *cobra.Command, method, endpoint string, q any, done func(A
 		return err
 	}
 	var answer A
-	var nodes changed
+	var nodes admin.Change
 	if err := errors.Join(json.Unmarshal(body, &answer), json.Unmarshal(body, &nodes)); err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
@@ -163,7 +154,7 @@ func request(cmd *cobra.Command, method, endpoint string, q any) ([]byte, error)
 		body = bytes.NewReader(text)
 		header.Set("Content-Type", "application/json")
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, adminPrefix+endpoint, header, body)
+	resp, err := caddycmd.AdminAPIRequest(address, method, admin.Prefix+endpoint, header, body)
 	if err != nil {
 		return nil, fmt.Errorf("asking the gateway at %s: %w", address, err)
 	}

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"encoding/json"
@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
 func denyCommand() *cobra.Command {
@@ -26,39 +28,39 @@ and stands beside one that it does not.
 --list shows the denials that hold: the entry's id for undeny, its kind (jti,
 sid or user), until when it holds, and the reason. The gateway keeps hashes, so
 that a list has no names.
-`, hours(denyFor)),
+`, admin.FormatDuration(caddymodule.DefaultDenyFor)),
 		Args: exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			q := denyRequest{denialTarget: targetFlags(cmd)}
+			q := admin.DenyRequest{DenialTarget: targetFlags(cmd)}
 			f := cmd.Flags()
 			q.For, _ = f.GetString("for")
 			q.Reason, _ = f.GetString("reason")
 			if list, _ := f.GetBool("list"); list {
-				if q != (denyRequest{}) {
+				if q != (admin.DenyRequest{}) {
 					return misuse("--list cannot be combined with what is to be denied")
 				}
 				return listDenials(cmd)
 			}
-			switch _, _, ok := q.claim(); {
+			switch _, _, ok := q.Claim(); {
 			case !ok:
 				return misuse("name exactly one of --jti, --sid and --user")
 			case q.Issuer == "":
 				return misuse("--issuer names the issuer whose tokens are denied")
 			}
-			if _, err := parseDenyFor(q.For); err != nil {
+			if _, err := admin.ParseDenyFor(q.For); err != nil {
 				return misuse("--%w", err)
 			}
 			if err := purgelog.CheckReason(q.Reason); err != nil {
 				return misuse("--reason: %w", err)
 			}
-			return tell(cmd, http.MethodPost, "deny", q, func(d denied) string {
+			return tell(cmd, http.MethodPost, "deny", q, func(d admin.DenyResult) string {
 				return fmt.Sprintf("denied until %s, entry %s", d.Until.Format(time.RFC3339), d.ID)
 			})
 		}),
 	}
 	adminFlags(cmd)
 	addTargetFlags(cmd)
-	cmd.Flags().String("for", "", fmt.Sprintf("How long, such as 2h or 1d: from %s to %s (default %s)", hours(minDenyFor), hours(maxDenyFor), hours(denyFor)))
+	cmd.Flags().String("for", "", fmt.Sprintf("How long, such as 2h or 1d: from %s to %s (default %s)", admin.FormatDuration(admin.MinDenyFor), admin.FormatDuration(admin.MaxDenyFor), admin.FormatDuration(caddymodule.DefaultDenyFor)))
 	cmd.Flags().String("reason", "", fmt.Sprintf("Why, for the list: printable text of at most %d bytes", purgelog.MaxReason))
 	cmd.Flags().Bool("list", false, "List the denials that hold")
 	return cmd
@@ -75,14 +77,14 @@ func undenyCommand() *cobra.Command {
 			return nil
 		},
 		RunE: run(func(cmd *cobra.Command, args []string) error {
-			q := undenyRequest{denialTarget: targetFlags(cmd), ID: strings.Join(args, "")}
-			if !one(q.ID != "", q.JTI != "", q.SID != "", q.User != "") {
+			q := admin.UndenyRequest{DenialTarget: targetFlags(cmd), ID: strings.Join(args, "")}
+			if !q.NamesOne() {
 				return misuse("name exactly one of --jti, --sid, --user and an entry of deny --list")
 			}
 			if q.ID != "" && q.Issuer != "" {
 				return misuse("--issuer goes with --jti, --sid and --user")
 			}
-			return tell(cmd, http.MethodDelete, "deny", q, func(u undenied) string {
+			return tell(cmd, http.MethodDelete, "deny", q, func(u admin.UndenyResult) string {
 				ids := make([]string, len(u.Entries))
 				for i, e := range u.Entries {
 					ids[i] = e.ID
@@ -103,7 +105,7 @@ func addTargetFlags(cmd *cobra.Command) {
 	cmd.Flags().String("issuer", "", "The configured name of the issuer")
 }
 
-func targetFlags(cmd *cobra.Command) (t denialTarget) {
+func targetFlags(cmd *cobra.Command) (t admin.DenialTarget) {
 	f := cmd.Flags()
 	t.JTI, _ = f.GetString("jti")
 	t.SID, _ = f.GetString("sid")
@@ -122,7 +124,7 @@ func listDenials(cmd *cobra.Command) error {
 		_, err := cmd.OutOrStdout().Write(body)
 		return err
 	}
-	var list denialList
+	var list admin.DenialList
 	if err := json.Unmarshal(body, &list); err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
@@ -44,7 +45,7 @@ status is 1 where the decision is a denial.
 
 func explain(cmd *cobra.Command, _ []string) error {
 	f := cmd.Flags()
-	var q explainRequest
+	var q admin.ExplainRequest
 	q.Issuer, _ = f.GetString("issuer")
 	q.Subject, _ = f.GetString("subject")
 	q.Client, _ = f.GetString("client")
@@ -56,7 +57,7 @@ func explain(cmd *cobra.Command, _ []string) error {
 	file, _ := f.GetString("token")
 	offline, _ := f.GetBool("offline")
 	q.Token = file // whether there is one is all that is asked
-	if err := q.check(); err != nil {
+	if err := q.Validate(); err != nil {
 		return misuse("%w", err)
 	}
 	if file != "" {
@@ -96,21 +97,21 @@ func explain(cmd *cobra.Command, _ []string) error {
 }
 
 // explainOffline decides by a configuration file.
-func explainOffline(cmd *cobra.Command, q explainRequest) (*enrich.Explanation, error) {
+func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
 	if config == "" {
 		return nil, misuse("--offline needs --config")
 	}
-	app, _, err := provision(config, adapter)
+	app, _, err := loadOffline(config, adapter)
 	if err != nil {
 		return nil, err
 	}
-	g, err := app.rehearse()
+	g, err := app.OfflineGateway()
 	if err != nil {
 		return nil, err
 	}
-	return app.explain(contextOf(cmd), g, q)
+	return admin.Explain(contextOf(cmd), app, g, q)
 }
 
 // from names the directory that a value came from.
@@ -208,11 +209,7 @@ func shown(v any) string {
 	if v == nil {
 		return ""
 	}
-	text, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return " = " + string(text)
+	return " = " + jsonText(v)
 }
 
 func shownList(values []string) string {

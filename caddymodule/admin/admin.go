@@ -1,4 +1,4 @@
-package caddymodule
+package admin
 
 import (
 	"bytes"
@@ -13,43 +13,45 @@ import (
 	strictjson "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 )
 
 func init() {
-	caddy.RegisterModule(new(AdminAPI))
+	caddy.RegisterModule(new(API))
 }
 
-// AdminAPI answers below /token_enrich/ on Caddy's admin listener: status,
+// API answers below /token_enrich/ on Caddy's admin listener: status,
 // explain, purge, deny and keys. What it works on is the configuration that
 // runs when the request comes.
-type AdminAPI struct {
+type API struct {
 	log *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
-func (*AdminAPI) CaddyModule() caddy.ModuleInfo {
+func (*API) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "admin.api.token_enrich",
-		New: func() caddy.Module { return new(AdminAPI) },
+		New: func() caddy.Module { return new(API) },
 	}
 }
 
 // Provision takes the logger. It must not ask for the app: admin modules are
 // provisioned before any app.
-func (a *AdminAPI) Provision(ctx caddy.Context) error {
+func (a *API) Provision(ctx caddy.Context) error {
 	a.log = ctx.Logger().Named("admin.api.token_enrich") // admin modules have no ancestor to name them
 	return nil
 }
 
-// adminPrefix is where the endpoints live.
-const adminPrefix = "/token_enrich/"
+// Prefix is where the endpoints live.
+const Prefix = "/token_enrich/"
 
 // maxAdminBody bounds the body of a request: a token and a few names.
 const maxAdminBody = 64 << 10
 
 // Routes lists the endpoints.
-func (a *AdminAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: adminPrefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
+func (a *API) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: Prefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
 }
 
 // endpoint answers one path and method; changes says that it changes something,
@@ -57,24 +59,24 @@ func (a *AdminAPI) Routes() []caddy.AdminRoute {
 type endpoint struct {
 	method  string
 	changes bool
-	answer  func(*AdminAPI, *App, *http.Request) (any, error)
+	answer  func(*API, *caddymodule.App, *http.Request) (any, error)
 }
 
 // endpoints are the admin endpoints by path and method.
 var endpoints = map[string][]endpoint{
-	"status":  {{http.MethodGet, false, (*AdminAPI).status}},
-	"explain": {{http.MethodPost, false, (*AdminAPI).explain}},
-	"purge":   {{http.MethodPost, true, (*AdminAPI).purge}},
+	"status":  {{http.MethodGet, false, (*API).status}},
+	"explain": {{http.MethodPost, false, (*API).explain}},
+	"purge":   {{http.MethodPost, true, (*API).purge}},
 	"deny": {
-		{http.MethodGet, false, (*AdminAPI).denials},
-		{http.MethodPost, false, (*AdminAPI).deny},
-		{http.MethodDelete, false, (*AdminAPI).undeny},
+		{http.MethodGet, false, (*API).denials},
+		{http.MethodPost, false, (*API).deny},
+		{http.MethodDelete, false, (*API).undeny},
 	},
-	"keys": {{http.MethodGet, false, (*AdminAPI).keys}, {http.MethodPost, true, (*AdminAPI).rotate}},
+	"keys": {{http.MethodGet, false, (*API).keys}, {http.MethodPost, true, (*API).rotate}},
 }
 
-func (a *AdminAPI) serve(w http.ResponseWriter, r *http.Request) error {
-	list, ok := endpoints[strings.TrimPrefix(r.URL.Path, adminPrefix)]
+func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
+	list, ok := endpoints[strings.TrimPrefix(r.URL.Path, Prefix)]
 	if !ok {
 		return apiError(http.StatusNotFound, errors.New("no such endpoint: there are status, explain, purge, deny and keys"))
 	}
@@ -90,7 +92,7 @@ func (a *AdminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 				return apiError(http.StatusForbidden, errors.New("cross-origin request"))
 			}
 		}
-		app, err := activeApp()
+		app, err := caddymodule.ActiveApp()
 		if err != nil {
 			return apiError(http.StatusServiceUnavailable, err)
 		}
@@ -107,16 +109,6 @@ func (a *AdminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	return apiError(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not answered here", r.Method))
-}
-
-// activeApp gives the app of the configuration that runs now.
-func activeApp() (*App, error) {
-	v, err := caddy.ActiveContext().AppIfConfigured("token_enrich")
-	if err != nil {
-		return nil, errors.New("the running configuration has no token_enrich")
-	}
-	app, _ := v.(*App)
-	return app, nil
 }
 
 // readBody reads the request's JSON object: known members only, in their own
@@ -153,10 +145,21 @@ func withoutValues(body []byte, err error) error {
 	return errors.New("it is no JSON object")
 }
 
+// one reports whether exactly one of them is true.
+func one(set ...bool) bool {
+	n := 0
+	for _, s := range set {
+		if s {
+			n++
+		}
+	}
+	return n == 1
+}
+
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
 
 // Interface guards
 var (
-	_ caddy.Provisioner = (*AdminAPI)(nil)
-	_ caddy.AdminRouter = (*AdminAPI)(nil)
+	_ caddy.Provisioner = (*API)(nil)
+	_ caddy.AdminRouter = (*API)(nil)
 )

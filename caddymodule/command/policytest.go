@@ -1,0 +1,122 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+)
+
+// testResult is what became of one test of a policy.
+type testResult = caddymodule.TestResult
+
+// runPolicyTests tries the tests of all policies. It touches nothing where there
+// are none.
+func runPolicyTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
+	list := []testResult{}
+	var g *enrich.Gateway
+	for _, p := range app.Policies() {
+		for _, t := range p.Tests {
+			if g == nil {
+				var err error
+				if g, err = app.OfflineGateway(); err != nil { //nolint:contextcheck // issuers end with the process, not with a test
+					return nil, err
+				}
+			}
+			failed, err := runPolicyTest(ctx, app, g, p, t)
+			if err != nil {
+				return nil, fmt.Errorf("policy %q: test %q: %w", p.Name, t.Name, err)
+			}
+			list = append(list, testResult{Policy: p.Name, Test: t.Name, Passed: len(failed) == 0, Failed: failed})
+		}
+	}
+	return list, nil
+}
+
+// runPolicyTest decides for the made-up caller of a test and says what is not as
+// expected.
+func runPolicyTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, p *caddymodule.Handler, t caddymodule.Test) ([]string, error) {
+	subject := t.Subject
+	if subject == "" {
+		subject = t.Client // on its own behalf
+	}
+	e, err := g.Explain(ctx, p.Policy(), enrich.Asked{
+		Issuer: t.Issuer, Subject: subject, Client: t.Client, Scopes: t.Scopes, Values: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var failed []string
+	for _, expected := range t.Expect {
+		if text := difference(app, e, expected); text != "" {
+			failed = append(failed, text)
+		}
+	}
+	return failed, nil
+}
+
+// difference says in what an explanation is not as expected; nothing where it is.
+func difference(app *caddymodule.App, e *enrich.Explanation, expected caddymodule.Expectation) string {
+	if expected.Kind == "denied" {
+		switch {
+		case e.Allowed:
+			return "it is allowed"
+		case e.Undecided():
+			return "it is not denied, it cannot be decided: " + e.Outcome + ": " + e.Cause
+		}
+		return ""
+	}
+	what := expected.Kind + " " + expected.Name
+	if !e.Allowed {
+		return what + ": it is not allowed: " + e.Outcome + ": " + e.Cause
+	}
+	var got any = headerOf(e, expected.Name)
+	if expected.Kind == "claim" {
+		got = claimOf(e, expected.Name)
+	}
+	switch {
+	case equals(got, expected.Value):
+		return ""
+	case app.Explain == "values":
+		return what + ": it is " + jsonText(got)
+	}
+	return what + ": it is another value (explain values shows it)"
+}
+
+// claimOf gives the value of a claim: the rule's where one computes it, also
+// where it gave nothing, else the token's.
+func claimOf(e *enrich.Explanation, name string) any {
+	for _, r := range e.Rules {
+		if r.Claim == name {
+			return r.Value
+		}
+	}
+	if e.Principal == nil {
+		return nil
+	}
+	return e.Principal.Claims[name]
+}
+
+// equals compares a text as it stands, and anything else as JSON.
+func equals(got any, want string) bool {
+	if s, ok := got.(string); ok {
+		return s == want
+	}
+	var w, g any
+	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(jsonText(got)), &g) == nil && reflect.DeepEqual(w, g)
+}
+
+// headerOf gives a header's lines as one (RFC 9110, section 5.3).
+func headerOf(e *enrich.Explanation, name string) string {
+	var lines []string
+	for _, h := range e.Headers {
+		if strings.EqualFold(h.Name, name) {
+			lines = append(lines, h.Values...)
+		}
+	}
+	return strings.Join(lines, ", ")
+}
