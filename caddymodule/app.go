@@ -71,7 +71,7 @@ type App struct {
 	store       *storeFuture
 	signer      *mint.Signer
 	proofs      *issuer.LocalReplayMemory
-	decisions   *enrich.Decisions
+	decisions   *enrich.DecisionCache
 
 	// settings tells configurations apart whose decisions must not be shared;
 	// sources tells directories apart whose answers must not be, on every node
@@ -245,7 +245,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		NonceKey: store.Keyer().Key("dpop nonces", nil),
 	}
 	g := &enrich.Gateway{
-		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Proofs: proofs, Streams: enrich.NewStreams(),
+		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Proofs: proofs, LongLived: enrich.NewLongLived(),
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),

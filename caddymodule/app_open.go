@@ -235,8 +235,8 @@ func (a *App) openSigner() error {
 func (a *App) openDecisions() error {
 	size := a.Cache.decisionMemory()
 	var err error
-	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.Decisions, error) {
-		return enrich.NewDecisions(size, rand.Reader)
+	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.DecisionCache, error) {
+		return enrich.NewDecisionCache(size, rand.Reader)
 	}, nil)
 	if err != nil {
 		return err

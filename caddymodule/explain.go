@@ -84,7 +84,7 @@ func (a *App) explain(ctx context.Context, g *enrich.Gateway, q explainRequest) 
 			return nil, err
 		}
 	}
-	return g.Explain(ctx, p.compiled, enrich.Asked{
+	return g.Explain(ctx, p.compiled, enrich.ExplainRequest{
 		Token: q.Token, Issuer: q.Issuer, Subject: q.Subject, Client: q.Client, Scopes: q.Scope, Request: asked, Values: a.Explain == "values",
 	})
 }

@@ -293,7 +293,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 	}
 	h.app.owned.Load().ScrubSparedBut(r, h.policy.compiled.Places()...)
-	g, mark, decision, err := h.decide(r)
+	g, version, decision, err := h.decide(r)
 	if err != nil || decision.Principal == nil {
 		h.scrubRefused(r)
 	}
@@ -302,7 +302,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, decision, err)
 	}
 	h.logDecision(r, decision, nil)
-	r, done, err := g.Streams.Attend(g, r, decision, time.Duration(h.MaxConnection), mark)
+	r, done, err := g.Track(r, decision, time.Duration(h.MaxConnection), version)
 	if err != nil {
 		h.scrubRefused(r)
 		return h.refuse(w, r, decision, err)
@@ -310,9 +310,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer done()
 	// Not before: a policy in an error route decides for itself.
 	state.decided = h
-	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, mark: mark}
-	defer lasting.finish()
-	return next.ServeHTTP(lasting, lasting.ends(r))
+	writer := &streamingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, purgeVersion: version}
+	defer writer.finish()
+	return next.ServeHTTP(writer, writer.ends(r))
 }
 
 // scrubRefused leaves nothing of ours, nor where ours would stand or a token is
@@ -329,11 +329,11 @@ func (h *Handler) scrubRefused(r *http.Request) {
 
 // decide asks the gateway. A gateway that is not ready yet is a 503 like any
 // other thing that cannot be reached.
-func (h *Handler) decide(r *http.Request) (g *enrich.Gateway, mark uint64, d *enrich.Decision, err error) {
+func (h *Handler) decide(r *http.Request) (g *enrich.Gateway, version uint64, d *enrich.Decision, err error) {
 	if g, err = h.app.ready(r.Context()); err != nil {
 		return nil, 0, nil, enrich.Unavailable(err)
 	}
-	from := enrich.Arrival{Owned: h.app.owned.Load()}
+	from := enrich.RequestInfo{Owned: h.app.owned.Load()}
 	from.ClientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		from.URL = sent.URL
@@ -343,9 +343,9 @@ func (h *Handler) decide(r *http.Request) (g *enrich.Gateway, mark uint64, d *en
 		// rewrite took out of it, nobody has verified.
 		defer dropQueryToken(from.URL, h.policy.compiled.Places())
 	}
-	mark = g.Mark()
+	version = g.PurgeVersion()
 	d, err = g.Enrich(r, h.policy.compiled, from)
-	return g, mark, d, err
+	return g, version, d, err
 }
 
 // dropQueryToken takes tokens out of a URL's query.

@@ -231,7 +231,7 @@ func (a keyAges) Collect(to chan<- prometheus.Metric) {
 // purge log.
 type sizes struct {
 	store     *storeFuture
-	decisions *enrich.Decisions
+	decisions *enrich.DecisionCache
 }
 
 var (

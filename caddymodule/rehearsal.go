@@ -71,7 +71,7 @@ func (a *App) try(ctx context.Context, g *enrich.Gateway, p *policy, t Test) ([]
 	if subject == "" {
 		subject = t.Client // on its own behalf
 	}
-	e, err := g.Explain(ctx, p.compiled, enrich.Asked{
+	e, err := g.Explain(ctx, p.compiled, enrich.ExplainRequest{
 		Issuer: t.Issuer, Subject: subject, Client: t.Client, Scopes: t.Scopes, Values: true,
 	})
 	if err != nil {

@@ -83,7 +83,7 @@ func (a *arriving) with(authorization string) *http.Request {
 }
 
 func mustAllow(b *testing.B, r *rig, p *Policy, req *http.Request) {
-	if _, err := r.Enrich(req, p, Arrival{}); err != nil {
+	if _, err := r.Enrich(req, p, RequestInfo{}); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -218,7 +218,7 @@ func BenchmarkMintFromCache(b *testing.B) {
 
 func mustAllowOnce(b *testing.B, r *rig, p *Policy, text string) {
 	b.Helper()
-	if _, err := r.Enrich(bearer(text), p, Arrival{}); err != nil {
+	if _, err := r.Enrich(bearer(text), p, RequestInfo{}); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -254,7 +254,7 @@ func BenchmarkEnrichMiss(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if i%n == 0 {
-					r.Decisions.Forget()
+					r.Decisions.Clear()
 				}
 				mustAllow(b, r, p, a.with(list[i%n]))
 				i++
@@ -304,7 +304,7 @@ func BenchmarkMemoryOfDecisions(b *testing.B) {
 				for _, text := range list { // records into memory
 					mustAllow(b, r, p, a.with(text))
 				}
-				r.Decisions.Forget()
+				r.Decisions.Clear()
 				before := liveHeap()
 				for _, text := range list {
 					mustAllow(b, r, p, a.with(text))
@@ -312,7 +312,7 @@ func BenchmarkMemoryOfDecisions(b *testing.B) {
 				held, counted := r.Decisions.Status()
 				b.ReportMetric(float64(liveHeap()-before)/float64(held), "B/decision")
 				b.ReportMetric(float64(counted)/float64(held), "counted-B/decision")
-				r.Decisions.Forget()
+				r.Decisions.Clear()
 			}
 			runtime.KeepAlive(r)
 		})
@@ -338,12 +338,12 @@ func TestDecisionsAreCountedAsWhatTheyTake(t *testing.T) {
 			p := r.policy(fiveHeaders(!nobody))
 			for range 2 {
 				var err error
-				if r.Decisions, err = NewDecisions(0, rand.Reader); err != nil {
+				if r.Decisions, err = NewDecisionCache(0, rand.Reader); err != nil {
 					t.Fatal(err)
 				}
 				before := liveHeap()
 				for _, text := range list {
-					if _, err := r.Enrich(bearer(text), p, Arrival{}); err != nil {
+					if _, err := r.Enrich(bearer(text), p, RequestInfo{}); err != nil {
 						t.Fatal(err)
 					}
 				}

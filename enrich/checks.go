@@ -49,7 +49,7 @@ func isUpgrade(r *http.Request) bool {
 }
 
 // callerOf is what a request shows of its sender besides the token.
-func callerOf(r *http.Request, found token.Found, from Arrival) *issuer.Caller {
+func callerOf(r *http.Request, found token.Found, from RequestInfo) *issuer.Caller {
 	c := issuer.CallerOf(r, found.Token, found.Scheme)
 	if from.URL != nil {
 		c.Path = from.URL.EscapedPath()
@@ -93,7 +93,7 @@ func seconds(v any) (time.Time, bool) {
 // anonymous is the way of a request without a token where the policy allows
 // it: no rule runs, no header is written, nothing is minted. Requirements see
 // null for user, groups and token; one that is not true asks for a token.
-func (g *Gateway) anonymous(r *http.Request, p *Policy, from Arrival) (*Decision, error) {
+func (g *Gateway) anonymous(r *http.Request, p *Policy, from RequestInfo) (*Decision, error) {
 	if len(p.definition.RequireScope) > 0 || len(p.definition.RequireACR) > 0 || p.definition.MaxAge > 0 {
 		return nil, refuse(KindNoToken, token.ErrNone)
 	}

@@ -46,7 +46,7 @@ type Decision struct {
 	from     time.Time // not before, leeway included
 	until    time.Time // when the token ends, leeway included, or its verdict
 	cost     uint32
-	record   Looked
+	record   LookupResult
 	status   string
 	refusal  *Refusal // why the decision is a denial, or nil
 	skip     oktael.Roots
@@ -143,8 +143,8 @@ func (p *Policy) weigh(d *Decision, err error) error {
 	case identity.Unasked: // a client on its own behalf, or no directory answers for its issuer
 		r.Person = personOfToken(d.Principal, p.reads)
 	default:
-		if r.Person.User != nil && r.Person.User.Barred() {
-			d.refusal = refuse(KindDenied, ErrBarred)
+		if r.Person.User != nil && r.Person.User.Disabled() {
+			d.refusal = refuse(KindDenied, ErrAccountDisabled)
 			return nil
 		}
 	}
@@ -172,7 +172,7 @@ func (p *Policy) weigh(d *Decision, err error) error {
 // Where nothing reads groups, none are made: they are the largest part of a
 // decision.
 func personOfToken(p *identity.Principal, reads oktael.Roots) *identity.Person {
-	none := p.Machine && !p.GroupsWithheld && p.Claims[p.GroupsClaim] == nil
+	none := p.ServiceAccount && !p.GroupsPartial && p.Claims[p.GroupsClaim] == nil
 	person := &identity.Person{GroupsKnown: p.GroupsKnown || none}
 	if p.GroupsUnknown != "" {
 		person.GroupsUnknown = fmt.Sprintf("issuer %q: claim %q: %s", p.IssuerName, p.GroupsClaim, p.GroupsUnknown)
@@ -214,7 +214,7 @@ func overlay(token map[string]any, result *claim.Result) map[string]any {
 // as in a rule that reads it, and placeholders find nothing. A rule of that
 // name stands for the claim, and all is well.
 func (p *Policy) withhold(d *Decision) error {
-	name := d.Principal.Withheld()
+	name := d.Principal.PartialGroupsClaim()
 	if name == "" || d.ruled[name] {
 		return nil
 	}

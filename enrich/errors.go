@@ -82,8 +82,8 @@ var (
 	ErrMethod = errors.New("the method can be read in two ways")
 	// ErrRequirement: a require expression is not true.
 	ErrRequirement = errors.New("a requirement does not hold")
-	// ErrBarred: the user's account is suspended, deprovisioned or locked.
-	ErrBarred = errors.New("the account is barred")
+	// ErrAccountDisabled: the user's account is suspended, deprovisioned or locked.
+	ErrAccountDisabled = errors.New("the account is barred")
 	// ErrUnknownUser: the directory says that there is no such user.
 	ErrUnknownUser = errors.New("the directory knows no such user")
 	// ErrScope: a required scope was not granted.

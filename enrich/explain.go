@@ -15,9 +15,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// Asked says whose decision is to be explained: that of a token, or that of a
+// ExplainRequest says whose decision is to be explained: that of a token, or that of a
 // made-up caller.
-type Asked struct {
+type ExplainRequest struct {
 	// Token is a token as a client would send it. The sender is not checked,
 	// because nobody sends it: a token that is bound is taken to come with its
 	// proof or certificate.
@@ -67,11 +67,11 @@ func (e *Explanation) Undecided() bool {
 
 // ExplainedPrincipal is what the token says.
 type ExplainedPrincipal struct {
-	Issuer  string   `json:"issuer"`
-	Subject string   `json:"subject,omitempty"`
-	Client  string   `json:"client,omitempty"`
-	Machine bool     `json:"machine,omitempty"`
-	Scopes  []string `json:"scopes,omitempty"`
+	Issuer         string   `json:"issuer"`
+	Subject        string   `json:"subject,omitempty"`
+	Client         string   `json:"client,omitempty"`
+	ServiceAccount bool     `json:"machine,omitempty"`
+	Scopes         []string `json:"scopes,omitempty"`
 	// Bound says that the token is good only with its DPoP proof or client
 	// certificate, which nobody shows to explain.
 	Bound bool `json:"bound,omitempty"`
@@ -155,7 +155,7 @@ type ExplainedHeader struct {
 // Explain goes the way of a request under a policy and tells what each stage
 // found. It decides anew, keeps nothing and signs nothing. Its error is for a
 // question that cannot be asked; a refusal is an answer.
-func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation, error) {
+func (g *Gateway) Explain(ctx context.Context, p *Policy, q ExplainRequest) (*Explanation, error) {
 	verified, err := g.asked(ctx, p, q)
 	e := &Explanation{Policy: p.name}
 	var refusal *Refusal
@@ -182,7 +182,7 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation
 	}
 	if err == nil && q.Request != nil {
 		if err = CheckPath(q.Request); err == nil {
-			err = p.requireRequest(q.Request, d.context, d, requestRoot(q.Request, Arrival{}), p.knownRequirements())
+			err = p.requireRequest(q.Request, d.context, d, requestRoot(q.Request, RequestInfo{}), p.knownRequirements())
 		}
 	}
 	for i := 0; err == nil && i < len(p.tokens); i++ {
@@ -224,7 +224,7 @@ func (e *Explanation) refused(r *Refusal) {
 }
 
 // asked gives the principal that the question is about.
-func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verified, error) {
+func (g *Gateway) asked(ctx context.Context, p *Policy, q ExplainRequest) (*issuer.Verified, error) {
 	if q.Token != "" {
 		v, err := g.Issuers.Examine(ctx, q.Token, p.definition.Issuers)
 		if err != nil {
@@ -245,14 +245,14 @@ func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verifi
 	}
 	now := g.Clock()
 	return &issuer.Verified{Issuer: is, Principal: &identity.Principal{
-		Issuer: is.Identifier(), IssuerName: is.Name(), Subject: q.Subject, Client: q.Client, Machine: q.Subject == q.Client,
+		Issuer: is.Identifier(), IssuerName: is.Name(), Subject: q.Subject, Client: q.Client, ServiceAccount: q.Subject == q.Client,
 		Scopes: q.Scopes, Claims: claims, IssuedAt: now, Expiry: now.Add(time.Hour),
 	}}, nil
 }
 
 func explainPrincipal(p *identity.Principal, values bool) *ExplainedPrincipal {
 	e := &ExplainedPrincipal{
-		Issuer: p.IssuerName, Client: p.Client, Machine: p.Machine, Scopes: p.Scopes, Bound: p.Confirmation.Bound(),
+		Issuer: p.IssuerName, Client: p.Client, ServiceAccount: p.ServiceAccount, Scopes: p.Scopes, Bound: p.Confirmation.Bound(),
 		Claims: make(map[string]any, len(p.Claims)), Groups: -1, GroupsUnknown: p.GroupsUnknown, Expiry: p.Expiry,
 	}
 	if p.GroupsKnown {
@@ -374,7 +374,7 @@ func (p *Policy) explainRequirements(d *Decision, request *http.Request) []Expla
 		e := ExplainedRequirement{Expression: q.String(), Result: "depends on the request"}
 		if request != nil && slices.ContainsFunc(known, func(k requestRequirement) bool { return k.Program == q.Program }) {
 			e.Result = "true"
-			switch err := p.requireRequest(request, d.context, d, requestRoot(request, Arrival{}), []requestRequirement{q}); {
+			switch err := p.requireRequest(request, d.context, d, requestRoot(request, RequestInfo{}), []requestRequirement{q}); {
 			case denies(err):
 				e.Result = "false"
 			case err != nil:

@@ -10,7 +10,7 @@ import (
 
 func TestAnExplanationSaysWhereEachValueCameFromAndHowOldItIs(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	d := &Decision{record: Looked{Record: identity.Record{
+	d := &Decision{record: LookupResult{Record: identity.Record{
 		Person: &identity.Person{
 			User:   &identity.User{ID: "1", Login: "ada", Status: identity.StatusActive, Profile: map[string]any{"email": "ada@example.com"}},
 			Groups: []identity.Group{{ID: "a"}, {ID: "b"}, {ID: "c"}}, GroupsKnown: true,

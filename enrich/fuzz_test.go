@@ -140,7 +140,7 @@ func FuzzRequestToDecision(f *testing.F) {
 		found, findErr := token.Find(req, p.places, 0)
 		for range 2 { // decided, and perhaps from the cache
 			again := req.Clone(req.Context())
-			d, err := r.Enrich(again, p, Arrival{URL: &url.URL{Path: "/slips"}})
+			d, err := r.Enrich(again, p, RequestInfo{URL: &url.URL{Path: "/slips"}})
 			if err != nil {
 				var refusal *Refusal
 				if !errors.As(err, &refusal) || refusal.Kind == KindInternal {

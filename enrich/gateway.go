@@ -38,11 +38,11 @@ type Gateway struct {
 	// each issuer knows its own.
 	Proofs *issuer.ProofMemory
 
-	// Streams ends long requests with their tokens.
-	Streams *Streams
+	// LongLived ends long requests with their tokens.
+	LongLived *LongLived
 
 	// Decisions short-cuts the stages for a token already seen.
-	Decisions *Decisions
+	Decisions *DecisionCache
 
 	// Signer signs new tokens; nil where no policy forwards one.
 	Signer *mint.Signer
@@ -76,8 +76,8 @@ type Gateway struct {
 	Observer Observer
 }
 
-// Arrival is what the server knows of a request besides what it holds now.
-type Arrival struct {
+// RequestInfo is what the server knows of a request besides what it holds now.
+type RequestInfo struct {
 	// ClientIP is the client's address as the server determined it; only
 	// requirements that name it read it.
 	ClientIP string
@@ -100,7 +100,7 @@ type Arrival struct {
 // On success the request carries what the application is to receive. On
 // failure the error is a *Refusal and the request must not be passed on; a
 // decision beside it says whose token it is, once that was verified.
-func (g *Gateway) Enrich(r *http.Request, p *Policy, from Arrival) (d *Decision, err error) {
+func (g *Gateway) Enrich(r *http.Request, p *Policy, from RequestInfo) (d *Decision, err error) {
 	started := g.Clock()
 	hit := false
 	defer func() {
@@ -346,7 +346,7 @@ func (g *Gateway) contextOf(d *Decision) *oktael.Context {
 		Token:   d.Principal.Claims,
 		Now:     g.Clock,
 
-		Withheld: d.Principal.Withheld(),
+		Withheld: d.Principal.PartialGroupsClaim(),
 		Untold:   g.untold(d),
 	}
 	if person := d.record.Person; person != nil {
@@ -367,7 +367,7 @@ func (g *Gateway) untold(d *Decision) identity.Facts {
 	}
 	const ofApp = identity.FactApp | identity.FactAppUser
 	switch person := d.record.Person; {
-	case d.Principal.Machine:
+	case d.Principal.ServiceAccount:
 		return untold & identity.FactApp
 	case person != nil && person.User != nil:
 		return untold&ofApp | person.Untold

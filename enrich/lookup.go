@@ -75,10 +75,10 @@ func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, li
 	}
 }
 
-// Looked is a record with what a decision needs to know of it: the index of
+// LookupResult is a record with what a decision needs to know of it: the index of
 // the person's groups, and the handles by which it learns later whether the
 // parts still stand.
-type Looked struct {
+type LookupResult struct {
 	identity.Record
 	Index oktael.GroupIndex
 	Parts []cache.Part
@@ -99,11 +99,11 @@ type partAnswer struct {
 // always looked up, because a barred or unknown user must not pass whatever
 // the rules read; a client on its own behalf has none. The error says why a
 // part failed; the record's states say which.
-func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Roots) (Looked, error) {
-	var r Looked
+func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Roots) (LookupResult, error) {
+	var r LookupResult
 	var ofPerson, ofApp, ofAppUser partAnswer
 	var wg sync.WaitGroup
-	machine := q.Principal.Machine
+	machine := q.Principal.ServiceAccount
 	on := l.dependence(q.Principal)
 	wantApp := app != "" && reads&oktael.RootApp != 0
 	wantAppUser := app != "" && !machine && reads&oktael.RootAppUser != 0

@@ -11,22 +11,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// lastingWriter looks at the answer's head: one that lasts, such as an event
+// streamingWriter looks at the answer's head: one that lasts, such as an event
 // stream, must end with its token, also where the request did not ask for one.
-type lastingWriter struct {
+type streamingWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
-	gateway  *enrich.Gateway
-	decision *enrich.Decision
-	mark     uint64
-	cancel   context.CancelFunc // of an HTTP/3 request
-	done     func()
+	gateway      *enrich.Gateway
+	decision     *enrich.Decision
+	purgeVersion uint64
+	cancel       context.CancelFunc // of an HTTP/3 request
+	done         func()
 }
 
 // ends gives the request as what answers it is to see it. HTTP/3 looks at
 // deadlines only while it reads or writes, and an answer that says nothing does
 // neither: there the request is cancelled as well.
-func (w *lastingWriter) ends(r *http.Request) *http.Request {
+func (w *streamingWriter) ends(r *http.Request) *http.Request {
 	if r.ProtoMajor != 3 {
 		return r
 	}
@@ -35,15 +35,15 @@ func (w *lastingWriter) ends(r *http.Request) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// lastingTypes are media types of answers that go on until somebody ends them.
-var lastingTypes = []string{"text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc"}
+// streamingTypes are media types of answers that go on until somebody ends them.
+var streamingTypes = []string{"text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc"}
 
 // WriteHeader passes the head on. From then on, a lasting answer is looked
 // after: what ends it is a deadline in the past for whatever still moves.
-func (w *lastingWriter) WriteHeader(status int) {
-	if status >= http.StatusOK && w.done == nil && w.decision.Principal != nil && lasts(w.Header().Get("Content-Type")) {
+func (w *streamingWriter) WriteHeader(status int) {
+	if status >= http.StatusOK && w.done == nil && w.decision.Principal != nil && streams(w.Header().Get("Content-Type")) {
 		control := http.NewResponseController(innermost(w.ResponseWriter))
-		w.done = w.gateway.Streams.Late(w.gateway, w.decision, w.mark, func() {
+		w.done = w.gateway.TrackResponse(w.decision, w.purgeVersion, func() {
 			past := time.Unix(1, 0)
 			_ = control.SetReadDeadline(past)
 			_ = control.SetWriteDeadline(past)
@@ -68,7 +68,7 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 }
 
 // finish ends the watch, where there was one.
-func (w *lastingWriter) finish() {
+func (w *streamingWriter) finish() {
 	if w.done != nil {
 		w.done()
 	}
@@ -77,11 +77,11 @@ func (w *lastingWriter) finish() {
 	}
 }
 
-func lasts(contentType string) bool {
+func streams(contentType string) bool {
 	if contentType == "" {
 		return false
 	}
-	for _, t := range lastingTypes {
+	for _, t := range streamingTypes {
 		if len(contentType) >= len(t) && strings.EqualFold(contentType[:len(t)], t) {
 			return true
 		}

@@ -19,11 +19,11 @@ import (
 // DefaultDecisionMemory bounds the decision cache, in bytes.
 const DefaultDecisionMemory = 64 << 20
 
-// Decisions remembers, in memory only, what was decided about a token under a
+// DecisionCache remembers, in memory only, what was decided about a token under a
 // policy, rendered and ready to be written. It is a short cut and never an
 // authority: a decision is used again only while everything that it was made
 // from still stands (see Decision.stands).
-type Decisions struct {
+type DecisionCache struct {
 	cache  *otter.Cache[decisionKey, *Decision]
 	secret [32]byte
 	hashes sync.Pool
@@ -34,13 +34,13 @@ type Decisions struct {
 // cache's sake.
 type decisionKey [sha256.Size]byte
 
-// NewDecisions makes a decision cache of that many bytes; random keys its
+// NewDecisionCache makes a decision cache of that many bytes; random keys its
 // hashes.
-func NewDecisions(maxBytes int64, random io.Reader) (*Decisions, error) {
+func NewDecisionCache(maxBytes int64, random io.Reader) (*DecisionCache, error) {
 	if maxBytes <= 0 {
 		maxBytes = DefaultDecisionMemory
 	}
-	c := &Decisions{hashes: sync.Pool{New: func() any { return &decisionHash{sha: sha256.New()} }}}
+	c := &DecisionCache{hashes: sync.Pool{New: func() any { return &decisionHash{sha: sha256.New()} }}}
 	if _, err := io.ReadFull(random, c.secret[:]); err != nil {
 		return nil, fmt.Errorf("making the decision cache's key: %w", err)
 	}
@@ -79,7 +79,7 @@ func hashPart[T string | []byte](h *decisionHash, part T) {
 
 // key is the key of a decision about a token under a policy (C31). Every part
 // enters with its length; the secret, whose length is fixed, comes first.
-func (c *Decisions) key(g *Gateway, p *Policy, token string) decisionKey {
+func (c *DecisionCache) key(g *Gateway, p *Policy, token string) decisionKey {
 	h, _ := c.hashes.Get().(*decisionHash)
 	h.sha.Reset()
 	h.sha.Write(c.secret[:])
@@ -93,7 +93,7 @@ func (c *Decisions) key(g *Gateway, p *Policy, token string) decisionKey {
 }
 
 // find gives the decision about a token if it still stands, or nil.
-func (c *Decisions) find(g *Gateway, p *Policy, found token.Found, now time.Time) *Decision {
+func (c *DecisionCache) find(g *Gateway, p *Policy, found token.Found, now time.Time) *Decision {
 	if !p.cacheable() {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (c *Decisions) find(g *Gateway, p *Policy, found token.Found, now time.Time
 
 // keep remembers a decision, where everything that it was made from can tell
 // when it no longer stands.
-func (c *Decisions) keep(g *Gateway, p *Policy, found token.Found, d *Decision) {
+func (c *DecisionCache) keep(g *Gateway, p *Policy, found token.Found, d *Decision) {
 	if !p.cacheable() || d.skip != 0 {
 		return
 	}
@@ -126,7 +126,7 @@ func (c *Decisions) keep(g *Gateway, p *Policy, found token.Found, d *Decision) 
 }
 
 // Status gives the number of decisions and their bytes.
-func (c *Decisions) Status() (entries int, bytes uint64) {
+func (c *DecisionCache) Status() (entries int, bytes uint64) {
 	c.cache.CleanUp() // what waits to be counted is counted first
 	return c.cache.EstimatedSize(), c.cache.WeightedSize()
 }
@@ -208,5 +208,5 @@ func sizeOf(v any) int {
 	return valueOverhead
 }
 
-// Forget drops every decision.
-func (c *Decisions) Forget() { c.cache.InvalidateAll() }
+// Clear drops every decision.
+func (c *DecisionCache) Clear() { c.cache.InvalidateAll() }

@@ -8,7 +8,7 @@ import (
 // TestADecisionsKeyTellsItsPartsApart holds C31: what moves from one part of a
 // key to the next makes another key.
 func TestADecisionsKeyTellsItsPartsApart(t *testing.T) {
-	c, err := NewDecisions(0, rand.Reader)
+	c, err := NewDecisionCache(0, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

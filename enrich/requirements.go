@@ -72,7 +72,7 @@ func overridesMethod(header http.Header) bool {
 }
 
 // requestRoot is what a requirement reads as request.*, but for the path.
-func requestRoot(r *http.Request, from Arrival) map[string]any {
+func requestRoot(r *http.Request, from RequestInfo) map[string]any {
 	return map[string]any{"method": r.Method, "host": requestHost(r.Host), "client_ip": from.ClientIP}
 }
 
