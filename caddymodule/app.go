@@ -249,7 +249,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		Denials: store.Denials(), Log: store.Log(), Keyer: store.Keyer(),
 		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured: a.denialsConfigured.Load(),
-		Fingerprint:       appendPart(appendPart(nil, string(a.settings)), string(a.releases.instances)), Clock: time.Now, Observer: a.metrics,
+		Fingerprint:       sha256.Sum256(appendPart(appendPart(nil, string(a.settings)), string(a.releases.instances))), Clock: time.Now, Observer: a.metrics,
 		Logger: slog.New(zapHandler(a.sampler.sampledCore(a.logger.Core()))),
 	}
 	if a.directories != nil {

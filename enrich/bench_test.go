@@ -125,24 +125,23 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// decided gives a decision as it stands after verification, for the stages
-// behind it.
-func decided(b *testing.B, r *rig, p *Policy, text string) *Decision {
+// verified returns an evaluation after verification, for the stages behind it.
+func verified(b *testing.B, r *rig, p *Policy, text string) *evaluation {
 	b.Helper()
 	v, err := r.Issuers.Verify(b.Context(), text, nil, issuer.CallerOf(bearer(text), text, "Bearer"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	return newDecision(p, v, r.Clock())
+	return r.newEvaluation(p, v, text, r.Clock())
 }
 
 func BenchmarkLookUpFromMemory(b *testing.B) {
 	r, list := benchRig(b, options{}, 1)
 	p := r.policy(fiveHeaders(true))
-	d := decided(b, r, p, list[0])
+	e := verified(b, r, p, list[0])
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := r.lookUp(b.Context(), p, d, list[0]); err != nil {
+		if err := e.lookUp(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -151,13 +150,13 @@ func BenchmarkLookUpFromMemory(b *testing.B) {
 func BenchmarkCompute(b *testing.B) {
 	r, list := benchRig(b, options{}, 1)
 	p := r.policy(fiveHeaders(true))
-	d := decided(b, r, p, list[0])
-	if err := r.lookUp(b.Context(), p, d, list[0]); err != nil {
+	e := verified(b, r, p, list[0])
+	if err := e.lookUp(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := r.compute(p, d); err != nil {
+		if err := e.compute(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -168,17 +167,17 @@ func BenchmarkRequire(b *testing.B) {
 	def := fiveHeaders(true)
 	def.Require = []string{`user.department == "Engineering"`, `isMemberOfGroupName("Department-07-Members")`}
 	p := r.policy(def)
-	d := decided(b, r, p, list[0])
-	if err := r.lookUp(b.Context(), p, d, list[0]); err != nil {
+	e := verified(b, r, p, list[0])
+	if err := e.lookUp(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	if err := r.compute(p, d); err != nil {
+	if err := e.compute(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if refusal := p.judge(d); refusal != nil {
-			b.Fatal(refusal)
+		if err := e.checkRequirements(b.Context()); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -186,8 +185,8 @@ func BenchmarkRequire(b *testing.B) {
 func BenchmarkRenderAndWrite(b *testing.B) {
 	r, list := benchRig(b, options{}, 1)
 	p := r.policy(fiveHeaders(false))
-	d := decided(b, r, p, list[0])
-	claims := d.Principal.Claims
+	e := verified(b, r, p, list[0])
+	claims := e.verified.Principal.Claims
 	h := http.Header{}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -207,7 +206,7 @@ func BenchmarkMintFromCache(b *testing.B) {
 	def.Tokens = []mint.TokenDefinition{{Audience: []string{"payroll"}}}
 	p := r.policy(def)
 	mustAllowOnce(b, r, p, list[0])
-	d := r.Decisions.find(r.Gateway, p, token.Found{Token: list[0]}, r.Clock())
+	d := r.Decisions.get(r.Fingerprint, p, list[0], r.Lookup, r.Clock())
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.signed(b.Context(), p, d, 0); err != nil {

@@ -280,7 +280,7 @@ func TestTwoPoliciesThatDifferNeverShareADecision(t *testing.T) {
 		r.allowed(r.policy(base), token).mustHit(t, true)
 	})
 	t.Run("other issuers or directories", func(t *testing.T) {
-		r.Fingerprint = make([]byte, 32)
+		r.Fingerprint = Fingerprint{}
 		r.allowed(r.policy(base), token).mustHit(t, false)
 	})
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
 // ExplainRequest says whose decision is to be explained: that of a token, or that of a
@@ -156,7 +155,7 @@ type ExplainedHeader struct {
 // found. It decides anew, keeps nothing and signs nothing. Its error is for a
 // question that cannot be asked; a refusal is an answer.
 func (g *Gateway) Explain(ctx context.Context, p *Policy, q ExplainRequest) (*Explanation, error) {
-	verified, err := g.asked(ctx, p, q)
+	verified, err := g.assume(ctx, p, q)
 	e := &Explanation{Policy: p.name}
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
@@ -166,33 +165,22 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q ExplainRequest) (*Ex
 	if err != nil {
 		return nil, err
 	}
-	d := newDecision(p, verified, g.Clock())
-	d.denials = g.denialNames(d.Principal)
-	e.Principal = explainPrincipal(d.Principal, q.Values)
-	// In the order of a request: of two reasons to refuse it, the same one.
-	err = g.conclude(ctx, p, d, q.Token)
-	if err == nil {
-		err = g.denied(d.Principal, d.denials, g.Clock())
-	}
-	if err == nil {
-		err = p.authenticationContext(d.Principal, g.Clock(), d.verified.Issuer.Leeway())
-	}
-	if err == nil && d.refusal != nil {
-		err = d.refusal
-	}
-	if err == nil && q.Request != nil {
-		if err = CheckPath(q.Request); err == nil {
-			err = p.requireRequest(q.Request, d.context, d, requestRoot(q.Request, RequestInfo{}), p.knownRequirements())
-		}
+	e.Principal = explainPrincipal(verified.Principal, q.Values)
+	now := g.Clock()
+	ev := g.newEvaluation(p, verified, q.Token, now)
+	err = ev.run(ctx)
+	d := ev.decision(err)
+	if err == nil || d.denial != nil {
+		err = g.check(explainCheck(p, d, q.Request, now))
 	}
 	for i := 0; err == nil && i < len(p.tokens); i++ {
-		err = refuseSigning(p.tokens[i].template.Check(d.toSign(g.Clock())))
+		err = refuseSigning(p.tokens[i].template.Check(d.signingRequest(now)))
 	}
 	e.Status = d.status
-	e.Record = explainRecord(d, q.Values, g.Clock())
-	e.Rules = explainRules(d, q.Values)
-	if d.context != nil {
-		e.Requirements = p.explainRequirements(d, q.Request)
+	e.Record = explainRecord(&ev.record, q.Values, now)
+	e.Rules = explainRules(&ev.rules, q.Values)
+	if ev.context != nil {
+		e.Requirements = p.requirements.explain(ev.requirementInput(), q.Request)
 	}
 	if errors.As(err, &refusal) {
 		e.refused(refusal)
@@ -216,6 +204,16 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q ExplainRequest) (*Ex
 	return e, nil
 }
 
+// explainCheck returns the checks of a decision on the request that is asked
+// about, as far as that is known.
+func explainCheck(p *Policy, d *Decision, r *http.Request, now time.Time) requestCheck {
+	c := requestCheck{policy: p, decision: d, now: now, request: r}
+	if r != nil {
+		c.pathErr, c.requirements = CheckPath(r), p.requirements.known()
+	}
+	return c
+}
+
 func (e *Explanation) refused(r *Refusal) {
 	e.Outcome, e.kind = r.Kind.String(), r.Kind
 	if r.Cause != nil {
@@ -223,8 +221,9 @@ func (e *Explanation) refused(r *Refusal) {
 	}
 }
 
-// asked gives the principal that the question is about.
-func (g *Gateway) asked(ctx context.Context, p *Policy, q ExplainRequest) (*issuer.Verified, error) {
+// assume returns the principal that the question is about: that of its token,
+// whose sender is not checked, or a made-up one.
+func (g *Gateway) assume(ctx context.Context, p *Policy, q ExplainRequest) (*issuer.Verified, error) {
 	if q.Token != "" {
 		v, err := g.Issuers.Examine(ctx, q.Token, p.definition.Issuers)
 		if err != nil {
@@ -271,8 +270,7 @@ func explainPrincipal(p *identity.Principal, values bool) *ExplainedPrincipal {
 	return e
 }
 
-func explainRecord(d *Decision, values bool, now time.Time) *ExplainedRecord {
-	r := &d.record
+func explainRecord(r *LookupResult, values bool, now time.Time) *ExplainedRecord {
 	e := &ExplainedRecord{
 		Person: r.PersonState.String(), PersonAge: age(r.PersonFetched, now), Groups: -1,
 		App: r.AppState.String(), AppAge: age(r.AppFetched, now),
@@ -321,9 +319,9 @@ func age(fetched, now time.Time) *int64 {
 	return &seconds
 }
 
-func explainRules(d *Decision, values bool) []ExplainedRule {
-	list := make([]ExplainedRule, 0, len(d.Outcomes))
-	for _, o := range d.Outcomes {
+func explainRules(rules *claim.Result, values bool) []ExplainedRule {
+	list := make([]ExplainedRule, 0, len(rules.Outcomes))
+	for _, o := range rules.Outcomes {
 		e := ExplainedRule{Claim: o.Rule, Result: o.Reason.String()}
 		if o.Err != nil {
 			e.Error = o.Err.Error()
@@ -335,9 +333,9 @@ func explainRules(d *Decision, values bool) []ExplainedRule {
 			}
 		}
 		if o.Reason == claim.Emitted {
-			e.Type = shape(d.Computed[o.Rule])
+			e.Type = shape(rules.Claims[o.Rule])
 			if values {
-				e.Value = d.Computed[o.Rule]
+				e.Value = rules.Claims[o.Rule]
 			}
 		}
 		list = append(list, e)
@@ -345,36 +343,26 @@ func explainRules(d *Decision, values bool) []ExplainedRule {
 	return list
 }
 
-// knownRequirements are the requirements that read of the request what a
-// question tells: host and path.
-func (p *Policy) knownRequirements() []requestRequirement {
-	var list []requestRequirement
-	for _, q := range p.perRequest {
-		if !q.ReadsMember("request", "method") && !q.ReadsMember("request", "client_ip") {
-			list = append(list, q)
-		}
-	}
-	return list
-}
-
-func (p *Policy) explainRequirements(d *Decision, request *http.Request) []ExplainedRequirement {
-	list := make([]ExplainedRequirement, 0, len(p.require)+len(p.perRequest))
-	for _, r := range p.require {
+// explain evaluates each requirement, those that read the request as far as
+// that is known.
+func (q *requirements) explain(in requirementInput, request *http.Request) []ExplainedRequirement {
+	list := make([]ExplainedRequirement, 0, len(q.decision)+len(q.request))
+	for _, r := range q.decision {
 		e := ExplainedRequirement{Expression: r.String(), Result: "true"}
-		if refusal := p.requireAll([]*oktael.Program{r}, d.context, d); refusal != nil {
+		if err := in.check(0, r); err != nil {
 			e.Result = "false"
-			if _, err := r.EvalBool(d.context); err != nil {
+			if _, err := r.EvalBool(in.context); err != nil {
 				e.Result = "error: " + err.Error()
 			}
 		}
 		list = append(list, e)
 	}
-	known := p.knownRequirements()
-	for _, q := range p.perRequest {
-		e := ExplainedRequirement{Expression: q.String(), Result: "depends on the request"}
-		if request != nil && slices.ContainsFunc(known, func(k requestRequirement) bool { return k.Program == q.Program }) {
+	known := q.known()
+	for _, r := range q.request {
+		e := ExplainedRequirement{Expression: r.String(), Result: "depends on the request"}
+		if request != nil && slices.ContainsFunc(known, func(k requestRequirement) bool { return k.Program == r.Program }) {
 			e.Result = "true"
-			switch err := p.requireRequest(request, d.context, d, requestRoot(request, RequestInfo{}), []requestRequirement{q}); {
+			switch err := in.checkRequest(request, "", []requestRequirement{r}); {
 			case denies(err):
 				e.Result = "false"
 			case err != nil:

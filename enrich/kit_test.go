@@ -1,7 +1,6 @@
 package enrich
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -137,7 +136,7 @@ func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 	r.Gateway = &Gateway{
 		Issuers: set, Decisions: decisions, LongLived: NewLongLived(),
 		Denials: r.store.Denials(), Log: r.store.Log(), Keyer: keyer, DenyMaxAge: 30 * time.Second,
-		Fingerprint: bytes.Repeat([]byte{7}, 32), Clock: o.now, Logger: logger, Observer: r.seen,
+		Fingerprint: Fingerprint{7}, Clock: o.now, Logger: logger, Observer: r.seen,
 	}
 	if !o.nobody {
 		d := o.directory

@@ -112,8 +112,8 @@ func newTrackedRequest(g *Gateway, d *Decision, since uint64, end context.Cancel
 	if g.Log == nil || d.Principal == nil {
 		return st
 	}
-	for i := range d.record.Parts {
-		names, ok := d.record.Parts[i].Names()
+	for i := range d.parts {
+		names, ok := d.parts[i].Names()
 		st.names = append(st.names, names...)
 		st.unnamed = st.unnamed || !ok
 	}
@@ -182,7 +182,7 @@ func (st *trackedRequest) valid() bool {
 	if !st.until.IsZero() && !g.Clock().Before(st.until) {
 		return false
 	}
-	if g.Denials != nil && g.Denials.Denied(g.Clock(), d.Principal.IssuedAt, d.denials...) {
+	if g.Denials != nil && g.Denials.Denied(g.Clock(), d.Principal.IssuedAt, d.denyNames...) {
 		return false
 	}
 	if g.Log == nil {

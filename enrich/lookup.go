@@ -36,8 +36,9 @@ func (l *Lookup) dependence(p *identity.Principal) directory.Dependence {
 	return directory.Dependence{}
 }
 
-// untold returns what no directory can say of a principal's record (C35).
-func (l *Lookup) untold(p *identity.Principal) identity.Facts {
+// unavailableFacts returns what no directory can say of a principal's record
+// (C35).
+func (l *Lookup) unavailableFacts(p *identity.Principal) identity.Facts {
 	if d, ok := l.directory.(interface {
 		Untold(issuerName string) identity.Facts
 	}); ok {
@@ -158,13 +159,13 @@ const maxPurged = 3
 // has. Answers for a caller's own token are left to requests that bring it.
 //
 // It takes no context of the request: the fetch outlives it.
-func (l *Lookup) refresh(d *Decision) {
-	if l.dependence(d.Principal).Token {
+func (l *Lookup) refresh(p *identity.Principal, app string, reads oktael.Roots) {
+	if l.dependence(p).Token {
 		return // without the caller's token nobody may ask
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // begin what is due and wait for nothing
-	_, _ = l.Record(ctx, directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
+	_, _ = l.Record(ctx, directory.Query{Principal: p}, app, reads)
 }
 
 func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, partAnswer) {
