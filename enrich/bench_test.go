@@ -108,7 +108,7 @@ func BenchmarkFind(b *testing.B) {
 	req := bearer(list[0])
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := token.Find(req, p.places, 0); err != nil {
+		if _, err := token.Find(req, nil, p.places, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -9,14 +9,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// forward is the last stage: headers and signed token onto the request, and
+// forward is the last stage: headers and signed tokens onto the request, and
 // the incoming token away from it.
 func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.Found, info RequestInfo) error {
 	if p.definition.KeepToken {
-		info.Owned.ScrubSparedBut(r, *found.Place)
+		attach(r, *found.Place, info)
 	} else {
 		found.Drop(r)
-		info.Owned.ScrubSparedBut(r)
 	}
 	d.rendered.Write(r.Header)
 	for i := range p.tokens {
@@ -29,6 +28,19 @@ func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.F
 		}
 	}
 	return nil
+}
+
+// attach returns the incoming token to the request, and of the credentials that
+// were taken out nothing else.
+func attach(r *http.Request, place token.Place, info RequestInfo) {
+	name := place.Name
+	if place.Kind == token.Cookie {
+		name = "Cookie"
+	}
+	if values, detached := info.Credentials[name]; detached && place.Kind != token.Query {
+		r.Header[name] = values
+	}
+	info.Reserved.ScrubCredentials(r, place)
 }
 
 // signed returns the header or cookie value of one signed token. A token is

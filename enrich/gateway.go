@@ -73,7 +73,8 @@ type Gateway struct {
 	Observer Observer
 }
 
-// RequestInfo is what the server knows of a request besides what it holds now.
+// RequestInfo is what the server knows of a request besides what the request
+// itself holds.
 type RequestInfo struct {
 	// ClientIP is the client's address as the server determined it; only
 	// requirements that name it read it.
@@ -83,11 +84,15 @@ type RequestInfo struct {
 	// the htu of DPoP proofs. Nil means that nothing was rewritten.
 	URL *url.URL
 
-	// Owned are the names that only the gateway may write, and those that
-	// tokens are read from. Once a token has been found, all that the client
-	// sent there goes away, but for that token where the policy keeps it. Nil
-	// owns nothing.
-	Owned *forward.Owned
+	// Credentials are the headers that were taken out of the request because
+	// tokens are read from them, by canonical name. Tokens are read from here,
+	// and only what the policy keeps returns to the request. Nil means that
+	// none were.
+	Credentials http.Header
+
+	// Reserved are the names that only the gateway may write, and those that
+	// tokens are read from. Nil reserves nothing.
+	Reserved *forward.Owned
 }
 
 // Enrich takes a request through the stages under a policy. The first stage,
@@ -119,7 +124,7 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, info RequestInfo) (d *Decis
 	if err := p.checkRequest(r); err != nil {
 		return nil, err
 	}
-	found, err := findToken(r, p)
+	found, err := findToken(r, p, info.Credentials)
 	if err != nil {
 		if errors.Is(err, token.ErrNone) && p.definition.Anonymous {
 			return g.anonymous(r, p, info)
@@ -150,8 +155,8 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, info RequestInfo) (d *Decis
 
 // findToken returns the token of a request, from exactly one of the policy's
 // places.
-func findToken(r *http.Request, p *Policy) (token.Found, error) {
-	found, err := token.Find(r, p.places, 0)
+func findToken(r *http.Request, p *Policy, detached http.Header) (token.Found, error) {
+	found, err := token.Find(r, detached, p.places, 0)
 	switch {
 	case err == nil:
 		return found, nil

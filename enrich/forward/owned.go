@@ -112,7 +112,7 @@ type Owned struct {
 	// What the token itself is read from and Scrub therefore leaves alone.
 	sparedHeaders map[string]bool // map keys of http.Header
 	sparedCookies []string        // cookie names as they stand
-	spared        []string        // what SparedHeaders gives
+	spared        []string        // what CredentialHeaders returns
 }
 
 // foldSet is a set of folded names with a filter by length, so that most
@@ -198,7 +198,7 @@ type Sources struct {
 // Sparing returns a copy that owns the sources as well: their aliases are
 // deleted like those of what we write. Its Scrub leaves the sources in place,
 // in their own spelling: the incoming token has to be read there first. Once it
-// has been read (or there was none), call [Owned.ScrubSpared].
+// has been read (or there was none), call [Owned.ScrubCredentials].
 // Authorization alone is owned only where a token is written to it:
 // applications have credentials of their own there, and it has no alias.
 // A source that claims are written to is an error: the client's token would be
@@ -240,9 +240,9 @@ func (o *Owned) Sparing(s Sources) (*Owned, error) {
 	return &spared, nil
 }
 
-// SparedHeaders lists the headers, in canonical case, that ScrubSpared deletes
+// CredentialHeaders lists the headers, in canonical case, that ScrubCredentials deletes
 // or takes cookies out of. The list is shared and must not be changed.
-func (o *Owned) SparedHeaders() []string {
+func (o *Owned) CredentialHeaders() []string {
 	if o == nil {
 		return nil
 	}

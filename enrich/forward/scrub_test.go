@@ -77,7 +77,7 @@ func TestScrubAnswersForAnOwnedThatIsNil(t *testing.T) {
 	if n := o.Scrub(req); n != 0 || req.Trailer != nil || req.Header.Get("Connection") != "" {
 		t.Errorf("%d, %v, %v", n, req.Trailer, req.Header)
 	}
-	if o.ScrubSpared(req) != 0 || o.Names() != nil || o.OwnsHeader("X-User") {
+	if o.ScrubCredentials(req) != 0 || o.Names() != nil || o.OwnsHeader("X-User") {
 		t.Error("a nil Owned owns something")
 	}
 }
@@ -238,7 +238,7 @@ func TestScrubDoesNotAllocateWhereNothingIsOurs(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { o.Scrub(req) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { o.ScrubSpared(req) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { o.ScrubCredentials(req) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if len(req.Header) != 20 {
@@ -280,7 +280,7 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := o.SparedHeaders(); !slices.Equal(got, []string{"Authorization", "X-Elsewhere", "Cookie"}) {
+	if got := o.CredentialHeaders(); !slices.Equal(got, []string{"Authorization", "X-Elsewhere", "Cookie"}) {
 		t.Errorf("spared are %q", got)
 	}
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -295,7 +295,7 @@ func TestTheIncomingTokenIsSparedUntilItIsRead(t *testing.T) {
 	if !reflect.DeepEqual(req.Header, want) {
 		t.Errorf("before the token is read: %q", req.Header)
 	}
-	if n := o.ScrubSpared(req); n != 3 {
+	if n := o.ScrubCredentials(req); n != 3 {
 		t.Errorf("%d removed", n)
 	}
 	want = http.Header{"Cookie": {"a=1; s=2"}} // A16: a place that is only read is owned too
@@ -345,7 +345,7 @@ func TestAliasOfAReadHeaderIsASecondToken(t *testing.T) {
 		}
 	}
 	r := &http.Request{Header: http.Header{"X-Auth-Token": {"t"}, "X_auth.key": {"k"}, "Cookie": {"a=1; t=x"}}}
-	o.ScrubSparedBut(r, token.Place{Kind: token.Header, Name: "X-Auth-Token"})
+	o.ScrubCredentials(r, token.Place{Kind: token.Header, Name: "X-Auth-Token"})
 	if want := (http.Header{"X-Auth-Token": {"t"}, "Cookie": {"a=1"}}); !reflect.DeepEqual(r.Header, want) {
 		t.Errorf("left is %q", r.Header)
 	}
@@ -363,7 +363,7 @@ func TestSparedPlacesCostNoAllocation(t *testing.T) {
 	place := token.Place{Kind: token.Cookie, Name: "session"}
 	if n := testing.AllocsPerRun(100, func() {
 		o.Scrub(r)
-		o.ScrubSparedBut(r, place)
+		o.ScrubCredentials(r, place)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

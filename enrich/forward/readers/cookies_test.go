@@ -91,7 +91,7 @@ func TestNoReaderFindsOurCookieInWhatIsLeft(t *testing.T) {
 func scrubbed(o *forward.Owned, header string) string {
 	r := &http.Request{Header: http.Header{"Cookie": {header}}}
 	o.Scrub(r)
-	o.ScrubSpared(r)
+	o.ScrubCredentials(r)
 	return strings.Join(r.Header["Cookie"], "\n")
 }
 
