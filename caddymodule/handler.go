@@ -24,7 +24,7 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler stands in front of an application that cannot be changed. It
+// Handler is the policy in front of an application that cannot be changed. It
 // validates the token of each request, looks up the user, the groups and the
 // application's allow lists, computes claims, and hands them to the
 // application as plain headers or as a new signed token. Requests that it
@@ -180,7 +180,7 @@ type RequireACR struct {
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 }
 
-// choices are the options of one word.
+// choices lists the options that take one of a few values.
 func (h *Handler) choices() []choice {
 	return []choice{
 		{"cross_origin", &h.CrossOrigin, []string{"deny", "allow"}},
@@ -232,7 +232,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.policy.compiled.ReadsHost() && !siteHostIsFixed(ctx) {
 		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
 	}
-	if err := h.policy.compiled.CheckReads(h.app.untold(h.accepted(h.app.known))); err != nil {
+	if err := h.policy.compiled.CheckReads(h.app.unavailableFacts(h.accepted(h.app.known))); err != nil {
 		return fmt.Errorf("policy %q: %w", h.policy.name, err)
 	}
 	h.chooses = newPathMatchers(h.matchers, raw, h.policy.compiled.Readings())
@@ -246,7 +246,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return h.app.judgeRoutes()
 }
 
-// writeText notes the configuration as JSON.
+// writeText keeps the configuration as JSON, before loading changes it.
 func (h *Handler) writeText() error {
 	text, err := json.Marshal(h)
 	if err != nil {
@@ -295,7 +295,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	state.decided = h
 	streaming := &streamingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, purgeVersion: version}
 	defer streaming.finish()
-	return next.ServeHTTP(streaming, streaming.ends(r))
+	return next.ServeHTTP(streaming, streaming.cancellable(r))
 }
 
 // match reports whether the policy decides the request. Its matchers read the
@@ -345,8 +345,8 @@ func (h *Handler) decide(r *http.Request, state *requestState) (g *enrich.Gatewa
 		info.URL = sent.URL
 	}
 	if info.URL != nil && (h.UpstreamToken != "keep" || info.URL.RawQuery != r.URL.RawQuery) {
-		// php_fastcgi makes REQUEST_URI of the request as it came; what a
-		// rewrite took out of it, nobody has verified.
+		// php_fastcgi makes REQUEST_URI of the request as it came; a token that
+		// a rewrite took out of it has not been verified.
 		defer dropQueryToken(info.URL, h.policy.compiled.Places())
 	}
 	version = g.PurgeVersion()
@@ -354,7 +354,7 @@ func (h *Handler) decide(r *http.Request, state *requestState) (g *enrich.Gatewa
 	return g, version, d, err
 }
 
-// dropQueryToken takes tokens out of a URL's query.
+// dropQueryToken takes the tokens at the policy's places out of a URL's query.
 func dropQueryToken(u *url.URL, places []token.Place) {
 	for i := range places {
 		if u != nil && places[i].Kind == token.Query {

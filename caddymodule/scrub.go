@@ -18,8 +18,8 @@ func init() {
 // Scrub deletes from a request every header and cookie that could be mistaken
 // for one that a policy writes or reads a token from, whatever its spelling,
 // drops trailers, and rewrites Connection. Policies do so themselves; this
-// handler does it earlier, for what stands before them and for routes without
-// one. It leaves the place of a token itself to the policy behind it.
+// handler does it earlier, for handlers before them and for routes without one.
+// The token itself reaches only the policy behind it; Authorization stays.
 type Scrub struct {
 	app *App
 }

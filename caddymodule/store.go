@@ -97,7 +97,7 @@ func (a *App) openStore() error {
 		}
 		f.fetch = func(ctx context.Context) ([]byte, error) { return sealKey(ctx, storage) }
 		return f, nil
-	}, endLater(drainTime, func(f *storeFuture) {
+	}, closeAfter(drainTime, func(f *storeFuture) {
 		if err := f.close(); err != nil {
 			f.logger.Warn("the cache did not close", "error", err)
 		}

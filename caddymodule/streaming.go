@@ -11,8 +11,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// streamingWriter looks at the answer's head: one that lasts, such as an event
-// stream, must end with its token, also where the request did not ask for one.
+// streamingWriter is a response writer that recognises a streaming response,
+// such as an event stream, by its header. Such a response must end with its
+// token, also where the request did not ask for one.
 type streamingWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
@@ -23,10 +24,10 @@ type streamingWriter struct {
 	done         func()
 }
 
-// ends gives the request as what answers it is to see it. HTTP/3 looks at
-// deadlines only while it reads or writes, and an answer that says nothing does
-// neither: there the request is cancelled as well.
-func (w *streamingWriter) ends(r *http.Request) *http.Request {
+// cancellable returns the request for the handlers behind. Over HTTP/3, a
+// deadline is noticed only while something is read or written, and an idle
+// stream does neither: there the request can be cancelled as well.
+func (w *streamingWriter) cancellable(r *http.Request) *http.Request {
 	if r.ProtoMajor != 3 {
 		return r
 	}
@@ -35,11 +36,11 @@ func (w *streamingWriter) ends(r *http.Request) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// streamingTypes are media types of answers that go on until somebody ends them.
+// streamingTypes are media types of responses without an end of their own.
 var streamingTypes = []string{"text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc"}
 
-// WriteHeader passes the head on. From then on, a lasting answer is looked
-// after: what ends it is a deadline in the past for whatever still moves.
+// WriteHeader passes the header on. A streaming response is tracked from then
+// on, and ended by a deadline in the past for reads and writes.
 func (w *streamingWriter) WriteHeader(status int) {
 	if status >= http.StatusOK && w.done == nil && w.decision.Principal != nil && streams(w.Header().Get("Content-Type")) {
 		control := http.NewResponseController(innermost(w.ResponseWriter))
@@ -55,8 +56,8 @@ func (w *streamingWriter) WriteHeader(status int) {
 	w.ResponseWriterWrapper.WriteHeader(status)
 }
 
-// innermost gives the server's own writer. Those around it are for the request's
-// goroutine alone; its deadlines may be set from any.
+// innermost returns the server's own writer. Its deadlines may be set from any
+// goroutine; the writers around it may be used by the request's goroutine only.
 func innermost(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -67,7 +68,7 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 	}
 }
 
-// finish ends the watch, where there was one.
+// finish ends the tracking of the response.
 func (w *streamingWriter) finish() {
 	if w.done != nil {
 		w.done()
@@ -77,6 +78,7 @@ func (w *streamingWriter) finish() {
 	}
 }
 
+// streams reports whether a response of that content type is a streaming one.
 func streams(contentType string) bool {
 	if contentType == "" {
 		return false
