@@ -16,10 +16,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// refuse answers a request that is not let through: the challenge and the
-// cache directives as headers, the rest as a Caddy error, so that
-// handle_errors can make a page of it. The text is fit for strangers; the
-// whole reason goes to our own log.
+// refuse answers a request that is not let through: with the challenge and the
+// cache directives as headers, and the rest as a Caddy error, so that
+// handle_errors can make a page of it. The text reveals nothing to the client;
+// the whole reason is logged.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decision, err error) error {
 	var refusal *enrich.Refusal
 	if !errors.As(err, &refusal) {
@@ -51,9 +51,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decis
 	return answer
 }
 
-// setPlaceholders makes what was decided known to the handlers behind us and,
-// for a refusal, to error routes: with neither, that nobody is known. Claims are
-// turned into text only when somebody asks for one.
+// setPlaceholders shows a decision to the handlers behind the policy and, for a
+// refusal, to error routes. With neither, all placeholders are empty. Claims are
+// turned into text only when one is read.
 func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
@@ -62,7 +62,7 @@ func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error
 	p := &stateOf(r).shown
 	if !p.mapped {
 		p.mapped = true
-		repl.Map(p.get) // once: of two providers, the first would answer for ever
+		repl.Map(p.get) // once: of two providers, only the first is ever asked
 	}
 	p.decision = d
 	if err != nil {
@@ -73,12 +73,12 @@ func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error
 	}
 }
 
-// placeholders are the names under token_enrich for one request. Another policy
+// placeholders hold what {token_enrich.*} show for one request. Another policy
 // may decide after the first: the next block of a site, or one in an error route.
 type placeholders struct {
 	mapped   bool
 	decision *enrich.Decision
-	refusal  error // the last one; an error route shows it, whoever decides there
+	refusal  error // the last one; an error route shows it, whatever decides there
 }
 
 // userPlaceholder is what user_placeholder sets.
@@ -86,6 +86,7 @@ const userPlaceholder = "http.auth.user.id"
 
 const placeholderPrefix = "token_enrich."
 
+// get returns the value of a placeholder, and whether its name is one of ours.
 func (p *placeholders) get(key string) (any, bool) {
 	name, ours := strings.CutPrefix(key, placeholderPrefix)
 	if !ours {
@@ -124,7 +125,7 @@ func (p *placeholders) get(key string) (any, bool) {
 	return nil, false
 }
 
-// known reports whether a placeholder of that name exists.
+// known reports whether there is a placeholder of that name.
 func known(name string) bool {
 	switch name {
 	case "status", "decision_id", "subject", "issuer", "client":
@@ -133,8 +134,8 @@ func known(name string) bool {
 	return strings.HasPrefix(name, "claims.")
 }
 
-// claimText gives a claim as a placeholder shows it: strings as they are, null and
-// absent as nothing, all else as JSON.
+// claimText returns a claim as a placeholder shows it: a string as it is, null
+// and an absent claim as nothing, anything else as JSON.
 func claimText(v any) string {
 	switch x := v.(type) {
 	case nil:

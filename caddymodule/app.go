@@ -1,24 +1,24 @@
-// Package caddymodule is the gateway as Caddy knows it: configuration,
-// handlers, commands, admin endpoints, metrics. It adapts and decides
-// nothing; decisions are taken in package enrich.
+// Package caddymodule is the gateway as Caddy modules: configuration, handlers,
+// commands, admin endpoints, metrics. It adapts and decides nothing; decisions
+// are made in package enrich.
+//
+// A request's way is handler.go (ServeHTTP), scrub.go (what is reserved, and
+// the credentials), answer.go (refusals, placeholders) and streaming.go
+// (responses that last). The life of a configuration is app.go, app_open.go
+// (what is shared with other configurations) and app_gateway.go.
 package caddymodule
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache"
-	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -35,8 +35,8 @@ type App struct {
 	// Whose tokens are accepted. At least one.
 	Issuers []*Issuer `json:"issuers,omitempty"`
 
-	// Where users, groups and apps are looked up: asked in parallel, merged
-	// in this order. None: policies know what the token says.
+	// Where users, groups and apps are looked up: all in parallel, merged in
+	// this order. Default: none, so that policies know what the token says.
 	DirectoriesRaw []json.RawMessage `json:"directories,omitempty" caddy:"namespace=token_enrich.directories inline_key=kind"`
 
 	// How long answers are used, and where they are kept.
@@ -46,7 +46,7 @@ type App struct {
 	// policy forwards one.
 	Signing *Signing `json:"signing,omitempty"`
 
-	// How long the deny list serves without having been confirmed; after that
+	// How long the deny list is used without having been confirmed; after that
 	// requests are answered 503 where denials are in use. Default: 30s.
 	DenyMaxAge caddy.Duration `json:"deny_max_age,omitempty"`
 
@@ -67,15 +67,15 @@ type App struct {
 	known       []*issuer.Config // those of issuers, with their names
 	directories *directory.Merged
 	kept        []directory.Attributes // of each directory
-	doubts      []finding              // what directories hold that is hardly meant, for check
+	doubts      []finding              // suspicious entries of directories, for check
 	store       *lazyStore
 	signer      *mint.Signer
 	proofs      *issuer.LocalReplayMemory
-	decisions   *enrich.Decisions
+	decisions   *enrich.DecisionCache
 
 	// settings tells configurations apart whose decisions must not be shared;
-	// sources tells directories apart whose answers must not be, on every node
-	// alike.
+	// sourced tells directories apart whose answers must not be, and is the same
+	// on every node.
 	settings       []byte
 	issuerSettings []byte
 	sourced        [sha256.Size]byte
@@ -101,17 +101,17 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets up what the policies share. It touches neither the network
-// nor storage: what is wrong in the configuration itself is an error, a
-// server that is down is not.
+// Provision sets up what the policies share. It uses neither the network nor
+// storage: a mistake in the configuration itself is an error, a server that is
+// down is not. Policies register themselves after it, and Start follows.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	var err error
-	if a.logs, err = takeLogs(&a.releases); err != nil {
+	if a.logs, err = acquireLogs(&a.releases); err != nil {
 		return err
 	}
-	if a.metrics, err = takeMetrics(&a.releases, ctx); err != nil {
+	if a.metrics, err = acquireMetrics(&a.releases, ctx); err != nil {
 		return err
 	}
 	a.sampler = newLogSampler(a.logs, a.metrics)
@@ -123,7 +123,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// choices are the options of one word.
+// choices lists the options that take one of a few values.
 func (a *App) choices() []choice {
 	return []choice{
 		{"on_denylist_error", &a.OnDenylistError, []string{"deny", "continue"}},
@@ -131,7 +131,8 @@ func (a *App) choices() []choice {
 	}
 }
 
-// check checks what only a Caddyfile's reader has seen, for what came by JSON.
+// check checks what the Caddyfile parser has checked, for a configuration that
+// came as JSON.
 func (a *App) check() error {
 	if err := checkChoices(a.choices()); err != nil {
 		return err
@@ -139,7 +140,7 @@ func (a *App) check() error {
 	return a.checkDenyMaxAge()
 }
 
-// loadApp gives the app of the configuration that is being loaded.
+// loadApp returns the app of the configuration that is being loaded.
 func loadApp(ctx caddy.Context) (*App, error) {
 	v, err := ctx.App("token_enrich")
 	if err != nil {
@@ -149,8 +150,8 @@ func loadApp(ctx caddy.Context) (*App, error) {
 	return app, nil
 }
 
-// register adds a policy: its name must be free, and the names that it owns
-// become everybody's to scrub.
+// register adds a policy: its name must be free. From then on every request is
+// scrubbed of the names that the policy owns.
 func (a *App) register(p *policy) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -164,11 +165,11 @@ func (a *App) register(p *policy) error {
 	return nil
 }
 
-// Start begins the background work: keys are fetched, files watched, the
-// purge log read. Nothing waits for it.
+// Start begins the background work: keys are fetched, files watched, the purge
+// log is read. It waits for none of it.
 func (a *App) Start() error {
 	a.logs.started.Store(a.logger)
-	a.metrics.begin(a)
+	a.metrics.initialize(a)
 	a.warnOfDevelopmentSecrets()
 	a.issuers.Start(context.Background())
 	if a.directories != nil {
@@ -183,11 +184,11 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop does nothing: requests outlive a configuration, and what they use is
-// given back in Cleanup and closed when its last user is gone.
+// Stop does nothing: requests outlive a configuration. What they use is released
+// in Cleanup and closed when its last user is gone.
 func (*App) Stop() error { return nil }
 
-// Cleanup gives back what Provision took.
+// Cleanup releases what Provision acquired, also after it failed half-way.
 func (a *App) Cleanup() error {
 	if a.sampler != nil {
 		a.sampler.close()
@@ -197,66 +198,6 @@ func (a *App) Cleanup() error {
 	}
 	return a.releases.all()
 }
-
-// ready gives the gateway. While the key that seals shared entries is not
-// known yet, a request waits for it at most two seconds.
-func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
-	if g := a.gateway.Load(); g != nil {
-		return g, nil
-	}
-	store, err := a.store.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := firstReading(ctx, store.Log()); err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if g := a.gateway.Load(); g != nil {
-		return g, nil
-	}
-	g := a.newGateway(store)
-	a.gateway.Store(g)
-	return g, nil
-}
-
-// firstReading waits until the purge log was read once or could not be: what
-// was denied before this node began is denied from its first request on.
-func firstReading(ctx context.Context, log *purgelog.Log) error {
-	timer := time.NewTimer(storeWait)
-	defer timer.Stop()
-	select {
-	case <-log.Attempted():
-	case <-timer.C:
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the purge log: %w", context.Cause(ctx))
-	}
-	return nil
-}
-
-func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
-	proofs := &issuer.ProofMemory{
-		Used: &replays{local: a.proofs, client: a.store.client},
-		// No entry is of that kind, so nobody else learns the key.
-		NonceKey: store.KeyDeriver().Key("dpop nonces", nil),
-	}
-	g := &enrich.Gateway{
-		Issuers: a.issuers, Decisions: a.decisions, Signer: a.signer, Proofs: proofs, Streams: enrich.NewStreams(),
-		Denials: store.Denials(), Log: store.Log(), Keyer: store.KeyDeriver(),
-		DenyMaxAge: cmp.Or(time.Duration(a.DenyMaxAge), defaultDenyMaxAge), ContinueUnconfirmed: a.OnDenylistError == "continue",
-		DenialsConfigured: a.denialsConfigured.Load(),
-		Fingerprint:       appendPart(appendPart(nil, string(a.settings)), string(a.releases.instances)), Clock: time.Now, Observer: a.metrics,
-		Logger: slog.New(zapHandler(a.sampler.sampledCore(a.logger.Core()))),
-	}
-	if a.directories != nil {
-		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.ttls())
-	}
-	return g
-}
-
-// defaultDenyMaxAge is how long an unconfirmed deny list serves.
-const defaultDenyMaxAge = 30 * time.Second
 
 // Interface guards
 var (

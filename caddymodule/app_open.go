@@ -19,11 +19,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
 
-// This file opens what the policies of a configuration share. Each thing is
-// taken from the pool where a running configuration holds one with the same
-// settings, and made anew where none does. The cache is in store.go.
+// This file opens what the policies of a configuration share, in the order of
+// App.Provision. Each thing is acquired from the pool where a running
+// configuration holds one with the same settings, and made anew where none
+// does. The cache is in store.go.
 
-// openIssuers takes or makes the issuers.
+// openIssuers acquires the issuers.
 func (a *App) openIssuers() error {
 	configs := make([]*issuer.Config, len(a.Issuers))
 	for i, is := range a.Issuers {
@@ -74,11 +75,11 @@ func (a *App) openIssuers() error {
 	return err
 }
 
-// ErrNoDirectory is a module in the namespace of directories that is no
-// DirectoryModule.
+// ErrNoDirectory says that a module in the namespace of directories does not
+// implement DirectoryModule.
 var ErrNoDirectory = errors.New("the module is no directory module")
 
-// openDirectories takes or makes the directories and merges them.
+// openDirectories acquires the directories and merges them.
 func (a *App) openDirectories() error {
 	if len(a.DirectoriesRaw) == 0 {
 		return nil
@@ -112,19 +113,21 @@ func (a *App) openDirectories() error {
 	return a.directories.Validate(a.issuers.Names())
 }
 
-// untold is what no directory can say of the subjects of any of these issuers.
-func (a *App) untold(issuers []string) identity.Facts {
-	untold := identity.AllFacts
+// unavailableFacts returns what no directory can say of the subjects of any of
+// these issuers.
+func (a *App) unavailableFacts(issuers []string) identity.Facts {
+	unavailable := identity.AllFacts
 	if a.directories == nil {
-		return untold
+		return unavailable
 	}
 	for _, name := range issuers {
-		untold &= a.directories.Untold(name)
+		unavailable &= a.directories.Untold(name)
 	}
-	return untold
+	return unavailable
 }
 
-// openDirectory takes or makes one directory, with its guard.
+// openDirectory acquires one directory, with what guards it from overload and
+// outages.
 func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	s := mod.Settings()
 	kind := mod.CaddyModule().ID.Name()
@@ -145,7 +148,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	logger := a.logs.logger()
 	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
 		d, err := mod.Open(DirectoryContext{
-			Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
+			Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: purgeAll,
 		})
 		if err != nil {
 			return nil, err
@@ -177,12 +180,14 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	}, nil
 }
 
-// drainTime is how long what no configuration uses any more goes on for requests
-// that came before the reload and have not got to it yet: longer than they may
-// wait for anything of ours before, issuers' time-outs apart.
+// drainTime is how long a resource that no configuration uses any more stays
+// open, for requests that came before the reload and have not reached it yet.
+// It is longer than they may wait for anything else of the gateway, time-outs
+// of issuers apart.
 const drainTime = 5 * time.Second
 
-// closeAfter gives what ends a thing whose last configuration is gone.
+// closeAfter returns a function that closes a resource after a delay, for when
+// its last configuration is gone.
 func closeAfter[T any](wait time.Duration, end func(T)) func(T) error {
 	return func(v T) error {
 		time.AfterFunc(wait, func() { end(v) })
@@ -190,10 +195,9 @@ func closeAfter[T any](wait time.Duration, end func(T)) func(T) error {
 	}
 }
 
-// forgetAll makes the running configuration forget its records. It looks for
-// that configuration when it is called: a directory outlives the one that
-// opened it.
-func forgetAll() {
+// purgeAll purges the records of the running configuration. It looks that up
+// when it is called: a directory outlives the configuration that opened it.
+func purgeAll() {
 	app, err := ActiveApp()
 	if err != nil {
 		return
@@ -207,7 +211,7 @@ func forgetAll() {
 	}
 }
 
-// openSigner takes or makes the signing keys' holder.
+// openSigner acquires the signer, which holds the signing keys.
 func (a *App) openSigner() error {
 	if a.Signing == nil {
 		return nil
@@ -231,12 +235,12 @@ func (a *App) openSigner() error {
 	return err
 }
 
-// openDecisions takes or makes the decision cache.
+// openDecisions acquires the decision cache.
 func (a *App) openDecisions() error {
 	size := a.Cache.decisionMemory()
 	var err error
-	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.Decisions, error) {
-		return enrich.NewDecisions(size, rand.Reader)
+	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.DecisionCache, error) {
+		return enrich.NewDecisionCache(size, rand.Reader)
 	}, nil)
 	if err != nil {
 		return err

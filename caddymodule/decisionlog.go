@@ -12,10 +12,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// logDecision writes the decision log, and the same fields into Caddy's
-// access log: policy, outcome, status, decision, issuer, client, and the
-// subject as log_subject says. Never a token, never a claim. The access log gets
-// the fields with each request, as it has a line for each anyway.
+// logDecision writes the decision log, and the same fields into Caddy's access
+// log: policy, outcome, status, decision, issuer, client, and the subject as
+// log_subject says. They never hold a token or a claim. The access log has a
+// line for each request anyway, so its fields are not sampled.
 func (h *Handler) logDecision(r *http.Request, d *enrich.Decision, refusal *enrich.Refusal) {
 	switch {
 	case h.LogDecision == "all":
@@ -51,9 +51,9 @@ func (h *Handler) logDecision(r *http.Request, d *enrich.Decision, refusal *enri
 	}
 }
 
-// checkLine is zap's Check for a line about a request. Where its token was
-// verified, the line is written; of strangers' lines some are, by policy and
-// reason (see logSampler).
+// checkLine is zap's Check for a line about a request. It is written where the
+// request's token was verified. Other lines are sampled by policy and reason
+// (see logSampler).
 func (h *Handler) checkLine(level zapcore.Level, line string, d *enrich.Decision, reason string) *zapcore.CheckedEntry {
 	if d != nil && d.Principal != nil {
 		return h.logger.Check(level, line)
@@ -61,8 +61,8 @@ func (h *Handler) checkLine(level zapcore.Level, line string, d *enrich.Decision
 	return h.app.sampler.check(h.logger, level, line, h.policy.name, reason)
 }
 
-// subjectForLog names a subject as log_subject says: not at all, by a keyed
-// hash that is the same on every node with the same seal key, or in plain.
+// subjectForLog returns a subject as log_subject says: empty, as a keyed hash
+// that is the same on every node with the same seal key, or in plain.
 func (h *Handler) subjectForLog(subject string) string {
 	switch h.LogSubject {
 	case "plain":

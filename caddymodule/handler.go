@@ -24,7 +24,7 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler stands in front of an application that cannot be changed. It
+// Handler is the policy in front of an application that cannot be changed. It
 // validates the token of each request, looks up the user, the groups and the
 // application's allow lists, computes claims, and hands them to the
 // application as plain headers or as a new signed token. Requests that it
@@ -180,7 +180,7 @@ type RequireACR struct {
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 }
 
-// choices are the options of one word.
+// choices lists the options that take one of a few values.
 func (h *Handler) choices() []choice {
 	return []choice{
 		{"cross_origin", &h.CrossOrigin, []string{"deny", "allow"}},
@@ -232,7 +232,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.policy.compiled.ReadsHost() && !siteHostIsFixed(ctx) {
 		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
 	}
-	if err := h.policy.compiled.CheckReads(h.app.untold(h.accepted(h.app.known))); err != nil {
+	if err := h.policy.compiled.CheckReads(h.app.unavailableFacts(h.accepted(h.app.known))); err != nil {
 		return fmt.Errorf("policy %q: %w", h.policy.name, err)
 	}
 	h.chooses = newPathMatchers(h.matchers, raw, h.policy.compiled.Readings())
@@ -246,7 +246,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return h.app.judgeRoutes()
 }
 
-// writeText notes the configuration as JSON.
+// writeText keeps the configuration as JSON, before loading changes it.
 func (h *Handler) writeText() error {
 	text, err := json.Marshal(h)
 	if err != nil {
@@ -256,13 +256,12 @@ func (h *Handler) writeText() error {
 	return nil
 }
 
-// ServeHTTP takes a request through the stages: scrub, always; the others if
-// the policy decides it.
+// ServeHTTP takes a request through the stages: the scrub, always; the others
+// if the policy decides it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	state := h.app.scrubEarly(r)
+	state := h.app.scrub(r)
 	state.count(h.app, h.policy.name)
 	if served, err := h.policy.resource.serve(w, r); served {
-		h.app.scrub(r)
 		return err
 	}
 	if first := state.decided; first != nil {
@@ -271,29 +270,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return next.ServeHTTP(w, r)
 	}
-	// The matcher, too, reads the request as the client sent it.
-	state.restore(r)
-	if len(h.matchers) > 0 {
-		match, err := h.chooses.match(r)
-		if err != nil {
-			h.scrubRefused(r)
-		} else if !match {
-			state.keepAside(r, h.app)
-		}
-		if refusal, ok := errors.AsType[*enrich.Refusal](err); ok {
-			h.setPlaceholders(r, nil, refusal)
-			return h.refuse(w, r, nil, refusal)
-		}
-		if err != nil {
-			return err
-		}
-		if !match {
-			h.setPlaceholders(r, nil, nil)
-			return next.ServeHTTP(w, r)
-		}
+	if match, err := h.match(r, state); err != nil {
+		return h.refuseMatch(w, r, err)
+	} else if !match {
+		h.setPlaceholders(r, nil, nil)
+		return next.ServeHTTP(w, r)
 	}
-	h.app.owned.Load().ScrubCredentialsExcept(r, h.policy.compiled.Places()...)
-	g, mark, decision, err := h.decide(r)
+	g, version, decision, err := h.decide(r, state)
 	if err != nil || decision.Principal == nil {
 		h.scrubRefused(r)
 	}
@@ -302,7 +285,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, decision, err)
 	}
 	h.logDecision(r, decision, nil)
-	r, done, err := g.Streams.Attend(g, r, decision, time.Duration(h.MaxConnection), mark)
+	r, done, err := g.Track(r, decision, time.Duration(h.MaxConnection), version)
 	if err != nil {
 		h.scrubRefused(r)
 		return h.refuse(w, r, decision, err)
@@ -310,45 +293,68 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer done()
 	// Not before: a policy in an error route decides for itself.
 	state.decided = h
-	lasting := &lastingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, mark: mark}
-	defer lasting.finish()
-	return next.ServeHTTP(lasting, lasting.ends(r))
+	streaming := &streamingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, purgeVersion: version}
+	defer streaming.finish()
+	return next.ServeHTTP(streaming, streaming.cancellable(r))
 }
 
-// scrubRefused leaves nothing of ours, nor where ours would stand or a token is
-// read, on a request that no policy vouches for: an error route may proxy it.
+// match reports whether the policy decides the request. Its matchers read the
+// request as the client sent it.
+func (h *Handler) match(r *http.Request, state *requestState) (bool, error) {
+	if len(h.matchers) == 0 {
+		return true, nil
+	}
+	return state.attached(r, h.chooses.match)
+}
+
+// refuseMatch refuses a request that the matchers could not judge.
+func (h *Handler) refuseMatch(w http.ResponseWriter, r *http.Request, err error) error {
+	h.scrubRefused(r)
+	refusal, ok := errors.AsType[*enrich.Refusal](err)
+	if !ok {
+		return err
+	}
+	h.setPlaceholders(r, nil, refusal)
+	return h.refuse(w, r, nil, refusal)
+}
+
+// scrubRefused leaves nothing of ours and no credentials on a request that no
+// policy vouches for: an error route may proxy it.
 func (h *Handler) scrubRefused(r *http.Request) {
-	owned := h.app.owned.Load()
-	owned.Scrub(r)
-	owned.ScrubCredentials(r)
+	stateOf(r).takeCredentials()
+	reserved := h.app.owned.Load()
+	reserved.Scrub(r)
+	reserved.ScrubCredentials(r)
 	dropQueryToken(r.URL, h.policy.compiled.Places())
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		dropQueryToken(sent.URL, h.policy.compiled.Places())
 	}
 }
 
-// decide asks the gateway. A gateway that is not ready yet is a 503 like any
-// other thing that cannot be reached.
-func (h *Handler) decide(r *http.Request) (g *enrich.Gateway, mark uint64, d *enrich.Decision, err error) {
+// decide takes the request through the gateway. version is that of the purge
+// log before the decision. A gateway that is not ready yet is a 503 like
+// anything else that cannot be reached.
+func (h *Handler) decide(r *http.Request, state *requestState) (g *enrich.Gateway, version uint64, d *enrich.Decision, err error) {
+	credentials := state.takeCredentials()
 	if g, err = h.app.ready(r.Context()); err != nil {
 		return nil, 0, nil, enrich.Unavailable(err)
 	}
-	from := enrich.Arrival{Owned: h.app.owned.Load()}
-	from.ClientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	info := enrich.RequestInfo{Credentials: credentials, Reserved: h.app.owned.Load()}
+	info.ClientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		from.URL = sent.URL
+		info.URL = sent.URL
 	}
-	if from.URL != nil && (h.UpstreamToken != "keep" || from.URL.RawQuery != r.URL.RawQuery) {
-		// php_fastcgi makes REQUEST_URI of the request as it came; what a
-		// rewrite took out of it, nobody has verified.
-		defer dropQueryToken(from.URL, h.policy.compiled.Places())
+	if info.URL != nil && (h.UpstreamToken != "keep" || info.URL.RawQuery != r.URL.RawQuery) {
+		// php_fastcgi makes REQUEST_URI of the request as it came; a token that
+		// a rewrite took out of it has not been verified.
+		defer dropQueryToken(info.URL, h.policy.compiled.Places())
 	}
-	mark = g.Mark()
-	d, err = g.Enrich(r, h.policy.compiled, from)
-	return g, mark, d, err
+	version = g.PurgeVersion()
+	d, err = g.Enrich(r, h.policy.compiled, info)
+	return g, version, d, err
 }
 
-// dropQueryToken takes tokens out of a URL's query.
+// dropQueryToken takes the tokens at the policy's places out of a URL's query.
 func dropQueryToken(u *url.URL, places []token.Place) {
 	for i := range places {
 		if u != nil && places[i].Kind == token.Query {

@@ -145,7 +145,7 @@ func BenchmarkHandlerMiss(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if i%n == 0 {
-			h.app.decisions.Forget()
+			h.app.decisions.Clear()
 		}
 		r := requests[i%n]
 		clear(r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any))

@@ -60,7 +60,7 @@ var errNothingToPublish = errors.New("token_enrich_jwks: the global option token
 // ServeHTTP answers the two documents' paths.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// A refusal of ours may end in an error route that proxies.
-	j.app.scrubEarly(r)
+	j.app.scrubReserved(r)
 	var body []byte
 	var etag string
 	var err error

@@ -13,14 +13,15 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logs is where what outlives a configuration writes: the logs of the
+// logs is what resources that outlive a configuration log to: the logs of the
 // configuration that was started last, so that a reload which moves a log moves
-// our lines with it. It lives in the usage pool.
+// their lines with it. It lives in the usage pool.
 type logs struct {
 	started atomic.Pointer[zap.Logger]
 }
 
-func takeLogs(r *releases) (*logs, error) {
+// acquireLogs acquires the process's logs.
+func acquireLogs(r *releases) (*logs, error) {
 	l, err := acquire(r, "logs", "", func() (*logs, error) { return new(logs), nil }, nil)
 	if err != nil {
 		return nil, fmt.Errorf("taking the logs: %w", err)
@@ -28,10 +29,10 @@ func takeLogs(r *releases) (*logs, error) {
 	return l, nil
 }
 
-// logger gives a logger that looks for the logs with each line.
+// logger returns a logger that looks up the logs for each line.
 func (l *logs) logger() *slog.Logger { return slog.New(sharedHandler{logs: l}) }
 
-// core gives the logs to write to: those of the configuration that was started
+// core returns the core to write to: that of the configuration that was started
 // last; where that start failed, of the one that runs; else Caddy's own.
 func (l *logs) core() zapcore.Core {
 	if logger := l.started.Load(); logger != nil {
@@ -43,19 +44,20 @@ func (l *logs) core() zapcore.Core {
 	return caddy.Log().Core()
 }
 
-// never is above every level. A line says what is wrong and where in the
-// configuration; where in our code it was said helps no operator, and Caddy's
-// local lines leave that out too.
-const never slog.Level = 127
+// noStacktrace is above every level, so that no line has a stack trace. A line
+// says what is wrong in the configuration; a place in our code does not help an
+// operator, and Caddy's own lines have none either.
+const noStacktrace slog.Level = 127
 
 // zapHandler returns a handler that writes to a core as the app's own logger does.
 func zapHandler(core zapcore.Core) slog.Handler {
-	return zapslog.NewHandler(core, zapslog.WithName("token_enrich"), zapslog.AddStacktraceAt(never))
+	return zapslog.NewHandler(core, zapslog.WithName("token_enrich"), zapslog.AddStacktraceAt(noStacktrace))
 }
 
+// sharedHandler is a slog.Handler over the current logs.
 type sharedHandler struct {
 	logs *logs
-	// with rebuilds attributes and groups on today's handler.
+	// with adds attributes and groups to the current handler.
 	with []func(slog.Handler) slog.Handler
 }
 
@@ -67,22 +69,22 @@ func (h sharedHandler) handler() slog.Handler {
 	return out
 }
 
-// Enabled reports whether Caddy logs that level now.
+// Enabled reports whether the current logs take that level.
 func (h sharedHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.handler().Enabled(ctx, level)
 }
 
-// Handle writes the record to the log that Caddy has now.
+// Handle writes the record to the current logs.
 func (h sharedHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.handler().Handle(ctx, r)
 }
 
-// WithAttrs remembers attributes.
+// WithAttrs returns a handler that adds the attributes to each record.
 func (h sharedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h.and(func(s slog.Handler) slog.Handler { return s.WithAttrs(attrs) })
 }
 
-// WithGroup remembers a group.
+// WithGroup returns a handler that opens the group in each record.
 func (h sharedHandler) WithGroup(name string) slog.Handler {
 	return h.and(func(s slog.Handler) slog.Handler { return s.WithGroup(name) })
 }

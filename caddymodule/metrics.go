@@ -48,6 +48,7 @@ const (
 // secondsBuckets reach from a hit in memory (microseconds) to a slow directory.
 var secondsBuckets = []float64{1e-6, 2e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, .01, .05, .1, .5, 1, 3, 10}
 
+// newMetrics returns the counters, with no values yet.
 func newMetrics() *metrics {
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help}, labels)
@@ -82,9 +83,9 @@ func newMetrics() *metrics {
 	}
 }
 
-// takeMetrics takes the process's counters and registers them with the
+// acquireMetrics acquires the process's counters and registers them with the
 // configuration's registry.
-func takeMetrics(r *releases, ctx caddy.Context) (*metrics, error) {
+func acquireMetrics(r *releases, ctx caddy.Context) (*metrics, error) {
 	m, err := acquire(r, "metrics", "", func() (*metrics, error) { return newMetrics(), nil }, nil)
 	if err != nil {
 		return nil, fmt.Errorf("taking the metrics: %w", err)
@@ -115,9 +116,9 @@ func register(registry *prometheus.Registry, c prometheus.Collector) error {
 	return nil
 }
 
-// begin shows what a configuration will count before there is anything to
-// count, so that a rate or an alert has a zero to begin from.
-func (m *metrics) begin(a *App) {
+// initialize makes the series of a configuration before there is anything to
+// count, so that a rate or an alert has a zero to start from.
+func (m *metrics) initialize(a *App) {
 	for _, p := range a.policies {
 		m.decisions.WithLabelValues(p.name, enrich.OutcomeAllowed)
 		for _, path := range []string{pathHit, pathMiss} {
@@ -148,7 +149,7 @@ const (
 	pathMiss = "miss"
 )
 
-// Decided counts a request.
+// Decided counts a request and the time that its stages took.
 func (m *metrics) Decided(policy, outcome string, hit bool, took time.Duration) {
 	path := pathMiss
 	if hit {
@@ -158,7 +159,7 @@ func (m *metrics) Decided(policy, outcome string, hit bool, took time.Duration) 
 	m.decisionSeconds.WithLabelValues(policy, path).Observe(took.Seconds())
 }
 
-// HeaderOverflowed counts a header that was too large.
+// HeaderOverflowed counts a header value that was too large.
 func (m *metrics) HeaderOverflowed(policy, header string) {
 	m.overflow.WithLabelValues(policy, header).Inc()
 }
@@ -176,40 +177,40 @@ func (m *metrics) KeysSkipped(issuer string, skipped int) {
 	m.keysSkipped.WithLabelValues(issuer).Add(float64(skipped))
 }
 
-// KeysCurrent notes when the keys were last confirmed.
+// KeysCurrent sets when the issuer last confirmed its keys.
 func (m *metrics) KeysCurrent(issuer string, at time.Time) {
 	m.keysConfirmed.Store(issuer, at)
 }
 
-// Introspected counts a question about a token.
+// Introspected counts an introspection of a token.
 func (m *metrics) Introspected(issuer, outcome string) {
 	m.introspections.WithLabelValues(issuer, outcome).Inc()
 }
 
-// DirectoryRequest counts a look-up.
+// DirectoryRequest counts a look-up and the time that it took.
 func (m *metrics) DirectoryRequest(directory, outcome string, took time.Duration) {
 	m.directories.WithLabelValues(directory, outcome).Inc()
 	m.directorySecs.WithLabelValues(directory).Observe(took.Seconds())
 }
 
-// DirectoryState shows a circuit breaker.
+// DirectoryState sets the state of a directory's circuit breaker.
 func (m *metrics) DirectoryState(name string, state directory.State) {
 	m.directoryState.WithLabelValues(name).Set(float64(state))
 }
 
-// CacheRequest counts a question to a tier.
+// CacheRequest counts a request to a tier of the cache.
 func (m *metrics) CacheRequest(tier, outcome string) {
 	m.cacheRequests.WithLabelValues(tier, outcome).Inc()
 }
 
-// UnsealFailure counts an entry that did not open.
+// UnsealFailure counts an entry of the shared tier that did not open.
 func (m *metrics) UnsealFailure() { m.unseal.Inc() }
 
-// Purge counts a purge.
+// Purge counts a purge by where it came from.
 func (m *metrics) Purge(origin string) { m.purges.WithLabelValues(origin).Inc() }
 
-// keyAges shows how long ago each issuer's keys were confirmed. An age is
-// computed when it is asked for; a gauge that is set would stand still.
+// keyAges collects how long ago each issuer's keys were confirmed. An age is
+// computed when it is collected; a gauge that is set once would not grow.
 type keyAges struct{ *metrics }
 
 var keyAgeDesc = prometheus.NewDesc(metricsNamespace+"_"+metricsSubsystem+"_issuer_keys_age_seconds",
@@ -228,11 +229,11 @@ func (a keyAges) Collect(to chan<- prometheus.Metric) {
 	})
 }
 
-// sizes shows what the caches of a configuration hold, and the age of its
+// sizes collects what the caches of a configuration hold, and the age of its
 // purge log.
 type sizes struct {
 	store     *lazyStore
-	decisions *enrich.Decisions
+	decisions *enrich.DecisionCache
 }
 
 var (

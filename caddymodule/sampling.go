@@ -1,6 +1,6 @@
 package caddymodule
 
-// This file bounds what requests without a good token can make the log hold.
+// This file bounds how many log lines requests without a valid token can cause.
 
 import (
 	"sync"
@@ -19,19 +19,19 @@ const (
 	sampleWindow = time.Minute
 )
 
-// Reasons that are no class of a refusal, for lines that are sampled.
+// Reasons beside the kinds of a refusal, for lines that are sampled.
 const (
 	reasonAnonymous = enrich.OutcomeAnonymous
-	reasonLogout    = "logout" // requests to a hook, which stand under no policy
+	reasonLogout    = "logout" // requests to a hook, which have no policy
 )
 
-// lineKind is what lines are sampled by: all of it comes from the configuration
-// or from closed sets.
+// lineKind is what lines are sampled by. All its values come from the
+// configuration or from closed sets.
 type lineKind struct{ line, policy, reason string }
 
-// logSampler decides which lines about strangers are written: the first of each
-// kind in a window, and at its end how many were left out. What it holds is
-// bounded by the kinds, and gone when their windows are over.
+// logSampler decides which lines about unauthenticated requests are written:
+// the first sampledLines of each kind in a window, and at its end how many were
+// left out. It holds one counter for each kind until its window ends.
 type logSampler struct {
 	logs    *logs
 	metrics *metrics
@@ -44,10 +44,12 @@ type logSampler struct {
 // sampleCount is one window of one kind.
 type sampleCount struct {
 	written, leftOut int
-	level            zapcore.Level // of the gravest line that was left out
+	level            zapcore.Level // the highest of the lines that were left out
 	end              *time.Timer
 }
 
+// newLogSampler returns a sampler whose summaries go to l and whose counts of
+// left-out lines go to m.
 func newLogSampler(l *logs, m *metrics) *logSampler {
 	return &logSampler{logs: l, metrics: m, windows: make(map[lineKind]*sampleCount)}
 }
@@ -75,7 +77,7 @@ func (s *logSampler) allow(kind lineKind, level zapcore.Level) bool {
 	return false
 }
 
-// end ends a window.
+// end ends the window of a kind and logs how many lines it left out.
 func (s *logSampler) end(kind lineKind) {
 	s.mu.Lock()
 	c := s.windows[kind]
@@ -87,7 +89,7 @@ func (s *logSampler) end(kind lineKind) {
 	}
 }
 
-// close ends every window.
+// close ends every window; no further ones are begun.
 func (s *logSampler) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -102,7 +104,7 @@ func (s *logSampler) close() {
 	}
 }
 
-// check is zap's Check for lines that strangers cause.
+// check is zap's Check for lines that unauthenticated requests cause.
 func (s *logSampler) check(log *zap.Logger, level zapcore.Level, line, policy, reason string) *zapcore.CheckedEntry {
 	c := log.Check(level, line)
 	if c == nil || !s.allow(lineKind{line, policy, reason}, level) {
@@ -111,8 +113,8 @@ func (s *logSampler) check(log *zap.Logger, level zapcore.Level, line, policy, r
 	return c
 }
 
-// sampledCore samples what the gateway's core logs of a request by itself: that
-// one of its stages panicked, whoever's request it was.
+// sampledCore returns a core that samples what package enrich logs itself about
+// a request, such as a stage that panicked.
 func (s *logSampler) sampledCore(core zapcore.Core) zapcore.Core {
 	return zapcore.NewSamplerWithOptions(core, sampleWindow, sampledLines, 0, zapcore.SamplerHook(func(_ zapcore.Entry, d zapcore.SamplingDecision) {
 		if d&zapcore.LogDropped != 0 {

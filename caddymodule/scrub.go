@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -17,8 +18,8 @@ func init() {
 // Scrub deletes from a request every header and cookie that could be mistaken
 // for one that a policy writes or reads a token from, whatever its spelling,
 // drops trailers, and rewrites Connection. Policies do so themselves; this
-// handler does it earlier, for what stands before them and for routes without
-// one. It leaves the place of a token itself to the policy behind it.
+// handler does it earlier, for handlers before them and for routes without one.
+// The token itself reaches only the policy behind it; Authorization stays.
 type Scrub struct {
 	app *App
 }
@@ -40,36 +41,55 @@ func (s *Scrub) Provision(ctx caddy.Context) (err error) {
 // ServeHTTP scrubs the request.
 func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
-		s.app.scrub(r) // nobody behind us authenticates in an error route but a policy
+		s.app.scrub(r) // in an error route, only a policy authenticates behind us
 	} else {
 		s.app.scrub(r, basicAuth)
 	}
 	return next.ServeHTTP(w, r)
 }
 
-// requestState is what the gateway remembers of one request, so that a second
-// policy neither scrubs what the first one wrote nor decides again, and what placeholders show.
-type requestState struct {
-	scrubbed bool
-	decided  *Handler // the policy that let the request in; nil: none so far
-	aside    *detached
-	removed  int
-	shown    placeholders
+// basicAuth is the place that handlers other than a policy, such as basic_auth,
+// read credentials of their own from.
+var basicAuth = token.Place{Kind: token.Header, Name: "Authorization"}
+
+// scrub is the first stage. It deletes what is reserved, once for a request,
+// and takes out the credentials, but for the places of except, so that they
+// reach no handler and no application unless a policy returns them. It leaves
+// a request that a policy has let in as that policy wrote it.
+func (a *App) scrub(r *http.Request, except ...token.Place) *requestState {
+	s := a.scrubReserved(r)
+	if s.decided == nil {
+		s.detach(r, a.owned.Load(), except...)
+	}
+	return s
 }
 
-// detached is what stood where tokens are read from, for the policy that
-// decides; until then no handler and no application sees it. cookies is what
-// Cookie was left with.
-type detached struct {
-	headers http.Header
-	cookies []string
+// scrubReserved is the part of the first stage that leaves credentials in the
+// request, for handlers that may pass it on to others which read them.
+func (a *App) scrubReserved(r *http.Request) *requestState {
+	s := stateOf(r)
+	if !s.scrubbed {
+		s.scrubbed = true
+		s.removed = a.owned.Load().Scrub(r)
+	}
+	return s
+}
+
+// requestState is what the gateway remembers of one request, so that a second
+// policy neither scrubs what the first one wrote nor decides again.
+type requestState struct {
+	scrubbed    bool
+	decided     *Handler     // the policy that let the request in; nil: none so far
+	credentials *credentials // nil: none were taken out
+	removed     int          // by the scrub, until a policy's metric has counted it
+	shown       placeholders // see setPlaceholders
 }
 
 // stateKey is the name under which a request's variables hold the state. What
 // it holds is of a private type, so that no vars directive can fake it.
 const stateKey = "token_enrich"
 
-// stateOf gives the request's state, begun where there is none.
+// stateOf returns the request's state, a new one where there is none.
 func stateOf(r *http.Request) *requestState {
 	vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if !ok {
@@ -83,30 +103,6 @@ func stateOf(r *http.Request) *requestState {
 	return s
 }
 
-// scrubEarly is the first stage, done once for a request. It leaves the places
-// that tokens are read from, which others (basic_auth) may still read.
-func (a *App) scrubEarly(r *http.Request) *requestState {
-	s := stateOf(r)
-	if !s.scrubbed {
-		s.scrubbed = true
-		s.removed = a.owned.Load().Scrub(r)
-	}
-	return s
-}
-
-// scrub is the first stage with nothing left out: what stands where tokens are
-// read from, but for some places, is set aside, so that it reaches no
-// application unless a policy says so.
-func (a *App) scrub(r *http.Request, but ...token.Place) {
-	if s := a.scrubEarly(r); s.decided == nil {
-		s.keepAside(r, a, but...)
-	}
-}
-
-// basicAuth is the place that handlers other than a policy, such as basic_auth,
-// read credentials of their own from.
-var basicAuth = token.Place{Kind: token.Header, Name: "Authorization"}
-
 // count adds what the scrub of a request took away to a policy's metric, once.
 func (s *requestState) count(a *App, policy string) {
 	if s.removed > 0 {
@@ -115,44 +111,85 @@ func (s *requestState) count(a *App, policy string) {
 	}
 }
 
-// keepAside empties the places that tokens are read from, and keeps what stood
-// there beside what it keeps already.
-func (s *requestState) keepAside(r *http.Request, a *App, but ...token.Place) {
-	s.restore(r)
-	owned := a.owned.Load()
-	stays := func(name string) bool {
-		return slices.ContainsFunc(but, func(p token.Place) bool { return p.Kind == token.Header && p.Name == name })
-	}
-	for _, name := range owned.CredentialHeaders() {
-		if v := r.Header[name]; len(v) > 0 && !stays(name) {
-			if s.aside == nil {
-				s.aside = &detached{headers: make(http.Header, 1)}
+// credentials are the headers that tokens are read from, taken out of a
+// request until a policy decides it. Nothing else sees them.
+type credentials struct {
+	headers http.Header // by canonical name; Cookie with all its cookies
+	cookies []string    // what Cookie was left with
+}
+
+// detach takes the credentials out of a request, but for headers that except
+// names, which it returns to it. It may be called again: a header that is not
+// as it was left was written by a handler in between, and replaces what was
+// taken out before.
+func (s *requestState) detach(r *http.Request, reserved *forward.ReservedNames, except ...token.Place) {
+	for _, name := range reserved.CredentialHeaders() {
+		values := r.Header[name]
+		var held, left []string
+		if s.credentials != nil {
+			held = s.credentials.headers[name]
+			if name == "Cookie" {
+				left = s.credentials.cookies
 			}
-			s.aside.headers[name] = v
+		}
+		switch {
+		case slices.ContainsFunc(except, func(p token.Place) bool { return p.Kind == token.Header && p.Name == name }):
+			if len(values) == 0 && held != nil {
+				r.Header[name] = held
+			}
+			s.hold(name, nil)
+		case !slices.Equal(values, left):
+			s.hold(name, values)
 		}
 	}
-	owned.ScrubCredentialsExcept(r, but...)
-	if s.aside != nil {
-		s.aside.cookies = r.Header["Cookie"]
+	reserved.ScrubCredentials(r, except...)
+	if s.credentials != nil {
+		s.credentials.cookies = r.Header["Cookie"]
 	}
 }
 
-// restore puts back what was set aside, for the policy that reads its token
-// there. What a handler in between has written or deleted stays so.
-func (s *requestState) restore(r *http.Request) {
-	if s.aside == nil {
-		return
+// hold notes what a header held, or that nothing is held of it.
+func (s *requestState) hold(name string, values []string) {
+	switch {
+	case len(values) > 0 && s.credentials == nil:
+		s.credentials = &credentials{headers: http.Header{name: values}}
+	case len(values) > 0:
+		s.credentials.headers[name] = values
+	case s.credentials != nil:
+		delete(s.credentials.headers, name)
 	}
-	for name, values := range s.aside.headers {
-		var left []string
-		if name == "Cookie" {
-			left = s.aside.cookies
-		}
-		if slices.Equal(r.Header[name], left) {
-			r.Header[name] = values
+}
+
+// attached calls match with the credentials in the request: a policy's matcher
+// reads it as the client sent it.
+func (s *requestState) attached(r *http.Request, match func(*http.Request) (bool, error)) (bool, error) {
+	c := s.credentials
+	if c == nil {
+		return match(r)
+	}
+	for name, values := range c.headers {
+		r.Header[name] = values
+	}
+	matched, err := match(r)
+	for name := range c.headers {
+		if name == "Cookie" && c.cookies != nil {
+			r.Header[name] = c.cookies
+		} else {
+			delete(r.Header, name)
 		}
 	}
-	s.aside = nil
+	return matched, err
+}
+
+// takeCredentials returns the credentials to the one policy that decides the
+// request, and forgets them.
+func (s *requestState) takeCredentials() http.Header {
+	c := s.credentials
+	if c == nil {
+		return nil
+	}
+	s.credentials = nil
+	return c.headers
 }
 
 // Interface guards

@@ -132,7 +132,7 @@ func (a *App) Denials(ctx context.Context) ([]purgelog.Record, error) {
 }
 
 // DecisionCache returns the cache of decisions, which is this process's own.
-func (a *App) DecisionCache() *enrich.Decisions { return a.decisions }
+func (a *App) DecisionCache() *enrich.DecisionCache { return a.decisions }
 
 // Signer returns the holder of the keys that sign the gateway's own tokens, or
 // nil where the configuration has no signing.

@@ -83,7 +83,7 @@ func (a *arriving) with(authorization string) *http.Request {
 }
 
 func mustAllow(b *testing.B, r *rig, p *Policy, req *http.Request) {
-	if _, err := r.Enrich(req, p, Arrival{}); err != nil {
+	if _, err := r.Enrich(req, p, RequestInfo{}); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -108,7 +108,7 @@ func BenchmarkFind(b *testing.B) {
 	req := bearer(list[0])
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := token.Find(req, p.places, 0); err != nil {
+		if _, err := token.Find(req, nil, p.places, 0); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -125,24 +125,23 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// decided gives a decision as it stands after verification, for the stages
-// behind it.
-func decided(b *testing.B, r *rig, p *Policy, text string) *Decision {
+// verified returns an evaluation after verification, for the stages behind it.
+func verified(b *testing.B, r *rig, p *Policy, text string) *evaluation {
 	b.Helper()
 	v, err := r.Issuers.Verify(b.Context(), text, nil, issuer.CallerOf(bearer(text), text, "Bearer"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	return newDecision(p, v, r.Clock())
+	return r.newEvaluation(p, v, text, r.Clock())
 }
 
 func BenchmarkLookUpFromMemory(b *testing.B) {
 	r, list := benchRig(b, options{}, 1)
 	p := r.policy(fiveHeaders(true))
-	d := decided(b, r, p, list[0])
+	e := verified(b, r, p, list[0])
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := r.lookUp(b.Context(), p, d, list[0]); err != nil {
+		if err := e.lookUp(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -151,13 +150,13 @@ func BenchmarkLookUpFromMemory(b *testing.B) {
 func BenchmarkCompute(b *testing.B) {
 	r, list := benchRig(b, options{}, 1)
 	p := r.policy(fiveHeaders(true))
-	d := decided(b, r, p, list[0])
-	if err := r.lookUp(b.Context(), p, d, list[0]); err != nil {
+	e := verified(b, r, p, list[0])
+	if err := e.lookUp(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := r.compute(p, d); err != nil {
+		if err := e.compute(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -168,17 +167,17 @@ func BenchmarkRequire(b *testing.B) {
 	def := fiveHeaders(true)
 	def.Require = []string{`user.department == "Engineering"`, `isMemberOfGroupName("Department-07-Members")`}
 	p := r.policy(def)
-	d := decided(b, r, p, list[0])
-	if err := r.lookUp(b.Context(), p, d, list[0]); err != nil {
+	e := verified(b, r, p, list[0])
+	if err := e.lookUp(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	if err := r.compute(p, d); err != nil {
+	if err := e.compute(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if refusal := p.judge(d); refusal != nil {
-			b.Fatal(refusal)
+		if err := e.checkRequirements(b.Context()); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -186,8 +185,8 @@ func BenchmarkRequire(b *testing.B) {
 func BenchmarkRenderAndWrite(b *testing.B) {
 	r, list := benchRig(b, options{}, 1)
 	p := r.policy(fiveHeaders(false))
-	d := decided(b, r, p, list[0])
-	claims := d.Principal.Claims
+	e := verified(b, r, p, list[0])
+	claims := e.verified.Principal.Claims
 	h := http.Header{}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -207,7 +206,7 @@ func BenchmarkMintFromCache(b *testing.B) {
 	def.Tokens = []mint.TokenDefinition{{Audience: []string{"payroll"}}}
 	p := r.policy(def)
 	mustAllowOnce(b, r, p, list[0])
-	d := r.Decisions.find(r.Gateway, p, token.Found{Token: list[0]}, r.Clock())
+	d := r.Decisions.get(r.Fingerprint, p, list[0], r.Lookup, r.Clock())
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.signed(b.Context(), p, d, 0); err != nil {
@@ -218,7 +217,7 @@ func BenchmarkMintFromCache(b *testing.B) {
 
 func mustAllowOnce(b *testing.B, r *rig, p *Policy, text string) {
 	b.Helper()
-	if _, err := r.Enrich(bearer(text), p, Arrival{}); err != nil {
+	if _, err := r.Enrich(bearer(text), p, RequestInfo{}); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -254,7 +253,7 @@ func BenchmarkEnrichMiss(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if i%n == 0 {
-					r.Decisions.Forget()
+					r.Decisions.Clear()
 				}
 				mustAllow(b, r, p, a.with(list[i%n]))
 				i++
@@ -304,7 +303,7 @@ func BenchmarkMemoryOfDecisions(b *testing.B) {
 				for _, text := range list { // records into memory
 					mustAllow(b, r, p, a.with(text))
 				}
-				r.Decisions.Forget()
+				r.Decisions.Clear()
 				before := liveHeap()
 				for _, text := range list {
 					mustAllow(b, r, p, a.with(text))
@@ -312,7 +311,7 @@ func BenchmarkMemoryOfDecisions(b *testing.B) {
 				held, counted := r.Decisions.Status()
 				b.ReportMetric(float64(liveHeap()-before)/float64(held), "B/decision")
 				b.ReportMetric(float64(counted)/float64(held), "counted-B/decision")
-				r.Decisions.Forget()
+				r.Decisions.Clear()
 			}
 			runtime.KeepAlive(r)
 		})
@@ -338,12 +337,12 @@ func TestDecisionsAreCountedAsWhatTheyTake(t *testing.T) {
 			p := r.policy(fiveHeaders(!nobody))
 			for range 2 {
 				var err error
-				if r.Decisions, err = NewDecisions(0, rand.Reader); err != nil {
+				if r.Decisions, err = NewDecisionCache(0, rand.Reader); err != nil {
 					t.Fatal(err)
 				}
 				before := liveHeap()
 				for _, text := range list {
-					if _, err := r.Enrich(bearer(text), p, Arrival{}); err != nil {
+					if _, err := r.Enrich(bearer(text), p, RequestInfo{}); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -2,19 +2,39 @@ package enrich
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 // This file holds the checks that are made on every request, also where the
-// decision itself comes from the cache.
+// decision itself comes from the cache: those that need no token first, then
+// those of the decision.
+
+// checkRequest refuses a request that requirements cannot judge: its path leads
+// elsewhere in one reading, or its method is not what the application may take
+// it for (P55, P64). Its error is a *Refusal.
+func (p *Policy) checkRequest(r *http.Request) error {
+	if err := CheckPath(r); err != nil {
+		return err
+	}
+	if !p.requirements.readsMethod {
+		return nil
+	}
+	if strings.Trim(r.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != "" {
+		return refuse(KindMalformedRequest, fmt.Errorf("%w: found other characters than A to Z, - and _", ErrMethod))
+	}
+	if overridesMethod(r.Header) {
+		return refuse(KindMalformedRequest, fmt.Errorf("%w: a header overrides it", ErrMethod))
+	}
+	return nil
+}
 
 // crossOrigin refuses what a foreign page could make a browser send with our
 // cookie: unsafe methods, and WebSocket upgrades, which no method protects.
@@ -49,27 +69,62 @@ func isUpgrade(r *http.Request) bool {
 }
 
 // callerOf is what a request shows of its sender besides the token.
-func callerOf(r *http.Request, found token.Found, from Arrival) *issuer.Caller {
+func callerOf(r *http.Request, found token.Found, info RequestInfo) *issuer.Caller {
 	c := issuer.CallerOf(r, found.Token, found.Scheme)
-	if from.URL != nil {
-		c.Path = from.URL.EscapedPath()
+	if info.URL != nil {
+		c.Path = info.URL.EscapedPath()
 	}
 	return c
 }
 
-// authenticationContext checks what RFC 9470 lets a resource demand: the
-// login's class and its age. It looks at the clock and is therefore asked on
-// every request.
-func (p *Policy) authenticationContext(principal *identity.Principal, now time.Time, leeway time.Duration) error {
-	values, maxAge := p.definition.RequireACR, p.definition.MaxAge
+// requestCheck is a decision that is about to be applied to a request.
+type requestCheck struct {
+	policy   *Policy
+	decision *Decision
+	now      time.Time
+
+	// request is nil where Explain is given none; no requirement is checked
+	// then. pathErr is why its path cannot be judged. Enrich has refused such a
+	// request before.
+	request      *http.Request
+	clientIP     string
+	pathErr      error
+	requirements []requestRequirement
+}
+
+// requestStages are the checks of a decision on every request, in order. Each
+// error is a *Refusal. They take their argument by value, so that a decision
+// from the cache is checked without an allocation.
+var requestStages = [...]func(*Gateway, requestCheck) error{
+	(*Gateway).checkDenyList,
+	(*Gateway).checkAuthentication,
+	(*Gateway).checkDecision,
+	(*Gateway).checkRequestRequirements,
+}
+
+// check takes a decision through the checks of every request.
+func (g *Gateway) check(c requestCheck) error {
+	for _, stage := range requestStages {
+		if err := stage(g, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkAuthentication checks what RFC 9470 lets a resource demand: the login's
+// class (acr) and its age (auth_time). The age depends on the clock.
+func (g *Gateway) checkAuthentication(c requestCheck) error {
+	values, maxAge := c.policy.definition.RequireACR, c.policy.definition.MaxAge
 	if len(values) == 0 && maxAge == 0 {
 		return nil
 	}
-	acr, _ := principal.Claims["acr"].(string)
+	claims, leeway := c.decision.Principal.Claims, c.decision.verified.Issuer.Leeway()
+	acr, _ := claims["acr"].(string)
 	ok := len(values) == 0 || slices.Contains(values, acr)
 	if ok && maxAge > 0 {
-		at, known := seconds(principal.Claims["auth_time"])
-		ok = known && now.Sub(at) <= maxAge+leeway && !at.After(now.Add(leeway))
+		at, known := seconds(claims["auth_time"])
+		ok = known && c.now.Sub(at) <= maxAge+leeway && !at.After(c.now.Add(leeway))
 	}
 	if ok {
 		return nil
@@ -77,6 +132,23 @@ func (p *Policy) authenticationContext(principal *identity.Principal, now time.T
 	r := refuse(KindInsufficientAuthentication, ErrAuthenticationContext)
 	r.ACRValues, r.MaxAge = values, maxAge
 	return r
+}
+
+// checkDecision applies the decision itself. It comes after the deny list, so
+// that a revoked token is not told what its user lacks.
+func (*Gateway) checkDecision(c requestCheck) error {
+	if c.decision.denial != nil {
+		return c.decision.denial
+	}
+	return nil
+}
+
+// checkRequestRequirements checks the requirements that read the request.
+func (*Gateway) checkRequestRequirements(c requestCheck) error {
+	if c.pathErr != nil {
+		return c.pathErr
+	}
+	return c.decision.requirements.checkRequest(c.request, c.clientIP, c.requirements)
 }
 
 // seconds reads a NumericDate (RFC 7519, section 2).
@@ -93,19 +165,18 @@ func seconds(v any) (time.Time, bool) {
 // anonymous is the way of a request without a token where the policy allows
 // it: no rule runs, no header is written, nothing is minted. Requirements see
 // null for user, groups and token; one that is not true asks for a token.
-func (g *Gateway) anonymous(r *http.Request, p *Policy, from Arrival) (*Decision, error) {
+func (g *Gateway) anonymous(r *http.Request, p *Policy, info RequestInfo) (*Decision, error) {
 	if len(p.definition.RequireScope) > 0 || len(p.definition.RequireACR) > 0 || p.definition.MaxAge > 0 {
 		return nil, refuse(KindNoToken, token.ErrNone)
 	}
-	d := &Decision{ID: newID(), policy: p, status: statusAnonymous}
-	c := &oktael.Context{Anonymous: true, Now: g.Clock}
-	if refusal := p.requireAll(p.require, c, d); refusal != nil {
-		return nil, refuse(KindNoToken, refusal.Cause)
+	in := requirementInput{context: &oktael.Context{Anonymous: true, Now: g.Clock}}
+	if err := in.checkAll(p.requirements.decision); err != nil {
+		return nil, refuse(KindNoToken, errors.Unwrap(err))
 	}
-	if err := p.requireRequest(r, c, d, requestRoot(r, from), p.perRequest); denies(err) {
+	if err := in.checkRequest(r, info.ClientIP, p.requirements.request); denies(err) {
 		return nil, refuse(KindNoToken, errors.Unwrap(err))
 	} else if err != nil {
 		return nil, err
 	}
-	return d, nil
+	return &Decision{ID: newID(), status: statusAnonymous}, nil
 }

@@ -398,7 +398,7 @@ func TestAHeaderThatDoesNotFitFailsTheRequestAndIsCounted(t *testing.T) {
 		t.Errorf("counted %q", r.seen.overflowed)
 	}
 	// Who asks why counts nothing.
-	if e, err := r.Explain(t.Context(), p, Asked{Token: r.token()}); err != nil || e.Allowed || len(r.seen.overflowed) != 1 {
+	if e, err := r.Explain(t.Context(), p, ExplainRequest{Token: r.token()}); err != nil || e.Allowed || len(r.seen.overflowed) != 1 {
 		t.Errorf("explained: %+v, %v; counted %q", e, err, r.seen.overflowed)
 	}
 	mustNotHold(t, "the cause", errors.Unwrap(a.err).Error(), "Staff")

@@ -108,13 +108,13 @@ func TestClockSteps(t *testing.T) {
 	t.Run("a long request ends at its token's expiry", func(t *testing.T) {
 		for name, header := range longs() {
 			r := newRig(t, options{life: life})
-			r.Streams.watching = true // nobody else looks
+			r.LongLived.watching = true // nobody else looks
 			_, done := attend(t, r, r.usual(), r.token(), header, 0)
-			if !stands(r.Streams) {
+			if !valid(r.LongLived) {
 				t.Errorf("%s ends at once", name)
 			}
 			r.clock.Advance(time.Hour + leeway)
-			if stands(r.Streams) {
+			if valid(r.LongLived) {
 				t.Errorf("%s goes on after the step", name)
 			}
 			done()
@@ -122,12 +122,12 @@ func TestClockSteps(t *testing.T) {
 	})
 }
 
-// stands reports whether the streams under way may go on.
-func stands(s *Streams) bool {
+// valid reports whether the streams under way may go on.
+func valid(s *LongLived) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for st := range s.live {
-		if !st.stands() {
+		if !st.valid() {
 			return false
 		}
 	}

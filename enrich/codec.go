@@ -214,6 +214,33 @@ func canonical(profile *map[string]any) error {
 	return nil
 }
 
+// Estimates of what a value holds on the heap beside its text, in bytes.
+const (
+	valueOverhead  = 24 // an interface and what it points to
+	memberOverhead = 64 // a map slot with its key
+)
+
+// sizeOf estimates the bytes of a canonical value.
+func sizeOf(v any) int {
+	switch x := v.(type) {
+	case string:
+		return valueOverhead + len(x)
+	case []any:
+		n := valueOverhead
+		for _, e := range x {
+			n += sizeOf(e)
+		}
+		return n
+	case map[string]any:
+		n := valueOverhead
+		for k, e := range x {
+			n += memberOverhead + len(k) + sizeOf(e)
+		}
+		return n
+	}
+	return valueOverhead
+}
+
 var (
 	_ cache.Bounded[*person]           = personCodec{}
 	_ cache.Bounded[*identity.App]     = appCodec{}

@@ -70,7 +70,14 @@ func (k Kind) String() string { return kinds[k].word }
 // Status gives the HTTP status that a refusal of this kind is answered with.
 func (k Kind) Status() int { return kinds[k].status }
 
-// Sentinels of this room. The cause of a refusal can be told by errors.Is.
+// decides reports whether a refusal of this kind by the stages is a decision
+// about the principal, which can be cached. All others mean that nothing could
+// be decided, or are found anew on each request.
+func (k Kind) decides() bool {
+	return k == KindMissingUser || k == KindDenied || k == KindInsufficientScope
+}
+
+// Sentinels of this package. The cause of a refusal can be told by errors.Is.
 var (
 	// ErrPanic stands behind a refusal that a recovered panic became.
 	ErrPanic = errors.New("a stage panicked")
@@ -82,8 +89,8 @@ var (
 	ErrMethod = errors.New("the method can be read in two ways")
 	// ErrRequirement: a require expression is not true.
 	ErrRequirement = errors.New("a requirement does not hold")
-	// ErrBarred: the user's account is suspended, deprovisioned or locked.
-	ErrBarred = errors.New("the account is barred")
+	// ErrAccountDisabled: the user's account is suspended, deprovisioned or locked.
+	ErrAccountDisabled = errors.New("the account is barred")
 	// ErrUnknownUser: the directory says that there is no such user.
 	ErrUnknownUser = errors.New("the directory knows no such user")
 	// ErrScope: a required scope was not granted.

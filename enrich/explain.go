@@ -12,12 +12,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// Asked says whose decision is to be explained: that of a token, or that of a
+// ExplainRequest says whose decision is to be explained: that of a token, or that of a
 // made-up caller.
-type Asked struct {
+type ExplainRequest struct {
 	// Token is a token as a client would send it. The sender is not checked,
 	// because nobody sends it: a token that is bound is taken to come with its
 	// proof or certificate.
@@ -67,11 +66,11 @@ func (e *Explanation) Undecided() bool {
 
 // ExplainedPrincipal is what the token says.
 type ExplainedPrincipal struct {
-	Issuer  string   `json:"issuer"`
-	Subject string   `json:"subject,omitempty"`
-	Client  string   `json:"client,omitempty"`
-	Machine bool     `json:"machine,omitempty"`
-	Scopes  []string `json:"scopes,omitempty"`
+	Issuer         string   `json:"issuer"`
+	Subject        string   `json:"subject,omitempty"`
+	Client         string   `json:"client,omitempty"`
+	ServiceAccount bool     `json:"machine,omitempty"`
+	Scopes         []string `json:"scopes,omitempty"`
 	// Bound says that the token is good only with its DPoP proof or client
 	// certificate, which nobody shows to explain.
 	Bound bool `json:"bound,omitempty"`
@@ -155,8 +154,8 @@ type ExplainedHeader struct {
 // Explain goes the way of a request under a policy and tells what each stage
 // found. It decides anew, keeps nothing and signs nothing. Its error is for a
 // question that cannot be asked; a refusal is an answer.
-func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation, error) {
-	verified, err := g.asked(ctx, p, q)
+func (g *Gateway) Explain(ctx context.Context, p *Policy, q ExplainRequest) (*Explanation, error) {
+	verified, err := g.assume(ctx, p, q)
 	e := &Explanation{Policy: p.name}
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
@@ -166,33 +165,22 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation
 	if err != nil {
 		return nil, err
 	}
-	d := newDecision(p, verified, g.Clock())
-	d.denials = g.denialNames(d.Principal)
-	e.Principal = explainPrincipal(d.Principal, q.Values)
-	// In the order of a request: of two reasons to refuse it, the same one.
-	err = g.conclude(ctx, p, d, q.Token)
-	if err == nil {
-		err = g.denied(d.Principal, d.denials, g.Clock())
-	}
-	if err == nil {
-		err = p.authenticationContext(d.Principal, g.Clock(), d.verified.Issuer.Leeway())
-	}
-	if err == nil && d.refusal != nil {
-		err = d.refusal
-	}
-	if err == nil && q.Request != nil {
-		if err = CheckPath(q.Request); err == nil {
-			err = p.requireRequest(q.Request, d.context, d, requestRoot(q.Request, Arrival{}), p.knownRequirements())
-		}
+	e.Principal = explainPrincipal(verified.Principal, q.Values)
+	now := g.Clock()
+	ev := g.newEvaluation(p, verified, q.Token, now)
+	err = ev.run(ctx)
+	d := ev.decision(err)
+	if err == nil || d.denial != nil {
+		err = g.check(explainCheck(p, d, q.Request, now))
 	}
 	for i := 0; err == nil && i < len(p.tokens); i++ {
-		err = refuseSigning(p.tokens[i].template.Check(d.toSign(g.Clock())))
+		err = refuseSigning(p.tokens[i].template.Check(d.signingRequest(now)))
 	}
 	e.Status = d.status
-	e.Record = explainRecord(d, q.Values, g.Clock())
-	e.Rules = explainRules(d, q.Values)
-	if d.context != nil {
-		e.Requirements = p.explainRequirements(d, q.Request)
+	e.Record = explainRecord(&ev.record, q.Values, now)
+	e.Rules = explainRules(&ev.rules, q.Values)
+	if ev.context != nil {
+		e.Requirements = p.requirements.explain(ev.requirementInput(), q.Request)
 	}
 	if errors.As(err, &refusal) {
 		e.refused(refusal)
@@ -216,6 +204,16 @@ func (g *Gateway) Explain(ctx context.Context, p *Policy, q Asked) (*Explanation
 	return e, nil
 }
 
+// explainCheck returns the checks of a decision on the request that is asked
+// about, as far as that is known.
+func explainCheck(p *Policy, d *Decision, r *http.Request, now time.Time) requestCheck {
+	c := requestCheck{policy: p, decision: d, now: now, request: r}
+	if r != nil {
+		c.pathErr, c.requirements = CheckPath(r), p.requirements.known()
+	}
+	return c
+}
+
 func (e *Explanation) refused(r *Refusal) {
 	e.Outcome, e.kind = r.Kind.String(), r.Kind
 	if r.Cause != nil {
@@ -223,8 +221,9 @@ func (e *Explanation) refused(r *Refusal) {
 	}
 }
 
-// asked gives the principal that the question is about.
-func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verified, error) {
+// assume returns the principal that the question is about: that of its token,
+// whose sender is not checked, or a made-up one.
+func (g *Gateway) assume(ctx context.Context, p *Policy, q ExplainRequest) (*issuer.Verified, error) {
 	if q.Token != "" {
 		v, err := g.Issuers.Examine(ctx, q.Token, p.definition.Issuers)
 		if err != nil {
@@ -245,14 +244,14 @@ func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verifi
 	}
 	now := g.Clock()
 	return &issuer.Verified{Issuer: is, Principal: &identity.Principal{
-		Issuer: is.Identifier(), IssuerName: is.Name(), Subject: q.Subject, Client: q.Client, Machine: q.Subject == q.Client,
+		Issuer: is.Identifier(), IssuerName: is.Name(), Subject: q.Subject, Client: q.Client, ServiceAccount: q.Subject == q.Client,
 		Scopes: q.Scopes, Claims: claims, IssuedAt: now, Expiry: now.Add(time.Hour),
 	}}, nil
 }
 
 func explainPrincipal(p *identity.Principal, values bool) *ExplainedPrincipal {
 	e := &ExplainedPrincipal{
-		Issuer: p.IssuerName, Client: p.Client, Machine: p.Machine, Scopes: p.Scopes, Bound: p.Confirmation.Bound(),
+		Issuer: p.IssuerName, Client: p.Client, ServiceAccount: p.ServiceAccount, Scopes: p.Scopes, Bound: p.Confirmation.Bound(),
 		Claims: make(map[string]any, len(p.Claims)), Groups: -1, GroupsUnknown: p.GroupsUnknown, Expiry: p.Expiry,
 	}
 	if p.GroupsKnown {
@@ -271,8 +270,7 @@ func explainPrincipal(p *identity.Principal, values bool) *ExplainedPrincipal {
 	return e
 }
 
-func explainRecord(d *Decision, values bool, now time.Time) *ExplainedRecord {
-	r := &d.record
+func explainRecord(r *LookupResult, values bool, now time.Time) *ExplainedRecord {
 	e := &ExplainedRecord{
 		Person: r.PersonState.String(), PersonAge: age(r.PersonFetched, now), Groups: -1,
 		App: r.AppState.String(), AppAge: age(r.AppFetched, now),
@@ -321,9 +319,9 @@ func age(fetched, now time.Time) *int64 {
 	return &seconds
 }
 
-func explainRules(d *Decision, values bool) []ExplainedRule {
-	list := make([]ExplainedRule, 0, len(d.Outcomes))
-	for _, o := range d.Outcomes {
+func explainRules(rules *claim.Result, values bool) []ExplainedRule {
+	list := make([]ExplainedRule, 0, len(rules.Outcomes))
+	for _, o := range rules.Outcomes {
 		e := ExplainedRule{Claim: o.Rule, Result: o.Reason.String()}
 		if o.Err != nil {
 			e.Error = o.Err.Error()
@@ -335,9 +333,9 @@ func explainRules(d *Decision, values bool) []ExplainedRule {
 			}
 		}
 		if o.Reason == claim.Emitted {
-			e.Type = shape(d.Computed[o.Rule])
+			e.Type = shape(rules.Claims[o.Rule])
 			if values {
-				e.Value = d.Computed[o.Rule]
+				e.Value = rules.Claims[o.Rule]
 			}
 		}
 		list = append(list, e)
@@ -345,36 +343,26 @@ func explainRules(d *Decision, values bool) []ExplainedRule {
 	return list
 }
 
-// knownRequirements are the requirements that read of the request what a
-// question tells: host and path.
-func (p *Policy) knownRequirements() []requestRequirement {
-	var list []requestRequirement
-	for _, q := range p.perRequest {
-		if !q.ReadsMember("request", "method") && !q.ReadsMember("request", "client_ip") {
-			list = append(list, q)
-		}
-	}
-	return list
-}
-
-func (p *Policy) explainRequirements(d *Decision, request *http.Request) []ExplainedRequirement {
-	list := make([]ExplainedRequirement, 0, len(p.require)+len(p.perRequest))
-	for _, r := range p.require {
+// explain evaluates each requirement, those that read the request as far as
+// that is known.
+func (q *requirements) explain(in requirementInput, request *http.Request) []ExplainedRequirement {
+	list := make([]ExplainedRequirement, 0, len(q.decision)+len(q.request))
+	for _, r := range q.decision {
 		e := ExplainedRequirement{Expression: r.String(), Result: "true"}
-		if refusal := p.requireAll([]*oktael.Program{r}, d.context, d); refusal != nil {
+		if err := in.check(0, r); err != nil {
 			e.Result = "false"
-			if _, err := r.EvalBool(d.context); err != nil {
+			if _, err := r.EvalBool(in.context); err != nil {
 				e.Result = "error: " + err.Error()
 			}
 		}
 		list = append(list, e)
 	}
-	known := p.knownRequirements()
-	for _, q := range p.perRequest {
-		e := ExplainedRequirement{Expression: q.String(), Result: "depends on the request"}
-		if request != nil && slices.ContainsFunc(known, func(k requestRequirement) bool { return k.Program == q.Program }) {
+	known := q.known()
+	for _, r := range q.request {
+		e := ExplainedRequirement{Expression: r.String(), Result: "depends on the request"}
+		if request != nil && slices.ContainsFunc(known, func(k requestRequirement) bool { return k.Program == r.Program }) {
 			e.Result = "true"
-			switch err := p.requireRequest(request, d.context, d, requestRoot(request, Arrival{}), []requestRequirement{q}); {
+			switch err := in.checkRequest(request, "", []requestRequirement{r}); {
 			case denies(err):
 				e.Result = "false"
 			case err != nil:

@@ -10,7 +10,7 @@ import (
 
 func TestAnExplanationSaysWhereEachValueCameFromAndHowOldItIs(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	d := &Decision{record: Looked{Record: identity.Record{
+	r := &LookupResult{Record: identity.Record{
 		Person: &identity.Person{
 			User:   &identity.User{ID: "1", Login: "ada", Status: identity.StatusActive, Profile: map[string]any{"email": "ada@example.com"}},
 			Groups: []identity.Group{{ID: "a"}, {ID: "b"}, {ID: "c"}}, GroupsKnown: true,
@@ -21,14 +21,14 @@ func TestAnExplanationSaysWhereEachValueCameFromAndHowOldItIs(t *testing.T) {
 		PersonState: identity.Fresh,
 		App:         &identity.App{ID: "payroll", Origin: "okta"}, AppState: identity.Fresh,
 		AppUser: &identity.AppUser{ID: "1", Origin: "hr"}, AppUserState: identity.Stale,
-	}, PersonFetched: now.Add(-90500 * time.Millisecond), AppFetched: now.Add(time.Second)}}
+	}, PersonFetched: now.Add(-90500 * time.Millisecond), AppFetched: now.Add(time.Second)}
 	want := &ExplainedRecord{
 		Person: "fresh", PersonAge: new(int64(90)), AppAge: new(int64(0)), UserStatus: identity.StatusActive, UserOrigin: &identity.UserOrigin{ID: "ldap", Login: "okta", Status: "okta"},
 		Attributes: []ExplainedAttribute{{Name: "email", Type: "text of 15 bytes", Origin: "hr", Age: new(int64(90))}},
 		Groups:     3, GroupOrigins: []identity.GroupOrigin{{Directory: "ldap", Groups: 2}, {Directory: "okta", Groups: 1}},
 		App: "fresh", AppID: "payroll", AppOrigin: "okta", AppUser: "stale", AppUserOrigin: "hr",
 	}
-	if got := explainRecord(d, false, now); !reflect.DeepEqual(got, want) {
+	if got := explainRecord(r, false, now); !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
 }

@@ -82,7 +82,7 @@ func TestAnExplanationEndsAsTheRequestDoes(t *testing.T) {
 				return r.send(p, req)
 			}
 			for _, when := range []string{"first", "later"} {
-				e, err := r.Explain(t.Context(), p, Asked{Token: token})
+				e, err := r.Explain(t.Context(), p, ExplainRequest{Token: token})
 				if err != nil {
 					t.Fatal(err)
 				}

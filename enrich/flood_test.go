@@ -78,7 +78,7 @@ func TestForgedTokensFillNoMemory(t *testing.T) {
 				"opaque-" + id,                                //
 				head + "." + id + ".." + id + "." + id,
 			} {
-				if d, err := r.Enrich(bearer(raw), p, Arrival{}); err == nil || d != nil {
+				if d, err := r.Enrich(bearer(raw), p, RequestInfo{}); err == nil || d != nil {
 					t.Fatalf("%q: %v", raw, d)
 				}
 			}
@@ -99,7 +99,7 @@ func TestForgedTokensFillNoMemory(t *testing.T) {
 	if got := r.people.Persons.Load(); got != asked {
 		t.Errorf("the directory was asked %d times, before %d", got, asked)
 	}
-	if _, err := r.Enrich(bearer(r.token()), p, Arrival{}); err != nil {
+	if _, err := r.Enrich(bearer(r.token()), p, RequestInfo{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -146,13 +146,13 @@ func TestAnonymousRequestsLeaveRoomForLongOnes(t *testing.T) {
 		nobody, ada := r.ask(p, ""), r.allowed(p, r.token())
 		var ends []func()
 		attend := func(a answer) bool {
-			_, done, err := r.Streams.Attend(r.Gateway, bearer(""), a.decision, time.Hour, r.Mark())
+			_, done, err := r.Track(bearer(""), a.decision, time.Hour, r.PurgeVersion())
 			if err == nil {
 				ends = append(ends, done)
 			}
 			return err == nil
 		}
-		for n := range MaxStreams / 2 {
+		for n := range MaxLongLived / 2 {
 			if !attend(nobody) {
 				t.Fatalf("only %d are attended", n)
 			}

@@ -137,10 +137,10 @@ func FuzzRequestToDecision(f *testing.F) {
 			req.Header.Set("Sec-Fetch-Site", "cross-site")
 		}
 		p := policies[int(shape>>3)%len(policies)]
-		found, findErr := token.Find(req, p.places, 0)
+		found, findErr := token.Find(req, nil, p.places, 0)
 		for range 2 { // decided, and perhaps from the cache
 			again := req.Clone(req.Context())
-			d, err := r.Enrich(again, p, Arrival{URL: &url.URL{Path: "/slips"}})
+			d, err := r.Enrich(again, p, RequestInfo{URL: &url.URL{Path: "/slips"}})
 			if err != nil {
 				var refusal *Refusal
 				if !errors.As(err, &refusal) || refusal.Kind == KindInternal {

@@ -1,7 +1,6 @@
 package enrich
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -85,7 +84,7 @@ func inBubble(t *testing.T, o options, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		o.now = time.Now
 		test(t, assemble(t, p, o))
-		time.Sleep(2 * streamLook) // what looks after streams ends by itself
+		time.Sleep(2 * longLivedInterval) // what looks after streams ends by itself
 	})
 }
 
@@ -130,15 +129,15 @@ func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 			t.Error(err)
 		}
 	})
-	decisions, err := NewDecisions(0, rand.Reader)
+	decisions, err := NewDecisionCache(0, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.issuer = i
 	r.Gateway = &Gateway{
-		Issuers: set, Decisions: decisions, Streams: NewStreams(),
+		Issuers: set, Decisions: decisions, LongLived: NewLongLived(),
 		Denials: r.store.Denials(), Log: r.store.Log(), Keyer: keyer, DenyMaxAge: 30 * time.Second,
-		Fingerprint: bytes.Repeat([]byte{7}, 32), Clock: o.now, Logger: logger, Observer: r.seen,
+		Fingerprint: Fingerprint{7}, Clock: o.now, Logger: logger, Observer: r.seen,
 	}
 	if !o.nobody {
 		d := o.directory
@@ -223,7 +222,7 @@ func (a answer) kind() string { return outcome(a.decision, a.err) }
 // send takes a request through the stages.
 func (r *rig) send(p *Policy, req *http.Request) answer {
 	r.t.Helper()
-	d, err := r.Enrich(req, p, Arrival{ClientIP: "192.0.2.7"})
+	d, err := r.Enrich(req, p, RequestInfo{ClientIP: "192.0.2.7"})
 	var refusal *Refusal
 	if err != nil && !errors.As(err, &refusal) {
 		r.t.Fatalf("Enrich gave an error that is no refusal: %v", err)

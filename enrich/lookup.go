@@ -36,8 +36,9 @@ func (l *Lookup) dependence(p *identity.Principal) directory.Dependence {
 	return directory.Dependence{}
 }
 
-// untold returns what no directory can say of a principal's record (C35).
-func (l *Lookup) untold(p *identity.Principal) identity.Facts {
+// unavailableFacts returns what no directory can say of a principal's record
+// (C35).
+func (l *Lookup) unavailableFacts(p *identity.Principal) identity.Facts {
 	if d, ok := l.directory.(interface {
 		Untold(issuerName string) identity.Facts
 	}); ok {
@@ -75,10 +76,10 @@ func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, li
 	}
 }
 
-// Looked is a record with what a decision needs to know of it: the index of
+// LookupResult is a record with what a decision needs to know of it: the index of
 // the person's groups, and the handles by which it learns later whether the
 // parts still stand.
-type Looked struct {
+type LookupResult struct {
 	identity.Record
 	Index oktael.GroupIndex
 	Parts []cache.Handle
@@ -99,11 +100,11 @@ type partAnswer struct {
 // always looked up, because a barred or unknown user must not pass whatever
 // the rules read; a client on its own behalf has none. The error says why a
 // part failed; the record's states say which.
-func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Inputs) (Looked, error) {
-	var r Looked
+func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Inputs) (LookupResult, error) {
+	var r LookupResult
 	var ofPerson, ofApp, ofAppUser partAnswer
 	var wg sync.WaitGroup
-	machine := q.Principal.Machine
+	machine := q.Principal.ServiceAccount
 	on := l.dependence(q.Principal)
 	wantApp := app != "" && reads&oktael.InputApp != 0
 	wantAppUser := app != "" && !machine && reads&oktael.InputAppUser != 0
@@ -158,13 +159,13 @@ const maxPurged = 3
 // has. Answers for a caller's own token are left to requests that bring it.
 //
 // It takes no context of the request: the fetch outlives it.
-func (l *Lookup) refresh(d *Decision) {
-	if l.dependence(d.Principal).Token {
+func (l *Lookup) refresh(p *identity.Principal, app string, reads oktael.Inputs) {
+	if l.dependence(p).Token {
 		return // without the caller's token nobody may ask
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // begin what is due and wait for nothing
-	_, _ = l.Record(ctx, directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
+	_, _ = l.Record(ctx, directory.Query{Principal: p}, app, reads)
 }
 
 func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, partAnswer) {

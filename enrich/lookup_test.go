@@ -75,7 +75,7 @@ func TestABarredUserIsRefusedWhateverThePolicySays(t *testing.T) {
 			for _, p := range []*Policy{r.policy(PolicyDefinition{}), r.policy(continued())} {
 				for range 2 {
 					a := r.refused(p, token, KindDenied)
-					if !errors.Is(a.err, ErrBarred) {
+					if !errors.Is(a.err, ErrAccountDisabled) {
 						t.Errorf("cause %v", errors.Unwrap(a.err))
 					}
 				}
@@ -254,7 +254,7 @@ func TestARequestThatIsGoneLeavesTheLookUpToTheOthers(t *testing.T) {
 		gone, stays := make(chan answerOf, 1), make(chan answerOf, 1)
 		ask := func(ctx context.Context, to chan answerOf) {
 			req := bearer(token).WithContext(ctx)
-			_, err := r.Enrich(req, p, Arrival{})
+			_, err := r.Enrich(req, p, RequestInfo{})
 			to <- answerOf{err, req.Header.Get("X-Groups")}
 		}
 		go ask(ctx, gone)
@@ -292,7 +292,7 @@ func TestOneQuestionForMany(t *testing.T) {
 		out := make(chan error, many)
 		for i := range many {
 			go func() {
-				_, err := r.Enrich(bearer(tokens[i%len(tokens)]), p, Arrival{})
+				_, err := r.Enrich(bearer(tokens[i%len(tokens)]), p, RequestInfo{})
 				out <- err
 			}()
 		}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
@@ -104,4 +105,19 @@ func destination(r *http.Request) (*url.URL, error) {
 		return nil, errors.New("the header Destination is neither a URL nor a path")
 	}
 	return u, nil
+}
+
+// overridesMethod reports whether a header is there that applications take for
+// the method, in any spelling that may reach them as one.
+func overridesMethod(header http.Header) bool {
+	for name := range header {
+		switch len(name) {
+		case len("x-http-method"), len("x-method-override"), len("x-http-method-override"):
+			switch forward.Canonicalize(name) {
+			case "x-http-method", "x-method-override", "x-http-method-override":
+				return true
+			}
+		}
+	}
+	return false
 }

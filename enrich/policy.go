@@ -85,43 +85,27 @@ type PolicyDefinition struct {
 // Policy is a compiled PolicyDefinition. It is immutable and shared by all
 // requests of its route.
 type Policy struct {
-	name        string
-	definition  PolicyDefinition
-	places      []token.Place
-	rules       *claim.Rules
-	require     []*oktael.Program // read nothing of the request: part of the decision
-	perRequest  []requestRequirement
-	readsMethod bool // some of perRequest do
-	readings    pathreading.Set
-	contract    *forward.HeaderPlan
-	tokens      []signedToken
-	reads       oktael.Inputs
-	fingerprint [sha256.Size]byte
-	cookieToken bool
+	name         string
+	definition   PolicyDefinition
+	places       []token.Place
+	rules        *claim.Rules
+	requirements requirements
+	readings     pathreading.Set
+	contract     *forward.HeaderPlan
+	tokens       []signedToken
+	reads        oktael.Inputs
+	fingerprint  Fingerprint
+	cookieToken  bool
 }
+
+// Fingerprint is a hash of a configuration. Two configurations have the same
+// one where their decisions may be shared.
+type Fingerprint [sha256.Size]byte
 
 // signedToken is one token that the policy forwards, and where it goes.
 type signedToken struct {
 	template *mint.Template
 	target   forward.Target
-}
-
-// requirementRoots is what a requirement may read: all that a claim rule may,
-// and the request.
-const requirementRoots = oktael.AllInputs &^ oktael.InputVars
-
-// CompileRequirement checks one require expression; claims are the names that
-// it may read as claims.<name>, nil meaning any.
-func CompileRequirement(source string, claims []string) (*oktael.Program, error) {
-	p, err := oktael.Compile(source, oktael.Options{Inputs: requirementRoots, Claims: claims, Result: oktael.ResultBool})
-	var place *oktael.Error
-	switch {
-	case errors.As(err, &place):
-		return nil, fmt.Errorf("requirement: %w\n%s", err, place.Caret())
-	case err != nil:
-		return nil, fmt.Errorf("requirement: %w", err)
-	}
-	return p, nil
 }
 
 // CompilePolicy compiles every part of a definition. Its error names what is
@@ -138,18 +122,11 @@ func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 	} else {
 		p.reads = p.rules.Reads()
 		for _, source := range def.Require {
-			program, err := CompileRequirement(source, append([]string{}, p.rules.Names()...))
+			reads, err := p.requirements.add(source, append([]string{}, p.rules.Names()...), p.readings)
 			if err != nil {
 				errs = append(errs, err)
-				continue
 			}
-			p.reads |= program.Reads()
-			if program.Reads()&oktael.InputRequest != 0 {
-				p.perRequest = append(p.perRequest, newRequestRequirement(program, p.readings))
-				p.readsMethod = p.readsMethod || program.ReadsMember("request", "method")
-			} else {
-				p.require = append(p.require, program)
-			}
+			p.reads |= reads
 		}
 	}
 	targets, err := p.compileTokens(def.Tokens)
@@ -251,20 +228,11 @@ func (p *Policy) Readings() pathreading.Set { return p.readings }
 // Places are where the policy looks for a token.
 func (p *Policy) Places() []token.Place { return p.places }
 
-// requirements are all of them.
-func (p *Policy) requirements() []*oktael.Program {
-	list := slices.Clone(p.require)
-	for _, q := range p.perRequest {
-		list = append(list, q.Program)
-	}
-	return list
-}
-
 // RequirementWarnings are the expression compiler's remarks on requirements,
 // for check.
 func (p *Policy) RequirementWarnings() []oktael.Warning {
 	var list []oktael.Warning
-	for _, r := range p.requirements() {
+	for _, r := range p.requirements.all() {
 		list = append(list, r.Warnings()...)
 	}
 	return list
@@ -273,8 +241,8 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 // RequirementAttributes lists the attributes of a root ("user", "app" or
 // "appuser") that requirements read by name, for check.
 func (p *Policy) RequirementAttributes(root string) []string {
-	list := make([]string, 0, len(p.require)+len(p.perRequest))
-	for _, r := range p.requirements() {
+	var list []string
+	for _, r := range p.requirements.all() {
 		list = append(list, r.Members(root)...)
 	}
 	slices.Sort(list)
@@ -284,7 +252,7 @@ func (p *Policy) RequirementAttributes(root string) []string {
 // ReadsHost reports whether a requirement reads request.host, which the caller
 // chooses where the site's own host is not fixed.
 func (p *Policy) ReadsHost() bool {
-	return slices.ContainsFunc(p.perRequest, func(q requestRequirement) bool { return q.ReadsMember("request", "host") })
+	return slices.ContainsFunc(p.requirements.request, func(q requestRequirement) bool { return q.ReadsMember("request", "host") })
 }
 
 // cacheable reports whether decisions under the policy may be used again: not

@@ -85,7 +85,7 @@ func Explain(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, q Exp
 			return nil, err
 		}
 	}
-	return g.Explain(ctx, p.Policy(), enrich.Asked{
+	return g.Explain(ctx, p.Policy(), enrich.ExplainRequest{
 		Token: q.Token, Issuer: q.Issuer, Subject: q.Subject, Client: q.Client, Scopes: q.Scope, Request: asked, Values: app.Explain == "values",
 	})
 }

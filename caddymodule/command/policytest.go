@@ -44,7 +44,7 @@ func runPolicyTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway,
 	if subject == "" {
 		subject = t.Client // on its own behalf
 	}
-	e, err := g.Explain(ctx, p.Policy(), enrich.Asked{
+	e, err := g.Explain(ctx, p.Policy(), enrich.ExplainRequest{
 		Issuer: t.Issuer, Subject: subject, Client: t.Client, Scopes: t.Scopes, Values: true,
 	})
 	if err != nil {

@@ -109,7 +109,7 @@ func TestPanicInAStageIs500AndReachesNobody(t *testing.T) {
 	g := &enrich.Gateway{Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Observer: enrichtest.Silent{}}
 	passed := false
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		_, err := g.Enrich(r, p, enrich.Arrival{})
+		_, err := g.Enrich(r, p, enrich.RequestInfo{})
 		var refusal *enrich.Refusal
 		switch {
 		case err == nil:

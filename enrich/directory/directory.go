@@ -82,7 +82,7 @@ func (q Query) Subject() (string, error) {
 	switch {
 	case q.Principal == nil:
 		return "", fmt.Errorf("query has no principal: %w", ErrNotFound)
-	case q.Principal.Machine:
+	case q.Principal.ServiceAccount:
 		return "", fmt.Errorf("principal is a client, not a user: %w", ErrNotFound)
 	}
 	if err := CheckName(q.Principal.Subject); err != nil {

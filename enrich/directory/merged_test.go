@@ -300,7 +300,7 @@ func TestSubjectsThatAreNobodyAreNotAsked(t *testing.T) {
 		"no principal": {}, "empty": directorytest.Query(""), "NUL": directorytest.Query("a\x00"),
 		"delete": directorytest.Query("a\x7f"), "not UTF-8": directorytest.Query("\xff"),
 		"long":    directorytest.Query(strings.Repeat("a", directory.MaxSubject+1)),
-		"machine": {Principal: &identity.Principal{Subject: "ada", Client: "ada", Machine: true}},
+		"machine": {Principal: &identity.Principal{Subject: "ada", Client: "ada", ServiceAccount: true}},
 	} {
 		if _, err := m.Person(context.Background(), q); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
 			t.Errorf("%s: %v, want not found", name, err)

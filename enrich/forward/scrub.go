@@ -35,40 +35,26 @@ func (o *ReservedNames) Scrub(r *http.Request) (removed int) {
 	return removed
 }
 
-// ScrubCredentials deletes what Scrub left for the token to be read from, see
-// [ReservedNames.Except].
-func (o *ReservedNames) ScrubCredentials(r *http.Request) (removed int) {
-	if o == nil {
+// ScrubCredentials deletes what Scrub left for tokens to be read from, see
+// [ReservedNames.Except], but for the places of except. It returns how many
+// headers and cookies it took away.
+func (o *ReservedNames) ScrubCredentials(r *http.Request, except ...token.Place) (removed int) {
+	if o == nil || len(o.credentials) == 0 {
 		return 0
 	}
+	excepted := func(kind, name string) bool {
+		return slices.ContainsFunc(except, func(p token.Place) bool { return p.Kind == kind && p.Name == name })
+	}
 	for key := range o.credentialHeaders {
-		if _, there := r.Header[key]; there {
+		if _, there := r.Header[key]; there && !excepted(token.Header, key) {
 			delete(r.Header, key)
 			removed++
 		}
 	}
 	if len(o.credentialCookies) > 0 {
-		removed += o.sweepCookies(r.Header, nil)
+		removed += o.sweepCookies(r.Header, func(name string) bool { return excepted(token.Cookie, name) })
 	}
 	return removed
-}
-
-// ScrubCredentialsExcept is ScrubCredentials for all but some places.
-func (o *ReservedNames) ScrubCredentialsExcept(r *http.Request, places ...token.Place) {
-	if o == nil || len(o.credentials) == 0 {
-		return
-	}
-	reads := func(kind, name string) bool {
-		return slices.ContainsFunc(places, func(p token.Place) bool { return p.Kind == kind && p.Name == name })
-	}
-	for key := range o.credentialHeaders {
-		if !reads(token.Header, key) {
-			delete(r.Header, key)
-		}
-	}
-	if len(o.credentialCookies) > 0 {
-		o.sweepCookies(r.Header, func(name string) bool { return reads(token.Cookie, name) })
-	}
 }
 
 // sweep deletes the owned headers, but not those that are still to be read.

@@ -30,10 +30,10 @@ type Principal struct {
 	// Client is the value of the first client claim that is present, or empty.
 	Client string
 
-	// Machine says that the token's sub equals its client id: the caller is
+	// ServiceAccount says that the token's sub equals its client id: the caller is
 	// a client on its own behalf (RFC 9068, section 5) and no user is looked
 	// up for it.
-	Machine bool
+	ServiceAccount bool
 
 	// Scopes are the granted scopes in the token's order.
 	Scopes []string
@@ -56,10 +56,10 @@ type Principal struct {
 	// GroupsClaim is the name of the claim that brings them.
 	GroupsClaim string
 
-	// GroupsWithheld says that the token left groups out for size, or may
+	// GroupsPartial says that the token left groups out for size, or may
 	// have cut their list: what Claims holds under GroupsClaim is a part of
 	// it at best, and nobody is to take it for the whole.
-	GroupsWithheld bool
+	GroupsPartial bool
 
 	// TokenID is the token's jti, or empty.
 	TokenID string
@@ -100,10 +100,10 @@ func (p *Principal) HasScope(scope string) bool {
 	return slices.Contains(p.Scopes, scope)
 }
 
-// Withheld is the name of the claim that the token brings in part at best;
+// PartialGroupsClaim is the name of the claim that the token brings in part at best;
 // empty where there is none.
-func (p *Principal) Withheld() string {
-	if p.GroupsWithheld {
+func (p *Principal) PartialGroupsClaim() string {
+	if p.GroupsPartial {
 		return p.GroupsClaim
 	}
 	return ""

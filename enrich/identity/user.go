@@ -36,9 +36,9 @@ const (
 	StatusLockedOut     = "LOCKED_OUT"
 )
 
-// Barred reports whether the account may not be used: suspended,
+// Disabled reports whether the account may not be used: suspended,
 // deprovisioned or locked out.
-func (u *User) Barred() bool {
+func (u *User) Disabled() bool {
 	switch u.Status {
 	case StatusSuspended, StatusDeprovisioned, StatusLockedOut:
 		return true

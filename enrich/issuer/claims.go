@@ -263,7 +263,7 @@ func (i *Issuer) principal(claims map[string]any, d dates) (*identity.Principal,
 	}
 	// A client on its own behalf (RFC 9068, section 5) has no user, and so
 	// need not have the claim that names one.
-	if p.Machine = sub != "" && sub == p.Client; p.Machine {
+	if p.ServiceAccount = sub != "" && sub == p.Client; p.ServiceAccount {
 		p.Subject = sub
 	} else if p.Subject, err = i.subject(claims); err != nil {
 		return nil, err

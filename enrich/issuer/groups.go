@@ -28,13 +28,13 @@ const (
 // fetched.
 func (i *Issuer) readGroups(p *identity.Principal) {
 	p.GroupsClaim = i.groupsClaim
-	if identity.GroupsElsewhere(p.Claims, i.groupsClaim) {
-		p.GroupsWithheld, p.GroupsUnknown = true, unknownElsewhere
+	if identity.GroupsOverage(p.Claims, i.groupsClaim) {
+		p.GroupsPartial, p.GroupsUnknown = true, unknownElsewhere
 		return
 	}
 	claim := p.Claims[i.groupsClaim]
 	if v, ok := claim.([]any); ok && (len(v) == capOkta || len(v) == capEntra) {
-		p.GroupsWithheld, p.GroupsUnknown = true, unknownCut
+		p.GroupsPartial, p.GroupsUnknown = true, unknownCut
 		return
 	}
 	list, unknown := grouplist.Read(claim, i.groupsDelimiter)

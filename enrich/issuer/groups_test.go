@@ -37,9 +37,9 @@ func TestGroupsOfATokenAreReadWholeOrUnknown(t *testing.T) {
 		i := &Issuer{groupsClaim: "groups", groupsDelimiter: c.delimiter}
 		p := &identity.Principal{Claims: c.claims}
 		i.readGroups(p)
-		if p.GroupsKnown != (c.want != nil) || !slices.Equal(p.Groups, c.want) || p.GroupsWithheld != c.withheld ||
+		if p.GroupsKnown != (c.want != nil) || !slices.Equal(p.Groups, c.want) || p.GroupsPartial != c.withheld ||
 			(c.why == "") != (p.GroupsUnknown == "") || !strings.Contains(p.GroupsUnknown, c.why) {
-			t.Errorf("%s: %q, known %v, withheld %v, %q", name, p.Groups, p.GroupsKnown, p.GroupsWithheld, p.GroupsUnknown)
+			t.Errorf("%s: %q, known %v, withheld %v, %q", name, p.Groups, p.GroupsKnown, p.GroupsPartial, p.GroupsUnknown)
 		}
 	}
 }

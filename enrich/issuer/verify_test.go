@@ -43,7 +43,7 @@ func TestVerifyGivesThePrincipal(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := v.Principal
-	if p.Issuer != testIssuer || p.IssuerName != "corp" || p.Client != "0oa1payroll" || p.Machine ||
+	if p.Issuer != testIssuer || p.IssuerName != "corp" || p.Client != "0oa1payroll" || p.ServiceAccount ||
 		p.TokenID != "j-1" || p.SessionID != "s-1" || !p.GroupsKnown || p.Confirmation.Bound() {
 		t.Errorf("got %+v", p)
 	}
@@ -371,7 +371,7 @@ func TestClaimsNameClientScopesAndMachine(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if p := v.Principal; p.Client != c.client || len(p.Scopes) != c.scopes || p.Machine != c.machine {
+		if p := v.Principal; p.Client != c.client || len(p.Scopes) != c.scopes || p.ServiceAccount != c.machine {
 			t.Errorf("%s: got %+v", c.name, p)
 		}
 	}
@@ -380,7 +380,7 @@ func TestClaimsNameClientScopesAndMachine(t *testing.T) {
 func TestClientWithoutTheSubjectClaimIsAMachine(t *testing.T) {
 	s := newStage(t, func(c *Config, _ *Options) { c.SubjectClaim = "uid" })
 	v, err := s.verify(s.token(goodClaims("sub", "0oa1payroll")))
-	if err != nil || !v.Principal.Machine || v.Principal.Subject != "0oa1payroll" {
+	if err != nil || !v.Principal.ServiceAccount || v.Principal.Subject != "0oa1payroll" {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }

@@ -45,15 +45,18 @@ type Found struct {
 	Place *Place
 }
 
-// Find looks through the listed places. maxBytes bounds the token's length;
-// 0 means DefaultMaxBytes. Its error is ErrNone, ErrMalformedRequest or
-// ErrTooLong. For a token in a header it does not allocate.
+// Find looks through the listed places. detached holds, by canonical name, the
+// values of headers that were taken out of the request before; they are read in
+// place of the request's own. Nil means that none were. maxBytes bounds the
+// token's length; 0 means DefaultMaxBytes. The error is ErrNone,
+// ErrMalformedRequest or ErrTooLong. For a token in a header it does not
+// allocate.
 //
 // Only a listed place can make a request malformed: a query token is left
 // alone where no query is listed. What some application reads as a listed
 // parameter (access.token, access_token[]) is a second token. Aliases of
 // headers and cookies are gone by now, see forward.ReservedNames.Scrub.
-func Find(r *http.Request, places []Place, maxBytes int) (Found, error) {
+func Find(r *http.Request, detached http.Header, places []Place, maxBytes int) (Found, error) {
 	if maxBytes <= 0 {
 		maxBytes = DefaultMaxBytes
 	}
@@ -64,9 +67,9 @@ func Find(r *http.Request, places []Place, maxBytes int) (Found, error) {
 		var err error
 		switch p.Kind {
 		case Header:
-			text, err = inHeader(r.Header[http.CanonicalHeaderKey(p.Name)], p.Scheme)
+			text, err = inHeader(headerValues(r, detached, http.CanonicalHeaderKey(p.Name)), p.Scheme)
 		case Cookie:
-			text, err = inCookies(r.Header["Cookie"], p.Name)
+			text, err = inCookies(headerValues(r, detached, "Cookie"), p.Name)
 		case Query:
 			text, err = inQuery(r.URL, p.Name, maxBytes)
 		}
@@ -88,6 +91,14 @@ func Find(r *http.Request, places []Place, maxBytes int) (Found, error) {
 		return Found{}, ErrTooLong
 	}
 	return found, nil
+}
+
+// headerValues returns the values of a header, in or out of the request.
+func headerValues(r *http.Request, detached http.Header, name string) []string {
+	if values, ok := detached[name]; ok {
+		return values
+	}
+	return r.Header[name]
 }
 
 // inHeader reads the token from a header's values. A header that stands

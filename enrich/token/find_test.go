@@ -109,7 +109,7 @@ func TestATokenIsFoundInExactlyOnePlace(t *testing.T) {
 		{name: "query as long as allowed, encoded", query: "access_token=" + strings.Repeat("%41", 64), token: strings.Repeat("A", 64)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f, err := Find(request(c.query, c.lines...), everywhere, 64)
+			f, err := Find(request(c.query, c.lines...), nil, everywhere, 64)
 			if !errors.Is(err, c.want) || f.Token != c.token || f.Scheme != c.scheme {
 				t.Fatalf("got %+v, %v; want %q, %v", f, err, c.token, c.want)
 			}
@@ -122,11 +122,11 @@ func TestATokenIsFoundInExactlyOnePlace(t *testing.T) {
 
 func TestFindLooksOnlyWhereItIsTold(t *testing.T) {
 	r := request("access_token=q&access_token=q2", "Cookie: session=c; session=c2", "X-Token: x", "X-Token: y", "Authorization: Bearer abc")
-	f, err := Find(r, DefaultPlaces(), 0)
+	f, err := Find(r, nil, DefaultPlaces(), 0)
 	if err != nil || f.Token != "abc" {
 		t.Errorf("got %+v, %v", f, err)
 	}
-	if _, err := Find(r, nil, 0); !errors.Is(err, ErrNone) {
+	if _, err := Find(r, nil, nil, 0); !errors.Is(err, ErrNone) {
 		t.Errorf("with no place: got %v", err)
 	}
 }
@@ -134,7 +134,7 @@ func TestFindLooksOnlyWhereItIsTold(t *testing.T) {
 func TestFindNeverReadsTheBody(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("access_token=abc"))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if _, err := Find(r, everywhere, 0); !errors.Is(err, ErrNone) {
+	if _, err := Find(r, nil, everywhere, 0); !errors.Is(err, ErrNone) {
 		t.Errorf("got %v", err)
 	}
 	if r.Form != nil || r.PostForm != nil {
@@ -145,7 +145,7 @@ func TestFindNeverReadsTheBody(t *testing.T) {
 func TestFindTakesTwoSchemesOfOneHeader(t *testing.T) {
 	places := []Place{{Kind: Header, Name: "Authorization", Scheme: "Bearer"}, {Kind: Header, Name: "Authorization", Scheme: "DPoP"}}
 	for value, scheme := range map[string]string{"Bearer abc": "Bearer", "dpop abc": "DPoP"} {
-		f, err := Find(request("", "Authorization: "+value), places, 0)
+		f, err := Find(request("", "Authorization: "+value), nil, places, 0)
 		if err != nil || f.Scheme != scheme || f.Token != "abc" {
 			t.Errorf("%s: got %+v, %v", value, f, err)
 		}
@@ -156,7 +156,7 @@ func TestFindOfABearerHeaderDoesNotAllocate(t *testing.T) {
 	r := request("a=1", "Cookie: a=1", "Authorization: Bearer "+strings.Repeat("a", 1290))
 	places := DefaultPlaces()
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := Find(r, places, 0); err != nil {
+		if _, err := Find(r, nil, places, 0); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -190,7 +190,7 @@ func TestDropRemovesTheTokenAlone(t *testing.T) {
 			shared := make(http.Header)
 			// the same slices, as a shallow copy of the request has
 			maps.Copy(shared, r.Header)
-			f, err := Find(r, everywhere, 0)
+			f, err := Find(r, nil, everywhere, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,7 +202,7 @@ func TestDropRemovesTheTokenAlone(t *testing.T) {
 			if !reflect.DeepEqual(shared, before) {
 				t.Error("a copy of the header changed")
 			}
-			if _, err := Find(r, everywhere, 0); !errors.Is(err, ErrNone) {
+			if _, err := Find(r, nil, everywhere, 0); !errors.Is(err, ErrNone) {
 				t.Errorf("afterwards: %v", err)
 			}
 		})
@@ -223,7 +223,7 @@ func TestDropRemovesAliasesOfAParameter(t *testing.T) {
 func TestLongQueriesTakeNoLongerThanTheyAre(t *testing.T) {
 	for _, part := range []string{"a", ";", "&", "=", "%20", "[", "+", "a;", ";a=", "#", "%u0020"} {
 		r := request(strings.Repeat(part, 1<<20/len(part)) + "&access.token=x")
-		if _, err := Find(r, everywhere, 0); !errors.Is(err, ErrMalformedRequest) {
+		if _, err := Find(r, nil, everywhere, 0); !errors.Is(err, ErrMalformedRequest) {
 			t.Errorf("many %q: %v", part, err)
 		}
 	}
@@ -283,7 +283,7 @@ func FuzzFind(f *testing.F) {
 					r.Header[name] = []string{v}
 				}
 			}
-			found, err := Find(r, places, 32)
+			found, err := Find(r, nil, places, 32)
 			if err != nil {
 				if found != (Found{}) || !errors.Is(err, ErrNone) && !errors.Is(err, ErrMalformedRequest) && !errors.Is(err, ErrTooLong) {
 					t.Fatalf("got %+v, %v", found, err)
@@ -301,7 +301,7 @@ func FuzzFind(f *testing.F) {
 			if got := split(r.URL.RawQuery, "&"); found.Place.Kind == Query && !reflect.DeepEqual(got, parameters) {
 				t.Fatalf("parameters are %q, want %q", got, parameters)
 			}
-			if _, err := Find(r, places, 32); !errors.Is(err, ErrNone) {
+			if _, err := Find(r, nil, places, 32); !errors.Is(err, ErrNone) {
 				t.Fatalf("afterwards: %v", err)
 			}
 		}
@@ -344,7 +344,7 @@ func BenchmarkFindBearer(b *testing.B) {
 	places := DefaultPlaces()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Find(r, places, 0); err != nil {
+		if _, err := Find(r, nil, places, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -129,7 +129,7 @@ func (s *suite) healthy(t *testing.T) {
 			if err != nil {
 				t.Fatalf("looking up: %v", err)
 			}
-			if !p.User.Barred() {
+			if !p.User.Disabled() {
 				t.Errorf("a suspended user has status %q, which lets in", p.User.Status)
 			}
 		})
@@ -147,7 +147,7 @@ func (s *suite) healthy(t *testing.T) {
 	t.Run("looks up no user for a client on its own behalf", func(t *testing.T) {
 		q := s.h.Query(w.User(Ada).User)
 		principal := *q.Principal
-		principal.Machine = true
+		principal.ServiceAccount = true
 		s.nobody(t, d, directory.Query{Principal: &principal, Token: q.Token})
 		s.nobody(t, d, directory.Query{})
 	})
@@ -200,7 +200,7 @@ func (s *suite) compare(t *testing.T, w World, u User, p *identity.Person) {
 			t.Errorf("attribute %s = %#v, want %#v", name, got, want)
 		}
 	}
-	if p.User.Barred() {
+	if p.User.Disabled() {
 		t.Errorf("status %q bars a user who is active", p.User.Status)
 	}
 	canonical(t, p.User.Profile)

@@ -179,7 +179,7 @@ func worldLDIF(w directorytest.World) string {
 		for name, v := range u.Profile {
 			line(name, v.(string))
 		}
-		if u.Barred() {
+		if u.Disabled() {
 			line("nsAccountLock", "TRUE")
 		}
 		b.WriteString("\n")

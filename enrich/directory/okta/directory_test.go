@@ -323,8 +323,8 @@ func TestAnUnknownStatusIsAFailureAndNotAnActiveUser(t *testing.T) {
 		if !errors.Is(err, want) || (want == nil) != (err == nil) {
 			t.Errorf("%s: %v, want %v", status, err, want)
 		}
-		if err == nil && p.User.Barred() != (status == "suspended") {
-			t.Errorf("%s: barred is %v", status, p.User.Barred())
+		if err == nil && p.User.Disabled() != (status == "suspended") {
+			t.Errorf("%s: barred is %v", status, p.User.Disabled())
 		}
 	}
 }

@@ -376,7 +376,7 @@ func TestAnAttributeMayBeTheState(t *testing.T) {
 	for status, barred := range map[string]bool{`"suspended"`: true, `"DEPROVISIONED"`: true, `"Active"`: false, `"married"`: false, `7`: false, `null`: false} {
 		d, _ := answering(t, Config{ProfilePath: "$.p"}, `{"p":{"id":"ada","status":`+status+`}}`)
 		p, err := d.Person(t.Context(), query("ada", ""))
-		if err != nil || p.User.Barred() != barred {
+		if err != nil || p.User.Disabled() != barred {
 			t.Errorf("%s: %+v, %v", status, p, err)
 		}
 	}
@@ -385,7 +385,7 @@ func TestAnAttributeMayBeTheState(t *testing.T) {
 func TestAStateIsReadInAnyCase(t *testing.T) {
 	d, _ := answering(t, Config{}, `{"user":{"status":"suspended"}}`)
 	p, err := d.Person(t.Context(), query("ada", ""))
-	if err != nil || !p.User.Barred() {
+	if err != nil || !p.User.Disabled() {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

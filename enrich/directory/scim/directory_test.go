@@ -228,7 +228,7 @@ func TestPrimaryValuesAndTypes(t *testing.T) {
 			t.Errorf("%s is %v", name, p.User.Profile[name])
 		}
 	}
-	if !p.User.Barred() || len(p.Groups) != 1 {
+	if !p.User.Disabled() || len(p.Groups) != 1 {
 		t.Errorf("status %q, groups %v", p.User.Status, p.Groups)
 	}
 }

@@ -134,7 +134,7 @@ func world(t testing.TB, w directorytest.World, s shape) string {
 		}
 		r := object{
 			"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User", enterprise},
-			"id":      u.ID, "externalId": "ext-" + u.ID, "userName": u.Login, "active": !u.Barred(),
+			"id":      u.ID, "externalId": "ext-" + u.ID, "userName": u.Login, "active": !u.Disabled(),
 			"name":     object{"givenName": u.Profile["firstName"], "familyName": u.Profile["lastName"]},
 			"emails":   []object{{"value": "other-" + u.ID + "@example.com", "type": "home"}, {"value": u.Profile["email"], "type": "work", "primary": true}},
 			enterprise: object{"department": u.Profile["department"], "employeeNumber": "0042", "manager": object{"value": "00u2eve", "displayName": "Eve"}},

@@ -108,7 +108,7 @@ func TestColumnsBecomeAttributes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u := p.User; u.ID != "ada" || u.Login != "ADA" || u.Status != identity.StatusSuspended || !u.Barred() ||
+	if u := p.User; u.ID != "ada" || u.Login != "ADA" || u.Status != identity.StatusSuspended || !u.Disabled() ||
 		u.Created.Format(time.RFC3339) != "2026-03-01T11:00:00Z" || u.LastLogin.Format(time.DateOnly) != "2026-03-02" || p.GroupsKnown {
 		t.Errorf("user %+v, groups known %v", u, p.GroupsKnown)
 	}

@@ -25,7 +25,7 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u.Login, _ = claims["preferred_username"].(string)
 	u.LastUpdated = updatedAt(claims["updated_at"])
 	p := &identity.Person{User: u}
-	if identity.GroupsElsewhere(claims, d.config.GroupsClaim) {
+	if identity.GroupsOverage(claims, d.config.GroupsClaim) {
 		delete(u.Profile, d.config.GroupsClaim) // a part must not pass for the whole
 		p.GroupsUnknown = "the answer says that its groups are to be had elsewhere"
 		return p, nil

@@ -86,7 +86,7 @@ func TestTheTokenGoesToItsOwnIssuerAndNowhereElse(t *testing.T) {
 		"bound to a certificate":       {func(p *identity.Principal) { p.Confirmation.CertificateThumbprint = "x" }, directory.ErrRejected},
 		"without a sub":                {func(p *identity.Principal) { p.Claims = nil }, directory.ErrRejected},
 		"with a sub that is no text":   {func(p *identity.Principal) { p.Claims = map[string]any{"sub": int64(1)} }, directory.ErrRejected},
-		"a client's":                   {func(p *identity.Principal) { p.Machine = true }, directory.ErrNotFound},
+		"a client's":                   {func(p *identity.Principal) { p.ServiceAccount = true }, directory.ErrNotFound},
 		"with another subject and sub": {func(p *identity.Principal) { p.Subject = "ada@example.com" }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,7 @@ func TestNoReaderFindsOurParameterInWhatIsNone(t *testing.T) {
 	verdicts := make([]error, len(queries))
 	for i, q := range queries {
 		r := &http.Request{URL: &url.URL{RawQuery: q}, Header: http.Header{}}
-		_, verdicts[i] = token.Find(r, []token.Place{place}, 0)
+		_, verdicts[i] = token.Find(r, nil, []token.Place{place}, 0)
 		left[i] = q
 		if !errors.Is(verdicts[i], token.ErrNone) {
 			token.Found{Place: &place}.Drop(r)

@@ -28,12 +28,12 @@ func attend(t *testing.T, r *rig, p *Policy, token string, h http.Header, limit 
 	t.Helper()
 	req := bearer(token)
 	maps.Copy(req.Header, h)
-	mark := r.Mark()
+	mark := r.PurgeVersion()
 	a := r.send(p, req)
 	if a.err != nil {
 		t.Fatal(errors.Unwrap(a.err))
 	}
-	req, done, err := r.Streams.Attend(r.Gateway, req, a.decision, limit, mark)
+	req, done, err := r.Track(req, a.decision, limit, mark)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestALongRequestEndsWithItsToken(t *testing.T) {
 				}
 				time.Sleep(time.Nanosecond)
 				synctest.Wait()
-				if !errors.Is(context.Cause(ctx), ErrStreamEnded) {
+				if !errors.Is(context.Cause(ctx), ErrRequestEnded) {
 					t.Errorf("cause %v", context.Cause(ctx))
 				}
 			})
@@ -82,7 +82,7 @@ func TestALongRequestEndsWhenWhatItStandsOnIsDeniedOrPurged(t *testing.T) {
 					t.Fatal("ended before anything happened")
 				}
 				c.change(r)
-				time.Sleep(2 * streamLook)
+				time.Sleep(2 * longLivedInterval)
 				synctest.Wait()
 				if ended := ctx.Err() != nil; ended != c.ends {
 					t.Errorf("ended %t, want %t", ended, c.ends)
@@ -98,7 +98,7 @@ func TestMaxConnectionEndsAnyRequest(t *testing.T) {
 		defer done()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if !errors.Is(context.Cause(ctx), ErrStreamEnded) {
+		if !errors.Is(context.Cause(ctx), ErrRequestEnded) {
 			t.Errorf("cause %v", context.Cause(ctx))
 		}
 		short, done := attend(t, r, r.usual(), r.token(), nil, 0)
@@ -122,7 +122,7 @@ func TestStreamsThatComeAndGoLeaveOneThatLooks(t *testing.T) {
 		_, done := attend(t, r, p, token, longs()["an event stream"], 0)
 		defer done()
 		synctest.Wait()
-		if n := goroutinesIn("(*Streams).watch"); n != 1 {
+		if n := goroutinesIn("(*LongLived).watch"); n != 1 {
 			t.Errorf("%d goroutines look after one stream", n)
 		}
 	})
@@ -146,18 +146,18 @@ func TestAPurgeBetweenTheDecisionAndTheStreamIsNotMissed(t *testing.T) {
 	inBubble(t, options{}, func(t *testing.T, r *rig) {
 		req := bearer(r.token())
 		req.Header.Set("Upgrade", "websocket")
-		mark := r.Mark()
+		mark := r.PurgeVersion()
 		a := r.send(r.usual(), req)
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
 		r.purge(cache.ID{Kind: cache.UserID, Value: "00u1ada"})
-		req, done, err := r.Streams.Attend(r.Gateway, req, a.decision, 0, mark)
+		req, done, err := r.Track(req, a.decision, 0, mark)
 		if err != nil {
 			return // refused is as good
 		}
 		defer done()
-		time.Sleep(2 * streamLook)
+		time.Sleep(2 * longLivedInterval)
 		synctest.Wait()
 		if req.Context().Err() == nil {
 			t.Error("the stream goes on")

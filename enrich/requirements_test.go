@@ -53,7 +53,7 @@ func TestRequirementsOnThePathHoldInEachReading(t *testing.T) {
 				t.Errorf("%s: %s is %s, want %s (%v)", expression, target, a.kind(), want, errors.Unwrap(a.err))
 			}
 			// Explain comes to the same.
-			e, err := r.Explain(t.Context(), p, Asked{Token: r.token(), Request: r.at("GET", target)})
+			e, err := r.Explain(t.Context(), p, ExplainRequest{Token: r.token(), Request: r.at("GET", target)})
 			if err != nil {
 				t.Fatal(err)
 			}

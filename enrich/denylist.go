@@ -14,9 +14,9 @@ const (
 	DenyUser    = "sub"
 )
 
-// denialNames are the names under which the deny list may hold a principal's
+// denyNames returns the names under which the deny list may hold a principal's
 // token: itself, its session, its user.
-func (g *Gateway) denialNames(p *identity.Principal) []purgelog.NameHash {
+func (g *Gateway) denyNames(p *identity.Principal) []purgelog.NameHash {
 	if g.Denials == nil {
 		return nil
 	}
@@ -34,24 +34,24 @@ func (g *Gateway) denialNames(p *identity.Principal) []purgelog.NameHash {
 	return names
 }
 
-// denied asks the deny list. It fails closed: a list that has not been
-// confirmed for too long answers 503, but only where anything was ever denied
-// or could be.
-func (g *Gateway) denied(p *identity.Principal, names []purgelog.NameHash, now time.Time) error {
+// checkDenyList checks the deny list, and fails closed: a list that has not
+// been confirmed for too long answers 503, but only where anything was ever
+// denied or could be.
+func (g *Gateway) checkDenyList(c requestCheck) error {
 	if g.Denials == nil {
 		return nil
 	}
-	if g.Denials.Denied(now, p.IssuedAt, names...) {
+	if g.Denials.Denied(c.now, c.decision.Principal.IssuedAt, c.decision.denyNames...) {
 		return refuse(KindInvalidToken, ErrRevoked)
 	}
-	if g.DenyListUnconfirmed(now) {
+	if g.DenyListUnconfirmed(c.now) {
 		return refuse(KindUnavailable, ErrDenyListUnconfirmed)
 	}
 	return nil
 }
 
-// DenyListUnconfirmed reports whether the deny list is so old that nobody is
-// let in.
+// DenyListUnconfirmed reports whether the deny list is so old that every token
+// is refused.
 func (g *Gateway) DenyListUnconfirmed(now time.Time) bool {
 	return g.Denials != nil && !g.ContinueUnconfirmed && g.DenyMaxAge > 0 && g.denialsMatter() && g.Denials.Age(now) > g.DenyMaxAge
 }

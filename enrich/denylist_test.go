@@ -93,7 +93,7 @@ func TestAnUndoneDenialLetsInAtOnce(t *testing.T) {
 		begun, done := attend(t, r, policy, token, longs()["an upgrade"], 0)
 		defer done()
 		time.Sleep(time.Minute)
-		if !errors.Is(context.Cause(ended), ErrStreamEnded) {
+		if !errors.Is(context.Cause(ended), ErrRequestEnded) {
 			t.Errorf("the long request that was denied goes on: %v", context.Cause(ended))
 		}
 		if begun.Err() != nil {
@@ -101,7 +101,7 @@ func TestAnUndoneDenialLetsInAtOnce(t *testing.T) {
 		}
 		r.deny(DenyUser, "00u1ada", time.Time{})
 		time.Sleep(2 * time.Second)
-		if !errors.Is(context.Cause(begun), ErrStreamEnded) {
+		if !errors.Is(context.Cause(begun), ErrRequestEnded) {
 			t.Error("a denial after an undo does not end it")
 		}
 		r.ask(policy, token).mustBe(t, KindInvalidToken)

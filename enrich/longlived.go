@@ -11,22 +11,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
-// ErrStreamEnded is the cause with which a long request's context ends when
+// ErrRequestEnded is the cause with which a long request's context ends when
 // its token does, when max_connection is over, or when token or user were
 // denied or purged meanwhile.
-var ErrStreamEnded = errors.New("the request outlived its decision")
+var ErrRequestEnded = errors.New("the request outlived its decision")
 
-// Streams holds requests that last to the life of their tokens: upgraded
+// LongLived holds requests that last to the life of their tokens: upgraded
 // connections, event streams, gRPC. They are decided once and could go on for
 // days. Short requests are not attended: they end by themselves.
-type Streams struct {
+type LongLived struct {
 	mu       sync.Mutex
-	live     map[*stream]struct{}
+	live     map[*trackedRequest]struct{}
 	watching bool // somebody looks after them
 }
 
-// stream is one long request.
-type stream struct {
+// trackedRequest is one long request.
+type trackedRequest struct {
 	gateway  *Gateway
 	decision *Decision
 	end      context.CancelCauseFunc
@@ -36,16 +36,16 @@ type stream struct {
 	unnamed  bool // the names are not known any more: any purge may mean it
 }
 
-// MaxStreams bounds the long requests that are attended at once; one more is
+// MaxLongLived bounds the long requests that are attended at once; one more is
 // refused, because it could not be ended when it has to be.
-const MaxStreams = 100_000
+const MaxLongLived = 100_000
 
-// streamLook is how often live streams are held against deny list and purge
+// longLivedInterval is how often live streams are held against deny list and purge
 // log.
-const streamLook = time.Second
+const longLivedInterval = time.Second
 
-// NewStreams makes an empty set.
-func NewStreams() *Streams { return &Streams{live: make(map[*stream]struct{})} }
+// NewLongLived makes an empty set.
+func NewLongLived() *LongLived { return &LongLived{live: make(map[*trackedRequest]struct{})} }
 
 // Attend gives the request a context that ends with the decision's token, or
 // after limit (0: no other limit), or when the decision is denied or purged.
@@ -53,7 +53,7 @@ func NewStreams() *Streams { return &Streams{live: make(map[*stream]struct{})} }
 // when the request is over.
 //
 // since is what Mark gave before the decision: what was purged meanwhile counts.
-func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Duration, since uint64) (_ *http.Request, done func(), err error) {
+func (g *Gateway) Track(r *http.Request, d *Decision, limit time.Duration, since uint64) (_ *http.Request, done func(), err error) {
 	if limit == 0 && (d.Principal == nil || !isLong(r)) {
 		return r, func() {}, nil
 	}
@@ -67,18 +67,18 @@ func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Du
 	stopTimer := func() {}
 	if !until.IsZero() {
 		var stop context.CancelFunc
-		ctx, stop = context.WithDeadlineCause(ctx, until, ErrStreamEnded)
+		ctx, stop = context.WithDeadlineCause(ctx, until, ErrRequestEnded)
 		stopTimer = stop
 	}
-	st := newStream(g, d, since, cancel)
+	st := newTrackedRequest(g, d, since, cancel)
 	st.until = until // the deadline above does not hear of a clock that is set
-	if !s.add(st) {
+	if !g.LongLived.add(st) {
 		cancel(nil)
 		stopTimer()
 		return r, nil, refuse(KindUnavailable, errors.New("too many long requests"))
 	}
 	return r.WithContext(ctx), func() {
-		s.remove(st)
+		g.LongLived.remove(st)
 		stopTimer()
 		cancel(nil)
 	}, nil
@@ -89,31 +89,31 @@ func (s *Streams) Attend(g *Gateway, r *http.Request, d *Decision, limit time.Du
 // ago, so end is called instead, from another goroutine, and again until the
 // request is over: a writer may have moved its deadline meanwhile.
 // since is as for Attend.
-func (s *Streams) Late(g *Gateway, d *Decision, since uint64, end func()) (done func()) {
-	st := newStream(g, d, since, func(error) { end() })
+func (g *Gateway) TrackResponse(d *Decision, since uint64, end func()) (done func()) {
+	st := newTrackedRequest(g, d, since, func(error) { end() })
 	st.until = d.Until()
-	if !s.add(st) {
+	if !g.LongLived.add(st) {
 		end()
 	}
-	return func() { s.remove(st) }
+	return func() { g.LongLived.remove(st) }
 }
 
 // Mark is the place in the purge log up to which a decision that is made from
 // now on has heard of everything.
-func (g *Gateway) Mark() uint64 {
+func (g *Gateway) PurgeVersion() uint64 {
 	if g.Log == nil {
 		return 0
 	}
 	return g.Log.Version()
 }
 
-func newStream(g *Gateway, d *Decision, since uint64, end context.CancelCauseFunc) *stream {
-	st := &stream{gateway: g, decision: d, end: end, version: since}
+func newTrackedRequest(g *Gateway, d *Decision, since uint64, end context.CancelCauseFunc) *trackedRequest {
+	st := &trackedRequest{gateway: g, decision: d, end: end, version: since}
 	if g.Log == nil || d.Principal == nil {
 		return st
 	}
-	for i := range d.record.Parts {
-		names, ok := d.record.Parts[i].Names()
+	for i := range d.parts {
+		names, ok := d.parts[i].Names()
 		st.names = append(st.names, names...)
 		st.unnamed = st.unnamed || !ok
 	}
@@ -128,11 +128,11 @@ func isLong(r *http.Request) bool {
 }
 
 // add takes a stream in and begins to look after them with the first.
-func (s *Streams) add(st *stream) bool {
+func (s *LongLived) add(st *trackedRequest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Whoever comes without a token leaves half of the places to the others.
-	if n := len(s.live); n >= MaxStreams || n >= MaxStreams/2 && st.decision.Principal == nil {
+	if n := len(s.live); n >= MaxLongLived || n >= MaxLongLived/2 && st.decision.Principal == nil {
 		return false
 	}
 	s.live[st] = struct{}{}
@@ -143,19 +143,19 @@ func (s *Streams) add(st *stream) bool {
 	return true
 }
 
-func (s *Streams) remove(st *stream) {
+func (s *LongLived) remove(st *trackedRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.live, st)
 }
 
 // watch ends what is denied or purged, until no stream is left.
-func (s *Streams) watch() {
-	ticker := time.NewTicker(streamLook)
+func (s *LongLived) watch() {
+	ticker := time.NewTicker(longLivedInterval)
 	defer ticker.Stop()
 	for range ticker.C {
 		s.mu.Lock()
-		list := make([]*stream, 0, len(s.live))
+		list := make([]*trackedRequest, 0, len(s.live))
 		for st := range s.live {
 			list = append(list, st)
 		}
@@ -166,15 +166,15 @@ func (s *Streams) watch() {
 		}
 		s.mu.Unlock()
 		for _, st := range list {
-			if !st.stands() {
-				st.end(ErrStreamEnded)
+			if !st.valid() {
+				st.end(ErrRequestEnded)
 			}
 		}
 	}
 }
 
-// stands reports whether neither deny list nor purge log name the decision.
-func (st *stream) stands() bool {
+// valid reports whether neither deny list nor purge log name the decision.
+func (st *trackedRequest) valid() bool {
 	g, d := st.gateway, st.decision
 	if d.Principal == nil {
 		return true
@@ -182,7 +182,7 @@ func (st *stream) stands() bool {
 	if !st.until.IsZero() && !g.Clock().Before(st.until) {
 		return false
 	}
-	if g.Denials != nil && g.Denials.Denied(g.Clock(), d.Principal.IssuedAt, d.denials...) {
+	if g.Denials != nil && g.Denials.Denied(g.Clock(), d.Principal.IssuedAt, d.denyNames...) {
 		return false
 	}
 	if g.Log == nil {

@@ -280,7 +280,7 @@ func TestTwoPoliciesThatDifferNeverShareADecision(t *testing.T) {
 		r.allowed(r.policy(base), token).mustHit(t, true)
 	})
 	t.Run("other issuers or directories", func(t *testing.T) {
-		r.Fingerprint = make([]byte, 32)
+		r.Fingerprint = Fingerprint{}
 		r.allowed(r.policy(base), token).mustHit(t, false)
 	})
 }
@@ -414,7 +414,7 @@ func TestDecisionsStayWithinTheirBytes(t *testing.T) {
 	r := newRig(t, options{nobody: true})
 	const limit = 256 << 10
 	var err error
-	if r.Decisions, err = NewDecisions(limit, zeros{}); err != nil {
+	if r.Decisions, err = NewDecisionCache(limit, zeros{}); err != nil {
 		t.Fatal(err)
 	}
 	p := r.policy(PolicyDefinition{})
@@ -433,7 +433,7 @@ type zeros struct{}
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 func TestADecisionCacheWithoutRandomnessIsNotMade(t *testing.T) {
-	if _, err := NewDecisions(0, noRandomness{}); !errors.Is(err, errOutage) {
+	if _, err := NewDecisionCache(0, noRandomness{}); !errors.Is(err, errOutage) {
 		t.Errorf("error %v", err)
 	}
 }

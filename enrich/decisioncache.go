@@ -1,0 +1,121 @@
+package enrich
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// DefaultDecisionMemory bounds the decision cache, in bytes.
+const DefaultDecisionMemory = 64 << 20
+
+// DecisionCache remembers, in memory only, what was decided about a token under a
+// policy, rendered and ready to be written. It is a short cut and never an
+// authority: a decision is used again only while everything that it was made
+// from is unchanged (see Decision.valid).
+type DecisionCache struct {
+	cache  *otter.Cache[decisionKey, *Decision]
+	secret [32]byte
+	hashes sync.Pool
+}
+
+// decisionKey is a keyed hash of the token and of everything that tells two
+// decisions about one token apart, so that no token stays in memory for the
+// cache's sake.
+type decisionKey [sha256.Size]byte
+
+// NewDecisionCache returns a decision cache of that many bytes; 0 means
+// DefaultDecisionMemory. random is read once, for the key of its hashes.
+func NewDecisionCache(maxBytes int64, random io.Reader) (*DecisionCache, error) {
+	if maxBytes <= 0 {
+		maxBytes = DefaultDecisionMemory
+	}
+	c := &DecisionCache{hashes: sync.Pool{New: func() any { return &decisionHash{sha: sha256.New()} }}}
+	if _, err := io.ReadFull(random, c.secret[:]); err != nil {
+		return nil, fmt.Errorf("making the decision cache's key: %w", err)
+	}
+	var err error
+	c.cache, err = otter.New(&otter.Options[decisionKey, *Decision]{
+		MaximumWeight: uint64(maxBytes),
+		Weigher:       func(_ decisionKey, d *Decision) uint32 { return d.cost },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the decision cache: %w", err)
+	}
+	return c, nil
+}
+
+// decisionHash is a lent SHA-256 state with a buffer, so that hashing a
+// token's text neither copies it to the heap nor allocates.
+type decisionHash struct {
+	sha hash.Hash
+	buf [512]byte
+	sum [sha256.Size]byte
+}
+
+// key returns the key of a decision about a token under a policy (C31). All
+// parts but the last have a fixed length, so no two lists of parts are hashed
+// as the same bytes.
+func (c *DecisionCache) key(config Fingerprint, p *Policy, token string) decisionKey {
+	h, _ := c.hashes.Get().(*decisionHash)
+	h.sha.Reset()
+	n := copy(h.buf[:], c.secret[:])
+	n += copy(h.buf[n:], config[:])
+	n += copy(h.buf[n:], p.fingerprint[:])
+	for {
+		copied := copy(h.buf[n:], token)
+		h.sha.Write(h.buf[:n+copied])
+		if token = token[copied:]; token == "" {
+			break
+		}
+		n = 0
+	}
+	h.sha.Sum(h.sum[:0])
+	key := decisionKey(h.sum)
+	c.hashes.Put(h)
+	return key
+}
+
+// get returns the decision about a token if it is valid, or nil. A record that
+// is due is refreshed behind the request, by the look-up that it came from.
+func (c *DecisionCache) get(config Fingerprint, p *Policy, token string, l *Lookup, now time.Time) *Decision {
+	if !p.cacheable() {
+		return nil
+	}
+	key := c.key(config, p, token)
+	d, ok := c.cache.GetIfPresent(key)
+	if !ok {
+		return nil
+	}
+	ok, refreshDue := d.valid(l, now)
+	if !ok {
+		c.cache.Invalidate(key)
+		return nil
+	}
+	if refreshDue {
+		l.refresh(d.Principal, d.app, d.reads)
+	}
+	return d
+}
+
+// put remembers a decision if everything that it was made from can tell when
+// it is no longer valid.
+func (c *DecisionCache) put(config Fingerprint, p *Policy, token string, d *Decision) {
+	if p.cacheable() && !d.incomplete {
+		c.cache.Set(c.key(config, p, token), d)
+	}
+}
+
+// Status returns the number of decisions and their estimated bytes.
+func (c *DecisionCache) Status() (entries int, bytes uint64) {
+	c.cache.CleanUp() // what waits to be counted is counted first
+	return c.cache.EstimatedSize(), c.cache.WeightedSize()
+}
+
+// Clear drops every decision.
+func (c *DecisionCache) Clear() { c.cache.InvalidateAll() }
