@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 // read makes an answer out of a body. Only the JSON booleans true and false
@@ -24,7 +25,7 @@ func (n *introspector) read(ctx context.Context, body []byte, media string) (*an
 	case n.config.Signed:
 		return nil, fmt.Errorf("introspecting: the answer is not signed: %w", ErrIntrospection)
 	case media == "application/json":
-		if members, err = decodeObject(body); err != nil {
+		if members, err = jose.DecodeObject(body); err != nil {
 			err = fmt.Errorf("introspecting: the answer is not a JSON object: %w", ErrIntrospection)
 		}
 	default:
@@ -58,21 +59,21 @@ func (n *introspector) readSigned(ctx context.Context, raw string) (map[string]a
 	fail := func(what string, err error) (map[string]any, uint64, error) {
 		return nil, 0, fmt.Errorf("introspecting: signed answer: %s: %s: %w", what, err.Error(), ErrIntrospection)
 	}
-	t, err := parseJWS(strings.TrimSpace(raw), maxAnswer, nil)
+	t, err := jose.Parse(strings.TrimSpace(raw), maxAnswer, nil)
 	if err != nil {
 		return fail("form", err)
 	}
-	if t.header.typ != "token-introspection+jwt" {
+	if t.Header.Type != "token-introspection+jwt" {
 		return fail("type", ErrType)
 	}
-	if !i.allowed[t.header.alg] {
+	if !i.allowed[t.Header.Algorithm] {
 		return fail("algorithm", ErrAlgorithm)
 	}
 	version, err := i.verifySignature(ctx, &t)
 	if err != nil {
 		return fail("signature", err)
 	}
-	claims, err := decodeObject(t.payload)
+	claims, err := jose.DecodeObject(t.Payload)
 	if err != nil {
 		return fail("claims", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
@@ -47,7 +48,7 @@ func discover(ctx context.Context, client *http.Client, identifier string, place
 // (OpenID Connect Discovery, section 4.3): identifiers are compared byte for
 // byte.
 func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
-	members, err := decodeObject(text)
+	members, err := jose.DecodeObject(text)
 	if err != nil {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("metadata of %s are not a JSON object", place)}
 	}
@@ -118,7 +119,7 @@ func newMetadataSource(c Config, client *http.Client, clock func() time.Time) *m
 
 // keys fetches the key set. Metadata are fetched anew once they are as old
 // as key_refresh, and after a failure, because the keys may have moved.
-func (m *metadataSource) keys(ctx context.Context) (*keySet, error) {
+func (m *metadataSource) keys(ctx context.Context) (*jose.KeySet, error) {
 	from := m.jwksURL
 	if from == "" {
 		found, err := m.refreshed(ctx)
@@ -129,8 +130,8 @@ func (m *metadataSource) keys(ctx context.Context) (*keySet, error) {
 	}
 	text, err := getJSON(ctx, m.client, from)
 	if err == nil {
-		var set *keySet
-		if set, err = parseKeySet(text, false); err == nil {
+		var set *jose.KeySet
+		if set, err = jose.ParseKeySet(text, false); err == nil {
 			return set, nil
 		}
 		err = fmt.Errorf("reading key set of %s: %w", from, err)

@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"context"
-	"crypto"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -13,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 const (
@@ -50,13 +49,7 @@ func newDPoPCheck(c Config, o Options) (*dpopCheck, error) {
 
 // proofAlgorithms lists what a proof may be signed with.
 func proofAlgorithms() string {
-	var names []string
-	for i := range algorithms {
-		if algorithms[i].family != familyHMAC {
-			names = append(names, algorithms[i].name)
-		}
-	}
-	return strings.Join(names, " ")
+	return strings.Join(jose.PublicKeyAlgorithmNames(), " ")
 }
 
 // check makes the checks of RFC 9449, section 4.3, numbered as there. What
@@ -71,21 +64,21 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 		return fmt.Errorf("more than one DPoP header field: %w", ErrProof)
 	}
 	// 2. A single well-formed JWT.
-	t, err := parseJWS(caller.Proofs[0], maxProof, nil)
+	t, err := jose.Parse(caller.Proofs[0], maxProof, nil)
 	if err != nil {
 		return fmt.Errorf("form: %s: %w", err.Error(), ErrProof)
 	}
 	// 4. typ is dpop+jwt.
-	if t.header.typ != "dpop+jwt" {
+	if t.Header.Type != "dpop+jwt" {
 		return fmt.Errorf("typ: %w", ErrProof)
 	}
 	// 5. An asymmetric algorithm that is supported.
-	if t.header.alg == nil || t.header.alg.family == familyHMAC {
+	if t.Header.Algorithm == nil || t.Header.Algorithm.Symmetric() {
 		return fmt.Errorf("alg: %w", ErrProof)
 	}
 	// 7. The key in the header is public, and of the algorithm's kind.
-	k, err := proofKey(t.members)
-	if err != nil || !k.fits(t.header.alg) {
+	k := proofKey(t.Members)
+	if k == nil || !k.Fits(t.Header.Algorithm) {
 		return fmt.Errorf("jwk: %w", ErrProof)
 	}
 	id, err := d.checkClaims(&t, caller)
@@ -93,17 +86,15 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 		return err
 	}
 	// 12b. The key is the one that the token is bound to.
-	jwk := jose.JSONWebKey{Key: k.public}
-	sum, err := jwk.Thumbprint(crypto.SHA256)
+	print, err := k.Thumbprint()
 	if err != nil {
 		return fmt.Errorf("thumbprint: %w", ErrProof)
 	}
-	text := base64.RawURLEncoding.EncodeToString(sum)
-	if subtle.ConstantTimeCompare([]byte(text), []byte(thumbprint)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(print), []byte(thumbprint)) != 1 {
 		return fmt.Errorf("the token is bound to another key: %w", ErrProof)
 	}
 	// 6. The signature verifies with that key.
-	if !t.header.alg.verify(k, t.signed, t.signature) {
+	if !t.VerifiedBy(k) {
 		return fmt.Errorf("signature: %w", ErrProof)
 	}
 	// Section 11.1: each proof is used once.
@@ -115,8 +106,8 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 }
 
 // checkClaims makes the checks of what the proof says and gives its jti.
-func (d *dpopCheck) checkClaims(t *jws, caller *Caller) (string, error) {
-	claims, err := decodeObject(t.payload)
+func (d *dpopCheck) checkClaims(t *jose.JWS, caller *Caller) (string, error) {
+	claims, err := jose.DecodeObject(t.Payload)
 	if err != nil {
 		return "", fmt.Errorf("claims: %s: %w", err.Error(), ErrProof)
 	}
@@ -175,26 +166,23 @@ func (d *dpopCheck) requestURI(c *Caller) string {
 	return c.URLScheme + "://" + c.Host + c.Path
 }
 
-// proofKey reads the key in a proof's header. It goes through the same
-// checks as a published key: private members, secrets, weak keys and keys
-// for another use are refused.
-func proofKey(members map[string]any) (*key, error) {
+// proofKey returns the key in a proof's header, or nil where it cannot be one.
+// It passes the same checks as a published key: private members, secrets, weak
+// keys and keys for another use are refused.
+func proofKey(members map[string]any) *jose.Key {
 	jwk, ok := members["jwk"].(map[string]any)
 	if !ok {
-		return nil, errKeyKind
+		return nil
 	}
 	text, err := json.Marshal(jwk)
 	if err != nil {
-		return nil, errKeyKind
+		return nil
 	}
-	k, err := parseKey(text)
-	if err != nil {
-		return nil, err
+	k, err := jose.ParseKey(text)
+	if err != nil || k.Symmetric() {
+		return nil
 	}
-	if k.symmetric() {
-		return nil, errKeyPrivate
-	}
-	return k, nil
+	return k
 }
 
 // replayKey names a proof in the memory of used ones: by the key and the

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 const (
@@ -119,7 +121,7 @@ func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*intr
 // 6750, section 2.1: b64token); nothing else is worth a question.
 func isOpaque(raw string) bool {
 	text := strings.TrimRight(raw, "=")
-	if text == "" || len(raw) > maxTokenBytes {
+	if text == "" || len(raw) > jose.MaxTokenBytes {
 		return false
 	}
 	for n := 0; n < len(text); n++ {
@@ -406,7 +408,7 @@ func detached(err error) error { return errors.New(err.Error()) }
 // 7009, section 2.2.1): it says nothing about the token.
 func refusal(status int, body []byte) error {
 	code := ""
-	if members, err := decodeObject(body); err == nil {
+	if members, err := jose.DecodeObject(body); err == nil {
 		code, _ = members["error"].(string)
 	}
 	switch {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 const (
@@ -243,7 +244,7 @@ func TestKeptAnswerIsJudgedByTheClock(t *testing.T) {
 func TestOnlyTheShapeOfABearerTokenIsAskedAbout(t *testing.T) {
 	s := newStage(t, introspecting())
 	s.server.say(testAsk, activeAnswer())
-	for _, raw := range []string{"", "=", "a b", "a,b", "a\nb", "a%b", "ä", "a=b", strings.Repeat("a", maxTokenBytes+1), "a\x00"} {
+	for _, raw := range []string{"", "=", "a b", "a,b", "a\nb", "a%b", "ä", "a=b", strings.Repeat("a", jose.MaxTokenBytes+1), "a\x00"} {
 		if _, err := s.verify(raw); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%.20q: got %v", raw, err)
 		}

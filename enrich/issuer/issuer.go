@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 // Options are what an Issuer gets from outside. Every field may be left out.
@@ -60,7 +62,7 @@ type Issuer struct {
 	tokens      string
 	types       map[string]bool
 	only9068    bool // at+jwt is the only type
-	allowed     map[*algorithm]bool
+	allowed     map[*jose.Algorithm]bool
 	leeway      time.Duration
 
 	subjectClaim              string
@@ -103,7 +105,7 @@ func New(c Config, o Options) (*Issuer, error) {
 		tokens:          c.Tokens,
 		types:           make(map[string]bool),
 		only9068:        len(c.Types) == 1 && c.Types[0] == "at+jwt",
-		allowed:         make(map[*algorithm]bool),
+		allowed:         make(map[*jose.Algorithm]bool),
 		leeway:          time.Duration(*c.Leeway),
 		subjectClaim:    c.SubjectClaim,
 		groupsClaim:     c.GroupsClaim,
@@ -119,14 +121,14 @@ func New(c Config, o Options) (*Issuer, error) {
 		i.types[t] = true
 	}
 	for _, name := range c.Algorithms {
-		i.allowed[lookAlgorithm(name)] = true
+		i.allowed[jose.LookupAlgorithm(name)] = true
 	}
 	i.metadata = newMetadataSource(c, client, o.Clock)
 	i.keys = newKeySource(c, o, i.life)
 	i.keys.load = i.metadata.keys
 	if i.fromFile = c.JWKSFile != ""; i.fromFile {
-		symmetric := lookAlgorithm(c.Algorithms[0]).family == familyHMAC
-		i.keys.load = func(context.Context) (*keySet, error) { return readKeyFile(c.JWKSFile, symmetric) }
+		symmetric := jose.LookupAlgorithm(c.Algorithms[0]).Symmetric()
+		i.keys.load = func(context.Context) (*jose.KeySet, error) { return readKeyFile(c.JWKSFile, symmetric) }
 		if err := i.Reread(); err != nil {
 			return nil, err
 		}
@@ -157,12 +159,12 @@ func (i *Issuer) Reread() error {
 }
 
 // readKeyFile reads a key set from a file.
-func readKeyFile(name string, symmetric bool) (*keySet, error) {
+func readKeyFile(name string, symmetric bool) (*jose.KeySet, error) {
 	text, err := readFile(name, maxBody)
 	if err != nil {
 		return nil, err
 	}
-	return parseKeySet(text, symmetric)
+	return jose.ParseKeySet(text, symmetric)
 }
 
 // Name is the issuer's configured name.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 const (
@@ -28,7 +30,7 @@ const (
 
 // A keyState is the key set in use.
 type keyState struct {
-	set       *keySet
+	set       *jose.KeySet
 	version   uint64
 	confirmed time.Time // the last fetch that brought this content
 }
@@ -44,7 +46,7 @@ type flight struct {
 // own and not under any request's. The last good set serves until it is too
 // old.
 type keySource struct {
-	load     func(context.Context) (*keySet, error)
+	load     func(context.Context) (*jose.KeySet, error)
 	clock    func() time.Time
 	rand     io.Reader
 	log      *slog.Logger
@@ -152,7 +154,7 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 	if next == nil {
 		return nil, ErrKeysUnavailable
 	}
-	if f != nil && kid != "" && !next.set.byKid[kid] {
+	if f != nil && kid != "" && !next.set.Has(kid) {
 		s.remember(kid, now)
 	}
 	if next.version == st.version {
@@ -207,7 +209,7 @@ func (s *keySource) fly(f *flight) {
 	now := s.clock()
 	s.observer.KeysFetched(s.name, outcomeOf(err))
 	if err == nil {
-		s.observer.KeysSkipped(s.name, set.skipped)
+		s.observer.KeysSkipped(s.name, set.Skipped())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,7 +221,7 @@ func (s *keySource) fly(f *flight) {
 
 // fetch loads a set under a deadline of its own. A panic is a failed fetch:
 // the flight must land.
-func (s *keySource) fetch() (set *keySet, err error) {
+func (s *keySource) fetch() (set *jose.KeySet, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			set, err = nil, fmt.Errorf("fetching keys: panic: %v", p)
@@ -232,7 +234,7 @@ func (s *keySource) fetch() (set *keySet, err error) {
 
 // land takes over the result of a flight. What an operator should know is
 // logged when the state changes, not for each attempt.
-func (s *keySource) land(set *keySet, err error, now time.Time) {
+func (s *keySource) land(set *jose.KeySet, err error, now time.Time) {
 	s.fetches++
 	if err != nil {
 		s.errors++
@@ -254,10 +256,10 @@ func (s *keySource) land(set *keySet, err error, now time.Time) {
 	next := &keyState{set: set, version: 1, confirmed: now}
 	if st := s.state.Load(); st != nil {
 		next.version = st.version
-		if st.set.digest != set.digest {
+		if !st.set.Equal(set) {
 			next.version++
 			clear(s.unknown)
-			s.log.Info("the issuer's keys changed", "issuer", s.name, "keys", len(set.keys), "skipped", set.skipped)
+			s.log.Info("the issuer's keys changed", "issuer", s.name, "keys", set.Len(), "skipped", set.Skipped())
 		}
 	}
 	s.state.Store(next)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 // logoutEvent is the event that makes a token a logout token.
@@ -25,7 +27,7 @@ type Logout struct {
 // client that users sign in with, which often is none of the issuer's
 // configured audiences; nil means those. Errors are as those of Set.Verify.
 func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string) (*Logout, error) {
-	claims, err := i.verifyStatement(ctx, raw, maxTokenBytes, "logout+jwt")
+	claims, err := i.verifyStatement(ctx, raw, jose.MaxTokenBytes, "logout+jwt")
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,13 @@ package issuer
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"time"
 )
+
+// nonceEncoding has one text for each nonce: no padding, no stray bits.
+var nonceEncoding = base64.RawURLEncoding.Strict()
 
 const (
 	// nonceLife is how long a nonce is taken (RFC 9449, section 9: the
@@ -31,7 +35,7 @@ type nonceKey [32]byte
 
 func (k *nonceKey) issue(now time.Time) string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
-	return strictBase64.EncodeToString(append(b, k.tag(b)...))
+	return nonceEncoding.EncodeToString(append(b, k.tag(b)...))
 }
 
 func (k *nonceKey) tag(made []byte) []byte {
@@ -42,7 +46,7 @@ func (k *nonceKey) tag(made []byte) []byte {
 }
 
 func (k *nonceKey) valid(nonce string, now time.Time) bool {
-	b, err := strictBase64.DecodeString(nonce)
+	b, err := nonceEncoding.DecodeString(nonce)
 	if err != nil || len(b) != 8+nonceTag || !hmac.Equal(b[8:], k.tag(b[:8])) {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 // Verified is a token that passed every check.
@@ -31,7 +32,7 @@ type Verified struct {
 // Set is the issuers of one configuration.
 type Set struct {
 	issuers []*Issuer
-	headers headerCache
+	headers jose.HeaderCache
 }
 
 // NewSet puts issuers together. Their names must differ (see ResolveNames).
@@ -79,10 +80,10 @@ func (s *Set) Examine(ctx context.Context, raw string, allowed []string) (*Verif
 
 // judge makes every check but that of the sender.
 func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verified, error) {
-	t, err := parseJWS(raw, maxTokenBytes, &s.headers)
+	t, err := jose.Parse(raw, jose.MaxTokenBytes, &s.headers)
 	var claims map[string]any
 	if err == nil {
-		claims, err = decodeObject(t.payload)
+		claims, err = jose.DecodeObject(t.Payload)
 	}
 	// The kind of a token follows from the configuration and not from its
 	// dots: what is no JWT of an issuer may be an opaque token that looks
@@ -103,8 +104,8 @@ func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verifie
 	if v.Principal, v.KeySet, err = i.verifyJWT(ctx, &t, claims); err != nil {
 		return nil, err
 	}
-	if t.members != nil {
-		s.headers.put(raw[:strings.IndexByte(raw, '.')], t.header)
+	if t.Members != nil {
+		s.headers.Put(raw[:strings.IndexByte(raw, '.')], t.Header)
 	}
 	if i.always {
 		if v.Until, err = i.confirmJWT(ctx, raw, v.Principal); err != nil {

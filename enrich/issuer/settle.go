@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
@@ -193,7 +194,7 @@ func settleTypes(c *Config) error {
 	}
 	types := make([]string, len(c.Types))
 	for n, t := range c.Types {
-		types[n] = normalType(t)
+		types[n] = jose.NormalizeType(t)
 		if what, ok := neverTypes[types[n]]; ok {
 			return fmt.Errorf("types lists %q, which names %s", t, what)
 		}
@@ -210,20 +211,16 @@ func settleTypes(c *Config) error {
 // (RFC 8725, section 2.1).
 func settleAlgorithms(c *Config) error {
 	if len(c.Algorithms) == 0 {
-		for i := range algorithms {
-			if algorithms[i].family != familyHMAC {
-				c.Algorithms = append(c.Algorithms, algorithms[i].name)
-			}
-		}
+		c.Algorithms = jose.PublicKeyAlgorithmNames()
 		return nil
 	}
 	symmetric := 0
 	for _, name := range c.Algorithms {
-		a := lookAlgorithm(name)
+		a := jose.LookupAlgorithm(name)
 		if a == nil {
-			return fmt.Errorf("algorithm %q is not supported%s", name, nearest.Hint(name, Algorithms()))
+			return fmt.Errorf("algorithm %q is not supported%s", name, nearest.Hint(name, jose.AlgorithmNames()))
 		}
-		if a.family == familyHMAC {
+		if a.Symmetric() {
 			symmetric++
 		}
 	}

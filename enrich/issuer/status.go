@@ -44,7 +44,7 @@ func (i *Issuer) Status() Status {
 	s := Status{Name: i.name, Issuer: i.identifier, Ready: i.Ready()}
 	if st := i.keys.state.Load(); st != nil {
 		s.KeysConfirmed, s.KeySet = st.confirmed, st.version
-		s.Keys, s.KeysSkipped = len(st.set.keys), st.set.skipped
+		s.Keys, s.KeysSkipped = st.set.Len(), st.set.Skipped()
 	}
 	if n := i.introspect; n != nil {
 		s.Introspects = true

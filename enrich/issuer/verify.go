@@ -6,23 +6,24 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 // verifyJWT judges a token whose unverified iss is this issuer's: algorithm,
 // key, signature, and then what it says. It gives the version of the key set
 // that verified it.
-func (i *Issuer) verifyJWT(ctx context.Context, t *jws, claims map[string]any) (*identity.Principal, uint64, error) {
+func (i *Issuer) verifyJWT(ctx context.Context, t *jose.JWS, claims map[string]any) (*identity.Principal, uint64, error) {
 	if claims["iss"] != i.identifier {
 		return nil, 0, ErrUnknownIssuer
 	}
-	if !i.allowed[t.header.alg] {
+	if !i.allowed[t.Header.Algorithm] {
 		return nil, 0, ErrAlgorithm
 	}
 	version, err := i.verifySignature(ctx, t)
 	if err != nil {
 		return nil, 0, err
 	}
-	p, err := i.judge(t.header.typ, claims, i.clock())
+	p, err := i.judge(t.Header.Type, claims, i.clock())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -32,24 +33,24 @@ func (i *Issuer) verifyJWT(ctx context.Context, t *jws, claims map[string]any) (
 // verifySignature checks the signature with the issuer's keys. Where none of
 // them verifies, the right one may be new, also under a kid that is known: some
 // issuers name every key alike. So a newer set is looked for.
-func (i *Issuer) verifySignature(ctx context.Context, t *jws) (uint64, error) {
+func (i *Issuer) verifySignature(ctx context.Context, t *jose.JWS) (uint64, error) {
 	now := i.clock()
 	st, err := i.keys.ready(ctx, now)
 	if err != nil {
 		return 0, err
 	}
-	err = st.set.verify(t)
+	err = st.set.Verify(t)
 	if err == nil {
 		return st.version, nil
 	}
-	next, failure := i.keys.newer(ctx, st, t.header.kid, now)
+	next, failure := i.keys.newer(ctx, st, t.Header.KeyID, now)
 	switch {
-	case next == nil && (failure == nil || st.set.byKid[t.header.kid]):
+	case next == nil && (failure == nil || st.set.Has(t.Header.KeyID)):
 		return 0, err // the key of that kid is known, and it is not this one
 	case failure != nil:
 		return 0, failure
 	}
-	return next.version, next.set.verify(t)
+	return next.version, next.set.Verify(t)
 }
 
 // verifyStatement verifies a JWT of this issuer that is no access or ID token:
@@ -57,20 +58,20 @@ func (i *Issuer) verifySignature(ctx context.Context, t *jws) (uint64, error) {
 // or missing, because OpenID Connect asks for none. What else it must say is for
 // who asked to judge.
 func (i *Issuer) verifyStatement(ctx context.Context, raw string, limit int, typ string) (map[string]any, error) {
-	t, err := parseJWS(raw, limit, nil)
+	t, err := jose.Parse(raw, limit, nil)
 	if err != nil {
 		return nil, err
 	}
-	claims, err := decodeObject(t.payload)
+	claims, err := jose.DecodeObject(t.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
 	}
 	switch {
 	case claims["iss"] != i.identifier:
 		return nil, ErrUnknownIssuer
-	case !i.allowed[t.header.alg]:
+	case !i.allowed[t.Header.Algorithm]:
 		return nil, ErrAlgorithm
-	case t.header.typ != typ && t.header.typ != "jwt" && t.header.typ != "":
+	case t.Header.Type != typ && t.Header.Type != "jwt" && t.Header.Type != "":
 		return nil, ErrType
 	}
 	if _, err := i.verifySignature(ctx, &t); err != nil {

@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import (
 	"strings"
@@ -13,12 +13,12 @@ const maxCachedHeaders = 64
 // A headerCache remembers parsed headers by their text: an issuer's tokens
 // share a handful. Only headers of tokens whose signature verified are put
 // in, so that nobody else can fill it. A nil cache remembers nothing.
-type headerCache struct {
+type HeaderCache struct {
 	mu     sync.RWMutex
-	parsed map[string]*header
+	parsed map[string]*Header
 }
 
-func (c *headerCache) get(text string) *header {
+func (c *HeaderCache) Get(text string) *Header {
 	if c == nil {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (c *headerCache) get(text string) *header {
 }
 
 // put remembers a header. A full cache starts anew.
-func (c *headerCache) put(text string, h *header) {
+func (c *HeaderCache) Put(text string, h *Header) {
 	if c == nil {
 		return
 	}
@@ -38,7 +38,7 @@ func (c *headerCache) put(text string, h *header) {
 		return
 	}
 	if c.parsed == nil || len(c.parsed) >= maxCachedHeaders {
-		c.parsed = make(map[string]*header, maxCachedHeaders)
+		c.parsed = make(map[string]*Header, maxCachedHeaders)
 	}
 	// The text is a part of the token: without a copy the whole token would
 	// stay in memory.

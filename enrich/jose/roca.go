@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import "math/big"
 

@@ -1,15 +1,17 @@
-package issuer
+package jose
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
 const (
@@ -21,16 +23,16 @@ const (
 )
 
 // A key is one usable key of a set. It verifies signatures and nothing else.
-type key struct {
+type Key struct {
 	kid    string     // empty: none
-	bound  *algorithm // the key's own alg; nil: any that fits its kind
+	bound  *Algorithm // the key's own alg; nil: any that fits its kind
 	public any        // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
 	print  [sha256.Size]byte
 }
 
 // fits reports whether the key may be used with the algorithm (RFC 8725,
 // section 3.1: one key, one algorithm, where the key says which).
-func (k *key) fits(a *algorithm) bool {
+func (k *Key) Fits(a *Algorithm) bool {
 	if k.bound != nil && k.bound != a {
 		return false
 	}
@@ -47,7 +49,7 @@ func (k *key) fits(a *algorithm) bool {
 	return false
 }
 
-func (k *key) symmetric() bool {
+func (k *Key) Symmetric() bool {
 	_, ok := k.public.([]byte)
 	return ok
 }
@@ -61,15 +63,15 @@ var (
 
 // parseKey reads one JWK (RFC 7517). A key that cannot be used for verifying
 // signatures is an error; errors hold nothing of the key.
-func parseKey(text []byte) (*key, error) {
-	members, err := decodeObject(text)
+func ParseKey(text []byte) (*Key, error) {
+	members, err := DecodeObject(text)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkUse(members); err != nil {
 		return nil, err
 	}
-	k := new(key)
+	k := new(Key)
 	if v, ok := members["kid"]; ok {
 		if k.kid, ok = v.(string); !ok || len(k.kid) > maxKeyID {
 			return nil, fmt.Errorf("kid is not a short string: %w", errKeyKind)
@@ -77,11 +79,11 @@ func parseKey(text []byte) (*key, error) {
 	}
 	if v, ok := members["alg"]; ok {
 		name, _ := v.(string)
-		if k.bound = lookAlgorithm(name); k.bound == nil {
+		if k.bound = LookupAlgorithm(name); k.bound == nil {
 			return nil, fmt.Errorf("alg is not a signature algorithm: %w", errKeyKind)
 		}
 	}
-	var parsed jose.JSONWebKey
+	var parsed gojose.JSONWebKey
 	if err := parsed.UnmarshalJSON(text); err != nil {
 		return nil, fmt.Errorf("reading the key: %w", errKeyKind)
 	}
@@ -89,7 +91,7 @@ func parseKey(text []byte) (*key, error) {
 	if err := k.checkMaterial(); err != nil {
 		return nil, err
 	}
-	if k.bound != nil && !k.fits(k.bound) {
+	if k.bound != nil && !k.Fits(k.bound) {
 		return nil, fmt.Errorf("alg does not fit the key: %w", errKeyKind)
 	}
 	k.print = k.fingerprint()
@@ -122,7 +124,7 @@ func checkUse(members map[string]any) error {
 
 // checkMaterial refuses keys that prove nothing. Points off their curve have
 // been refused while reading.
-func (k *key) checkMaterial() error {
+func (k *Key) checkMaterial() error {
 	switch pub := k.public.(type) {
 	case *rsa.PublicKey:
 		switch bits := pub.N.BitLen(); {
@@ -144,8 +146,19 @@ func (k *key) checkMaterial() error {
 	return nil
 }
 
+// thumbprint returns the key's SHA-256 thumbprint (RFC 7638) in base64url, as
+// the jkt of a token's cnf names it.
+func (k *Key) Thumbprint() (string, error) {
+	jwk := gojose.JSONWebKey{Key: k.public}
+	sum, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("hashing the key: %w", errKeyKind)
+	}
+	return base64.RawURLEncoding.EncodeToString(sum), nil
+}
+
 // fingerprint tells keys apart by all that matters to verification.
-func (k *key) fingerprint() [sha256.Size]byte {
+func (k *Key) fingerprint() [sha256.Size]byte {
 	h := sha256.New()
 	part := func(b []byte) {
 		var n [8]byte

@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import (
 	"encoding/json"
@@ -27,7 +27,7 @@ const (
 // invalid UTF-8, lone surrogates and anything behind the object are errors.
 // Strings are parts of one copy of the text. Errors wrap ErrMalformed and
 // quote nothing.
-func decodeObject(text []byte) (map[string]any, error) {
+func DecodeObject(text []byte) (map[string]any, error) {
 	// One library decides what is valid; the reader below only builds.
 	if !jsontext.Value(text).IsValid() {
 		return nil, fmt.Errorf("decoding JSON: not valid or not unique: %w", ErrMalformed)

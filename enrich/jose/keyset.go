@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import (
 	"bytes"
@@ -20,32 +20,32 @@ const (
 )
 
 var (
-	errNotKeySet = errors.New("not a JSON object with an array \"keys\"")
-	errNoKeys    = errors.New("no usable key in the key set")
-	errMixedKeys = errors.New("symmetric and public keys in one key set")
+	ErrNotKeySet = errors.New("not a JSON object with an array \"keys\"")
+	ErrNoKeys    = errors.New("no usable key in the key set")
+	ErrMixedKeys = errors.New("symmetric and public keys in one key set")
 )
 
 // A keySet is the usable keys of one issuer. It is never changed.
-type keySet struct {
-	keys    []*key
+type KeySet struct {
+	keys    []*Key
 	byKid   map[string]bool
-	byName  map[kidAlgorithm][]*key
-	byAlg   map[*algorithm][]*key
+	byName  map[kidAlgorithm][]*Key
+	byAlg   map[*Algorithm][]*Key
 	digest  [sha256.Size]byte
 	skipped int
 }
 
 type kidAlgorithm struct {
 	kid string
-	alg *algorithm
+	alg *Algorithm
 }
 
 // parseKeySet reads a JWK Set (RFC 7517, section 5) key by key: one that
 // cannot be used is skipped and counted, and the others work. symmetric says
 // whether the issuer's algorithms are HMACs; keys of the other sort are then
 // never used, and a set of both sorts is refused altogether.
-func parseKeySet(text []byte, symmetric bool) (*keySet, error) {
-	s := new(keySet)
+func ParseKeySet(text []byte, symmetric bool) (*KeySet, error) {
+	s := new(KeySet)
 	seen := make(map[[sha256.Size]byte]bool)
 	mixed := false
 	err := eachKey(text, func(raw []byte, index int) {
@@ -53,11 +53,11 @@ func parseKeySet(text []byte, symmetric bool) (*keySet, error) {
 			s.skipped++
 			return
 		}
-		k, err := parseKey(raw)
+		k, err := ParseKey(raw)
 		switch {
 		case err != nil:
 			s.skipped++
-		case k.symmetric() != symmetric:
+		case k.Symmetric() != symmetric:
 			mixed = true
 			s.skipped++
 		case !seen[k.print]:
@@ -69,10 +69,10 @@ func parseKeySet(text []byte, symmetric bool) (*keySet, error) {
 		return nil, err
 	}
 	if symmetric && mixed {
-		return nil, errMixedKeys
+		return nil, ErrMixedKeys
 	}
 	if len(s.keys) == 0 {
-		return nil, fmt.Errorf("%w (%d skipped)", errNoKeys, s.skipped)
+		return nil, fmt.Errorf("%w (%d skipped)", ErrNoKeys, s.skipped)
 	}
 	s.index()
 	return s, nil
@@ -83,51 +83,51 @@ func parseKeySet(text []byte, symmetric bool) (*keySet, error) {
 func eachKey(text []byte, f func(raw []byte, index int)) error {
 	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
-		return errNotKeySet
+		return ErrNotKeySet
 	}
 	found := false
 	for d.PeekKind() != '}' {
 		name, err := d.ReadToken()
 		if err != nil {
-			return errNotKeySet
+			return ErrNotKeySet
 		}
 		if name.String() != "keys" {
 			if err := d.SkipValue(); err != nil {
-				return errNotKeySet
+				return ErrNotKeySet
 			}
 			continue
 		}
 		if t, err := d.ReadToken(); err != nil || t.Kind() != '[' || found {
-			return errNotKeySet
+			return ErrNotKeySet
 		}
 		found = true
 		index := 0
 		for ; d.PeekKind() != ']'; index++ {
 			raw, err := d.ReadValue()
 			if err != nil {
-				return errNotKeySet
+				return ErrNotKeySet
 			}
 			f(raw, index)
 		}
 		if _, err := d.ReadToken(); err != nil {
-			return errNotKeySet
+			return ErrNotKeySet
 		}
 	}
 	if _, err := d.ReadToken(); err != nil || !found {
-		return errNotKeySet
+		return ErrNotKeySet
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return errNotKeySet
+		return ErrNotKeySet
 	}
 	return nil
 }
 
 // index prepares the set for look-ups and takes its digest, which does not
 // depend on the order of the keys.
-func (s *keySet) index() {
+func (s *KeySet) index() {
 	s.byKid = make(map[string]bool)
-	s.byName = make(map[kidAlgorithm][]*key)
-	s.byAlg = make(map[*algorithm][]*key)
+	s.byName = make(map[kidAlgorithm][]*Key)
+	s.byAlg = make(map[*Algorithm][]*Key)
 	prints := make([][sha256.Size]byte, 0, len(s.keys))
 	for _, k := range s.keys {
 		prints = append(prints, k.print)
@@ -136,7 +136,7 @@ func (s *keySet) index() {
 		}
 		for i := range algorithms {
 			a := &algorithms[i]
-			if !k.fits(a) {
+			if !k.Fits(a) {
 				continue
 			}
 			s.byAlg[a] = append(s.byAlg[a], k)
@@ -154,6 +154,19 @@ func (s *keySet) index() {
 	h.Sum(s.digest[:0])
 }
 
+// len returns the number of usable keys.
+func (s *KeySet) Len() int { return len(s.keys) }
+
+// skippedKeys returns the number of keys that the set was published with and
+// that cannot be used.
+func (s *KeySet) Skipped() int { return s.skipped }
+
+// equal reports whether both sets hold the same usable keys.
+func (s *KeySet) Equal(other *KeySet) bool { return s.digest == other.digest }
+
+// has reports whether a key of the set has this kid.
+func (s *KeySet) Has(kid string) bool { return s.byKid[kid] }
+
 // Why a set gives no key: absent may change with a newer set.
 var (
 	errKeyAbsent    = fmt.Errorf("no key with this kid: %w", ErrUnknownKey)
@@ -165,21 +178,21 @@ var (
 // key of that name and algorithm; several of them would make the outcome
 // depend on their order, so they are none. Without a kid it is every key
 // that fits, up to maxTrials.
-func (s *keySet) candidates(h *header) ([]*key, error) {
-	if h.kid == "" {
-		list := s.byAlg[h.alg]
+func (s *KeySet) candidates(h *Header) ([]*Key, error) {
+	if h.KeyID == "" {
+		list := s.byAlg[h.Algorithm]
 		if len(list) == 0 {
 			return nil, errKeyAbsent
 		}
 		return list[:min(len(list), maxTrials)], nil
 	}
-	list := s.byName[kidAlgorithm{h.kid, h.alg}]
+	list := s.byName[kidAlgorithm{h.KeyID, h.Algorithm}]
 	switch {
 	case len(list) == 1:
 		return list, nil
 	case len(list) > 1:
 		return nil, errKeyAmbiguous
-	case s.byKid[h.kid]:
+	case s.byKid[h.KeyID]:
 		return nil, errKeyUnfit
 	}
 	return nil, errKeyAbsent
@@ -187,13 +200,13 @@ func (s *keySet) candidates(h *header) ([]*key, error) {
 
 // verify checks the signature with the keys of the set. Errors are the above
 // or ErrSignature.
-func (s *keySet) verify(t *jws) error {
-	keys, err := s.candidates(t.header)
+func (s *KeySet) Verify(t *JWS) error {
+	keys, err := s.candidates(t.Header)
 	if err != nil {
 		return err
 	}
 	for _, k := range keys {
-		if t.header.alg.verify(k, t.signed, t.signature) {
+		if t.VerifiedBy(k) {
 			return nil
 		}
 	}

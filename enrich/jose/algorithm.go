@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import (
 	"crypto"
@@ -22,7 +22,7 @@ const (
 )
 
 // An algorithm is one entry of the closed table of signature algorithms.
-type algorithm struct {
+type Algorithm struct {
 	name   string
 	family family
 	hash   crypto.Hash
@@ -34,7 +34,7 @@ type algorithm struct {
 
 // algorithms is the table (RFC 7518, section 3.1; RFC 8037; RFC 9864). It
 // has no "none". Names are compared byte for byte.
-var algorithms = [...]algorithm{
+var algorithms = [...]Algorithm{
 	{name: "RS256", family: familyRSA, hash: crypto.SHA256},
 	{name: "RS384", family: familyRSA, hash: crypto.SHA384},
 	{name: "RS512", family: familyRSA, hash: crypto.SHA512},
@@ -50,8 +50,8 @@ var algorithms = [...]algorithm{
 	{name: "HS512", family: familyHMAC, hash: crypto.SHA512},
 }
 
-// Algorithms gives the names that the option algorithms knows.
-func Algorithms() []string {
+// AlgorithmNames returns the name of each algorithm of the table, and Ed25519.
+func AlgorithmNames() []string {
 	names := make([]string, 0, len(algorithms)+1)
 	for i := range algorithms {
 		names = append(names, algorithms[i].name)
@@ -59,12 +59,27 @@ func Algorithms() []string {
 	return append(names, ed25519Name)
 }
 
+// PublicKeyAlgorithmNames returns the name of each algorithm of the table whose
+// key is not a secret.
+func PublicKeyAlgorithmNames() []string {
+	var names []string
+	for i := range algorithms {
+		if !algorithms[i].Symmetric() {
+			names = append(names, algorithms[i].name)
+		}
+	}
+	return names
+}
+
+// symmetric reports whether the algorithm is an HMAC: who can verify can sign.
+func (a *Algorithm) Symmetric() bool { return a.family == familyHMAC }
+
 // ed25519Name is the other name of EdDSA.
 const ed25519Name = "Ed25519"
 
 // lookAlgorithm finds an algorithm by its name. Ed25519 is the same
 // algorithm as EdDSA, because Ed448 is not supported (RFC 9864, section 2.2).
-func lookAlgorithm(name string) *algorithm {
+func LookupAlgorithm(name string) *Algorithm {
 	if name == ed25519Name {
 		name = "EdDSA"
 	}
@@ -78,7 +93,7 @@ func lookAlgorithm(name string) *algorithm {
 
 // verify reports whether signature is k's signature over message. The key
 // must fit the algorithm.
-func (a *algorithm) verify(k *key, message, signature []byte) bool {
+func (a *Algorithm) verify(k *Key, message, signature []byte) bool {
 	switch pub := k.public.(type) {
 	case *rsa.PublicKey:
 		digest := a.digest(message)
@@ -108,7 +123,7 @@ func (a *algorithm) verify(k *key, message, signature []byte) bool {
 	return false
 }
 
-func (a *algorithm) digest(message []byte) []byte {
+func (a *Algorithm) digest(message []byte) []byte {
 	switch a.hash {
 	case crypto.SHA384:
 		sum := sha512.Sum384(message)
