@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"container/list"
-	"crypto/sha256"
 	"sync"
 	"time"
 )
@@ -18,9 +17,6 @@ type answerCache struct {
 	byKey map[tokenHash]*list.Element // of *answerEntry
 	order list.List                   // the most recently used first
 }
-
-// tokenHash is the keyed hash of a token.
-type tokenHash [sha256.Size]byte
 
 type answerEntry struct {
 	key    tokenHash

@@ -169,3 +169,30 @@ type Introspection struct {
 	// Ask for, and insist on, a signed answer (RFC 9701). Default: false.
 	Signed bool `json:"signed,omitempty"`
 }
+
+// noType is the word for a token without typ.
+const noType = "none"
+
+// The words of the options that choose.
+const (
+	tokensAccess = "access"
+	tokensID     = "id"
+	tokensAny    = "any"
+
+	whenOpaque = "opaque"
+	whenAlways = "always"
+
+	dpopOff     = "off"
+	dpopAccept  = "accept"
+	dpopRequire = "require"
+
+	replayShared = "shared"
+	replayLocal  = "local"
+
+	mtlsOff     = "off"
+	mtlsRequire = "require"
+
+	authBasic = "basic"
+	authPost  = "post"
+	authKey   = "private_key_jwt"
+)

@@ -15,6 +15,9 @@ var ErrInvalidToken = jose.ErrInvalidToken
 // never an answer about the token.
 var ErrUnavailable = errors.New("token cannot be verified now")
 
+// ErrConfig is what every error about a configuration wraps.
+var ErrConfig = errors.New("issuer configuration is invalid")
+
 // A failure is one class of reasons for which nothing can be decided; it wraps
 // ErrUnavailable.
 type failure string

@@ -26,22 +26,35 @@ const (
 // it left them out for size, or may have cut them: unknown is not empty. The URL
 // that a distributed claim names (OpenID Connect Core, section 5.6.2) is never
 // fetched.
-func (i *Issuer) readGroups(p *identity.Principal) {
-	p.GroupsClaim = i.groupsClaim
-	if identity.GroupsElsewhere(p.Claims, i.groupsClaim) {
+func readGroups(p *identity.Principal, name, delimiter string) {
+	p.GroupsClaim = name
+	if identity.GroupsElsewhere(p.Claims, name) {
 		p.GroupsWithheld, p.GroupsUnknown = true, unknownElsewhere
 		return
 	}
-	claim := p.Claims[i.groupsClaim]
+	claim := p.Claims[name]
 	if v, ok := claim.([]any); ok && (len(v) == capOkta || len(v) == capEntra) {
 		p.GroupsWithheld, p.GroupsUnknown = true, unknownCut
 		return
 	}
-	list, unknown := grouplist.Read(claim, i.groupsDelimiter)
+	list, unknown := grouplist.Read(claim, delimiter)
 	if p.GroupsUnknown = unknown; list == nil {
 		return
 	}
 	if p.Groups, p.GroupsKnown = texts(list); !p.GroupsKnown {
 		p.GroupsUnknown = unknownNoTexts
 	}
+}
+
+// texts gives a list of strings as such.
+func texts(list []any) ([]string, bool) {
+	out := make([]string, len(list))
+	for n, v := range list {
+		s, ok := v.(string)
+		if !ok {
+			return nil, false
+		}
+		out[n] = s
+	}
+	return out, true
 }

@@ -27,16 +27,11 @@ const (
 	// the other places are for tokens that were.
 	maxStrangerQuestions = maxQuestions / 2
 	maxStrangers         = maxCrowd / 2
-	// maxAnswer bounds one answer; the largest hold a few hundred groups.
-	maxAnswer = 64 << 10
 	// maxActiveCost bounds the kept answers about active tokens, in bytes.
 	maxActiveCost = 8 << 20
 	// maxInactive bounds the kept answers about other tokens. They have room
 	// of their own, so that forged tokens cannot drive out good ones.
 	maxInactive = 4096
-	// inactiveLife is how long "not active" is kept at most: it spares the
-	// endpoint a client that insists, and passes once a replica has caught up.
-	inactiveLife = 10 * time.Second
 	// failureLogInterval is the shortest time between two lines about failing
 	// for one cause: a stranger whose odd tokens the endpoint fails at, among
 	// honest ones that it answers about, changes the state with each of them.
@@ -44,20 +39,6 @@ const (
 	// maxFailureCauses is how many causes are told of in that time.
 	maxFailureCauses = 32
 )
-
-// mediaSigned is the type of a signed answer (RFC 9701, section 5).
-const mediaSigned = "application/token-introspection+jwt"
-
-// An answer is what the endpoint said of one token. It is never changed.
-type answer struct {
-	token  tokenHash
-	active bool
-	claims map[string]any
-	keySet uint64 // the version that verified a signed answer
-	until  time.Time
-}
-
-func (a *answer) goodAt(now time.Time) bool { return now.Before(a.until) }
 
 // A question is one introspection under way.
 type question struct {
@@ -69,8 +50,14 @@ type question struct {
 // An introspector asks an issuer about tokens (RFC 7662), each once at a
 // time, and keeps the answers for a while.
 type introspector struct {
-	issuer  *Issuer
+	name     string
+	clock    func() time.Time
+	log      *slog.Logger
+	observer Observer
+	life     *lifetime
+
 	config  Introspection
+	reader  answerReader
 	auth    *clientAuth
 	client  *http.Client
 	timeout time.Duration
@@ -98,13 +85,15 @@ type introspector struct {
 	causesSince   time.Time
 }
 
-func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*introspector, error) {
+func newIntrospector(c Config, o Options, client *http.Client, rules *claimRules, signatures *signatureCheck, life *lifetime) (*introspector, error) {
 	auth, err := newClientAuth(*c.Introspect, c.Issuer, o)
 	if err != nil {
 		return nil, err
 	}
 	n := &introspector{
-		issuer: i, config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
+		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, life: life,
+		reader: answerReader{config: *c.Introspect, rules: rules, signatures: signatures, clock: o.Clock},
+		config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
 		slots: make(chan struct{}, maxQuestions), waiting: crowd{limit: maxCrowd},
 		strangerSlots: make(chan struct{}, maxStrangerQuestions), strangers: crowd{limit: maxStrangers},
 		good:   newGoodTokens(maxGoodTokens),
@@ -145,13 +134,13 @@ func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*ans
 	}
 	key := n.hash(raw)
 	if a := n.kept(key); a != nil {
-		n.issuer.observer.Introspected(n.issuer.name, IntrospectCached)
+		n.observer.Introspected(n.name, IntrospectCached)
 		return a.verdict()
 	}
 	a, err := n.askAnew(ctx, key, raw, verified || n.good.has(key))
 	if err != nil {
 		if errors.Is(err, ErrBusy) {
-			n.issuer.observer.Introspected(n.issuer.name, IntrospectBusy)
+			n.observer.Introspected(n.name, IntrospectBusy)
 		}
 		return nil, err
 	}
@@ -186,13 +175,6 @@ func (n *introspector) askAnew(ctx context.Context, key tokenHash, raw string, g
 	return q.answer, q.err
 }
 
-func (a *answer) verdict() (*answer, error) {
-	if !a.active {
-		return nil, ErrInactive
-	}
-	return a, nil
-}
-
 func (n *introspector) hash(raw string) tokenHash {
 	mac := hmac.New(sha256.New, n.macKey[:])
 	_, _ = io.WriteString(mac, raw)
@@ -200,10 +182,10 @@ func (n *introspector) hash(raw string) tokenHash {
 }
 
 func (n *introspector) kept(key tokenHash) *answer {
-	now := n.issuer.clock()
+	now := n.clock()
 	if a := n.active.get(key, now); a != nil {
 		// A signed answer is worth no more than the keys it was signed with.
-		if a.keySet == 0 || n.issuer.Current(a.keySet, now) {
+		if a.keySet == 0 || n.reader.signatures.current(a.keySet, now) {
 			return a
 		}
 	}
@@ -231,7 +213,7 @@ func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, goo
 		close(q.done)
 		return q, nil
 	}
-	if !n.issuer.life.spawn(func() { n.run(q, key, raw, release) }) { //nolint:contextcheck // detached, as said above
+	if !n.life.spawn(func() { n.run(q, key, raw, release) }) { //nolint:contextcheck // detached, as said above
 		release()
 		return nil, ErrIntrospection
 	}
@@ -301,25 +283,25 @@ func (n *introspector) report(a *answer, err error) {
 	case !a.active:
 		outcome = IntrospectInactive
 	}
-	n.issuer.observer.Introspected(n.issuer.name, outcome)
-	if !n.noteFailing(err) || n.issuer.life.ctx.Err() != nil {
+	n.observer.Introspected(n.name, outcome)
+	if !n.noteFailing(err) || n.life.ctx.Err() != nil {
 		return
 	}
 	if err == nil {
-		n.issuer.log.Info("introspection works again", "issuer", n.issuer.name)
+		n.log.Info("introspection works again", "issuer", n.name)
 		return
 	}
 	level := slog.LevelWarn
 	if outcome == IntrospectRefused {
 		level = slog.LevelError
 	}
-	n.issuer.log.Log(context.Background(), level, "introspection fails", "issuer", n.issuer.name, "outcome", outcome, "error", err.Error())
+	n.log.Log(context.Background(), level, "introspection fails", "issuer", n.name, "outcome", outcome, "error", err.Error())
 }
 
 // noteFailing notes whether the last question failed and reports whether that is
 // for the log: a cause that it has not told of yet, and the end of failing.
 func (n *introspector) noteFailing(err error) bool {
-	now := n.issuer.clock()
+	now := n.clock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.failing = err != nil
@@ -349,13 +331,13 @@ func (n *introspector) question(raw string) (a *answer, cost int, err error) {
 			a, err = nil, fmt.Errorf("introspecting: panic: %w", ErrIntrospection)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(n.issuer.life.ctx, n.timeout)
+	ctx, cancel := context.WithTimeout(n.life.ctx, n.timeout)
 	defer cancel()
 	body, media, err := n.post(ctx, raw)
 	if err != nil {
 		return nil, 0, err
 	}
-	a, err = n.read(ctx, body, media)
+	a, err = n.reader.read(ctx, body, media)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -402,24 +384,6 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 // detached takes the identity of a context's end from an error: it was the
 // question's own deadline that ended, not that of the request.
 func detached(err error) error { return errors.New(err.Error()) }
-
-// refusal tells a gateway that is not welcome from a server in trouble. A
-// token of a kind that the server does not introspect is the former (RFC
-// 7009, section 2.2.1): it says nothing about the token.
-func refusal(status int, body []byte) error {
-	code := ""
-	if members, err := jose.DecodeObject(body); err == nil {
-		code, _ = members["error"].(string)
-	}
-	switch {
-	case code == "unsupported_token_type":
-		return fmt.Errorf("introspecting: the server does not introspect tokens of this kind: %w", ErrIntrospectionRefused)
-	case status == http.StatusUnauthorized, status == http.StatusForbidden,
-		code == "invalid_client", code == "unauthorized_client":
-		return fmt.Errorf("introspecting: the server refuses the gateway's credentials (status %d): %w", status, ErrIntrospectionRefused)
-	}
-	return fmt.Errorf("introspecting: status %d: %w", status, ErrIntrospection)
-}
 
 func (n *introspector) wait(ctx context.Context, done <-chan struct{}) error {
 	t := time.NewTimer(n.timeout)

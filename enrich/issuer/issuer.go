@@ -7,75 +7,23 @@ package issuer
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
-
-// Options are what an Issuer gets from outside. Every field may be left out.
-type Options struct {
-	// Clock tells the time. Default: time.Now.
-	Clock func() time.Time
-
-	// Transport carries the requests to the issuer. Default: one of its own,
-	// with the issuer's ca. With a ca, a Transport given must be an
-	// *http.Transport, and a copy of it is used.
-	Transport http.RoundTripper
-
-	// Logger takes what an operator should know. Default: nothing is logged.
-	Logger *slog.Logger
-
-	// Observer takes what metrics count. Default: none.
-	Observer Observer
-
-	// Rand is the source of randomness. Default: crypto/rand.
-	Rand io.Reader
-}
-
-func (o Options) settled() Options {
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Observer == nil {
-		o.Observer = silent{}
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
-	return o
-}
 
 // Issuer verifies the tokens of one issuer. It is safe for concurrent use.
 type Issuer struct {
 	name, identifier string
 
-	audience    []string
-	anyAudience bool
-	tokens      string
-	types       map[string]bool
-	only9068    bool // at+jwt is the only type
-	allowed     map[*jose.Algorithm]bool
-	leeway      time.Duration
-
-	subjectClaim              string
-	groupsClaim               string
-	groupsDelimiter           string
-	clientClaims, scopeClaims []string
-
-	clock    func() time.Time
-	log      *slog.Logger
-	observer Observer
+	clock func() time.Time
 
 	life       *lifetime
+	rules      *claimRules
 	keys       *keySource
+	signatures *signatureCheck
 	fromFile   bool // the keys are those of jwks_file
 	metadata   *metadataSource
 	introspect *introspector // nil: JWTs only
@@ -98,33 +46,11 @@ func New(c Config, o Options) (*Issuer, error) {
 		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
 	}
 	i := &Issuer{
-		name:            c.Name,
-		identifier:      c.Issuer,
-		audience:        c.Audience,
-		anyAudience:     c.AnyAudience,
-		tokens:          c.Tokens,
-		types:           make(map[string]bool),
-		only9068:        len(c.Types) == 1 && c.Types[0] == "at+jwt",
-		allowed:         make(map[*jose.Algorithm]bool),
-		leeway:          time.Duration(*c.Leeway),
-		subjectClaim:    c.SubjectClaim,
-		groupsClaim:     c.GroupsClaim,
-		groupsDelimiter: c.GroupsDelimiter,
-		clientClaims:    c.ClientClaim,
-		scopeClaims:     c.ScopeClaim,
-		clock:           o.Clock,
-		log:             o.Logger,
-		observer:        o.Observer,
-		life:            newLifetime(),
-	}
-	for _, t := range c.Types {
-		i.types[t] = true
-	}
-	for _, name := range c.Algorithms {
-		i.allowed[jose.LookupAlgorithm(name)] = true
+		name: c.Name, identifier: c.Issuer, clock: o.Clock, rules: newClaimRules(c), life: newLifetime(),
 	}
 	i.metadata = newMetadataSource(c, client, o.Clock)
 	i.keys = newKeySource(c, o, i.life)
+	i.signatures = newSignatureCheck(i.keys, c.Algorithms, o.Clock)
 	i.keys.load = i.metadata.keys
 	if i.fromFile = c.JWKSFile != ""; i.fromFile {
 		symmetric := jose.LookupAlgorithm(c.Algorithms[0]).Symmetric()
@@ -135,7 +61,7 @@ func New(c Config, o Options) (*Issuer, error) {
 	}
 	if c.Introspect != nil {
 		i.always = c.Introspect.When == whenAlways
-		if i.introspect, err = newIntrospector(i, c, o, client); err != nil {
+		if i.introspect, err = newIntrospector(c, o, client, i.rules, i.signatures, i.life); err != nil {
 			return nil, fmt.Errorf("configuring issuer %q: introspect: %w: %w", c.Issuer, err, ErrConfig)
 		}
 	}
@@ -174,7 +100,7 @@ func (i *Issuer) Name() string { return i.name }
 func (i *Issuer) Identifier() string { return i.identifier }
 
 // Leeway is how far past its exp a token is accepted.
-func (i *Issuer) Leeway() time.Duration { return i.leeway }
+func (i *Issuer) Leeway() time.Duration { return i.rules.leeway }
 
 // Start fetches the keys in the background, now and then every key_refresh,
 // until ctx ends or Stop is called. Without it the keys are fetched when a
@@ -194,11 +120,7 @@ func (i *Issuer) Stop() { i.life.end() }
 // key_max_stale. It takes no lock. A verdict with version 0 was made without
 // keys, by introspection; it ends by its Until.
 func (i *Issuer) Current(version uint64, now time.Time) bool {
-	if version == 0 {
-		return true
-	}
-	st := i.keys.usable(now)
-	return st != nil && st.version == version
+	return i.signatures.current(version, now)
 }
 
 // Metadata gives the issuer's metadata, fetched if need be. Errors wrap
@@ -207,4 +129,17 @@ func (i *Issuer) Metadata(ctx context.Context) (*Metadata, error) { return i.met
 
 // GroupsDelimiter returns what the issuer's configuration says of a text in the
 // place of a list of groups; see Config.GroupsDelimiter.
-func (i *Issuer) GroupsDelimiter() string { return i.groupsDelimiter }
+func (i *Issuer) GroupsDelimiter() string { return i.rules.groupsDelimiter }
+
+// CheckSender checks the sender constraints of a principal against the
+// caller of this request: DPoP proof and certificate. It belongs to every
+// request, also where the verdict about the token itself was kept. A nil
+// caller shows nothing. A bound token is never taken as a bearer token,
+// whatever the configuration says (RFC 9449, section 7.2; RFC 8705, section
+// 3). Errors wrap ErrInvalidToken or ErrUnavailable.
+func (i *Issuer) CheckSender(ctx context.Context, p *identity.Principal, caller *Caller) error {
+	return i.sender.check(ctx, p, caller)
+}
+
+// Challenges lists the ways in which the issuer's tokens may be sent.
+func (i *Issuer) Challenges() []Challenge { return i.sender.challenges() }

@@ -37,7 +37,7 @@ func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string
 // judgeLogout makes the checks of section 2.6.
 func (i *Issuer) judgeLogout(claims map[string]any, audience []string) (*Logout, error) {
 	if audience == nil {
-		if err := i.checkAudience(claims); err != nil {
+		if err := i.rules.checkAudience(claims); err != nil {
 			return nil, err
 		}
 	} else {
@@ -50,14 +50,14 @@ func (i *Issuer) judgeLogout(claims map[string]any, audience []string) (*Logout,
 		}
 	}
 	now := i.clock()
-	d, err := i.readDates(claims, now, false)
+	d, err := i.rules.readDates(claims, now, false)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case d.issued.IsZero():
 		return nil, fmt.Errorf("iat is missing: %w", ErrDates)
-	case now.Sub(d.issued) > logoutAge+i.leeway:
+	case now.Sub(d.issued) > logoutAge+i.rules.leeway:
 		return nil, ErrExpired
 	}
 	events, _ := claims["events"].(map[string]any)

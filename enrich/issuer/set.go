@@ -175,3 +175,22 @@ func (s *Set) Start(ctx context.Context) {
 		i.Start(ctx)
 	}
 }
+
+// Challenges lists the ways in which a token of any of the allowed issuers
+// (nil: all) may be sent; Bearer first.
+func (s *Set) Challenges(allowed []string) []Challenge {
+	var bearer, dpop []Challenge //nolint:prealloc // each holds one at most
+	for _, i := range s.issuers {
+		if !isAllowed(i, allowed) {
+			continue
+		}
+		for _, c := range i.Challenges() {
+			if c.Scheme == "Bearer" {
+				bearer = []Challenge{c}
+			} else {
+				dpop = []Challenge{c}
+			}
+		}
+	}
+	return append(bearer, dpop...)
+}

@@ -27,36 +27,6 @@ const (
 	maxLeeway = 5 * time.Minute
 )
 
-// noType is the word for a token without typ.
-const noType = "none"
-
-// The words of the options that choose.
-const (
-	tokensAccess = "access"
-	tokensID     = "id"
-	tokensAny    = "any"
-
-	whenOpaque = "opaque"
-	whenAlways = "always"
-
-	dpopOff     = "off"
-	dpopAccept  = "accept"
-	dpopRequire = "require"
-
-	replayShared = "shared"
-	replayLocal  = "local"
-
-	mtlsOff     = "off"
-	mtlsRequire = "require"
-
-	authBasic = "basic"
-	authPost  = "post"
-	authKey   = "private_key_jwt"
-)
-
-// ErrConfig is what every error about a configuration wraps.
-var ErrConfig = errors.New("issuer configuration is invalid")
-
 // Check tells what is wrong with the configuration in itself. It touches neither
 // network nor files.
 func (c Config) Check() error {

@@ -21,7 +21,7 @@ const (
 	familyHMAC
 )
 
-// An algorithm is one entry of the closed table of signature algorithms.
+// An Algorithm is one entry of the closed table of signature algorithms.
 type Algorithm struct {
 	name   string
 	family family
@@ -71,13 +71,13 @@ func PublicKeyAlgorithmNames() []string {
 	return names
 }
 
-// symmetric reports whether the algorithm is an HMAC: who can verify can sign.
+// Symmetric reports whether the algorithm is an HMAC: who can verify can sign.
 func (a *Algorithm) Symmetric() bool { return a.family == familyHMAC }
 
 // ed25519Name is the other name of EdDSA.
 const ed25519Name = "Ed25519"
 
-// lookAlgorithm finds an algorithm by its name. Ed25519 is the same
+// LookupAlgorithm finds an algorithm by its name. Ed25519 is the same
 // algorithm as EdDSA, because Ed448 is not supported (RFC 9864, section 2.2).
 func LookupAlgorithm(name string) *Algorithm {
 	if name == ed25519Name {
@@ -91,10 +91,10 @@ func LookupAlgorithm(name string) *Algorithm {
 	return nil
 }
 
-// verify reports whether signature is k's signature over message. The key
-// must fit the algorithm.
-func (a *Algorithm) verify(k *Key, message, signature []byte) bool {
-	switch pub := k.public.(type) {
+// verify reports whether signature is that of a key over message. The key must
+// fit the algorithm.
+func (a *Algorithm) verify(public any, message, signature []byte) bool {
+	switch pub := public.(type) {
 	case *rsa.PublicKey:
 		digest := a.digest(message)
 		if !a.pss {

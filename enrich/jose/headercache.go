@@ -10,7 +10,7 @@ import (
 // there.
 const maxCachedHeaders = 64
 
-// A headerCache remembers parsed headers by their text: an issuer's tokens
+// A HeaderCache remembers parsed headers by their text: an issuer's tokens
 // share a handful. Only headers of tokens whose signature verified are put
 // in, so that nobody else can fill it. A nil cache remembers nothing.
 type HeaderCache struct {
@@ -27,7 +27,7 @@ func (c *HeaderCache) Get(text string) *Header {
 	return c.parsed[text]
 }
 
-// put remembers a header. A full cache starts anew.
+// Put remembers a header. A full cache starts anew.
 func (c *HeaderCache) Put(text string, h *Header) {
 	if c == nil {
 		return

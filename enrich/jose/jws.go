@@ -6,47 +6,36 @@
 package jose
 
 import (
-	"encoding/base64"
 	"fmt"
 	"strings"
 )
 
-const (
-	// maxTokenBytes is the longest token that is looked at, as long as what
-	// the finding of tokens lets through.
-	MaxTokenBytes = 16 << 10
-	// maxHeaderBytes bounds the encoded protected header; the largest that
-	// are seen carry a certificate chain of a few KiB.
-	maxHeaderBytes = 8 << 10
-	// maxKeyID bounds a kid. Those in use are thumbprints, UUIDs and names.
-	maxKeyID = 512
-)
+// MaxTokenBytes is the length of the longest token that is read. It is the limit
+// of package token as well, which finds the tokens of a request.
+const MaxTokenBytes = 16 << 10
 
-// strictBase64 is base64url without padding and without stray bits (RFC
-// 7515, section 2).
-var strictBase64 = base64.RawURLEncoding.Strict()
-
-// A jws is a compact JWS in its strict form, taken apart and not verified.
+// A JWS is a compact JWS in its strict form, parsed and not verified.
 type JWS struct {
-	Header    *Header
-	Members   map[string]any // all of the header; nil if it was remembered
-	signed    []byte         // the text that the signature covers
-	Payload   []byte
+	// Header holds the members of the protected header that verification reads.
+	Header *Header
+
+	// Members are all members of the protected header. They are nil where the
+	// header came from a HeaderCache.
+	Members map[string]any
+
+	// Payload is the decoded payload. Nothing vouches for it until VerifiedBy
+	// or KeySet.Verify has.
+	Payload []byte
+
+	signed    []byte // the text that the signature covers
 	signature []byte
 }
 
-// A header is what of a protected header the verification reads. Members
-// that offer keys (jwk, jku, x5u, x5c) are not among it: a token never
-// chooses its own key (RFC 8725, section 3.10).
-type Header struct {
-	Algorithm *Algorithm // nil: not in the table
-	KeyID     string     // empty: none
-	Type      string     // normalized; empty: none
-}
-
-// parseJWS takes a token apart. The form is checked before any cryptography
-// (RFC 7515, section 7.1): three parts of strict base64url, a header of
-// strict JSON, and nothing else. Errors wrap ErrMalformed or ErrCritical.
+// Parse parses a token of at most limit bytes. It checks the form before any
+// cryptography (RFC 7515, section 7.1): three parts of strict base64url, a
+// header of strict JSON, and nothing else. A header that cache remembers is not
+// parsed again; a nil cache remembers none. Errors wrap ErrMalformed,
+// ErrCritical or ErrType.
 func Parse(raw string, limit int, cache *HeaderCache) (JWS, error) {
 	if len(raw) > limit {
 		return JWS{}, fmt.Errorf("over %d bytes: %w", limit, ErrMalformed)
@@ -86,65 +75,8 @@ func Parse(raw string, limit int, cache *HeaderCache) (JWS, error) {
 	return t, nil
 }
 
-// verifiedBy reports whether the signature is that of the key, which must fit
+// VerifiedBy reports whether the signature is that of the key, which must fit
 // the header's algorithm.
-func (t *JWS) VerifiedBy(k *Key) bool { return t.Header.Algorithm.verify(k, t.signed, t.signature) }
-
-// parseHeader reads a protected header; it also gives all its members.
-func parseHeader(encoded string) (*Header, map[string]any, error) {
-	if len(encoded) > maxHeaderBytes {
-		return nil, nil, fmt.Errorf("header over %d bytes: %w", maxHeaderBytes, ErrMalformed)
-	}
-	text, err := strictBase64.DecodeString(encoded)
-	if err != nil {
-		return nil, nil, fmt.Errorf("header: not strict base64url: %w", ErrMalformed)
-	}
-	members, err := DecodeObject(text)
-	if err != nil {
-		return nil, nil, fmt.Errorf("header: %w", err)
-	}
-	// Both change what is signed or must be understood; this gateway
-	// understands no extension (RFC 7515, section 4.1.11; RFC 7797).
-	for _, name := range []string{"crit", "b64"} {
-		if _, ok := members[name]; ok {
-			return nil, nil, fmt.Errorf("header has %s: %w", name, ErrCritical)
-		}
-	}
-	alg, ok := members["alg"].(string)
-	if !ok {
-		return nil, nil, fmt.Errorf("header without alg: %w", ErrMalformed)
-	}
-	h := &Header{Algorithm: LookupAlgorithm(alg)}
-	if v, ok := members["kid"]; ok {
-		if h.KeyID, ok = v.(string); !ok || len(h.KeyID) > maxKeyID || hasControl(h.KeyID) {
-			return nil, nil, fmt.Errorf("header's kid is not a short printable string: %w", ErrMalformed)
-		}
-	}
-	if v, ok := members["typ"]; ok {
-		typ, ok := v.(string)
-		if !ok {
-			return nil, nil, fmt.Errorf("header's typ is not a string: %w", ErrMalformed)
-		}
-		// Two words that would pass for a token without typ.
-		if h.Type = NormalizeType(typ); h.Type == "" || h.Type == "none" {
-			return nil, nil, fmt.Errorf("header's typ is empty: %w", ErrType)
-		}
-	}
-	return h, members, nil
-}
-
-// normalType gives a media type as typ values are compared: without case,
-// and with the "application/" that RFC 7515, section 4.1.9 lets go taken off.
-func NormalizeType(typ string) string {
-	return strings.TrimPrefix(strings.ToLower(typ), "application/")
-}
-
-// hasControl reports whether s holds a control character.
-func hasControl(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return true
-		}
-	}
-	return false
+func (t *JWS) VerifiedBy(k *Key) bool {
+	return t.Header.Algorithm.verify(k.public, t.signed, t.signature)
 }

@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	// maxKeyID bounds a kid. Those in use are thumbprints, UUIDs and names.
+	maxKeyID = 512
 	// minRSABits is the smallest RSA key (RFC 7518, section 3.3).
 	minRSABits = 2048
 	// maxRSABits bounds the work of one verification; the library that reads
@@ -22,7 +24,7 @@ const (
 	maxRSABits = 4096
 )
 
-// A key is one usable key of a set. It verifies signatures and nothing else.
+// A Key is one usable key of a set. It verifies signatures and nothing else.
 type Key struct {
 	kid    string     // empty: none
 	bound  *Algorithm // the key's own alg; nil: any that fits its kind
@@ -30,7 +32,7 @@ type Key struct {
 	print  [sha256.Size]byte
 }
 
-// fits reports whether the key may be used with the algorithm (RFC 8725,
+// Fits reports whether the key may be used with the algorithm (RFC 8725,
 // section 3.1: one key, one algorithm, where the key says which).
 func (k *Key) Fits(a *Algorithm) bool {
 	if k.bound != nil && k.bound != a {
@@ -61,7 +63,7 @@ var (
 	errKeyKind    = errors.New("key is of no supported kind")
 )
 
-// parseKey reads one JWK (RFC 7517). A key that cannot be used for verifying
+// ParseKey reads one JWK (RFC 7517). A key that cannot be used for verifying
 // signatures is an error; errors hold nothing of the key.
 func ParseKey(text []byte) (*Key, error) {
 	members, err := DecodeObject(text)
@@ -146,7 +148,7 @@ func (k *Key) checkMaterial() error {
 	return nil
 }
 
-// thumbprint returns the key's SHA-256 thumbprint (RFC 7638) in base64url, as
+// Thumbprint returns the key's SHA-256 thumbprint (RFC 7638) in base64url, as
 // the jkt of a token's cnf names it.
 func (k *Key) Thumbprint() (string, error) {
 	jwk := gojose.JSONWebKey{Key: k.public}

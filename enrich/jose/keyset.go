@@ -25,7 +25,7 @@ var (
 	ErrMixedKeys = errors.New("symmetric and public keys in one key set")
 )
 
-// A keySet is the usable keys of one issuer. It is never changed.
+// A KeySet is the usable keys of one issuer. It is never changed.
 type KeySet struct {
 	keys    []*Key
 	byKid   map[string]bool
@@ -40,7 +40,7 @@ type kidAlgorithm struct {
 	alg *Algorithm
 }
 
-// parseKeySet reads a JWK Set (RFC 7517, section 5) key by key: one that
+// ParseKeySet reads a JWK Set (RFC 7517, section 5) key by key: one that
 // cannot be used is skipped and counted, and the others work. symmetric says
 // whether the issuer's algorithms are HMACs; keys of the other sort are then
 // never used, and a set of both sorts is refused altogether.
@@ -154,17 +154,17 @@ func (s *KeySet) index() {
 	h.Sum(s.digest[:0])
 }
 
-// len returns the number of usable keys.
+// Len returns the number of usable keys.
 func (s *KeySet) Len() int { return len(s.keys) }
 
-// skippedKeys returns the number of keys that the set was published with and
+// Skipped returns the number of keys that the set was published with and
 // that cannot be used.
 func (s *KeySet) Skipped() int { return s.skipped }
 
-// equal reports whether both sets hold the same usable keys.
+// Equal reports whether both sets hold the same usable keys.
 func (s *KeySet) Equal(other *KeySet) bool { return s.digest == other.digest }
 
-// has reports whether a key of the set has this kid.
+// Has reports whether a key of the set has this kid.
 func (s *KeySet) Has(kid string) bool { return s.byKid[kid] }
 
 // Why a set gives no key: absent may change with a newer set.
@@ -198,7 +198,7 @@ func (s *KeySet) candidates(h *Header) ([]*Key, error) {
 	return nil, errKeyAbsent
 }
 
-// verify checks the signature with the keys of the set. Errors are the above
+// Verify checks the signature with the keys of the set. Errors are the above
 // or ErrSignature.
 func (s *KeySet) Verify(t *JWS) error {
 	keys, err := s.candidates(t.Header)

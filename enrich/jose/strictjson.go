@@ -21,7 +21,7 @@ const (
 	maxValues = 4096
 )
 
-// decodeObject reads text as one JSON object and gives its members as
+// DecodeObject reads text as one JSON object and gives its members as
 // canonical values. It is strict (RFC 7515, section 4 and RFC 7519, section
 // 4 want unique names, RFC 8725, section 3.7 wants UTF-8): duplicate names,
 // invalid UTF-8, lone surrogates and anything behind the object are errors.

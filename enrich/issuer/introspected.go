@@ -1,0 +1,114 @@
+package issuer
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+)
+
+// verifyOpaque judges a token by asking the issuer. What the answer says is
+// checked here as it would be in a JWT (RFC 7662, section 4: the protected
+// resource's own duty), on each use anew.
+func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error) {
+	a, err := i.introspect.ask(ctx, raw, false)
+	if err != nil {
+		return nil, err
+	}
+	d, err := i.checkAnswer(a.claims)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.rules.checkAudience(a.claims); err != nil {
+		return nil, err
+	}
+	if d.expiry.IsZero() {
+		// The server does not say for how long: for as long as its answer.
+		d.expiry = a.until
+	}
+	p, err := i.rules.principal(i.withSubject(a.claims), d)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTokenType(a.claims, p); err != nil {
+		return nil, err
+	}
+	i.introspect.good.add(a.token)
+	return &Verified{Principal: p, Issuer: i, KeySet: a.keySet, Until: a.until}, nil
+}
+
+// withSubject names the client as the subject of a token that is a client's
+// own: an answer about one need not have a sub (RFC 7662, section 2.2), and some
+// servers leave it out. One that names a user in any way is left as it is.
+func (i *Issuer) withSubject(claims map[string]any) map[string]any {
+	_, subject := claims["sub"]
+	_, user := claims["username"]
+	client, err := firstText(claims, i.rules.clientClaims)
+	if subject || user || err != nil || client == "" {
+		return claims
+	}
+	named := maps.Clone(claims)
+	named["sub"] = client
+	return named
+}
+
+// confirmJWT asks the issuer about a JWT that has been verified already, and
+// bounds the verdict by the answer's life. Where the two disagree about whom
+// they speak of, the token is refused.
+func (i *Issuer) confirmJWT(ctx context.Context, raw string, p *identity.Principal) (time.Time, error) {
+	a, err := i.introspect.ask(ctx, raw, true)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if _, err := i.checkAnswer(a.claims); err != nil {
+		return time.Time{}, err
+	}
+	if _, ok := a.claims["aud"]; ok {
+		if err := i.rules.checkAudience(a.claims); err != nil {
+			return time.Time{}, err
+		}
+	}
+	if sub, ok := a.claims["sub"]; ok && sub != p.Claims["sub"] {
+		return time.Time{}, fmt.Errorf("sub differs from that of the token: %w", ErrClaims)
+	}
+	c, err := readConfirmation(a.claims)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if c.Bound() && c != p.Confirmation {
+		return time.Time{}, fmt.Errorf("cnf differs from that of the token: %w", ErrSender)
+	}
+	if err := checkTokenType(a.claims, p); err != nil {
+		return time.Time{}, err
+	}
+	return a.until, nil
+}
+
+// checkAnswer makes the checks that both uses of an answer share.
+func (i *Issuer) checkAnswer(claims map[string]any) (dates, error) {
+	if iss, ok := claims["iss"]; ok && iss != i.identifier {
+		return dates{}, fmt.Errorf("iss of the answer: %w", ErrUnknownIssuer)
+	}
+	if v, ok := claims["token_type"]; ok {
+		s, _ := v.(string)
+		if !strings.EqualFold(s, "Bearer") && !strings.EqualFold(s, "DPoP") {
+			return dates{}, fmt.Errorf("token_type of the answer: %w", ErrKind)
+		}
+	}
+	if err := i.rules.checkKind("", claims); err != nil {
+		return dates{}, err
+	}
+	return i.rules.readDates(claims, i.clock(), false)
+}
+
+// checkTokenType refuses what the issuer calls a DPoP token and has bound to no
+// key: as a bearer token it would be worth more than it was issued for.
+func checkTokenType(claims map[string]any, p *identity.Principal) error {
+	if s, _ := claims["token_type"].(string); strings.EqualFold(s, "DPoP") && p.Confirmation.KeyThumbprint == "" {
+		return fmt.Errorf("a DPoP token without a key: %w", ErrSender)
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package issuer
+
+import (
+	"context"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
+)
+
+// A signatureCheck verifies what an issuer signed: with an algorithm of its
+// list, and a key of its set.
+type signatureCheck struct {
+	keys    *keySource
+	allowed map[*jose.Algorithm]bool
+	clock   func() time.Time
+}
+
+func newSignatureCheck(keys *keySource, algorithms []string, clock func() time.Time) *signatureCheck {
+	s := &signatureCheck{keys: keys, allowed: make(map[*jose.Algorithm]bool), clock: clock}
+	for _, name := range algorithms {
+		s.allowed[jose.LookupAlgorithm(name)] = true
+	}
+	return s
+}
+
+// allows reports whether the algorithm of t is on the issuer's list.
+func (s *signatureCheck) allows(t *jose.JWS) bool { return s.allowed[t.Header.Algorithm] }
+
+// verify checks the signature with the issuer's keys and returns the version of
+// the set that it verifies with. Where none of
+// them verifies, the right one may be new, also under a kid that is known: some
+// issuers name every key alike. So a newer set is looked for.
+func (s *signatureCheck) verify(ctx context.Context, t *jose.JWS) (uint64, error) {
+	now := s.clock()
+	st, err := s.keys.ready(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	err = st.set.Verify(t)
+	if err == nil {
+		return st.version, nil
+	}
+	next, failure := s.keys.newer(ctx, st, t.Header.KeyID, now)
+	switch {
+	case next == nil && (failure == nil || st.set.Has(t.Header.KeyID)):
+		return 0, err // the key of that kid is known, and it is not this one
+	case failure != nil:
+		return 0, failure
+	}
+	return next.version, next.set.Verify(t)
+}
+
+// current reports whether what that version of the key set verified can still
+// be relied on; see Issuer.Current.
+func (s *signatureCheck) current(version uint64, now time.Time) bool {
+	if version == 0 {
+		return true
+	}
+	st := s.keys.usable(now)
+	return st != nil && st.version == version
+}
