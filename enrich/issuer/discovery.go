@@ -17,12 +17,12 @@ import (
 // Metadata is what the gateway reads of an issuer's metadata (OpenID Connect
 // Discovery, section 3; RFC 8414, section 2).
 type Metadata struct {
-	// Issuer must be the configured identifier to the letter. The others are
-	// URLs, empty where the issuer does not name them.
-	Issuer                string
-	JWKSURI               string
-	UserinfoEndpoint      string
-	IntrospectionEndpoint string
+	// Issuer is the configured identifier, byte for byte.
+	Issuer string
+
+	// The endpoints of the issuer. Only JWKSURI is checked and never empty; the
+	// others are empty where the metadata do not name them.
+	JWKSURI, AuthorizationEndpoint, TokenEndpoint, UserinfoEndpoint string
 }
 
 // discover fetches the issuer's metadata from the first place that has it. A
@@ -59,8 +59,9 @@ func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
 	m := &Metadata{
 		Issuer:                identifier,
 		JWKSURI:               str("jwks_uri"),
+		AuthorizationEndpoint: str("authorization_endpoint"),
+		TokenEndpoint:         str("token_endpoint"),
 		UserinfoEndpoint:      str("userinfo_endpoint"),
-		IntrospectionEndpoint: str("introspection_endpoint"),
 	}
 	keys, err := checkURL(m.JWKSURI)
 	if err != nil {

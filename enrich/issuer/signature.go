@@ -12,6 +12,7 @@ import (
 type signatureCheck struct {
 	keys    *keySource
 	allowed map[*jose.Algorithm]bool
+	names   []string // of the allowed ones, each with its other name
 	clock   func() time.Time
 }
 
@@ -19,6 +20,11 @@ func newSignatureCheck(keys *keySource, algorithms []string, clock func() time.T
 	s := &signatureCheck{keys: keys, allowed: make(map[*jose.Algorithm]bool), clock: clock}
 	for _, name := range algorithms {
 		s.allowed[jose.LookupAlgorithm(name)] = true
+	}
+	for _, name := range jose.AlgorithmNames() {
+		if s.allowed[jose.LookupAlgorithm(name)] {
+			s.names = append(s.names, name)
+		}
 	}
 	return s
 }
