@@ -226,7 +226,7 @@ func (e *Explanation) refused(r *Refusal) {
 // asked gives the principal that the question is about.
 func (g *Gateway) asked(ctx context.Context, p *Policy, q Asked) (*issuer.Verified, error) {
 	if q.Token != "" {
-		v, err := g.Issuers.Examine(ctx, q.Token, p.definition.Issuers)
+		v, err := g.Issuers.VerifyWithoutSender(ctx, q.Token, p.definition.Issuers)
 		if err != nil {
 			return nil, refuseToken(err)
 		}

@@ -16,7 +16,7 @@ const (
 	maxAnswer = 64 << 10
 	// inactiveLife is how long "not active" is kept at most: it spares the
 	// endpoint a client that insists, and passes once a replica has caught up.
-	inactiveLife = 10 * time.Second
+	inactiveTTL = 10 * time.Second
 )
 
 // mediaSigned is the type of a signed answer (RFC 9701, section 5).
@@ -34,9 +34,9 @@ type answer struct {
 	until  time.Time
 }
 
-func (a *answer) goodAt(now time.Time) bool { return now.Before(a.until) }
+func (a *answer) expired(now time.Time) bool { return !now.Before(a.until) }
 
-func (a *answer) verdict() (*answer, error) {
+func (a *answer) requireActive() (*answer, error) {
 	if !a.active {
 		return nil, ErrInactive
 	}
@@ -79,7 +79,7 @@ func (r *answerReader) read(ctx context.Context, body []byte, media string) (*an
 	}
 	now := r.clock()
 	if !active {
-		a.until = now.Add(min(time.Duration(r.config.TTL), inactiveLife))
+		a.until = now.Add(min(time.Duration(r.config.TTL), inactiveTTL))
 		return a, nil
 	}
 	a.active, a.claims, a.until = true, members, now.Add(time.Duration(r.config.TTL))

@@ -37,7 +37,7 @@ func (c *answerCache) get(key tokenHash, now time.Time) *answer {
 		return nil
 	}
 	a := e.Value.(*answerEntry).answer
-	if !a.goodAt(now) {
+	if a.expired(now) {
 		c.remove(e)
 		return nil
 	}

@@ -204,7 +204,7 @@ func readDate(claims map[string]any, name string) (time.Time, error) {
 var required9068 = []string{"aud", "sub", "client_id", "iat", "jti"}
 
 // judge checks what a verified token says, at now.
-func (r *claimRules) judge(typ string, claims map[string]any, now time.Time) (*identity.Principal, error) {
+func (r *claimRules) check(typ string, claims map[string]any, now time.Time) (*identity.Principal, error) {
 	if err := r.checkType(typ); err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func TestConfigurationsThatAreTaken(t *testing.T) {
 
 // TestDefaultsAreOnTheSafeSide walks every default of the contract.
 func TestDefaultsAreOnTheSafeSide(t *testing.T) {
-	c, err := settle(Config{Issuer: testIssuer, Audience: []string{"a"}, Introspect: &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s"}})
+	c, err := withDefaults(Config{Issuer: testIssuer, Audience: []string{"a"}, Introspect: &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s"}})
 	if err != nil {
 		t.Fatal(err)
 	}

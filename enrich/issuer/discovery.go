@@ -96,7 +96,7 @@ type metadataSource struct {
 	client     *http.Client
 	clock      func() time.Time
 	identifier string
-	places     []string
+	urls       []string
 	jwksURL    string // empty: by discovery
 
 	refresh, floor, timeout time.Duration
@@ -109,11 +109,11 @@ type metadataSource struct {
 
 func newMetadataSource(c Config, client *http.Client, clock func() time.Time) *metadataSource {
 	m := &metadataSource{
-		client: client, clock: clock, identifier: c.Issuer, places: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
+		client: client, clock: clock, identifier: c.Issuer, urls: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
 		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), timeout: time.Duration(c.Timeout),
 	}
 	if c.DiscoveryURL != "" {
-		m.places = []string{c.DiscoveryURL}
+		m.urls = []string{c.DiscoveryURL}
 	}
 	return m
 }
@@ -151,7 +151,7 @@ func (m *metadataSource) refreshed(ctx context.Context) (*Metadata, error) {
 		return m.current, nil
 	}
 	m.begun = now
-	found, err := discover(ctx, m.client, m.identifier, m.places)
+	found, err := discover(ctx, m.client, m.identifier, m.urls)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,8 @@ const (
 	// maxStrangerQuestions bounds those of them about tokens that were not seen
 	// good before, and maxStrangers the requests with such a token that wait:
 	// the other places are for tokens that were.
-	maxStrangerQuestions = maxQuestions / 2
-	maxStrangers         = maxCrowd / 2
+	maxUnknownQuestions = maxQuestions / 2
+	maxUnknownWaiting   = maxWaiters / 2
 	// maxActiveCost bounds the kept answers about active tokens, in bytes.
 	maxActiveCost = 8 << 20
 	// maxInactive bounds the kept answers about other tokens. They have room
@@ -54,7 +54,7 @@ type introspector struct {
 	clock    func() time.Time
 	log      *slog.Logger
 	observer Observer
-	life     *lifetime
+	workers  *workers
 
 	config  Introspection
 	reader  answerReader
@@ -62,13 +62,13 @@ type introspector struct {
 	client  *http.Client
 	timeout time.Duration
 	slots   chan struct{}
-	waiting crowd // for an answer
+	waiting waiterLimit // for an answer
 
 	// strangerSlots and strangers are the share of the two above that requests
 	// may take whose token was not seen good before.
-	strangerSlots chan struct{}
-	strangers     crowd
-	good          goodTokens
+	unknownSlots   chan struct{}
+	unknownWaiting waiterLimit
+	known          knownTokens
 
 	// macKey keys the hashes of tokens. The caches belong to one issuer, one
 	// endpoint and one client, so the token is all that need be hashed.
@@ -85,18 +85,18 @@ type introspector struct {
 	causesSince   time.Time
 }
 
-func newIntrospector(c Config, o Options, client *http.Client, rules *claimRules, signatures *signatureCheck, life *lifetime) (*introspector, error) {
+func newIntrospector(c Config, o Options, client *http.Client, rules *claimRules, signatures *signatureCheck, life *workers) (*introspector, error) {
 	auth, err := newClientAuth(*c.Introspect, c.Issuer, o)
 	if err != nil {
 		return nil, err
 	}
 	n := &introspector{
-		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, life: life,
+		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, workers: life,
 		reader: answerReader{config: *c.Introspect, rules: rules, signatures: signatures, clock: o.Clock},
 		config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
-		slots: make(chan struct{}, maxQuestions), waiting: crowd{limit: maxCrowd},
-		strangerSlots: make(chan struct{}, maxStrangerQuestions), strangers: crowd{limit: maxStrangers},
-		good:   newGoodTokens(maxGoodTokens),
+		slots: make(chan struct{}, maxQuestions), waiting: waiterLimit{limit: maxWaiters},
+		unknownSlots: make(chan struct{}, maxUnknownQuestions), unknownWaiting: waiterLimit{limit: maxUnknownWaiting},
+		known:  newKnownTokens(maxKnownTokens),
 		active: newAnswerCache(maxActiveCost), inactive: newAnswerCache(maxInactive),
 		asking: make(map[tokenHash]*question), causes: make(map[string]struct{}),
 	}
@@ -135,26 +135,26 @@ func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*ans
 	key := n.hash(raw)
 	if a := n.kept(key); a != nil {
 		n.observer.Introspected(n.name, IntrospectCached)
-		return a.verdict()
+		return a.requireActive()
 	}
-	a, err := n.askAnew(ctx, key, raw, verified || n.good.has(key))
+	a, err := n.askAnew(ctx, key, raw, verified || n.known.has(key))
 	if err != nil {
 		if errors.Is(err, ErrBusy) {
 			n.observer.Introspected(n.name, IntrospectBusy)
 		}
 		return nil, err
 	}
-	return a.verdict()
+	return a.requireActive()
 }
 
 // askAnew joins the question under way about a token or begins one. good says
 // that the token may use the places that are kept for those seen good before.
 func (n *introspector) askAnew(ctx context.Context, key tokenHash, raw string, good bool) (*answer, error) {
 	if !good {
-		if !n.strangers.join() {
+		if !n.unknownWaiting.join() {
 			return nil, ErrBusy
 		}
-		defer n.strangers.leave()
+		defer n.unknownWaiting.leave()
 	}
 	if !n.waiting.join() {
 		return nil, ErrBusy
@@ -213,7 +213,7 @@ func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, goo
 		close(q.done)
 		return q, nil
 	}
-	if !n.life.spawn(func() { n.run(q, key, raw, release) }) { //nolint:contextcheck // detached, as said above
+	if !n.workers.start(func() { n.run(q, key, raw, release) }) { //nolint:contextcheck // detached, as said above
 		release()
 		return nil, ErrIntrospection
 	}
@@ -224,7 +224,7 @@ func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, goo
 // slot takes the slot of one question; who is not known to be good takes one of
 // the strangers' first. It waits no longer than a question may last.
 func (n *introspector) slot(ctx context.Context, good bool) (release func(), err error) {
-	needed := []chan struct{}{n.strangerSlots, n.slots}
+	needed := []chan struct{}{n.unknownSlots, n.slots}
 	if good {
 		needed = needed[1:]
 	}
@@ -260,7 +260,7 @@ func (n *introspector) run(q *question, key tokenHash, raw string, release func(
 		a.token = key
 		n.active.put(key, a, cost)
 	default:
-		n.good.remove(key)
+		n.known.remove(key)
 		n.inactive.put(key, a, 1)
 	}
 	n.report(a, err)
@@ -284,7 +284,7 @@ func (n *introspector) report(a *answer, err error) {
 		outcome = IntrospectInactive
 	}
 	n.observer.Introspected(n.name, outcome)
-	if !n.noteFailing(err) || n.life.ctx.Err() != nil {
+	if !n.noteFailing(err) || n.workers.ctx.Err() != nil {
 		return
 	}
 	if err == nil {
@@ -331,7 +331,7 @@ func (n *introspector) question(raw string) (a *answer, cost int, err error) {
 			a, err = nil, fmt.Errorf("introspecting: panic: %w", ErrIntrospection)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(n.life.ctx, n.timeout)
+	ctx, cancel := context.WithTimeout(n.workers.ctx, n.timeout)
 	defer cancel()
 	body, media, err := n.post(ctx, raw)
 	if err != nil {

@@ -82,8 +82,8 @@ func TestAnswersAreKeptForTheirTime(t *testing.T) {
 		{"active, for ttl", activeAnswer(), nil, time.Minute},
 		{"active, not past exp", activeAnswer("exp", testNow.Unix()+20), nil, 20 * time.Second},
 		{"active without exp", activeAnswer("exp", nil), nil, time.Minute},
-		{"inactive, for a short time", `{"active":false}`, ErrInactive, inactiveLife},
-		{"inactive with exp", `{"active":false,"exp":` + fmt.Sprint(testNow.Unix()+3600) + `}`, ErrInactive, inactiveLife},
+		{"inactive, for a short time", `{"active":false}`, ErrInactive, inactiveTTL},
+		{"inactive with exp", `{"active":false,"exp":` + fmt.Sprint(testNow.Unix()+3600) + `}`, ErrInactive, inactiveTTL},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, introspecting())
@@ -403,7 +403,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 			t.Errorf("took %v", d)
 		}
 		s.issuer.Stop() // waits for those whose callers gave up
-		if most != maxStrangerQuestions || busy == 0 || failed == 0 {
+		if most != maxUnknownQuestions || busy == 0 || failed == 0 {
 			t.Errorf("%d at once, %d busy, %d failed", most, busy, failed)
 		}
 		if len(s.issuer.introspect.asking) != 0 || len(s.issuer.introspect.slots) > maxQuestions {

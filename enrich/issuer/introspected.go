@@ -36,7 +36,7 @@ func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error
 	if err := checkTokenType(a.claims, p); err != nil {
 		return nil, err
 	}
-	i.introspect.good.add(a.token)
+	i.introspect.known.add(a.token)
 	return &Verified{Principal: p, Issuer: i, KeySet: a.keySet, Until: a.until}, nil
 }
 

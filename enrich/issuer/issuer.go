@@ -20,7 +20,7 @@ type Issuer struct {
 
 	clock func() time.Time
 
-	life       *lifetime
+	workers    *workers
 	rules      *claimRules
 	keys       *keySource
 	signatures *signatureCheck
@@ -36,32 +36,32 @@ type Issuer struct {
 // or authorities that cannot be read included), a server that is down is
 // not. Configuration errors wrap ErrConfig.
 func New(c Config, o Options) (*Issuer, error) {
-	c, err := settle(c)
+	c, err := withDefaults(c)
 	if err != nil {
 		return nil, err
 	}
-	o = o.settled()
+	o = o.withDefaults()
 	client, err := newClient(o.Transport, c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
 	}
 	i := &Issuer{
-		name: c.Name, identifier: c.Issuer, clock: o.Clock, rules: newClaimRules(c), life: newLifetime(),
+		name: c.Name, identifier: c.Issuer, clock: o.Clock, rules: newClaimRules(c), workers: newWorkers(),
 	}
 	i.metadata = newMetadataSource(c, client, o.Clock)
-	i.keys = newKeySource(c, o, i.life)
+	i.keys = newKeySource(c, o, i.workers)
 	i.signatures = newSignatureCheck(i.keys, c.Algorithms, o.Clock)
 	i.keys.load = i.metadata.keys
 	if i.fromFile = c.JWKSFile != ""; i.fromFile {
 		symmetric := jose.LookupAlgorithm(c.Algorithms[0]).Symmetric()
 		i.keys.load = func(context.Context) (*jose.KeySet, error) { return readKeyFile(c.JWKSFile, symmetric) }
-		if err := i.Reread(); err != nil {
+		if err := i.ReloadKeyFile(); err != nil {
 			return nil, err
 		}
 	}
 	if c.Introspect != nil {
 		i.always = c.Introspect.When == whenAlways
-		if i.introspect, err = newIntrospector(c, o, client, i.rules, i.signatures, i.life); err != nil {
+		if i.introspect, err = newIntrospector(c, o, client, i.rules, i.signatures, i.workers); err != nil {
 			return nil, fmt.Errorf("configuring issuer %q: introspect: %w: %w", c.Issuer, err, ErrConfig)
 		}
 	}
@@ -71,10 +71,10 @@ func New(c Config, o Options) (*Issuer, error) {
 	return i, nil
 }
 
-// Reread reads jwks_file now: a configuration that takes over an issuer which
+// ReloadKeyFile reads jwks_file now: a configuration that takes over an issuer which
 // runs already finds the file as it is, and not as it was at the last refresh.
 // Keys from the network are left alone. Errors wrap ErrConfig.
-func (i *Issuer) Reread() error {
+func (i *Issuer) ReloadKeyFile() error {
 	if !i.fromFile {
 		return nil
 	}
@@ -107,13 +107,13 @@ func (i *Issuer) Leeway() time.Duration { return i.rules.leeway }
 // request needs them. A second Start while the first runs does nothing.
 func (i *Issuer) Start(ctx context.Context) { i.keys.start(ctx) }
 
-// Retire ends the background fetches. Keys that a request needs are fetched all
+// StopRefresh ends the background fetches. Keys that a request needs are fetched all
 // the same, until Stop.
-func (i *Issuer) Retire() { i.keys.retire() }
+func (i *Issuer) StopRefresh() { i.keys.stopRefresh() }
 
 // Stop ends the background work and waits for it. Requests that are still
 // under way keep the keys that are there; none is fetched any more.
-func (i *Issuer) Stop() { i.life.end() }
+func (i *Issuer) Stop() { i.workers.stop() }
 
 // Current reports whether a verdict that was made under that version of the
 // key set still holds: the set is the same and has been confirmed within

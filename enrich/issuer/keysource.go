@@ -56,11 +56,11 @@ type keySource struct {
 	refresh, floor, maxStale, timeout time.Duration
 
 	state   atomic.Pointer[keyState]
-	waiting crowd // for a flight
+	waiting waiterLimit // for a flight
 
-	life       *lifetime
-	background context.Context // of fetches that no request needs: until retire, or life's end
-	retire     context.CancelFunc
+	workers     *workers
+	background  context.Context // of fetches that no request needs: until retire, or life's end
+	stopRefresh context.CancelFunc
 
 	mu       sync.Mutex
 	flying   *flight
@@ -74,11 +74,11 @@ type keySource struct {
 	errors   uint64
 }
 
-func newKeySource(c Config, o Options, life *lifetime) *keySource {
+func newKeySource(c Config, o Options, life *workers) *keySource {
 	background, retire := context.WithCancel(life.ctx)
 	return &keySource{
 		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
-		life: life, background: background, retire: retire, waiting: crowd{limit: maxCrowd},
+		workers: life, background: background, stopRefresh: retire, waiting: waiterLimit{limit: maxWaiters},
 		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
 	}
 }
@@ -96,7 +96,7 @@ func (s *keySource) loadNow() error {
 }
 
 // usable gives the key set if it may be used now, else nil.
-func (s *keySource) usable(now time.Time) *keyState {
+func (s *keySource) valid(now time.Time) *keyState {
 	st := s.state.Load()
 	if st == nil || now.Sub(st.confirmed) > s.maxStale {
 		return nil
@@ -107,7 +107,7 @@ func (s *keySource) usable(now time.Time) *keyState {
 // ready gives the key set. Where there is none, it waits for the fetch under
 // way; where there is an old one, it begins a fetch and does not wait.
 func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error) {
-	st := s.usable(now)
+	st := s.valid(now)
 	if st != nil {
 		if now.Sub(st.confirmed) > s.refresh+s.refresh/10 {
 			s.begin(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
@@ -120,7 +120,7 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 			return nil, err
 		}
 	}
-	if st := s.usable(s.clock()); st != nil {
+	if st := s.valid(s.clock()); st != nil {
 		return st, nil
 	}
 	return nil, ErrKeysUnavailable
@@ -150,7 +150,7 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 	case failed != nil:
 		return nil, ErrKeysUnavailable
 	}
-	next := s.usable(s.clock())
+	next := s.valid(s.clock())
 	if next == nil {
 		return nil, ErrKeysUnavailable
 	}
@@ -196,7 +196,7 @@ func (s *keySource) beginLocked(now time.Time) *flight {
 		return nil
 	}
 	f := &flight{done: make(chan struct{})}
-	if !s.life.spawn(func() { s.fly(f) }) {
+	if !s.workers.start(func() { s.fly(f) }) {
 		return nil
 	}
 	s.begun, s.flying = now, f
@@ -227,7 +227,7 @@ func (s *keySource) fetch() (set *jose.KeySet, err error) {
 			set, err = nil, fmt.Errorf("fetching keys: panic: %v", p)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(s.life.ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(s.workers.ctx, s.timeout)
 	defer cancel()
 	return s.load(ctx)
 }
@@ -238,7 +238,7 @@ func (s *keySource) land(set *jose.KeySet, err error, now time.Time) {
 	s.fetches++
 	if err != nil {
 		s.errors++
-		if s.failures == 0 && s.life.ctx.Err() == nil {
+		if s.failures == 0 && s.workers.ctx.Err() == nil {
 			s.since = now
 			s.log.Warn("fetching the issuer's keys failed", "issuer", s.name, "outcome", outcomeOf(err), "error", err.Error())
 		}
@@ -291,7 +291,7 @@ func (s *keySource) start(ctx context.Context) {
 	if s.running {
 		return
 	}
-	s.running = s.life.spawn(func() {
+	s.running = s.workers.start(func() {
 		s.run(ctx)
 		s.mu.Lock()
 		s.running = false

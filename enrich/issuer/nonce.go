@@ -14,7 +14,7 @@ var nonceEncoding = base64.RawURLEncoding.Strict()
 const (
 	// nonceLife is how long a nonce is taken (RFC 9449, section 9: the
 	// server decides).
-	nonceLife = 5 * time.Minute
+	nonceTTL = 5 * time.Minute
 	// nonceAhead is how far another node's clock may be ahead.
 	nonceAhead = 30 * time.Second
 	nonceTag   = 16
@@ -51,5 +51,5 @@ func (k *nonceKey) valid(nonce string, now time.Time) bool {
 		return false
 	}
 	age := now.Sub(time.Unix(int64(binary.BigEndian.Uint64(b)), 0))
-	return age < nonceLife && age >= -nonceAhead
+	return age < nonceTTL && age >= -nonceAhead
 }

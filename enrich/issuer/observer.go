@@ -39,9 +39,9 @@ type Observer interface {
 }
 
 // silent is the Observer of those who need none.
-type silent struct{}
+type nopObserver struct{}
 
-func (silent) KeysFetched(string, string)    {}
-func (silent) KeysSkipped(string, int)       {}
-func (silent) KeysCurrent(string, time.Time) {}
-func (silent) Introspected(string, string)   {}
+func (nopObserver) KeysFetched(string, string)    {}
+func (nopObserver) KeysSkipped(string, int)       {}
+func (nopObserver) KeysCurrent(string, time.Time) {}
+func (nopObserver) Introspected(string, string)   {}

@@ -28,7 +28,7 @@ type Options struct {
 	Rand io.Reader
 }
 
-func (o Options) settled() Options {
+func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -36,7 +36,7 @@ func (o Options) settled() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Observer == nil {
-		o.Observer = silent{}
+		o.Observer = nopObserver{}
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader

@@ -32,15 +32,15 @@ type LocalReplayMemory struct {
 	clock func() time.Time
 	max   int
 
-	mu           sync.Mutex
-	young, elder map[[32]byte]struct{}
-	turned       time.Time
-	longest      time.Duration
+	mu                sync.Mutex
+	current, previous map[[32]byte]struct{}
+	turned            time.Time
+	longest           time.Duration
 }
 
 // NewLocalReplayMemory makes a memory of at most max keys.
 func NewLocalReplayMemory(clock func() time.Time, max int) *LocalReplayMemory {
-	return &LocalReplayMemory{clock: clock, max: max, young: make(map[[32]byte]struct{})}
+	return &LocalReplayMemory{clock: clock, max: max, current: make(map[[32]byte]struct{})}
 }
 
 // Seen implements ReplayMemory. Its only error is ErrReplayFull.
@@ -54,40 +54,40 @@ func (m *LocalReplayMemory) Seen(_ context.Context, key [32]byte, life time.Dura
 		m.turned = now
 	}
 	if age := now.Sub(m.turned); age > m.longest {
-		m.elder, m.young = m.young, make(map[[32]byte]struct{})
+		m.previous, m.current = m.current, make(map[[32]byte]struct{})
 		if age > 2*m.longest {
-			m.elder = nil
+			m.previous = nil
 		}
 		m.turned = now
 	}
-	_, young := m.young[key]
-	_, elder := m.elder[key]
+	_, young := m.current[key]
+	_, elder := m.previous[key]
 	if young || elder {
 		return true, nil
 	}
-	if len(m.young)+len(m.elder) >= m.max {
+	if len(m.current)+len(m.previous) >= m.max {
 		return false, ErrReplayFull
 	}
-	m.young[key] = struct{}{}
+	m.current[key] = struct{}{}
 	return false, nil
 }
 
 // A replayGuard uses the gateway's memory, and the issuer's own where there is
 // none or where the configuration relies on it while the gateway's is down.
 type replayGuard struct {
-	local     *LocalReplayMemory
-	mayBeDown bool // the gateway's
+	local           *LocalReplayMemory
+	toleratesOutage bool // the gateway's
 }
 
 func newReplayGuard(mode string, o Options) replayGuard {
-	return replayGuard{local: NewLocalReplayMemory(o.Clock, maxReplayEntries), mayBeDown: mode == replayLocal}
+	return replayGuard{local: NewLocalReplayMemory(o.Clock, maxReplayEntries), toleratesOutage: mode == replayLocal}
 }
 
 // use marks a proof as used. shared is the gateway's memory, or nil.
 func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte, life time.Duration) error {
 	// This one is kept also while the gateway's works: it must know the proofs
 	// of before once it stands alone.
-	if shared == nil || g.mayBeDown {
+	if shared == nil || g.toleratesOutage {
 		seen, err := g.local.Seen(ctx, key, life)
 		switch {
 		case err != nil:
@@ -103,7 +103,7 @@ func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte
 	switch {
 	case seen && err == nil:
 		return ErrReplay
-	case err != nil && !g.mayBeDown:
+	case err != nil && !g.toleratesOutage:
 		return fmt.Errorf("asking the shared memory of used proofs: %w", ErrReplayMemory)
 	}
 	return nil

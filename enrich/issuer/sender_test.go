@@ -278,7 +278,7 @@ func TestOnlyAFreshNonceOfTheGatewayIsTaken(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	s.clock.Advance(nonceLife - time.Second)
+	s.clock.Advance(nonceTTL - time.Second)
 	if err := use(s, "nonce", n.Nonce); err != nil {
 		t.Errorf("at the end of its life: %v", err)
 	}

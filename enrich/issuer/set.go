@@ -53,7 +53,7 @@ func NewSet(issuers ...*Issuer) (*Set, error) {
 //
 // Its errors wrap ErrInvalidToken or ErrUnavailable, or are the context's.
 func (s *Set) Verify(ctx context.Context, raw string, allowed []string, caller *Caller) (*Verified, error) {
-	v, err := s.judge(ctx, raw, allowed)
+	v, err := s.verifyToken(ctx, raw, allowed)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +65,10 @@ func (s *Set) Verify(ctx context.Context, raw string, allowed []string, caller *
 	return v, nil
 }
 
-// Examine is Verify for a token that nobody sends: whether the one who would is
+// VerifyWithoutSender is Verify for a token that nobody sends: whether the one who would is
 // its sender is left open. It must be bound where the issuer's tokens must.
-func (s *Set) Examine(ctx context.Context, raw string, allowed []string) (*Verified, error) {
-	v, err := s.judge(ctx, raw, allowed)
+func (s *Set) VerifyWithoutSender(ctx context.Context, raw string, allowed []string) (*Verified, error) {
+	v, err := s.verifyToken(ctx, raw, allowed)
 	if err == nil {
 		err = v.Issuer.sender.binding(v.Principal.Confirmation)
 	}
@@ -79,7 +79,7 @@ func (s *Set) Examine(ctx context.Context, raw string, allowed []string) (*Verif
 }
 
 // judge makes every check but that of the sender.
-func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verified, error) {
+func (s *Set) verifyToken(ctx context.Context, raw string, allowed []string) (*Verified, error) {
 	t, err := jose.Parse(raw, jose.MaxTokenBytes, &s.headers)
 	var claims map[string]any
 	if err == nil {
@@ -92,7 +92,7 @@ func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verifie
 		return nil, err
 	}
 	if _, named := claims["iss"]; err != nil || !named {
-		return s.judgeOpaque(ctx, raw, allowed, err)
+		return s.introspectOpaque(ctx, raw, allowed, err)
 	}
 	// The unverified iss chooses who is asked to verify it, nothing else.
 	iss, _ := claims["iss"].(string)
@@ -117,7 +117,7 @@ func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verifie
 
 // judgeOpaque asks the one issuer that introspects; reason is why the token
 // is no JWT.
-func (s *Set) judgeOpaque(ctx context.Context, raw string, allowed []string, reason error) (*Verified, error) {
+func (s *Set) introspectOpaque(ctx context.Context, raw string, allowed []string, reason error) (*Verified, error) {
 	for _, i := range s.issuers {
 		if i.introspect != nil && isAllowed(i, allowed) {
 			return i.verifyOpaque(ctx, raw)

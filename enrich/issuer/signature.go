@@ -62,6 +62,6 @@ func (s *signatureCheck) current(version uint64, now time.Time) bool {
 	if version == 0 {
 		return true
 	}
-	st := s.keys.usable(now)
+	st := s.keys.valid(now)
 	return st != nil && st.version == version
 }

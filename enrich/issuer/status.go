@@ -63,4 +63,4 @@ func (i *Issuer) Status() Status {
 }
 
 // Ready reports whether the issuer has keys that may be used now.
-func (i *Issuer) Ready() bool { return i.keys.usable(i.clock()) != nil }
+func (i *Issuer) Ready() bool { return i.keys.valid(i.clock()) != nil }

@@ -21,7 +21,7 @@ func (i *Issuer) verifyJWT(ctx context.Context, t *jose.JWS, claims map[string]a
 	if err != nil {
 		return nil, 0, err
 	}
-	p, err := i.rules.judge(t.Header.Type, claims, i.clock())
+	p, err := i.rules.check(t.Header.Type, claims, i.clock())
 	if err != nil {
 		return nil, 0, err
 	}

@@ -7,37 +7,37 @@ import (
 
 // A lifetime owns the goroutines of an issuer. They work under its context
 // and never under that of a request.
-type lifetime struct {
+type workers struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu    sync.Mutex
-	ended bool
-	work  sync.WaitGroup
+	mu      sync.Mutex
+	stopped bool
+	running sync.WaitGroup
 }
 
-func newLifetime() *lifetime {
-	l := new(lifetime)
+func newWorkers() *workers {
+	l := new(workers)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l
 }
 
 // spawn runs f beside the caller, unless the lifetime is over.
-func (l *lifetime) spawn(f func()) bool {
+func (l *workers) start(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended {
+	if l.stopped {
 		return false
 	}
-	l.work.Go(f)
+	l.running.Go(f)
 	return true
 }
 
 // end cancels what runs and waits for it.
-func (l *lifetime) end() {
+func (l *workers) stop() {
 	l.mu.Lock()
-	l.ended = true
+	l.stopped = true
 	l.mu.Unlock()
 	l.cancel()
-	l.work.Wait()
+	l.running.Wait()
 }

@@ -30,12 +30,12 @@ const (
 // Check tells what is wrong with the configuration in itself. It touches neither
 // network nor files.
 func (c Config) Check() error {
-	_, err := settle(c)
+	_, err := withDefaults(c)
 	return err
 }
 
 // settle checks the configuration and gives it with the defaults filled in.
-func settle(c Config) (Config, error) {
+func withDefaults(c Config) (Config, error) {
 	fail := func(format string, args ...any) (Config, error) {
 		return c, fmt.Errorf("configuring issuer %q: "+format+": %w", append(append([]any{c.Issuer}, args...), ErrConfig)...)
 	}
@@ -51,10 +51,10 @@ func settle(c Config) (Config, error) {
 	if slices.Contains(c.Audience, "") {
 		return fail("an audience is empty")
 	}
-	if err := settleWords(&c); err != nil {
+	if err := enumDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
-	if err := settleTimes(&c); err != nil {
+	if err := durationDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
 	if c.SubjectClaim == "" {
@@ -75,17 +75,17 @@ func settle(c Config) (Config, error) {
 	if c.DPoPNonce && c.DPoP == dpopOff {
 		return fail("dpop_nonce goes with dpop accept or dpop require")
 	}
-	if err := settleTypes(&c); err != nil {
+	if err := typeDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
-	if err := settleAlgorithms(&c); err != nil {
+	if err := algorithmDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
-	if err := settlePlaces(&c); err != nil {
+	if err := validateURLs(&c); err != nil {
 		return fail("%w", err)
 	}
 	if c.Introspect != nil {
-		in, err := settleIntrospection(*c.Introspect)
+		in, err := introspectionDefaults(*c.Introspect)
 		if err != nil {
 			return fail("introspect: %w", err)
 		}
@@ -95,17 +95,17 @@ func settle(c Config) (Config, error) {
 }
 
 // settleWords fills in and checks the options that are one word of a few.
-func settleWords(c *Config) error {
+func enumDefaults(c *Config) error {
 	return errors.Join(
-		choose("tokens", &c.Tokens, tokensAccess, tokensID, tokensAny),
-		choose("dpop", &c.DPoP, dpopOff, dpopAccept, dpopRequire),
-		choose("dpop_replay", &c.DPoPReplay, replayShared, replayLocal),
-		choose("mtls", &c.MTLS, mtlsOff, mtlsRequire),
+		enumDefault("tokens", &c.Tokens, tokensAccess, tokensID, tokensAny),
+		enumDefault("dpop", &c.DPoP, dpopOff, dpopAccept, dpopRequire),
+		enumDefault("dpop_replay", &c.DPoPReplay, replayShared, replayLocal),
+		enumDefault("mtls", &c.MTLS, mtlsOff, mtlsRequire),
 	)
 }
 
 // choose checks an option of a few words, whose first one is the default.
-func choose(option string, value *string, words ...string) error {
+func enumDefault(option string, value *string, words ...string) error {
 	if *value == "" {
 		*value = words[0]
 	}
@@ -116,7 +116,7 @@ func choose(option string, value *string, words ...string) error {
 }
 
 // settleTimes fills in and checks the durations.
-func settleTimes(c *Config) error {
+func durationDefaults(c *Config) error {
 	configured := *c
 	for _, d := range []struct {
 		option string
@@ -158,7 +158,7 @@ func settleTimes(c *Config) error {
 	return nil
 }
 
-func settleTypes(c *Config) error {
+func typeDefaults(c *Config) error {
 	if len(c.Types) == 0 {
 		c.Types = []string{"at+jwt", "JWT", noType}
 	}
@@ -179,7 +179,7 @@ func settleTypes(c *Config) error {
 // settleAlgorithms checks the list. Public keys and secrets never meet in
 // one issuer: a public key that served as a secret would let anybody sign
 // (RFC 8725, section 2.1).
-func settleAlgorithms(c *Config) error {
+func algorithmDefaults(c *Config) error {
 	if len(c.Algorithms) == 0 {
 		c.Algorithms = jose.PublicKeyAlgorithmNames()
 		return nil
@@ -207,7 +207,7 @@ func settleAlgorithms(c *Config) error {
 }
 
 // settlePlaces checks where the keys come from and how the site is reached.
-func settlePlaces(c *Config) error {
+func validateURLs(c *Config) error {
 	count := 0
 	for _, place := range []string{c.DiscoveryURL, c.JWKSURL, c.JWKSFile} {
 		if place != "" {
@@ -243,7 +243,7 @@ func settlePlaces(c *Config) error {
 	return nil
 }
 
-func settleIntrospection(in Introspection) (Introspection, error) {
+func introspectionDefaults(in Introspection) (Introspection, error) {
 	if _, err := checkURL(in.URL); err != nil {
 		return in, fmt.Errorf("url: %w", err)
 	}
@@ -257,7 +257,7 @@ func settleIntrospection(in Introspection) (Introspection, error) {
 	if in.PrivateKey != "" {
 		methods = []string{authKey, authBasic, authPost}
 	}
-	if err := choose("auth_method", &in.AuthMethod, methods...); err != nil {
+	if err := enumDefault("auth_method", &in.AuthMethod, methods...); err != nil {
 		return in, err
 	}
 	if in.AuthMethod == authKey && in.PrivateKey == "" {
@@ -266,7 +266,7 @@ func settleIntrospection(in Introspection) (Introspection, error) {
 	if in.AuthMethod != authKey && in.ClientSecret == "" {
 		return in, fmt.Errorf("auth_method %s needs client_secret", in.AuthMethod)
 	}
-	if err := choose("when", &in.When, whenOpaque, whenAlways); err != nil {
+	if err := enumDefault("when", &in.When, whenOpaque, whenAlways); err != nil {
 		return in, err
 	}
 	if in.TTL == 0 {

@@ -4,7 +4,7 @@ import "sync"
 
 // maxGoodTokens bounds the remembered tokens of one generation, of which there
 // are two: some 4 MiB in all, in use only where as many tokens are.
-const maxGoodTokens = 1 << 15
+const maxKnownTokens = 1 << 15
 
 // goodTokens remembers opaque tokens that passed every check, by their keyed
 // hash, for longer than the answers about them serve: in a flood of forged ones
@@ -12,40 +12,40 @@ const maxGoodTokens = 1 << 15
 //
 // It holds two generations. Once the younger is full, the elder is dropped
 // whole, so that no order has to be kept.
-type goodTokens struct {
+type knownTokens struct {
 	max int // of one generation
 
-	mu           sync.Mutex
-	young, elder map[tokenHash]struct{}
+	mu                sync.Mutex
+	current, previous map[tokenHash]struct{}
 }
 
-func newGoodTokens(max int) goodTokens {
-	return goodTokens{max: max, young: make(map[tokenHash]struct{})}
+func newKnownTokens(max int) knownTokens {
+	return knownTokens{max: max, current: make(map[tokenHash]struct{})}
 }
 
-func (k *goodTokens) has(key tokenHash) bool {
+func (k *knownTokens) has(key tokenHash) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	_, young := k.young[key]
-	_, elder := k.elder[key]
+	_, young := k.current[key]
+	_, elder := k.previous[key]
 	return young || elder
 }
 
-func (k *goodTokens) add(key tokenHash) {
+func (k *knownTokens) add(key tokenHash) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, ok := k.young[key]; ok {
+	if _, ok := k.current[key]; ok {
 		return
 	}
-	if len(k.young) >= k.max {
-		k.elder, k.young = k.young, make(map[tokenHash]struct{})
+	if len(k.current) >= k.max {
+		k.previous, k.current = k.current, make(map[tokenHash]struct{})
 	}
-	k.young[key] = struct{}{}
+	k.current[key] = struct{}{}
 }
 
-func (k *goodTokens) remove(key tokenHash) {
+func (k *knownTokens) remove(key tokenHash) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.young, key)
-	delete(k.elder, key)
+	delete(k.current, key)
+	delete(k.previous, key)
 }
