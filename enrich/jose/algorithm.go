@@ -11,7 +11,11 @@ import (
 	"math/big"
 )
 
-// A family is what kind of key an algorithm needs.
+// This file holds the closed table of signature algorithms and checks a signature
+// by one of them. The table decides, never the token: an algorithm that it lacks
+// does not exist here (RFC 8725, section 3.1).
+
+// A family is the kind of key that an algorithm needs.
 type family uint8
 
 const (
@@ -21,19 +25,20 @@ const (
 	familyHMAC
 )
 
-// An Algorithm is one entry of the closed table of signature algorithms.
+// An Algorithm is one signature algorithm of the table. Two of them are the same
+// if their pointers are equal.
 type Algorithm struct {
 	name   string
 	family family
 	hash   crypto.Hash
 	pss    bool
-	// size is the length of one ECDSA coordinate in bytes; it tells the
-	// curves apart.
+	// size is the length of one ECDSA coordinate, in bytes. It distinguishes
+	// the curves: each algorithm has its own (RFC 7518, section 3.4).
 	size int
 }
 
-// algorithms is the table (RFC 7518, section 3.1; RFC 8037; RFC 9864). It
-// has no "none". Names are compared byte for byte.
+// algorithms is the table (RFC 7518, section 3.1; RFC 8037; RFC 9864). It has
+// no "none". Names are compared byte for byte, as RFC 7515, section 4.1.1 says.
 var algorithms = [...]Algorithm{
 	{name: "RS256", family: familyRSA, hash: crypto.SHA256},
 	{name: "RS384", family: familyRSA, hash: crypto.SHA384},
@@ -50,7 +55,8 @@ var algorithms = [...]Algorithm{
 	{name: "HS512", family: familyHMAC, hash: crypto.SHA512},
 }
 
-// AlgorithmNames returns the name of each algorithm of the table, and Ed25519.
+// AlgorithmNames returns the name of each algorithm of the table, and Ed25519:
+// all that LookupAlgorithm finds.
 func AlgorithmNames() []string {
 	names := make([]string, 0, len(algorithms)+1)
 	for i := range algorithms {
@@ -60,7 +66,7 @@ func AlgorithmNames() []string {
 }
 
 // PublicKeyAlgorithmNames returns the name of each algorithm of the table whose
-// key is not a secret.
+// key is not a secret, in the order of the table.
 func PublicKeyAlgorithmNames() []string {
 	var names []string
 	for i := range algorithms {
@@ -71,13 +77,14 @@ func PublicKeyAlgorithmNames() []string {
 	return names
 }
 
-// Symmetric reports whether the algorithm is an HMAC: who can verify can sign.
+// Symmetric reports whether the algorithm is an HMAC, whose key is a secret:
+// whoever can verify can also sign.
 func (a *Algorithm) Symmetric() bool { return a.family == familyHMAC }
 
-// ed25519Name is the other name of EdDSA.
+// ed25519Name is the fully specified name of EdDSA with Ed25519 (RFC 9864).
 const ed25519Name = "Ed25519"
 
-// LookupAlgorithm finds an algorithm by its name. Ed25519 is the same
+// LookupAlgorithm returns the algorithm of that name, or nil. Ed25519 is the same
 // algorithm as EdDSA, because Ed448 is not supported (RFC 9864, section 2.2).
 func LookupAlgorithm(name string) *Algorithm {
 	if name == ed25519Name {
@@ -92,7 +99,7 @@ func LookupAlgorithm(name string) *Algorithm {
 }
 
 // verify reports whether signature is that of a key over message. The key must
-// fit the algorithm.
+// fit the algorithm (see Key.Fits).
 func (a *Algorithm) verify(public any, message, signature []byte) bool {
 	switch pub := public.(type) {
 	case *rsa.PublicKey:
@@ -123,6 +130,7 @@ func (a *Algorithm) verify(public any, message, signature []byte) bool {
 	return false
 }
 
+// digest returns the hash of message that RSA and ECDSA sign.
 func (a *Algorithm) digest(message []byte) []byte {
 	switch a.hash {
 	case crypto.SHA384:

@@ -6,24 +6,33 @@ import (
 	"strings"
 )
 
+// This file parses the protected header of a JWS.
+
 // maxHeaderBytes bounds the encoded protected header. The largest in use carry
 // a certificate chain of a few KiB.
 const maxHeaderBytes = 8 << 10
 
-// strictBase64 is base64url without padding and without stray bits (RFC
-// 7515, section 2).
+// strictBase64 is base64url without padding (RFC 7515, section 2). It refuses
+// stray bits at the end, so that a value has one text only.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// A Header is what of a protected header the verification reads. Members
-// that offer keys (jwk, jku, x5u, x5c) are not among it: a token never
-// chooses its own key (RFC 8725, section 3.10).
+// A Header holds the members of a protected header that verification reads.
+// Members that offer keys (jwk, jku, x5u, x5c) are left out: a token never
+// chooses its own key (RFC 8725, section 3.10). It is never changed.
 type Header struct {
-	Algorithm *Algorithm // nil: not in the table
-	KeyID     string     // empty: none
-	Type      string     // normalized; empty: none
+	// Algorithm is the alg, nil where the table has none of that name.
+	Algorithm *Algorithm
+
+	// KeyID is the kid, empty where the header has none.
+	KeyID string
+
+	// Type is the typ as NormalizeType returns it, empty where the header has
+	// none.
+	Type string
 }
 
-// parseHeader reads a protected header; it also gives all its members.
+// parseHeader parses an encoded protected header. It returns what verification
+// reads, and all members.
 func parseHeader(encoded string) (*Header, map[string]any, error) {
 	if len(encoded) > maxHeaderBytes {
 		return nil, nil, fmt.Errorf("header over %d bytes: %w", maxHeaderBytes, ErrMalformed)
@@ -36,8 +45,9 @@ func parseHeader(encoded string) (*Header, map[string]any, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("header: %w", err)
 	}
-	// Both change what is signed or must be understood; this gateway
-	// understands no extension (RFC 7515, section 4.1.11; RFC 7797).
+	// crit lists extensions that must be understood, and this gateway
+	// understands none (RFC 7515, section 4.1.11). b64 changes what is signed
+	// (RFC 7797).
 	for _, name := range []string{"crit", "b64"} {
 		if _, ok := members[name]; ok {
 			return nil, nil, fmt.Errorf("header has %s: %w", name, ErrCritical)
@@ -58,7 +68,7 @@ func parseHeader(encoded string) (*Header, map[string]any, error) {
 		if !ok {
 			return nil, nil, fmt.Errorf("header's typ is not a string: %w", ErrMalformed)
 		}
-		// Two words that would pass for a token without typ.
+		// Neither may pass for a header without typ, which issuers call "none".
 		if h.Type = NormalizeType(typ); h.Type == "" || h.Type == "none" {
 			return nil, nil, fmt.Errorf("header's typ is empty: %w", ErrType)
 		}
@@ -66,13 +76,14 @@ func parseHeader(encoded string) (*Header, map[string]any, error) {
 	return h, members, nil
 }
 
-// NormalizeType returns a media type as typ values are compared: without case,
-// and with the "application/" that RFC 7515, section 4.1.9 lets go taken off.
+// NormalizeType returns the form in which typ values are compared: lower case,
+// without the "application/" that RFC 7515, section 4.1.9 lets senders omit.
 func NormalizeType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
 
-// hasControl reports whether s holds a control character.
+// hasControl reports whether s holds a control character of ASCII. A kid is
+// logged.
 func hasControl(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < 0x20 || s[i] == 0x7f {

@@ -5,19 +5,21 @@ import (
 	"sync"
 )
 
-// maxCachedHeaders bounds the remembered headers. An issuer has as many as
-// it has keys and kinds of tokens, unless it puts something of each token
-// there.
+// maxCachedHeaders bounds the remembered headers. An issuer uses one for each of
+// its keys and kinds of tokens, unless its headers differ from token to token.
 const maxCachedHeaders = 64
 
-// A HeaderCache remembers parsed headers by their text: an issuer's tokens
-// share a handful. Only headers of tokens whose signature verified are put
-// in, so that nobody else can fill it. A nil cache remembers nothing.
+// A HeaderCache remembers parsed headers by their encoded text, because the tokens
+// of an issuer share a few of them. Callers put in only headers of tokens whose
+// signature has been verified, so that a stranger cannot fill it. The zero value
+// is ready for use, a nil cache remembers nothing, and both are safe for
+// concurrent use.
 type HeaderCache struct {
 	mu     sync.RWMutex
 	parsed map[string]*Header
 }
 
+// Get returns the header of an encoded text, or nil.
 func (c *HeaderCache) Get(text string) *Header {
 	if c == nil {
 		return nil
@@ -27,7 +29,8 @@ func (c *HeaderCache) Get(text string) *Header {
 	return c.parsed[text]
 }
 
-// Put remembers a header. A full cache starts anew.
+// Put remembers the header of an encoded text. A full cache is emptied first: with
+// so many headers, remembering does not pay, and no order needs to be kept.
 func (c *HeaderCache) Put(text string, h *Header) {
 	if c == nil {
 		return
@@ -40,7 +43,7 @@ func (c *HeaderCache) Put(text string, h *Header) {
 	if c.parsed == nil || len(c.parsed) >= maxCachedHeaders {
 		c.parsed = make(map[string]*Header, maxCachedHeaders)
 	}
-	// The text is a part of the token: without a copy the whole token would
-	// stay in memory.
+	// The text shares the memory of the token: without a copy it would keep the
+	// whole token.
 	c.parsed[strings.Clone(text)] = h
 }

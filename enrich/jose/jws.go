@@ -48,8 +48,8 @@ func Parse(raw string, limit int, cache *HeaderCache) (JWS, error) {
 	if !ok || head == "" || tail == "" {
 		return JWS{}, fmt.Errorf("not three parts: %w", ErrMalformed)
 	}
-	// The decoder refuses every character outside of the alphabet but these
-	// two, which it skips.
+	// The decoder of base64 skips these two and refuses every other character
+	// outside of the alphabet.
 	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 {
 		return JWS{}, fmt.Errorf("line break: %w", ErrMalformed)
 	}

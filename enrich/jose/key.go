@@ -14,20 +14,23 @@ import (
 	gojose "github.com/go-jose/go-jose/v4"
 )
 
+// This file reads one public key or secret and decides whether it may verify
+// signatures.
+
 const (
 	// maxKeyID bounds a kid. Those in use are thumbprints, UUIDs and names.
 	maxKeyID = 512
 	// minRSABits is the smallest RSA key (RFC 7518, section 3.3).
 	minRSABits = 2048
-	// maxRSABits bounds the work of one verification; the library that reads
-	// keys has the same bound.
+	// maxRSABits bounds the work of one verification. go-jose, which decodes
+	// the keys, has the same bound.
 	maxRSABits = 4096
 )
 
-// A Key is one usable key of a set. It verifies signatures and nothing else.
+// A Key is a key that may verify signatures. It is never changed.
 type Key struct {
-	kid    string     // empty: none
-	bound  *Algorithm // the key's own alg; nil: any that fits its kind
+	kid    string     // empty if it has none
+	bound  *Algorithm // the key's own alg; nil if any that fits its kind will do
 	public any        // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
 	print  [sha256.Size]byte
 }
@@ -51,11 +54,13 @@ func (k *Key) Fits(a *Algorithm) bool {
 	return false
 }
 
+// Symmetric reports whether the key is a secret.
 func (k *Key) Symmetric() bool {
 	_, ok := k.public.([]byte)
 	return ok
 }
 
+// Why a key cannot be used.
 var (
 	errKeyUse     = errors.New("key is not for verifying signatures")
 	errKeyPrivate = errors.New("key holds private members")
@@ -63,8 +68,9 @@ var (
 	errKeyKind    = errors.New("key is of no supported kind")
 )
 
-// ParseKey reads one JWK (RFC 7517). A key that cannot be used for verifying
-// signatures is an error; errors hold nothing of the key.
+// ParseKey reads one JWK (RFC 7517). It refuses private keys, keys for another
+// use, weak keys and kinds that are not supported. Errors hold nothing of the
+// key.
 func ParseKey(text []byte) (*Key, error) {
 	members, err := DecodeObject(text)
 	if err != nil {
@@ -100,8 +106,8 @@ func ParseKey(text []byte) (*Key, error) {
 	return k, nil
 }
 
-// checkUse refuses keys for another use (RFC 7517, sections 4.2 and 4.3) and
-// private ones: what has been published is no secret any more.
+// checkUse refuses keys for another use (RFC 7517, sections 4.2 and 4.3), and
+// private keys: whoever can read the key set can sign with them.
 func checkUse(members map[string]any) error {
 	if use, ok := members["use"]; ok && use != "sig" {
 		return errKeyUse
@@ -124,8 +130,8 @@ func checkUse(members map[string]any) error {
 	return nil
 }
 
-// checkMaterial refuses keys that prove nothing. Points off their curve have
-// been refused while reading.
+// checkMaterial refuses keys whose signatures can be forged. go-jose has already
+// refused points that are not on their curve.
 func (k *Key) checkMaterial() error {
 	switch pub := k.public.(type) {
 	case *rsa.PublicKey:
@@ -159,7 +165,9 @@ func (k *Key) Thumbprint() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-// fingerprint tells keys apart by all that matters to verification.
+// fingerprint returns a hash of all that matters to verification. Keys with equal
+// fingerprints verify the same tokens. Each part is written with its length, so
+// that no two keys have the same input.
 func (k *Key) fingerprint() [sha256.Size]byte {
 	h := sha256.New()
 	part := func(b []byte) {

@@ -11,21 +11,29 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// This file reads key sets and finds the key for a token.
+
 const (
-	// maxKeys bounds the keys of a set that are looked at; sets in use have
-	// fewer than ten.
+	// maxKeys bounds the keys of a set that are read. Sets in use have fewer
+	// than ten.
 	maxKeys = 128
-	// maxTrials bounds the keys that are tried for a token without a kid.
+	// maxTrials bounds the keys that are tried for a token without a kid, and
+	// so the work that one token can cause.
 	maxTrials = 16
 )
 
+// Why a text is not a usable key set.
 var (
+	// ErrNotKeySet is a text that is not a JSON object with an array "keys".
 	ErrNotKeySet = errors.New("not a JSON object with an array \"keys\"")
-	ErrNoKeys    = errors.New("no usable key in the key set")
+	// ErrNoKeys is a key set of which no key can be used.
+	ErrNoKeys = errors.New("no usable key in the key set")
+	// ErrMixedKeys is a key set for HMACs that holds public keys as well.
 	ErrMixedKeys = errors.New("symmetric and public keys in one key set")
 )
 
-// A KeySet is the usable keys of one issuer. It is never changed.
+// A KeySet holds the usable keys of one issuer, indexed for look-ups. It is never
+// changed, and safe for concurrent use.
 type KeySet struct {
 	keys    []*Key
 	byKid   map[string]bool
@@ -35,15 +43,20 @@ type KeySet struct {
 	skipped int
 }
 
+// kidAlgorithm is what a token with a kid names its key by.
 type kidAlgorithm struct {
 	kid string
 	alg *Algorithm
 }
 
-// ParseKeySet reads a JWK Set (RFC 7517, section 5) key by key: one that
-// cannot be used is skipped and counted, and the others work. symmetric says
-// whether the issuer's algorithms are HMACs; keys of the other sort are then
-// never used, and a set of both sorts is refused altogether.
+// ParseKeySet reads a JWK Set (RFC 7517, section 5) key by key. A key that cannot
+// be used is skipped and counted, and the others work. Keys that occur twice
+// count once.
+//
+// Symmetric says whether the issuer's algorithms are HMACs. Public keys and
+// secrets never meet in one set (RFC 8725, section 2.1): for HMACs a set of both
+// is ErrMixedKeys, and otherwise secrets are skipped. The other errors are
+// ErrNotKeySet and ErrNoKeys.
 func ParseKeySet(text []byte, symmetric bool) (*KeySet, error) {
 	s := new(KeySet)
 	seen := make(map[[sha256.Size]byte]bool)
@@ -78,8 +91,9 @@ func ParseKeySet(text []byte, symmetric bool) (*KeySet, error) {
 	return s, nil
 }
 
-// eachKey calls f with the text of each element of "keys". Only the outer
-// object is judged here; each key is judged by itself.
+// eachKey calls f with the text of each element of "keys". It checks the outer
+// object only, and ignores its other members: a defect in one key must not make
+// the others useless.
 func eachKey(text []byte, f func(raw []byte, index int)) error {
 	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
@@ -122,8 +136,8 @@ func eachKey(text []byte, f func(raw []byte, index int)) error {
 	return nil
 }
 
-// index prepares the set for look-ups and takes its digest, which does not
-// depend on the order of the keys.
+// index fills the maps for look-ups and computes the digest, which does not depend
+// on the order of the keys.
 func (s *KeySet) index() {
 	s.byKid = make(map[string]bool)
 	s.byName = make(map[kidAlgorithm][]*Key)
@@ -157,27 +171,25 @@ func (s *KeySet) index() {
 // Len returns the number of usable keys.
 func (s *KeySet) Len() int { return len(s.keys) }
 
-// Skipped returns the number of keys that the set was published with and
-// that cannot be used.
+// Skipped returns the number of published keys that cannot be used.
 func (s *KeySet) Skipped() int { return s.skipped }
 
-// Equal reports whether both sets hold the same usable keys.
+// Equal reports whether both sets hold the same usable keys, in whatever order.
 func (s *KeySet) Equal(other *KeySet) bool { return s.digest == other.digest }
 
 // Has reports whether a key of the set has this kid.
 func (s *KeySet) Has(kid string) bool { return s.byKid[kid] }
 
-// Why a set gives no key: absent may change with a newer set.
+// Why a set has no key for a token. A newer set may have the one that is absent.
 var (
 	errKeyAbsent    = fmt.Errorf("no key with this kid: %w", ErrUnknownKey)
 	errKeyUnfit     = fmt.Errorf("the key with this kid is for another algorithm: %w", ErrUnknownKey)
 	errKeyAmbiguous = fmt.Errorf("several keys with this kid: %w", ErrUnknownKey)
 )
 
-// candidates gives the keys to try for a header. With a kid it is the one
-// key of that name and algorithm; several of them would make the outcome
-// depend on their order, so they are none. Without a kid it is every key
-// that fits, up to maxTrials.
+// candidates returns the keys to try for a header. With a kid it is the one key of
+// that name and algorithm: of several, the outcome would depend on their order,
+// so there is none. Without a kid it is each key that fits, up to maxTrials.
 func (s *KeySet) candidates(h *Header) ([]*Key, error) {
 	if h.KeyID == "" {
 		list := s.byAlg[h.Algorithm]
@@ -198,8 +210,9 @@ func (s *KeySet) candidates(h *Header) ([]*Key, error) {
 	return nil, errKeyAbsent
 }
 
-// Verify checks the signature with the keys of the set. Errors are the above
-// or ErrSignature.
+// Verify checks the signature of a token with the keys of the set. Errors are
+// ErrSignature, or wrap ErrUnknownKey. The caller has checked that it allows the
+// algorithm.
 func (s *KeySet) Verify(t *JWS) error {
 	keys, err := s.candidates(t.Header)
 	if err != nil {
