@@ -11,31 +11,39 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
+// This file reads what an introspection endpoint answers (RFC 7662, section 2.2;
+// signed: RFC 9701), and decides whether it is an answer at all.
+
 const (
-	// maxAnswer bounds one answer; the largest hold a few hundred groups.
+	// maxAnswer bounds one answer, in bytes. The largest in use hold a few
+	// hundred groups.
 	maxAnswer = 64 << 10
-	// inactiveLife is how long "not active" is kept at most: it spares the
-	// endpoint a client that insists, and passes once a replica has caught up.
+	// inactiveTTL is how long "not active" is kept at most. It keeps a client
+	// that insists from the endpoint, and is short enough for a replica of the
+	// issuer that has not yet seen a new token.
 	inactiveTTL = 10 * time.Second
 )
 
-// mediaSigned is the type of a signed answer (RFC 9701, section 5).
+// mediaSigned is the media type of a signed answer (RFC 9701, section 5).
 const mediaSigned = "application/token-introspection+jwt"
 
-// tokenHash is the keyed hash of a token.
+// A tokenHash is the keyed hash of a token.
 type tokenHash [sha256.Size]byte
 
-// An answer is what the endpoint said of one token. It is never changed.
+// An answer is what the endpoint says of one token. It is never changed once it
+// has been handed out.
 type answer struct {
 	token  tokenHash
 	active bool
-	claims map[string]any
-	keySet uint64 // the version that verified a signed answer
-	until  time.Time
+	claims map[string]any // nil unless active
+	keySet uint64         // the version that verified a signed answer, else 0
+	until  time.Time      // when the answer expires
 }
 
+// expired reports whether the answer is too old to be used at now.
 func (a *answer) expired(now time.Time) bool { return !now.Before(a.until) }
 
+// requireActive returns the answer, or ErrInactive.
 func (a *answer) requireActive() (*answer, error) {
 	if !a.active {
 		return nil, ErrInactive
@@ -43,7 +51,7 @@ func (a *answer) requireActive() (*answer, error) {
 	return a, nil
 }
 
-// An answerReader reads what an introspection endpoint answers.
+// An answerReader reads the answers of one issuer's introspection endpoint.
 type answerReader struct {
 	config     Introspection
 	rules      *claimRules
@@ -51,9 +59,9 @@ type answerReader struct {
 	clock      func() time.Time
 }
 
-// read makes an answer out of a body. Only the JSON booleans true and false
-// of "active" are an answer (RFC 7662, section 2.2); everything else is a
-// server in trouble and says nothing about the token.
+// read returns the answer in a body of this media type. Only the JSON booleans
+// true and false of "active" are an answer (RFC 7662, section 2.2). Anything else
+// is a failure of the server, which says nothing about the token.
 func (r *answerReader) read(ctx context.Context, body []byte, media string) (*answer, error) {
 	a := new(answer)
 	var members map[string]any
@@ -83,16 +91,17 @@ func (r *answerReader) read(ctx context.Context, body []byte, media string) (*an
 		return a, nil
 	}
 	a.active, a.claims, a.until = true, members, now.Add(time.Duration(r.config.TTL))
-	// Never past exp (RFC 7662, section 4). A date of no form is found when
-	// the answer is judged.
+	// Never past exp (RFC 7662, section 4). A malformed date is refused when
+	// the answer is used.
 	if exp, err := readDate(members, "exp"); err == nil && !exp.IsZero() && exp.Before(a.until) {
 		a.until = exp
 	}
 	return a, nil
 }
 
-// readSigned checks a signed answer (RFC 9701, section 5): its type, its
-// issuer, that it is for this gateway, and its signature.
+// readSigned checks a signed answer (RFC 9701, section 5): its type, its issuer,
+// that it is for this gateway, and its signature. It returns the answer's members
+// and the version of the key set that verified it.
 func (r *answerReader) readSigned(ctx context.Context, raw string) (map[string]any, uint64, error) {
 	fail := func(what string, err error) (map[string]any, uint64, error) {
 		return nil, 0, fmt.Errorf("introspecting: signed answer: %s: %s: %w", what, err.Error(), ErrIntrospection)
@@ -131,24 +140,10 @@ func (r *answerReader) readSigned(ctx context.Context, raw string) (map[string]a
 	return members, version, nil
 }
 
-// namesAudience reports whether aud, a string or a list, names id.
-func namesAudience(aud any, id string) bool {
-	switch v := aud.(type) {
-	case string:
-		return v == id
-	case []any:
-		for _, one := range v {
-			if one == id {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// refusal tells a gateway that is not welcome from a server in trouble. A
-// token of a kind that the server does not introspect is the former (RFC
-// 7009, section 2.2.1): it says nothing about the token.
+// refusal returns the error for an answer that is none. ErrIntrospectionRefused
+// means that the server refuses this gateway or this kind of token (RFC 7009,
+// section 2.2.1), ErrIntrospection that it failed. Neither says anything about the
+// token.
 func refusal(status int, body []byte) error {
 	code := ""
 	if members, err := jose.DecodeObject(body); err == nil {

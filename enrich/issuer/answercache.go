@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// An answerCache keeps introspection answers by the keyed hash of their
-// token: no token stands in it. It is bounded by the cost of its entries and
-// drops those unused for longest.
+// An answerCache keeps introspection answers by the keyed hash of their token, so
+// that it holds no token. It is bounded by the cost of its entries, and evicts the
+// least recently used. It is safe for concurrent use.
 type answerCache struct {
 	limit int
 
@@ -18,17 +18,19 @@ type answerCache struct {
 	order list.List                   // the most recently used first
 }
 
+// An answerEntry is one element of the order.
 type answerEntry struct {
 	key    tokenHash
 	answer *answer
 	cost   int
 }
 
+// newAnswerCache returns a cache for entries that cost at most limit together.
 func newAnswerCache(limit int) *answerCache {
 	return &answerCache{limit: limit, byKey: make(map[tokenHash]*list.Element)}
 }
 
-// get gives the answer that is still good at now, or nil.
+// get returns the answer that has not expired at now, or nil.
 func (c *answerCache) get(key tokenHash, now time.Time) *answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,7 +47,7 @@ func (c *answerCache) get(key tokenHash, now time.Time) *answer {
 	return a
 }
 
-// put keeps an answer; one that costs more than the whole bound is not kept.
+// put stores an answer. One that costs more than the whole bound is not stored.
 func (c *answerCache) put(key tokenHash, a *answer, cost int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,6 +64,7 @@ func (c *answerCache) put(key tokenHash, a *answer, cost int) {
 	c.cost += cost
 }
 
+// remove removes an element. The caller holds the lock.
 func (c *answerCache) remove(e *list.Element) {
 	entry := c.order.Remove(e).(*answerEntry)
 	delete(c.byKey, entry.key)

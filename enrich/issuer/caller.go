@@ -5,11 +5,12 @@ import (
 	"net/http"
 )
 
-// Caller is what a request shows of its sender besides the token. The
-// gateway fills it from the request as the client sent it, before rewrites;
-// nothing in it comes from forwarded headers.
+// Caller is what a request shows of its sender besides the token. The gateway
+// fills it from the request as the client sent it, before rewrites. Nothing in it
+// comes from forwarded headers.
 type Caller struct {
-	// Token is the token's text as found; DPoP proofs are bound to it.
+	// Token is the text of the token as it was found. A DPoP proof holds its
+	// hash.
 	Token string
 
 	// AuthScheme is the scheme that the token came with: Bearer, DPoP, or
@@ -19,8 +20,9 @@ type Caller struct {
 	// Method is the request's method.
 	Method string
 
-	// URLScheme is http or https, Host the Host header and Path the escaped
-	// path of the request, without query: what htu is compared with.
+	// URLScheme is http or https, Host the Host header, and Path the escaped
+	// path of the request without query. The htu of a proof is compared with
+	// them.
 	URLScheme, Host, Path string
 
 	// Proofs are the values of the DPoP header field.
@@ -30,24 +32,25 @@ type Caller struct {
 	// chain for it (tls.ConnectionState.VerifiedChains), else nil.
 	Certificate *x509.Certificate
 
-	// Memory is what the gateway that was called knows of proofs. Nil: what
-	// the issuer knows by itself.
+	// Memory is what the gateway that was called remembers of proofs. If it is
+	// nil, the issuer relies on its own memory.
 	Memory *ProofMemory
 }
 
-// ProofMemory is what a gateway knows of DPoP proofs, and what its nodes share:
-// a proof that one of them took is used up on all, and each takes the nonces of
-// the others.
+// ProofMemory is what the nodes of a gateway remember of DPoP proofs together: a
+// proof that one of them has accepted is used on all, and each accepts the nonces
+// of the others.
 type ProofMemory struct {
 	// Used remembers the proofs that were used.
 	Used ReplayMemory
 
-	// NonceKey makes nonces. It must be secret.
+	// NonceKey authenticates nonces. It must be secret, and the same on all
+	// nodes.
 	NonceKey [32]byte
 }
 
-// CallerOf gives what a request shows of its sender. The request must be the
-// one that the client sent: a rewritten path would not match any proof.
+// CallerOf returns what a request shows of its sender. The request must be the one
+// that the client sent: a rewritten path would not match any proof.
 func CallerOf(r *http.Request, token, authScheme string) *Caller {
 	c := &Caller{
 		Token: token, AuthScheme: authScheme, Method: r.Method,
@@ -55,7 +58,7 @@ func CallerOf(r *http.Request, token, authScheme string) *Caller {
 	}
 	if r.TLS != nil {
 		c.URLScheme = "https"
-		// PeerCertificates alone may hold one that nobody verified.
+		// PeerCertificates may hold one that has not been verified.
 		if chains := r.TLS.VerifiedChains; len(chains) > 0 && len(chains[0]) > 0 {
 			c.Certificate = chains[0][0]
 		}

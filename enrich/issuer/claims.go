@@ -9,18 +9,21 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file checks what a verified token says: type, kind, audience and dates (RFC
+// 7519, section 7.2; RFC 8725; RFC 9068, section 4).
+
 const (
-	// farFuture is how far ahead of now an iat may be: an issuer whose clock
-	// is off by more is not to be trusted with dates, one that is off by a
-	// little must not lock everybody out.
+	// farFuture is how far ahead of now an iat may be. The dates of an issuer
+	// whose clock is off by more cannot be relied on, and one that is off by a
+	// little must not lock all users out.
 	farFuture = 5 * time.Minute
-	// maxDate is the last second of the year 9999; no date is beyond.
+	// maxDate is the last second of the year 9999, the latest date accepted.
 	maxDate = 253402300799
 )
 
 // neverTypes are the kinds of signed JWTs that are never access or ID tokens
 // (RFC 8725, section 3.12; RFC 9701, section 8), whatever is configured.
-// They are written as normalType gives them.
+// They are written as jose.NormalizeType returns them.
 var neverTypes = map[string]string{
 	"logout+jwt":                "a logout token",
 	"secevent+jwt":              "a security event",
@@ -41,8 +44,8 @@ var neverTypes = map[string]string{
 	"jarm+jwt":                  "an authorization response",
 }
 
-// claimRules are what an issuer's tokens must say, and where in a token the
-// principal is read from.
+// claimRules are what an issuer's tokens must say, and the claims from which the
+// principal is read.
 type claimRules struct {
 	name, identifier string
 
@@ -76,8 +79,8 @@ func newClaimRules(c Config) *claimRules {
 	return r
 }
 
-// checkType judges the typ header: a kind that is never a token for a
-// resource is refused first, then what the issuer's list lacks.
+// checkType checks the typ header. It refuses the kinds that are never a token for
+// a resource, and then what is not on the issuer's list.
 func (r *claimRules) checkType(typ string) error {
 	if what, ok := neverTypes[typ]; ok {
 		return fmt.Errorf("typ names %s: %w", what, ErrType)
@@ -91,9 +94,9 @@ func (r *claimRules) checkType(typ string) error {
 	return nil
 }
 
-// checkKind judges by the claims what kind of token this is: first the kinds
-// that are neither access nor ID token though their typ may be silent, then
-// access against ID token.
+// checkKind checks by the claims what kind of token this is. It refuses the kinds
+// that are neither access nor ID token, whatever their typ, and then the one of
+// these two that the issuer's tokens are not.
 func (r *claimRules) checkKind(typ string, claims map[string]any) error {
 	has := func(name string) bool { _, ok := claims[name]; return ok }
 	sub, _ := claims["sub"].(string)
@@ -119,8 +122,8 @@ func (r *claimRules) checkKind(typ string, claims map[string]any) error {
 	return nil
 }
 
-// checkAudience accepts a token that names this gateway (RFC 7519, section
-// 4.1.3); aud is a string or a list of strings.
+// checkAudience requires that aud, a string or a list of strings, names this
+// gateway (RFC 7519, section 4.1.3), unless the issuer has any_audience.
 func (r *claimRules) checkAudience(claims map[string]any) error {
 	if r.anyAudience {
 		return nil
@@ -148,10 +151,26 @@ func (r *claimRules) checkAudience(claims map[string]any) error {
 	return ErrAudience
 }
 
-// dates are a token's three times; those that are missing are zero.
+// namesAudience reports whether aud, a string or a list, names id.
+func namesAudience(aud any, id string) bool {
+	switch v := aud.(type) {
+	case string:
+		return v == id
+	case []any:
+		for _, one := range v {
+			if one == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// dates are the three times of a token. Missing ones are zero.
 type dates struct{ issued, notBefore, expiry time.Time }
 
-// readDates reads and judges the three times at now.
+// readDates reads the three times and checks them at now. Without needExpiry a
+// token need not have an exp.
 func (r *claimRules) readDates(claims map[string]any, now time.Time, needExpiry bool) (dates, error) {
 	var d dates
 	var err error
@@ -178,8 +197,8 @@ func (r *claimRules) readDates(claims map[string]any, now time.Time, needExpiry 
 }
 
 // readDate reads a NumericDate (RFC 7519, section 2): seconds since 1970,
-// fractions allowed. A missing one is the zero time; anything but a number
-// from 0 to the year 9999 is an error.
+// with fractions. A missing one is the zero time. Anything but a number from 0 to
+// the year 9999 is an error.
 func readDate(claims map[string]any, name string) (time.Time, error) {
 	v, ok := claims[name]
 	if !ok {
@@ -199,11 +218,11 @@ func readDate(claims map[string]any, name string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%s is not a number in range: %w", name, ErrDates)
 }
 
-// required9068 are the claims that a JWT access token must have (RFC 9068,
-// section 2.2); iss, exp and aud are checked for every token.
+// required9068 are the claims that a JWT access token must have (RFC 9068, section
+// 2.2) beside iss and exp, which each token must have here.
 var required9068 = []string{"aud", "sub", "client_id", "iat", "jti"}
 
-// judge checks what a verified token says, at now.
+// check checks what a verified token says at now, and returns whom it is for.
 func (r *claimRules) check(typ string, claims map[string]any, now time.Time) (*identity.Principal, error) {
 	if err := r.checkType(typ); err != nil {
 		return nil, err

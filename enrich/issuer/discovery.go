@@ -14,20 +14,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
+// This file fetches an issuer's metadata, and its key set from where they say.
+
 // Metadata is what the gateway reads of an issuer's metadata (OpenID Connect
 // Discovery, section 3; RFC 8414, section 2).
 type Metadata struct {
 	// Issuer is the configured identifier, byte for byte.
 	Issuer string
 
-	// The endpoints of the issuer. Only JWKSURI is checked and never empty; the
-	// others are empty where the metadata do not name them.
+	// The endpoints of the issuer. JWKSURI is never empty, and https or on this
+	// machine. The others are not checked, and empty if the metadata omit them.
 	JWKSURI, AuthorizationEndpoint, TokenEndpoint, UserinfoEndpoint string
 }
 
-// discover fetches the issuer's metadata from the first place that has it. A
-// place that answers "not here" leads on to the next; any other failure ends
-// the search, because the next place may then speak for somebody else.
+// discover fetches the issuer's metadata from the first URL that has them. A URL that
+// answers 4xx leads to the next. Any other failure ends the search, because the next
+// URL may then speak for another issuer.
 func discover(ctx context.Context, client *http.Client, identifier string, places []string) (*Metadata, error) {
 	var last error
 	for _, place := range places {
@@ -44,9 +46,8 @@ func discover(ctx context.Context, client *http.Client, identifier string, place
 	return nil, fmt.Errorf("discovering: %w", last)
 }
 
-// parseMetadata reads metadata and insists that they are of this issuer
-// (OpenID Connect Discovery, section 4.3): identifiers are compared byte for
-// byte.
+// parseMetadata reads metadata. They must be of this issuer (OpenID Connect
+// Discovery, section 4.3): identifiers are compared byte for byte.
 func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
 	members, err := jose.DecodeObject(text)
 	if err != nil {
@@ -67,16 +68,16 @@ func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
 	if err != nil {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, err)}
 	}
-	// A server out there must not send the gateway to ports of this machine.
+	// A remote server must not send the gateway to ports of this machine.
 	if at, err := url.Parse(place); err == nil && loopback.Host(keys.Hostname()) && !loopback.Host(at.Hostname()) {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, errInsecure)}
 	}
 	return m, nil
 }
 
-// wellKnown lists where an issuer's metadata may be: OpenID Connect appends
-// to the identifier, and so do several authorization servers; RFC 8414,
-// section 3.1 inserts before the path.
+// wellKnown returns the URLs at which an issuer's metadata may be. OpenID Connect
+// appends to the identifier, as do several authorization servers. RFC 8414, section
+// 3.1 inserts before the path.
 func wellKnown(identifier string) []string {
 	base := strings.TrimSuffix(identifier, "/")
 	places := []string{
@@ -90,18 +91,18 @@ func wellKnown(identifier string) []string {
 	return places
 }
 
-// A metadataSource keeps an issuer's metadata and fetches its key set from
-// where they say, or from the configured URL.
+// A metadataSource keeps an issuer's metadata, and fetches its key set from the URL
+// that they name or that is configured. It is safe for concurrent use.
 type metadataSource struct {
 	client     *http.Client
 	clock      func() time.Time
 	identifier string
 	urls       []string
-	jwksURL    string // empty: by discovery
+	jwksURL    string // empty for that of the metadata
 
 	refresh, floor, timeout time.Duration
 
-	mu      sync.Mutex // held while discovering: one at a time
+	mu      sync.Mutex // held during a fetch, so that there is one at a time
 	current *Metadata
 	fetched time.Time
 	begun   time.Time
@@ -118,8 +119,8 @@ func newMetadataSource(c Config, client *http.Client, clock func() time.Time) *m
 	return m
 }
 
-// keys fetches the key set. Metadata are fetched anew once they are as old
-// as key_refresh, and after a failure, because the keys may have moved.
+// keys fetches the key set. It fetches the metadata again once they are as old as
+// key_refresh, and after a failure, because the keys may have moved.
 func (m *metadataSource) keys(ctx context.Context) (*jose.KeySet, error) {
 	from := m.jwksURL
 	if from == "" {
@@ -159,8 +160,8 @@ func (m *metadataSource) refreshed(ctx context.Context) (*Metadata, error) {
 	return found, nil
 }
 
-// get gives the metadata, whatever the keys come from. It asks no more often
-// than key_min_interval.
+// get returns the metadata, also of an issuer whose keys are configured. It fetches
+// no more often than key_min_interval. Errors wrap ErrUnavailable.
 func (m *metadataSource) get(ctx context.Context) (*Metadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()

@@ -5,8 +5,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// The lengths at which issuers cut a list of groups: a list of exactly that
-// length may be a part of a longer one.
+// This file reads the groups that a token brings.
+
+// The lengths at which issuers cut off a list of groups. A list of exactly that
+// length may be the beginning of a longer one.
 const (
 	// capOkta is Okta's limit for a groups claim.
 	capOkta = 100
@@ -14,18 +16,18 @@ const (
 	capEntra = 200
 )
 
-// Why the groups of a token are unknown, besides what package grouplist says.
+// Why the groups of a token are unknown, besides what package grouplist returns.
 const (
 	unknownElsewhere = "the token says that its groups are to be had elsewhere"
 	unknownCut       = "the list is exactly as long as those that issuers cut off"
 	unknownNoTexts   = "the list holds something else than texts"
 )
 
-// readGroups reads the groups that the token brings into the principal. They are
-// known only where it brings them as texts; they are withheld where it says that
-// it left them out for size, or may have cut them: unknown is not empty. The URL
-// that a distributed claim names (OpenID Connect Core, section 5.6.2) is never
-// fetched.
+// readGroups sets the groups of a principal from the claim of this name. They are
+// known only if they are strings. They are unknown, which is not the same as none,
+// if the token says that it omits them for their number, or may have cut them off.
+// The URL that a distributed claim names (OpenID Connect Core, section 5.6.2) is
+// never fetched.
 func readGroups(p *identity.Principal, name, delimiter string) {
 	p.GroupsClaim = name
 	if identity.GroupsElsewhere(p.Claims, name) {
@@ -46,7 +48,7 @@ func readGroups(p *identity.Principal, name, delimiter string) {
 	}
 }
 
-// texts gives a list of strings as such.
+// texts returns a list of strings as such, and whether it is one.
 func texts(list []any) ([]string, bool) {
 	out := make([]string, len(list))
 	for n, v := range list {

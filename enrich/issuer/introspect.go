@@ -18,25 +18,28 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
+// This file asks an issuer about tokens (RFC 7662): each token once at a time, within
+// bounds that a flood of forged tokens cannot take from the valid ones.
+
 const (
-	// maxQuestions bounds the introspections that are under way at one
-	// issuer: forged opaque tokens cost a question each.
+	// maxQuestions bounds the introspections that are under way at one issuer.
+	// Each forged opaque token costs one.
 	maxQuestions = 32
-	// maxStrangerQuestions bounds those of them about tokens that were not seen
-	// good before, and maxStrangers the requests with such a token that wait:
-	// the other places are for tokens that were.
+	// maxUnknownQuestions bounds those about tokens that have not been found
+	// active before, and maxUnknownWaiting the requests that wait for them. The
+	// rest is for known tokens.
 	maxUnknownQuestions = maxQuestions / 2
 	maxUnknownWaiting   = maxWaiters / 2
-	// maxActiveCost bounds the kept answers about active tokens, in bytes.
+	// maxActiveCost bounds the cached answers about active tokens, in bytes.
 	maxActiveCost = 8 << 20
-	// maxInactive bounds the kept answers about other tokens. They have room
-	// of their own, so that forged tokens cannot drive out good ones.
+	// maxInactive is the number of cached answers about other tokens. They have
+	// a cache of their own, so that forged tokens cannot evict active ones.
 	maxInactive = 4096
-	// failureLogInterval is the shortest time between two lines about failing
-	// for one cause: a stranger whose odd tokens the endpoint fails at, among
-	// honest ones that it answers about, changes the state with each of them.
+	// failureLogInterval is the shortest time between two log lines about one
+	// cause of failure. A stranger can change the state with each request, by
+	// tokens that the endpoint fails at among those that it answers.
 	failureLogInterval = time.Minute
-	// maxFailureCauses is how many causes are told of in that time.
+	// maxFailureCauses is the number of causes that are logged in that time.
 	maxFailureCauses = 32
 )
 
@@ -47,8 +50,8 @@ type question struct {
 	err    error
 }
 
-// An introspector asks an issuer about tokens (RFC 7662), each once at a
-// time, and keeps the answers for a while.
+// An introspector asks one issuer about tokens, and caches the answers. It is safe
+// for concurrent use.
 type introspector struct {
 	name     string
 	clock    func() time.Time
@@ -64,27 +67,29 @@ type introspector struct {
 	slots   chan struct{}
 	waiting waiterLimit // for an answer
 
-	// strangerSlots and strangers are the share of the two above that requests
-	// may take whose token was not seen good before.
+	// unknownSlots and unknownWaiting are the shares of the two above that
+	// requests with an unknown token may take.
 	unknownSlots   chan struct{}
 	unknownWaiting waiterLimit
 	known          knownTokens
 
-	// macKey keys the hashes of tokens. The caches belong to one issuer, one
-	// endpoint and one client, so the token is all that need be hashed.
+	// macKey keys the hashes of tokens. Only the token is hashed, because the
+	// caches belong to one issuer, one endpoint and one client.
 	macKey           [sha256.Size]byte
 	active, inactive *answerCache
 
 	mu      sync.Mutex
 	asking  map[tokenHash]*question
 	failing bool
-	// failureLogged says that the log tells of a failure that lasts; causes are
-	// those that it has told of since causesSince.
+	// failureLogged is set if the last line of the log is about a failure. causes
+	// are those that were logged since causesSince.
 	failureLogged bool
 	causes        map[string]struct{}
 	causesSince   time.Time
 }
 
+// newIntrospector returns an introspector for a configuration that has introspect.
+// It reads the file of a private key.
 func newIntrospector(c Config, o Options, client *http.Client, rules *claimRules, signatures *signatureCheck, life *workers) (*introspector, error) {
 	auth, err := newClientAuth(*c.Introspect, c.Issuer, o)
 	if err != nil {
@@ -106,8 +111,8 @@ func newIntrospector(c Config, o Options, client *http.Client, rules *claimRules
 	return n, nil
 }
 
-// isOpaque reports whether raw has the shape of a bearer token at all (RFC
-// 6750, section 2.1: b64token); nothing else is worth a question.
+// isOpaque reports whether raw has the form of a bearer token (RFC 6750, section 2.1:
+// b64token). The issuer is asked about nothing else.
 func isOpaque(raw string) bool {
 	text := strings.TrimRight(raw, "=")
 	if text == "" || len(raw) > jose.MaxTokenBytes {
@@ -124,10 +129,10 @@ func isOpaque(raw string) bool {
 	return true
 }
 
-// ask returns the endpoint's answer about a token: a kept one, or that of the
-// question under way, or a new one. verified says that the token has proven
-// itself already, so that nobody can have made it up. Errors wrap ErrInactive,
-// ErrUnavailable or are those of the context.
+// ask returns the endpoint's answer about an active token: a cached one, that of the
+// question under way, or a new one. Verified is set for a JWT whose signature has
+// been verified, which cannot be forged. Errors wrap ErrInactive, ErrMalformed or
+// ErrUnavailable, or are those of the context.
 func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*answer, error) {
 	if !isOpaque(raw) {
 		return nil, fmt.Errorf("not of a bearer token's shape: %w", ErrMalformed)
@@ -175,16 +180,18 @@ func (n *introspector) askAnew(ctx context.Context, key tokenHash, raw string, g
 	return q.answer, q.err
 }
 
+// hash returns the keyed hash of a token.
 func (n *introspector) hash(raw string) tokenHash {
 	mac := hmac.New(sha256.New, n.macKey[:])
 	_, _ = io.WriteString(mac, raw)
 	return tokenHash(mac.Sum(nil))
 }
 
+// kept returns the cached answer about a token, or nil.
 func (n *introspector) kept(key tokenHash) *answer {
 	now := n.clock()
 	if a := n.active.get(key, now); a != nil {
-		// A signed answer is worth no more than the keys it was signed with.
+		// A signed answer is valid no longer than the key that signed it.
 		if a.keySet == 0 || n.reader.signatures.current(a.keySet, now) {
 			return a
 		}
@@ -272,7 +279,7 @@ func (n *introspector) run(q *question, key tokenHash, raw string, release func(
 	close(q.done)
 }
 
-// report tells the observer, and the log when the state changes.
+// report counts an introspection, and logs when the state changes.
 func (n *introspector) report(a *answer, err error) {
 	outcome := IntrospectActive
 	switch {
@@ -298,8 +305,8 @@ func (n *introspector) report(a *answer, err error) {
 	n.log.Log(context.Background(), level, "introspection fails", "issuer", n.name, "outcome", outcome, "error", err.Error())
 }
 
-// noteFailing notes whether the last question failed and reports whether that is
-// for the log: a cause that it has not told of yet, and the end of failing.
+// noteFailing records whether the last question failed, and reports whether to log
+// that: a cause that has not been logged yet, or the end of failing.
 func (n *introspector) noteFailing(err error) bool {
 	now := n.clock()
 	n.mu.Lock()
@@ -310,13 +317,13 @@ func (n *introspector) noteFailing(err error) bool {
 		n.failureLogged = false
 		return ended
 	}
-	// A clock that was set back must not silence it for as long.
+	// A clock that was set back must not silence the log for as long.
 	if age := now.Sub(n.causesSince); !n.failureLogged && (age < 0 || age >= failureLogInterval) {
 		clear(n.causes)
 		n.causesSince = now
 	}
 	cause := err.Error()
-	if _, told := n.causes[cause]; told || len(n.causes) == maxFailureCauses {
+	if _, logged := n.causes[cause]; logged || len(n.causes) == maxFailureCauses {
 		return false
 	}
 	n.causes[cause] = struct{}{}
@@ -341,11 +348,11 @@ func (n *introspector) question(raw string) (a *answer, cost int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	// Decoded values take a few times the room of their text.
+	// Decoded values take a few times the memory of their text.
 	return a, 4*len(body) + 512, nil
 }
 
-// post sends the question and gives the body of a 200 with its media type.
+// post sends the question, and returns the body of a 200 with its media type.
 func (n *introspector) post(ctx context.Context, raw string) (body []byte, media string, err error) {
 	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
 	header := make(http.Header)
@@ -381,8 +388,8 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 	return body, media, nil
 }
 
-// detached takes the identity of a context's end from an error: it was the
-// question's own deadline that ended, not that of the request.
+// detached returns an error with the same text that wraps nothing. The question's
+// own deadline has ended, and must not be taken for that of the request.
 func detached(err error) error { return errors.New(err.Error()) }
 
 func (n *introspector) wait(ctx context.Context, done <-chan struct{}) error {

@@ -10,9 +10,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// verifyOpaque judges a token by asking the issuer. What the answer says is
-// checked here as it would be in a JWT (RFC 7662, section 4: the protected
-// resource's own duty), on each use anew.
+// This file verifies tokens by what their issuer says of them.
+
+// verifyOpaque verifies a token by introspection. The claims of the answer are
+// checked as those of a JWT, on each use anew: that is the duty of the protected
+// resource (RFC 7662, section 4).
 func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error) {
 	a, err := i.introspect.ask(ctx, raw, false)
 	if err != nil {
@@ -26,7 +28,8 @@ func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error
 		return nil, err
 	}
 	if d.expiry.IsZero() {
-		// The server does not say for how long: for as long as its answer.
+		// The server does not say when the token expires: it is valid for as
+		// long as the answer.
 		d.expiry = a.until
 	}
 	p, err := i.rules.principal(i.withSubject(a.claims), d)
@@ -40,9 +43,9 @@ func (i *Issuer) verifyOpaque(ctx context.Context, raw string) (*Verified, error
 	return &Verified{Principal: p, Issuer: i, KeySet: a.keySet, Until: a.until}, nil
 }
 
-// withSubject names the client as the subject of a token that is a client's
-// own: an answer about one need not have a sub (RFC 7662, section 2.2), and some
-// servers leave it out. One that names a user in any way is left as it is.
+// withSubject returns claims in which the client is the subject of a token of its
+// own. An answer need not have a sub (RFC 7662, section 2.2), and some servers omit
+// it for such tokens. Claims that name a user in any way are returned unchanged.
 func (i *Issuer) withSubject(claims map[string]any) map[string]any {
 	_, subject := claims["sub"]
 	_, user := claims["username"]
@@ -55,9 +58,9 @@ func (i *Issuer) withSubject(claims map[string]any) map[string]any {
 	return named
 }
 
-// confirmJWT asks the issuer about a JWT that has been verified already, and
-// bounds the verdict by the answer's life. Where the two disagree about whom
-// they speak of, the token is refused.
+// confirmJWT asks the issuer about a JWT that has been verified already, and returns
+// when the answer expires. A token is refused if it and the answer disagree on the
+// subject or the sender constraint.
 func (i *Issuer) confirmJWT(ctx context.Context, raw string, p *identity.Principal) (time.Time, error) {
 	a, err := i.introspect.ask(ctx, raw, true)
 	if err != nil {
@@ -87,7 +90,7 @@ func (i *Issuer) confirmJWT(ctx context.Context, raw string, p *identity.Princip
 	return a.until, nil
 }
 
-// checkAnswer makes the checks that both uses of an answer share.
+// checkAnswer makes the checks that opaque tokens and JWTs share.
 func (i *Issuer) checkAnswer(claims map[string]any) (dates, error) {
 	if iss, ok := claims["iss"]; ok && iss != i.identifier {
 		return dates{}, fmt.Errorf("iss of the answer: %w", ErrUnknownIssuer)
@@ -104,8 +107,8 @@ func (i *Issuer) checkAnswer(claims map[string]any) (dates, error) {
 	return i.rules.readDates(claims, i.clock(), false)
 }
 
-// checkTokenType refuses what the issuer calls a DPoP token and has bound to no
-// key: as a bearer token it would be worth more than it was issued for.
+// checkTokenType refuses a token that the issuer calls a DPoP token and that is
+// bound to no key: as a bearer token it would give more rights than were granted.
 func checkTokenType(claims map[string]any, p *identity.Principal) error {
 	if s, _ := claims["token_type"].(string); strings.EqualFold(s, "DPoP") && p.Confirmation.KeyThumbprint == "" {
 		return fmt.Errorf("a DPoP token without a key: %w", ErrSender)

@@ -1,8 +1,12 @@
-// Package issuer verifies access tokens: it holds the issuers that are
-// trusted, their keys, and every check between the text of a token and a
-// Principal. It follows RFC 8725 (JWT best practices), RFC 9068 (JWT access
-// tokens), RFC 7662 and 9701 (introspection), RFC 9449 (DPoP) and RFC 8705
-// (mutual TLS).
+// Package issuer verifies access tokens. It holds the issuers that are trusted,
+// their keys, and all checks between the text of a token and a Principal. It
+// follows RFC 8725 (JWT best practices), RFC 9068 (JWT access tokens), RFC 7662 and
+// 9701 (introspection), RFC 9449 (DPoP) and RFC 8705 (mutual TLS).
+//
+// Set.Verify is the way of a token: package jose parses it (set.go), its issuer
+// checks the signature with a key of the key source (signature.go, keysource.go),
+// what it says (claims.go), by introspection if it must (introspected.go), and who
+// sends it (sender.go, dpop.go).
 package issuer
 
 import (
@@ -24,17 +28,16 @@ type Issuer struct {
 	rules      *claimRules
 	keys       *keySource
 	signatures *signatureCheck
-	fromFile   bool // the keys are those of jwks_file
+	fromFile   bool // the keys come from jwks_file
 	metadata   *metadataSource
-	introspect *introspector // nil: JWTs only
-	always     bool          // introspect JWTs as well
+	introspect *introspector // nil if only JWTs are accepted
+	always     bool          // JWTs are introspected as well
 	sender     *senderCheck
 }
 
-// New makes an Issuer from its configuration. It never touches the network:
-// what is wrong in the configuration itself is an error here (a file of keys
-// or authorities that cannot be read included), a server that is down is
-// not. Configuration errors wrap ErrConfig.
+// New returns an Issuer for a configuration. It reads the files that the
+// configuration names and does not touch the network: a server that is down is no
+// error here. Errors wrap ErrConfig.
 func New(c Config, o Options) (*Issuer, error) {
 	c, err := withDefaults(c)
 	if err != nil {
@@ -71,9 +74,9 @@ func New(c Config, o Options) (*Issuer, error) {
 	return i, nil
 }
 
-// ReloadKeyFile reads jwks_file now: a configuration that takes over an issuer which
-// runs already finds the file as it is, and not as it was at the last refresh.
-// Keys from the network are left alone. Errors wrap ErrConfig.
+// ReloadKeyFile reads jwks_file now, so that a configuration which takes over a
+// running issuer uses the file as it is, not as it was at the last refresh. It does
+// nothing if the keys come from the network. Errors wrap ErrConfig.
 func (i *Issuer) ReloadKeyFile() error {
 	if !i.fromFile {
 		return nil
@@ -93,53 +96,52 @@ func readKeyFile(name string, symmetric bool) (*jose.KeySet, error) {
 	return jose.ParseKeySet(text, symmetric)
 }
 
-// Name is the issuer's configured name.
+// Name returns the issuer's configured name.
 func (i *Issuer) Name() string { return i.name }
 
-// Identifier is the issuer's iss.
+// Identifier returns the issuer's identifier, the iss of its tokens.
 func (i *Issuer) Identifier() string { return i.identifier }
 
-// Leeway is how far past its exp a token is accepted.
+// Leeway returns how long after its exp a token is accepted.
 func (i *Issuer) Leeway() time.Duration { return i.rules.leeway }
 
-// Start fetches the keys in the background, now and then every key_refresh,
-// until ctx ends or Stop is called. Without it the keys are fetched when a
-// request needs them. A second Start while the first runs does nothing.
+// Start fetches the keys in the background, at once and then every key_refresh,
+// until ctx ends, or StopRefresh or Stop is called. Without it the keys are fetched
+// when a request needs them. A second Start while the first runs does nothing.
 func (i *Issuer) Start(ctx context.Context) { i.keys.start(ctx) }
 
-// StopRefresh ends the background fetches. Keys that a request needs are fetched all
-// the same, until Stop.
+// StopRefresh ends the background fetches. Keys that a request needs are still
+// fetched, until Stop.
 func (i *Issuer) StopRefresh() { i.keys.stopRefresh() }
 
-// Stop ends the background work and waits for it. Requests that are still
-// under way keep the keys that are there; none is fetched any more.
+// Stop ends all fetches and introspections and waits for them. Requests that are
+// still under way use the keys that are there.
 func (i *Issuer) Stop() { i.workers.stop() }
 
-// Current reports whether a verdict that was made under that version of the
-// key set still holds: the set is the same and has been confirmed within
-// key_max_stale. It takes no lock. A verdict with version 0 was made without
-// keys, by introspection; it ends by its Until.
+// Current reports whether that version of the key set is still the current one, and
+// was confirmed within key_max_stale: what it verified then still holds. Version 0,
+// of a token that was verified by introspection alone, is always current; Until
+// bounds such a result. Current takes no lock.
 func (i *Issuer) Current(version uint64, now time.Time) bool {
 	return i.signatures.current(version, now)
 }
 
-// Metadata gives the issuer's metadata, fetched if need be. Errors wrap
+// Metadata returns the issuer's metadata, and fetches them if need be. Errors wrap
 // ErrUnavailable.
 func (i *Issuer) Metadata(ctx context.Context) (*Metadata, error) { return i.metadata.get(ctx) }
 
-// GroupsDelimiter returns what the issuer's configuration says of a text in the
-// place of a list of groups; see Config.GroupsDelimiter.
+// GroupsDelimiter returns how to read a string in the place of a list of groups;
+// see Config.GroupsDelimiter.
 func (i *Issuer) GroupsDelimiter() string { return i.rules.groupsDelimiter }
 
-// CheckSender checks the sender constraints of a principal against the
-// caller of this request: DPoP proof and certificate. It belongs to every
-// request, also where the verdict about the token itself was kept. A nil
-// caller shows nothing. A bound token is never taken as a bearer token,
-// whatever the configuration says (RFC 9449, section 7.2; RFC 8705, section
-// 3). Errors wrap ErrInvalidToken or ErrUnavailable.
+// CheckSender checks the sender constraints of a principal, DPoP proof and
+// certificate, against the caller of this request. Each request needs it, also one
+// whose token has been verified before. A nil caller shows nothing. A bound token
+// is never accepted as a bearer token, whatever the configuration says (RFC 9449,
+// section 7.2; RFC 8705, section 3). Errors wrap ErrInvalidToken or ErrUnavailable.
 func (i *Issuer) CheckSender(ctx context.Context, p *identity.Principal, caller *Caller) error {
 	return i.sender.check(ctx, p, caller)
 }
 
-// Challenges lists the ways in which the issuer's tokens may be sent.
+// Challenges returns the ways in which the issuer's tokens may be sent.
 func (i *Issuer) Challenges() []Challenge { return i.sender.challenges() }

@@ -15,24 +15,26 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
+// This file keeps the key set of an issuer: when it is fetched, how long it is used,
+// and what the keys that it lacks may cost.
+
 const (
 	// maxUnknownKeys bounds the remembered key ids that no set had.
 	maxUnknownKeys = 256
-	// unknownKeyFloors is for how many floors an unknown key id is
-	// remembered: so that one client with an old token does not cause a
-	// fetch at every floor, and yet a key that comes late, or comes back, is
-	// soon found.
+	// unknownKeyFloors is the number of floors for which an unknown key id is
+	// remembered. One client with an old token then causes no fetch at each
+	// floor, and yet a key that is published late, or again, is soon found.
 	unknownKeyFloors = 2
 	// maxRetry is the longest pause between two attempts while the key
 	// server is down.
 	maxRetry = 5 * time.Minute
 )
 
-// A keyState is the key set in use.
+// A keyState is the key set in use. It is never changed.
 type keyState struct {
 	set       *jose.KeySet
 	version   uint64
-	confirmed time.Time // the last fetch that brought this content
+	confirmed time.Time // the last fetch with this content
 }
 
 // A flight is one fetch under way; done is closed when it has landed.
@@ -41,10 +43,10 @@ type flight struct {
 	err  error
 }
 
-// A keySource keeps an issuer's key set: fetched by one flight at a time,
-// never sooner than a floor after the one before, under a deadline of its
-// own and not under any request's. The last good set serves until it is too
-// old.
+// A keySource keeps an issuer's key set. One flight at a time fetches it, no sooner
+// than a floor (key_min_interval) after the one before, and under a deadline of its
+// own, not that of a request. The last good set is used until it is older than
+// key_max_stale. A keySource is safe for concurrent use.
 type keySource struct {
 	load     func(context.Context) (*jose.KeySet, error)
 	clock    func() time.Time
@@ -59,7 +61,7 @@ type keySource struct {
 	waiting waiterLimit // for a flight
 
 	workers     *workers
-	background  context.Context // of fetches that no request needs: until retire, or life's end
+	background  context.Context // of the background refresh; ends with stopRefresh or the workers
 	stopRefresh context.CancelFunc
 
 	mu       sync.Mutex
@@ -67,7 +69,7 @@ type keySource struct {
 	begun    time.Time // of the last flight
 	unknown  map[string]time.Time
 	running  bool
-	failed   error // of the last flight that landed
+	failed   error // of the last flight that ended
 	failures int   // in a row
 	since    time.Time
 	fetches  uint64
@@ -83,7 +85,7 @@ func newKeySource(c Config, o Options, life *workers) *keySource {
 	}
 }
 
-// loadNow loads the first set in the foreground, for what needs no network.
+// loadNow loads a set in the foreground, for one that needs no network.
 func (s *keySource) loadNow() error {
 	set, err := s.fetch()
 	if err != nil {
@@ -95,7 +97,7 @@ func (s *keySource) loadNow() error {
 	return nil
 }
 
-// usable gives the key set if it may be used now, else nil.
+// valid returns the key set if it was confirmed within key_max_stale, else nil.
 func (s *keySource) valid(now time.Time) *keyState {
 	st := s.state.Load()
 	if st == nil || now.Sub(st.confirmed) > s.maxStale {
@@ -104,8 +106,9 @@ func (s *keySource) valid(now time.Time) *keyState {
 	return st
 }
 
-// ready gives the key set. Where there is none, it waits for the fetch under
-// way; where there is an old one, it begins a fetch and does not wait.
+// ready returns the key set. If there is none, it waits for a fetch. If the set is
+// due for a refresh, it begins a fetch and does not wait. Errors wrap
+// ErrKeysUnavailable, or are those of the context.
 func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error) {
 	st := s.valid(now)
 	if st != nil {
@@ -126,10 +129,9 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 	return nil, ErrKeysUnavailable
 }
 
-// newer looks for a key that st lacks and gives a later key set, if there is
-// one. It gives nil where the newest set that can be had is st itself, and
-// ErrKeysUnavailable where that cannot be told because fetching fails. An
-// empty kid stands for a token without one.
+// newer fetches, if it may, in search of a key that st lacks, and returns a later key
+// set, or nil if st is the newest. Errors wrap ErrKeysUnavailable if fetching fails,
+// or are those of the context. An empty kid stands for a token without one.
 func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now time.Time) (*keyState, error) {
 	s.mu.Lock()
 	if until, ok := s.unknown[kid]; ok && now.Before(until) && s.failed == nil {
@@ -163,8 +165,8 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 	return next, nil
 }
 
-// remember notes a key id that a set just fetched lacks, so that it does not
-// cause another fetch for a while.
+// remember records a key id that a set just fetched lacks, so that it causes no
+// other fetch for a while.
 func (s *keySource) remember(kid string, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -325,9 +327,9 @@ func (s *keySource) run(ctx context.Context) {
 	}
 }
 
-// pause is how long the background waits for its next fetch: key_refresh,
-// or after failures a doubling number of floors, each ±10 % so that nodes
-// that started together part.
+// pause returns how long the background waits for its next fetch: key_refresh, or
+// after failures a number of floors that doubles. Each is ±10 %, so that nodes that
+// were started together do not fetch together.
 func (s *keySource) pause() time.Duration {
 	s.mu.Lock()
 	failures := s.failures
@@ -340,7 +342,7 @@ func (s *keySource) pause() time.Duration {
 	return jitter(d, s.rand)
 }
 
-// jitter spreads d by ±10 %.
+// jitter returns d ±10 %.
 func jitter(d time.Duration, rand io.Reader) time.Duration {
 	var b [8]byte
 	if _, err := io.ReadFull(rand, b[:]); err != nil {

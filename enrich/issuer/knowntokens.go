@@ -2,16 +2,17 @@ package issuer
 
 import "sync"
 
-// maxGoodTokens bounds the remembered tokens of one generation, of which there
-// are two: some 4 MiB in all, in use only where as many tokens are.
+// maxKnownTokens bounds the remembered tokens of one generation, of which there are
+// two: some 4 MiB together, taken only when so many tokens are in use.
 const maxKnownTokens = 1 << 15
 
-// goodTokens remembers opaque tokens that passed every check, by their keyed
-// hash, for longer than the answers about them serve: in a flood of forged ones
-// they are the honest. Nobody can make it grow without good tokens.
+// knownTokens remembers opaque tokens that passed all checks, by their keyed hash,
+// for longer than the answers about them are valid. In a flood of forged tokens the
+// known ones keep their share of the introspections. Only valid tokens are added,
+// so that a stranger cannot fill it.
 //
-// It holds two generations. Once the younger is full, the elder is dropped
-// whole, so that no order has to be kept.
+// It holds two generations. Once the current one is full, the previous one is
+// dropped as a whole, so that no order has to be kept.
 type knownTokens struct {
 	max int // of one generation
 
@@ -19,6 +20,7 @@ type knownTokens struct {
 	current, previous map[tokenHash]struct{}
 }
 
+// newKnownTokens returns a memory of generations of at most max tokens.
 func newKnownTokens(max int) knownTokens {
 	return knownTokens{max: max, current: make(map[tokenHash]struct{})}
 }

@@ -10,30 +10,33 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
+// This file verifies logout tokens (OpenID Connect Back-Channel Logout 1.0).
+
 // logoutEvent is the event that makes a token a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// logoutAge is how old a logout token may be, whatever its exp: it is delivered
-// as soon as it is made, and who remembers used ones must know for how long.
+// logoutAge is how old a logout token may be, whatever its exp. It is delivered as
+// soon as it is made, and its jti must be remembered for as long as it is accepted.
 const logoutAge = 5 * time.Minute
 
-// Logout is a verified logout token (OpenID Connect Back-Channel Logout 1.0,
-// section 2.4): it names a session, a subject, or a subject's session. At
-// least one of the two is not empty.
+// Logout is a verified logout token (section 2.4). It names a session, a subject, or
+// a session of a subject: at least one of the two is not empty.
 type Logout struct {
-	// Subject is the token's sub, SessionID its sid, ID its jti.
+	// Subject is the token's sub, SessionID its sid, and ID its jti, which is
+	// never empty.
 	Subject, SessionID, ID string
 }
 
-// VerifyLogout verifies a logout token of this issuer. Its audience is the
-// client that users sign in with, which often is none of the issuer's
-// configured audiences; nil means those. Errors are as those of Set.Verify.
+// VerifyLogout verifies a logout token of this issuer. Its audience is the client
+// that users sign in with, which is often not among the issuer's configured
+// audiences; a nil audience stands for those. The caller must not accept the same
+// ID twice. Errors are as those of Set.Verify.
 func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string) (*Logout, error) {
 	_, claims, err := i.parseStatement(raw, jose.MaxTokenBytes, "logout+jwt")
 	if err != nil {
 		return nil, err
 	}
-	// go-oidc's errors repeat values of the token, so their text goes no further.
+	// The errors of go-oidc quote the token, so their text is not passed on.
 	keys := &causeKeeper{KeySet: i}
 	refused := i.verifyLogout(ctx, raw, keys, claims["exp"] != nil)
 	if keys.cause != nil {
@@ -46,21 +49,21 @@ func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string
 	return out, err
 }
 
-// verifyLogout verifies a logout token by go-oidc over these keys. Audience and
-// dates are not for it: we allow several audiences, and clocks that differ.
+// verifyLogout verifies a logout token by go-oidc over these keys. It leaves
+// audience and dates to checkLogout, which allows several audiences and the leeway.
 func (i *Issuer) verifyLogout(ctx context.Context, raw string, keys oidc.KeySet, expires bool) error {
 	verifier := i.verifierOver(keys, oidc.Config{SkipClientIDCheck: true, SkipExpiryCheck: true})
 	if expires {
 		_, err := verifier.VerifyLogout(ctx, raw)
 		return err
 	}
-	// Drafts of the specification had no exp, and issuers that follow them send
-	// none. VerifyLogout demands it; Verify checks signature and issuer.
+	// Drafts of the specification had no exp, and some issuers still send none.
+	// VerifyLogout demands it; Verify checks signature and issuer.
 	_, err := verifier.Verify(ctx, raw)
 	return err
 }
 
-// checkLogout makes the checks of section 2.6.
+// checkLogout makes the checks of section 2.6 on the claims of a logout token.
 func (i *Issuer) checkLogout(claims map[string]any, audience []string) (*Logout, error) {
 	if audience == nil {
 		if err := i.rules.checkAudience(claims); err != nil {

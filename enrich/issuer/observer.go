@@ -2,7 +2,7 @@ package issuer
 
 import "time"
 
-// Outcomes of a fetch of keys, as Observer sees them: a closed set.
+// Outcomes of a fetch of keys, a closed set.
 const (
 	FetchOK        = "ok"        // a key set with at least one usable key
 	FetchError     = "error"     // no answer, or one that is not 200
@@ -14,31 +14,33 @@ const (
 	FetchMismatch  = "mismatch"  // metadata of another issuer
 )
 
-// Outcomes of an introspection, as Observer sees them: a closed set.
+// Outcomes of an introspection, a closed set.
 const (
 	IntrospectActive   = "active"
 	IntrospectInactive = "inactive"
 	IntrospectError    = "error"
 	IntrospectRefused  = "refused"
 	IntrospectCached   = "cached"
-	IntrospectBusy     = "busy" // not asked: no place was free
+	IntrospectBusy     = "busy" // not made: too many were under way
 )
 
-// Observer is told what metrics count. Its methods are called from requests
-// and from the background, must not block, and get nothing from tokens: only
-// the issuer's configured name and words of closed sets.
+// Observer counts for metrics. Its methods are called by requests and by background
+// work at the same time, and must not block. Nothing that they get comes from a
+// token: only the issuer's configured name, and values of closed sets.
 type Observer interface {
-	// KeysFetched is told of each fetch of the key set and its outcome.
+	// KeysFetched is called after each fetch of the key set.
 	KeysFetched(issuer, outcome string)
-	// KeysSkipped is told how many keys of a fetched set cannot be used.
+	// KeysSkipped is called with the number of keys of a fetched set that
+	// cannot be used.
 	KeysSkipped(issuer string, skipped int)
-	// KeysCurrent is told when the key set in use was last confirmed.
+	// KeysCurrent is called with the time at which the key set in use was
+	// confirmed.
 	KeysCurrent(issuer string, at time.Time)
-	// Introspected is told of each question about a token.
+	// Introspected is called for each introspection, cached ones included.
 	Introspected(issuer, outcome string)
 }
 
-// silent is the Observer of those who need none.
+// nopObserver is the default Observer.
 type nopObserver struct{}
 
 func (nopObserver) KeysFetched(string, string)    {}

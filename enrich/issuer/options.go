@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Options are what an Issuer gets from outside. Every field may be left out.
+// Options are the dependencies of an Issuer. The zero value is ready for use.
 type Options struct {
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Transport carries the requests to the issuer. Default: one of its own,
@@ -18,16 +18,17 @@ type Options struct {
 	// *http.Transport, and a copy of it is used.
 	Transport http.RoundTripper
 
-	// Logger takes what an operator should know. Default: nothing is logged.
+	// Logger logs what an operator should know. Default: nothing is logged.
 	Logger *slog.Logger
 
-	// Observer takes what metrics count. Default: none.
+	// Observer counts for metrics. Default: nothing is counted.
 	Observer Observer
 
 	// Rand is the source of randomness. Default: crypto/rand.
 	Rand io.Reader
 }
 
+// withDefaults returns the options with their defaults filled in.
 func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = time.Now

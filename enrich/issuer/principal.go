@@ -7,12 +7,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// maxIdentifier bounds sub, jti, sid and client ids. OpenID Connect allows a
-// sub 255 characters.
+// This file reads the principal out of the claims of a token.
+
+// maxIdentifier bounds sub, jti, sid and client ids, in bytes. OpenID Connect
+// allows a sub 255 characters.
 const maxIdentifier = 1024
 
-// principal makes the principal out of claims that have passed every check
-// of form; it reads the claims that the configuration names.
+// principal returns the principal of claims whose dates have been read, from the
+// claims that the configuration names.
 func (r *claimRules) principal(claims map[string]any, d dates) (*identity.Principal, error) {
 	p := &identity.Principal{
 		Issuer:     r.identifier,
@@ -42,8 +44,8 @@ func (r *claimRules) principal(claims map[string]any, d dates) (*identity.Princi
 	if err != nil {
 		return nil, err
 	}
-	// A client on its own behalf (RFC 9068, section 5) has no user, and so
-	// need not have the claim that names one.
+	// A client on its own behalf (RFC 9068, section 5) has no user, and so need
+	// not have the claim that names one.
 	if p.Machine = sub != "" && sub == p.Client; p.Machine {
 		p.Subject = sub
 	} else if p.Subject, err = r.subject(claims); err != nil {
@@ -53,8 +55,8 @@ func (r *claimRules) principal(claims map[string]any, d dates) (*identity.Princi
 	return p, nil
 }
 
-// subject reads the claim that names the user. An e-mail address names
-// somebody only once the issuer has verified it.
+// subject reads the claim that names the user. An e-mail address must have been
+// verified by the issuer.
 func (r *claimRules) subject(claims map[string]any) (string, error) {
 	s, ok := claims[r.subjectClaim].(string)
 	if !ok || s == "" || len(s) > maxIdentifier {
@@ -66,8 +68,8 @@ func (r *claimRules) subject(claims map[string]any) (string, error) {
 	return s, nil
 }
 
-// readConfirmation reads cnf (RFC 7800). A token that is bound in a way that
-// this gateway cannot check is refused: it is no bearer token.
+// readConfirmation reads cnf (RFC 7800). It refuses a token that is bound in a way
+// which this gateway cannot check, because that is no bearer token.
 func readConfirmation(claims map[string]any) (identity.Confirmation, error) {
 	var c identity.Confirmation
 	v, ok := claims["cnf"]
@@ -91,6 +93,7 @@ func readConfirmation(claims map[string]any) (identity.Confirmation, error) {
 	return c, nil
 }
 
+// readThumbprint reads a member of cnf, which may be missing but not empty.
 func readThumbprint(members map[string]any, name string) (string, error) {
 	v, ok := members[name]
 	if !ok {
@@ -103,8 +106,8 @@ func readThumbprint(members map[string]any, name string) (string, error) {
 	return s, nil
 }
 
-// readText reads a claim that, where it is present and not null, must be a
-// string of bounded length.
+// readText reads a claim that must be a string of bounded length. A missing claim
+// and null are the empty string.
 func readText(claims map[string]any, name string) (string, error) {
 	v, ok := claims[name]
 	if !ok || v == nil {
@@ -117,7 +120,7 @@ func readText(claims map[string]any, name string) (string, error) {
 	return s, nil
 }
 
-// firstText reads the first of several claims that is present.
+// firstText reads the first of several claims that is present and not null.
 func firstText(claims map[string]any, names []string) (string, error) {
 	for _, name := range names {
 		if claims[name] != nil {
@@ -127,8 +130,8 @@ func firstText(claims map[string]any, names []string) (string, error) {
 	return "", nil
 }
 
-// readScopes reads the first scope claim that is present: a list, or one
-// string separated by spaces (RFC 6749, section 3.3).
+// readScopes reads the first scope claim that is present and not null: a list, or
+// one string separated by spaces (RFC 6749, section 3.3).
 func readScopes(claims map[string]any, names []string) ([]string, error) {
 	for _, name := range names {
 		v := claims[name]

@@ -12,10 +12,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file checks sender constraints: DPoP and the client's certificate.
+
 // A senderCheck holds an issuer's rules for who may use its tokens.
 type senderCheck struct {
-	dpop *dpopCheck // nil: off
-	// needKey and needCertificate say that tokens must be bound.
+	dpop *dpopCheck // nil if dpop is off
+	// needKey and needCertificate are set if tokens must be bound to one.
 	needKey, needCertificate bool
 }
 
@@ -59,8 +61,8 @@ func (s *senderCheck) check(ctx context.Context, p *identity.Principal, caller *
 	return s.dpop.check(ctx, caller, bound.KeyThumbprint)
 }
 
-// binding checks what the constraints of a token alone tell: that they are
-// there where they must be, and that they can be checked.
+// binding checks that a token is bound where it must be, and that the constraints
+// can be checked. It needs no caller.
 func (s *senderCheck) binding(c identity.Confirmation) error {
 	switch {
 	case c.CertificateThumbprint == "" && s.needCertificate:
@@ -89,16 +91,18 @@ func checkCertificate(c *x509.Certificate, thumbprint string) error {
 	return nil
 }
 
-// A Challenge is one way in which a token may be sent, for WWW-Authenticate.
+// A Challenge is one way in which a token may be sent, for the header
+// WWW-Authenticate.
 type Challenge struct {
 	// Scheme is Bearer or DPoP.
 	Scheme string
-	// Algorithms is the value of the parameter algs of the scheme DPoP, the
-	// algorithms that a proof may be signed with (RFC 9449, section 7.1).
+	// Algorithms is the value of the parameter algs of the scheme DPoP: the
+	// algorithms that a proof may be signed with (RFC 9449, section 7.1). It is
+	// empty for Bearer.
 	Algorithms string
 }
 
-// challenges lists the ways in which the issuer's tokens may be sent.
+// challenges returns the ways in which the issuer's tokens may be sent.
 func (s *senderCheck) challenges() []Challenge {
 	var list []Challenge
 	if !s.needKey {

@@ -7,12 +7,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
-// A signatureCheck verifies what an issuer signed: with an algorithm of its
-// list, and a key of its set.
+// A signatureCheck verifies what an issuer has signed, with an algorithm of its list
+// and a key of its set. Tokens, signed answers and statements share it.
 type signatureCheck struct {
 	keys    *keySource
 	allowed map[*jose.Algorithm]bool
-	names   []string // of the allowed ones, each with its other name
+	names   []string // of allowed, EdDSA with both of its names
 	clock   func() time.Time
 }
 
@@ -32,10 +32,11 @@ func newSignatureCheck(keys *keySource, algorithms []string, clock func() time.T
 // allows reports whether the algorithm of t is on the issuer's list.
 func (s *signatureCheck) allows(t *jose.JWS) bool { return s.allowed[t.Header.Algorithm] }
 
-// verify checks the signature with the issuer's keys and returns the version of
-// the set that it verifies with. Where none of
-// them verifies, the right one may be new, also under a kid that is known: some
-// issuers name every key alike. So a newer set is looked for.
+// verify checks the signature with the issuer's keys, and returns the version of
+// the set that verified it. If no key verifies it, the right one may be new, also
+// under a kid that is known, since some issuers give all keys the same. Then it
+// tries a newer set, if there is one. Errors are those of jose.KeySet.Verify, wrap
+// ErrKeysUnavailable, or are those of the context.
 func (s *signatureCheck) verify(ctx context.Context, t *jose.JWS) (uint64, error) {
 	now := s.clock()
 	st, err := s.keys.ready(ctx, now)
@@ -56,8 +57,7 @@ func (s *signatureCheck) verify(ctx context.Context, t *jose.JWS) (uint64, error
 	return next.version, next.set.Verify(t)
 }
 
-// current reports whether what that version of the key set verified can still
-// be relied on; see Issuer.Current.
+// current implements Issuer.Current.
 func (s *signatureCheck) current(version uint64, now time.Time) bool {
 	if version == 0 {
 		return true

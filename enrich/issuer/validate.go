@@ -14,6 +14,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
+// This file fills in the defaults of a configuration and checks it.
+
 // Defaults and bounds of the configuration.
 const (
 	defaultKeyRefresh     = time.Hour
@@ -23,18 +25,18 @@ const (
 	defaultTimeout        = 5 * time.Second
 	defaultIntrospectTTL  = time.Minute
 
-	// maxLeeway keeps the leeway what it is for: a difference of clocks.
+	// maxLeeway bounds the leeway, which is for clocks that differ.
 	maxLeeway = 5 * time.Minute
 )
 
-// Check tells what is wrong with the configuration in itself. It touches neither
-// network nor files.
+// Check returns what is wrong with the configuration in itself, wrapped in ErrConfig.
+// It touches neither network nor files.
 func (c Config) Check() error {
 	_, err := withDefaults(c)
 	return err
 }
 
-// settle checks the configuration and gives it with the defaults filled in.
+// withDefaults checks the configuration and returns it with the defaults filled in.
 func withDefaults(c Config) (Config, error) {
 	fail := func(format string, args ...any) (Config, error) {
 		return c, fmt.Errorf("configuring issuer %q: "+format+": %w", append(append([]any{c.Issuer}, args...), ErrConfig)...)
@@ -94,7 +96,7 @@ func withDefaults(c Config) (Config, error) {
 	return c, nil
 }
 
-// settleWords fills in and checks the options that are one word of a few.
+// enumDefaults fills in and checks the options that are enums.
 func enumDefaults(c *Config) error {
 	return errors.Join(
 		enumDefault("tokens", &c.Tokens, tokensAccess, tokensID, tokensAny),
@@ -104,7 +106,7 @@ func enumDefaults(c *Config) error {
 	)
 }
 
-// choose checks an option of a few words, whose first one is the default.
+// enumDefault fills in and checks an enum. The first of its values is the default.
 func enumDefault(option string, value *string, words ...string) error {
 	if *value == "" {
 		*value = words[0]
@@ -115,7 +117,7 @@ func enumDefault(option string, value *string, words ...string) error {
 	return nil
 }
 
-// settleTimes fills in and checks the durations.
+// durationDefaults fills in and checks the durations.
 func durationDefaults(c *Config) error {
 	configured := *c
 	for _, d := range []struct {
@@ -135,7 +137,7 @@ func durationDefaults(c *Config) error {
 			return fmt.Errorf("%s is negative", d.option)
 		}
 	}
-	// A default gives way to what is configured beside it.
+	// A default yields to the option that is configured beside it.
 	if configured.KeyMinInterval == 0 {
 		c.KeyMinInterval = min(c.KeyMinInterval, c.KeyRefresh)
 	}
@@ -158,6 +160,7 @@ func durationDefaults(c *Config) error {
 	return nil
 }
 
+// typeDefaults fills in and checks the typ values, and normalizes them.
 func typeDefaults(c *Config) error {
 	if len(c.Types) == 0 {
 		c.Types = []string{"at+jwt", "JWT", noType}
@@ -176,9 +179,9 @@ func typeDefaults(c *Config) error {
 	return nil
 }
 
-// settleAlgorithms checks the list. Public keys and secrets never meet in
-// one issuer: a public key that served as a secret would let anybody sign
-// (RFC 8725, section 2.1).
+// algorithmDefaults fills in and checks the algorithms. Public keys and secrets never
+// meet in one issuer: with a public key taken for a secret, all could sign (RFC
+// 8725, section 2.1).
 func algorithmDefaults(c *Config) error {
 	if len(c.Algorithms) == 0 {
 		c.Algorithms = jose.PublicKeyAlgorithmNames()
@@ -206,7 +209,7 @@ func algorithmDefaults(c *Config) error {
 	return nil
 }
 
-// settlePlaces checks where the keys come from and how the site is reached.
+// validateURLs checks where the keys come from and how the site is reached.
 func validateURLs(c *Config) error {
 	count := 0
 	for _, place := range []string{c.DiscoveryURL, c.JWKSURL, c.JWKSFile} {
@@ -243,6 +246,7 @@ func validateURLs(c *Config) error {
 	return nil
 }
 
+// introspectionDefaults fills in and checks the options of introspect.
 func introspectionDefaults(in Introspection) (Introspection, error) {
 	if _, err := checkURL(in.URL); err != nil {
 		return in, fmt.Errorf("url: %w", err)
@@ -278,9 +282,9 @@ func introspectionDefaults(in Introspection) (Introspection, error) {
 	return in, nil
 }
 
-// ResolveNames fills in the names that the configurations leave out: the
-// host of the identifier, with the path where two share the host. Names that
-// are still alike are an error.
+// ResolveNames fills in the names that the configurations omit: the host of the
+// identifier, with its path if two share the host. Equal names are an error that
+// wraps ErrConfig.
 func ResolveNames(configs []*Config) error {
 	hosts := make(map[string]int)
 	for _, c := range configs {
@@ -302,10 +306,10 @@ func ResolveNames(configs []*Config) error {
 	return nil
 }
 
-// CheckAllowed tells whether a policy may allow the issuers of these names (nil:
-// all) together; configs have their names (see ResolveNames). Each must exist,
-// no two may have the same identifier, and at most one may introspect: an
-// opaque token does not say whom to ask.
+// CheckAllowed returns why a policy cannot allow the issuers of these names together;
+// nil allowed stands for all. Configs must have their names (see ResolveNames). Each
+// name must exist, no two issuers may have the same identifier, and at most one may
+// introspect, because an opaque token does not say which one to ask.
 func CheckAllowed(configs []*Config, allowed []string) error {
 	names := make([]string, len(configs))
 	for n, c := range configs {
@@ -334,8 +338,8 @@ func CheckAllowed(configs []*Config, allowed []string) error {
 	return nil
 }
 
-// hostOf gives the host of an identifier, or the identifier itself where it
-// is no URL.
+// hostOf returns the host of an identifier, or the identifier itself if it is not a
+// URL.
 func hostOf(identifier string) string {
 	if u, err := url.Parse(identifier); err == nil && u.Host != "" {
 		return u.Host

@@ -7,9 +7,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
-// verifyJWT judges a token whose unverified iss is this issuer's: algorithm,
-// key, signature, and then what it says. It gives the version of the key set
-// that verified it.
+// verifyJWT verifies a token whose unverified iss is this issuer's: algorithm, key
+// and signature first, then what it says. It returns the version of the key set that
+// verified it.
 func (i *Issuer) verifyJWT(ctx context.Context, t *jose.JWS, claims map[string]any) (*identity.Principal, uint64, error) {
 	if claims["iss"] != i.identifier {
 		return nil, 0, ErrUnknownIssuer

@@ -2,24 +2,24 @@ package issuer
 
 import "sync/atomic"
 
-// maxCrowd bounds the requests that wait for one answer of an issuer. Whoever
-// forges tokens can make each of them wait while the issuer hangs; no honest
-// crowd is as large.
+// maxWaiters bounds the requests that wait for an issuer. While it hangs, each forged
+// token makes a request wait. Honest load stays far below.
 const maxWaiters = 4096
 
-// A crowd is the requests that wait for the same thing, at most limit.
+// A waiterLimit bounds the requests that wait for the same thing at one time.
 type waiterLimit struct {
 	limit   int32
 	waiting atomic.Int32
 }
 
-// join takes a request in, if there is room.
-func (c *waiterLimit) join() bool {
-	if c.waiting.Add(1) > c.limit {
-		c.waiting.Add(-1)
+// join reports whether one more request may wait. If so, it must call leave.
+func (w *waiterLimit) join() bool {
+	if w.waiting.Add(1) > w.limit {
+		w.waiting.Add(-1)
 		return false
 	}
 	return true
 }
 
-func (c *waiterLimit) leave() { c.waiting.Add(-1) }
+// leave ends the wait of a request.
+func (w *waiterLimit) leave() { w.waiting.Add(-1) }

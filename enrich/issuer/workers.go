@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// A lifetime owns the goroutines of an issuer. They work under its context
-// and never under that of a request.
+// workers own the goroutines of an issuer, which work under their context and never
+// under that of a request.
 type workers struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -17,27 +17,27 @@ type workers struct {
 }
 
 func newWorkers() *workers {
-	l := new(workers)
-	l.ctx, l.cancel = context.WithCancel(context.Background())
-	return l
+	w := new(workers)
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	return w
 }
 
-// spawn runs f beside the caller, unless the lifetime is over.
-func (l *workers) start(f func()) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stopped {
+// start runs f on a goroutine of its own, and reports false once they are stopped.
+func (w *workers) start(f func()) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
 		return false
 	}
-	l.running.Go(f)
+	w.running.Go(f)
 	return true
 }
 
-// end cancels what runs and waits for it.
-func (l *workers) stop() {
-	l.mu.Lock()
-	l.stopped = true
-	l.mu.Unlock()
-	l.cancel()
-	l.running.Wait()
+// stop cancels the context and waits for all goroutines.
+func (w *workers) stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
+	w.cancel()
+	w.running.Wait()
 }

@@ -218,10 +218,8 @@ func (s *KeySet) Verify(t *JWS) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range keys {
-		if t.VerifiedBy(k) {
-			return nil
-		}
+	if !slices.ContainsFunc(keys, t.VerifiedBy) {
+		return ErrSignature
 	}
-	return ErrSignature
+	return nil
 }
