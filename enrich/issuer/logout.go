@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -69,14 +70,8 @@ func (i *Issuer) checkLogout(claims map[string]any, audience []string) (*Logout,
 		if err := i.rules.checkAudience(claims); err != nil {
 			return nil, err
 		}
-	} else {
-		match := false
-		for _, id := range audience {
-			match = match || namesAudience(claims["aud"], id)
-		}
-		if !match {
-			return nil, ErrAudience
-		}
+	} else if !slices.ContainsFunc(audience, func(id string) bool { return namesAudience(claims["aud"], id) }) {
+		return nil, ErrAudience
 	}
 	now := i.clock()
 	d, err := i.rules.readDates(claims, now, false)

@@ -3,7 +3,10 @@ package issuer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
+
+// This file owns an issuer's goroutines and bounds the requests that wait for them.
 
 // workers own the goroutines of an issuer, which work under their context and never
 // under that of a request.
@@ -41,3 +44,25 @@ func (w *workers) stop() {
 	w.cancel()
 	w.running.Wait()
 }
+
+// maxWaiters bounds the requests that wait for an issuer. While it hangs, each forged
+// token makes a request wait. Honest load stays far below.
+const maxWaiters = 4096
+
+// A waiterLimit bounds the requests that wait for the same thing at one time.
+type waiterLimit struct {
+	limit   int32
+	waiting atomic.Int32
+}
+
+// join reports whether one more request may wait. If so, it must call leave.
+func (w *waiterLimit) join() bool {
+	if w.waiting.Add(1) > w.limit {
+		w.waiting.Add(-1)
+		return false
+	}
+	return true
+}
+
+// leave ends the wait of a request.
+func (w *waiterLimit) leave() { w.waiting.Add(-1) }
