@@ -40,6 +40,7 @@ func walls() []wall {
 		{room: "~/enrich/pathreading", stdOnly: true},
 		{room: "~/enrich/token", never: []string{"~/cache/...", "~/enrich/issuer/...", "~/enrich/directory/...", "github.com/redis/..."}},
 		{room: "~/enrich/token", never: []string{"net", "net/rpc", "net/smtp", "database/sql"}, direct: true},
+		{room: "~/enrich/jose", never: []string{"~/..."}, allowed: []string{"~/enrich/jose/...", "~/enrich/identity"}},
 		{room: "~/enrich/issuer/...", never: []string{"~/enrich/directory/...", "~/enrich/claim/...", "~/enrich/forward/..."}},
 		{room: "~/enrich/directory/...", never: []string{"~/enrich/issuer/...", "~/enrich/claim/...", "~/enrich/forward/...", "~/cache/..."}},
 		{room: "~/enrich/oktael/...", never: []string{"net", "net/http", "os/exec", "database/sql"}},
@@ -82,7 +83,7 @@ func below(parent string, names []string) []string {
 // onlyForTests is what must not ship.
 func onlyForTests() []string {
 	return []string{
-		"testing", "net/http/httptest", "~/enrich/enrichtest/...", "~/cache/cachetest/...", "~/enrich/directory/directorytest/...",
+		"testing", "net/http/httptest", "~/enrich/enrichtest/...", "~/enrich/jose/josetest/...", "~/cache/cachetest/...", "~/enrich/directory/directorytest/...",
 		"github.com/alicebob/miniredis/...", "github.com/jimlambrt/gldap/...", "github.com/Shopify/toxiproxy/...", "github.com/zitadel/...", "github.com/C2SP/...", "go.uber.org/goleak",
 	}
 }

@@ -57,11 +57,11 @@ func (a *App) openIssuers() error {
 			made = true
 			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics})
 		}, func(i *issuer.Issuer) error {
-			i.Retire()
+			i.StopRefresh()
 			return closeAfter(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop)(i)
 		})
 		if err == nil && !made {
-			err = issuers[i].Reread()
+			err = issuers[i].ReloadKeyFile()
 		}
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 // Issuer is who signs the tokens that are accepted: an OpenID provider or an
@@ -38,7 +39,7 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		flag("any_audience", &i.AnyAudience),
 		word("tokens", &i.Tokens, "access", "id", "any"),
 		texts("types", &i.Types),
-		words("algorithms", &i.Algorithms, issuer.Algorithms()...),
+		words("algorithms", &i.Algorithms, jose.AlgorithmNames()...),
 		text("discovery_url", &i.DiscoveryURL),
 		text("jwks_url", &i.JWKSURL),
 		text("jwks_file", &i.JWKSFile),

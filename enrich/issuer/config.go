@@ -2,9 +2,9 @@ package issuer
 
 import "github.com/tokenenrich/caddy-token-enrich/cache"
 
-// Config is one issuer: whose tokens are accepted, where its keys are, and
-// what its tokens must say. New fills in the defaults and refuses what is
-// wrong in itself; nothing here is checked against the network.
+// Config is one issuer: whose tokens are accepted, where its keys are, and what
+// its tokens must say. New fills in the defaults and refuses what is wrong in
+// itself. Nothing here is checked against the network.
 type Config struct {
 	// The issuer's identifier, exactly as it stands in the iss claim of its
 	// tokens; a trailing slash matters. It is also where discovery begins.
@@ -131,7 +131,7 @@ type Config struct {
 	CA string `json:"ca,omitempty"`
 }
 
-// Introspection tells how to ask an issuer about a token (RFC 7662).
+// Introspection is how to ask an issuer about a token (RFC 7662).
 type Introspection struct {
 	// The introspection endpoint. Required.
 	URL string `json:"url"`
@@ -169,3 +169,30 @@ type Introspection struct {
 	// Ask for, and insist on, a signed answer (RFC 9701). Default: false.
 	Signed bool `json:"signed,omitempty"`
 }
+
+// noType is the value of types for a token without typ.
+const noType = "none"
+
+// The values of the options that are enums.
+const (
+	tokensAccess = "access"
+	tokensID     = "id"
+	tokensAny    = "any"
+
+	whenOpaque = "opaque"
+	whenAlways = "always"
+
+	dpopOff     = "off"
+	dpopAccept  = "accept"
+	dpopRequire = "require"
+
+	replayShared = "shared"
+	replayLocal  = "local"
+
+	mtlsOff     = "off"
+	mtlsRequire = "require"
+
+	authBasic = "basic"
+	authPost  = "post"
+	authKey   = "private_key_jwt"
+)

@@ -113,7 +113,7 @@ func TestConfigurationsThatAreTaken(t *testing.T) {
 
 // TestDefaultsAreOnTheSafeSide walks every default of the contract.
 func TestDefaultsAreOnTheSafeSide(t *testing.T) {
-	c, err := settle(Config{Issuer: testIssuer, Audience: []string{"a"}, Introspect: &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s"}})
+	c, err := withDefaults(Config{Issuer: testIssuer, Audience: []string{"a"}, Introspect: &Introspection{URL: "https://x.example", ClientID: "c", ClientSecret: "s"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestOnlyRefusalsHaveAnOAuthErrorCode(t *testing.T) {
 	for err, want := range map[error]string{
 		nil: "", ErrExpired: "invalid_token", ErrProof: "invalid_dpop_proof", ErrReplay: "invalid_dpop_proof",
 		ErrNonce: "use_dpop_nonce", ErrSender: "invalid_token", ErrKeysUnavailable: "", context.Canceled: "", http.ErrAbortHandler: "",
-		errKeyUnfit: "invalid_token", fmt.Errorf("a: %w", fmt.Errorf("b: %w", ErrNonce)): "use_dpop_nonce",
+		ErrUnknownKey: "invalid_token", fmt.Errorf("a: %w", fmt.Errorf("b: %w", ErrNonce)): "use_dpop_nonce",
 	} {
 		if got := OAuthError(err); got != want {
 			t.Errorf("%v: got %q, want %q", err, got, want)

@@ -10,23 +10,26 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
+
+// This file fetches an issuer's metadata, and its key set from where they say.
 
 // Metadata is what the gateway reads of an issuer's metadata (OpenID Connect
 // Discovery, section 3; RFC 8414, section 2).
 type Metadata struct {
-	// Issuer must be the configured identifier to the letter. The others are
-	// URLs, empty where the issuer does not name them.
-	Issuer                string
-	JWKSURI               string
-	UserinfoEndpoint      string
-	IntrospectionEndpoint string
+	// Issuer is the configured identifier, byte for byte.
+	Issuer string
+
+	// The endpoints of the issuer. JWKSURI is never empty, and https or on this
+	// machine. The others are not checked, and empty if the metadata omit them.
+	JWKSURI, AuthorizationEndpoint, TokenEndpoint, UserinfoEndpoint string
 }
 
-// discover fetches the issuer's metadata from the first place that has it. A
-// place that answers "not here" leads on to the next; any other failure ends
-// the search, because the next place may then speak for somebody else.
+// discover fetches the issuer's metadata from the first URL that has them. A URL that
+// answers 4xx leads to the next. Any other failure ends the search, because the next
+// URL may then speak for another issuer.
 func discover(ctx context.Context, client *http.Client, identifier string, places []string) (*Metadata, error) {
 	var last error
 	for _, place := range places {
@@ -43,11 +46,10 @@ func discover(ctx context.Context, client *http.Client, identifier string, place
 	return nil, fmt.Errorf("discovering: %w", last)
 }
 
-// parseMetadata reads metadata and insists that they are of this issuer
-// (OpenID Connect Discovery, section 4.3): identifiers are compared byte for
-// byte.
+// parseMetadata reads metadata. They must be of this issuer (OpenID Connect
+// Discovery, section 4.3): identifiers are compared byte for byte.
 func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
-	members, err := decodeObject(text)
+	members, err := jose.DecodeObject(text)
 	if err != nil {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("metadata of %s are not a JSON object", place)}
 	}
@@ -58,23 +60,24 @@ func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
 	m := &Metadata{
 		Issuer:                identifier,
 		JWKSURI:               str("jwks_uri"),
+		AuthorizationEndpoint: str("authorization_endpoint"),
+		TokenEndpoint:         str("token_endpoint"),
 		UserinfoEndpoint:      str("userinfo_endpoint"),
-		IntrospectionEndpoint: str("introspection_endpoint"),
 	}
 	keys, err := checkURL(m.JWKSURI)
 	if err != nil {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, err)}
 	}
-	// A server out there must not send the gateway to ports of this machine.
+	// A remote server must not send the gateway to ports of this machine.
 	if at, err := url.Parse(place); err == nil && loopback.Host(keys.Hostname()) && !loopback.Host(at.Hostname()) {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, errInsecure)}
 	}
 	return m, nil
 }
 
-// wellKnown lists where an issuer's metadata may be: OpenID Connect appends
-// to the identifier, and so do several authorization servers; RFC 8414,
-// section 3.1 inserts before the path.
+// wellKnown returns the URLs at which an issuer's metadata may be. OpenID Connect
+// appends to the identifier, as do several authorization servers. RFC 8414, section
+// 3.1 inserts before the path.
 func wellKnown(identifier string) []string {
 	base := strings.TrimSuffix(identifier, "/")
 	places := []string{
@@ -88,18 +91,18 @@ func wellKnown(identifier string) []string {
 	return places
 }
 
-// A metadataSource keeps an issuer's metadata and fetches its key set from
-// where they say, or from the configured URL.
+// A metadataSource keeps an issuer's metadata, and fetches its key set from the URL
+// that they name or that is configured. It is safe for concurrent use.
 type metadataSource struct {
 	client     *http.Client
 	clock      func() time.Time
 	identifier string
-	places     []string
-	jwksURL    string // empty: by discovery
+	urls       []string
+	jwksURL    string // empty for that of the metadata
 
 	refresh, floor, timeout time.Duration
 
-	mu      sync.Mutex // held while discovering: one at a time
+	mu      sync.Mutex // held during a fetch, so that there is one at a time
 	current *Metadata
 	fetched time.Time
 	begun   time.Time
@@ -107,18 +110,18 @@ type metadataSource struct {
 
 func newMetadataSource(c Config, client *http.Client, clock func() time.Time) *metadataSource {
 	m := &metadataSource{
-		client: client, clock: clock, identifier: c.Issuer, places: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
+		client: client, clock: clock, identifier: c.Issuer, urls: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
 		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), timeout: time.Duration(c.Timeout),
 	}
 	if c.DiscoveryURL != "" {
-		m.places = []string{c.DiscoveryURL}
+		m.urls = []string{c.DiscoveryURL}
 	}
 	return m
 }
 
-// keys fetches the key set. Metadata are fetched anew once they are as old
-// as key_refresh, and after a failure, because the keys may have moved.
-func (m *metadataSource) keys(ctx context.Context) (*keySet, error) {
+// keys fetches the key set. It fetches the metadata again once they are as old as
+// key_refresh, and after a failure, because the keys may have moved.
+func (m *metadataSource) keys(ctx context.Context) (*jose.KeySet, error) {
 	from := m.jwksURL
 	if from == "" {
 		found, err := m.refreshed(ctx)
@@ -129,8 +132,8 @@ func (m *metadataSource) keys(ctx context.Context) (*keySet, error) {
 	}
 	text, err := getJSON(ctx, m.client, from)
 	if err == nil {
-		var set *keySet
-		if set, err = parseKeySet(text, false); err == nil {
+		var set *jose.KeySet
+		if set, err = jose.ParseKeySet(text, false); err == nil {
 			return set, nil
 		}
 		err = fmt.Errorf("reading key set of %s: %w", from, err)
@@ -149,7 +152,7 @@ func (m *metadataSource) refreshed(ctx context.Context) (*Metadata, error) {
 		return m.current, nil
 	}
 	m.begun = now
-	found, err := discover(ctx, m.client, m.identifier, m.places)
+	found, err := discover(ctx, m.client, m.identifier, m.urls)
 	if err != nil {
 		return nil, err
 	}
@@ -157,8 +160,8 @@ func (m *metadataSource) refreshed(ctx context.Context) (*Metadata, error) {
 	return found, nil
 }
 
-// get gives the metadata, whatever the keys come from. It asks no more often
-// than key_min_interval.
+// get returns the metadata, also of an issuer whose keys are configured. It fetches
+// no more often than key_min_interval. Errors wrap ErrUnavailable.
 func (m *metadataSource) get(ctx context.Context) (*Metadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()

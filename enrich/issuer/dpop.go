@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"context"
-	"crypto"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -13,28 +12,30 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
+// This file checks DPoP proofs (RFC 9449).
+
 const (
-	// maxProof bounds a proof; one with an RSA key has some 1.5 KiB.
+	// maxProof bounds a proof, in bytes. One with an RSA key has some 1.5 KiB.
 	maxProof = 8 << 10
-	// maxProofID bounds a proof's jti, of which the memory of used proofs
-	// holds only a hash. RFC 9449, section 4.2 asks for 96 random bits.
+	// maxProofID bounds the jti of a proof, in bytes. RFC 9449, section 4.2
+	// asks for 96 random bits.
 	maxProofID = 256
-	// proofAge is how old a proof may be beside the leeway: it is made for
-	// one request (RFC 9449, section 11.1: seconds or minutes).
+	// proofAge is how old a proof may be, the leeway not counted. It is made
+	// for one request, and RFC 9449, section 11.1 speaks of seconds or minutes.
 	proofAge = time.Minute
 )
 
-// A dpopCheck checks the proofs for one issuer's tokens.
+// A dpopCheck checks the proofs for the tokens of one issuer.
 type dpopCheck struct {
 	clock    func() time.Time
 	leeway   time.Duration
-	external string // scheme, host and path in front; empty: as Caddy saw
-	nonces   bool   // demand one of the gateway's
+	external string // external_url; empty for what Caddy saw
+	nonces   bool   // proofs need a nonce of the gateway
 	replay   replayGuard
-	own      nonceKey // for callers of a gateway that has none
+	own      nonceKey // where the gateway has no ProofMemory
 }
 
 func newDPoPCheck(c Config, o Options) (*dpopCheck, error) {
@@ -48,19 +49,16 @@ func newDPoPCheck(c Config, o Options) (*dpopCheck, error) {
 	return d, nil
 }
 
-// proofAlgorithms lists what a proof may be signed with.
+// proofAlgorithms returns the algorithms that a proof may be signed with, separated
+// by spaces as in the parameter algs (RFC 9449, section 7.1).
 func proofAlgorithms() string {
-	var names []string
-	for i := range algorithms {
-		if algorithms[i].family != familyHMAC {
-			names = append(names, algorithms[i].name)
-		}
-	}
-	return strings.Join(names, " ")
+	return strings.Join(jose.PublicKeyAlgorithmNames(), " ")
 }
 
-// check makes the checks of RFC 9449, section 4.3, numbered as there. What
-// costs little comes first, the memory of used proofs last.
+// check makes the checks of RFC 9449, section 4.3, numbered as there. Cheap checks
+// come first, and the memory of used proofs last: only a proof that is valid
+// otherwise costs an entry. Errors wrap ErrProof, ErrReplay, ErrSender or
+// ErrReplayMemory, or are a NonceError.
 func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string) error {
 	// 1. No more than one DPoP header field; without one there is no proof.
 	switch len(caller.Proofs) {
@@ -71,21 +69,21 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 		return fmt.Errorf("more than one DPoP header field: %w", ErrProof)
 	}
 	// 2. A single well-formed JWT.
-	t, err := parseJWS(caller.Proofs[0], maxProof, nil)
+	t, err := jose.Parse(caller.Proofs[0], maxProof, nil)
 	if err != nil {
 		return fmt.Errorf("form: %s: %w", err.Error(), ErrProof)
 	}
 	// 4. typ is dpop+jwt.
-	if t.header.typ != "dpop+jwt" {
+	if t.Header.Type != "dpop+jwt" {
 		return fmt.Errorf("typ: %w", ErrProof)
 	}
 	// 5. An asymmetric algorithm that is supported.
-	if t.header.alg == nil || t.header.alg.family == familyHMAC {
+	if t.Header.Algorithm == nil || t.Header.Algorithm.Symmetric() {
 		return fmt.Errorf("alg: %w", ErrProof)
 	}
 	// 7. The key in the header is public, and of the algorithm's kind.
-	k, err := proofKey(t.members)
-	if err != nil || !k.fits(t.header.alg) {
+	k := proofKey(t.Members)
+	if k == nil || !k.Fits(t.Header.Algorithm) {
 		return fmt.Errorf("jwk: %w", ErrProof)
 	}
 	id, err := d.checkClaims(&t, caller)
@@ -93,17 +91,15 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 		return err
 	}
 	// 12b. The key is the one that the token is bound to.
-	jwk := jose.JSONWebKey{Key: k.public}
-	sum, err := jwk.Thumbprint(crypto.SHA256)
+	print, err := k.Thumbprint()
 	if err != nil {
 		return fmt.Errorf("thumbprint: %w", ErrProof)
 	}
-	text := base64.RawURLEncoding.EncodeToString(sum)
-	if subtle.ConstantTimeCompare([]byte(text), []byte(thumbprint)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(print), []byte(thumbprint)) != 1 {
 		return fmt.Errorf("the token is bound to another key: %w", ErrProof)
 	}
 	// 6. The signature verifies with that key.
-	if !t.header.alg.verify(k, t.signed, t.signature) {
+	if !t.VerifiedBy(k) {
 		return fmt.Errorf("signature: %w", ErrProof)
 	}
 	// Section 11.1: each proof is used once.
@@ -114,9 +110,9 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 	return d.replay.use(ctx, used, replayKey(thumbprint, id), d.window())
 }
 
-// checkClaims makes the checks of what the proof says and gives its jti.
-func (d *dpopCheck) checkClaims(t *jws, caller *Caller) (string, error) {
-	claims, err := decodeObject(t.payload)
+// checkClaims makes the checks of what the proof says, and returns its jti.
+func (d *dpopCheck) checkClaims(t *jose.JWS, caller *Caller) (string, error) {
+	claims, err := jose.DecodeObject(t.Payload)
 	if err != nil {
 		return "", fmt.Errorf("claims: %s: %w", err.Error(), ErrProof)
 	}
@@ -140,7 +136,7 @@ func (d *dpopCheck) checkClaims(t *jws, caller *Caller) (string, error) {
 	if !ok || !valid || got != want {
 		return "", fmt.Errorf("htu: %w", ErrProof)
 	}
-	// 10. The nonce is one of ours, where we ask for one.
+	// 10. The nonce is one of the gateway's, where it demands one.
 	now := d.clock()
 	if key := d.nonceKey(caller); d.nonces && !key.valid(text("nonce"), now) {
 		return "", &NonceError{Nonce: key.issue(now)}
@@ -157,10 +153,11 @@ func (d *dpopCheck) checkClaims(t *jws, caller *Caller) (string, error) {
 	return id, nil
 }
 
-// window is how long a proof can be accepted at all, and so how long it must
-// be remembered: from an iat that is ahead by the leeway.
+// window is how long a proof can be accepted, counted from an iat that is ahead by
+// the leeway, and so how long it must be remembered.
 func (d *dpopCheck) window() time.Duration { return proofAge + 2*d.leeway }
 
+// nonceKey returns the key of the gateway that was called.
 func (d *dpopCheck) nonceKey(c *Caller) *nonceKey {
 	if c.Memory == nil {
 		return &d.own
@@ -168,6 +165,7 @@ func (d *dpopCheck) nonceKey(c *Caller) *nonceKey {
 	return (*nonceKey)(&c.Memory.NonceKey)
 }
 
+// requestURI returns the URI under which the client reached the site.
 func (d *dpopCheck) requestURI(c *Caller) string {
 	if d.external != "" {
 		return d.external + c.Path
@@ -175,30 +173,28 @@ func (d *dpopCheck) requestURI(c *Caller) string {
 	return c.URLScheme + "://" + c.Host + c.Path
 }
 
-// proofKey reads the key in a proof's header. It goes through the same
-// checks as a published key: private members, secrets, weak keys and keys
-// for another use are refused.
-func proofKey(members map[string]any) (*key, error) {
+// proofKey returns the key in a proof's header, or nil where it cannot be one.
+// It passes the same checks as a published key: private members, secrets, weak
+// keys and keys for another use are refused.
+func proofKey(members map[string]any) *jose.Key {
 	jwk, ok := members["jwk"].(map[string]any)
 	if !ok {
-		return nil, errKeyKind
+		return nil
 	}
 	text, err := json.Marshal(jwk)
 	if err != nil {
-		return nil, errKeyKind
+		return nil
 	}
-	k, err := parseKey(text)
-	if err != nil {
-		return nil, err
+	k, err := jose.ParseKey(text)
+	if err != nil || k.Symmetric() {
+		return nil
 	}
-	if k.symmetric() {
-		return nil, errKeyPrivate
-	}
-	return k, nil
+	return k
 }
 
-// replayKey names a proof in the memory of used ones: by the key and the
-// jti, never by its text, which can be written in more than one way.
+// replayKey returns the name of a proof in the memory of used ones. It follows from
+// the key and the jti, not from the text, of which one proof can have several.
+// Each part is written with its length, so that no two proofs share a name.
 func replayKey(thumbprint, id string) [32]byte {
 	b := make([]byte, 0, 64+len(thumbprint)+len(id))
 	for _, part := range []string{"dpop", thumbprint, id} {

@@ -1,98 +1,101 @@
 package issuer
 
-import "errors"
+import (
+	"errors"
 
-// ErrInvalidToken is what every refusal of a token wraps: 401 invalid_token
-// (RFC 6750, section 3.1), or the code that OAuthError gives.
-var ErrInvalidToken = errors.New("token is invalid")
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
+)
 
-// ErrUnavailable is what every failure to decide wraps: the keys, the
-// introspection endpoint or the replay memory cannot be asked. It is 503, and
-// never an answer about the token.
+// ErrInvalidToken is wrapped by each refusal of a token. The answer is 401, with
+// the code that OAuthError returns.
+var ErrInvalidToken = jose.ErrInvalidToken
+
+// ErrUnavailable is wrapped by each failure to decide: the keys, the introspection
+// endpoint or the replay memory cannot be asked. The answer is 503. It says nothing
+// about the token.
 var ErrUnavailable = errors.New("token cannot be verified now")
 
-// A fault is one class of refusal or failure.
-type fault struct {
-	text string
-	kind error
-}
+// ErrConfig is wrapped by each error about a configuration.
+var ErrConfig = errors.New("issuer configuration is invalid")
 
-func (f *fault) Error() string { return f.text }
+// A failure is one class of reasons for which nothing can be decided; it wraps
+// ErrUnavailable.
+type failure string
 
-// Unwrap leads to ErrInvalidToken or ErrUnavailable.
-func (f *fault) Unwrap() error { return f.kind }
+// Error returns the text of the class.
+func (f failure) Error() string { return string(f) }
 
-func invalid(text string) error { return &fault{text, ErrInvalidToken} }
+// Unwrap returns ErrUnavailable.
+func (f failure) Unwrap() error { return ErrUnavailable }
 
-func unavailable(text string) error { return &fault{text, ErrUnavailable} }
-
-// The classes of refusal; each wraps ErrInvalidToken.
+// The classes of refusal. Each wraps ErrInvalidToken.
 var (
-	// ErrMalformed: not a compact JWS in its strict form (RFC 7515, section
-	// 7.1), not strict JSON inside, or over a bound.
-	ErrMalformed = invalid("token is malformed")
-	// ErrAlgorithm: the alg is not on the issuer's list (RFC 8725, section 3.1).
-	ErrAlgorithm = invalid("token's algorithm is not allowed")
-	// ErrCritical: the header has crit or b64 (RFC 7515, section 4.1.11).
-	ErrCritical = invalid("token's header demands an extension")
-	// ErrUnknownIssuer: no issuer that the policy allows has this iss.
-	ErrUnknownIssuer = invalid("token's issuer is not known")
-	// ErrUnknownKey: the issuer has no key with this kid and algorithm.
-	ErrUnknownKey = invalid("token's key is not known")
-	// ErrSignature: the signature does not verify.
-	ErrSignature = invalid("token's signature does not verify")
-	// ErrAudience: aud is missing or names somebody else (RFC 8725, section 3.9).
-	ErrAudience = invalid("token is for another audience")
-	// ErrExpired: now is at or after exp plus leeway.
-	ErrExpired = invalid("token is expired")
-	// ErrNotYetValid: now plus leeway is before nbf, or iat is far ahead.
-	ErrNotYetValid = invalid("token is not valid yet")
-	// ErrDates: exp is missing, or a date is not a finite number in range.
-	ErrDates = invalid("token's dates are invalid")
-	// ErrType: typ is not on the issuer's list, or names a kind of token
-	// that is never an access or ID token.
-	ErrType = invalid("token's type is not allowed")
-	// ErrKind: an ID token where an access token is expected, or the other way.
-	ErrKind = invalid("token is of another kind")
-	// ErrClaims: a claim is missing or has a form that it must not have.
-	ErrClaims = invalid("token's claims are invalid")
-	// ErrSubject: the subject claim is missing or may not be relied on.
-	ErrSubject = invalid("token has no usable subject")
-	// ErrInactive: the issuer's introspection endpoint says that the token is
-	// not active.
-	ErrInactive = invalid("token is not active")
-	// ErrOpaque: the token is not a JWT and there is no issuer to ask.
-	ErrOpaque = invalid("token is not a JWT and no issuer introspects it")
-	// ErrSender: the token is bound to a key or certificate that the caller
-	// did not show, or is not bound where it must be.
-	ErrSender = invalid("token's sender constraint is not met")
-	// ErrProof: the DPoP proof fails one of the checks of RFC 9449, section 4.3.
-	ErrProof = invalid("DPoP proof is invalid")
-	// ErrReplay: the DPoP proof has been used before.
-	ErrReplay = invalid("DPoP proof was used before")
-	// ErrNonce: the DPoP proof lacks the nonce that this gateway demands
-	// (RFC 9449, section 9); the answer carries a fresh one.
-	ErrNonce = invalid("DPoP proof needs a nonce")
+	// ErrMalformed is a token that is not a compact JWS in its strict form (RFC
+	// 7515, section 7.1), does not hold strict JSON, or is over a bound.
+	ErrMalformed = jose.ErrMalformed
+	// ErrAlgorithm is an alg that is not on the issuer's list (RFC 8725, section 3.1).
+	ErrAlgorithm error = jose.InvalidTokenError("token's algorithm is not allowed")
+	// ErrCritical is a header with crit or b64 (RFC 7515, section 4.1.11).
+	ErrCritical = jose.ErrCritical
+	// ErrUnknownIssuer is an iss that is not of an issuer that the policy allows.
+	ErrUnknownIssuer error = jose.InvalidTokenError("token's issuer is not known")
+	// ErrUnknownKey is a kid and algorithm of which the issuer has no key.
+	ErrUnknownKey = jose.ErrUnknownKey
+	// ErrSignature is a signature that does not verify.
+	ErrSignature = jose.ErrSignature
+	// ErrAudience is an aud that is missing or does not name this gateway (RFC
+	// 8725, section 3.9).
+	ErrAudience error = jose.InvalidTokenError("token is for another audience")
+	// ErrExpired is a token whose exp plus leeway has come.
+	ErrExpired error = jose.InvalidTokenError("token is expired")
+	// ErrNotYetValid is an nbf that is ahead of now plus leeway, or an iat that
+	// is far ahead.
+	ErrNotYetValid error = jose.InvalidTokenError("token is not valid yet")
+	// ErrDates is a missing exp, or a date that is not a finite number in range.
+	ErrDates error = jose.InvalidTokenError("token's dates are invalid")
+	// ErrType is a typ that is not on the issuer's list, or that names a kind of
+	// token which is never an access or ID token.
+	ErrType = jose.ErrType
+	// ErrKind is an ID token where an access token is expected, or the reverse.
+	ErrKind error = jose.InvalidTokenError("token is of another kind")
+	// ErrClaims is a claim that is missing or malformed.
+	ErrClaims error = jose.InvalidTokenError("token's claims are invalid")
+	// ErrSubject is a subject claim that is missing or cannot be relied on.
+	ErrSubject error = jose.InvalidTokenError("token has no usable subject")
+	// ErrInactive is a token that the introspection endpoint calls not active.
+	ErrInactive error = jose.InvalidTokenError("token is not active")
+	// ErrOpaque is a token that is not a JWT where no issuer introspects.
+	ErrOpaque error = jose.InvalidTokenError("token is not a JWT and no issuer introspects it")
+	// ErrSender is a token that is bound to a key or certificate which the
+	// caller has not shown, or that is not bound where it must be.
+	ErrSender error = jose.InvalidTokenError("token's sender constraint is not met")
+	// ErrProof is a DPoP proof that fails a check of RFC 9449, section 4.3.
+	ErrProof error = jose.InvalidTokenError("DPoP proof is invalid")
+	// ErrReplay is a DPoP proof that has been used before.
+	ErrReplay error = jose.InvalidTokenError("DPoP proof was used before")
+	// ErrNonce is a DPoP proof without the nonce that this gateway demands (RFC
+	// 9449, section 9). See NonceError for a fresh one.
+	ErrNonce error = jose.InvalidTokenError("DPoP proof needs a nonce")
 )
 
-// The classes of failure; each wraps ErrUnavailable.
+// The classes of failure. Each wraps ErrUnavailable.
 var (
-	// ErrKeysUnavailable: there are no keys, or none fresh enough.
-	ErrKeysUnavailable = unavailable("issuer's keys are not available")
-	// ErrIntrospection: the introspection endpoint failed or answered
-	// something that is no answer (RFC 7662, section 2.2).
-	ErrIntrospection = unavailable("introspection endpoint failed")
-	// ErrIntrospectionRefused: the endpoint refuses this gateway or this kind
-	// of token; only a change of configuration mends it.
-	ErrIntrospectionRefused = unavailable("introspection endpoint refuses the gateway's question")
-	// ErrBusy: too many introspections are under way, or too many of tokens that
-	// were not seen good before.
-	ErrBusy = unavailable("too many introspections are under way")
-	// ErrReplayMemory: the memory of used DPoP proofs cannot be asked.
-	ErrReplayMemory = unavailable("memory of used proofs is not available")
+	// ErrKeysUnavailable is an issuer without keys, or with none fresh enough.
+	ErrKeysUnavailable error = failure("issuer's keys are not available")
+	// ErrIntrospection is an introspection endpoint that failed, or whose answer
+	// is none (RFC 7662, section 2.2).
+	ErrIntrospection error = failure("introspection endpoint failed")
+	// ErrIntrospectionRefused is an endpoint that refuses this gateway or this
+	// kind of token. Only a change of configuration helps.
+	ErrIntrospectionRefused error = failure("introspection endpoint refuses the gateway's question")
+	// ErrBusy is an introspection that was not made: too many are under way, or
+	// too many of unknown tokens.
+	ErrBusy error = failure("too many introspections are under way")
+	// ErrReplayMemory is a memory of used DPoP proofs that cannot be asked.
+	ErrReplayMemory error = failure("memory of used proofs is not available")
 )
 
-// OAuthError gives the error code for the WWW-Authenticate header: for a
+// OAuthError returns the error code for the WWW-Authenticate header: for a
 // refusal invalid_token, invalid_dpop_proof or use_dpop_nonce (RFC 6750,
 // section 3.1; RFC 9449, sections 7.1 and 9), for anything else the empty
 // string.

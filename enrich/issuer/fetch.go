@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
@@ -58,9 +59,9 @@ func outcomeOf(err error) string {
 		return FetchRedirect
 	case errors.Is(err, errTooLarge):
 		return FetchTooLarge
-	case errors.Is(err, errNotKeySet), errors.Is(err, errMixedKeys):
+	case errors.Is(err, jose.ErrNotKeySet), errors.Is(err, jose.ErrMixedKeys):
 		return FetchMalformed
-	case errors.Is(err, errNoKeys):
+	case errors.Is(err, jose.ErrNoKeys):
 		return FetchNoKeys
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		return FetchTimeout

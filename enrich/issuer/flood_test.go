@@ -66,7 +66,7 @@ func TestTokensSeenGoodFindAPlaceInAFlood(t *testing.T) {
 		})
 		busy, failed := 0, 0
 		var flood, served sync.WaitGroup
-		for n := range 2 * maxCrowd {
+		for n := range 2 * maxWaiters {
 			flood.Go(func() {
 				_, err := s.verify(fmt.Sprint("forged", n))
 				mu.Lock()
@@ -83,8 +83,8 @@ func TestTokensSeenGoodFindAPlaceInAFlood(t *testing.T) {
 		}
 		synctest.Wait()
 		mu.Lock()
-		if busy != 2*maxCrowd-maxStrangers || forgedNow != maxStrangerQuestions {
-			t.Errorf("%d refused at once and %d asked about, want %d and %d", busy, forgedNow, 2*maxCrowd-maxStrangers, maxStrangerQuestions)
+		if busy != 2*maxWaiters-maxUnknownWaiting || forgedNow != maxUnknownQuestions {
+			t.Errorf("%d refused at once and %d asked about, want %d and %d", busy, forgedNow, 2*maxWaiters-maxUnknownWaiting, maxUnknownQuestions)
 		}
 		mu.Unlock()
 		for _, raw := range honest {
@@ -97,18 +97,18 @@ func TestTokensSeenGoodFindAPlaceInAFlood(t *testing.T) {
 		served.Wait()
 		flood.Wait()
 		s.issuer.Stop()
-		if mostForged != maxStrangerQuestions || mostHonest < maxQuestions-maxStrangerQuestions {
+		if mostForged != maxUnknownQuestions || mostHonest < maxQuestions-maxUnknownQuestions {
 			t.Errorf("at once %d forged and %d honest ones", mostForged, mostHonest)
 		}
 		if n := count(o.inspected, IntrospectBusy); n != busy || failed == 0 {
 			t.Errorf("%d counted as busy, %d were refused so; %d failed", n, busy, failed)
 		}
 		n := s.issuer.introspect
-		if n.waiting.n.Load() != 0 || n.strangers.n.Load() != 0 || len(n.slots) != 0 || len(n.strangerSlots) != 0 || len(n.asking) != 0 {
+		if n.waiting.waiting.Load() != 0 || n.unknownWaiting.waiting.Load() != 0 || len(n.slots) != 0 || len(n.unknownSlots) != 0 || len(n.asking) != 0 {
 			t.Error("places are still taken")
 		}
-		if len(n.good.young)+len(n.good.elder) != len(honest) {
-			t.Errorf("%d tokens are remembered as good, want %d", len(n.good.young)+len(n.good.elder), len(honest))
+		if len(n.known.current)+len(n.known.previous) != len(honest) {
+			t.Errorf("%d tokens are remembered as good, want %d", len(n.known.current)+len(n.known.previous), len(honest))
 		}
 	})
 }
@@ -127,8 +127,8 @@ func count(all []string, one string) (n int) {
 func TestOnlyGoodTokensAreRememberedAsSeenGood(t *testing.T) {
 	s := newStage(t, introspecting())
 	remembered := func() int {
-		k := &s.issuer.introspect.good
-		return len(k.young) + len(k.elder)
+		k := &s.issuer.introspect.known
+		return len(k.current) + len(k.previous)
 	}
 	for name, answer := range map[string]string{
 		"inactive": `{"active":false}`, "another audience": activeAnswer("aud", "api://other"), "expired": activeAnswer("exp", testNow.Unix()-3600),
@@ -152,12 +152,12 @@ func TestOnlyGoodTokensAreRememberedAsSeenGood(t *testing.T) {
 }
 
 func TestTokensSeenGoodAreBounded(t *testing.T) {
-	k := newGoodTokens(100)
+	k := newKnownTokens(100)
 	key := func(n int) tokenHash { return tokenHash{byte(n), byte(n >> 8)} }
 	for n := range 1000 {
 		k.add(key(0)) // in use all the time
 		k.add(key(n))
-		if got := len(k.young) + len(k.elder); got > 200 {
+		if got := len(k.current) + len(k.previous); got > 200 {
 			t.Fatalf("%d are remembered, want at most 200", got)
 		}
 		for recent := max(0, n-99); recent <= n; recent++ {
@@ -187,7 +187,7 @@ func TestVerifiedJWTsFindAPlaceInAFlood(t *testing.T) {
 			return response(http.StatusOK, timeless), nil
 		})
 		var flood sync.WaitGroup
-		for n := range maxCrowd {
+		for n := range maxWaiters {
 			flood.Go(func() { _, _ = s.verify(fmt.Sprint("forged", n)) })
 		}
 		synctest.Wait()

@@ -5,8 +5,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// The lengths at which issuers cut a list of groups: a list of exactly that
-// length may be a part of a longer one.
+// This file reads the groups that a token brings.
+
+// The lengths at which issuers cut off a list of groups. A list of exactly that
+// length may be the beginning of a longer one.
 const (
 	// capOkta is Okta's limit for a groups claim.
 	capOkta = 100
@@ -14,34 +16,47 @@ const (
 	capEntra = 200
 )
 
-// Why the groups of a token are unknown, besides what package grouplist says.
+// Why the groups of a token are unknown, besides what package grouplist returns.
 const (
 	unknownElsewhere = "the token says that its groups are to be had elsewhere"
 	unknownCut       = "the list is exactly as long as those that issuers cut off"
 	unknownNoTexts   = "the list holds something else than texts"
 )
 
-// readGroups reads the groups that the token brings into the principal. They are
-// known only where it brings them as texts; they are withheld where it says that
-// it left them out for size, or may have cut them: unknown is not empty. The URL
-// that a distributed claim names (OpenID Connect Core, section 5.6.2) is never
-// fetched.
-func (i *Issuer) readGroups(p *identity.Principal) {
-	p.GroupsClaim = i.groupsClaim
-	if identity.GroupsOverage(p.Claims, i.groupsClaim) {
+// readGroups sets the groups of a principal from the claim of this name. They are
+// known only if they are strings. They are unknown, which is not the same as none,
+// if the token says that it omits them for their number, or may have cut them off.
+// The URL that a distributed claim names (OpenID Connect Core, section 5.6.2) is
+// never fetched.
+func readGroups(p *identity.Principal, name, delimiter string) {
+	p.GroupsClaim = name
+	if identity.GroupsOverage(p.Claims, name) {
 		p.GroupsPartial, p.GroupsUnknown = true, unknownElsewhere
 		return
 	}
-	claim := p.Claims[i.groupsClaim]
+	claim := p.Claims[name]
 	if v, ok := claim.([]any); ok && (len(v) == capOkta || len(v) == capEntra) {
 		p.GroupsPartial, p.GroupsUnknown = true, unknownCut
 		return
 	}
-	list, unknown := grouplist.Read(claim, i.groupsDelimiter)
+	list, unknown := grouplist.Read(claim, delimiter)
 	if p.GroupsUnknown = unknown; list == nil {
 		return
 	}
 	if p.Groups, p.GroupsKnown = texts(list); !p.GroupsKnown {
 		p.GroupsUnknown = unknownNoTexts
 	}
+}
+
+// texts returns a list of strings as such, and whether it is one.
+func texts(list []any) ([]string, bool) {
+	out := make([]string, len(list))
+	for n, v := range list {
+		s, ok := v.(string)
+		if !ok {
+			return nil, false
+		}
+		out[n] = s
+	}
+	return out, true
 }

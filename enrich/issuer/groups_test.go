@@ -34,9 +34,8 @@ func TestGroupsOfATokenAreReadWholeOrUnknown(t *testing.T) {
 		"cut":                       {map[string]any{"groups": hundred}, "", nil, "cut off", true},
 		"distributed":               {map[string]any{"groups": "a", "_claim_names": map[string]any{"groups": "src1"}}, "none", nil, "elsewhere", true},
 	} {
-		i := &Issuer{groupsClaim: "groups", groupsDelimiter: c.delimiter}
 		p := &identity.Principal{Claims: c.claims}
-		i.readGroups(p)
+		readGroups(p, "groups", c.delimiter)
 		if p.GroupsKnown != (c.want != nil) || !slices.Equal(p.Groups, c.want) || p.GroupsPartial != c.withheld ||
 			(c.why == "") != (p.GroupsUnknown == "") || !strings.Contains(p.GroupsUnknown, c.why) {
 			t.Errorf("%s: %q, known %v, withheld %v, %q", name, p.Groups, p.GroupsKnown, p.GroupsPartial, p.GroupsUnknown)

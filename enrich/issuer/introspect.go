@@ -14,48 +14,34 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
+
+// This file asks an issuer about tokens (RFC 7662): each token once at a time, within
+// bounds that a flood of forged tokens cannot take from the valid ones.
 
 const (
-	// maxQuestions bounds the introspections that are under way at one
-	// issuer: forged opaque tokens cost a question each.
+	// maxQuestions bounds the introspections that are under way at one issuer.
+	// Each forged opaque token costs one.
 	maxQuestions = 32
-	// maxStrangerQuestions bounds those of them about tokens that were not seen
-	// good before, and maxStrangers the requests with such a token that wait:
-	// the other places are for tokens that were.
-	maxStrangerQuestions = maxQuestions / 2
-	maxStrangers         = maxCrowd / 2
-	// maxAnswer bounds one answer; the largest hold a few hundred groups.
-	maxAnswer = 64 << 10
-	// maxActiveCost bounds the kept answers about active tokens, in bytes.
+	// maxUnknownQuestions bounds those about tokens that have not been found
+	// active before, and maxUnknownWaiting the requests that wait for them. The
+	// rest is for known tokens.
+	maxUnknownQuestions = maxQuestions / 2
+	maxUnknownWaiting   = maxWaiters / 2
+	// maxActiveCost bounds the cached answers about active tokens, in bytes.
 	maxActiveCost = 8 << 20
-	// maxInactive bounds the kept answers about other tokens. They have room
-	// of their own, so that forged tokens cannot drive out good ones.
+	// maxInactive is the number of cached answers about other tokens. They have
+	// a cache of their own, so that forged tokens cannot evict active ones.
 	maxInactive = 4096
-	// inactiveLife is how long "not active" is kept at most: it spares the
-	// endpoint a client that insists, and passes once a replica has caught up.
-	inactiveLife = 10 * time.Second
-	// failureLogInterval is the shortest time between two lines about failing
-	// for one cause: a stranger whose odd tokens the endpoint fails at, among
-	// honest ones that it answers about, changes the state with each of them.
+	// failureLogInterval is the shortest time between two log lines about one
+	// cause of failure. A stranger can change the state with each request, by
+	// tokens that the endpoint fails at among those that it answers.
 	failureLogInterval = time.Minute
-	// maxFailureCauses is how many causes are told of in that time.
+	// maxFailureCauses is the number of causes that are logged in that time.
 	maxFailureCauses = 32
 )
-
-// mediaSigned is the type of a signed answer (RFC 9701, section 5).
-const mediaSigned = "application/token-introspection+jwt"
-
-// An answer is what the endpoint said of one token. It is never changed.
-type answer struct {
-	token  tokenHash
-	active bool
-	claims map[string]any
-	keySet uint64 // the version that verified a signed answer
-	until  time.Time
-}
-
-func (a *answer) goodAt(now time.Time) bool { return now.Before(a.until) }
 
 // A question is one introspection under way.
 type question struct {
@@ -64,48 +50,58 @@ type question struct {
 	err    error
 }
 
-// An introspector asks an issuer about tokens (RFC 7662), each once at a
-// time, and keeps the answers for a while.
+// An introspector asks one issuer about tokens, and caches the answers. It is safe
+// for concurrent use.
 type introspector struct {
-	issuer  *Issuer
+	name     string
+	clock    func() time.Time
+	log      *slog.Logger
+	observer Observer
+	workers  *workers
+
 	config  Introspection
+	reader  answerReader
 	auth    *clientAuth
 	client  *http.Client
 	timeout time.Duration
 	slots   chan struct{}
-	waiting crowd // for an answer
+	waiting waiterLimit // for an answer
 
-	// strangerSlots and strangers are the share of the two above that requests
-	// may take whose token was not seen good before.
-	strangerSlots chan struct{}
-	strangers     crowd
-	good          goodTokens
+	// unknownSlots and unknownWaiting are the shares of the two above that
+	// requests with an unknown token may take.
+	unknownSlots   chan struct{}
+	unknownWaiting waiterLimit
+	known          knownTokens
 
-	// macKey keys the hashes of tokens. The caches belong to one issuer, one
-	// endpoint and one client, so the token is all that need be hashed.
+	// macKey keys the hashes of tokens. Only the token is hashed, because the
+	// caches belong to one issuer, one endpoint and one client.
 	macKey           [sha256.Size]byte
 	active, inactive *answerCache
 
 	mu      sync.Mutex
 	asking  map[tokenHash]*question
 	failing bool
-	// failureLogged says that the log tells of a failure that lasts; causes are
-	// those that it has told of since causesSince.
+	// failureLogged is set if the last line of the log is about a failure. causes
+	// are those that were logged since causesSince.
 	failureLogged bool
 	causes        map[string]struct{}
 	causesSince   time.Time
 }
 
-func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*introspector, error) {
+// newIntrospector returns an introspector for a configuration that has introspect.
+// It reads the file of a private key.
+func newIntrospector(c Config, o Options, client *http.Client, rules *claimRules, signatures *signatureCheck, life *workers) (*introspector, error) {
 	auth, err := newClientAuth(*c.Introspect, c.Issuer, o)
 	if err != nil {
 		return nil, err
 	}
 	n := &introspector{
-		issuer: i, config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
-		slots: make(chan struct{}, maxQuestions), waiting: crowd{limit: maxCrowd},
-		strangerSlots: make(chan struct{}, maxStrangerQuestions), strangers: crowd{limit: maxStrangers},
-		good:   newGoodTokens(maxGoodTokens),
+		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, workers: life,
+		reader: answerReader{config: *c.Introspect, rules: rules, signatures: signatures, clock: o.Clock},
+		config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
+		slots: make(chan struct{}, maxQuestions), waiting: waiterLimit{limit: maxWaiters},
+		unknownSlots: make(chan struct{}, maxUnknownQuestions), unknownWaiting: waiterLimit{limit: maxUnknownWaiting},
+		known:  newKnownTokens(maxKnownTokens),
 		active: newAnswerCache(maxActiveCost), inactive: newAnswerCache(maxInactive),
 		asking: make(map[tokenHash]*question), causes: make(map[string]struct{}),
 	}
@@ -115,11 +111,11 @@ func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*intr
 	return n, nil
 }
 
-// isOpaque reports whether raw has the shape of a bearer token at all (RFC
-// 6750, section 2.1: b64token); nothing else is worth a question.
+// isOpaque reports whether raw has the form of a bearer token (RFC 6750, section 2.1:
+// b64token). The issuer is asked about nothing else.
 func isOpaque(raw string) bool {
 	text := strings.TrimRight(raw, "=")
-	if text == "" || len(raw) > maxTokenBytes {
+	if text == "" || len(raw) > jose.MaxTokenBytes {
 		return false
 	}
 	for n := 0; n < len(text); n++ {
@@ -133,37 +129,37 @@ func isOpaque(raw string) bool {
 	return true
 }
 
-// ask returns the endpoint's answer about a token: a kept one, or that of the
-// question under way, or a new one. verified says that the token has proven
-// itself already, so that nobody can have made it up. Errors wrap ErrInactive,
-// ErrUnavailable or are those of the context.
+// ask returns the endpoint's answer about an active token: a cached one, that of the
+// question under way, or a new one. Verified is set for a JWT whose signature has
+// been verified, which cannot be forged. Errors wrap ErrInactive, ErrMalformed or
+// ErrUnavailable, or are those of the context.
 func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*answer, error) {
 	if !isOpaque(raw) {
 		return nil, fmt.Errorf("not of a bearer token's shape: %w", ErrMalformed)
 	}
 	key := n.hash(raw)
 	if a := n.kept(key); a != nil {
-		n.issuer.observer.Introspected(n.issuer.name, IntrospectCached)
-		return a.verdict()
+		n.observer.Introspected(n.name, IntrospectCached)
+		return a.requireActive()
 	}
-	a, err := n.askAnew(ctx, key, raw, verified || n.good.has(key))
+	a, err := n.askAnew(ctx, key, raw, verified || n.known.has(key))
 	if err != nil {
 		if errors.Is(err, ErrBusy) {
-			n.issuer.observer.Introspected(n.issuer.name, IntrospectBusy)
+			n.observer.Introspected(n.name, IntrospectBusy)
 		}
 		return nil, err
 	}
-	return a.verdict()
+	return a.requireActive()
 }
 
 // askAnew joins the question under way about a token or begins one. good says
 // that the token may use the places that are kept for those seen good before.
 func (n *introspector) askAnew(ctx context.Context, key tokenHash, raw string, good bool) (*answer, error) {
 	if !good {
-		if !n.strangers.join() {
+		if !n.unknownWaiting.join() {
 			return nil, ErrBusy
 		}
-		defer n.strangers.leave()
+		defer n.unknownWaiting.leave()
 	}
 	if !n.waiting.join() {
 		return nil, ErrBusy
@@ -184,24 +180,19 @@ func (n *introspector) askAnew(ctx context.Context, key tokenHash, raw string, g
 	return q.answer, q.err
 }
 
-func (a *answer) verdict() (*answer, error) {
-	if !a.active {
-		return nil, ErrInactive
-	}
-	return a, nil
-}
-
+// hash returns the keyed hash of a token.
 func (n *introspector) hash(raw string) tokenHash {
 	mac := hmac.New(sha256.New, n.macKey[:])
 	_, _ = io.WriteString(mac, raw)
 	return tokenHash(mac.Sum(nil))
 }
 
+// kept returns the cached answer about a token, or nil.
 func (n *introspector) kept(key tokenHash) *answer {
-	now := n.issuer.clock()
+	now := n.clock()
 	if a := n.active.get(key, now); a != nil {
-		// A signed answer is worth no more than the keys it was signed with.
-		if a.keySet == 0 || n.issuer.Current(a.keySet, now) {
+		// A signed answer is valid no longer than the key that signed it.
+		if a.keySet == 0 || n.reader.signatures.current(a.keySet, now) {
 			return a
 		}
 	}
@@ -229,7 +220,7 @@ func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, goo
 		close(q.done)
 		return q, nil
 	}
-	if !n.issuer.life.spawn(func() { n.run(q, key, raw, release) }) { //nolint:contextcheck // detached, as said above
+	if !n.workers.start(func() { n.run(q, key, raw, release) }) { //nolint:contextcheck // detached, as said above
 		release()
 		return nil, ErrIntrospection
 	}
@@ -240,7 +231,7 @@ func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, goo
 // slot takes the slot of one question; who is not known to be good takes one of
 // the strangers' first. It waits no longer than a question may last.
 func (n *introspector) slot(ctx context.Context, good bool) (release func(), err error) {
-	needed := []chan struct{}{n.strangerSlots, n.slots}
+	needed := []chan struct{}{n.unknownSlots, n.slots}
 	if good {
 		needed = needed[1:]
 	}
@@ -276,7 +267,7 @@ func (n *introspector) run(q *question, key tokenHash, raw string, release func(
 		a.token = key
 		n.active.put(key, a, cost)
 	default:
-		n.good.remove(key)
+		n.known.remove(key)
 		n.inactive.put(key, a, 1)
 	}
 	n.report(a, err)
@@ -288,7 +279,7 @@ func (n *introspector) run(q *question, key tokenHash, raw string, release func(
 	close(q.done)
 }
 
-// report tells the observer, and the log when the state changes.
+// report counts an introspection, and logs when the state changes.
 func (n *introspector) report(a *answer, err error) {
 	outcome := IntrospectActive
 	switch {
@@ -299,25 +290,25 @@ func (n *introspector) report(a *answer, err error) {
 	case !a.active:
 		outcome = IntrospectInactive
 	}
-	n.issuer.observer.Introspected(n.issuer.name, outcome)
-	if !n.noteFailing(err) || n.issuer.life.ctx.Err() != nil {
+	n.observer.Introspected(n.name, outcome)
+	if !n.noteFailing(err) || n.workers.ctx.Err() != nil {
 		return
 	}
 	if err == nil {
-		n.issuer.log.Info("introspection works again", "issuer", n.issuer.name)
+		n.log.Info("introspection works again", "issuer", n.name)
 		return
 	}
 	level := slog.LevelWarn
 	if outcome == IntrospectRefused {
 		level = slog.LevelError
 	}
-	n.issuer.log.Log(context.Background(), level, "introspection fails", "issuer", n.issuer.name, "outcome", outcome, "error", err.Error())
+	n.log.Log(context.Background(), level, "introspection fails", "issuer", n.name, "outcome", outcome, "error", err.Error())
 }
 
-// noteFailing notes whether the last question failed and reports whether that is
-// for the log: a cause that it has not told of yet, and the end of failing.
+// noteFailing records whether the last question failed, and reports whether to log
+// that: a cause that has not been logged yet, or the end of failing.
 func (n *introspector) noteFailing(err error) bool {
-	now := n.issuer.clock()
+	now := n.clock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.failing = err != nil
@@ -326,13 +317,13 @@ func (n *introspector) noteFailing(err error) bool {
 		n.failureLogged = false
 		return ended
 	}
-	// A clock that was set back must not silence it for as long.
+	// A clock that was set back must not silence the log for as long.
 	if age := now.Sub(n.causesSince); !n.failureLogged && (age < 0 || age >= failureLogInterval) {
 		clear(n.causes)
 		n.causesSince = now
 	}
 	cause := err.Error()
-	if _, told := n.causes[cause]; told || len(n.causes) == maxFailureCauses {
+	if _, logged := n.causes[cause]; logged || len(n.causes) == maxFailureCauses {
 		return false
 	}
 	n.causes[cause] = struct{}{}
@@ -347,21 +338,21 @@ func (n *introspector) question(raw string) (a *answer, cost int, err error) {
 			a, err = nil, fmt.Errorf("introspecting: panic: %w", ErrIntrospection)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(n.issuer.life.ctx, n.timeout)
+	ctx, cancel := context.WithTimeout(n.workers.ctx, n.timeout)
 	defer cancel()
 	body, media, err := n.post(ctx, raw)
 	if err != nil {
 		return nil, 0, err
 	}
-	a, err = n.read(ctx, body, media)
+	a, err = n.reader.read(ctx, body, media)
 	if err != nil {
 		return nil, 0, err
 	}
-	// Decoded values take a few times the room of their text.
+	// Decoded values take a few times the memory of their text.
 	return a, 4*len(body) + 512, nil
 }
 
-// post sends the question and gives the body of a 200 with its media type.
+// post sends the question, and returns the body of a 200 with its media type.
 func (n *introspector) post(ctx context.Context, raw string) (body []byte, media string, err error) {
 	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
 	header := make(http.Header)
@@ -397,27 +388,9 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 	return body, media, nil
 }
 
-// detached takes the identity of a context's end from an error: it was the
-// question's own deadline that ended, not that of the request.
+// detached returns an error with the same text that wraps nothing. The question's
+// own deadline has ended, and must not be taken for that of the request.
 func detached(err error) error { return errors.New(err.Error()) }
-
-// refusal tells a gateway that is not welcome from a server in trouble. A
-// token of a kind that the server does not introspect is the former (RFC
-// 7009, section 2.2.1): it says nothing about the token.
-func refusal(status int, body []byte) error {
-	code := ""
-	if members, err := decodeObject(body); err == nil {
-		code, _ = members["error"].(string)
-	}
-	switch {
-	case code == "unsupported_token_type":
-		return fmt.Errorf("introspecting: the server does not introspect tokens of this kind: %w", ErrIntrospectionRefused)
-	case status == http.StatusUnauthorized, status == http.StatusForbidden,
-		code == "invalid_client", code == "unauthorized_client":
-		return fmt.Errorf("introspecting: the server refuses the gateway's credentials (status %d): %w", status, ErrIntrospectionRefused)
-	}
-	return fmt.Errorf("introspecting: status %d: %w", status, ErrIntrospection)
-}
 
 func (n *introspector) wait(ctx context.Context, done <-chan struct{}) error {
 	t := time.NewTimer(n.timeout)

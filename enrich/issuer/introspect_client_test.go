@@ -17,7 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
 func TestTheClientAuthenticatesAsItIsConfigured(t *testing.T) {
@@ -52,7 +52,7 @@ func TestTheClientAuthenticatesAsItIsConfigured(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	jwkText := string(must(jose.JSONWebKey{Key: key, KeyID: "own"}.MarshalJSON()))
+	jwkText := string(must(gojose.JSONWebKey{Key: key, KeyID: "own"}.MarshalJSON()))
 	for name, c := range map[string]struct{ key, id, wantID string }{
 		"PEM":             {text, "", ""},
 		"PEM of SEC 1":    {sec1, "k", "k"},
@@ -65,7 +65,7 @@ func TestTheClientAuthenticatesAsItIsConfigured(t *testing.T) {
 			t.Errorf("%s: %v", name, form)
 			continue
 		}
-		parsed := must(jose.ParseSignedCompact(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256}))
+		parsed := must(gojose.ParseSignedCompact(form.Get("client_assertion"), []gojose.SignatureAlgorithm{gojose.ES256}))
 		payload, err := parsed.Verify(&key.PublicKey)
 		if err != nil || parsed.Signatures[0].Header.KeyID != c.wantID {
 			t.Errorf("%s: %v, kid %q", name, err, parsed.Signatures[0].Header.KeyID)

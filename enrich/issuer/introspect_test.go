@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 const (
@@ -81,8 +82,8 @@ func TestAnswersAreKeptForTheirTime(t *testing.T) {
 		{"active, for ttl", activeAnswer(), nil, time.Minute},
 		{"active, not past exp", activeAnswer("exp", testNow.Unix()+20), nil, 20 * time.Second},
 		{"active without exp", activeAnswer("exp", nil), nil, time.Minute},
-		{"inactive, for a short time", `{"active":false}`, ErrInactive, inactiveLife},
-		{"inactive with exp", `{"active":false,"exp":` + fmt.Sprint(testNow.Unix()+3600) + `}`, ErrInactive, inactiveLife},
+		{"inactive, for a short time", `{"active":false}`, ErrInactive, inactiveTTL},
+		{"inactive with exp", `{"active":false,"exp":` + fmt.Sprint(testNow.Unix()+3600) + `}`, ErrInactive, inactiveTTL},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, introspecting())
@@ -243,7 +244,7 @@ func TestKeptAnswerIsJudgedByTheClock(t *testing.T) {
 func TestOnlyTheShapeOfABearerTokenIsAskedAbout(t *testing.T) {
 	s := newStage(t, introspecting())
 	s.server.say(testAsk, activeAnswer())
-	for _, raw := range []string{"", "=", "a b", "a,b", "a\nb", "a%b", "ä", "a=b", strings.Repeat("a", maxTokenBytes+1), "a\x00"} {
+	for _, raw := range []string{"", "=", "a b", "a,b", "a\nb", "a%b", "ä", "a=b", strings.Repeat("a", jose.MaxTokenBytes+1), "a\x00"} {
 		if _, err := s.verify(raw); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%.20q: got %v", raw, err)
 		}
@@ -402,7 +403,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 			t.Errorf("took %v", d)
 		}
 		s.issuer.Stop() // waits for those whose callers gave up
-		if most != maxStrangerQuestions || busy == 0 || failed == 0 {
+		if most != maxUnknownQuestions || busy == 0 || failed == 0 {
 			t.Errorf("%d at once, %d busy, %d failed", most, busy, failed)
 		}
 		if len(s.issuer.introspect.asking) != 0 || len(s.issuer.introspect.slots) > maxQuestions {

@@ -1,139 +1,70 @@
-// Package issuer verifies access tokens: it holds the issuers that are
-// trusted, their keys, and every check between the text of a token and a
-// Principal. It follows RFC 8725 (JWT best practices), RFC 9068 (JWT access
-// tokens), RFC 7662 and 9701 (introspection), RFC 9449 (DPoP) and RFC 8705
-// (mutual TLS).
+// Package issuer verifies access tokens. It holds the issuers that are trusted,
+// their keys, and all checks between the text of a token and a Principal. It
+// follows RFC 8725 (JWT best practices), RFC 9068 (JWT access tokens), RFC 7662 and
+// 9701 (introspection), RFC 9449 (DPoP) and RFC 8705 (mutual TLS).
+//
+// Set.Verify is the way of a token: package jose parses it (set.go), its issuer
+// checks the signature with a key of the key source (signature.go, keysource.go),
+// what it says (claims.go), by introspection if it must (introspected.go), and who
+// sends it (sender.go, dpop.go).
 package issuer
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
-
-// Options are what an Issuer gets from outside. Every field may be left out.
-type Options struct {
-	// Clock tells the time. Default: time.Now.
-	Clock func() time.Time
-
-	// Transport carries the requests to the issuer. Default: one of its own,
-	// with the issuer's ca. With a ca, a Transport given must be an
-	// *http.Transport, and a copy of it is used.
-	Transport http.RoundTripper
-
-	// Logger takes what an operator should know. Default: nothing is logged.
-	Logger *slog.Logger
-
-	// Observer takes what metrics count. Default: none.
-	Observer Observer
-
-	// Rand is the source of randomness. Default: crypto/rand.
-	Rand io.Reader
-}
-
-func (o Options) settled() Options {
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Observer == nil {
-		o.Observer = silent{}
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
-	return o
-}
 
 // Issuer verifies the tokens of one issuer. It is safe for concurrent use.
 type Issuer struct {
 	name, identifier string
 
-	audience    []string
-	anyAudience bool
-	tokens      string
-	types       map[string]bool
-	only9068    bool // at+jwt is the only type
-	allowed     map[*algorithm]bool
-	leeway      time.Duration
+	clock func() time.Time
 
-	subjectClaim              string
-	groupsClaim               string
-	groupsDelimiter           string
-	clientClaims, scopeClaims []string
-
-	clock    func() time.Time
-	log      *slog.Logger
-	observer Observer
-
-	life       *lifetime
+	workers    *workers
+	rules      *claimRules
 	keys       *keySource
-	fromFile   bool // the keys are those of jwks_file
+	signatures *signatureCheck
+	fromFile   bool // the keys come from jwks_file
 	metadata   *metadataSource
-	introspect *introspector // nil: JWTs only
-	always     bool          // introspect JWTs as well
+	introspect *introspector // nil if only JWTs are accepted
+	always     bool          // JWTs are introspected as well
 	sender     *senderCheck
 }
 
-// New makes an Issuer from its configuration. It never touches the network:
-// what is wrong in the configuration itself is an error here (a file of keys
-// or authorities that cannot be read included), a server that is down is
-// not. Configuration errors wrap ErrConfig.
+// New returns an Issuer for a configuration. It reads the files that the
+// configuration names and does not touch the network: a server that is down is no
+// error here. Errors wrap ErrConfig.
 func New(c Config, o Options) (*Issuer, error) {
-	c, err := settle(c)
+	c, err := withDefaults(c)
 	if err != nil {
 		return nil, err
 	}
-	o = o.settled()
+	o = o.withDefaults()
 	client, err := newClient(o.Transport, c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
 	}
 	i := &Issuer{
-		name:            c.Name,
-		identifier:      c.Issuer,
-		audience:        c.Audience,
-		anyAudience:     c.AnyAudience,
-		tokens:          c.Tokens,
-		types:           make(map[string]bool),
-		only9068:        len(c.Types) == 1 && c.Types[0] == "at+jwt",
-		allowed:         make(map[*algorithm]bool),
-		leeway:          time.Duration(*c.Leeway),
-		subjectClaim:    c.SubjectClaim,
-		groupsClaim:     c.GroupsClaim,
-		groupsDelimiter: c.GroupsDelimiter,
-		clientClaims:    c.ClientClaim,
-		scopeClaims:     c.ScopeClaim,
-		clock:           o.Clock,
-		log:             o.Logger,
-		observer:        o.Observer,
-		life:            newLifetime(),
-	}
-	for _, t := range c.Types {
-		i.types[t] = true
-	}
-	for _, name := range c.Algorithms {
-		i.allowed[lookAlgorithm(name)] = true
+		name: c.Name, identifier: c.Issuer, clock: o.Clock, rules: newClaimRules(c), workers: newWorkers(),
 	}
 	i.metadata = newMetadataSource(c, client, o.Clock)
-	i.keys = newKeySource(c, o, i.life)
+	i.keys = newKeySource(c, o, i.workers)
+	i.signatures = newSignatureCheck(i.keys, c.Algorithms, o.Clock)
 	i.keys.load = i.metadata.keys
 	if i.fromFile = c.JWKSFile != ""; i.fromFile {
-		symmetric := lookAlgorithm(c.Algorithms[0]).family == familyHMAC
-		i.keys.load = func(context.Context) (*keySet, error) { return readKeyFile(c.JWKSFile, symmetric) }
-		if err := i.Reread(); err != nil {
+		symmetric := jose.LookupAlgorithm(c.Algorithms[0]).Symmetric()
+		i.keys.load = func(context.Context) (*jose.KeySet, error) { return readKeyFile(c.JWKSFile, symmetric) }
+		if err := i.ReloadKeyFile(); err != nil {
 			return nil, err
 		}
 	}
 	if c.Introspect != nil {
 		i.always = c.Introspect.When == whenAlways
-		if i.introspect, err = newIntrospector(i, c, o, client); err != nil {
+		if i.introspect, err = newIntrospector(c, o, client, i.rules, i.signatures, i.workers); err != nil {
 			return nil, fmt.Errorf("configuring issuer %q: introspect: %w: %w", c.Issuer, err, ErrConfig)
 		}
 	}
@@ -143,10 +74,10 @@ func New(c Config, o Options) (*Issuer, error) {
 	return i, nil
 }
 
-// Reread reads jwks_file now: a configuration that takes over an issuer which
-// runs already finds the file as it is, and not as it was at the last refresh.
-// Keys from the network are left alone. Errors wrap ErrConfig.
-func (i *Issuer) Reread() error {
+// ReloadKeyFile reads jwks_file now, so that a configuration which takes over a
+// running issuer uses the file as it is, not as it was at the last refresh. It does
+// nothing if the keys come from the network. Errors wrap ErrConfig.
+func (i *Issuer) ReloadKeyFile() error {
 	if !i.fromFile {
 		return nil
 	}
@@ -157,52 +88,60 @@ func (i *Issuer) Reread() error {
 }
 
 // readKeyFile reads a key set from a file.
-func readKeyFile(name string, symmetric bool) (*keySet, error) {
+func readKeyFile(name string, symmetric bool) (*jose.KeySet, error) {
 	text, err := readFile(name, maxBody)
 	if err != nil {
 		return nil, err
 	}
-	return parseKeySet(text, symmetric)
+	return jose.ParseKeySet(text, symmetric)
 }
 
-// Name is the issuer's configured name.
+// Name returns the issuer's configured name.
 func (i *Issuer) Name() string { return i.name }
 
-// Identifier is the issuer's iss.
+// Identifier returns the issuer's identifier, the iss of its tokens.
 func (i *Issuer) Identifier() string { return i.identifier }
 
-// Leeway is how far past its exp a token is accepted.
-func (i *Issuer) Leeway() time.Duration { return i.leeway }
+// Leeway returns how long after its exp a token is accepted.
+func (i *Issuer) Leeway() time.Duration { return i.rules.leeway }
 
-// Start fetches the keys in the background, now and then every key_refresh,
-// until ctx ends or Stop is called. Without it the keys are fetched when a
-// request needs them. A second Start while the first runs does nothing.
+// Start fetches the keys in the background, at once and then every key_refresh,
+// until ctx ends, or StopRefresh or Stop is called. Without it the keys are fetched
+// when a request needs them. A second Start while the first runs does nothing.
 func (i *Issuer) Start(ctx context.Context) { i.keys.start(ctx) }
 
-// Retire ends the background fetches. Keys that a request needs are fetched all
-// the same, until Stop.
-func (i *Issuer) Retire() { i.keys.retire() }
+// StopRefresh ends the background fetches. Keys that a request needs are still
+// fetched, until Stop.
+func (i *Issuer) StopRefresh() { i.keys.stopRefresh() }
 
-// Stop ends the background work and waits for it. Requests that are still
-// under way keep the keys that are there; none is fetched any more.
-func (i *Issuer) Stop() { i.life.end() }
+// Stop ends all fetches and introspections and waits for them. Requests that are
+// still under way use the keys that are there.
+func (i *Issuer) Stop() { i.workers.stop() }
 
-// Current reports whether a verdict that was made under that version of the
-// key set still holds: the set is the same and has been confirmed within
-// key_max_stale. It takes no lock. A verdict with version 0 was made without
-// keys, by introspection; it ends by its Until.
+// Current reports whether that version of the key set is still the current one, and
+// was confirmed within key_max_stale: what it verified then still holds. Version 0,
+// of a token that was verified by introspection alone, is always current; Until
+// bounds such a result. Current takes no lock.
 func (i *Issuer) Current(version uint64, now time.Time) bool {
-	if version == 0 {
-		return true
-	}
-	st := i.keys.usable(now)
-	return st != nil && st.version == version
+	return i.signatures.current(version, now)
 }
 
-// Metadata gives the issuer's metadata, fetched if need be. Errors wrap
+// Metadata returns the issuer's metadata, and fetches them if need be. Errors wrap
 // ErrUnavailable.
 func (i *Issuer) Metadata(ctx context.Context) (*Metadata, error) { return i.metadata.get(ctx) }
 
-// GroupsDelimiter returns what the issuer's configuration says of a text in the
-// place of a list of groups; see Config.GroupsDelimiter.
-func (i *Issuer) GroupsDelimiter() string { return i.groupsDelimiter }
+// GroupsDelimiter returns how to read a string in the place of a list of groups;
+// see Config.GroupsDelimiter.
+func (i *Issuer) GroupsDelimiter() string { return i.rules.groupsDelimiter }
+
+// CheckSender checks the sender constraints of a principal, DPoP proof and
+// certificate, against the caller of this request. Each request needs it, also one
+// whose token has been verified before. A nil caller shows nothing. A bound token
+// is never accepted as a bearer token, whatever the configuration says (RFC 9449,
+// section 7.2; RFC 8705, section 3). Errors wrap ErrInvalidToken or ErrUnavailable.
+func (i *Issuer) CheckSender(ctx context.Context, p *identity.Principal, caller *Caller) error {
+	return i.sender.check(ctx, p, caller)
+}
+
+// Challenges returns the ways in which the issuer's tokens may be sent.
+func (i *Issuer) Challenges() []Challenge { return i.sender.challenges() }

@@ -113,7 +113,7 @@ func TestRetiredIssuerFetchesOnlyWhatRequestsNeed(t *testing.T) {
 		s.server.fail(testKeysURL)
 		s.issuer.Start(context.Background())
 		synctest.Wait()
-		s.issuer.Retire()
+		s.issuer.StopRefresh()
 		synctest.Wait()
 		before := s.server.count(testKeysURL)
 		time.Sleep(time.Hour)

@@ -11,26 +11,30 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
+
+// This file keeps the key set of an issuer: when it is fetched, how long it is used,
+// and what the keys that it lacks may cost.
 
 const (
 	// maxUnknownKeys bounds the remembered key ids that no set had.
 	maxUnknownKeys = 256
-	// unknownKeyFloors is for how many floors an unknown key id is
-	// remembered: so that one client with an old token does not cause a
-	// fetch at every floor, and yet a key that comes late, or comes back, is
-	// soon found.
+	// unknownKeyFloors is the number of floors for which an unknown key id is
+	// remembered. One client with an old token then causes no fetch at each
+	// floor, and yet a key that is published late, or again, is soon found.
 	unknownKeyFloors = 2
 	// maxRetry is the longest pause between two attempts while the key
 	// server is down.
 	maxRetry = 5 * time.Minute
 )
 
-// A keyState is the key set in use.
+// A keyState is the key set in use. It is never changed.
 type keyState struct {
-	set       *keySet
+	set       *jose.KeySet
 	version   uint64
-	confirmed time.Time // the last fetch that brought this content
+	confirmed time.Time // the last fetch with this content
 }
 
 // A flight is one fetch under way; done is closed when it has landed.
@@ -39,12 +43,12 @@ type flight struct {
 	err  error
 }
 
-// A keySource keeps an issuer's key set: fetched by one flight at a time,
-// never sooner than a floor after the one before, under a deadline of its
-// own and not under any request's. The last good set serves until it is too
-// old.
+// A keySource keeps an issuer's key set. One flight at a time fetches it, no sooner
+// than a floor (key_min_interval) after the one before, and under a deadline of its
+// own, not that of a request. The last good set is used until it is older than
+// key_max_stale. A keySource is safe for concurrent use.
 type keySource struct {
-	load     func(context.Context) (*keySet, error)
+	load     func(context.Context) (*jose.KeySet, error)
 	clock    func() time.Time
 	rand     io.Reader
 	log      *slog.Logger
@@ -54,34 +58,34 @@ type keySource struct {
 	refresh, floor, maxStale, timeout time.Duration
 
 	state   atomic.Pointer[keyState]
-	waiting crowd // for a flight
+	waiting waiterLimit // for a flight
 
-	life       *lifetime
-	background context.Context // of fetches that no request needs: until retire, or life's end
-	retire     context.CancelFunc
+	workers     *workers
+	background  context.Context // of the background refresh; ends with stopRefresh or the workers
+	stopRefresh context.CancelFunc
 
 	mu       sync.Mutex
 	flying   *flight
 	begun    time.Time // of the last flight
 	unknown  map[string]time.Time
 	running  bool
-	failed   error // of the last flight that landed
+	failed   error // of the last flight that ended
 	failures int   // in a row
 	since    time.Time
 	fetches  uint64
 	errors   uint64
 }
 
-func newKeySource(c Config, o Options, life *lifetime) *keySource {
+func newKeySource(c Config, o Options, life *workers) *keySource {
 	background, retire := context.WithCancel(life.ctx)
 	return &keySource{
 		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
-		life: life, background: background, retire: retire, waiting: crowd{limit: maxCrowd},
+		workers: life, background: background, stopRefresh: retire, waiting: waiterLimit{limit: maxWaiters},
 		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
 	}
 }
 
-// loadNow loads the first set in the foreground, for what needs no network.
+// loadNow loads a set in the foreground, for one that needs no network.
 func (s *keySource) loadNow() error {
 	set, err := s.fetch()
 	if err != nil {
@@ -93,8 +97,8 @@ func (s *keySource) loadNow() error {
 	return nil
 }
 
-// usable gives the key set if it may be used now, else nil.
-func (s *keySource) usable(now time.Time) *keyState {
+// valid returns the key set if it was confirmed within key_max_stale, else nil.
+func (s *keySource) valid(now time.Time) *keyState {
 	st := s.state.Load()
 	if st == nil || now.Sub(st.confirmed) > s.maxStale {
 		return nil
@@ -102,10 +106,11 @@ func (s *keySource) usable(now time.Time) *keyState {
 	return st
 }
 
-// ready gives the key set. Where there is none, it waits for the fetch under
-// way; where there is an old one, it begins a fetch and does not wait.
+// ready returns the key set. If there is none, it waits for a fetch. If the set is
+// due for a refresh, it begins a fetch and does not wait. Errors wrap
+// ErrKeysUnavailable, or are those of the context.
 func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error) {
-	st := s.usable(now)
+	st := s.valid(now)
 	if st != nil {
 		if now.Sub(st.confirmed) > s.refresh+s.refresh/10 {
 			s.begin(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
@@ -118,16 +123,15 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 			return nil, err
 		}
 	}
-	if st := s.usable(s.clock()); st != nil {
+	if st := s.valid(s.clock()); st != nil {
 		return st, nil
 	}
 	return nil, ErrKeysUnavailable
 }
 
-// newer looks for a key that st lacks and gives a later key set, if there is
-// one. It gives nil where the newest set that can be had is st itself, and
-// ErrKeysUnavailable where that cannot be told because fetching fails. An
-// empty kid stands for a token without one.
+// newer fetches, if it may, in search of a key that st lacks, and returns a later key
+// set, or nil if st is the newest. Errors wrap ErrKeysUnavailable if fetching fails,
+// or are those of the context. An empty kid stands for a token without one.
 func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now time.Time) (*keyState, error) {
 	s.mu.Lock()
 	if until, ok := s.unknown[kid]; ok && now.Before(until) && s.failed == nil {
@@ -148,11 +152,11 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 	case failed != nil:
 		return nil, ErrKeysUnavailable
 	}
-	next := s.usable(s.clock())
+	next := s.valid(s.clock())
 	if next == nil {
 		return nil, ErrKeysUnavailable
 	}
-	if f != nil && kid != "" && !next.set.byKid[kid] {
+	if f != nil && kid != "" && !next.set.Has(kid) {
 		s.remember(kid, now)
 	}
 	if next.version == st.version {
@@ -161,8 +165,8 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 	return next, nil
 }
 
-// remember notes a key id that a set just fetched lacks, so that it does not
-// cause another fetch for a while.
+// remember records a key id that a set just fetched lacks, so that it causes no
+// other fetch for a while.
 func (s *keySource) remember(kid string, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +198,7 @@ func (s *keySource) beginLocked(now time.Time) *flight {
 		return nil
 	}
 	f := &flight{done: make(chan struct{})}
-	if !s.life.spawn(func() { s.fly(f) }) {
+	if !s.workers.start(func() { s.fly(f) }) {
 		return nil
 	}
 	s.begun, s.flying = now, f
@@ -207,7 +211,7 @@ func (s *keySource) fly(f *flight) {
 	now := s.clock()
 	s.observer.KeysFetched(s.name, outcomeOf(err))
 	if err == nil {
-		s.observer.KeysSkipped(s.name, set.skipped)
+		s.observer.KeysSkipped(s.name, set.Skipped())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,24 +223,24 @@ func (s *keySource) fly(f *flight) {
 
 // fetch loads a set under a deadline of its own. A panic is a failed fetch:
 // the flight must land.
-func (s *keySource) fetch() (set *keySet, err error) {
+func (s *keySource) fetch() (set *jose.KeySet, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			set, err = nil, fmt.Errorf("fetching keys: panic: %v", p)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(s.life.ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(s.workers.ctx, s.timeout)
 	defer cancel()
 	return s.load(ctx)
 }
 
 // land takes over the result of a flight. What an operator should know is
 // logged when the state changes, not for each attempt.
-func (s *keySource) land(set *keySet, err error, now time.Time) {
+func (s *keySource) land(set *jose.KeySet, err error, now time.Time) {
 	s.fetches++
 	if err != nil {
 		s.errors++
-		if s.failures == 0 && s.life.ctx.Err() == nil {
+		if s.failures == 0 && s.workers.ctx.Err() == nil {
 			s.since = now
 			s.log.Warn("fetching the issuer's keys failed", "issuer", s.name, "outcome", outcomeOf(err), "error", err.Error())
 		}
@@ -254,10 +258,10 @@ func (s *keySource) land(set *keySet, err error, now time.Time) {
 	next := &keyState{set: set, version: 1, confirmed: now}
 	if st := s.state.Load(); st != nil {
 		next.version = st.version
-		if st.set.digest != set.digest {
+		if !st.set.Equal(set) {
 			next.version++
 			clear(s.unknown)
-			s.log.Info("the issuer's keys changed", "issuer", s.name, "keys", len(set.keys), "skipped", set.skipped)
+			s.log.Info("the issuer's keys changed", "issuer", s.name, "keys", set.Len(), "skipped", set.Skipped())
 		}
 	}
 	s.state.Store(next)
@@ -289,7 +293,7 @@ func (s *keySource) start(ctx context.Context) {
 	if s.running {
 		return
 	}
-	s.running = s.life.spawn(func() {
+	s.running = s.workers.start(func() {
 		s.run(ctx)
 		s.mu.Lock()
 		s.running = false
@@ -323,9 +327,9 @@ func (s *keySource) run(ctx context.Context) {
 	}
 }
 
-// pause is how long the background waits for its next fetch: key_refresh,
-// or after failures a doubling number of floors, each ±10 % so that nodes
-// that started together part.
+// pause returns how long the background waits for its next fetch: key_refresh, or
+// after failures a number of floors that doubles. Each is ±10 %, so that nodes that
+// were started together do not fetch together.
 func (s *keySource) pause() time.Duration {
 	s.mu.Lock()
 	failures := s.failures
@@ -338,7 +342,7 @@ func (s *keySource) pause() time.Duration {
 	return jitter(d, s.rand)
 }
 
-// jitter spreads d by ±10 %.
+// jitter returns d ±10 %.
 func jitter(d time.Duration, rand io.Reader) time.Duration {
 	var b [8]byte
 	if _, err := io.ReadFull(rand, b[:]); err != nil {

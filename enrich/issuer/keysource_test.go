@@ -357,7 +357,7 @@ func TestLastGoodKeysServeUntilTheyAreTooOld(t *testing.T) {
 			t.Fatalf("at %v the verdict does not hold", s.clock.Now().Sub(testNow))
 		}
 	}
-	s.issuer.life.work.Wait() // a refresh behind the last request
+	s.issuer.workers.running.Wait() // a refresh behind the last request
 	s.clock.Advance(time.Nanosecond)
 	if s.issuer.Current(v.KeySet, s.clock.Now()) || s.issuer.Ready() {
 		t.Error("the verdict holds past key_max_stale")

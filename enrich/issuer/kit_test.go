@@ -2,14 +2,8 @@ package issuer
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"io"
 	"net/http"
@@ -19,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose/josetest"
 )
 
 const (
@@ -33,74 +26,16 @@ const (
 // testNow is the time at which the tests' clocks begin.
 var testNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// The keys are made once: RSA keys are slow to make.
+// The keys and signatures of package josetest, by shorter names.
 var (
-	rsaKey      = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	otherRSAKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	ecKeys      = sync.OnceValue(func() map[string]*ecdsa.PrivateKey {
-		return map[string]*ecdsa.PrivateKey{
-			"ES256": must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
-			"ES384": must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
-			"ES512": must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),
-		}
-	})
-	edKey = sync.OnceValue(func() ed25519.PrivateKey {
-		_, k, err := ed25519.GenerateKey(rand.Reader)
-		return must(k, err)
-	})
+	rsaKey, otherRSAKey, ecKeys, edKey = josetest.RSAKey, josetest.OtherRSAKey, josetest.ECKeys, josetest.Ed25519Key
+
+	signerKey, sign, signRaw, jwk, keySetText = josetest.SignerKey, josetest.Sign, josetest.SignRaw, josetest.JWK, josetest.KeySet
+
+	publicAlgorithms, allKeys = josetest.PublicKeyAlgorithms, josetest.AllKeys
 )
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-// signerKey gives a private key that fits the algorithm.
-func signerKey(alg string) any {
-	switch {
-	case strings.HasPrefix(alg, "ES"):
-		return ecKeys()[alg]
-	case alg == "EdDSA":
-		return edKey()
-	}
-	return rsaKey()
-}
-
-// sign signs claims as text or as anything that JSON can say.
-func sign(t testing.TB, alg, kid string, key any, header map[string]any, claims any) string {
-	t.Helper()
-	o := new(jose.SignerOptions)
-	for name, v := range header {
-		o.WithHeader(jose.HeaderKey(name), v)
-	}
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: jose.JSONWebKey{Key: key, KeyID: kid}}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, ok := claims.(string)
-	if !ok {
-		text = string(must(json.Marshal(claims)))
-	}
-	signed, err := s.Sign([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return must(signed.CompactSerialize())
-}
-
-// signRaw signs header and payload as they stand, with RS256.
-func signRaw(t testing.TB, header, payload string) string {
-	t.Helper()
-	a := lookAlgorithm("RS256")
-	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
-	sig, err := rsa.SignPKCS1v15(rand.Reader, rsaKey(), a.hash, a.digest([]byte(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text + "." + base64.RawURLEncoding.EncodeToString(sig)
-}
+func must[T any](v T, err error) T { return josetest.Must(v, err) }
 
 // goodClaims are the claims of a token that is accepted at testNow.
 func goodClaims(change ...any) map[string]any {
@@ -116,33 +51,6 @@ func goodClaims(change ...any) map[string]any {
 		}
 	}
 	return claims
-}
-
-// jwk gives the public JWK of a private key, with members added or changed.
-func jwk(key any, kid, alg string, change ...any) map[string]any {
-	k := jose.JSONWebKey{Key: key, KeyID: kid, Algorithm: alg, Use: "sig"}
-	if _, secret := key.([]byte); !secret {
-		k = k.Public()
-	}
-	var members map[string]any
-	if err := json.Unmarshal(must(k.MarshalJSON()), &members); err != nil {
-		panic(err)
-	}
-	for n := 0; n < len(change); n += 2 {
-		if change[n+1] == nil {
-			delete(members, change[n].(string))
-		} else {
-			members[change[n].(string)] = change[n+1]
-		}
-	}
-	return members
-}
-
-func keySetText(keys ...any) string {
-	if keys == nil {
-		keys = []any{}
-	}
-	return string(must(json.Marshal(map[string]any{"keys": keys})))
 }
 
 func newClock() *enrichtest.Clock { return enrichtest.NewClock(testNow) }
@@ -236,16 +144,6 @@ func newStage(t testing.TB, change ...func(*Config, *Options)) *stage {
 	s.Set = must(NewSet(i))
 	return s
 }
-
-var publicAlgorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-
-var allKeys = sync.OnceValue(func() string {
-	var keys []any
-	for _, alg := range publicAlgorithms {
-		keys = append(keys, jwk(signerKey(alg), alg, alg))
-	}
-	return keySetText(keys...)
-})
 
 func (s *stage) verify(raw string) (*Verified, error) {
 	return s.Verify(context.Background(), raw, nil, nil)

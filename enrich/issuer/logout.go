@@ -3,59 +3,85 @@ package issuer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
+
+// This file verifies logout tokens (OpenID Connect Back-Channel Logout 1.0).
 
 // logoutEvent is the event that makes a token a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// logoutAge is how old a logout token may be, whatever its exp: it is delivered
-// as soon as it is made, and who remembers used ones must know for how long.
+// logoutAge is how old a logout token may be, whatever its exp. It is delivered as
+// soon as it is made, and its jti must be remembered for as long as it is accepted.
 const logoutAge = 5 * time.Minute
 
-// Logout is a verified logout token (OpenID Connect Back-Channel Logout 1.0,
-// section 2.4): it names a session, a subject, or a subject's session. At
-// least one of the two is not empty.
+// Logout is a verified logout token (section 2.4). It names a session, a subject, or
+// a session of a subject: at least one of the two is not empty.
 type Logout struct {
-	// Subject is the token's sub, SessionID its sid, ID its jti.
+	// Subject is the token's sub, SessionID its sid, and ID its jti, which is
+	// never empty.
 	Subject, SessionID, ID string
 }
 
-// VerifyLogout verifies a logout token of this issuer. Its audience is the
-// client that users sign in with, which often is none of the issuer's
-// configured audiences; nil means those. Errors are as those of Set.Verify.
+// VerifyLogout verifies a logout token of this issuer. Its audience is the client
+// that users sign in with, which is often not among the issuer's configured
+// audiences; a nil audience stands for those. The caller must not accept the same
+// ID twice. Errors are as those of Set.Verify.
 func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string) (*Logout, error) {
-	claims, err := i.verifyStatement(ctx, raw, maxTokenBytes, "logout+jwt")
+	_, claims, err := i.parseStatement(raw, jose.MaxTokenBytes, "logout+jwt")
 	if err != nil {
 		return nil, err
 	}
-	return i.judgeLogout(claims, audience)
+	// The errors of go-oidc quote the token, so their text is not passed on.
+	keys := &causeKeeper{KeySet: i}
+	refused := i.verifyLogout(ctx, raw, keys, claims["exp"] != nil)
+	if keys.cause != nil {
+		return nil, keys.cause
+	}
+	out, err := i.checkLogout(claims, audience)
+	if err == nil && refused != nil {
+		return nil, fmt.Errorf("not a logout token of OpenID Connect: %w", ErrClaims)
+	}
+	return out, err
 }
 
-// judgeLogout makes the checks of section 2.6.
-func (i *Issuer) judgeLogout(claims map[string]any, audience []string) (*Logout, error) {
+// verifyLogout verifies a logout token by go-oidc over these keys. It leaves
+// audience and dates to checkLogout, which allows several audiences and the leeway.
+func (i *Issuer) verifyLogout(ctx context.Context, raw string, keys oidc.KeySet, expires bool) error {
+	verifier := i.verifierOver(keys, oidc.Config{SkipClientIDCheck: true, SkipExpiryCheck: true})
+	if expires {
+		_, err := verifier.VerifyLogout(ctx, raw)
+		return err
+	}
+	// Drafts of the specification had no exp, and some issuers still send none.
+	// VerifyLogout demands it; Verify checks signature and issuer.
+	_, err := verifier.Verify(ctx, raw)
+	return err
+}
+
+// checkLogout makes the checks of section 2.6 on the claims of a logout token.
+func (i *Issuer) checkLogout(claims map[string]any, audience []string) (*Logout, error) {
 	if audience == nil {
-		if err := i.checkAudience(claims); err != nil {
+		if err := i.rules.checkAudience(claims); err != nil {
 			return nil, err
 		}
-	} else {
-		match := false
-		for _, id := range audience {
-			match = match || namesAudience(claims["aud"], id)
-		}
-		if !match {
-			return nil, ErrAudience
-		}
+	} else if !slices.ContainsFunc(audience, func(id string) bool { return namesAudience(claims["aud"], id) }) {
+		return nil, ErrAudience
 	}
 	now := i.clock()
-	d, err := i.readDates(claims, now, false)
+	d, err := i.rules.readDates(claims, now, false)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case d.issued.IsZero():
 		return nil, fmt.Errorf("iat is missing: %w", ErrDates)
-	case now.Sub(d.issued) > logoutAge+i.leeway:
+	case now.Sub(d.issued) > logoutAge+i.rules.leeway:
 		return nil, ErrExpired
 	}
 	events, _ := claims["events"].(map[string]any)

@@ -8,87 +8,91 @@ import (
 	"time"
 )
 
-// maxReplayEntries bounds the memory of used proofs of one issuer in this
-// process: 2,000 proofs a second for two minutes, some 20 MB.
+// This file remembers the DPoP proofs that have been used.
+
+// maxReplayEntries bounds the memory of used proofs of one issuer in this process:
+// 2,000 proofs a second for two minutes, some 20 MB.
 const maxReplayEntries = 1 << 18
 
-// ErrReplayFull says that the memory of used proofs has no room. Dropping
-// an entry would let its proof be used twice, so this is a failure.
+// ErrReplayFull is a memory of used proofs without room for another. It is a
+// failure, because evicting an entry would let its proof be used twice.
 var ErrReplayFull = errors.New("memory of used proofs is full")
 
-// ReplayMemory remembers the DPoP proofs that were used (RFC 9449, section
-// 11.1).
+// ReplayMemory remembers the DPoP proofs that have been used (RFC 9449, section
+// 11.1). It must be safe for concurrent use.
 type ReplayMemory interface {
-	// Seen reports whether key was seen before and remembers it for life. The
-	// first caller of a key, and only that one, is told false. An error means
-	// that the memory cannot tell.
-	Seen(ctx context.Context, key [32]byte, life time.Duration) (bool, error)
+	// Seen reports whether key was seen before, and remembers it for ttl. It
+	// returns false to the first caller of a key, and to that one only. An
+	// error means that the memory cannot answer.
+	Seen(ctx context.Context, key [32]byte, ttl time.Duration) (bool, error)
 }
 
-// LocalReplayMemory remembers in this process. It holds two generations of
-// keys: once the younger is as old as the longest life, the elder is dropped
-// whole, so that no key has to be looked for.
+// LocalReplayMemory is a ReplayMemory of this process. It holds two generations of
+// keys. Once the current one is as old as the longest ttl, the previous one is
+// dropped as a whole, so that no key has to be searched for.
 type LocalReplayMemory struct {
 	clock func() time.Time
 	max   int
 
-	mu           sync.Mutex
-	young, elder map[[32]byte]struct{}
-	turned       time.Time
-	longest      time.Duration
+	mu                sync.Mutex
+	current, previous map[[32]byte]struct{}
+	turned            time.Time
+	longest           time.Duration
 }
 
-// NewLocalReplayMemory makes a memory of at most max keys.
+// NewLocalReplayMemory returns a memory of at most max keys.
 func NewLocalReplayMemory(clock func() time.Time, max int) *LocalReplayMemory {
-	return &LocalReplayMemory{clock: clock, max: max, young: make(map[[32]byte]struct{})}
+	return &LocalReplayMemory{clock: clock, max: max, current: make(map[[32]byte]struct{})}
 }
 
 // Seen implements ReplayMemory. Its only error is ErrReplayFull.
-func (m *LocalReplayMemory) Seen(_ context.Context, key [32]byte, life time.Duration) (bool, error) {
+func (m *LocalReplayMemory) Seen(_ context.Context, key [32]byte, ttl time.Duration) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.clock()
-	m.longest = max(m.longest, life)
+	m.longest = max(m.longest, ttl)
 	if m.turned.IsZero() || now.Before(m.turned) {
-		// A clock that was set back must not let entries go early.
+		// A clock that was set back must not drop entries too early.
 		m.turned = now
 	}
 	if age := now.Sub(m.turned); age > m.longest {
-		m.elder, m.young = m.young, make(map[[32]byte]struct{})
+		m.previous, m.current = m.current, make(map[[32]byte]struct{})
 		if age > 2*m.longest {
-			m.elder = nil
+			m.previous = nil
 		}
 		m.turned = now
 	}
-	_, young := m.young[key]
-	_, elder := m.elder[key]
+	_, young := m.current[key]
+	_, elder := m.previous[key]
 	if young || elder {
 		return true, nil
 	}
-	if len(m.young)+len(m.elder) >= m.max {
+	if len(m.current)+len(m.previous) >= m.max {
 		return false, ErrReplayFull
 	}
-	m.young[key] = struct{}{}
+	m.current[key] = struct{}{}
 	return false, nil
 }
 
-// A replayGuard uses the gateway's memory, and the issuer's own where there is
-// none or where the configuration relies on it while the gateway's is down.
+// A replayGuard uses the gateway's memory. It uses the issuer's own as well if the
+// configuration relies on it while the gateway's is down, and alone if the gateway
+// has none.
 type replayGuard struct {
-	local     *LocalReplayMemory
-	mayBeDown bool // the gateway's
+	local           *LocalReplayMemory
+	toleratesOutage bool // of the gateway's memory
 }
 
 func newReplayGuard(mode string, o Options) replayGuard {
-	return replayGuard{local: NewLocalReplayMemory(o.Clock, maxReplayEntries), mayBeDown: mode == replayLocal}
+	return replayGuard{local: NewLocalReplayMemory(o.Clock, maxReplayEntries), toleratesOutage: mode == replayLocal}
 }
 
-// use marks a proof as used. shared is the gateway's memory, or nil.
-func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte, life time.Duration) error {
-	// This one is kept also while the gateway's works: it must know the proofs
-	// of before once it stands alone.
-	if shared == nil || g.mayBeDown {
-		seen, err := g.local.Seen(ctx, key, life)
+// use marks a proof as used for ttl. Shared is the gateway's memory, or nil. Errors
+// wrap ErrReplay or ErrReplayMemory.
+func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte, ttl time.Duration) error {
+	// The local memory is filled also while the gateway's works, because it must
+	// know the earlier proofs when that fails.
+	if shared == nil || g.toleratesOutage {
+		seen, err := g.local.Seen(ctx, key, ttl)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%w: %w", err, ErrReplayMemory)
@@ -99,11 +103,11 @@ func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte
 	if shared == nil {
 		return nil
 	}
-	seen, err := shared.Seen(ctx, key, life)
+	seen, err := shared.Seen(ctx, key, ttl)
 	switch {
 	case seen && err == nil:
 		return ErrReplay
-	case err != nil && !g.mayBeDown:
+	case err != nil && !g.toleratesOutage:
 		return fmt.Errorf("asking the shared memory of used proofs: %w", ErrReplayMemory)
 	}
 	return nil

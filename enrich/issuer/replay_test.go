@@ -51,7 +51,7 @@ func TestOnlyGoodProofsCostMemory(t *testing.T) {
 			t.Error("accepted")
 		}
 	}
-	if n := len(s.issuer.sender.dpop.replay.local.young); n != 0 {
+	if n := len(s.issuer.sender.dpop.replay.local.current); n != 0 {
 		t.Errorf("%d are remembered", n)
 	}
 }
@@ -141,7 +141,7 @@ func TestTheLocalMemoryOfProofsIsBoundedInTimeAndSize(t *testing.T) {
 	if seen(3) || seen(4) {
 		t.Error("remembered for ever")
 	}
-	if n := len(m.young) + len(m.elder); n != 2 {
+	if n := len(m.current) + len(m.previous); n != 2 {
 		t.Errorf("%d are held", n)
 	}
 	seen(5)
@@ -160,7 +160,7 @@ func TestTheLocalMemoryOfProofsIsBoundedInTimeAndSize(t *testing.T) {
 			t.Fatal("no bound")
 		}
 	}
-	if n := len(m.young) + len(m.elder); n != 10 {
+	if n := len(m.current) + len(m.previous); n != 10 {
 		t.Errorf("%d are held, want 10", n)
 	}
 	if !seen(5) {

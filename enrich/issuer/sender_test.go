@@ -15,14 +15,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
 // thumbprint gives the jkt of a key.
 func thumbprint(key any) string {
-	k := jose.JSONWebKey{Key: key}
+	k := gojose.JSONWebKey{Key: key}
 	k = k.Public()
 	return base64.RawURLEncoding.EncodeToString(must(k.Thumbprint(crypto.SHA256)))
 }
@@ -116,7 +116,7 @@ func TestProofsThatFailACheckAreRefused(t *testing.T) {
 	headed := func(change ...any) string { return proof(t, proofClaims(raw), change...) }
 	key := ecKeys()["ES256"]
 	private := map[string]any{}
-	if err := json.Unmarshal(must(jose.JSONWebKey{Key: key}.MarshalJSON()), &private); err != nil {
+	if err := json.Unmarshal(must(gojose.JSONWebKey{Key: key}.MarshalJSON()), &private); err != nil {
 		t.Fatal(err)
 	}
 	weak := must(rsa.GenerateKey(rand.Reader, 1024))
@@ -278,7 +278,7 @@ func TestOnlyAFreshNonceOfTheGatewayIsTaken(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	s.clock.Advance(nonceLife - time.Second)
+	s.clock.Advance(nonceTTL - time.Second)
 	if err := use(s, "nonce", n.Nonce); err != nil {
 		t.Errorf("at the end of its life: %v", err)
 	}

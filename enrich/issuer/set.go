@@ -9,32 +9,34 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
-// Verified is a token that passed every check.
+// Verified is a token that passed all checks.
 type Verified struct {
 	// Principal is whom the token is for.
 	Principal *identity.Principal
 
-	// Issuer is the issuer that vouches for it.
+	// Issuer is the issuer of the token.
 	Issuer *Issuer
 
 	// KeySet is the version of the key set that verified the token, for
-	// Issuer.Current; 0 where none did.
+	// Issuer.Current. It is 0 if introspection alone verified it.
 	KeySet uint64
 
-	// Until bounds how long the verdict may be used without verifying again:
-	// an introspection's ttl. Zero means as long as the token is valid.
+	// Until is when the result of an introspection expires and the token must
+	// be verified again. Zero means that the token's own dates alone count.
 	Until time.Time
 }
 
-// Set is the issuers of one configuration.
+// Set holds the issuers of one configuration. It is safe for concurrent use.
 type Set struct {
 	issuers []*Issuer
-	headers headerCache
+	headers jose.HeaderCache
 }
 
-// NewSet puts issuers together. Their names must differ (see ResolveNames).
+// NewSet returns a Set of issuers. Their names must differ (see ResolveNames);
+// otherwise the error wraps ErrConfig.
 func NewSet(issuers ...*Issuer) (*Set, error) {
 	for n, i := range issuers {
 		for _, other := range issuers[:n] {
@@ -46,28 +48,29 @@ func NewSet(issuers ...*Issuer) (*Set, error) {
 	return &Set{issuers: slices.Clone(issuers)}, nil
 }
 
-// Verify judges the raw token. allowed are the names of the issuers that may
-// vouch for it; nil means all. caller is what the request shows of its
-// sender; without one, a token that is bound to a key is refused.
+// Verify verifies a token and its sender. Allowed are the names of the issuers that
+// are accepted; nil means all. Caller is what the request shows of its sender;
+// without one, a bound token is refused.
 //
-// Its errors wrap ErrInvalidToken or ErrUnavailable, or are the context's.
+// Errors wrap ErrInvalidToken or ErrUnavailable, or are those of the context.
 func (s *Set) Verify(ctx context.Context, raw string, allowed []string, caller *Caller) (*Verified, error) {
-	v, err := s.judge(ctx, raw, allowed)
+	v, err := s.verifyToken(ctx, raw, allowed)
 	if err != nil {
 		return nil, err
 	}
-	// The proof of possession comes last: only a token that is good in all
-	// else may cost an entry in the memory of used proofs.
+	// The proof of possession comes last: only a token that is valid otherwise
+	// may cost an entry in the memory of used proofs.
 	if err := v.Issuer.CheckSender(ctx, v.Principal, caller); err != nil {
 		return nil, err
 	}
 	return v, nil
 }
 
-// Examine is Verify for a token that nobody sends: whether the one who would is
-// its sender is left open. It must be bound where the issuer's tokens must.
-func (s *Set) Examine(ctx context.Context, raw string, allowed []string) (*Verified, error) {
-	v, err := s.judge(ctx, raw, allowed)
+// VerifyWithoutSender verifies a token that no request brings, as in an explanation.
+// It leaves open whether the caller can prove to be its sender, but the token must
+// be bound if the issuer's tokens must be.
+func (s *Set) VerifyWithoutSender(ctx context.Context, raw string, allowed []string) (*Verified, error) {
+	v, err := s.verifyToken(ctx, raw, allowed)
 	if err == nil {
 		err = v.Issuer.sender.binding(v.Principal.Confirmation)
 	}
@@ -77,23 +80,23 @@ func (s *Set) Examine(ctx context.Context, raw string, allowed []string) (*Verif
 	return v, nil
 }
 
-// judge makes every check but that of the sender.
-func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verified, error) {
-	t, err := parseJWS(raw, maxTokenBytes, &s.headers)
+// verifyToken makes all checks but that of the sender.
+func (s *Set) verifyToken(ctx context.Context, raw string, allowed []string) (*Verified, error) {
+	t, err := jose.Parse(raw, jose.MaxTokenBytes, &s.headers)
 	var claims map[string]any
 	if err == nil {
-		claims, err = decodeObject(t.payload)
+		claims, err = jose.DecodeObject(t.Payload)
 	}
-	// The kind of a token follows from the configuration and not from its
-	// dots: what is no JWT of an issuer may be an opaque token that looks
-	// like one.
+	// The kind of a token follows from the configuration, not from its dots: what
+	// is not a JWT of an issuer may be an opaque token that looks like one.
 	if errors.Is(err, ErrCritical) {
 		return nil, err
 	}
 	if _, named := claims["iss"]; err != nil || !named {
-		return s.judgeOpaque(ctx, raw, allowed, err)
+		return s.introspectOpaque(ctx, raw, allowed, err)
 	}
-	// The unverified iss chooses who is asked to verify it, nothing else.
+	// The unverified iss selects the issuer that verifies the token, and is used
+	// for nothing else.
 	iss, _ := claims["iss"].(string)
 	i := s.byIdentifier(iss, allowed)
 	if i == nil {
@@ -103,8 +106,8 @@ func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verifie
 	if v.Principal, v.KeySet, err = i.verifyJWT(ctx, &t, claims); err != nil {
 		return nil, err
 	}
-	if t.members != nil {
-		s.headers.put(raw[:strings.IndexByte(raw, '.')], t.header)
+	if t.Members != nil {
+		s.headers.Put(raw[:strings.IndexByte(raw, '.')], t.Header)
 	}
 	if i.always {
 		if v.Until, err = i.confirmJWT(ctx, raw, v.Principal); err != nil {
@@ -114,9 +117,9 @@ func (s *Set) judge(ctx context.Context, raw string, allowed []string) (*Verifie
 	return v, nil
 }
 
-// judgeOpaque asks the one issuer that introspects; reason is why the token
-// is no JWT.
-func (s *Set) judgeOpaque(ctx context.Context, raw string, allowed []string, reason error) (*Verified, error) {
+// introspectOpaque verifies a token by the one allowed issuer that introspects.
+// Reason is why the token is not a JWT.
+func (s *Set) introspectOpaque(ctx context.Context, raw string, allowed []string, reason error) (*Verified, error) {
 	for _, i := range s.issuers {
 		if i.introspect != nil && isAllowed(i, allowed) {
 			return i.verifyOpaque(ctx, raw)
@@ -131,8 +134,8 @@ func (s *Set) judgeOpaque(ctx context.Context, raw string, allowed []string, rea
 	return nil, reason
 }
 
-// byIdentifier gives the first allowed issuer with this iss, compared byte
-// for byte (RFC 9068, section 4), or nil.
+// byIdentifier returns the first allowed issuer with this iss, or nil. They are
+// compared byte for byte (RFC 9068, section 4).
 func (s *Set) byIdentifier(iss string, allowed []string) *Issuer {
 	for _, i := range s.issuers {
 		if i.identifier == iss && isAllowed(i, allowed) {
@@ -146,7 +149,7 @@ func isAllowed(i *Issuer, allowed []string) bool {
 	return allowed == nil || slices.Contains(allowed, i.name)
 }
 
-// Issuer gives the issuer of that name, or nil.
+// Issuer returns the issuer of that name, or nil.
 func (s *Set) Issuer(name string) *Issuer {
 	for _, i := range s.issuers {
 		if i.name == name {
@@ -156,10 +159,10 @@ func (s *Set) Issuer(name string) *Issuer {
 	return nil
 }
 
-// Issuers gives all issuers in the order of the configuration.
+// Issuers returns all issuers in the order of the configuration.
 func (s *Set) Issuers() []*Issuer { return slices.Clone(s.issuers) }
 
-// Names gives the names of all issuers in the order of the configuration.
+// Names returns the names of all issuers in the order of the configuration.
 func (s *Set) Names() []string {
 	names := make([]string, len(s.issuers))
 	for n, i := range s.issuers {
@@ -173,4 +176,23 @@ func (s *Set) Start(ctx context.Context) {
 	for _, i := range s.issuers {
 		i.Start(ctx)
 	}
+}
+
+// Challenges returns the ways in which a token of any of the allowed issuers may be
+// sent, Bearer first. Nil allows all.
+func (s *Set) Challenges(allowed []string) []Challenge {
+	var bearer, dpop []Challenge //nolint:prealloc // each holds one at most
+	for _, i := range s.issuers {
+		if !isAllowed(i, allowed) {
+			continue
+		}
+		for _, c := range i.Challenges() {
+			if c.Scheme == "Bearer" {
+				bearer = []Challenge{c}
+			} else {
+				dpop = []Challenge{c}
+			}
+		}
+	}
+	return append(bearer, dpop...)
 }

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// normalURI gives an http URI in one form, so that two texts that mean the
-// same compare equal (RFC 9449, section 4.3 with RFC 3986, section 6.2.2
-// and 6.2.3): scheme and host in lower case, no default port, escapes
-// normalized, dot segments removed, no query and no fragment.
+// normalURI returns an http or https URI in one form, so that two texts for the same
+// URI are equal (RFC 9449, section 4.3, with RFC 3986, sections 6.2.2 and 6.2.3):
+// scheme and host in lower case, no default port, escapes normalized, dot segments
+// removed, no query and no fragment. It returns false for any other text.
 func normalURI(text string) (string, bool) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Opaque != "" || strings.Contains(u.Host, "%") {
@@ -50,8 +50,8 @@ func normalPath(path string) string {
 	return removeDots(b.String())
 }
 
-// removeDots removes "." and ".." segments (RFC 3986, section 5.2.4). Other
-// than a file path's, empty segments stay.
+// removeDots removes the segments "." and ".." (RFC 3986, section 5.2.4). Unlike
+// those of a file path, empty segments stay.
 func removeDots(path string) string {
 	segments := strings.Split(path, "/")
 	out := make([]string, 0, len(segments))
@@ -78,6 +78,7 @@ func removeDots(path string) string {
 	return joined
 }
 
+// unhex returns the byte of two hexadecimal digits.
 func unhex(high, low byte) (byte, bool) {
 	digit := func(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }
 	h, l := digit(high), digit(low)
@@ -87,7 +88,7 @@ func unhex(high, low byte) (byte, bool) {
 	return byte(h<<4 | l), true
 }
 
-// isUnreserved reports whether c never needs an escape (RFC 3986, section 2.3).
+// isUnreserved reports whether c needs no escape anywhere (RFC 3986, section 2.3).
 func isUnreserved(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

@@ -3,103 +3,65 @@ package issuer
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
-// verifyJWT judges a token whose unverified iss is this issuer's: algorithm,
-// key, signature, and then what it says. It gives the version of the key set
-// that verified it.
-func (i *Issuer) verifyJWT(ctx context.Context, t *jws, claims map[string]any) (*identity.Principal, uint64, error) {
+// verifyJWT verifies a token whose unverified iss is this issuer's: algorithm, key
+// and signature first, then what it says. It returns the version of the key set that
+// verified it.
+func (i *Issuer) verifyJWT(ctx context.Context, t *jose.JWS, claims map[string]any) (*identity.Principal, uint64, error) {
 	if claims["iss"] != i.identifier {
 		return nil, 0, ErrUnknownIssuer
 	}
-	if !i.allowed[t.header.alg] {
+	if !i.signatures.allows(t) {
 		return nil, 0, ErrAlgorithm
 	}
-	version, err := i.verifySignature(ctx, t)
+	version, err := i.signatures.verify(ctx, t)
 	if err != nil {
 		return nil, 0, err
 	}
-	p, err := i.judge(t.header.typ, claims, i.clock())
+	p, err := i.rules.check(t.Header.Type, claims, i.clock())
 	if err != nil {
 		return nil, 0, err
 	}
 	return p, version, nil
 }
 
-// verifySignature checks the signature with the issuer's keys. Where none of
-// them verifies, the right one may be new, also under a kid that is known: some
-// issuers name every key alike. So a newer set is looked for.
-func (i *Issuer) verifySignature(ctx context.Context, t *jws) (uint64, error) {
-	now := i.clock()
-	st, err := i.keys.ready(ctx, now)
-	if err != nil {
-		return 0, err
-	}
-	err = st.set.verify(t)
-	if err == nil {
-		return st.version, nil
-	}
-	next, failure := i.keys.newer(ctx, st, t.header.kid, now)
-	switch {
-	case next == nil && (failure == nil || st.set.byKid[t.header.kid]):
-		return 0, err // the key of that kid is known, and it is not this one
-	case failure != nil:
-		return 0, failure
-	}
-	return next.version, next.set.verify(t)
-}
-
-// verifyStatement verifies a JWT of this issuer that is no access or ID token:
-// form, iss, algorithm, type and signature. Its typ is the given one, or JWT,
-// or missing, because OpenID Connect asks for none. What else it must say is for
-// who asked to judge.
-func (i *Issuer) verifyStatement(ctx context.Context, raw string, limit int, typ string) (map[string]any, error) {
-	t, err := parseJWS(raw, limit, nil)
+// VerifyUserinfo verifies a userinfo answer that this issuer signed (OpenID
+// Connect Core, section 5.3.2) and returns its claims. It checks signature,
+// algorithm, type and iss. The caller checks whose answer it is, for which
+// client and until when. Errors are as those of Set.Verify.
+func (i *Issuer) VerifyUserinfo(ctx context.Context, raw string) (map[string]any, error) {
+	t, claims, err := i.parseStatement(raw, maxBody, "userinfo+jwt")
 	if err != nil {
 		return nil, err
 	}
-	claims, err := decodeObject(t.payload)
-	if err != nil {
-		return nil, fmt.Errorf("claims: %w", err)
-	}
-	switch {
-	case claims["iss"] != i.identifier:
-		return nil, ErrUnknownIssuer
-	case !i.allowed[t.header.alg]:
-		return nil, ErrAlgorithm
-	case t.header.typ != typ && t.header.typ != "jwt" && t.header.typ != "":
-		return nil, ErrType
-	}
-	if _, err := i.verifySignature(ctx, &t); err != nil {
+	if _, err := i.signatures.verify(ctx, &t); err != nil {
 		return nil, err
 	}
 	return claims, nil
 }
 
-// judge checks what a verified token says, at now.
-func (i *Issuer) judge(typ string, claims map[string]any, now time.Time) (*identity.Principal, error) {
-	if err := i.checkType(typ); err != nil {
-		return nil, err
+// parseStatement parses a JWT of at most limit bytes that is no access or ID
+// token, and checks form, iss, algorithm and type, not yet the signature. Its
+// typ is the given one, or JWT, or missing, because OpenID Connect asks for
+// none.
+func (i *Issuer) parseStatement(raw string, limit int, typ string) (t jose.JWS, claims map[string]any, err error) {
+	if t, err = jose.Parse(raw, limit, nil); err != nil {
+		return t, nil, err
 	}
-	if err := i.checkKind(typ, claims); err != nil {
-		return nil, err
+	if claims, err = jose.DecodeObject(t.Payload); err != nil {
+		return t, nil, fmt.Errorf("claims: %w", err)
 	}
-	if err := i.checkAudience(claims); err != nil {
-		return nil, err
+	switch {
+	case claims["iss"] != i.identifier:
+		err = ErrUnknownIssuer
+	case !i.signatures.allows(&t):
+		err = ErrAlgorithm
+	case t.Header.Type != typ && t.Header.Type != "jwt" && t.Header.Type != "":
+		err = ErrType
 	}
-	d, err := i.readDates(claims, now, true)
-	if err != nil {
-		return nil, err
-	}
-	if i.only9068 {
-		for _, name := range required9068 {
-			if claims[name] == nil || claims[name] == "" {
-				return nil, fmt.Errorf("%s is missing: %w", name, ErrClaims)
-			}
-		}
-	}
-	return i.principal(claims, d)
+	return t, claims, err
 }

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 func TestVerifyAcceptsEveryAlgorithmOfTheDefaultList(t *testing.T) {
@@ -78,7 +79,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 		return sign(t, "HS256", "RS256", append(secret, make([]byte, 64)...)[:max(64, len(secret))], nil, goodClaims())
 	}
 	der := must(x509.MarshalPKIXPublicKey(&rsaKey().PublicKey))
-	attackerKey := jose.JSONWebKey{Key: &otherRSAKey().PublicKey, KeyID: "RS256", Algorithm: "RS256"}
+	attackerKey := gojose.JSONWebKey{Key: &otherRSAKey().PublicKey, KeyID: "RS256", Algorithm: "RS256"}
 	now := testNow.Unix()
 
 	for _, c := range []struct {
@@ -105,9 +106,9 @@ func TestTokensThatAreRefused(t *testing.T) {
 		{"kid with a control character", headed(`{"alg":"RS256","kid":"RS256\u0000"}`), ErrMalformed},
 		{"kid that walks directories", headed(`{"alg":"RS256","kid":"../../../dev/null"}`), ErrUnknownKey},
 		{"kid that speaks SQL", headed(`{"alg":"RS256","kid":"x' UNION SELECT 'k"}`), ErrUnknownKey},
-		{"kid over its bound", headed(`{"alg":"RS256","kid":"` + strings.Repeat("k", maxKeyID+1) + `"}`), ErrMalformed},
-		{"token over its bound", good + strings.Repeat("A", maxTokenBytes), ErrMalformed},
-		{"header over its bound", headed(`{"alg":"RS256","kid":"RS256","x":"` + strings.Repeat("x", maxHeaderBytes) + `"}`), ErrMalformed},
+		{"kid over its bound", headed(`{"alg":"RS256","kid":"` + strings.Repeat("k", 512+1) + `"}`), ErrMalformed},
+		{"token over its bound", good + strings.Repeat("A", jose.MaxTokenBytes), ErrMalformed},
+		{"header over its bound", headed(`{"alg":"RS256","kid":"RS256","x":"` + strings.Repeat("x", 8<<10) + `"}`), ErrMalformed},
 		{"jwk in the header", sign(t, "RS256", "", otherRSAKey(), map[string]any{"jwk": attackerKey}, goodClaims()), ErrSignature},
 		{"jku in the header", sign(t, "RS256", "RS256", otherRSAKey(), map[string]any{"jku": "https://evil.example/keys"}, goodClaims()), ErrSignature},
 		{"x5u in the header", sign(t, "RS256", "RS256", otherRSAKey(), map[string]any{"x5u": "https://evil.example/cert"}, goodClaims()), ErrSignature},

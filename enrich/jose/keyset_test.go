@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import (
 	"crypto/rand"
@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
 // decoys are keys that cannot be used. Next to a good key each of them must
@@ -22,7 +22,7 @@ func decoys() map[string]string {
 	good := jwk(rsaKey(), "good", "RS256")
 	change := func(change ...any) string { return text(jwk(rsaKey(), "decoy", "RS256", change...)) }
 	b64 := base64.RawURLEncoding.EncodeToString
-	private := jose.JSONWebKey{Key: otherRSAKey(), KeyID: "decoy", Algorithm: "RS256"}
+	private := gojose.JSONWebKey{Key: otherRSAKey(), KeyID: "decoy", Algorithm: "RS256"}
 	weak := must(rsa.GenerateKey(rand.Reader, 1024))
 	even := new(big.Int).Lsh(big.NewInt(3), 2047)
 	return map[string]string{
@@ -68,26 +68,41 @@ func decoys() map[string]string {
 	}
 }
 
+// testClaims are what the tokens of these tests say.
+const testClaims = `{"iss":"https://idp.example.com","sub":"00u1ada"}`
+
+// verify checks the signature of a token with the keys of the set.
+func verify(t *testing.T, s *KeySet, raw string) error {
+	t.Helper()
+	parsed, err := Parse(raw, MaxTokenBytes, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Verify(&parsed)
+}
+
 func TestUnusableKeysAreSkippedAndCounted(t *testing.T) {
 	good := string(must(json.Marshal(jwk(rsaKey(), "good", "RS256"))))
-	token := sign(t, "RS256", "good", rsaKey(), nil, goodClaims())
+	token := sign(t, "RS256", "good", rsaKey(), nil, testClaims)
 	for name, decoy := range decoys() {
 		t.Run(name, func(t *testing.T) {
 			for _, text := range []string{
 				`{"keys":[` + decoy + `,` + good + `]}`,
 				`{"keys":[` + good + `,` + decoy + `]}`,
 			} {
-				s := newStage(t)
-				s.server.say(testKeysURL, text)
-				if _, err := s.verify(token); err != nil {
+				s, err := ParseKeySet([]byte(text), false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := verify(t, s, token); err != nil {
 					t.Errorf("the good key does not work: %v", err)
 				}
-				if st := s.issuer.Status(); st.Keys != 1 || st.KeysSkipped != 1 {
-					t.Errorf("got %d keys, %d skipped", st.Keys, st.KeysSkipped)
+				if s.Len() != 1 || s.Skipped() != 1 {
+					t.Errorf("got %d keys, %d skipped", s.Len(), s.Skipped())
 				}
 			}
-			if _, err := parseKeySet([]byte(`{"keys":[`+decoy+`]}`), false); !errors.Is(err, errNoKeys) {
-				t.Errorf("a set of the decoy alone: got %v, want %v", err, errNoKeys)
+			if _, err := ParseKeySet([]byte(`{"keys":[`+decoy+`]}`), false); !errors.Is(err, ErrNoKeys) {
+				t.Errorf("a set of the decoy alone: got %v, want %v", err, ErrNoKeys)
 			}
 		})
 	}
@@ -112,11 +127,11 @@ func TestKeySetMustBeAnObjectWithKeys(t *testing.T) {
 		"comma at the end":  `{"keys":[` + good + `,]}`,
 		"garbage before it": `{"a":tru,"keys":[` + good + `]}`,
 	} {
-		if _, err := parseKeySet([]byte(text), false); !errors.Is(err, errNotKeySet) {
+		if _, err := ParseKeySet([]byte(text), false); !errors.Is(err, ErrNotKeySet) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, err := parseKeySet([]byte(`{"keys":[]}`), false); !errors.Is(err, errNoKeys) {
+	if _, err := ParseKeySet([]byte(`{"keys":[]}`), false); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("an empty set: got %v", err)
 	}
 	for name, text := range map[string]string{
@@ -124,7 +139,7 @@ func TestKeySetMustBeAnObjectWithKeys(t *testing.T) {
 		"a member twice": `{"a":1,"keys":[` + good + `],"a":2}`,
 		"spaces":         " {\n\"keys\" :\t[ " + good + " ] } ",
 	} {
-		if s, err := parseKeySet([]byte(text), false); err != nil || len(s.keys) != 1 {
+		if s, err := ParseKeySet([]byte(text), false); err != nil || len(s.keys) != 1 {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -135,11 +150,11 @@ func TestKeySetLooksAtABoundedNumberOfKeys(t *testing.T) {
 	for n := range maxKeys + 10 {
 		keys = append(keys, jwk(edKey(), fmt.Sprint("k", n), "EdDSA"))
 	}
-	s := must(parseKeySet([]byte(keySetText(keys...)), false))
+	s := must(ParseKeySet([]byte(keySetText(keys...)), false))
 	if len(s.keys) != maxKeys || s.skipped != 10 {
 		t.Errorf("got %d keys, %d skipped", len(s.keys), s.skipped)
 	}
-	h := &header{alg: lookAlgorithm("EdDSA")}
+	h := &Header{Algorithm: LookupAlgorithm("EdDSA")}
 	if list, err := s.candidates(h); err != nil || len(list) != maxTrials {
 		t.Errorf("%d keys are tried without a kid, want %d (%v)", len(list), maxTrials, err)
 	}
@@ -147,7 +162,7 @@ func TestKeySetLooksAtABoundedNumberOfKeys(t *testing.T) {
 
 func TestKeySetDigestIsThatOfTheContent(t *testing.T) {
 	a, b := jwk(rsaKey(), "a", "RS256"), jwk(edKey(), "b", "EdDSA")
-	base := must(parseKeySet([]byte(keySetText(a, b)), false)).digest
+	base := must(ParseKeySet([]byte(keySetText(a, b)), false)).digest
 	same := map[string]string{
 		"another order":     keySetText(b, a),
 		"a key twice":       keySetText(a, b, a),
@@ -159,7 +174,7 @@ func TestKeySetDigestIsThatOfTheContent(t *testing.T) {
 		if name == "another member" {
 			text = keySetText(jwk(rsaKey(), "a", "RS256", "use", nil, "note", "x"), b)
 		}
-		if must(parseKeySet([]byte(text), false)).digest != base {
+		if must(ParseKeySet([]byte(text), false)).digest != base {
 			t.Errorf("%s changes the digest", name)
 		}
 	}
@@ -173,7 +188,7 @@ func TestKeySetDigestIsThatOfTheContent(t *testing.T) {
 		"kids swapped":  keySetText(jwk(rsaKey(), "b", "RS256"), jwk(edKey(), "a", "EdDSA")),
 		"another curve": keySetText(a, jwk(ecKeys()["ES384"], "b", "ES384")),
 	} {
-		if must(parseKeySet([]byte(text), false)).digest == base {
+		if must(ParseKeySet([]byte(text), false)).digest == base {
 			t.Errorf("%s leaves the digest", name)
 		}
 	}
@@ -183,9 +198,9 @@ func TestDuplicateKeyIDsDoNotDependOnTheirOrder(t *testing.T) {
 	one, other := jwk(rsaKey(), "k", "RS256"), jwk(otherRSAKey(), "k", "RS256")
 	rs, ps := jwk(rsaKey(), "k", "RS256"), jwk(otherRSAKey(), "k", "PS256")
 	open := jwk(otherRSAKey(), "k", "RS256", "alg", nil)
-	byOne := sign(t, "RS256", "k", rsaKey(), nil, goodClaims())
-	byOther := sign(t, "RS256", "k", otherRSAKey(), nil, goodClaims())
-	pss := sign(t, "PS256", "k", otherRSAKey(), nil, goodClaims())
+	byOne := sign(t, "RS256", "k", rsaKey(), nil, testClaims)
+	byOther := sign(t, "RS256", "k", otherRSAKey(), nil, testClaims)
+	pss := sign(t, "PS256", "k", otherRSAKey(), nil, testClaims)
 	for _, c := range []struct {
 		name string
 		keys []any
@@ -202,9 +217,8 @@ func TestDuplicateKeyIDsDoNotDependOnTheirOrder(t *testing.T) {
 		{"a key for any algorithm, where it is alone", []any{rs, open}, pss, nil},
 	} {
 		for range 2 {
-			s := newStage(t)
-			s.server.say(testKeysURL, keySetText(c.keys...))
-			if _, err := s.verify(c.raw); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			s := must(ParseKeySet([]byte(keySetText(c.keys...)), false))
+			if err := verify(t, s, c.raw); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 			}
 			slices.Reverse(c.keys)
@@ -213,18 +227,17 @@ func TestDuplicateKeyIDsDoNotDependOnTheirOrder(t *testing.T) {
 }
 
 func TestTokenWithoutKeyIDIsTriedWithEveryKeyThatFits(t *testing.T) {
-	s := newStage(t)
-	s.server.say(testKeysURL, keySetText(
-		jwk(otherRSAKey(), "a", "RS256"), jwk(rsaKey(), "b", "PS256"), jwk(rsaKey(), "c", "RS256"), jwk(edKey(), "d", "EdDSA")))
+	s := must(ParseKeySet([]byte(keySetText(
+		jwk(otherRSAKey(), "a", "RS256"), jwk(rsaKey(), "b", "PS256"), jwk(rsaKey(), "c", "RS256"), jwk(edKey(), "d", "EdDSA"))), false))
 	for _, alg := range []string{"RS256", "PS256", "EdDSA"} {
-		if _, err := s.verify(sign(t, alg, "", signerKey(alg), nil, goodClaims())); err != nil {
+		if err := verify(t, s, sign(t, alg, "", signerKey(alg), nil, testClaims)); err != nil {
 			t.Errorf("%s: %v", alg, err)
 		}
 	}
-	if _, err := s.verify(sign(t, "ES256", "", signerKey("ES256"), nil, goodClaims())); !errors.Is(err, ErrUnknownKey) {
+	if err := verify(t, s, sign(t, "ES256", "", signerKey("ES256"), nil, testClaims)); !errors.Is(err, ErrUnknownKey) {
 		t.Errorf("an algorithm without a key: got %v", err)
 	}
-	if _, err := s.verify(sign(t, "PS256", "", otherRSAKey(), nil, goodClaims())); !errors.Is(err, ErrSignature) {
+	if err := verify(t, s, sign(t, "PS256", "", otherRSAKey(), nil, testClaims)); !errors.Is(err, ErrSignature) {
 		t.Errorf("a key of another algorithm: got %v", err)
 	}
 }
@@ -232,18 +245,18 @@ func TestTokenWithoutKeyIDIsTriedWithEveryKeyThatFits(t *testing.T) {
 func TestSecretsAndPublicKeysNeverMix(t *testing.T) {
 	secret := []byte(strings.Repeat("s", 64))
 	oct := jwk(secret, "s", "HS256")
-	if _, err := parseKeySet([]byte(keySetText(oct, jwk(rsaKey(), "r", "RS256"))), true); !errors.Is(err, errMixedKeys) {
+	if _, err := ParseKeySet([]byte(keySetText(oct, jwk(rsaKey(), "r", "RS256"))), true); !errors.Is(err, ErrMixedKeys) {
 		t.Errorf("a mixed set for HMACs: got %v", err)
 	}
-	if s, err := parseKeySet([]byte(keySetText(oct)), true); err != nil || len(s.keys) != 1 {
+	if s, err := ParseKeySet([]byte(keySetText(oct)), true); err != nil || len(s.keys) != 1 {
 		t.Errorf("a set of secrets for HMACs: got %v", err)
 	}
-	if s, err := parseKeySet([]byte(keySetText(oct, jwk(rsaKey(), "r", "RS256"))), false); err != nil || len(s.keys) != 1 || s.skipped != 1 {
+	if s, err := ParseKeySet([]byte(keySetText(oct, jwk(rsaKey(), "r", "RS256"))), false); err != nil || len(s.keys) != 1 || s.skipped != 1 {
 		t.Errorf("a mixed set for public keys: got %v", err)
 	}
 	for alg, size := range map[string]int{"HS256": 31, "HS384": 47, "HS512": 63} {
 		k := jwk(make([]byte, size), "s", alg)
-		if _, err := parseKeySet([]byte(keySetText(k)), true); !errors.Is(err, errNoKeys) {
+		if _, err := ParseKeySet([]byte(keySetText(k)), true); !errors.Is(err, ErrNoKeys) {
 			t.Errorf("a secret of %d bytes for %s: got %v", size, alg, err)
 		}
 	}

@@ -1,36 +1,43 @@
-package issuer
+package jose
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 )
 
+// This file reads one public key or secret and decides whether it may verify
+// signatures.
+
 const (
+	// maxKeyID bounds a kid. Those in use are thumbprints, UUIDs and names.
+	maxKeyID = 512
 	// minRSABits is the smallest RSA key (RFC 7518, section 3.3).
 	minRSABits = 2048
-	// maxRSABits bounds the work of one verification; the library that reads
-	// keys has the same bound.
+	// maxRSABits bounds the work of one verification. go-jose, which decodes
+	// the keys, has the same bound.
 	maxRSABits = 4096
 )
 
-// A key is one usable key of a set. It verifies signatures and nothing else.
-type key struct {
-	kid    string     // empty: none
-	bound  *algorithm // the key's own alg; nil: any that fits its kind
+// A Key is a key that may verify signatures. It is never changed.
+type Key struct {
+	kid    string     // empty if it has none
+	bound  *Algorithm // the key's own alg; nil if any that fits its kind will do
 	public any        // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or []byte
 	print  [sha256.Size]byte
 }
 
-// fits reports whether the key may be used with the algorithm (RFC 8725,
+// Fits reports whether the key may be used with the algorithm (RFC 8725,
 // section 3.1: one key, one algorithm, where the key says which).
-func (k *key) fits(a *algorithm) bool {
+func (k *Key) Fits(a *Algorithm) bool {
 	if k.bound != nil && k.bound != a {
 		return false
 	}
@@ -47,11 +54,13 @@ func (k *key) fits(a *algorithm) bool {
 	return false
 }
 
-func (k *key) symmetric() bool {
+// Symmetric reports whether the key is a secret.
+func (k *Key) Symmetric() bool {
 	_, ok := k.public.([]byte)
 	return ok
 }
 
+// Why a key cannot be used.
 var (
 	errKeyUse     = errors.New("key is not for verifying signatures")
 	errKeyPrivate = errors.New("key holds private members")
@@ -59,17 +68,18 @@ var (
 	errKeyKind    = errors.New("key is of no supported kind")
 )
 
-// parseKey reads one JWK (RFC 7517). A key that cannot be used for verifying
-// signatures is an error; errors hold nothing of the key.
-func parseKey(text []byte) (*key, error) {
-	members, err := decodeObject(text)
+// ParseKey reads one JWK (RFC 7517). It refuses private keys, keys for another
+// use, weak keys and kinds that are not supported. Errors hold nothing of the
+// key.
+func ParseKey(text []byte) (*Key, error) {
+	members, err := DecodeObject(text)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkUse(members); err != nil {
 		return nil, err
 	}
-	k := new(key)
+	k := new(Key)
 	if v, ok := members["kid"]; ok {
 		if k.kid, ok = v.(string); !ok || len(k.kid) > maxKeyID {
 			return nil, fmt.Errorf("kid is not a short string: %w", errKeyKind)
@@ -77,11 +87,11 @@ func parseKey(text []byte) (*key, error) {
 	}
 	if v, ok := members["alg"]; ok {
 		name, _ := v.(string)
-		if k.bound = lookAlgorithm(name); k.bound == nil {
+		if k.bound = LookupAlgorithm(name); k.bound == nil {
 			return nil, fmt.Errorf("alg is not a signature algorithm: %w", errKeyKind)
 		}
 	}
-	var parsed jose.JSONWebKey
+	var parsed gojose.JSONWebKey
 	if err := parsed.UnmarshalJSON(text); err != nil {
 		return nil, fmt.Errorf("reading the key: %w", errKeyKind)
 	}
@@ -89,15 +99,15 @@ func parseKey(text []byte) (*key, error) {
 	if err := k.checkMaterial(); err != nil {
 		return nil, err
 	}
-	if k.bound != nil && !k.fits(k.bound) {
+	if k.bound != nil && !k.Fits(k.bound) {
 		return nil, fmt.Errorf("alg does not fit the key: %w", errKeyKind)
 	}
 	k.print = k.fingerprint()
 	return k, nil
 }
 
-// checkUse refuses keys for another use (RFC 7517, sections 4.2 and 4.3) and
-// private ones: what has been published is no secret any more.
+// checkUse refuses keys for another use (RFC 7517, sections 4.2 and 4.3), and
+// private keys: whoever can read the key set can sign with them.
 func checkUse(members map[string]any) error {
 	if use, ok := members["use"]; ok && use != "sig" {
 		return errKeyUse
@@ -120,9 +130,9 @@ func checkUse(members map[string]any) error {
 	return nil
 }
 
-// checkMaterial refuses keys that prove nothing. Points off their curve have
-// been refused while reading.
-func (k *key) checkMaterial() error {
+// checkMaterial refuses keys whose signatures can be forged. go-jose has already
+// refused points that are not on their curve.
+func (k *Key) checkMaterial() error {
 	switch pub := k.public.(type) {
 	case *rsa.PublicKey:
 		switch bits := pub.N.BitLen(); {
@@ -144,8 +154,21 @@ func (k *key) checkMaterial() error {
 	return nil
 }
 
-// fingerprint tells keys apart by all that matters to verification.
-func (k *key) fingerprint() [sha256.Size]byte {
+// Thumbprint returns the key's SHA-256 thumbprint (RFC 7638) in base64url, as
+// the jkt of a token's cnf names it.
+func (k *Key) Thumbprint() (string, error) {
+	jwk := gojose.JSONWebKey{Key: k.public}
+	sum, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("hashing the key: %w", errKeyKind)
+	}
+	return base64.RawURLEncoding.EncodeToString(sum), nil
+}
+
+// fingerprint returns a hash of all that matters to verification. Keys with equal
+// fingerprints verify the same tokens. Each part is written with its length, so
+// that no two keys have the same input.
+func (k *Key) fingerprint() [sha256.Size]byte {
 	h := sha256.New()
 	part := func(b []byte) {
 		var n [8]byte

@@ -1,11 +1,11 @@
-package issuer
+package jose
 
 import "math/big"
 
-// isROCA reports whether an RSA modulus has the mark of a key generator
-// whose keys can be factored (CVE-2017-15361): modulo each of many small
-// primes, such a modulus is a power of 65537. An ordinary modulus has the
-// mark with a chance of less than one in a hundred million.
+// isROCA reports whether an RSA modulus has the fingerprint of a key generator
+// whose keys can be factored (CVE-2017-15361): modulo each of many small primes,
+// such a modulus is a power of 65537. The chance that another modulus has the
+// fingerprint is below one in a hundred million.
 func isROCA(n *big.Int) bool {
 	var p, r big.Int
 	for _, prime := range [...]int64{

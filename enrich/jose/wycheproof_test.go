@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import (
 	"encoding/json"
@@ -101,7 +101,7 @@ func TestWycheproof(t *testing.T) {
 
 // wycheproofKeys reads a group's keys: the public ones where there are any,
 // else the private ones, which then are secrets.
-func wycheproofKeys(public, private json.RawMessage) (set *keySet, secret bool) {
+func wycheproofKeys(public, private json.RawMessage) (set *KeySet, secret bool) {
 	text := public
 	if text == nil {
 		text, secret = private, true
@@ -110,21 +110,21 @@ func wycheproofKeys(public, private json.RawMessage) (set *keySet, secret bool) 
 	if json.Unmarshal(text, &outer); outer.Keys == nil {
 		text = json.RawMessage(`{"keys":[` + string(text) + `]}`)
 	}
-	set, err := parseKeySet(text, secret)
+	set, err := ParseKeySet(text, secret)
 	if err != nil {
 		return nil, secret
 	}
 	return set, secret
 }
 
-func wycheproofAccepts(set *keySet, secret bool, raw string) bool {
-	t, err := parseJWS(raw, maxTokenBytes, nil)
-	if err != nil || set == nil || t.header.alg == nil {
+func wycheproofAccepts(set *KeySet, secret bool, raw string) bool {
+	t, err := Parse(raw, MaxTokenBytes, nil)
+	if err != nil || set == nil || t.Header.Algorithm == nil {
 		return false
 	}
 	// What an issuer's list of algorithms does: secrets or public keys.
-	if (t.header.alg.family == familyHMAC) != secret {
+	if t.Header.Algorithm.Symmetric() != secret {
 		return false
 	}
-	return set.verify(&t) == nil
+	return set.Verify(&t) == nil
 }

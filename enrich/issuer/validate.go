@@ -10,8 +10,11 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
+
+// This file fills in the defaults of a configuration and checks it.
 
 // Defaults and bounds of the configuration.
 const (
@@ -22,49 +25,19 @@ const (
 	defaultTimeout        = 5 * time.Second
 	defaultIntrospectTTL  = time.Minute
 
-	// maxLeeway keeps the leeway what it is for: a difference of clocks.
+	// maxLeeway bounds the leeway, which is for clocks that differ.
 	maxLeeway = 5 * time.Minute
 )
 
-// noType is the word for a token without typ.
-const noType = "none"
-
-// The words of the options that choose.
-const (
-	tokensAccess = "access"
-	tokensID     = "id"
-	tokensAny    = "any"
-
-	whenOpaque = "opaque"
-	whenAlways = "always"
-
-	dpopOff     = "off"
-	dpopAccept  = "accept"
-	dpopRequire = "require"
-
-	replayShared = "shared"
-	replayLocal  = "local"
-
-	mtlsOff     = "off"
-	mtlsRequire = "require"
-
-	authBasic = "basic"
-	authPost  = "post"
-	authKey   = "private_key_jwt"
-)
-
-// ErrConfig is what every error about a configuration wraps.
-var ErrConfig = errors.New("issuer configuration is invalid")
-
-// Check tells what is wrong with the configuration in itself. It touches neither
-// network nor files.
+// Check returns what is wrong with the configuration in itself, wrapped in ErrConfig.
+// It touches neither network nor files.
 func (c Config) Check() error {
-	_, err := settle(c)
+	_, err := withDefaults(c)
 	return err
 }
 
-// settle checks the configuration and gives it with the defaults filled in.
-func settle(c Config) (Config, error) {
+// withDefaults checks the configuration and returns it with the defaults filled in.
+func withDefaults(c Config) (Config, error) {
 	fail := func(format string, args ...any) (Config, error) {
 		return c, fmt.Errorf("configuring issuer %q: "+format+": %w", append(append([]any{c.Issuer}, args...), ErrConfig)...)
 	}
@@ -80,10 +53,10 @@ func settle(c Config) (Config, error) {
 	if slices.Contains(c.Audience, "") {
 		return fail("an audience is empty")
 	}
-	if err := settleWords(&c); err != nil {
+	if err := enumDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
-	if err := settleTimes(&c); err != nil {
+	if err := durationDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
 	if c.SubjectClaim == "" {
@@ -104,17 +77,17 @@ func settle(c Config) (Config, error) {
 	if c.DPoPNonce && c.DPoP == dpopOff {
 		return fail("dpop_nonce goes with dpop accept or dpop require")
 	}
-	if err := settleTypes(&c); err != nil {
+	if err := typeDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
-	if err := settleAlgorithms(&c); err != nil {
+	if err := algorithmDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
-	if err := settlePlaces(&c); err != nil {
+	if err := validateURLs(&c); err != nil {
 		return fail("%w", err)
 	}
 	if c.Introspect != nil {
-		in, err := settleIntrospection(*c.Introspect)
+		in, err := introspectionDefaults(*c.Introspect)
 		if err != nil {
 			return fail("introspect: %w", err)
 		}
@@ -123,18 +96,18 @@ func settle(c Config) (Config, error) {
 	return c, nil
 }
 
-// settleWords fills in and checks the options that are one word of a few.
-func settleWords(c *Config) error {
+// enumDefaults fills in and checks the options that are enums.
+func enumDefaults(c *Config) error {
 	return errors.Join(
-		choose("tokens", &c.Tokens, tokensAccess, tokensID, tokensAny),
-		choose("dpop", &c.DPoP, dpopOff, dpopAccept, dpopRequire),
-		choose("dpop_replay", &c.DPoPReplay, replayShared, replayLocal),
-		choose("mtls", &c.MTLS, mtlsOff, mtlsRequire),
+		enumDefault("tokens", &c.Tokens, tokensAccess, tokensID, tokensAny),
+		enumDefault("dpop", &c.DPoP, dpopOff, dpopAccept, dpopRequire),
+		enumDefault("dpop_replay", &c.DPoPReplay, replayShared, replayLocal),
+		enumDefault("mtls", &c.MTLS, mtlsOff, mtlsRequire),
 	)
 }
 
-// choose checks an option of a few words, whose first one is the default.
-func choose(option string, value *string, words ...string) error {
+// enumDefault fills in and checks an enum. The first of its values is the default.
+func enumDefault(option string, value *string, words ...string) error {
 	if *value == "" {
 		*value = words[0]
 	}
@@ -144,8 +117,8 @@ func choose(option string, value *string, words ...string) error {
 	return nil
 }
 
-// settleTimes fills in and checks the durations.
-func settleTimes(c *Config) error {
+// durationDefaults fills in and checks the durations.
+func durationDefaults(c *Config) error {
 	configured := *c
 	for _, d := range []struct {
 		option string
@@ -164,7 +137,7 @@ func settleTimes(c *Config) error {
 			return fmt.Errorf("%s is negative", d.option)
 		}
 	}
-	// A default gives way to what is configured beside it.
+	// A default yields to the option that is configured beside it.
 	if configured.KeyMinInterval == 0 {
 		c.KeyMinInterval = min(c.KeyMinInterval, c.KeyRefresh)
 	}
@@ -187,13 +160,14 @@ func settleTimes(c *Config) error {
 	return nil
 }
 
-func settleTypes(c *Config) error {
+// typeDefaults fills in and checks the typ values, and normalizes them.
+func typeDefaults(c *Config) error {
 	if len(c.Types) == 0 {
 		c.Types = []string{"at+jwt", "JWT", noType}
 	}
 	types := make([]string, len(c.Types))
 	for n, t := range c.Types {
-		types[n] = normalType(t)
+		types[n] = jose.NormalizeType(t)
 		if what, ok := neverTypes[types[n]]; ok {
 			return fmt.Errorf("types lists %q, which names %s", t, what)
 		}
@@ -205,25 +179,21 @@ func settleTypes(c *Config) error {
 	return nil
 }
 
-// settleAlgorithms checks the list. Public keys and secrets never meet in
-// one issuer: a public key that served as a secret would let anybody sign
-// (RFC 8725, section 2.1).
-func settleAlgorithms(c *Config) error {
+// algorithmDefaults fills in and checks the algorithms. Public keys and secrets never
+// meet in one issuer: with a public key taken for a secret, all could sign (RFC
+// 8725, section 2.1).
+func algorithmDefaults(c *Config) error {
 	if len(c.Algorithms) == 0 {
-		for i := range algorithms {
-			if algorithms[i].family != familyHMAC {
-				c.Algorithms = append(c.Algorithms, algorithms[i].name)
-			}
-		}
+		c.Algorithms = jose.PublicKeyAlgorithmNames()
 		return nil
 	}
 	symmetric := 0
 	for _, name := range c.Algorithms {
-		a := lookAlgorithm(name)
+		a := jose.LookupAlgorithm(name)
 		if a == nil {
-			return fmt.Errorf("algorithm %q is not supported%s", name, nearest.Hint(name, Algorithms()))
+			return fmt.Errorf("algorithm %q is not supported%s", name, nearest.Hint(name, jose.AlgorithmNames()))
 		}
-		if a.family == familyHMAC {
+		if a.Symmetric() {
 			symmetric++
 		}
 	}
@@ -239,8 +209,8 @@ func settleAlgorithms(c *Config) error {
 	return nil
 }
 
-// settlePlaces checks where the keys come from and how the site is reached.
-func settlePlaces(c *Config) error {
+// validateURLs checks where the keys come from and how the site is reached.
+func validateURLs(c *Config) error {
 	count := 0
 	for _, place := range []string{c.DiscoveryURL, c.JWKSURL, c.JWKSFile} {
 		if place != "" {
@@ -276,7 +246,8 @@ func settlePlaces(c *Config) error {
 	return nil
 }
 
-func settleIntrospection(in Introspection) (Introspection, error) {
+// introspectionDefaults fills in and checks the options of introspect.
+func introspectionDefaults(in Introspection) (Introspection, error) {
 	if _, err := checkURL(in.URL); err != nil {
 		return in, fmt.Errorf("url: %w", err)
 	}
@@ -290,7 +261,7 @@ func settleIntrospection(in Introspection) (Introspection, error) {
 	if in.PrivateKey != "" {
 		methods = []string{authKey, authBasic, authPost}
 	}
-	if err := choose("auth_method", &in.AuthMethod, methods...); err != nil {
+	if err := enumDefault("auth_method", &in.AuthMethod, methods...); err != nil {
 		return in, err
 	}
 	if in.AuthMethod == authKey && in.PrivateKey == "" {
@@ -299,7 +270,7 @@ func settleIntrospection(in Introspection) (Introspection, error) {
 	if in.AuthMethod != authKey && in.ClientSecret == "" {
 		return in, fmt.Errorf("auth_method %s needs client_secret", in.AuthMethod)
 	}
-	if err := choose("when", &in.When, whenOpaque, whenAlways); err != nil {
+	if err := enumDefault("when", &in.When, whenOpaque, whenAlways); err != nil {
 		return in, err
 	}
 	if in.TTL == 0 {
@@ -311,9 +282,9 @@ func settleIntrospection(in Introspection) (Introspection, error) {
 	return in, nil
 }
 
-// ResolveNames fills in the names that the configurations leave out: the
-// host of the identifier, with the path where two share the host. Names that
-// are still alike are an error.
+// ResolveNames fills in the names that the configurations omit: the host of the
+// identifier, with its path if two share the host. Equal names are an error that
+// wraps ErrConfig.
 func ResolveNames(configs []*Config) error {
 	hosts := make(map[string]int)
 	for _, c := range configs {
@@ -335,10 +306,10 @@ func ResolveNames(configs []*Config) error {
 	return nil
 }
 
-// CheckAllowed tells whether a policy may allow the issuers of these names (nil:
-// all) together; configs have their names (see ResolveNames). Each must exist,
-// no two may have the same identifier, and at most one may introspect: an
-// opaque token does not say whom to ask.
+// CheckAllowed returns why a policy cannot allow the issuers of these names together;
+// nil allowed stands for all. Configs must have their names (see ResolveNames). Each
+// name must exist, no two issuers may have the same identifier, and at most one may
+// introspect, because an opaque token does not say which one to ask.
 func CheckAllowed(configs []*Config, allowed []string) error {
 	names := make([]string, len(configs))
 	for n, c := range configs {
@@ -367,8 +338,8 @@ func CheckAllowed(configs []*Config, allowed []string) error {
 	return nil
 }
 
-// hostOf gives the host of an identifier, or the identifier itself where it
-// is no URL.
+// hostOf returns the host of an identifier, or the identifier itself if it is not a
+// URL.
 func hostOf(identifier string) string {
 	if u, err := url.Parse(identifier); err == nil && u.Host != "" {
 		return u.Host

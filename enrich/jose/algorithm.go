@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import (
 	"crypto"
@@ -11,7 +11,11 @@ import (
 	"math/big"
 )
 
-// A family is what kind of key an algorithm needs.
+// This file holds the closed table of signature algorithms and checks a signature
+// by one of them. The table decides, never the token: an algorithm that it lacks
+// does not exist here (RFC 8725, section 3.1).
+
+// A family is the kind of key that an algorithm needs.
 type family uint8
 
 const (
@@ -21,20 +25,21 @@ const (
 	familyHMAC
 )
 
-// An algorithm is one entry of the closed table of signature algorithms.
-type algorithm struct {
+// An Algorithm is one signature algorithm of the table. Two of them are the same
+// if their pointers are equal.
+type Algorithm struct {
 	name   string
 	family family
 	hash   crypto.Hash
 	pss    bool
-	// size is the length of one ECDSA coordinate in bytes; it tells the
-	// curves apart.
+	// size is the length of one ECDSA coordinate, in bytes. It distinguishes
+	// the curves: each algorithm has its own (RFC 7518, section 3.4).
 	size int
 }
 
-// algorithms is the table (RFC 7518, section 3.1; RFC 8037; RFC 9864). It
-// has no "none". Names are compared byte for byte.
-var algorithms = [...]algorithm{
+// algorithms is the table (RFC 7518, section 3.1; RFC 8037; RFC 9864). It has
+// no "none". Names are compared byte for byte, as RFC 7515, section 4.1.1 says.
+var algorithms = [...]Algorithm{
 	{name: "RS256", family: familyRSA, hash: crypto.SHA256},
 	{name: "RS384", family: familyRSA, hash: crypto.SHA384},
 	{name: "RS512", family: familyRSA, hash: crypto.SHA512},
@@ -50,8 +55,9 @@ var algorithms = [...]algorithm{
 	{name: "HS512", family: familyHMAC, hash: crypto.SHA512},
 }
 
-// Algorithms gives the names that the option algorithms knows.
-func Algorithms() []string {
+// AlgorithmNames returns the name of each algorithm of the table, and Ed25519:
+// all that LookupAlgorithm finds.
+func AlgorithmNames() []string {
 	names := make([]string, 0, len(algorithms)+1)
 	for i := range algorithms {
 		names = append(names, algorithms[i].name)
@@ -59,12 +65,28 @@ func Algorithms() []string {
 	return append(names, ed25519Name)
 }
 
-// ed25519Name is the other name of EdDSA.
+// PublicKeyAlgorithmNames returns the name of each algorithm of the table whose
+// key is not a secret, in the order of the table.
+func PublicKeyAlgorithmNames() []string {
+	var names []string
+	for i := range algorithms {
+		if !algorithms[i].Symmetric() {
+			names = append(names, algorithms[i].name)
+		}
+	}
+	return names
+}
+
+// Symmetric reports whether the algorithm is an HMAC, whose key is a secret:
+// whoever can verify can also sign.
+func (a *Algorithm) Symmetric() bool { return a.family == familyHMAC }
+
+// ed25519Name is the fully specified name of EdDSA with Ed25519 (RFC 9864).
 const ed25519Name = "Ed25519"
 
-// lookAlgorithm finds an algorithm by its name. Ed25519 is the same
+// LookupAlgorithm returns the algorithm of that name, or nil. Ed25519 is the same
 // algorithm as EdDSA, because Ed448 is not supported (RFC 9864, section 2.2).
-func lookAlgorithm(name string) *algorithm {
+func LookupAlgorithm(name string) *Algorithm {
 	if name == ed25519Name {
 		name = "EdDSA"
 	}
@@ -76,10 +98,10 @@ func lookAlgorithm(name string) *algorithm {
 	return nil
 }
 
-// verify reports whether signature is k's signature over message. The key
-// must fit the algorithm.
-func (a *algorithm) verify(k *key, message, signature []byte) bool {
-	switch pub := k.public.(type) {
+// verify reports whether signature is that of a key over message. The key must
+// fit the algorithm (see Key.Fits).
+func (a *Algorithm) verify(public any, message, signature []byte) bool {
+	switch pub := public.(type) {
 	case *rsa.PublicKey:
 		digest := a.digest(message)
 		if !a.pss {
@@ -108,7 +130,8 @@ func (a *algorithm) verify(k *key, message, signature []byte) bool {
 	return false
 }
 
-func (a *algorithm) digest(message []byte) []byte {
+// digest returns the hash of message that RSA and ECDSA sign.
+func (a *Algorithm) digest(message []byte) []byte {
 	switch a.hash {
 	case crypto.SHA384:
 		sum := sha512.Sum384(message)

@@ -28,7 +28,7 @@ func TestForgedTokensWhileTheKeyServerHangsHoldUpNobody(t *testing.T) {
 		unknown := sign(t, "RS256", "nobody's", rsaKey(), nil, claims("unknown"))
 		time.Sleep(defaultKeyMinInterval)
 		var wg sync.WaitGroup
-		for range maxCrowd {
+		for range maxWaiters {
 			wg.Go(func() {
 				if _, err := s.verify(forged); !errors.Is(err, ErrSignature) {
 					t.Errorf("one that waits: %v", err)
@@ -56,8 +56,8 @@ func TestForgedTokensWhileTheKeyServerHangsHoldUpNobody(t *testing.T) {
 		if n := s.server.count(testKeysURL) - before; n > 7 {
 			t.Errorf("%d fetches in a minute, want one in %v", n, defaultKeyMinInterval)
 		}
-		if _, err := s.verify(good); err != nil || s.issuer.keys.waiting.n.Load() != 0 {
-			t.Errorf("afterwards: %v, and %d wait", err, s.issuer.keys.waiting.n.Load())
+		if _, err := s.verify(good); err != nil || s.issuer.keys.waiting.waiting.Load() != 0 {
+			t.Errorf("afterwards: %v, and %d wait", err, s.issuer.keys.waiting.waiting.Load())
 		}
 	})
 }
@@ -67,7 +67,7 @@ func TestTokensThatWaitToBeIntrospectedAreBounded(t *testing.T) {
 		s := bubbleStage(t, introspecting())
 		s.server.on(testAsk, hang)
 		var wg sync.WaitGroup
-		for range maxStrangers {
+		for range maxUnknownWaiting {
 			wg.Go(func() {
 				if _, err := s.verify(testOpaque); !errors.Is(err, ErrIntrospection) {
 					t.Errorf("one that waits: %v", err)
@@ -80,7 +80,7 @@ func TestTokensThatWaitToBeIntrospectedAreBounded(t *testing.T) {
 			t.Errorf("one more: %v after %v", err, time.Since(began))
 		}
 		wg.Wait()
-		if n := s.issuer.introspect.waiting.n.Load(); n != 0 {
+		if n := s.issuer.introspect.waiting.waiting.Load(); n != 0 {
 			t.Errorf("%d wait in the end", n)
 		}
 	})

@@ -1,4 +1,4 @@
-package issuer
+package jose
 
 import (
 	"encoding/json"
@@ -10,25 +10,28 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Bounds of the JSON inside a token. The token's own length bounds the work
-// already; these bound what is built from it.
+// This file reads the JSON of headers, claims and answers. The text has one
+// meaning only, or it is refused.
+
+// Bounds of one object. The length of the text bounds the work already; these
+// bound the memory of what is built from it.
 const (
-	// maxMembers bounds the members of one object: real tokens have a few
+	// maxMembers bounds the members of one object. Tokens in use have a few
 	// dozen claims.
 	maxMembers = 256
-	// maxValues bounds the values in one object, all levels counted: 200
-	// groups and a few roles per group stay far below.
+	// maxValues bounds the values of one object on all levels. 200 groups with
+	// a few roles each stay far below.
 	maxValues = 4096
 )
 
-// decodeObject reads text as one JSON object and gives its members as
-// canonical values. It is strict (RFC 7515, section 4 and RFC 7519, section
-// 4 want unique names, RFC 8725, section 3.7 wants UTF-8): duplicate names,
-// invalid UTF-8, lone surrogates and anything behind the object are errors.
-// Strings are parts of one copy of the text. Errors wrap ErrMalformed and
+// DecodeObject reads text as one JSON object and returns its members as canonical
+// values (see identity.Canonical). It refuses duplicate names (RFC 7515, section
+// 4; RFC 7519, section 4), invalid UTF-8 and lone surrogates (RFC 8725, section
+// 3.7), nesting over identity.MaxDepth levels, and anything behind the object. The
+// strings of the result share one copy of the text. Errors wrap ErrMalformed and
 // quote nothing.
-func decodeObject(text []byte) (map[string]any, error) {
-	// One library decides what is valid; the reader below only builds.
+func DecodeObject(text []byte) (map[string]any, error) {
+	// The library decides what is valid; the reader below only builds values.
 	if !jsontext.Value(text).IsValid() {
 		return nil, fmt.Errorf("decoding JSON: not valid or not unique: %w", ErrMalformed)
 	}
@@ -44,14 +47,15 @@ func decodeObject(text []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// A jsonReader builds canonical values from text that is known to be valid
-// JSON. On any other text it gives an error or a wrong value, never a panic.
+// A jsonReader builds canonical values from a text that is known to be valid JSON.
+// For any other text it returns an error or a wrong value, and never panics.
 type jsonReader struct {
 	text   string
 	at     int
 	values int
 }
 
+// peek returns the next byte, or 0 at the end.
 func (r *jsonReader) peek() byte {
 	if r.at < len(r.text) {
 		return r.text[r.at]
@@ -59,6 +63,7 @@ func (r *jsonReader) peek() byte {
 	return 0
 }
 
+// space skips white space.
 func (r *jsonReader) space() {
 	for r.at < len(r.text) {
 		switch r.text[r.at] {
@@ -74,7 +79,7 @@ func (r *jsonReader) object(depth int) (map[string]any, error) {
 	r.at++ // the brace
 	size := 4
 	if depth == 0 {
-		size = 14 // what a map of sixteen slots takes; one more doubles it
+		size = 14 // the most that a map of sixteen slots holds before it grows
 	}
 	out := make(map[string]any, size)
 	for r.space(); r.peek() != '}'; r.space() {
@@ -104,8 +109,8 @@ func (r *jsonReader) object(depth int) (map[string]any, error) {
 func (r *jsonReader) array(depth int) ([]any, error) {
 	start := r.at
 	r.at++ // the bracket
-	// The commas up to the first bracket bound the elements of a flat list,
-	// which is what lists of groups and scopes are.
+	// In a flat list, as those of groups and scopes are, the commas up to the
+	// first closing bracket bound the number of elements.
 	size := 0
 	if end := strings.IndexByte(r.text[start:], ']'); end > 1 {
 		size = 1 + strings.Count(r.text[start:start+end], ",")
@@ -153,7 +158,7 @@ func (r *jsonReader) value(depth int) (any, error) {
 	return r.number()
 }
 
-// str reads a string. One without an escape is a part of the text itself.
+// str reads a string. One without an escape shares the memory of the text.
 func (r *jsonReader) str() (string, error) {
 	if r.peek() != '"' {
 		return "", errJSON
@@ -187,7 +192,7 @@ func (r *jsonReader) number() (any, error) {
 	if r.at == start {
 		return nil, errJSON
 	}
-	// Dates are plain integers: they need not go through text once more.
+	// Dates are plain integers, which need no detour over json.Number.
 	if n, ok := shortInteger(r.text[start:r.at]); ok {
 		return n, nil
 	}
@@ -198,7 +203,8 @@ func (r *jsonReader) number() (any, error) {
 	return v, nil
 }
 
-// shortInteger reads an integer without a sign that cannot overflow.
+// shortInteger reads an unsigned integer of at most 18 digits, which cannot
+// overflow.
 func shortInteger(s string) (int64, bool) {
 	if len(s) > 18 {
 		return 0, false
@@ -213,6 +219,6 @@ func shortInteger(s string) (int64, bool) {
 	return n, true
 }
 
-// errJSON cannot happen after the library's check; it is there so that a
-// disagreement between the two is a refusal.
+// errJSON cannot happen after the library's check. It makes a disagreement between
+// the two a refusal.
 var errJSON = fmt.Errorf("decoding JSON: %w", ErrMalformed)
