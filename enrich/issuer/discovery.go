@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // Metadata is what the gateway reads of an issuer's metadata (OpenID Connect
@@ -27,7 +27,7 @@ type Metadata struct {
 // discover fetches the issuer's metadata from the first place that has it. A
 // place that answers "not here" leads on to the next; any other failure ends
 // the search, because the next place may then speak for somebody else.
-func discover(ctx context.Context, client *http.Client, identifier string, places []string) (*Metadata, error) {
+func discover(ctx context.Context, client *oauthclient.Client, identifier string, places []string) (*Metadata, error) {
 	var last error
 	for _, place := range places {
 		text, err := getJSON(ctx, client, place)
@@ -91,7 +91,7 @@ func wellKnown(identifier string) []string {
 // A metadataSource keeps an issuer's metadata and fetches its key set from
 // where they say, or from the configured URL.
 type metadataSource struct {
-	client     *http.Client
+	client     *oauthclient.Client
 	clock      func() time.Time
 	identifier string
 	places     []string
@@ -105,7 +105,7 @@ type metadataSource struct {
 	begun   time.Time
 }
 
-func newMetadataSource(c Config, client *http.Client, clock func() time.Time) *metadataSource {
+func newMetadataSource(c Config, client *oauthclient.Client, clock func() time.Time) *metadataSource {
 	m := &metadataSource{
 		client: client, clock: clock, identifier: c.Issuer, places: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
 		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), timeout: time.Duration(c.Timeout),

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 const (
@@ -69,8 +71,8 @@ type question struct {
 type introspector struct {
 	issuer  *Issuer
 	config  Introspection
-	auth    *clientAuth
-	client  *http.Client
+	auth    oauthclient.Authentication
+	client  *oauthclient.Client
 	timeout time.Duration
 	slots   chan struct{}
 	waiting crowd // for an answer
@@ -96,8 +98,8 @@ type introspector struct {
 	causesSince   time.Time
 }
 
-func newIntrospector(i *Issuer, c Config, o Options, client *http.Client) (*introspector, error) {
-	auth, err := newClientAuth(*c.Introspect, c.Issuer, o)
+func newIntrospector(i *Issuer, c Config, o Options, client *oauthclient.Client) (*introspector, error) {
+	auth, err := newAuthentication(*c.Introspect, c.Issuer, o)
 	if err != nil {
 		return nil, err
 	}
@@ -365,7 +367,7 @@ func (n *introspector) question(raw string) (a *answer, cost int, err error) {
 func (n *introspector) post(ctx context.Context, raw string) (body []byte, media string, err error) {
 	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
 	header := make(http.Header)
-	if err := n.auth.apply(form, header); err != nil {
+	if err := n.auth(form, header); err != nil {
 		return nil, "", fmt.Errorf("introspecting: %w: %w", err, ErrIntrospection)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, n.config.URL, strings.NewReader(form.Encode()))
@@ -378,23 +380,18 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 	if n.config.Signed {
 		r.Header.Set("Accept", mediaSigned)
 	}
-	res, err := n.client.Do(r)
+	res, err := n.client.Do(r, maxAnswer)
 	if err != nil {
 		return nil, "", fmt.Errorf("introspecting: %w: %w", detached(err), ErrIntrospection)
 	}
-	defer res.Body.Close()
-	body, err = readBody(res.Body, maxAnswer)
-	if err != nil {
-		return nil, "", fmt.Errorf("introspecting: %w: %w", detached(err), ErrIntrospection)
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, "", refusal(res.StatusCode, body)
+	if res.Status != http.StatusOK {
+		return nil, "", refusal(res.Status, res.Body)
 	}
 	media, _, err = mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err != nil {
 		return nil, "", fmt.Errorf("introspecting: answer without a content type: %w", ErrIntrospection)
 	}
-	return body, media, nil
+	return res.Body, media, nil
 }
 
 // detached takes the identity of a context's end from an error: it was the

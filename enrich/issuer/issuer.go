@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // Options are what an Issuer gets from outside. Every field may be left out.
@@ -91,7 +93,7 @@ func New(c Config, o Options) (*Issuer, error) {
 		return nil, err
 	}
 	o = o.settled()
-	client, err := newClient(o.Transport, c.CA)
+	client, err := oauthclient.New(o.Transport, oauthclient.TransportOptions{CAFile: c.CA})
 	if err != nil {
 		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
 	}

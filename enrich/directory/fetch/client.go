@@ -8,11 +8,9 @@ package fetch
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,9 +18,9 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // Options shape a Client. Only Base is required.
@@ -41,15 +39,8 @@ type Options struct {
 	// system's. It is read once, by New.
 	CAFile string
 
-	// ServerName is the name that the server's certificate must carry.
-	// Default: the host of Base.
-	ServerName string
-
-	// Certificates are the client's own, for servers that ask for one.
-	Certificates []tls.Certificate
-
-	// Transport replaces the client's own; CAFile, ServerName and
-	// Certificates are then refused, as they would do nothing.
+	// Transport replaces the client's own; CAFile is then refused, as it would
+	// do nothing.
 	Transport http.RoundTripper
 
 	// Header is set on every request.
@@ -89,19 +80,6 @@ const (
 	// and for one backend that is being replaced.
 	defaultRetries = 2
 
-	// maxRedirects is enough for a trailing slash and a moved version.
-	maxRedirects = 3
-
-	// maxHeader bounds the header section of an answer.
-	maxHeader = 256 << 10
-
-	// maxConnections bounds the connections to the server. The guard bounds
-	// look-ups; each of them may ask twice or three times at once.
-	maxConnections = 256
-
-	// idleConnections are kept open for the next look-ups.
-	idleConnections = 64
-
 	// dialTimeout is shorter than a look-up, so that there is time to try
 	// again.
 	dialTimeout = 2 * time.Second
@@ -114,7 +92,7 @@ const (
 // Client asks one origin. It is safe for concurrent use.
 type Client struct {
 	base         *url.URL
-	http         *http.Client
+	http         *oauthclient.Client
 	header       http.Header
 	authorize    func(context.Context, *http.Request) error
 	unauthorized func(ctx context.Context, sent, answer http.Header) bool
@@ -156,15 +134,10 @@ func New(o Options) (*Client, error) {
 	if c.rand == nil {
 		c.rand = rand.Reader
 	}
-	transport := o.Transport
-	if transport == nil {
-		if transport, err = NewTransport(o); err != nil {
-			return nil, err
-		}
-	} else if o.CAFile != "" || o.ServerName != "" || len(o.Certificates) > 0 {
-		return nil, errors.New("making an HTTP client: TLS settings have no effect on an injected transport")
+	settings := oauthclient.TransportOptions{CAFile: o.CAFile, DialTimeout: dialTimeout}
+	if c.http, err = oauthclient.New(o.Transport, settings); err != nil {
+		return nil, err
 	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
 	return c, nil
 }
 
@@ -177,31 +150,11 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// NewTransport makes the transport that New makes where none is injected, for
-// kinds whose clients share one. Of the options it reads CAFile, ServerName
-// and Certificates.
-func NewTransport(o Options) (*http.Transport, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName, Certificates: o.Certificates}
-	if o.CAFile != "" {
-		authorities, err := trust.Authorities(o.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = authorities
-	}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    dialTimeout,
-		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        maxConnections,
-		MaxIdleConns:           idleConnections,
-		MaxIdleConnsPerHost:    idleConnections,
-		IdleConnTimeout:        90 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: maxHeader,
-	}, nil
+// NewTransport returns a transport like that which New makes where none is
+// injected, for kinds whose clients share one. CAFile has the meaning of
+// Options.CAFile.
+func NewTransport(caFile string) (*http.Transport, error) {
+	return oauthclient.NewTransport(oauthclient.TransportOptions{CAFile: caFile, DialTimeout: dialTimeout})
 }
 
 // CheckAddress tells what New would find wrong in a base address.
@@ -234,35 +187,4 @@ func parseBase(text string, plaintext bool) (*url.URL, error) {
 }
 
 // SameOrigin reports whether u has the scheme, host and port of the base.
-func (c *Client) SameOrigin(u *url.URL) bool {
-	return u != nil && u.Scheme == c.base.Scheme && strings.EqualFold(u.Hostname(), c.base.Hostname()) && port(u) == port(c.base)
-}
-
-func port(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	if u.Scheme == "https" {
-		return "443"
-	}
-	return "80"
-}
-
-// redirectError is a redirect that is not followed, and would not be the next
-// time either.
-type redirectError string
-
-func (e redirectError) Error() string { return "redirects " + string(e) }
-
-// checkRedirect keeps requests, and the credentials on them, at the origin.
-func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
-	switch {
-	case !c.SameOrigin(r.URL) || r.URL.User != nil:
-		return redirectError("to another host")
-	case len(via) > maxRedirects:
-		return redirectError("too often")
-	case r.Method != via[0].Method:
-		return redirectError("a request into another method")
-	}
-	return nil
-}
+func (c *Client) SameOrigin(u *url.URL) bool { return oauthclient.SameOrigin(u, c.base) }

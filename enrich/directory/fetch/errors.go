@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // transportError turns the failure of a round trip into a sentinel. The URL
@@ -28,7 +29,7 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 	var certificate *tls.CertificateVerificationError
 	var timeout net.Error
 	var op *net.OpError
-	var redirect redirectError
+	var redirect oauthclient.RedirectError
 	switch {
 	case errors.As(err, &redirect):
 		return nil, never, fmt.Errorf("asking: %w: %w", redirect, directory.ErrUnavailable)
@@ -44,26 +45,26 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 }
 
 // statusError turns a status outside 2xx into an error.
-func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, answer *http.Response, body []byte) (*Response, repetition, error) {
-	e := &StatusError{Status: answer.StatusCode, header: answer.Header, body: body}
+func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, answer *oauthclient.Response) (*Response, repetition, error) {
+	e := &StatusError{Status: answer.Status, header: answer.Header, body: answer.Body}
 	again := never
 	switch {
-	case slices.Contains(q.Absent, answer.StatusCode):
+	case slices.Contains(q.Absent, answer.Status):
 		e.cause = directory.ErrNotFound
-	case answer.StatusCode == http.StatusUnauthorized:
+	case answer.Status == http.StatusUnauthorized:
 		e.cause = directory.ErrRefused
 		if c.unauthorized != nil && c.unauthorized(ctx, sent, answer.Header) {
 			again = renewal
 		}
-	case answer.StatusCode == http.StatusForbidden, answer.StatusCode == http.StatusProxyAuthRequired:
+	case answer.Status == http.StatusForbidden, answer.Status == http.StatusProxyAuthRequired:
 		e.cause = directory.ErrRefused
-	case answer.StatusCode == http.StatusTooManyRequests:
+	case answer.Status == http.StatusTooManyRequests:
 		e.cause, again = directory.ErrThrottled, pause
-	case answer.StatusCode == http.StatusBadGateway, answer.StatusCode == http.StatusServiceUnavailable,
-		answer.StatusCode == http.StatusGatewayTimeout, answer.StatusCode == http.StatusRequestTimeout,
-		answer.StatusCode == http.StatusTooEarly:
+	case answer.Status == http.StatusBadGateway, answer.Status == http.StatusServiceUnavailable,
+		answer.Status == http.StatusGatewayTimeout, answer.Status == http.StatusRequestTimeout,
+		answer.Status == http.StatusTooEarly:
 		e.cause, again = directory.ErrUnavailable, pause
-	case answer.StatusCode >= 500 || answer.StatusCode < 400:
+	case answer.Status >= 500 || answer.Status < 400:
 		e.cause = directory.ErrUnavailable
 	default:
 		e.cause = directory.ErrRejected

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/backoff"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // Request is one question.
@@ -65,10 +66,6 @@ type StatusError struct {
 	header http.Header
 	body   []byte
 }
-
-// maxErrorBody bounds what is read of the body of a status that is no answer;
-// error documents take a few hundred bytes.
-const maxErrorBody = 64 << 10
 
 // Error tells the status and the sentinel; never the URL.
 func (e *StatusError) Error() string {
@@ -209,57 +206,24 @@ func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Respons
 			return nil, never, fmt.Errorf("authorizing a request: %w", err)
 		}
 	}
-	answer, err := c.http.Do(r)
-	if err != nil {
-		return c.transportError(ctx, err)
-	}
-	defer answer.Body.Close()
-
-	if until := c.rateLimit(answer.StatusCode, answer.Header, c.clock()); !until.IsZero() {
-		c.pauseUntil(until)
-	}
-	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		// To read the body also lets the connection be used again.
-		text, err := io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
-		if err != nil {
-			text = nil // the status is known, and says enough
+	answer, err := c.http.Do(r, c.maxBody)
+	if answer != nil {
+		if until := c.rateLimit(answer.Status, answer.Header, c.clock()); !until.IsZero() {
+			c.pauseUntil(until)
 		}
-		return c.statusError(ctx, q, r.Header, answer, text)
 	}
-	text, err := c.read(answer.Body, answer.ContentLength)
-	if err != nil {
-		if errors.Is(err, directory.ErrTooLarge) {
-			return nil, never, err
-		}
+	switch {
+	case errors.Is(err, oauthclient.ErrTooLarge):
+		return nil, never, fmt.Errorf("reading an answer: over %d bytes: %w", c.maxBody, directory.ErrTooLarge)
+	case err != nil:
 		return c.transportError(ctx, err)
+	case answer.Status < 200 || answer.Status > 299:
+		return c.statusError(ctx, q, r.Header, answer)
 	}
-	if err := checkType(answer.Header.Get("Content-Type"), text, q.Accept); err != nil {
+	if err := checkType(answer.Header.Get("Content-Type"), answer.Body, q.Accept); err != nil {
 		return nil, never, err
 	}
-	from := target
-	if answer.Request != nil { // an injected transport may leave it out
-		from = answer.Request.URL
-	}
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: text, URL: from}, never, nil
-}
-
-// read reads a body within the bound.
-func (c *Client) read(body io.Reader, length int64) ([]byte, error) {
-	if length > c.maxBody {
-		return nil, fmt.Errorf("reading an answer: over %d bytes: %w", c.maxBody, directory.ErrTooLarge)
-	}
-	var text bytes.Buffer
-	if length > 0 {
-		text.Grow(int(length) + bytes.MinRead)
-	}
-	n, err := text.ReadFrom(io.LimitReader(body, c.maxBody+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case n > c.maxBody:
-		return nil, fmt.Errorf("reading an answer: over %d bytes: %w", c.maxBody, directory.ErrTooLarge)
-	}
-	return text.Bytes(), nil
+	return (*Response)(answer), never, nil
 }
 
 // pauseUntil keeps the later of two pauses, within the bound.

@@ -24,7 +24,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )

@@ -46,7 +46,7 @@ func New(c Config, o Options) (*Directory, error) {
 	}
 	transport := o.Transport
 	if transport == nil {
-		if transport, err = fetch.NewTransport(fetch.Options{CAFile: c.CAFile}); err != nil {
+		if transport, err = fetch.NewTransport(c.CAFile); err != nil {
 			return nil, fmt.Errorf("configuring the okta directory: %w", err)
 		}
 	}

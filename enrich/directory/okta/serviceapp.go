@@ -2,17 +2,8 @@ package okta
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,13 +11,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	jose "github.com/go-jose/go-jose/v4"
-
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 const (
+	// tokenPath is the token endpoint of the organization's own server.
+	tokenPath = "/oauth2/v1/token"
+
 	// assertionLife is how long a client assertion is good for; Okta accepts
 	// up to an hour, and one is used at once.
 	assertionLife = 5 * time.Minute
@@ -44,11 +38,10 @@ const (
 // serviceApp signs in as an API service app: it trades signed assertions for
 // access tokens (RFC 7523, section 2.2).
 type serviceApp struct {
-	clientID, scope, endpoint string
-	signer                    jose.Signer
-	client                    *fetch.Client
-	clock                     func() time.Time
-	rand                      io.Reader
+	scope     string
+	assertion *oauthclient.Assertion
+	client    *fetch.Client
+	clock     func() time.Time
 
 	turn    chan struct{} // held by the one that asks for a token
 	current atomic.Pointer[accessToken]
@@ -70,83 +63,29 @@ func (*accessToken) String() string { return "access token" }
 
 func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
 	s := &serviceApp{
-		clientID: c.ClientID, scope: strings.Join(c.Scopes, " "), endpoint: o.Base + "/oauth2/v1/token",
-		clock: o.Clock, rand: o.Rand, turn: make(chan struct{}, 1),
+		scope: strings.Join(c.Scopes, " "), clock: o.Clock, turn: make(chan struct{}, 1),
 	}
-	if s.rand == nil {
-		s.rand = rand.Reader
+	key, err := jose.ParsePrivateKey([]byte(c.PrivateKey))
+	if err == nil && key.Algorithm == "EdDSA" {
+		err = errors.New("okta takes no Ed25519 key")
 	}
-	key, keyID, err := parsePrivateKey(c.PrivateKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("configuring the okta directory: private_key: %w", err)
 	}
 	if c.KeyID != "" {
-		keyID = c.KeyID
+		key.ID = c.KeyID
 	}
-	algorithm, err := algorithmOf(key)
+	s.assertion, err = oauthclient.NewAssertion(oauthclient.AssertionOptions{
+		ClientID: c.ClientID, Audience: o.Base + tokenPath, Key: key, Lifetime: assertionLife, Clock: o.Clock, Rand: o.Rand,
+	})
 	if err != nil {
-		return nil, err
-	}
-	s.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key, KeyID: keyID}},
-		(&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		return nil, errors.New("configuring the okta directory: private_key cannot sign")
+		return nil, fmt.Errorf("configuring the okta directory: private_key: %w", err)
 	}
 	o.MaxBody = maxTokenAnswer
 	if s.client, err = fetch.New(o); err != nil {
 		return nil, fmt.Errorf("configuring the okta directory: %w", err)
 	}
 	return s, nil
-}
-
-// parsePrivateKey reads PEM or a JSON Web Key. Errors never quote it.
-func parsePrivateKey(text string) (key any, keyID string, err error) {
-	text = strings.TrimSpace(text)
-	if strings.HasPrefix(text, "{") {
-		var k jose.JSONWebKey
-		if err := json.Unmarshal([]byte(text), &k); err != nil || k.IsPublic() || !k.Valid() {
-			return nil, "", errors.New("configuring the okta directory: private_key is no private JSON Web Key")
-		}
-		return k.Key, k.KeyID, nil
-	}
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, "", errors.New("configuring the okta directory: private_key is neither PEM nor a JSON Web Key")
-	}
-	switch block.Type {
-	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(block.Bytes)
-	default:
-		err = errors.New("another kind of block")
-	}
-	if err != nil {
-		return nil, "", errors.New("configuring the okta directory: private_key holds no plain private key")
-	}
-	return key, "", nil
-}
-
-// algorithmOf gives the algorithm that Okta accepts for the key.
-func algorithmOf(key any) (jose.SignatureAlgorithm, error) {
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		if k.N.BitLen() >= 2048 {
-			return jose.RS256, nil
-		}
-	case *ecdsa.PrivateKey:
-		switch k.Curve {
-		case elliptic.P256():
-			return jose.ES256, nil
-		case elliptic.P384():
-			return jose.ES384, nil
-		case elliptic.P521():
-			return jose.ES512, nil
-		}
-	}
-	return "", errors.New("configuring the okta directory: private_key is not RSA of 2048 bits or more, nor EC on P-256, P-384 or P-521")
 }
 
 // authorize puts an access token on a request. A token past five sixths of its
@@ -226,18 +165,12 @@ func (s *serviceApp) ask(ctx context.Context) (*accessToken, error) {
 
 func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
 	asked := s.clock()
-	assertion, err := s.assertion(asked)
-	if err != nil {
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {s.scope}}
+	if err := s.assertion.Add(form); err != nil {
 		return nil, err
 	}
-	form := url.Values{
-		"grant_type":            {"client_credentials"},
-		"scope":                 {s.scope},
-		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
-		"client_assertion":      {assertion},
-	}
 	answer, err := s.client.Do(ctx, fetch.Request{
-		Method: http.MethodPost, URL: "/oauth2/v1/token",
+		Method: http.MethodPost, URL: tokenPath,
 		Body: []byte(form.Encode()), ContentType: "application/x-www-form-urlencoded",
 	})
 	if err != nil {
@@ -262,25 +195,4 @@ func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
 		return nil, fmt.Errorf("signing in: the answer holds no usable bearer token: %w", directory.ErrMalformed)
 	}
 	return &accessToken{text: body.Token, renew: asked.Add(life * 5 / 6), expiry: asked.Add(life - expiryMargin)}, nil
-}
-
-// assertion signs who we are (RFC 7523, section 3); its jti is used once.
-func (s *serviceApp) assertion(now time.Time) (string, error) {
-	var id [16]byte
-	if _, err := io.ReadFull(s.rand, id[:]); err != nil {
-		return "", errors.New("making a client assertion: no randomness")
-	}
-	claims, err := json.Marshal(map[string]any{
-		"iss": s.clientID, "sub": s.clientID, "aud": s.endpoint,
-		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
-		"jti": base64.RawURLEncoding.EncodeToString(id[:]),
-	})
-	if err != nil {
-		return "", errors.New("making a client assertion")
-	}
-	signed, err := s.signer.Sign(claims)
-	if err != nil {
-		return "", errors.New("signing a client assertion")
-	}
-	return signed.CompactSerialize()
 }

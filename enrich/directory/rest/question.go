@@ -14,6 +14,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // inputs are all that a question may hold, by the names of their places.
@@ -88,7 +89,7 @@ func appQuestion(c Config, user *question) (*question, error) {
 func sameOrigin(a, b string) bool {
 	x, errX := url.Parse(a)
 	y, errY := url.Parse(b)
-	return errX == nil && errY == nil && x.User == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
+	return errX == nil && errY == nil && x.User == nil && oauthclient.SameOrigin(x, y)
 }
 
 // has reports whether the question has a place for name.
