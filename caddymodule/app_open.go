@@ -87,7 +87,7 @@ func (a *App) openDirectories() error {
 	if err != nil {
 		return fmt.Errorf("loading directories: %w", err)
 	}
-	var members []directory.Member
+	var members []directory.Source
 	for i, mod := range mods.([]any) {
 		d, ok := mod.(DirectoryModule)
 		if !ok {
@@ -105,7 +105,7 @@ func (a *App) openDirectories() error {
 		return fmt.Errorf("taking the directories' fingerprint: %w", err)
 	}
 	a.sourced = sha256.Sum256(text)
-	a.directories, err = directory.NewMerged(members, directory.MergeOptions{Logger: a.logs.logger(), Observer: a.metrics})
+	a.directories, err = directory.NewComposite(members, directory.CompositeOptions{Logger: a.logs.logger(), Observer: a.metrics})
 	if err != nil {
 		return err
 	}
@@ -119,13 +119,13 @@ func (a *App) untold(issuers []string) identity.Facts {
 		return untold
 	}
 	for _, name := range issuers {
-		untold &= a.directories.Untold(name)
+		untold &= a.directories.Unsupported(name)
 	}
 	return untold
 }
 
 // openDirectory takes or makes one directory, with its guard.
-func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
+func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 	s := mod.Settings()
 	kind := mod.CaddyModule().ID.Name()
 	if s.Name == "" {
@@ -140,27 +140,27 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	// With the issuers, because a kind may hold on to one of them.
 	key, err := digest(kind, mod, read, a.issuerSettings)
 	if err != nil {
-		return directory.Member{}, err
+		return directory.Source{}, err
 	}
 	logger := a.logs.logger()
-	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
+	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Resilient, error) {
 		d, err := mod.Open(DirectoryContext{
 			Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: forgetAll,
 		})
 		if err != nil {
 			return nil, err
 		}
-		return directory.NewGuarded(d, directory.GuardOptions{
+		return directory.NewResilient(d, directory.ResilientOptions{
 			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
 			Logger: logger, Observer: a.metrics,
 		})
-	}, endLater(drainTime, func(g *directory.Guarded) {
+	}, endLater(drainTime, func(g *directory.Resilient) {
 		if err := g.Close(); err != nil {
 			logger.Warn("a directory did not close", "error", err)
 		}
 	}))
 	if err != nil {
-		return directory.Member{}, err
+		return directory.Source{}, err
 	}
 	a.settings = appendPart(a.settings, key)
 	a.metrics.DirectoryState(s.Name, guarded.State())
@@ -172,7 +172,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	for _, text := range guarded.Warnings() {
 		a.doubts = append(a.doubts, finding{Where: "directory " + s.Name, Text: text})
 	}
-	return directory.Member{
+	return directory.Source{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
 	}, nil
 }

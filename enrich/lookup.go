@@ -29,26 +29,26 @@ type Lookup struct {
 
 // dependence gives on what the directory's answers depend besides what they
 // are about.
-func (l *Lookup) dependence(p *identity.Principal) directory.Dependence {
-	if d, ok := l.directory.(directory.Dependent); ok {
-		return d.Dependence(p)
+func (l *Lookup) dependence(p *identity.Principal) directory.CacheScope {
+	if d, ok := l.directory.(directory.CacheScoper); ok {
+		return d.CacheScope(p)
 	}
-	return directory.Dependence{}
+	return directory.CacheScope{}
 }
 
 // untold returns what no directory can say of a principal's record (C35).
 func (l *Lookup) untold(p *identity.Principal) identity.Facts {
 	if d, ok := l.directory.(interface {
-		Untold(issuerName string) identity.Facts
+		Unsupported(issuerName string) identity.Facts
 	}); ok {
-		return d.Untold(p.IssuerName)
+		return d.Unsupported(p.IssuerName)
 	}
 	return 0
 }
 
 // lifeOf gives how long an answer is used: one that only a caller's own token
 // can renew is never renewed behind a request.
-func (l *Lookup) lifeOf(on directory.Dependence) cache.Life {
+func (l *Lookup) lifeOf(on directory.CacheScope) cache.Life {
 	life := *l.life
 	if on.Token {
 		life.RefreshAfter, life.StaleIfError = 0, 0
@@ -167,7 +167,7 @@ func (l *Lookup) refresh(d *Decision) {
 	_, _ = l.Record(ctx, directory.Query{Principal: d.Principal}, d.app, d.policy.reads)
 }
 
-func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, partAnswer) {
+func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.CacheScope) (*identity.Person, oktael.GroupIndex, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("person", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
 	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
@@ -188,7 +188,7 @@ func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dep
 	return res.Value.Person, res.Value.index, a
 }
 
-func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence, who ...cache.ID) (*identity.App, partAnswer) {
+func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.CacheScope, who ...cache.ID) (*identity.App, partAnswer) {
 	life, names := *l.life, []cache.ID{{Kind: cache.AppID, Value: id}}
 	key := l.keyer.Key("app", l.fingerprint, id)
 	if on.App {
@@ -201,7 +201,7 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 	}
 	res, err := l.apps.Get(ctx, key, life, func() []cache.ID { return names }, func(ctx context.Context) (*identity.App, error) {
 		if on.App {
-			ctx = directory.About(ctx, q)
+			ctx = directory.WithUser(ctx, q)
 		}
 		v, err := l.directory.App(ctx, id)
 		return v, absent(err)
@@ -209,7 +209,7 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 	return res.Value, judged(res, err)
 }
 
-func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence, who ...cache.ID) (*identity.AppUser, partAnswer) {
+func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.CacheScope, who ...cache.ID) (*identity.AppUser, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
 	names := func() []cache.ID {

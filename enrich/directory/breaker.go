@@ -22,10 +22,10 @@ const (
 	windowParts = 10
 	ratioFloor  = 20
 
-	// besideProbe is how many look-ups a half-open circuit lets through beside
+	// extraProbes is how many look-ups a half-open circuit lets through beside
 	// the one that probes: one decision asks for person, app and app user at
 	// once, and the first behind an outage must not fail by its own probe.
-	besideProbe = 2
+	extraProbes = 2
 )
 
 // errExcluded stands for a result that says nothing of the directory's
@@ -39,7 +39,7 @@ type breaker struct {
 	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
 	clock   func() time.Time
 
-	telling sync.Mutex // held while a change is announced, so that the latest is told last
+	reporting sync.Mutex // held while a change is announced, so that the latest is told last
 
 	mu        sync.Mutex
 	beside    chan struct{} // while half open: the places beside the probe
@@ -84,7 +84,7 @@ func (b *breaker) changedTo(to gobreaker.State) {
 	b.state, b.changed, b.since = stateOf(to), true, b.clock()
 	b.beside = nil
 	if b.state == StateHalfOpen {
-		b.beside = make(chan struct{}, besideProbe)
+		b.beside = make(chan struct{}, extraProbes)
 	}
 }
 
@@ -116,7 +116,7 @@ func (b *breaker) status() (State, time.Time) {
 func (b *breaker) allow() (func(error), error) {
 	done, err := b.circuit.Allow()
 	if errors.Is(err, gobreaker.ErrTooManyRequests) {
-		if done := b.allowBeside(); done != nil {
+		if done := b.allowExtraProbe(); done != nil {
 			return done, nil
 		}
 		done, err = b.circuit.Allow() // the probe may just have ended
@@ -127,10 +127,10 @@ func (b *breaker) allow() (func(error), error) {
 	return done, nil
 }
 
-// allowBeside lets a look-up through beside the probe, or gives nil. Its
+// allowExtraProbe lets a look-up through beside the probe, or gives nil. Its
 // result counts where the circuit has a place for it by then; a failure keeps
 // the place, so that a directory that is still down is asked no more.
-func (b *breaker) allowBeside() func(error) {
+func (b *breaker) allowExtraProbe() func(error) {
 	b.mu.Lock()
 	places := b.beside
 	b.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package directory is where users, groups and apps are looked up. It holds
 // the interface that every kind of directory meets, the merge of several
-// into one (Merged), and what stands around each of them: time-out, pace and
+// into one (Composite), and what stands around each of them: time-out, pace and
 // circuit breaker (Guarded). One package per kind lies below it.
 //
 // What a directory says decides who gets in, so three things are kept apart
@@ -46,7 +46,7 @@ type Directory interface {
 type Partial interface {
 	// Knows tells whether there is any use in asking for apps, and for
 	// assignments to apps.
-	Knows() (apps, appUsers bool)
+	Supports() (apps, appUsers bool)
 }
 
 // Starter is met by a kind that works in the background, as the file kind

@@ -18,8 +18,8 @@ const (
 	// (section 2) allows 255 characters; distinguished names run longer.
 	MaxSubject = 1024
 
-	// MaxMembers bounds how many directories are merged into one.
-	MaxMembers = 32
+	// MaxSources bounds how many directories are merged into one.
+	MaxSources = 32
 )
 
 // Defaults of what stands around each directory.
@@ -27,10 +27,10 @@ const (
 	// DefaultTimeout bounds one look-up, waiting and retries included.
 	DefaultTimeout = 3 * time.Second
 
-	// partialLife is how long an answer is used that lacks an optional
+	// partialTTL is how long an answer is used that lacks an optional
 	// directory: a moment's failure must not be remembered for minutes, and
 	// one that lasts must not have the other directories asked for ever.
-	partialLife = 30 * time.Second
+	partialTTL = 30 * time.Second
 
 	// DefaultConcurrency bounds the look-ups under way at once.
 	DefaultConcurrency = 64

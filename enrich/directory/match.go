@@ -12,9 +12,9 @@ import (
 func DefaultMatch() []string { return []string{"id", "login"} }
 
 // Answers reports whether the user holds the subject in one of the named
-// properties (see Member.Match). Every kind that asked for a subject checks
+// properties (see Source.Match). Every kind that asked for a subject checks
 // its answer so: a filter that a server misread must not become a person.
-func Answers(u *identity.User, subject string, match []string) bool {
+func MatchesSubject(u *identity.User, subject string, match []string) bool {
 	for _, name := range match {
 		for _, v := range MatchValues(u, name) {
 			if v == MatchKey(name, subject) {

@@ -10,7 +10,7 @@ import (
 
 // mergePersons merges the persons among answers. leftOut names the members
 // that are missing from them.
-func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []string) (*identity.Person, error) {
+func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []string) (*identity.Person, error) {
 	found := make([]answer[identity.Person], 0, len(answers))
 	for _, a := range answers {
 		if a.err == nil {
@@ -22,7 +22,7 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 			if Failed(a.err) {
 				// Those that answered know nobody, but one could not be
 				// asked: "no such user" would be a guess.
-				return nil, fmt.Errorf("looking up a person: directory %q: %w", m.members[a.member].Name, a.err)
+				return nil, fmt.Errorf("looking up a person: directory %q: %w", c.sources[a.source].Name, a.err)
 			}
 		}
 		return nil, fmt.Errorf("looking up a person: %w", ErrNotFound)
@@ -37,22 +37,22 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 	out.User.Profile = make(map[string]any, attributes)
 	out.Origin = make(map[string]string, attributes)
 	for _, f := range found {
-		mb := &m.members[f.member]
-		mergeUser(out, f.value.User, mb.Name)
-		m.mergeUntold(out, f)
-		mergeProfile(out.User.Profile, out.Origin, f.value.User.Profile, mb)
-		mergeLinked(out, f.value.Linked, mb)
-		mergeAppUsers(out, f.value.AppUsers, mb.Name)
+		src := &c.sources[f.source]
+		mergeUser(out, f.value.User, src.Name)
+		c.mergeUnsupported(out, f)
+		mergeProfile(out.User.Profile, out.Origin, f.value.User.Profile, src)
+		mergeLinked(out, f.value.Linked, src)
+		mergeAppUsers(out, f.value.AppUsers, src.Name)
 		out.GroupsKnown = out.GroupsKnown || f.value.GroupsKnown
 		if reason := f.value.GroupsUnknown; reason != "" && out.GroupsUnknown == "" {
-			out.GroupsUnknown = fmt.Sprintf("directory %q: %s", mb.Name, reason)
+			out.GroupsUnknown = fmt.Sprintf("directory %q: %s", src.Name, reason)
 		}
 		if keep := f.value.Keep; keep != nil && (out.Keep == nil || *keep < *out.Keep) {
 			out.Keep = keep // the whole is used no longer than each part may be
 		}
 	}
 	if len(leftOut) > 0 {
-		out.Keep = briefly(out.Keep)
+		out.Keep = shortTTL(out.Keep)
 	}
 	if out.GroupsUnknown != "" {
 		// One that was to tell groups and could not makes the whole unknown: what
@@ -60,18 +60,18 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 		out.GroupsKnown = false
 		return out, nil
 	}
-	m.mergeGroups(out, found)
+	c.mergeGroups(out, found)
 	if len(out.Groups) > MaxGroups {
 		return nil, fmt.Errorf("looking up a person: merging over %d groups: %w", MaxGroups, ErrTooLarge)
 	}
 	return out, nil
 }
 
-// mergeUntold keeps what no directory could say of the user, and what any that has
+// mergeUnsupported keeps what no directory could say of the user, and what any that has
 // groups says of none of them.
-func (m *Merged) mergeUntold(out *identity.Person, f answer[identity.Person]) {
+func (c *Composite) mergeUnsupported(out *identity.Person, f answer[identity.Person]) {
 	p := f.value
-	untold := m.guards[f.member].untoldBy(p)
+	untold := c.resilient[f.source].unsupportedFor(p)
 	if untold&identity.FactLinked == 0 {
 		if p.LinkedNames == nil {
 			out.LinkedNames = nil
@@ -83,9 +83,9 @@ func (m *Merged) mergeUntold(out *identity.Person, f answer[identity.Person]) {
 	out.Untold &^= identity.FactUser
 }
 
-// briefly bounds how long an answer is used that lacks an optional directory.
-func briefly(keep *time.Duration) *time.Duration {
-	brief := partialLife
+// shortTTL bounds how long an answer is used that lacks an optional directory.
+func shortTTL(keep *time.Duration) *time.Duration {
+	brief := partialTTL
 	if keep != nil {
 		brief = min(brief, *keep)
 	}
@@ -119,25 +119,25 @@ func mergeUser(p *identity.Person, u *identity.User, from string) {
 
 // mergeProfile adds the attributes that the member may contribute and nobody
 // before it had.
-func mergeProfile(out map[string]any, origin map[string]string, profile map[string]any, mb *Member) {
-	if len(mb.Attributes) > 0 {
-		for _, name := range mb.Attributes {
+func mergeProfile(out map[string]any, origin map[string]string, profile map[string]any, src *Source) {
+	if len(src.Attributes) > 0 {
+		for _, name := range src.Attributes {
 			if v := profile[name]; v != nil && out[name] == nil {
-				out[name], origin[name] = v, mb.Name
+				out[name], origin[name] = v, src.Name
 			}
 		}
 		return
 	}
 	for name, v := range profile {
 		if v != nil && out[name] == nil {
-			out[name], origin[name] = v, mb.Name
+			out[name], origin[name] = v, src.Name
 		}
 	}
 }
 
 // mergeLinked adds linked objects by name; their profiles are narrowed as the
 // user's own.
-func mergeLinked(out *identity.Person, linked map[string]*identity.User, mb *Member) {
+func mergeLinked(out *identity.Person, linked map[string]*identity.User, src *Source) {
 	for name, u := range linked {
 		if out.Linked[name] != nil {
 			continue
@@ -145,10 +145,10 @@ func mergeLinked(out *identity.Person, linked map[string]*identity.User, mb *Mem
 		if out.Linked == nil {
 			out.Linked = make(map[string]*identity.User, len(linked))
 		}
-		if len(mb.Attributes) > 0 {
+		if len(src.Attributes) > 0 {
 			narrowed := *u
-			narrowed.Profile = make(map[string]any, len(mb.Attributes))
-			for _, a := range mb.Attributes {
+			narrowed.Profile = make(map[string]any, len(src.Attributes))
+			for _, a := range src.Attributes {
 				if v := u.Profile[a]; v != nil {
 					narrowed.Profile[a] = v
 				}
@@ -172,7 +172,7 @@ func mergeAppUsers(out *identity.Person, users []identity.AppUser, from string) 
 
 // mergeGroups unites the groups by id, in the order of the directories and of
 // each directory's own list.
-func (m *Merged) mergeGroups(p *identity.Person, found []answer[identity.Person]) {
+func (c *Composite) mergeGroups(p *identity.Person, found []answer[identity.Person]) {
 	total := 0
 	for _, f := range found {
 		total += len(f.value.Groups)
@@ -193,7 +193,7 @@ func (m *Merged) mergeGroups(p *identity.Person, found []answer[identity.Person]
 			out = append(out, *g)
 		}
 		if n := len(out) - before; n > 0 {
-			p.GroupOrigins = append(p.GroupOrigins, identity.GroupOrigin{Directory: m.members[f.member].Name, Groups: n})
+			p.GroupOrigins = append(p.GroupOrigins, identity.GroupOrigin{Directory: c.sources[f.source].Name, Groups: n})
 		}
 	}
 	p.Groups = out

@@ -115,8 +115,8 @@ func (d *Directory) Attributes() directory.Attributes { return d.Snapshot().Attr
 // Warnings implements directory.Warner for the copy in use.
 func (d *Directory) Warnings() []string { return d.current.Load().Warnings() }
 
-// Untold implements directory.Teller: a file can say everything.
-func (d *Directory) Untold() identity.Facts { return 0 }
+// Unsupported implements directory.Limited: a file can say everything.
+func (d *Directory) Unsupported() identity.Facts { return 0 }
 
 // Report implements directory.Reporter: an edit that is not used is a problem.
 func (d *Directory) Report() (ready bool, problem string) {

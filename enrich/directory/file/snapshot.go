@@ -107,7 +107,7 @@ func addNames(names map[string]struct{}, prefix string, object map[string]any) {
 }
 
 // Directory gives the snapshot as a directory in which a subject is looked up
-// by the named properties (see directory.Member.Match). Default: id and login.
+// by the named properties (see directory.Source.Match). Default: id and login.
 func (s *Snapshot) Directory(match ...string) *Static {
 	if len(match) == 0 {
 		match = directory.DefaultMatch()

@@ -76,8 +76,8 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 // is never asked (C32).
 const unknownReferred = "the server refers to another one for a part of group_base; name a base that it holds, or ask the global catalog"
 
-// Knows implements directory.Partial: LDAP knows people only.
-func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+// Supports implements directory.Partial: LDAP knows people only.
+func (d *Directory) Supports() (apps, appUsers bool) { return false, false }
 
 // App implements directory.Directory: LDAP knows no apps.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
@@ -95,14 +95,14 @@ func (d *Directory) Close() error {
 	return nil
 }
 
-// Untold implements directory.Teller: no entry says these in a
+// Unsupported implements directory.Limited: no entry says these in a
 // way that all servers share.
-func (d *Directory) Untold() identity.Facts {
+func (d *Directory) Unsupported() identity.Facts {
 	return identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
 }
 
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Limited   = (*Directory)(nil)
 )

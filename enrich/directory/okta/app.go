@@ -107,8 +107,8 @@ func (a *app) identity() (*identity.App, error) {
 	}, nil
 }
 
-// Knows implements directory.Partial: assignments may be switched off.
-func (d *Directory) Knows() (apps, appUsers bool) {
+// Supports implements directory.Partial: assignments may be switched off.
+func (d *Directory) Supports() (apps, appUsers bool) {
 	return true, d.config.AppUsers == nil || *d.config.AppUsers
 }
 

@@ -106,9 +106,9 @@ func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*
 	return nil, explain(err, status.Status, code)
 }
 
-// Untold implements directory.Teller: only the assignment to
+// Unsupported implements directory.Limited: only the assignment to
 // the protected app is asked for, and linked objects where they are named.
-func (d *Directory) Untold() identity.Facts {
+func (d *Directory) Unsupported() identity.Facts {
 	untold := identity.FactAppUsers
 	if len(d.config.Linked) == 0 {
 		untold |= identity.FactLinked
@@ -119,5 +119,5 @@ func (d *Directory) Untold() identity.Facts {
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Limited   = (*Directory)(nil)
 )

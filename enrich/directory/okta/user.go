@@ -136,7 +136,7 @@ func (d *Directory) byPath(ctx context.Context, subject string) (*identity.User,
 	switch {
 	case err != nil:
 		return nil, err
-	case directory.Answers(found, subject, d.config.Match):
+	case directory.MatchesSubject(found, subject, d.config.Match):
 		return found, nil
 	case strings.HasPrefix(directory.MatchKey("login", found.Login), directory.MatchKey("login", subject)+"@"):
 		// The API also takes the part of a login before the @, where only one
@@ -170,7 +170,7 @@ func (d *Directory) search(ctx context.Context, name, value string) ([]*identity
 		if err != nil {
 			return nil, err
 		}
-		if !directory.Answers(u, value, []string{name}) {
+		if !directory.MatchesSubject(u, value, []string{name}) {
 			return nil, fmt.Errorf("searching for a user: %w", directory.ErrForeign)
 		}
 		found = append(found, u)

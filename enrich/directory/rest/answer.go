@@ -122,7 +122,7 @@ func (d *Directory) checkSubject(u *identity.User, subject string) error {
 	for _, name := range d.match {
 		has = has || len(directory.MatchValues(u, name)) > 0
 	}
-	if has && !directory.Answers(u, subject, d.match) {
+	if has && !directory.MatchesSubject(u, subject, d.match) {
 		return fmt.Errorf("reading an answer: none of the properties that match names holds the subject: %w", directory.ErrForeign)
 	}
 	return nil

@@ -38,8 +38,8 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// Knows implements directory.Partial: with paths, what has no path is not read.
-func (d *Directory) Knows() (apps, appUsers bool) {
+// Supports implements directory.Partial: with paths, what has no path is not read.
+func (d *Directory) Supports() (apps, appUsers bool) {
 	return d.app != nil || d.appsInAnswers(), d.shaped()
 }
 
@@ -53,7 +53,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if d.app != nil {
 		return d.askApp(ctx, id)
 	}
-	q, ok := directory.AboutWhom(ctx)
+	q, ok := directory.UserFrom(ctx)
 	if !ok || !d.appsInAnswers() {
 		return nil, fmt.Errorf("looking up an app: the service is not asked for apps: %w", directory.ErrNotFound)
 	}
@@ -116,10 +116,10 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return u, nil
 }
 
-// Dependence implements directory.Dependent: a question that names the client
+// CacheScope implements directory.CacheScoper: a question that names the client
 // has an answer for that client only.
-func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
-	var on directory.Dependence
+func (d *Directory) CacheScope(p *identity.Principal) directory.CacheScope {
+	var on directory.CacheScope
 	if d.user.has("client") {
 		on.Caller = []string{p.Client}
 	}
@@ -179,9 +179,9 @@ func (d *Directory) send(ctx context.Context, r fetch.Request) (*reply, error) {
 // Close ends the idle connections.
 func (d *Directory) Close() error { return d.client.Close() }
 
-// Untold implements directory.Teller: what paths select are
+// Unsupported implements directory.Limited: what paths select are
 // attributes, and there is no path to these.
-func (d *Directory) Untold() identity.Facts {
+func (d *Directory) Unsupported() identity.Facts {
 	if d.shaped() {
 		return 0
 	}
@@ -190,8 +190,8 @@ func (d *Directory) Untold() identity.Facts {
 }
 
 var (
-	_ directory.Directory = (*Directory)(nil)
-	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Dependent = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Directory   = (*Directory)(nil)
+	_ directory.Partial     = (*Directory)(nil)
+	_ directory.CacheScoper = (*Directory)(nil)
+	_ directory.Limited     = (*Directory)(nil)
 )

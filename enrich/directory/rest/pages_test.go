@@ -294,7 +294,7 @@ func TestTheTimeOutIsOverAllPages(t *testing.T) {
 		}
 		return page == 2
 	}
-	g, err := directory.NewGuarded(openPaged(t, s, nil), directory.GuardOptions{Name: "people", Timeout: 50 * time.Millisecond})
+	g, err := directory.NewResilient(openPaged(t, s, nil), directory.ResilientOptions{Name: "people", Timeout: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,8 +88,8 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// Knows implements directory.Partial: SCIM knows people only.
-func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+// Supports implements directory.Partial: SCIM knows people only.
+func (d *Directory) Supports() (apps, appUsers bool) { return false, false }
 
 // App implements directory.Directory; SCIM knows no apps.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
@@ -111,9 +111,9 @@ func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error
 	return answer, nil
 }
 
-// Untold implements directory.Teller: RFC 7643 has no words for
+// Unsupported implements directory.Limited: RFC 7643 has no words for
 // these.
-func (d *Directory) Untold() identity.Facts {
+func (d *Directory) Unsupported() identity.Facts {
 	return identity.FactPasswordChanged | identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
 }
 
@@ -121,5 +121,5 @@ var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Starter   = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Limited   = (*Directory)(nil)
 )

@@ -62,7 +62,7 @@ type Config struct {
 	AppUserQuery string
 
 	// Match names columns of UserQuery (id, login, or an attribute) of which
-	// one must hold the subject, as directory.Answers compares; a row in which
+	// one must hold the subject, as directory.MatchesSubject compares; a row in which
 	// none does is directory.ErrForeign. Default: id or login, byte for byte,
 	// so that no comparison of the database's (of numbers, UUIDs, char(n),
 	// citext, by a collation) makes one user of two subjects.

@@ -131,8 +131,8 @@ func asFailure(err error) error {
 	return fmt.Errorf("searching groups: the query does not take the subject: %w", directory.ErrRejected)
 }
 
-// Knows implements directory.Partial: what no query asks for is not known.
-func (d *Directory) Knows() (apps, appUsers bool) {
+// Supports implements directory.Partial: what no query asks for is not known.
+func (d *Directory) Supports() (apps, appUsers bool) {
 	return d.config.AppQuery != "", d.config.AppUserQuery != ""
 }
 
@@ -229,13 +229,13 @@ func (d *Directory) holdAssignment(answers []answer, subject, appID string) erro
 	return nil
 }
 
-// Untold implements directory.Teller: there is no query for these.
-func (d *Directory) Untold() identity.Facts { return identity.FactLinked | identity.FactAppUsers }
+// Unsupported implements directory.Limited: there is no query for these.
+func (d *Directory) Unsupported() identity.Facts { return identity.FactLinked | identity.FactAppUsers }
 
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Limited   = (*Directory)(nil)
 	_ directory.Warner    = (*Directory)(nil)
 )
 
@@ -362,7 +362,7 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 func (d *Directory) hold(u *identity.User, subject string) error {
 	names, holds := "id, login", u.ID == subject || u.Login == subject
 	if len(d.config.Match) > 0 {
-		names, holds = strings.Join(d.config.Match, ", "), directory.Answers(u, subject, d.config.Match)
+		names, holds = strings.Join(d.config.Match, ", "), directory.MatchesSubject(u, subject, d.config.Match)
 	}
 	if holds || d.config.SkipMatch {
 		return nil

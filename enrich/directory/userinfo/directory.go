@@ -86,8 +86,8 @@ func (d *Directory) check(q directory.Query) (string, error) {
 	return sub, nil
 }
 
-// Knows implements directory.Partial: the endpoint tells of people only.
-func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+// Supports implements directory.Partial: the endpoint tells of people only.
+func (d *Directory) Supports() (apps, appUsers bool) { return false, false }
 
 // App implements directory.Directory: the endpoint knows no apps.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
@@ -99,14 +99,14 @@ func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity
 	return nil, fmt.Errorf("looking up an app user: userinfo knows none: %w", directory.ErrNotFound)
 }
 
-// Dependence implements directory.Dependent. What the endpoint tells depends
+// CacheScope implements directory.CacheScoper. What the endpoint tells depends
 // on the client and the scopes, and it tells of the sub, which the issuer's
 // subject_claim may have put another name before; the expiry is among the parts so that no answer
 // outlives the token that it was asked with.
-func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
+func (d *Directory) CacheScope(p *identity.Principal) directory.CacheScope {
 	scopes := slices.Sorted(slices.Values(p.Scopes))
 	sub, _ := p.Claims["sub"].(string)
-	return directory.Dependence{
+	return directory.CacheScope{
 		Caller: append([]string{sub, p.Client, strconv.FormatInt(p.Expiry.Unix(), 10)}, slices.Compact(scopes)...),
 		Token:  true,
 	}
@@ -267,16 +267,16 @@ func (d *Directory) Close() error {
 	return d.client.Close()
 }
 
-// Untold implements directory.Teller: the standard claims say
+// Unsupported implements directory.Limited: the standard claims say
 // none of these.
-func (d *Directory) Untold() identity.Facts {
+func (d *Directory) Unsupported() identity.Facts {
 	return identity.FactStatus | identity.FactCreated | identity.FactPasswordChanged | identity.FactLastLogin |
 		identity.FactLinked | identity.FactAppUsers
 }
 
 var (
-	_ directory.Directory = (*Directory)(nil)
-	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Dependent = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Directory   = (*Directory)(nil)
+	_ directory.Partial     = (*Directory)(nil)
+	_ directory.CacheScoper = (*Directory)(nil)
+	_ directory.Limited     = (*Directory)(nil)
 )

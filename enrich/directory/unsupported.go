@@ -4,21 +4,21 @@ package directory
 
 import "github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 
-// Teller is met by a kind that cannot say everything that a record can hold. What it
+// Limited is met by a kind that cannot say everything that a record can hold. What it
 // cannot say in one answer only stands in that answer (identity.Person.Untold).
-type Teller interface {
+type Limited interface {
 	// Untold returns the facts that no answer of the directory can say. Those
 	// about groups, and apps and assignments (Partial), need not be among them.
 	//
-	// A kind that does not meet Teller is not taken to know linked objects, or
+	// A kind that does not meet Limited is not taken to know linked objects, or
 	// assignments to other apps, of a user of whom it gives none.
-	Untold() identity.Facts
+	Unsupported() identity.Facts
 }
 
-// untoldBy returns what the directory's answer about a person does not say.
-func (g *Guarded) untoldBy(p *identity.Person) identity.Facts {
-	untold := g.Untold() | p.Untold
-	if _, ok := g.shared.directory.(Teller); ok {
+// unsupportedFor returns what the directory's answer about a person does not say.
+func (r *Resilient) unsupportedFor(p *identity.Person) identity.Facts {
+	untold := r.Unsupported() | p.Untold
+	if _, ok := r.shared.directory.(Limited); ok {
 		return untold
 	}
 	if p.Linked == nil {
@@ -30,13 +30,13 @@ func (g *Guarded) untoldBy(p *identity.Person) identity.Facts {
 	return untold
 }
 
-// Untold implements Teller.
-func (g *Guarded) Untold() identity.Facts {
+// Unsupported implements Limited.
+func (r *Resilient) Unsupported() identity.Facts {
 	var untold identity.Facts
-	if t, ok := g.shared.directory.(Teller); ok {
-		untold = t.Untold()
+	if t, ok := r.shared.directory.(Limited); ok {
+		untold = t.Unsupported()
 	}
-	apps, appUsers := g.knows()
+	apps, appUsers := r.knows()
 	if !apps {
 		untold |= identity.FactApp
 	}
@@ -48,11 +48,11 @@ func (g *Guarded) Untold() identity.Facts {
 
 // Untold returns what no member can say that answers for the issuer of that
 // configured name; apps are everybody's.
-func (m *Merged) Untold(issuerName string) identity.Facts {
+func (c *Composite) Unsupported(issuerName string) identity.Facts {
 	untold := identity.AllFacts
-	for i := range m.members {
-		of := m.guards[i].Untold()
-		if !m.members[i].answersFor(issuerName) {
+	for i := range c.sources {
+		of := c.resilient[i].Unsupported()
+		if !c.sources[i].answersFor(issuerName) {
 			of |= ^identity.FactApp
 		}
 		untold &= of

@@ -11,17 +11,17 @@ import (
 
 // ask runs one look-up under the guard. It is a function and not a method
 // because the three questions differ in their answer's type.
-func ask[T any](ctx context.Context, g *Guarded, question func(context.Context) (*T, error)) (*T, error) {
-	s := g.shared
+func ask[T any](ctx context.Context, r *Resilient, question func(context.Context) (*T, error)) (*T, error) {
+	s := r.shared
 	begin := s.clock()
-	bounded, cancel := context.WithTimeoutCause(ctx, g.timeout, ErrTimeout)
+	bounded, cancel := context.WithTimeoutCause(ctx, r.timeout, ErrTimeout)
 	defer cancel()
 
 	s.requests.Add(1)
 	var answer *T
 	var err error
 	for attempt := 0; ; attempt++ {
-		answer, err = attemptOnce(bounded, g, question)
+		answer, err = attemptOnce(bounded, r, question)
 		if err == nil || !s.retry.again(bounded, attempt, err) {
 			break
 		}
@@ -31,11 +31,11 @@ func ask[T any](ctx context.Context, g *Guarded, question func(context.Context) 
 		s.retry.earn()
 	}
 	took := s.clock().Sub(begin)
-	s.note(err)
-	g.tell(err)
-	g.announce()
-	if g.observer != nil {
-		g.observer.DirectoryRequest(g.name, Class(err), took)
+	s.record(err)
+	r.logFailure(err)
+	r.reportStateChange()
+	if r.observer != nil {
+		r.observer.DirectoryRequest(r.name, Class(err), took)
 	}
 	if err != nil {
 		return nil, err
@@ -46,20 +46,20 @@ func ask[T any](ctx context.Context, g *Guarded, question func(context.Context) 
 // attemptOnce waits for a place, passes the circuit breaker, and asks in a
 // goroutine of its own, so that a kind that ignores its context costs its
 // place and not the request's time.
-func attemptOnce[T any](ctx context.Context, g *Guarded, question func(context.Context) (*T, error)) (*T, error) {
-	s := g.shared
+func attemptOnce[T any](ctx context.Context, r *Resilient, question func(context.Context) (*T, error)) (*T, error) {
+	s := r.shared
 	if state, _ := s.breaker.status(); state == StateOpen {
 		return nil, fmt.Errorf("asking: %w", ErrOpen)
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.acquire(ctx); err != nil {
 		return nil, err
 	}
 	done, err := s.breaker.allow()
 	if err != nil {
-		s.leave()
+		s.releaseSlot()
 		return nil, err
 	}
-	g.announce() // a probe begins
+	r.reportStateChange() // a probe begins
 
 	begin := time.Now()
 	type outcome struct {
@@ -68,13 +68,13 @@ func attemptOnce[T any](ctx context.Context, g *Guarded, question func(context.C
 	}
 	result := make(chan outcome, 1)
 	go func() {
-		defer s.leave()
+		defer s.releaseSlot()
 		var o outcome
 		defer func() {
-			if r := recover(); r != nil {
+			if p := recover(); p != nil {
 				// What a panic says may hold a person's data: only where it
 				// happened is logged.
-				g.logger.Error("directory kind panicked", slog.String("directory", g.name), slog.String("stack", string(debug.Stack())))
+				r.logger.Error("directory kind panicked", slog.String("directory", r.name), slog.String("stack", string(debug.Stack())))
 				o = outcome{err: fmt.Errorf("asking: %w", ErrPanicked)}
 			}
 			result <- o
@@ -88,18 +88,18 @@ func attemptOnce[T any](ctx context.Context, g *Guarded, question func(context.C
 	case <-ctx.Done():
 		o.err = ctx.Err()
 	}
-	o.err = settle(ctx, o.err)
-	done(verdict(ctx, o.err, time.Since(begin) >= g.timeout/2))
+	o.err = classify(ctx, o.err)
+	done(verdict(ctx, o.err, time.Since(begin) >= r.timeout/2))
 	if o.err != nil {
 		return nil, o.err
 	}
 	return o.answer, nil
 }
 
-// settle turns the ways in which a call ends by time into ErrTimeout, or into
+// classify turns the ways in which a call ends by time into ErrTimeout, or into
 // the caller's own context error, whatever text the kind's client library
 // wrapped it in. An answer that came at the last moment stays an answer.
-func settle(ctx context.Context, err error) error {
+func classify(ctx context.Context, err error) error {
 	switch {
 	case err == nil || !Failed(err):
 		return err
@@ -115,14 +115,14 @@ func settle(ctx context.Context, err error) error {
 	return err
 }
 
-// enter takes a place among the look-ups under way.
-func (s *guard) enter(ctx context.Context) error {
+// acquire takes a place among the look-ups under way.
+func (s *sharedState) acquire(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return fmt.Errorf("asking: %w", ErrClosed)
 	}
-	s.inside++
+	s.active++
 	s.mu.Unlock()
 
 	select {
@@ -137,36 +137,36 @@ func (s *guard) enter(ctx context.Context) error {
 		select {
 		case s.slots <- struct{}{}:
 		case <-ctx.Done():
-			err = settle(ctx, ctx.Err())
+			err = classify(ctx, ctx.Err())
 		}
 	}
 	s.waiting.Add(-1)
 	if err != nil {
-		s.exit()
+		s.finish()
 	}
 	return err
 }
 
-// leave gives the place back.
-func (s *guard) leave() {
+// releaseSlot gives the place back.
+func (s *sharedState) releaseSlot() {
 	<-s.slots
-	s.exit()
+	s.finish()
 }
 
-// exit tells that a call no longer touches the directory; the last one out of
+// finish tells that a call no longer touches the directory; the last one out of
 // a closed directory releases it.
-func (s *guard) exit() {
+func (s *sharedState) finish() {
 	s.mu.Lock()
-	s.inside--
-	last := s.closed && s.inside == 0
+	s.active--
+	last := s.closed && s.active == 0
 	s.mu.Unlock()
 	if last {
-		_ = s.release(false)
+		_ = s.closeDirectory(false)
 	}
 }
 
-// note keeps what the status endpoint shows.
-func (s *guard) note(err error) {
+// record keeps what the status endpoint shows.
+func (s *sharedState) record(err error) {
 	now, class := s.clock(), Class(err)
 	if class == classCanceled {
 		return
@@ -185,54 +185,54 @@ func (s *guard) note(err error) {
 	}
 }
 
-// tellEvery is how often an answer or a question that is of no use is logged, for
+// failureLogInterval is how often an answer or a question that is of no use is logged, for
 // each class of error.
-const tellEvery = time.Minute
+const failureLogInterval = time.Minute
 
-// tell logs what no circuit opens for, which is mostly a matter of settings:
+// logFailure logs what no circuit opens for, which is mostly a matter of settings:
 // an optional directory is left out of an answer for it, and a stale answer
 // used, without a word elsewhere.
-func (g *Guarded) tell(err error) {
+func (r *Resilient) logFailure(err error) {
 	if !errors.Is(err, ErrRejected) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTooLarge) {
 		return
 	}
-	s := g.shared
+	s := r.shared
 	now, class := s.clock(), Class(err)
 	s.mu.Lock()
-	last, told := s.toldAt[class]
-	due := !told || now.Sub(last) >= tellEvery
+	last, told := s.loggedAt[class]
+	due := !told || now.Sub(last) >= failureLogInterval
 	if due {
-		s.toldAt[class] = now
+		s.loggedAt[class] = now
 	}
 	s.mu.Unlock()
 	if due {
-		g.logger.Warn("directory look-up failed; others like it within a minute are not logged",
-			slog.String("directory", g.name), slog.String("error", class), slog.Any("cause", err))
+		r.logger.Warn("directory look-up failed; others like it within a minute are not logged",
+			slog.String("directory", r.name), slog.String("error", class), slog.Any("cause", err))
 	}
 }
 
-// announce logs and reports a change of the circuit breaker, once: a
+// reportStateChange logs and reports a change of the circuit breaker, once: a
 // directory that stays down through many probes is one line.
-func (g *Guarded) announce() {
-	g.shared.breaker.telling.Lock()
-	defer g.shared.breaker.telling.Unlock()
-	change, ok := g.shared.breaker.takeChange()
+func (r *Resilient) reportStateChange() {
+	r.shared.breaker.reporting.Lock()
+	defer r.shared.breaker.reporting.Unlock()
+	change, ok := r.shared.breaker.takeChange()
 	if !ok {
 		return
 	}
-	if g.observer != nil {
-		g.observer.DirectoryState(g.name, change.state)
+	if r.observer != nil {
+		r.observer.DirectoryState(r.name, change.state)
 	}
 	if !change.news {
 		return
 	}
 	if change.state == StateOpen {
-		g.shared.mu.Lock()
-		class, cause := g.shared.lastError, g.shared.lastCause
-		g.shared.mu.Unlock()
-		g.logger.Warn("directory keeps failing; its circuit is open",
-			slog.String("directory", g.name), slog.String("error", class), slog.Any("cause", cause))
+		r.shared.mu.Lock()
+		class, cause := r.shared.lastError, r.shared.lastCause
+		r.shared.mu.Unlock()
+		r.logger.Warn("directory keeps failing; its circuit is open",
+			slog.String("directory", r.name), slog.String("error", class), slog.Any("cause", cause))
 		return
 	}
-	g.logger.Info("directory answers again; its circuit is closed", slog.String("directory", g.name))
+	r.logger.Info("directory answers again; its circuit is closed", slog.String("directory", r.name))
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// GuardOptions shape what stands around a directory. The zero value of each
+// ResilientOptions shape what stands around a directory. The zero value of each
 // field is its default.
-type GuardOptions struct {
+type ResilientOptions struct {
 	// Name stands in logs and metrics.
 	Name string
 
@@ -51,28 +51,28 @@ type GuardOptions struct {
 	// and of an answer or a question that is of no use once a minute at most.
 	Logger *slog.Logger
 
-	// Observer is told of each look-up; see also MergeOptions.
+	// Observer is told of each look-up; see also CompositeOptions.
 	Observer Observer
 }
 
-// Guarded is a Directory with a time-out, a bound on look-ups at once,
+// Resilient is a Directory with a time-out, a bound on look-ups at once,
 // retries and a circuit breaker around another. It turns a panic of the kind
 // into an error and an answer over a bound into ErrTooLarge, and it comes
 // back in time also where the kind does not.
 //
 // Its state may be shared by several configurations that overlap during a
 // reload: each merges a view of its own.
-type Guarded struct {
-	shared   *guard
+type Resilient struct {
+	shared   *sharedState
 	name     string
-	match    []string // of the member; see Member.Match
+	match    []string // of the member; see Source.Match
 	timeout  time.Duration
 	observer Observer
 	logger   *slog.Logger
 }
 
-// guard is the part of a Guarded that all its views share.
-type guard struct {
+// sharedState is the part of a Guarded that all its views share.
+type sharedState struct {
 	directory Directory
 	clock     func() time.Time
 	retry     retry
@@ -85,7 +85,7 @@ type guard struct {
 	retries  atomic.Uint64
 
 	mu           sync.Mutex
-	inside       int // calls that may still touch the directory
+	active       int // calls that may still touch the directory
 	started      bool
 	closed       bool
 	released     bool
@@ -93,7 +93,7 @@ type guard struct {
 	lastErrorAt  time.Time
 	lastCause    error
 	lastAnswerAt time.Time
-	toldAt       map[string]time.Time // by class of error; see tell
+	loggedAt     map[string]time.Time // by class of error; see tell
 }
 
 // queueFactor bounds how many look-ups may wait, as a multiple of those under
@@ -104,8 +104,8 @@ const queueFactor = 16
 // are under way; it is longer than any sensible time-out.
 const drainTime = 15 * time.Second
 
-// NewGuarded puts a guard around d. It starts nothing.
-func NewGuarded(d Directory, o GuardOptions) (*Guarded, error) {
+// NewResilient puts a guard around d. It starts nothing.
+func NewResilient(d Directory, o ResilientOptions) (*Resilient, error) {
 	switch {
 	case d == nil:
 		return nil, errors.New("guarding a directory: none given")
@@ -136,13 +136,13 @@ func NewGuarded(d Directory, o GuardOptions) (*Guarded, error) {
 	if o.Logger == nil {
 		o.Logger = discard
 	}
-	return &Guarded{
-		shared: &guard{
+	return &Resilient{
+		shared: &sharedState{
 			directory: d,
 			clock:     o.Clock,
 			retry:     retry{limit: max(o.Retries, 0), rand: o.Rand},
 			breaker:   newBreaker(o.Failures, o.OpenFor, o.Clock),
-			toldAt:    make(map[string]time.Time),
+			loggedAt:  make(map[string]time.Time),
 			slots:     make(chan struct{}, o.Concurrency),
 		},
 		name: o.Name, timeout: o.Timeout, observer: o.Observer, logger: o.Logger,
@@ -151,11 +151,11 @@ func NewGuarded(d Directory, o GuardOptions) (*Guarded, error) {
 
 // view gives a Guarded that shares the state of g under the settings of a
 // member.
-func (g *Guarded) view(m *Member, observer Observer, logger *slog.Logger) *Guarded {
-	v := *g
-	v.name, v.match = m.Name, m.Match
-	if m.Timeout > 0 {
-		v.timeout = m.Timeout
+func (r *Resilient) view(s *Source, observer Observer, logger *slog.Logger) *Resilient {
+	v := *r
+	v.name, v.match = s.Name, s.Match
+	if s.Timeout > 0 {
+		v.timeout = s.Timeout
 	}
 	if observer != nil {
 		v.observer = observer
@@ -167,20 +167,20 @@ func (g *Guarded) view(m *Member, observer Observer, logger *slog.Logger) *Guard
 }
 
 // Person implements Directory.
-func (g *Guarded) Person(ctx context.Context, q Query) (*identity.Person, error) {
+func (r *Resilient) Person(ctx context.Context, q Query) (*identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
 		return nil, err
 	}
-	return ask(ctx, g, func(ctx context.Context) (*identity.Person, error) {
-		p, err := g.shared.directory.Person(ctx, q)
+	return ask(ctx, r, func(ctx context.Context) (*identity.Person, error) {
+		p, err := r.shared.directory.Person(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		if err := checkPerson(p); err != nil {
 			return nil, err
 		}
-		if len(g.match) > 0 && !Answers(p.User, subject, g.match) {
+		if len(r.match) > 0 && !MatchesSubject(p.User, subject, r.match) {
 			return nil, fmt.Errorf("checking the answer: %w", ErrForeign)
 		}
 		return p, nil
@@ -188,15 +188,15 @@ func (g *Guarded) Person(ctx context.Context, q Query) (*identity.Person, error)
 }
 
 // App implements Directory.
-func (g *Guarded) App(ctx context.Context, id string) (*identity.App, error) {
+func (r *Resilient) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := CheckName(id); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
 	}
-	if apps, _ := g.knows(); !apps {
+	if apps, _ := r.knows(); !apps {
 		return nil, fmt.Errorf("looking up an app: this kind knows none: %w", ErrNotFound)
 	}
-	return ask(ctx, g, func(ctx context.Context) (*identity.App, error) {
-		a, err := g.shared.directory.App(ctx, id)
+	return ask(ctx, r, func(ctx context.Context) (*identity.App, error) {
+		a, err := r.shared.directory.App(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -205,18 +205,18 @@ func (g *Guarded) App(ctx context.Context, id string) (*identity.App, error) {
 }
 
 // AppUser implements Directory.
-func (g *Guarded) AppUser(ctx context.Context, q Query, appID string) (*identity.AppUser, error) {
+func (r *Resilient) AppUser(ctx context.Context, q Query, appID string) (*identity.AppUser, error) {
 	if _, err := q.Subject(); err != nil {
 		return nil, err
 	}
 	if err := CheckName(appID); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
 	}
-	if _, appUsers := g.knows(); !appUsers {
+	if _, appUsers := r.knows(); !appUsers {
 		return nil, fmt.Errorf("looking up an app user: this kind knows none: %w", ErrNotFound)
 	}
-	return ask(ctx, g, func(ctx context.Context) (*identity.AppUser, error) {
-		u, err := g.shared.directory.AppUser(ctx, q, appID)
+	return ask(ctx, r, func(ctx context.Context) (*identity.AppUser, error) {
+		u, err := r.shared.directory.AppUser(ctx, q, appID)
 		if err != nil {
 			return nil, err
 		}
@@ -225,17 +225,17 @@ func (g *Guarded) AppUser(ctx context.Context, q Query, appID string) (*identity
 }
 
 // knows tells what there is any use in asking for; see Partial.
-func (g *Guarded) knows() (apps, appUsers bool) {
-	if p, ok := g.shared.directory.(Partial); ok {
-		return p.Knows()
+func (r *Resilient) knows() (apps, appUsers bool) {
+	if p, ok := r.shared.directory.(Partial); ok {
+		return p.Supports()
 	}
 	return true, true
 }
 
 // Start begins the background work of the directory, where it has any. Only
 // the first call counts.
-func (g *Guarded) Start() error {
-	s := g.shared
+func (r *Resilient) Start() error {
+	s := r.shared
 	s.mu.Lock()
 	if s.started || s.closed {
 		s.mu.Unlock()
@@ -252,23 +252,23 @@ func (g *Guarded) Start() error {
 // Close refuses further look-ups with ErrClosed and closes the directory,
 // where it can be closed, as soon as those under way have ended, or after a
 // bounded wait. It does not block.
-func (g *Guarded) Close() error {
-	s := g.shared
+func (r *Resilient) Close() error {
+	s := r.shared
 	s.mu.Lock()
 	s.closed = true
-	if s.inside > 0 {
-		time.AfterFunc(drainTime, func() { _ = s.release(true) })
+	if s.active > 0 {
+		time.AfterFunc(drainTime, func() { _ = s.closeDirectory(true) })
 		s.mu.Unlock()
 		return nil
 	}
 	s.mu.Unlock()
-	return s.release(false)
+	return s.closeDirectory(false)
 }
 
-// release closes the directory once, when nobody is inside or by force.
-func (s *guard) release(force bool) error {
+// closeDirectory closes the directory once, when nobody is inside or by force.
+func (s *sharedState) closeDirectory(force bool) error {
 	s.mu.Lock()
-	if !s.closed || s.released || (s.inside > 0 && !force) {
+	if !s.closed || s.released || (s.active > 0 && !force) {
 		s.mu.Unlock()
 		return nil
 	}
@@ -281,16 +281,16 @@ func (s *guard) release(force bool) error {
 }
 
 // Status tells how the directory does.
-func (g *Guarded) Status() Status {
-	s := g.shared
+func (r *Resilient) Status() Status {
+	s := r.shared
 	state, since := s.breaker.status()
 	st := Status{
-		Name: g.name, Ready: state != StateOpen, State: state.String(), Since: since,
+		Name: r.name, Ready: state != StateOpen, State: state.String(), Since: since,
 		Requests: s.requests.Load(), Failures: s.failures.Load(), Retries: s.retries.Load(),
 		InFlight: len(s.slots), Waiting: int(s.waiting.Load()),
 	}
-	if r, ok := s.directory.(Reporter); ok {
-		ready, problem := r.Report()
+	if reporter, ok := s.directory.(Reporter); ok {
+		ready, problem := reporter.Report()
 		st.Ready, st.Problem = st.Ready && ready, problem
 	}
 	s.mu.Lock()
@@ -304,23 +304,23 @@ func (g *Guarded) Status() Status {
 
 // Attributes gives the names of what the directory's objects have, as far as it
 // can tell.
-func (g *Guarded) Attributes() Attributes {
-	if l, ok := g.shared.directory.(Lister); ok {
+func (r *Resilient) Attributes() Attributes {
+	if l, ok := r.shared.directory.(Lister); ok {
 		return l.Attributes()
 	}
 	return Attributes{}
 }
 
 // Warnings gives what in the directory is hardly meant, as far as it can tell.
-func (g *Guarded) Warnings() []string {
-	if w, ok := g.shared.directory.(Warner); ok {
+func (r *Resilient) Warnings() []string {
+	if w, ok := r.shared.directory.(Warner); ok {
 		return w.Warnings()
 	}
 	return nil
 }
 
 // State gives the circuit breaker's state.
-func (g *Guarded) State() State {
-	state, _ := g.shared.breaker.status()
+func (r *Resilient) State() State {
+	state, _ := r.shared.breaker.status()
 	return state
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// Member is one directory of a merge.
-type Member struct {
+// Source is one directory of a merge.
+type Source struct {
 	// Directory is asked. One that is not a *Guarded is wrapped in one, with
 	// Timeout and Concurrency as below.
 	Directory Directory
@@ -50,40 +50,40 @@ type Member struct {
 
 // answersFor reports whether the member may be asked about subjects of the
 // issuer with this name.
-func (m *Member) answersFor(issuerName string) bool {
-	return len(m.Issuers) == 0 || slices.Contains(m.Issuers, issuerName)
+func (s *Source) answersFor(issuerName string) bool {
+	return len(s.Issuers) == 0 || slices.Contains(s.Issuers, issuerName)
 }
 
 // Validate checks that no subject can reach the directory of an issuer that
 // did not name it: with two or more issuers configured, each member must say
 // which it answers for, and every name it gives must be configured.
-func (m *Merged) Validate(issuerNames []string) error {
-	errs := make([]error, len(m.members))
-	for i := range m.members {
-		errs[i] = m.members[i].Validate(issuerNames)
+func (c *Composite) Validate(issuerNames []string) error {
+	errs := make([]error, len(c.sources))
+	for i := range c.sources {
+		errs[i] = c.sources[i].Validate(issuerNames)
 	}
 	return errors.Join(errs...)
 }
 
-// Validate checks one member as Merged.Validate does all.
-func (m *Member) Validate(issuerNames []string) error {
-	if len(m.Issuers) == 0 && len(issuerNames) > 1 {
+// Validate checks one member as Composite.Validate does all.
+func (s *Source) Validate(issuerNames []string) error {
+	if len(s.Issuers) == 0 && len(issuerNames) > 1 {
 		return Setting("issuers", fmt.Errorf("directory %q: issuers is required because %d issuers are configured: "+
-			"say whose subjects it answers for", m.Name, len(issuerNames)))
+			"say whose subjects it answers for", s.Name, len(issuerNames)))
 	}
-	for _, name := range m.Issuers {
+	for _, name := range s.Issuers {
 		if !slices.Contains(issuerNames, name) {
-			return Setting("issuers", fmt.Errorf("directory %q: no issuer is named %q%s", m.Name, name, nearest.Hint(name, issuerNames)))
+			return Setting("issuers", fmt.Errorf("directory %q: no issuer is named %q%s", s.Name, name, nearest.Hint(name, issuerNames)))
 		}
 	}
 	return nil
 }
 
 // CheckMatch refuses a name in Match that can be no property.
-func (m *Member) CheckMatch() error {
-	for _, name := range m.Match {
+func (s *Source) CheckMatch() error {
+	for _, name := range s.Match {
 		if strings.TrimSpace(name) == "" {
-			return Setting("match", fmt.Errorf("directory %q: match holds an empty name", m.Name))
+			return Setting("match", fmt.Errorf("directory %q: match holds an empty name", s.Name))
 		}
 	}
 	return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// MergeOptions are what a merge needs besides its members.
-type MergeOptions struct {
+// CompositeOptions are what a merge needs besides its members.
+type CompositeOptions struct {
 	// Clock, Rand and Logger are handed to the guards made for members that
 	// bring none; Logger and Observer also to a view of those that do.
 	Clock    func() time.Time
@@ -21,7 +21,7 @@ type MergeOptions struct {
 	Observer Observer
 }
 
-// Merged is a Directory over several. Those that answer for the principal's
+// Composite is a Directory over several. Those that answer for the principal's
 // issuer are asked at once, under one deadline, the longest of theirs, and
 // their answers are merged in the configured order:
 //
@@ -37,132 +37,132 @@ type MergeOptions struct {
 // A required directory that fails, fails the look-up. An optional one is left
 // out and named in Person.LeftOut. A subject that names two users in any of
 // them is an error.
-type Merged struct {
-	members []Member
-	guards  []*Guarded
+type Composite struct {
+	sources   []Source
+	resilient []*Resilient
 }
 
-// NewMerged merges members, in their order. It starts nothing.
-func NewMerged(members []Member, o MergeOptions) (*Merged, error) {
-	if len(members) > MaxMembers {
-		return nil, fmt.Errorf("merging directories: over %d", MaxMembers)
+// NewComposite merges members, in their order. It starts nothing.
+func NewComposite(sources []Source, o CompositeOptions) (*Composite, error) {
+	if len(sources) > MaxSources {
+		return nil, fmt.Errorf("merging directories: over %d", MaxSources)
 	}
-	m := &Merged{members: make([]Member, len(members)), guards: make([]*Guarded, len(members))}
-	copy(m.members, members)
-	names := make(map[string]bool, len(members))
-	for i := range m.members {
-		mb := &m.members[i]
+	c := &Composite{sources: make([]Source, len(sources)), resilient: make([]*Resilient, len(sources))}
+	copy(c.sources, sources)
+	names := make(map[string]bool, len(sources))
+	for i := range c.sources {
+		src := &c.sources[i]
 		switch {
-		case mb.Name == "":
+		case src.Name == "":
 			return nil, fmt.Errorf("merging directories: directory %d has no name", i+1)
-		case names[mb.Name]:
-			return nil, fmt.Errorf("merging directories: two are named %q", mb.Name)
-		case mb.Directory == nil:
-			return nil, fmt.Errorf("merging directories: %q is empty", mb.Name)
+		case names[src.Name]:
+			return nil, fmt.Errorf("merging directories: two are named %q", src.Name)
+		case src.Directory == nil:
+			return nil, fmt.Errorf("merging directories: %q is empty", src.Name)
 		}
-		names[mb.Name] = true
-		if err := mb.CheckMatch(); err != nil {
+		names[src.Name] = true
+		if err := src.CheckMatch(); err != nil {
 			return nil, fmt.Errorf("merging directories: %w", err)
 		}
-		if g, ok := mb.Directory.(*Guarded); ok {
-			m.guards[i] = g.view(mb, o.Observer, o.Logger)
+		if r, ok := src.Directory.(*Resilient); ok {
+			c.resilient[i] = r.view(src, o.Observer, o.Logger)
 			continue
 		}
-		g, err := NewGuarded(mb.Directory, GuardOptions{
-			Name: mb.Name, Timeout: mb.Timeout, Concurrency: mb.Concurrency,
+		r, err := NewResilient(src.Directory, ResilientOptions{
+			Name: src.Name, Timeout: src.Timeout, Concurrency: src.Concurrency,
 			Clock: o.Clock, Rand: o.Rand, Logger: o.Logger, Observer: o.Observer,
 		})
 		if err != nil {
-			return nil, fmt.Errorf("merging directories: %q: %w", mb.Name, err)
+			return nil, fmt.Errorf("merging directories: %q: %w", src.Name, err)
 		}
-		m.guards[i] = g.view(mb, nil, nil)
+		c.resilient[i] = r.view(src, nil, nil)
 	}
-	return m, nil
+	return c, nil
 }
 
 // Person implements Directory. ErrNoDirectory says that no member answers for
 // the principal's issuer. ErrNotFound is said only where every directory that
 // was asked said so: with one left out nobody knows.
-func (m *Merged) Person(ctx context.Context, q Query) (*identity.Person, error) {
+func (c *Composite) Person(ctx context.Context, q Query) (*identity.Person, error) {
 	if _, err := q.Subject(); err != nil {
 		return nil, err
 	}
-	asked := m.membersFor(q)
+	asked := c.sourcesFor(q)
 	if len(asked) == 0 {
 		return nil, fmt.Errorf("looking up a person: %w", ErrNoDirectory)
 	}
-	answers := askAll(ctx, m, asked, func(ctx context.Context, i int) (*identity.Person, error) {
-		return m.guards[i].Person(ctx, q)
+	answers := askAll(ctx, c, asked, func(ctx context.Context, i int) (*identity.Person, error) {
+		return c.resilient[i].Person(ctx, q)
 	})
-	leftOut, err := m.judge(answers)
+	leftOut, err := c.failedOptional(answers)
 	if err != nil {
 		return nil, fmt.Errorf("looking up a person: %w", err)
 	}
-	return m.mergePersons(answers, leftOut)
+	return c.mergePersons(answers, leftOut)
 }
 
 // App implements Directory. It asks every member: an app is nobody's subject.
-func (m *Merged) App(ctx context.Context, id string) (*identity.App, error) {
+func (c *Composite) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := CheckName(id); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
 	}
-	asked := make([]int, len(m.members))
+	asked := make([]int, len(c.sources))
 	for i := range asked {
 		asked[i] = i
 	}
 	if len(asked) == 0 {
 		return nil, fmt.Errorf("looking up an app: %w", ErrNoDirectory)
 	}
-	app, partial, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.App, error) {
-		a, err := m.guards[i].App(m.aboutFor(ctx, i), id)
+	app, partial, err := askFirst(ctx, c, asked, func(ctx context.Context, i int) (*identity.App, error) {
+		a, err := c.resilient[i].App(c.userFor(ctx, i), id)
 		if err != nil {
 			return nil, err
 		}
 		own := *a // the answer is shared
-		own.Origin = m.members[i].Name
+		own.Origin = c.sources[i].Name
 		return &own, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app: %w", err)
 	}
 	if partial {
-		app.Keep = briefly(app.Keep)
+		app.Keep = shortTTL(app.Keep)
 	}
 	return app, nil
 }
 
 // AppUser implements Directory; its errors are as those of Person.
-func (m *Merged) AppUser(ctx context.Context, q Query, appID string) (*identity.AppUser, error) {
+func (c *Composite) AppUser(ctx context.Context, q Query, appID string) (*identity.AppUser, error) {
 	if _, err := q.Subject(); err != nil {
 		return nil, err
 	}
-	asked := m.membersFor(q)
+	asked := c.sourcesFor(q)
 	if len(asked) == 0 {
 		return nil, fmt.Errorf("looking up an app user: %w", ErrNoDirectory)
 	}
-	user, partial, err := askFirst(ctx, m, asked, func(ctx context.Context, i int) (*identity.AppUser, error) {
-		u, err := m.guards[i].AppUser(ctx, q, appID)
+	user, partial, err := askFirst(ctx, c, asked, func(ctx context.Context, i int) (*identity.AppUser, error) {
+		u, err := c.resilient[i].AppUser(ctx, q, appID)
 		if err != nil {
 			return nil, err
 		}
 		own := *u // the answer is shared
-		own.Origin = m.members[i].Name
+		own.Origin = c.sources[i].Name
 		return &own, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up an app user: %w", err)
 	}
 	if partial {
-		user.Keep = briefly(user.Keep)
+		user.Keep = shortTTL(user.Keep)
 	}
 	return user, nil
 }
 
-// membersFor gives the members that answer for the principal's issuer.
-func (m *Merged) membersFor(q Query) []int {
-	asked := make([]int, 0, len(m.members))
-	for i := range m.members {
-		if m.members[i].answersFor(q.Principal.IssuerName) {
+// sourcesFor gives the members that answer for the principal's issuer.
+func (c *Composite) sourcesFor(q Query) []int {
+	asked := make([]int, 0, len(c.sources))
+	for i := range c.sources {
+		if c.sources[i].answersFor(q.Principal.IssuerName) {
 			asked = append(asked, i)
 		}
 	}
@@ -171,19 +171,19 @@ func (m *Merged) membersFor(q Query) []int {
 
 // answer is what one member said.
 type answer[T any] struct {
-	member int
+	source int
 	value  *T
 	err    error
 }
 
-// begin asks the members at once; each answer arrives on a channel of its own.
+// startAll asks the members at once; each answer arrives on a channel of its own.
 // All share one deadline, so that a look-up takes as long as the slowest
 // member may and no longer. Every channel gets its answer: a Guarded comes
 // back in time whatever the kind does.
-func begin[T any](ctx context.Context, m *Merged, asked []int, question func(context.Context, int) (*T, error)) ([]chan answer[T], context.CancelFunc) {
+func startAll[T any](ctx context.Context, c *Composite, asked []int, question func(context.Context, int) (*T, error)) ([]chan answer[T], context.CancelFunc) {
 	var longest time.Duration
 	for _, i := range asked {
-		longest = max(longest, m.guards[i].timeout)
+		longest = max(longest, c.resilient[i].timeout)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, ErrTimeout)
 	answers := make([]chan answer[T], len(asked))
@@ -198,12 +198,12 @@ func begin[T any](ctx context.Context, m *Merged, asked []int, question func(con
 }
 
 // askAll gives what every member says, in order.
-func askAll[T any](ctx context.Context, m *Merged, asked []int, question func(context.Context, int) (*T, error)) []answer[T] {
+func askAll[T any](ctx context.Context, c *Composite, asked []int, question func(context.Context, int) (*T, error)) []answer[T] {
 	if len(asked) == 1 {
 		v, err := question(ctx, asked[0])
 		return []answer[T]{{asked[0], v, err}}
 	}
-	answers, cancel := begin(ctx, m, asked, question)
+	answers, cancel := startAll(ctx, c, asked, question)
 	defer cancel()
 	out := make([]answer[T], len(asked))
 	for n := range answers {
@@ -217,8 +217,8 @@ func askAll[T any](ctx context.Context, m *Merged, asked []int, question func(co
 // directory that failed might have known, so one behind it must not speak in
 // its place. Where an optional one failed, the answer is partial: the one to
 // be had next time may be another.
-func askFirst[T any](ctx context.Context, m *Merged, asked []int, question func(context.Context, int) (*T, error)) (first *T, partial bool, err error) {
-	answers, cancel := begin(ctx, m, asked, question)
+func askFirst[T any](ctx context.Context, c *Composite, asked []int, question func(context.Context, int) (*T, error)) (first *T, partial bool, err error) {
+	answers, cancel := startAll(ctx, c, asked, question)
 	defer cancel()
 	var failed error
 	for n := range answers {
@@ -226,9 +226,9 @@ func askFirst[T any](ctx context.Context, m *Merged, asked []int, question func(
 		if a.err == nil {
 			return a.value, failed != nil, nil
 		}
-		err := fmt.Errorf("directory %q: %w", m.members[a.member].Name, a.err)
+		err := fmt.Errorf("directory %q: %w", c.sources[a.source].Name, a.err)
 		switch {
-		case errors.Is(err, ErrAmbiguous), Failed(err) && m.members[a.member].Required:
+		case errors.Is(err, ErrAmbiguous), Failed(err) && c.sources[a.source].Required:
 			return nil, false, err
 		case Failed(err) && failed == nil:
 			failed = err
@@ -241,33 +241,33 @@ func askFirst[T any](ctx context.Context, m *Merged, asked []int, question func(
 	return nil, false, ErrNotFound
 }
 
-// judge names the optional members that failed, or gives the error that ends
+// failedOptional names the optional members that failed, or gives the error that ends
 // the look-up: two users in any directory, or a required directory's failure.
-func (m *Merged) judge(answers []answer[identity.Person]) (leftOut []string, err error) {
+func (c *Composite) failedOptional(answers []answer[identity.Person]) (leftOut []string, err error) {
 	for _, a := range answers {
 		if errors.Is(a.err, ErrAmbiguous) {
-			return nil, fmt.Errorf("directory %q: %w", m.members[a.member].Name, a.err)
+			return nil, fmt.Errorf("directory %q: %w", c.sources[a.source].Name, a.err)
 		}
 	}
 	for _, a := range answers {
 		if !Failed(a.err) {
 			continue
 		}
-		if m.members[a.member].Required {
-			return nil, fmt.Errorf("directory %q: %w", m.members[a.member].Name, a.err)
+		if c.sources[a.source].Required {
+			return nil, fmt.Errorf("directory %q: %w", c.sources[a.source].Name, a.err)
 		}
-		leftOut = append(leftOut, m.members[a.member].Name)
+		leftOut = append(leftOut, c.sources[a.source].Name)
 	}
 	return leftOut, nil
 }
 
 // Start begins the background work of the members that have any. Where one
 // fails to, those begun stay; Close ends them.
-func (m *Merged) Start() error {
+func (c *Composite) Start() error {
 	var errs []error
-	for i, g := range m.guards {
-		if err := g.Start(); err != nil {
-			errs = append(errs, fmt.Errorf("starting directory %q: %w", m.members[i].Name, err))
+	for i, r := range c.resilient {
+		if err := r.Start(); err != nil {
+			errs = append(errs, fmt.Errorf("starting directory %q: %w", c.sources[i].Name, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -275,33 +275,33 @@ func (m *Merged) Start() error {
 
 // Close closes every member. Where members are shared with another
 // configuration, close each where its last user gives it back instead.
-func (m *Merged) Close() error {
+func (c *Composite) Close() error {
 	var errs []error
-	for i, g := range m.guards {
-		if err := g.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("closing directory %q: %w", m.members[i].Name, err))
+	for i, r := range c.resilient {
+		if err := r.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("closing directory %q: %w", c.sources[i].Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // Status tells how each member does, in order.
-func (m *Merged) Status() []Status {
-	all := make([]Status, len(m.guards))
-	for i, g := range m.guards {
-		all[i] = g.Status()
-		all[i].Required, all[i].Issuers = m.members[i].Required, m.members[i].Issuers
+func (c *Composite) Status() []Status {
+	all := make([]Status, len(c.resilient))
+	for i, r := range c.resilient {
+		all[i] = r.Status()
+		all[i].Required, all[i].Issuers = c.sources[i].Required, c.sources[i].Issuers
 	}
 	return all
 }
 
 // Names gives the members' names, in order: the values of a metric's label.
-func (m *Merged) Names() []string {
-	names := make([]string, len(m.members))
-	for i := range m.members {
-		names[i] = m.members[i].Name
+func (c *Composite) Names() []string {
+	names := make([]string, len(c.sources))
+	for i := range c.sources {
+		names[i] = c.sources[i].Name
 	}
 	return names
 }
 
-var _ Directory = (*Merged)(nil)
+var _ Directory = (*Composite)(nil)
