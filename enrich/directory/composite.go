@@ -11,38 +11,40 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// CompositeOptions are what a merge needs besides its members.
+// CompositeOptions are what a Composite needs besides its sources.
 type CompositeOptions struct {
-	// Clock, Rand and Logger are handed to the guards made for members that
-	// bring none; Logger and Observer also to a view of those that do.
+	// Clock, Rand, Logger and Observer are the options of each Resilient that
+	// NewComposite makes. Logger and Observer also replace those of a source that
+	// already is a *Resilient.
 	Clock    func() time.Time
 	Rand     io.Reader
 	Logger   *slog.Logger
 	Observer Observer
 }
 
-// Composite is a Directory over several. Those that answer for the principal's
-// issuer are asked at once, under one deadline, the longest of theirs, and
-// their answers are merged in the configured order:
+// Composite is a Directory over several sources. Those that answer for the
+// principal's issuer are asked at once, under one deadline, the longest of theirs,
+// and their answers are merged in the configured order:
 //
-//   - of the user's id, login, status and times, and for each profile
-//     attribute, the first directory that has it wins; null is not having it.
-//     Person.UserOrigin and Origin tell which;
-//   - groups are united by id. Person.GroupOrigins tells whose they are. They
-//     are unknown where no directory that was asked says anything of groups, and
-//     where one that does could not tell them whole (Person.GroupsUnknown);
-//   - app and app user come from the first that knows it, which their Origin
-//     names.
+//   - The user's id, login, status and times, and each profile attribute, come
+//     from the first source that has it. A null attribute counts as absent.
+//     Person.UserOrigin and Origin name the source.
+//   - Groups are united by id; Person.GroupOrigins names their sources. They are
+//     unknown where no source supplies groups, and where one that does could not
+//     supply all of them (Person.GroupsUnknown).
+//   - App and app user come from the first source that has it, which their
+//     Origin names.
 //
-// A required directory that fails, fails the look-up. An optional one is left
-// out and named in Person.LeftOut. A subject that names two users in any of
-// them is an error.
+// The failure of a required source fails the look-up. An optional one is left out
+// and named in Person.LeftOut. A subject that names two users in any source is an
+// error.
 type Composite struct {
 	sources   []Source
 	resilient []*Resilient
 }
 
-// NewComposite merges members, in their order. It starts nothing.
+// NewComposite returns a directory over sources, in their order. It starts
+// nothing.
 func NewComposite(sources []Source, o CompositeOptions) (*Composite, error) {
 	if len(sources) > MaxSources {
 		return nil, fmt.Errorf("merging directories: over %d", MaxSources)
@@ -80,9 +82,9 @@ func NewComposite(sources []Source, o CompositeOptions) (*Composite, error) {
 	return c, nil
 }
 
-// Person implements Directory. ErrNoDirectory says that no member answers for
-// the principal's issuer. ErrNotFound is said only where every directory that
-// was asked said so: with one left out nobody knows.
+// Person implements Directory. ErrNoDirectory says that no source answers for
+// the principal's issuer. It returns ErrNotFound only where each source that was
+// asked did: with one left out, the user may be there.
 func (c *Composite) Person(ctx context.Context, q Query) (*identity.Person, error) {
 	if _, err := q.Subject(); err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func (c *Composite) Person(ctx context.Context, q Query) (*identity.Person, erro
 	return c.mergePersons(answers, leftOut)
 }
 
-// App implements Directory. It asks every member: an app is nobody's subject.
+// App implements Directory. It asks all sources: an app belongs to no issuer.
 func (c *Composite) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := CheckName(id); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
@@ -131,7 +133,7 @@ func (c *Composite) App(ctx context.Context, id string) (*identity.App, error) {
 	return app, nil
 }
 
-// AppUser implements Directory; its errors are as those of Person.
+// AppUser implements Directory. Its errors are those of Person.
 func (c *Composite) AppUser(ctx context.Context, q Query, appID string) (*identity.AppUser, error) {
 	if _, err := q.Subject(); err != nil {
 		return nil, err
@@ -158,7 +160,8 @@ func (c *Composite) AppUser(ctx context.Context, q Query, appID string) (*identi
 	return user, nil
 }
 
-// sourcesFor gives the members that answer for the principal's issuer.
+// sourcesFor returns the indices of the sources that answer for the principal's
+// issuer.
 func (c *Composite) sourcesFor(q Query) []int {
 	asked := make([]int, 0, len(c.sources))
 	for i := range c.sources {
@@ -169,17 +172,17 @@ func (c *Composite) sourcesFor(q Query) []int {
 	return asked
 }
 
-// answer is what one member said.
+// answer is the answer of one source, by its index.
 type answer[T any] struct {
 	source int
 	value  *T
 	err    error
 }
 
-// startAll asks the members at once; each answer arrives on a channel of its own.
-// All share one deadline, so that a look-up takes as long as the slowest
-// member may and no longer. Every channel gets its answer: a Guarded comes
-// back in time whatever the kind does.
+// startAll asks the sources at once. Each answer arrives on a channel of its own.
+// All share one deadline, so that a look-up takes no longer than the slowest
+// source may. Each channel gets its answer: a Resilient returns in time whatever
+// the kind does.
 func startAll[T any](ctx context.Context, c *Composite, asked []int, question func(context.Context, int) (*T, error)) ([]chan answer[T], context.CancelFunc) {
 	var longest time.Duration
 	for _, i := range asked {
@@ -197,7 +200,7 @@ func startAll[T any](ctx context.Context, c *Composite, asked []int, question fu
 	return answers, cancel
 }
 
-// askAll gives what every member says, in order.
+// askAll returns the answers of all sources, in order.
 func askAll[T any](ctx context.Context, c *Composite, asked []int, question func(context.Context, int) (*T, error)) []answer[T] {
 	if len(asked) == 1 {
 		v, err := question(ctx, asked[0])
@@ -212,11 +215,11 @@ func askAll[T any](ctx context.Context, c *Composite, asked []int, question func
 	return out
 }
 
-// askFirst gives the first answer in order that is one, without waiting for
-// those behind it. A failure decides where it comes before: a required
-// directory that failed might have known, so one behind it must not speak in
-// its place. Where an optional one failed, the answer is partial: the one to
-// be had next time may be another.
+// askFirst returns the first answer in order, without waiting for the sources
+// behind it. The failure of a required source in front of it fails the look-up:
+// that source might have had the answer, so one behind it must not replace it. After
+// the failure of an optional source the answer is partial: the next look-up may
+// have another.
 func askFirst[T any](ctx context.Context, c *Composite, asked []int, question func(context.Context, int) (*T, error)) (first *T, partial bool, err error) {
 	answers, cancel := startAll(ctx, c, asked, question)
 	defer cancel()
@@ -235,14 +238,15 @@ func askFirst[T any](ctx context.Context, c *Composite, asked []int, question fu
 		}
 	}
 	if failed != nil {
-		// Nobody knows it, but one could not be asked: not authoritative.
+		// No source has it, but one could not be asked: not authoritative.
 		return nil, false, failed
 	}
 	return nil, false, ErrNotFound
 }
 
-// failedOptional names the optional members that failed, or gives the error that ends
-// the look-up: two users in any directory, or a required directory's failure.
+// failedOptional returns the names of the optional sources that failed, or the
+// error that ends the look-up: two users in any source, or the failure of a
+// required one.
 func (c *Composite) failedOptional(answers []answer[identity.Person]) (leftOut []string, err error) {
 	for _, a := range answers {
 		if errors.Is(a.err, ErrAmbiguous) {
@@ -261,8 +265,8 @@ func (c *Composite) failedOptional(answers []answer[identity.Person]) (leftOut [
 	return leftOut, nil
 }
 
-// Start begins the background work of the members that have any. Where one
-// fails to, those begun stay; Close ends them.
+// Start begins the background work of the sources that have any. Where one
+// fails, the others stay started; Close ends them.
 func (c *Composite) Start() error {
 	var errs []error
 	for i, r := range c.resilient {
@@ -273,8 +277,8 @@ func (c *Composite) Start() error {
 	return errors.Join(errs...)
 }
 
-// Close closes every member. Where members are shared with another
-// configuration, close each where its last user gives it back instead.
+// Close closes all sources. Sources that are shared with another configuration
+// are closed each by its last user instead.
 func (c *Composite) Close() error {
 	var errs []error
 	for i, r := range c.resilient {
@@ -285,7 +289,7 @@ func (c *Composite) Close() error {
 	return errors.Join(errs...)
 }
 
-// Status tells how each member does, in order.
+// Status returns the state and counters of each source, in order.
 func (c *Composite) Status() []Status {
 	all := make([]Status, len(c.resilient))
 	for i, r := range c.resilient {
@@ -295,7 +299,7 @@ func (c *Composite) Status() []Status {
 	return all
 }
 
-// Names gives the members' names, in order: the values of a metric's label.
+// Names returns the sources' names, in order: the values of a metric's label.
 func (c *Composite) Names() []string {
 	names := make([]string, len(c.sources))
 	for i := range c.sources {

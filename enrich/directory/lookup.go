@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// ask runs one look-up under the guard. It is a function and not a method
-// because the three questions differ in their answer's type.
+// ask runs one look-up with time-out, retries and circuit breaker, and records
+// its outcome. It is a function and not a method because the three questions
+// differ in the type of their answer.
 func ask[T any](ctx context.Context, r *Resilient, question func(context.Context) (*T, error)) (*T, error) {
 	s := r.shared
 	begin := s.clock()
@@ -43,9 +44,9 @@ func ask[T any](ctx context.Context, r *Resilient, question func(context.Context
 	return answer, nil
 }
 
-// attemptOnce waits for a place, passes the circuit breaker, and asks in a
-// goroutine of its own, so that a kind that ignores its context costs its
-// place and not the request's time.
+// attemptOnce waits for a slot, passes the circuit breaker, and asks in a
+// goroutine of its own, so that a kind that ignores its context holds its slot
+// and not the request.
 func attemptOnce[T any](ctx context.Context, r *Resilient, question func(context.Context) (*T, error)) (*T, error) {
 	s := r.shared
 	if state, _ := s.breaker.status(); state == StateOpen {
@@ -72,8 +73,8 @@ func attemptOnce[T any](ctx context.Context, r *Resilient, question func(context
 		var o outcome
 		defer func() {
 			if p := recover(); p != nil {
-				// What a panic says may hold a person's data: only where it
-				// happened is logged.
+				// The text of a panic may hold a user's data, so only its
+				// place is logged.
 				r.logger.Error("directory kind panicked", slog.String("directory", r.name), slog.String("stack", string(debug.Stack())))
 				o = outcome{err: fmt.Errorf("asking: %w", ErrPanicked)}
 			}
@@ -89,7 +90,7 @@ func attemptOnce[T any](ctx context.Context, r *Resilient, question func(context
 		o.err = ctx.Err()
 	}
 	o.err = classify(ctx, o.err)
-	done(verdict(ctx, o.err, time.Since(begin) >= r.timeout/2))
+	done(circuitResult(ctx, o.err, time.Since(begin) >= r.timeout/2))
 	if o.err != nil {
 		return nil, o.err
 	}
@@ -115,7 +116,8 @@ func classify(ctx context.Context, err error) error {
 	return err
 }
 
-// acquire takes a place among the look-ups under way.
+// acquire takes a slot among the look-ups under way. It waits for one within the
+// context, where no more than queueFactor times the slots wait already.
 func (s *sharedState) acquire(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
@@ -147,14 +149,14 @@ func (s *sharedState) acquire(ctx context.Context) error {
 	return err
 }
 
-// releaseSlot gives the place back.
+// releaseSlot frees the slot of a look-up.
 func (s *sharedState) releaseSlot() {
 	<-s.slots
 	s.finish()
 }
 
-// finish tells that a call no longer touches the directory; the last one out of
-// a closed directory releases it.
+// finish notes that a call no longer uses the directory. The last one of a closed
+// directory closes the kind.
 func (s *sharedState) finish() {
 	s.mu.Lock()
 	s.active--
@@ -165,7 +167,7 @@ func (s *sharedState) finish() {
 	}
 }
 
-// record keeps what the status endpoint shows.
+// record notes the outcome of a look-up for Status.
 func (s *sharedState) record(err error) {
 	now, class := s.clock(), Class(err)
 	if class == classCanceled {
@@ -180,18 +182,18 @@ func (s *sharedState) record(err error) {
 	case !Failed(err):
 		s.lastAnswerAt = now
 	case !errors.Is(err, ErrOpen):
-		// That the circuit is open says nothing of why it opened.
+		// That the circuit is open does not say why it opened.
 		s.lastError, s.lastErrorAt, s.lastCause = class, now, err
 	}
 }
 
-// failureLogInterval is how often an answer or a question that is of no use is logged, for
-// each class of error.
+// failureLogInterval is how often failures of one class are logged that open no
+// circuit.
 const failureLogInterval = time.Minute
 
-// logFailure logs what no circuit opens for, which is mostly a matter of settings:
-// an optional directory is left out of an answer for it, and a stale answer
-// used, without a word elsewhere.
+// logFailure logs failures that open no circuit, which mostly are a matter of
+// settings. Without it they would show nowhere: an optional directory is left out
+// of an answer, or a stale answer is used.
 func (r *Resilient) logFailure(err error) {
 	if !errors.Is(err, ErrRejected) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTooLarge) {
 		return
@@ -211,8 +213,9 @@ func (r *Resilient) logFailure(err error) {
 	}
 }
 
-// reportStateChange logs and reports a change of the circuit breaker, once: a
-// directory that stays down through many probes is one line.
+// reportStateChange logs a change of the circuit breaker and passes it to the
+// observer, once. A directory that stays down through many probes is one line in
+// the log.
 func (r *Resilient) reportStateChange() {
 	r.shared.breaker.reporting.Lock()
 	defer r.shared.breaker.reporting.Unlock()

@@ -8,8 +8,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// mergePersons merges the persons among answers. leftOut names the members
-// that are missing from them.
+// This file merges what several sources answer about one user.
+
+// mergePersons merges the persons among answers. leftOut names the sources that
+// failed and are missing from the result.
 func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []string) (*identity.Person, error) {
 	found := make([]answer[identity.Person], 0, len(answers))
 	for _, a := range answers {
@@ -20,8 +22,8 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 	if len(found) == 0 {
 		for _, a := range answers {
 			if Failed(a.err) {
-				// Those that answered know nobody, but one could not be
-				// asked: "no such user" would be a guess.
+				// Those that answered have no such user, but one could not be
+				// asked: "not found" would be a guess.
 				return nil, fmt.Errorf("looking up a person: directory %q: %w", c.sources[a.source].Name, a.err)
 			}
 		}
@@ -55,8 +57,8 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 		out.Keep = shortTTL(out.Keep)
 	}
 	if out.GroupsUnknown != "" {
-		// One that was to tell groups and could not makes the whole unknown: what
-		// the others tell is a part of it (C32).
+		// A source whose groups are unknown makes the whole unknown: the others'
+		// groups are only a part of it (C32).
 		out.GroupsKnown = false
 		return out, nil
 	}
@@ -67,8 +69,8 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 	return out, nil
 }
 
-// mergeUnsupported keeps what no directory could say of the user, and what any that has
-// groups says of none of them.
+// mergeUnsupported keeps the facts about the user that all sources lack, and those
+// about groups that a source with groups lacks for all of them.
 func (c *Composite) mergeUnsupported(out *identity.Person, f answer[identity.Person]) {
 	p := f.value
 	untold := c.resilient[f.source].unsupportedFor(p)
@@ -83,7 +85,8 @@ func (c *Composite) mergeUnsupported(out *identity.Person, f answer[identity.Per
 	out.Untold &^= identity.FactUser
 }
 
-// shortTTL bounds how long an answer is used that lacks an optional directory.
+// shortTTL returns the shorter of keep and the TTL of an answer that lacks an
+// optional directory.
 func shortTTL(keep *time.Duration) *time.Duration {
 	brief := partialTTL
 	if keep != nil {
@@ -92,7 +95,7 @@ func shortTTL(keep *time.Duration) *time.Duration {
 	return &brief
 }
 
-// mergeUser fills what the user lacks.
+// mergeUser fills in the fields that the user still lacks, with their origin.
 func mergeUser(p *identity.Person, u *identity.User, from string) {
 	out := p.User
 	first := func(to *string, value string, origin *string) {
@@ -117,8 +120,8 @@ func mergeUser(p *identity.Person, u *identity.User, from string) {
 	}
 }
 
-// mergeProfile adds the attributes that the member may contribute and nobody
-// before it had.
+// mergeProfile adds the attributes that the source may contribute and that no
+// source before it had. A null attribute counts as absent.
 func mergeProfile(out map[string]any, origin map[string]string, profile map[string]any, src *Source) {
 	if len(src.Attributes) > 0 {
 		for _, name := range src.Attributes {
@@ -135,8 +138,8 @@ func mergeProfile(out map[string]any, origin map[string]string, profile map[stri
 	}
 }
 
-// mergeLinked adds linked objects by name; their profiles are narrowed as the
-// user's own.
+// mergeLinked adds linked objects by name. Their profiles hold only the attributes
+// that the source may contribute.
 func mergeLinked(out *identity.Person, linked map[string]*identity.User, src *Source) {
 	for name, u := range linked {
 		if out.Linked[name] != nil {
@@ -159,7 +162,7 @@ func mergeLinked(out *identity.Person, linked map[string]*identity.User, src *So
 	}
 }
 
-// mergeAppUsers adds assignments to apps of which nobody before knew any.
+// mergeAppUsers adds the assignments to apps for which no source before had one.
 func mergeAppUsers(out *identity.Person, users []identity.AppUser, from string) {
 	known := len(out.AppUsers)
 	for _, u := range users {

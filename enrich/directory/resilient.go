@@ -14,10 +14,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// ResilientOptions shape what stands around a directory. The zero value of each
-// field is its default.
+// This file wraps a directory: its options, its state, and its life from Start to
+// Close. How one look-up runs is in lookup.go, the circuit in breaker.go.
+
+// ResilientOptions are the settings of a Resilient. The zero value of each field
+// is its default.
 type ResilientOptions struct {
-	// Name stands in logs and metrics.
+	// Name is the directory's name in logs and metrics.
 	Name string
 
 	// Timeout bounds one look-up, waiting and retries included.
@@ -28,50 +31,52 @@ type ResilientOptions struct {
 	// inside their own time-out. Default: DefaultConcurrency.
 	Concurrency int
 
-	// Retries is how often a look-up that failed in passing (Transient) is
-	// asked again, at most MaxRetries. Default: DefaultRetries; negative: never.
+	// Retries is how often a look-up is repeated whose failure the kind marked
+	// with Transient, at most MaxRetries. Default: DefaultRetries; negative:
+	// never.
 	Retries int
 
 	// Failures is how many failures in a row open the circuit breaker.
 	// Default: 5.
 	Failures uint32
 
-	// OpenFor is how long an open circuit breaker keeps look-ups away before
-	// it lets one through to try, and what one decision asks with it.
+	// OpenFor is how long an open circuit breaker refuses look-ups before it
+	// lets one through as a probe, with the others of the same decision.
 	// Default: 10 s.
 	OpenFor time.Duration
 
-	// Clock gives the time that status shows. Default: time.Now.
+	// Clock returns the time that status shows. Default: time.Now.
 	Clock func() time.Time
 
-	// Rand gives the jitter of retries. Default: crypto/rand.
+	// Rand returns the jitter of retries. Default: crypto/rand.
 	Rand io.Reader
 
-	// Logger is told once when the directory fails and once when it is back,
-	// and of an answer or a question that is of no use once a minute at most.
+	// Logger gets one line when the directory starts to fail and one when it
+	// answers again, and for failures that open no circuit one line a minute and
+	// class at most. Default: nothing is logged.
 	Logger *slog.Logger
 
-	// Observer is told of each look-up; see also CompositeOptions.
+	// Observer receives each look-up; see also CompositeOptions. Default: none.
 	Observer Observer
 }
 
-// Resilient is a Directory with a time-out, a bound on look-ups at once,
-// retries and a circuit breaker around another. It turns a panic of the kind
-// into an error and an answer over a bound into ErrTooLarge, and it comes
-// back in time also where the kind does not.
+// Resilient is a Directory around another, with a time-out, a limit of
+// look-ups at once, retries and a circuit breaker. It turns a panic of the kind
+// into an error and an answer over a limit into ErrTooLarge. It returns in time
+// even where the kind does not.
 //
 // Its state may be shared by several configurations that overlap during a
-// reload: each merges a view of its own.
+// reload: each Composite has a view of its own.
 type Resilient struct {
 	shared   *sharedState
 	name     string
-	match    []string // of the member; see Source.Match
+	match    []string // of the source; see Source.Match
 	timeout  time.Duration
 	observer Observer
 	logger   *slog.Logger
 }
 
-// sharedState is the part of a Guarded that all its views share.
+// sharedState is the part of a Resilient that all its views share.
 type sharedState struct {
 	directory Directory
 	clock     func() time.Time
@@ -93,18 +98,19 @@ type sharedState struct {
 	lastErrorAt  time.Time
 	lastCause    error
 	lastAnswerAt time.Time
-	loggedAt     map[string]time.Time // by class of error; see tell
+	loggedAt     map[string]time.Time // by class of error; see logFailure
 }
 
 // queueFactor bounds how many look-ups may wait, as a multiple of those under
-// way: beyond it a waiting one could not be served inside a time-out anyway.
+// way. One that waits behind more could not be served within its time-out.
 const queueFactor = 16
 
 // drainTime bounds how long Close leaves the directory open for look-ups that
 // are under way; it is longer than any sensible time-out.
 const drainTime = 15 * time.Second
 
-// NewResilient puts a guard around d. It starts nothing.
+// NewResilient returns d with time-out, limits, retries and circuit breaker. It
+// starts nothing.
 func NewResilient(d Directory, o ResilientOptions) (*Resilient, error) {
 	switch {
 	case d == nil:
@@ -149,8 +155,8 @@ func NewResilient(d Directory, o ResilientOptions) (*Resilient, error) {
 	}, nil
 }
 
-// view gives a Guarded that shares the state of g under the settings of a
-// member.
+// view returns a Resilient that shares the state of r under the settings of a
+// source.
 func (r *Resilient) view(s *Source, observer Observer, logger *slog.Logger) *Resilient {
 	v := *r
 	v.name, v.match = s.Name, s.Match
@@ -166,7 +172,8 @@ func (r *Resilient) view(s *Source, observer Observer, logger *slog.Logger) *Res
 	return &v
 }
 
-// Person implements Directory.
+// Person implements Directory. An answer about another user than the source's
+// Match allows is ErrForeign.
 func (r *Resilient) Person(ctx context.Context, q Query) (*identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -187,7 +194,7 @@ func (r *Resilient) Person(ctx context.Context, q Query) (*identity.Person, erro
 	})
 }
 
-// App implements Directory.
+// App implements Directory. Where the kind has no apps, it is not asked.
 func (r *Resilient) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := CheckName(id); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
@@ -204,7 +211,8 @@ func (r *Resilient) App(ctx context.Context, id string) (*identity.App, error) {
 	})
 }
 
-// AppUser implements Directory.
+// AppUser implements Directory. Where the kind has no assignments, it is not
+// asked.
 func (r *Resilient) AppUser(ctx context.Context, q Query, appID string) (*identity.AppUser, error) {
 	if _, err := q.Subject(); err != nil {
 		return nil, err
@@ -224,7 +232,7 @@ func (r *Resilient) AppUser(ctx context.Context, q Query, appID string) (*identi
 	})
 }
 
-// knows tells what there is any use in asking for; see Partial.
+// knows returns whether the directory can have apps and assignments; see Partial.
 func (r *Resilient) knows() (apps, appUsers bool) {
 	if p, ok := r.shared.directory.(Partial); ok {
 		return p.Supports()
@@ -232,8 +240,8 @@ func (r *Resilient) knows() (apps, appUsers bool) {
 	return true, true
 }
 
-// Start begins the background work of the directory, where it has any. Only
-// the first call counts.
+// Start begins the background work of the directory, where it has any. Calls
+// after the first, or after Close, do nothing.
 func (r *Resilient) Start() error {
 	s := r.shared
 	s.mu.Lock()
@@ -265,7 +273,7 @@ func (r *Resilient) Close() error {
 	return s.closeDirectory(false)
 }
 
-// closeDirectory closes the directory once, when nobody is inside or by force.
+// closeDirectory closes the kind once: when no look-up is under way, or by force.
 func (s *sharedState) closeDirectory(force bool) error {
 	s.mu.Lock()
 	if !s.closed || s.released || (s.active > 0 && !force) {
@@ -280,7 +288,7 @@ func (s *sharedState) closeDirectory(force bool) error {
 	return nil
 }
 
-// Status tells how the directory does.
+// Status returns the directory's state and counters.
 func (r *Resilient) Status() Status {
 	s := r.shared
 	state, since := s.breaker.status()
@@ -302,8 +310,8 @@ func (r *Resilient) Status() Status {
 	return st
 }
 
-// Attributes gives the names of what the directory's objects have, as far as it
-// can tell.
+// Attributes returns the names of the attributes of the directory's objects; none
+// where the kind is no Lister.
 func (r *Resilient) Attributes() Attributes {
 	if l, ok := r.shared.directory.(Lister); ok {
 		return l.Attributes()
@@ -311,7 +319,8 @@ func (r *Resilient) Attributes() Attributes {
 	return Attributes{}
 }
 
-// Warnings gives what in the directory is hardly meant, as far as it can tell.
+// Warnings returns what is suspicious in the directory; nothing where the kind is
+// no Warner.
 func (r *Resilient) Warnings() []string {
 	if w, ok := r.shared.directory.(Warner); ok {
 		return w.Warnings()
@@ -319,7 +328,7 @@ func (r *Resilient) Warnings() []string {
 	return nil
 }
 
-// State gives the circuit breaker's state.
+// State returns the circuit breaker's state.
 func (r *Resilient) State() State {
 	state, _ := r.shared.breaker.status()
 	return state

@@ -10,14 +10,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// Source is one directory of a merge.
+// Source is one directory of a Composite.
 type Source struct {
-	// Directory is asked. One that is not a *Guarded is wrapped in one, with
-	// Timeout and Concurrency as below.
+	// Directory answers. Required. One that is not a *Resilient is wrapped in
+	// one, with Timeout and Concurrency as below.
 	Directory Directory
 
-	// Name stands in logs, metrics, status, and as the origin of attributes.
-	// It is unique within a merge.
+	// Name is the source's name in logs, metrics and status, and the origin of
+	// attributes. Required, and unique within a Composite.
 	Name string
 
 	// Required makes a failure of this directory a failure of the look-up.
@@ -33,30 +33,30 @@ type Source struct {
 	// login, email (LDAP's mail counts as such), or any attribute of the
 	// profile. Where it is set, an
 	// answer whose user holds the subject in none of them is ErrForeign.
-	// Empty leaves that check to the kind, which knows how it asked.
+	// Default: the kind checks its answer, because it knows how it asked.
 	Match []string
 
-	// Attributes are the profile attributes to keep; empty keeps all.
+	// Attributes are the profile attributes to use. Default: all.
 	Attributes []string
 
 	// Timeout bounds one look-up in this directory, waiting and retries
-	// included. Default: that of a *Guarded, else DefaultTimeout.
+	// included. Default: that of a *Resilient, else DefaultTimeout.
 	Timeout time.Duration
 
 	// Concurrency bounds the look-ups under way at once. Default:
-	// DefaultConcurrency. A *Guarded brings its own, because it is shared.
+	// DefaultConcurrency. A *Resilient has its own, because it is shared.
 	Concurrency int
 }
 
-// answersFor reports whether the member may be asked about subjects of the
+// answersFor reports whether the source may be asked about subjects of the
 // issuer with this name.
 func (s *Source) answersFor(issuerName string) bool {
 	return len(s.Issuers) == 0 || slices.Contains(s.Issuers, issuerName)
 }
 
 // Validate checks that no subject can reach the directory of an issuer that
-// did not name it: with two or more issuers configured, each member must say
-// which it answers for, and every name it gives must be configured.
+// did not name it: with two or more issuers configured, each source must say
+// which it answers for, and each of these names must be configured.
 func (c *Composite) Validate(issuerNames []string) error {
 	errs := make([]error, len(c.sources))
 	for i := range c.sources {
@@ -65,7 +65,8 @@ func (c *Composite) Validate(issuerNames []string) error {
 	return errors.Join(errs...)
 }
 
-// Validate checks one member as Composite.Validate does all.
+// Validate checks one source as Composite.Validate checks all. Its error is a
+// SettingError about issuers.
 func (s *Source) Validate(issuerNames []string) error {
 	if len(s.Issuers) == 0 && len(issuerNames) > 1 {
 		return Setting("issuers", fmt.Errorf("directory %q: issuers is required because %d issuers are configured: "+
@@ -79,7 +80,7 @@ func (s *Source) Validate(issuerNames []string) error {
 	return nil
 }
 
-// CheckMatch refuses a name in Match that can be no property.
+// CheckMatch returns an error for a name in Match that cannot be a property.
 func (s *Source) CheckMatch() error {
 	for _, name := range s.Match {
 		if strings.TrimSpace(name) == "" {

@@ -1,21 +1,23 @@
 package directory
 
-// This file says what a directory can never tell (C35).
+// This file says what a directory can never answer (C35).
 
 import "github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 
-// Limited is met by a kind that cannot say everything that a record can hold. What it
-// cannot say in one answer only stands in that answer (identity.Person.Untold).
+// Limited is implemented by a kind that cannot supply all facts that a record can
+// hold. What one answer lacks by itself is in that answer
+// (identity.Person.Untold).
 type Limited interface {
-	// Untold returns the facts that no answer of the directory can say. Those
+	// Unsupported returns the facts that no answer of the directory holds. Those
 	// about groups, and apps and assignments (Partial), need not be among them.
 	//
-	// A kind that does not meet Limited is not taken to know linked objects, or
-	// assignments to other apps, of a user of whom it gives none.
+	// Of a kind that does not implement Limited, linked objects and assignments
+	// to other apps count as unknown where an answer has none.
 	Unsupported() identity.Facts
 }
 
-// unsupportedFor returns what the directory's answer about a person does not say.
+// unsupportedFor returns the facts that the directory's answer about a person
+// lacks.
 func (r *Resilient) unsupportedFor(p *identity.Person) identity.Facts {
 	untold := r.Unsupported() | p.Untold
 	if _, ok := r.shared.directory.(Limited); ok {
@@ -30,7 +32,7 @@ func (r *Resilient) unsupportedFor(p *identity.Person) identity.Facts {
 	return untold
 }
 
-// Unsupported implements Limited.
+// Unsupported implements Limited, with what Partial adds to it.
 func (r *Resilient) Unsupported() identity.Facts {
 	var untold identity.Facts
 	if t, ok := r.shared.directory.(Limited); ok {
@@ -46,8 +48,8 @@ func (r *Resilient) Unsupported() identity.Facts {
 	return untold
 }
 
-// Untold returns what no member can say that answers for the issuer of that
-// configured name; apps are everybody's.
+// Unsupported returns the facts that none of the sources supplies that answer for
+// the issuer of this configured name. Apps are not bound to an issuer.
 func (c *Composite) Unsupported(issuerName string) identity.Facts {
 	untold := identity.AllFacts
 	for i := range c.sources {

@@ -46,7 +46,7 @@ func (f *Fake) AppUser(ctx context.Context, q directory.Query, appID string) (*i
 	return f.AppUserFunc(ctx, q, appID)
 }
 
-// Holding gives a fake that knows one person by each of the subjects.
+// Holding returns a fake that knows one person by each of the subjects.
 func Holding(p *identity.Person, subjects ...string) *Fake {
 	known := make(map[string]bool, len(subjects))
 	for _, s := range subjects {
@@ -60,7 +60,7 @@ func Holding(p *identity.Person, subjects ...string) *Fake {
 	}}
 }
 
-// Failing gives a fake that answers every question with err.
+// Failing returns a fake that answers every question with err.
 func Failing(err error) *Fake {
 	return &Fake{
 		PersonFunc:  func(context.Context, directory.Query) (*identity.Person, error) { return nil, err },

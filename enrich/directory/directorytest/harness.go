@@ -102,7 +102,7 @@ var capabilities = []Capability{
 
 // Harness brings up one kind.
 type Harness interface {
-	// Open gives a directory over a source that holds w and has the fault.
+	// Open returns a directory over a source that holds w and has the fault.
 	// Everything ends by t.Cleanup. A directory that needs Start is started.
 	Open(t *testing.T, w World, f Fault) directory.Directory
 
@@ -128,7 +128,7 @@ type PartHarness interface {
 	ShowsPart() bool
 }
 
-// Query gives a query for a subject of an issuer named "corp".
+// Query returns a query for a subject of an issuer named "corp".
 func Query(subject string) directory.Query {
 	return directory.Query{Principal: &identity.Principal{
 		Issuer: "https://idp.example.com", IssuerName: "corp", Subject: subject,

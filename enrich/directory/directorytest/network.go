@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Listen gives the address of a server that handles each connection so. It
+// Listen returns the address of a server that handles each connection so. It
 // ends with the test.
 func Listen(t testing.TB, handle func(net.Conn)) string {
 	t.Helper()
@@ -40,7 +40,7 @@ func Listen(t testing.TB, handle func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// Way gives the address of a way to another server that breaks off after so
+// Way returns the address of a way to another server that breaks off after so
 // many bytes of answers. Of the first connection that ends it tells how many
 // bytes went over it, where anyone listens.
 func Way(t testing.TB, address string, limit int64, went chan<- int64) string {
@@ -63,7 +63,7 @@ func Way(t testing.TB, address string, limit int64, went chan<- int64) string {
 	})
 }
 
-// WriteAuthority gives a PEM file that holds a certificate to be trusted.
+// WriteAuthority returns a PEM file that holds a certificate to be trusted.
 func WriteAuthority(t testing.TB, certificate *x509.Certificate) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "ca.pem")

@@ -178,7 +178,7 @@ func (s *suite) healthy(t *testing.T) {
 	}
 }
 
-// absent gives a query for a subject that the world does not have.
+// absent returns a query for a subject that the world does not have.
 func (s *suite) absent(subject string) directory.Query {
 	q := s.h.Query(identity.User{ID: subject, Login: subject, Profile: map[string]any{"email": subject}})
 	principal := *q.Principal
@@ -396,7 +396,7 @@ func (s *suite) faulty(t *testing.T, f Fault, want []error) {
 //go:embed testdata/*.txt
 var lists embed.FS
 
-// Hostile gives subjects that must find nobody, by what they try.
+// Hostile returns subjects that must find nobody, by what they try.
 func Hostile() map[string]string {
 	subjects := map[string]string{
 		"LDAP filter":       `*)(uid=*`,

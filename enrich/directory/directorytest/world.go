@@ -24,7 +24,7 @@ const (
 // awkwardLogin holds what each query language would read as its own.
 const awkwardLogin = `o'brien "x" (y)* \z,+=<>#;%41&?`
 
-// NewWorld gives the world that the suite asks about.
+// NewWorld returns the world that the suite asks about.
 func NewWorld() World {
 	w := World{
 		Groups: []identity.Group{
@@ -71,7 +71,7 @@ func NewWorld() World {
 	return w
 }
 
-// User gives the user with this id.
+// User returns the user with this id.
 func (w World) User(id string) User {
 	for _, u := range w.Users {
 		if u.ID == id {
@@ -81,7 +81,7 @@ func (w World) User(id string) User {
 	panic("directorytest: the world has no such user")
 }
 
-// GroupNames gives the names of a user's groups, in the world's order.
+// GroupNames returns the names of a user's groups, in the world's order.
 func (w World) GroupNames(u User) []string {
 	names := make(map[string]string, len(w.Groups))
 	for _, g := range w.Groups {

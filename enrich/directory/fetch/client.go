@@ -70,7 +70,7 @@ type Options struct {
 	// Clock reads dates in Retry-After. Default: time.Now.
 	Clock func() time.Time
 
-	// Rand gives the jitter of retries. Default: crypto/rand.
+	// Rand returns the jitter of retries. Default: crypto/rand.
 	Rand io.Reader
 }
 
@@ -141,7 +141,7 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Base gives a copy of the client's base address.
+// Base returns a copy of the client's base address.
 func (c *Client) Base() *url.URL { u := *c.base; return &u }
 
 // Close ends the idle connections. Requests under way go on.
@@ -157,7 +157,7 @@ func NewTransport(caFile string) (*http.Transport, error) {
 	return oauthclient.NewTransport(oauthclient.TransportOptions{CAFile: caFile, DialTimeout: dialTimeout})
 }
 
-// CheckAddress tells what New would find wrong in a base address.
+// CheckAddress returns what New would find wrong in a base address.
 func CheckAddress(base string, plaintext bool) error {
 	_, err := parseBase(base, plaintext)
 	return err

@@ -12,7 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// JSON gives the body as a canonical value. What is not exactly one JSON
+// JSON returns the body as a canonical value. What is not exactly one JSON
 // value is directory.ErrMalformed.
 func (r *Response) JSON() (any, error) {
 	v, err := identity.DecodeJSON(r.Body)
@@ -23,7 +23,7 @@ func (r *Response) JSON() (any, error) {
 	return v, nil
 }
 
-// Object gives the body as a canonical JSON object.
+// Object returns the body as a canonical JSON object.
 func (r *Response) Object() (map[string]any, error) {
 	v, err := r.JSON()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
-// Next gives the target of the Link with rel="next" (RFC 8288), as an absolute
+// Next returns the target of the Link with rel="next" (RFC 8288), as an absolute
 // URL, or empty where there is no next page. Client.Do refuses it where it
 // leads to another host. What cannot be read is directory.ErrMalformed: it
 // might be the way to the other half of a list.

@@ -67,18 +67,18 @@ type StatusError struct {
 	body   []byte
 }
 
-// Error tells the status and the sentinel; never the URL.
+// Error returns the status and the sentinel; never the URL.
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("status %d: %v", e.Status, e.cause)
 }
 
-// Unwrap gives the sentinel.
+// Unwrap returns the sentinel.
 func (e *StatusError) Unwrap() error { return e.cause }
 
-// Header gives the header that came with the status.
+// Header returns the header that came with the status.
 func (e *StatusError) Header() http.Header { return e.header }
 
-// Body gives what the server said with the status, up to 64 KiB of it, and
+// Body returns what the server said with the status, up to 64 KiB of it, and
 // nothing where that broke off. It is for error codes: servers repeat in it
 // what they were asked, so that it belongs in no error and no log.
 func (e *StatusError) Body() []byte { return e.body }

@@ -79,7 +79,7 @@ func ParseTemplate(text string, names ...string) (*Template, error) {
 	return t, nil
 }
 
-// Base gives scheme, host and port, for Options.Base.
+// Base returns scheme, host and port, for Options.Base.
 func (t *Template) Base() string { return t.base }
 
 // Has reports whether the template has a place for name.

@@ -106,7 +106,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return d.current.Load().AppUser(ctx, q, appID)
 }
 
-// Snapshot gives the copy in use.
+// Snapshot returns the copy in use.
 func (d *Directory) Snapshot() *Snapshot { return d.current.Load().snapshot }
 
 // Attributes implements directory.Lister for the copy in use.
@@ -126,7 +126,7 @@ func (d *Directory) Report() (ready bool, problem string) {
 	return true, ""
 }
 
-// read gives the file's text and what the system says of it, as they were
+// read returns the file's text and what the system says of it, as they were
 // together at one moment.
 func (d *Directory) read() ([]byte, fs.FileInfo, error) {
 	f, err := os.Open(d.config.Path)

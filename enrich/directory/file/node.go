@@ -61,7 +61,7 @@ func (n *node) what() string {
 	return "a number or truth value"
 }
 
-// canonical gives the value of the whole tree below n.
+// canonical returns the value of the whole tree below n.
 func (n *node) canonical() any {
 	switch n.kind {
 	case scalar:

@@ -144,7 +144,7 @@ func plainTag(y *yaml.Node, plain string) error {
 	return nil
 }
 
-// yamlScalar gives a scalar its canonical value. A timestamp stays text, and
+// yamlScalar returns a scalar its canonical value. A timestamp stays text, and
 // so does a whole number with a leading zero or underscores: YAML's versions
 // disagree on what it means, and where it matters it is an identifier.
 func yamlScalar(y *yaml.Node) (*node, error) {

@@ -78,12 +78,12 @@ func parse(text []byte) (*node, error) {
 	return parseJSON(text)
 }
 
-// String tells the size and nothing of the content.
+// String returns the size and nothing of the content.
 func (s *Snapshot) String() string {
 	return fmt.Sprintf("%d users, %d groups, %d apps", len(s.users), len(s.groups), len(s.apps))
 }
 
-// Attributes gives the names that at least one object has.
+// Attributes returns the names that at least one object has.
 func (s *Snapshot) Attributes() directory.Attributes {
 	user, app, appUser := make(map[string]struct{}), make(map[string]struct{}), make(map[string]struct{})
 	for i := range s.users {
@@ -106,7 +106,7 @@ func addNames(names map[string]struct{}, prefix string, object map[string]any) {
 	}
 }
 
-// Directory gives the snapshot as a directory in which a subject is looked up
+// Directory returns the snapshot as a directory in which a subject is looked up
 // by the named properties (see directory.Source.Match). Default: id and login.
 func (s *Snapshot) Directory(match ...string) *Static {
 	if len(match) == 0 {
@@ -158,7 +158,7 @@ func insert(index map[string]int32, name string, i int32) {
 	index[name] = i
 }
 
-// index gives the index that a property's values stand in.
+// index returns the index that a property's values stand in.
 func (d *Static) index(property string) map[string]int32 {
 	if property == "login" || property == "email" {
 		return d.folded
@@ -166,7 +166,7 @@ func (d *Static) index(property string) map[string]int32 {
 	return d.exact
 }
 
-// find gives the one user whom the query's subject names.
+// find returns the one user whom the query's subject names.
 func (d *Static) find(q directory.Query) (int32, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -259,7 +259,7 @@ func (d *Static) findApp(id string) (int32, error) {
 	return i, nil
 }
 
-// Warnings tells what is allowed and hardly meant: names that two share, so
+// Warnings returns what is allowed and suspicious: names that two share, so
 // that whoever comes with one is nobody, and properties to match that no user
 // has. It names lists and numbers, not people.
 func (d *Static) Warnings() []string {

@@ -174,7 +174,7 @@ type settings struct {
 	primary *filter // the group filter for the primary group, whose SID stands for {dn}; or nil
 }
 
-// Check tells what is wrong in the settings themselves. It reads no file.
+// Check returns what is wrong in the settings themselves. It reads no file.
 func Check(c Config) error {
 	c.CAFile = ""
 	_, err := resolve(c)

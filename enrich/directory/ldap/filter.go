@@ -134,7 +134,7 @@ func (f *filter) expand(subject, dn string) string {
 	return strings.NewReplacer("{subject}", ldap.EscapeFilter(subject), "{dn}", ldap.EscapeFilter(dn)).Replace(f.text)
 }
 
-// withRule gives the filter with a matching rule in each comparison with {dn}.
+// withRule returns the filter with a matching rule in each comparison with {dn}.
 func (f *filter) withRule(rule string) (*filter, error) {
 	text := f.text
 	for _, l := range f.leaves {
@@ -148,7 +148,7 @@ func (f *filter) withRule(rule string) (*filter, error) {
 	return parseFilter(text, "dn", "subject")
 }
 
-// withSID gives the filter with the group's own SID in the place of each
+// withSID returns the filter with the group's own SID in the place of each
 // comparison with {dn}, or nil where {dn} stands in any other place, or in
 // none.
 func (f *filter) withSID() (*filter, error) {
@@ -168,7 +168,7 @@ func (f *filter) withSID() (*filter, error) {
 	return parseFilter(text, "dn", "subject")
 }
 
-// anyOf gives the filter for any of several distinguished names.
+// anyOf returns the filter for any of several distinguished names.
 func (f *filter) anyOf(subject string, dns []string) string {
 	if len(dns) == 1 {
 		return f.expand(subject, dns[0])

@@ -13,7 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// groups gives the groups of a user's entry.
+// groups returns the groups of a user's entry.
 func (d *Directory) groups(ctx context.Context, c *conn, user *ldap.Entry, subject string) ([]identity.Group, error) {
 	primary, err := d.primary(ctx, c, user, subject)
 	if err != nil {
@@ -126,7 +126,7 @@ const (
 	chainFails
 )
 
-// nested gives the groups of a user, by its name and that of its primary
+// nested returns the groups of a user, by its name and that of its primary
 // group, and the groups that hold them.
 //
 // OpenLDAP answers the in-chain rule with nothing and no error, so that it is
@@ -207,7 +207,7 @@ func (d *Directory) walk(ctx context.Context, c *conn, dns []string, subject str
 	return all, nil
 }
 
-// normalDN gives a distinguished name in a form that compares.
+// normalDN returns a distinguished name in a form that compares.
 func normalDN(dn string) string {
 	parsed, err := ldap.ParseDN(dn)
 	if err != nil {

@@ -53,7 +53,7 @@ func (p *pool) with(ctx context.Context, ask func(*conn) error) error {
 	}
 }
 
-// take gives an idle connection, or a new one.
+// take returns an idle connection, or a new one.
 func (p *pool) take(ctx context.Context) (c *conn, pooled bool, err error) {
 	now := time.Now()
 	p.mu.Lock()

@@ -117,7 +117,7 @@ func (c *conn) complete(ctx context.Context, e *ldap.Entry) error {
 	return nil
 }
 
-// findRange gives the part of an attribute that a result holds, and the number
+// findRange returns the part of an attribute that a result holds, and the number
 // of its last value, or -1 where no more follow.
 func findRange(result *ldap.SearchResult, attribute string) (*ldap.EntryAttribute, int) {
 	for _, e := range result.Entries {

@@ -85,7 +85,7 @@ const (
 	accountLocked   = 0x10
 )
 
-// status tells whether the account may be used. Empty means that the entry
+// status reports whether the account may be used. Empty means that the entry
 // does not say.
 func status(e *ldap.Entry, now time.Time) string {
 	known := false

@@ -26,7 +26,7 @@ func isSecret(name string) bool {
 	return slices.ContainsFunc(secrets[:], func(s string) bool { return strings.EqualFold(s, base) })
 }
 
-// profile gives the attributes of an entry as canonical values.
+// profile returns the attributes of an entry as canonical values.
 func (s *settings) profile(e *ldap.Entry) map[string]any {
 	out := make(map[string]any, len(e.Attributes))
 	for _, a := range e.Attributes {
@@ -59,7 +59,7 @@ func (s *settings) profile(e *ldap.Entry) map[string]any {
 	return out
 }
 
-// spell gives a value as text: object identifiers in their usual spelling,
+// spell returns a value as text: object identifiers in their usual spelling,
 // text as it is, and all else in base64 where it was asked for by name.
 func spell(name string, v []byte, named bool) (string, bool) {
 	switch {
@@ -103,7 +103,7 @@ func spellSID(v []byte) (string, bool) {
 	return text.String(), true
 }
 
-// primarySID gives the security identifier of an account's primary group: its
+// primarySID returns the security identifier of an account's primary group: its
 // domain's, with the group's number at the end.
 func primarySID(account []byte, number string) ([]byte, bool) {
 	n, err := strconv.ParseUint(number, 10, 32)
@@ -113,7 +113,7 @@ func primarySID(account []byte, number string) ([]byte, bool) {
 	return binary.LittleEndian.AppendUint32(slices.Clone(account[:len(account)-4]), uint32(n)), true
 }
 
-// text gives an attribute's first value as text, or empty.
+// text returns an attribute's first value as text, or empty.
 func text(e *ldap.Entry, name string) string {
 	if strings.EqualFold(name, "dn") {
 		return e.DN
@@ -127,7 +127,7 @@ func text(e *ldap.Entry, name string) string {
 	return ""
 }
 
-// firstText gives the first of several attributes that the entry has.
+// firstText returns the first of several attributes that the entry has.
 func firstText(e *ldap.Entry, names ...string) string {
 	for _, name := range names {
 		if t := text(e, name); t != "" {

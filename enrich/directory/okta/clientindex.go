@@ -29,7 +29,7 @@ type clientIndex struct {
 	fetched time.Time
 }
 
-// appOf gives the app whose client id this is, where the app has another id.
+// appOf returns the app whose client id this is, where the app has another id.
 // An id as Okta itself makes them is no client's but the app's own.
 func (d *Directory) appOf(ctx context.Context, clientID string) (string, error) {
 	unknown := fmt.Errorf("finding an app: %w", directory.ErrNotFound)

@@ -93,7 +93,7 @@ type Options struct {
 	// Transport carries the requests. Default: one of its own.
 	Transport http.RoundTripper
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of randomness. Default: crypto/rand.
@@ -104,7 +104,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Check tells what is wrong in the configuration itself. It reads no file and
+// Check returns what is wrong in the configuration itself. It reads no file and
 // takes a private key for one as it stands.
 func Check(c Config) error {
 	_, err := c.validate()

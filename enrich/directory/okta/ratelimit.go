@@ -36,7 +36,7 @@ func readWindow(answer http.Header, now time.Time) (w window, ok bool) {
 	return w, okLimit && okRemaining && okReset
 }
 
-// rateLimit tells until when to send nothing: where none of the window's
+// rateLimit returns until when to send nothing: where none of the window's
 // requests is left, no more are sent until it resets, instead of being sent
 // and refused.
 func rateLimit(status int, answer http.Header, now time.Time) time.Time {

@@ -70,7 +70,7 @@ func canonical(profile map[string]any) (map[string]any, error) {
 	return v.(map[string]any), nil //nolint:forcetypeassert // Canonical keeps the kind
 }
 
-// find gives the user whom the subject names. It asks in every way in which
+// find returns the user whom the subject names. It asks in every way in which
 // the subject may be meant: one who is found by two is one, two are nobody.
 func (d *Directory) find(ctx context.Context, subject string) (*identity.User, error) {
 	var found *identity.User

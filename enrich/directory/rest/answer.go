@@ -94,7 +94,7 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 	return p, nil
 }
 
-// state gives the account's state where an attribute is one of the words for
+// state returns the account's state where an attribute is one of the words for
 // it: an attribute of that name may be anything, and must not let in whom it
 // keeps out.
 func state(v any) string {
@@ -105,7 +105,7 @@ func state(v any) string {
 	return ""
 }
 
-// scalar gives v where it can be an id: an attribute of that name may be
+// scalar returns v where it can be an id: an attribute of that name may be
 // anything.
 func scalar(v any) any {
 	switch v.(type) {
@@ -128,7 +128,7 @@ func (d *Directory) checkSubject(u *identity.User, subject string) error {
 	return nil
 }
 
-// appOf gives what an answer about a user says of an app, nil where it speaks
+// appOf returns what an answer about a user says of an app, nil where it speaks
 // of none.
 func (d *Directory) appOf(answer any) (*identity.App, error) {
 	r := &reader{}
@@ -158,7 +158,7 @@ func is(a *identity.App, id string) bool {
 	return a.ID == "" && a.ClientID == "" || a.ID == id || a.ClientID == id
 }
 
-// appUserOf gives the assignment to an app out of an answer about a user.
+// appUserOf returns the assignment to an app out of an answer about a user.
 func (d *Directory) appUserOf(answer any, p *identity.Person, app string) (*identity.AppUser, error) {
 	r := &reader{}
 	u := r.appUser(r.object(answer, "the answer")["appuser"])

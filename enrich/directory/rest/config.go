@@ -83,7 +83,7 @@ type Options struct {
 	// Transport carries the requests. Default: one of its own.
 	Transport http.RoundTripper
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of the jitter of retries. Default: crypto/rand.
@@ -176,7 +176,7 @@ func New(c Config, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// Check tells what is wrong in the configuration itself. It reads no file.
+// Check returns what is wrong in the configuration itself. It reads no file.
 func Check(c Config) error {
 	d, err := compile(c)
 	if err == nil {

@@ -88,7 +88,7 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 	return named(a, id), nil
 }
 
-// named gives an app that does not say its id the one it was asked for by.
+// named returns an app that does not say its id the one it was asked for by.
 func named(a *identity.App, id string) *identity.App {
 	if a.ID == "" {
 		a.ID = id

@@ -105,7 +105,7 @@ func isFilter(s *spec.Segment) bool {
 	})
 }
 
-// all gives the selected nodes, in the order of lists and, where the members of
+// all returns the selected nodes, in the order of lists and, where the members of
 // an object are selected, of their names. known is false where the answer does
 // not have what the query selects from: nothing said is not nothing there.
 func (p *path) all(answer any) (nodes []any, known bool, err error) {
@@ -136,7 +136,7 @@ func (p *path) all(answer any) (nodes []any, known bool, err error) {
 	return nodes, true, nil
 }
 
-// object gives the one object that the query selects.
+// object returns the one object that the query selects.
 func (p *path) object(answer any) (map[string]any, error) {
 	nodes, _, err := p.all(answer)
 	switch {

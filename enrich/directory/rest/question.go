@@ -24,7 +24,7 @@ type inputs map[string]string
 // in the body of a POST.
 func Places() []string { return []string{"subject", "issuer", "client", "app"} }
 
-// inputsOf gives what may be asked with on behalf of a principal. The issuer
+// inputsOf returns what may be asked with on behalf of a principal. The issuer
 // is the token's iss, because answers are kept by it: two configured names of
 // one issuer must not lead to two answers.
 func inputsOf(p *identity.Principal, app string) inputs {

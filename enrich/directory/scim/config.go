@@ -75,14 +75,14 @@ type Options struct {
 	// Transport carries the requests. Default: one of its own.
 	Transport http.RoundTripper
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of randomness. Default: crypto/rand.
 	Rand io.Reader
 }
 
-// Check tells what is wrong in the configuration itself. It reads no file.
+// Check returns what is wrong in the configuration itself. It reads no file.
 func Check(c Config) error {
 	if _, err := c.validate(); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// groups gives the groups of a user, and whether they are known.
+// groups returns the groups of a user, and whether they are known.
 func (d *Directory) groups(ctx context.Context, r resource, id string) ([]identity.Group, bool, error) {
 	if d.config.Groups == GroupsUnknown {
 		return nil, false, nil
@@ -129,7 +129,7 @@ func (d *Directory) byMember(ctx context.Context, id string) ([]identity.Group, 
 	return groups, nil
 }
 
-// group gives the group. Where the service sends the members although they
+// group returns the group. Where the service sends the members although they
 // were not asked for, the user must be one of them.
 func (r resource) group(member string) (identity.Group, error) {
 	id, name := r.text("id"), r.text("displayName")

@@ -38,7 +38,7 @@ func newResource(v any) (resource, error) {
 	return r, nil
 }
 
-// get gives an attribute, whatever the case of its name; nil where there is
+// get returns an attribute, whatever the case of its name; nil where there is
 // none.
 func (r resource) get(name string) any {
 	if v, ok := r[name]; ok {
@@ -110,7 +110,7 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 	return found, nil
 }
 
-// answers tells whether the resource holds the subject in an attribute.
+// answers reports whether the resource holds the subject in an attribute.
 func (r resource) answers(attribute, subject string) bool {
 	switch attribute {
 	case ByUserName:
@@ -147,7 +147,7 @@ func (r resource) list(name string) []resource {
 	return out
 }
 
-// best gives the value that is marked primary, or of the wanted type, or else
+// best returns the value that is marked primary, or of the wanted type, or else
 // the first (RFC 7643, section 2.4).
 func best(values []resource, kind string) resource {
 	for _, v := range values {
@@ -170,7 +170,7 @@ func best(values []resource, kind string) resource {
 // any further, in lower case.
 var left = map[string]bool{"schemas": true, "meta": true, "groups": true, "password": true, "x509certificates": true}
 
-// user gives the user. Its profile holds the SCIM attributes under their own
+// user returns the user. Its profile holds the SCIM attributes under their own
 // names (those of an extension in an object under its URN) and, where the
 // service does not use the name itself, the same facts under the names that
 // Okta's profiles have, so that expressions need not know whom they ask.
@@ -236,7 +236,7 @@ func (r resource) user() (*identity.User, error) {
 	return u, nil
 }
 
-// state gives the state of an account: SCIM tells that one is not to be used,
+// state returns the state of an account: SCIM tells that one is not to be used,
 // and not why.
 func state(active bool) string {
 	if active {

@@ -37,7 +37,7 @@ type Config struct {
 	// at load.
 	Plaintext bool
 
-	// UserQuery gives one row for the subject in $1, or none. Two rows mean
+	// UserQuery returns one row for the subject in $1, or none. Two rows mean
 	// that the subject is ambiguous, so it has no limit 1. The columns id,
 	// login, status, created, lastUpdated, passwordChanged and lastLogin
 	// (also as last_updated, …) are the user's own; profile, a JSON object,
@@ -46,18 +46,18 @@ type Config struct {
 	// in any case; another word is an error. Null is the lack of a value.
 	UserQuery string
 
-	// GroupsQuery gives a row for each group of the subject in $1: id, name,
+	// GroupsQuery returns a row for each group of the subject in $1: id, name,
 	// type, source, profile, and further attributes; or one column alone,
 	// which is both id and name. Without it a column groups of UserQuery
 	// counts: an array of texts or integers, or of JSON objects with id and name.
 	// Without that too the groups are unknown.
 	GroupsQuery string
 
-	// AppQuery gives the row of the app whose id or client id is $1: id,
+	// AppQuery returns the row of the app whose id or client id is $1: id,
 	// clientId, name, label, status, profile, and further attributes.
 	AppQuery string
 
-	// AppUserQuery gives the row of the assignment of the subject in $1 to
+	// AppUserQuery returns the row of the assignment of the subject in $1 to
 	// the app in $2: userName, status, profile, and further attributes.
 	AppUserQuery string
 
@@ -101,7 +101,7 @@ const (
 	maxArrayDepth = 6
 )
 
-// Check tells what is wrong in the settings themselves. It reads what files the
+// Check returns what is wrong in the settings themselves. It reads what files the
 // DSN names.
 func Check(c Config) error {
 	_, _, err := resolve(c)

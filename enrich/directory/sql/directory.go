@@ -40,7 +40,7 @@ func New(c Config) (*Directory, error) {
 	return &Directory{config: c, driver: driver, timeout: strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10)}, nil
 }
 
-// database gives the pool of connections.
+// database returns the pool of connections.
 func (d *Directory) database() (*dbsql.DB, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -310,7 +310,7 @@ func (r row) time(names ...string) time.Time {
 	return time.Time{}
 }
 
-// attributes gives what is left of a row, with the object in the column
+// attributes returns what is left of a row, with the object in the column
 // profile, if there is one, spread under it.
 func (r row) attributes() (map[string]any, error) {
 	profile := r.take("profile")

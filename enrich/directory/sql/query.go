@@ -31,7 +31,7 @@ const (
 		set_config('DateStyle', 'ISO', true), set_config('IntervalStyle', 'postgres', true), set_config('TimeZone', 'UTC', true),
 		set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true)`
 
-	// unlock gives back what no end of a transaction does.
+	// unlock returns back what no end of a transaction does.
 	unlock   = `select pg_advisory_unlock_all()`
 	rollback = `rollback`
 )

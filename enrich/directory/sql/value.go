@@ -21,7 +21,7 @@ import (
 
 var errValue = errors.New("a value cannot be read")
 
-// decode gives a column's value as a canonical one.
+// decode returns a column's value as a canonical one.
 func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	if text == nil {
 		return nil, nil
@@ -114,7 +114,7 @@ type arrayReader struct {
 	element   func(string) (any, error)
 }
 
-// peek gives the next byte, or zero at the end.
+// peek returns the next byte, or zero at the end.
 func (r *arrayReader) peek() byte {
 	if r.at < len(r.text) {
 		return r.text[r.at]

@@ -24,7 +24,7 @@ type Config struct {
 	// only where the issuer is on this machine.
 	Identifier string
 
-	// Endpoint gives the address of the endpoint, from the issuer's metadata.
+	// Endpoint returns the address of the endpoint, from the issuer's metadata.
 	// It is called for every question and holds on to what it knows.
 	Endpoint func(ctx context.Context) (string, error)
 
@@ -49,7 +49,7 @@ type Options struct {
 	// Transport carries the requests. Default: one of its own.
 	Transport http.RoundTripper
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of the jitter of retries. Default: crypto/rand.

@@ -67,7 +67,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// check gives the sub that the answer must have, where the endpoint can be
+// check returns the sub that the answer must have, where the endpoint can be
 // asked for this principal at all.
 func (d *Directory) check(q directory.Query) (string, error) {
 	p := q.Principal
@@ -202,7 +202,7 @@ func named(aud any, client string) bool {
 	return aud == client
 }
 
-// reach gives a client for where the endpoint is now, and what to ask there.
+// reach returns a client for where the endpoint is now, and what to ask there.
 func (d *Directory) reach(ctx context.Context) (*fetch.Client, string, error) {
 	endpoint, err := d.config.Endpoint(ctx)
 	switch {
@@ -225,7 +225,7 @@ func (d *Directory) reach(ctx context.Context) (*fetch.Client, string, error) {
 	return client, u.RequestURI(), err
 }
 
-// clientAt gives the client for an origin, a new one where it has moved.
+// clientAt returns the client for an origin, a new one where it has moved.
 func (d *Directory) clientAt(origin string) (*fetch.Client, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
