@@ -17,8 +17,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
-// transportError turns the failure of a round trip into a sentinel. The URL
-// that net/http writes into its errors is taken out: it may hold a subject.
+// This file turns failures of HTTP into the sentinels of package directory, and
+// reads Retry-After.
+
+// transportError returns the sentinel for a failed round trip, and whether to
+// repeat it. It drops the URL that net/http writes into its errors, because
+// that may hold a subject.
 func (c *Client) transportError(ctx context.Context, err error) (*Response, repetition, error) {
 	if ctx.Err() != nil {
 		return nil, never, ctx.Err()
@@ -44,7 +48,8 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 	return nil, pause, fmt.Errorf("asking: connection failed: %w", directory.ErrUnavailable)
 }
 
-// statusError turns a status outside 2xx into an error.
+// statusError returns the StatusError for a status outside 2xx, and whether to
+// repeat the request.
 func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, answer *oauthclient.Response) (*Response, repetition, error) {
 	e := &StatusError{Status: answer.Status, header: answer.Header, body: answer.Body}
 	again := never
@@ -72,12 +77,12 @@ func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, a
 	return nil, again, fmt.Errorf("asking: %w", e)
 }
 
-// defaultPause is how long a server that answers 429 without saying for how
-// long is left alone.
+// defaultPause is the pause after a 429 without Retry-After.
 const defaultPause = time.Second
 
-// RetryAfter reads Retry-After (RFC 9110, section 10.2.3) of a 429 or 503 and
-// gives the time until which to ask no more; zero means go on.
+// RetryAfter returns the time before which no further request is sent, from the
+// Retry-After of a 429 or 503 (RFC 9110, section 10.2.3). The zero time means
+// no pause.
 func RetryAfter(status int, answer http.Header, now time.Time) time.Time {
 	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		return time.Time{}

@@ -1,9 +1,9 @@
-// Package rest is the directory that a service of one's own is, asked by HTTP:
-// one question for a user, answered in JSON. Where the answer keeps to the
-// shape of an evaluation's context (user, groups, app, appuser) nothing more is
-// needed; else JSONPath queries (RFC 9535) say where things are.
+// Package rest is the directory over an HTTP service of the operator's own: one
+// request for a user, answered in JSON. Where the answer has the shape of an
+// evaluation's context (user, groups, app, appuser) no more is needed; otherwise
+// JSONPath queries (RFC 9535) say where things are.
 //
-// Nothing of a request reaches the service but what the URL and the body
+// Of an incoming request the service receives only what the URL and the body
 // declare: subject, issuer, client and app, each escaped for its place.
 package rest
 
@@ -21,66 +21,72 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
-// Config says which service, and how it is asked. URL is required.
+// This file holds the configuration and checks it. Requests are made from it in
+// question.go, answers are read in answer.go, shape.go and pages.go.
+
+// Config says which service is asked, and how. URL is required.
 type Config struct {
-	// URL asks for a user, such as https://host/profile/{subject}. In path
-	// and query it may hold {subject}, {issuer} (the token's iss) and
-	// {client}; in the query also {app}, which is empty where a user is asked
-	// for. Never in scheme, host or port: what a user is called does not
-	// decide who is asked.
+	// URL is the request for a user, such as https://host/profile/{subject}.
+	// Path and query may hold {subject}, {issuer} (the token's iss) and
+	// {client}; the query also {app}, which is empty where a user is looked up.
+	// Scheme, host and port hold none: a user's name does not decide which
+	// server is asked. Required.
 	URL string
 
-	// Method is GET (default) or POST.
+	// Method is GET or POST. Default: GET.
 	Method string
 
-	// Header is sent with every question, as it stands.
+	// Header is sent with each request, unchanged. Default: none.
 	Header http.Header
 
-	// Body is the JSON that a POST sends. {subject}, {issuer}, {client} and
-	// {app} in it, with or without quotes around them, are replaced by JSON
-	// strings. Each is a whole value and never part of a longer string.
-	// Default: none.
+	// Body is the JSON of a POST. {subject}, {issuer}, {client} and {app} in
+	// it, with or without quotes around them, are replaced by JSON strings.
+	// Each is a whole value and never part of a longer string. Default: no
+	// body.
 	Body string
 
-	// ProfilePath selects the object whose members are the user's
-	// attributes. GroupsPath selects the groups: texts, which are id and name
-	// at once, or objects with id, name or profile. AppPath selects the app.
-	// With any of them, what has no path is not read; with none, the answer
-	// has the shape of an evaluation's context.
+	// ProfilePath selects the object whose members are the user's attributes.
+	// GroupsPath selects the groups: texts, which are id and name at once, or
+	// objects with id, name or profile. AppPath selects the app. Where one of
+	// the three is set, what has no path is not read. Default: the answer has
+	// the shape of an evaluation's context.
 	ProfilePath, GroupsPath, AppPath string
 
-	// GroupsDelimiter says what a text is that stands in the place of the list
-	// of groups; see grouplist.Read. Default: unknown where it may hold a list.
+	// GroupsDelimiter says how a text is split that is in the place of the list
+	// of groups; see grouplist.Read. Default: the groups are unknown where such
+	// a text may hold a list.
 	GroupsDelimiter string
 
 	// Next says where an answer names the next page of its groups: a JSONPath
-	// query that selects the page's URL, "link" for a Link header with rel="next"
-	// (RFC 8288), or "none": nothing in an answer means that there is more.
-	// Pages are asked for by GET, with the same headers, at the same origin only.
-	// Default: no page is followed, and an answer that says that there is more
-	// makes the groups unknown.
+	// query that selects the page's URL, "link" for a Link header with
+	// rel="next" (RFC 8288), or "none" where nothing in an answer means that
+	// there is more. Pages are requested by GET, with the same headers, at the
+	// same origin only. Default: no page is followed, and an answer that says
+	// that there is more makes the groups unknown.
 	Next string
 
-	// AppURL asks for an app instead, by GET, such as
-	// https://host/apps/{app}; it must be at URL's host. Default: the app is
-	// read from the answer about a user.
+	// AppURL requests an app instead, by GET, such as https://host/apps/{app}.
+	// It is at the same origin as URL. Default: the app is read from the answer
+	// about a user.
 	AppURL string
 
-	// Match names the properties of a user that may hold the subject. Where
-	// the answer has any of them, one must. Default: id and login.
+	// Match names the properties of a user that may hold the subject. Where the
+	// answer has any of them, one must hold it. Default: id and login.
 	Match []string
 
-	// Plaintext allows http to a host that is not this machine.
+	// Plaintext allows http to a host that is not this machine. Default: such a
+	// URL is an error.
 	Plaintext bool
 
 	// CAFile is a PEM file with the certificates to trust instead of the
-	// system's. It is read once, by New.
+	// system's. It is read once, by New. Default: the system's.
 	CAFile string
 }
 
-// Options are what a Directory gets from outside. Every field may be left out.
+// Options are what a Directory uses from outside. Each field may be left at its
+// zero value.
 type Options struct {
-	// Transport carries the requests. Default: one of its own.
+	// Transport carries the requests. Default: one of the directory's own.
 	Transport http.RoundTripper
 
 	// Clock returns the current time. Default: time.Now.
@@ -92,23 +98,25 @@ type Options struct {
 
 // Limits of a configuration.
 const (
-	// maxHeaders bounds the header values that are sent with each question.
+	// maxHeaders bounds the header values that are sent with each request.
 	maxHeaders = 32
 
-	// maxHeaderValue bounds one of them, in bytes: the largest real ones are
+	// maxHeaderValue bounds one of them, in bytes. The largest real ones are
 	// tokens, which servers commonly refuse over 8 KB.
 	maxHeaderValue = 8 << 10
 )
 
-// ownHeaders belong to the client; one that is set by hand would break what it
-// is for.
+// ownHeaders are set by the client itself, or change the meaning of an answer.
+// None of them can be configured.
 var ownHeaders = [...]string{
 	"Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Expect", "Host", "If-Match", "If-Modified-Since",
 	"If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Range", "Te",
 	"Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// CheckHeader refuses what would not arrive as it stands.
+// CheckHeader returns an error for headers that would not arrive unchanged,
+// that belong to the client, or that hold a placeholder, which is not replaced
+// there.
 func CheckHeader(h http.Header) error {
 	count := 0
 	for name, values := range h {
@@ -150,7 +158,8 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// isFieldValue reports whether s can stand in a header (RFC 9110, section 5.5).
+// isFieldValue reports whether s can be the value of a header (RFC 9110,
+// section 5.5).
 func isFieldValue(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -160,7 +169,7 @@ func isFieldValue(s string) bool {
 	return true
 }
 
-// New makes a directory from a configuration. It does not touch the network.
+// New returns a directory. It reads CAFile and does not touch the network.
 func New(c Config, o Options) (*Directory, error) {
 	d, err := compile(c)
 	if err != nil {
@@ -188,7 +197,8 @@ func Check(c Config) error {
 	return nil
 }
 
-// compile checks what is wrong in the configuration itself.
+// compile checks the configuration and parses its templates and paths. The
+// Directory that it returns has no client.
 func compile(c Config) (*Directory, error) {
 	d := &Directory{match: c.Match}
 	if len(d.match) == 0 {

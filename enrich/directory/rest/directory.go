@@ -9,11 +9,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Directory asks a service by HTTP.
+// Directory looks up users and apps in a service by HTTP.
 //
-// Each look-up asks by itself, also where person, app and assignment stand in
-// one answer: a look-up that joined a question already under way could be given
-// what was true before a purge, and pass it for what came after.
+// Each look-up sends a request of its own, also where person, app and
+// assignment are in one answer: a look-up that joined a request under way could
+// get what was true before a purge, and store it as what came after.
 type Directory struct {
 	client *fetch.Client
 	user   *question
@@ -26,7 +26,7 @@ type Directory struct {
 	next            *nextPage
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. It follows the pages of the groups.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	first, p, err := d.askUser(ctx, q, "")
 	if err == nil {
@@ -38,14 +38,15 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// Supports implements directory.Partial: with paths, what has no path is not read.
+// Supports implements directory.Partial: where a path is set, what has no path
+// is not read.
 func (d *Directory) Supports() (apps, appUsers bool) {
 	return d.app != nil || d.appsInAnswers(), d.shaped()
 }
 
 // App implements directory.Directory. Without a URL of its own, an app is read
-// from the answer about the user on whose behalf it is looked up, and is not
-// found where there is none.
+// from the answer about the user for whom it is looked up (directory.UserFrom).
+// It is not found where there is no such user.
 func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := directory.CheckName(id); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
@@ -71,6 +72,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	return named(a, id), nil
 }
 
+// askApp looks up an app by the URL of its own.
 func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error) {
 	answer, err := d.ask(ctx, d.app, inputs{"app": id})
 	if err != nil {
@@ -88,7 +90,8 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 	return named(a, id), nil
 }
 
-// named returns an app that does not say its id the one it was asked for by.
+// named returns the app. One that has no id gets the id that it was asked for
+// by.
 func named(a *identity.App, id string) *identity.App {
 	if a.ID == "" {
 		a.ID = id
@@ -116,8 +119,8 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return u, nil
 }
 
-// CacheScope implements directory.CacheScoper: a question that names the client
-// has an answer for that client only.
+// CacheScope implements directory.CacheScoper: the answer to a request that
+// holds the client is valid for that client only.
 func (d *Directory) CacheScope(p *identity.Principal) directory.CacheScope {
 	var on directory.CacheScope
 	if d.user.has("client") {
@@ -127,7 +130,7 @@ func (d *Directory) CacheScope(p *identity.Principal) directory.CacheScope {
 	return on
 }
 
-// appsInAnswers reports whether answers about users speak of an app.
+// appsInAnswers reports whether answers about users may hold an app.
 func (d *Directory) appsInAnswers() bool { return d.shaped() || d.appPath != nil }
 
 // reply is an answer of the service with its JSON value.
@@ -137,7 +140,8 @@ type reply struct {
 	value any
 }
 
-// askUser asks about a user and reads who it is, without the groups.
+// askUser requests a user. It returns the answer, for the groups, and the
+// person without them.
 func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) (*reply, *identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -154,7 +158,7 @@ func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) 
 	return answer, p, nil
 }
 
-// ask returns the service's answer to a question.
+// ask sends a request with these inputs.
 func (d *Directory) ask(ctx context.Context, q *question, in inputs) (*reply, error) {
 	r, err := q.request(in)
 	if err != nil {
@@ -163,7 +167,7 @@ func (d *Directory) ask(ctx context.Context, q *question, in inputs) (*reply, er
 	return d.send(ctx, r)
 }
 
-// send sends a request and reads the answer's JSON.
+// send sends a request and decodes the JSON of the answer.
 func (d *Directory) send(ctx context.Context, r fetch.Request) (*reply, error) {
 	response, err := d.client.Do(ctx, r)
 	if err != nil {
@@ -176,11 +180,11 @@ func (d *Directory) send(ctx context.Context, r fetch.Request) (*reply, error) {
 	return &reply{Response: response, value: value}, nil
 }
 
-// Close ends the idle connections.
+// Close closes the idle connections.
 func (d *Directory) Close() error { return d.client.Close() }
 
-// Unsupported implements directory.Limited: what paths select are
-// attributes, and there is no path to these.
+// Unsupported implements directory.Limited: paths select attributes, and there
+// is no path to these facts.
 func (d *Directory) Unsupported() identity.Facts {
 	if d.shaped() {
 		return 0
