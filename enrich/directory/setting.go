@@ -1,7 +1,7 @@
 package directory
 
-// SettingError is an error about one option of a directory's configuration. Who
-// read the configuration can name the option's line.
+// SettingError is what is wrong in the settings of a directory, with the option
+// that it is about, so that whoever read them can name the line.
 type SettingError struct {
 	// Option is the option's name, such as user_filter.
 	Option string
@@ -9,7 +9,7 @@ type SettingError struct {
 	err error
 }
 
-// Setting returns err marked as being about an option, nil where err is nil.
+// Setting marks err as being about an option; nil stays nil.
 func Setting(option string, err error) error {
 	if err == nil {
 		return nil
@@ -17,8 +17,8 @@ func Setting(option string, err error) error {
 	return &SettingError{Option: option, err: err}
 }
 
-// Error returns the text of the marked error.
+// Error gives the words of what it marks.
 func (e *SettingError) Error() string { return e.err.Error() }
 
-// Unwrap returns the marked error.
+// Unwrap gives what it marks.
 func (e *SettingError) Unwrap() error { return e.err }

@@ -22,30 +22,27 @@ import (
 // takes over an edit that is whole, and keeps the last good copy in front of
 // one that is not. When to look again is decided in watch.go.
 
-// Config says which file holds the directory, and how subjects are looked up in
-// it.
+// Config says which file and how to look up in it.
 type Config struct {
-	// Path is the path of the file. Required.
+	// Path of the file. Required.
 	Path string
 
 	// Match names the properties of a user that may hold the subject: id,
 	// login, email, or any attribute of the profile. Default: id and login.
 	Match []string
 
-	// Poll is how often the time and size of the file are checked, beside the
-	// notifications of the operating system. Default: 10 s.
+	// Poll is how often the file's time and size are looked at, besides
+	// being told of changes by the system. Default: 10 s.
 	Poll time.Duration
 
-	// PollOnly disables the notifications of the operating system. Default:
-	// false.
+	// PollOnly leaves the system's notifications out.
 	PollOnly bool
 
-	// OnEdit is called after each edit: with nil where the new copy is in use,
-	// else with the reason why it is not. It must not block. Default: nothing
-	// is called.
+	// OnEdit is told after each edit: nil when the new copy is in use, else
+	// why it is not. It must not block.
 	OnEdit func(error)
 
-	// Logger gets one line for each edit. Default: nothing is logged.
+	// Logger is told of each edit once.
 	Logger *slog.Logger
 }
 

@@ -13,8 +13,8 @@ import (
 // This file reads users, apps and assignments out of an answer, in either form:
 // the shape of an evaluation's context, or what the configured paths select.
 
-// shaped reports whether answers have the shape of an evaluation's context:
-// nothing says otherwise.
+// shaped reports whether answers have the shape of an evaluation's context, which
+// is so where no path is configured.
 func (d *Directory) shaped() bool {
 	return d.profilePath == nil && d.groupsPath == nil && d.appPath == nil
 }

@@ -24,62 +24,60 @@ import (
 // This file holds the configuration and checks it. Requests are made from it in
 // question.go, answers are read in answer.go, shape.go and pages.go.
 
-// Config says which service is asked, and how. URL is required.
+// Config says which service, and how it is asked. URL is required.
 type Config struct {
-	// URL is the request for a user, such as https://host/profile/{subject}.
-	// Path and query may hold {subject}, {issuer} (the token's iss) and
-	// {client}; the query also {app}, which is empty where a user is looked up.
-	// Scheme, host and port hold none: a user's name does not decide which
-	// server is asked. Required.
+	// URL asks for a user, such as https://host/profile/{subject}. In path
+	// and query it may hold {subject}, {issuer} (the token's iss) and
+	// {client}; in the query also {app}, which is empty where a user is asked
+	// for. Never in scheme, host or port: what a user is called does not
+	// decide who is asked.
 	URL string
 
-	// Method is GET or POST. Default: GET.
+	// Method is GET (default) or POST.
 	Method string
 
-	// Header is sent with each request, unchanged. Default: none.
+	// Header is sent with every question, as it stands.
 	Header http.Header
 
-	// Body is the JSON of a POST. {subject}, {issuer}, {client} and {app} in
-	// it, with or without quotes around them, are replaced by JSON strings.
-	// Each is a whole value and never part of a longer string. Default: no
-	// body.
+	// Body is the JSON that a POST sends. {subject}, {issuer}, {client} and
+	// {app} in it, with or without quotes around them, are replaced by JSON
+	// strings. Each is a whole value and never part of a longer string.
+	// Default: none.
 	Body string
 
-	// ProfilePath selects the object whose members are the user's attributes.
-	// GroupsPath selects the groups: texts, which are id and name at once, or
-	// objects with id, name or profile. AppPath selects the app. Where one of
-	// the three is set, what has no path is not read. Default: the answer has
-	// the shape of an evaluation's context.
+	// ProfilePath selects the object whose members are the user's
+	// attributes. GroupsPath selects the groups: texts, which are id and name
+	// at once, or objects with id, name or profile. AppPath selects the app.
+	// With any of them, what has no path is not read; with none, the answer
+	// has the shape of an evaluation's context.
 	ProfilePath, GroupsPath, AppPath string
 
-	// GroupsDelimiter says how a text is split that is in the place of the list
-	// of groups; see grouplist.Read. Default: the groups are unknown where such
-	// a text may hold a list.
+	// GroupsDelimiter says what a text is that stands in the place of the list
+	// of groups; see grouplist.Read. Default: unknown where it may hold a list.
 	GroupsDelimiter string
 
 	// Next says where an answer names the next page of its groups: a JSONPath
-	// query that selects the page's URL, "link" for a Link header with
-	// rel="next" (RFC 8288), or "none" where nothing in an answer means that
-	// there is more. Pages are requested by GET, with the same headers, at the
-	// same origin only. Default: no page is followed, and an answer that says
-	// that there is more makes the groups unknown.
+	// query that selects the page's URL, "link" for a Link header with rel="next"
+	// (RFC 8288), or "none": nothing in an answer means that there is more.
+	// Pages are asked for by GET, with the same headers, at the same origin only.
+	// Default: no page is followed, and an answer that says that there is more
+	// makes the groups unknown.
 	Next string
 
-	// AppURL requests an app instead, by GET, such as https://host/apps/{app}.
-	// It is at the same origin as URL. Default: the app is read from the answer
-	// about a user.
+	// AppURL asks for an app instead, by GET, such as
+	// https://host/apps/{app}; it must be at URL's host. Default: the app is
+	// read from the answer about a user.
 	AppURL string
 
-	// Match names the properties of a user that may hold the subject. Where the
-	// answer has any of them, one must hold it. Default: id and login.
+	// Match names the properties of a user that may hold the subject. Where
+	// the answer has any of them, one must. Default: id and login.
 	Match []string
 
-	// Plaintext allows http to a host that is not this machine. Default: such a
-	// URL is an error.
+	// Plaintext allows http to a host that is not this machine.
 	Plaintext bool
 
 	// CAFile is a PEM file with the certificates to trust instead of the
-	// system's. It is read once, by New. Default: the system's.
+	// system's. It is read once, by New.
 	CAFile string
 }
 
