@@ -21,14 +21,15 @@ type Directory struct {
 	log    *slog.Logger
 	clock  func() time.Time
 
-	// Okta counts requests by endpoint: what the apps have used up must not
-	// keep users waiting, and the other way round. All share one transport.
+	// One client for each kind of request, because Okta counts by endpoint:
+	// users must not wait for a limit that apps have used up. All share one
+	// transport.
 	of [kinds]*fetch.Client
 
 	clients clientIndex
 }
 
-// New makes a Directory. It does not touch the network.
+// New returns a Directory. It reads the CA file and does not touch the network.
 func New(c Config, o Options) (*Directory, error) {
 	c, err := c.validate()
 	if err != nil {
@@ -82,13 +83,13 @@ func New(c Config, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// Close ends the idle connections.
+// Close closes the idle connections.
 func (d *Directory) Close() error {
 	return d.of[kindUser].Close() // all its clients share a transport
 }
 
-// get asks one question. A 404 is "there is none" only where Okta's own error
-// code says so: a wrong address, or a proxy's error page, is a failure.
+// get sends one request. A 404 is ErrNotFound only with Okta's own error code:
+// a wrong address, or the error page of a proxy, is a failure.
 func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*fetch.Response, error) {
 	answer, err := d.of[k].Do(ctx, fetch.Request{URL: url, ContentType: contentType})
 	if err == nil {
@@ -106,8 +107,8 @@ func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*
 	return nil, explain(err, status.Status, code)
 }
 
-// Unsupported implements directory.Limited: only the assignment to
-// the protected app is asked for, and linked objects where they are named.
+// Unsupported implements directory.Limited: only the assignment to the
+// protected app is read, and linked objects only where they are configured.
 func (d *Directory) Unsupported() identity.Facts {
 	untold := identity.FactAppUsers
 	if len(d.config.Linked) == 0 {

@@ -17,26 +17,28 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
+// This file gets access tokens as an API service app.
+
 const (
 	// tokenPath is the token endpoint of the organization's own server.
 	tokenPath = "/oauth2/v1/token"
 
-	// assertionLife is how long a client assertion is good for; Okta accepts
-	// up to an hour, and one is used at once.
+	// assertionLife is how long a client assertion is valid. Okta accepts up to
+	// an hour; the assertion is used at once.
 	assertionLife = 5 * time.Minute
 
-	// expiryMargin is how long before its end a token is no longer used.
+	// expiryMargin is how long before its expiry a token is no longer used.
 	expiryMargin = 30 * time.Second
 
-	// failurePause is how long no new token is asked for after a refusal.
+	// failurePause is how long no token is requested after a failure.
 	failurePause = time.Second
 
-	// maxTokenAnswer bounds the token endpoint's answer.
+	// maxTokenAnswer bounds the token endpoint's answer, in bytes.
 	maxTokenAnswer = 64 << 10
 )
 
-// serviceApp signs in as an API service app: it trades signed assertions for
-// access tokens (RFC 7523, section 2.2).
+// A serviceApp exchanges signed assertions for access tokens (RFC 7523, section
+// 2.2). It renews a token before it expires, and one request at a time.
 type serviceApp struct {
 	scope     string
 	assertion *oauthclient.Assertion
@@ -51,7 +53,7 @@ type serviceApp struct {
 	failedAt time.Time
 }
 
-// accessToken is what the organization gave us.
+// accessToken is a token with the times that bound its use.
 type accessToken struct {
 	text   string
 	renew  time.Time // from then on one request asks for the next
@@ -61,6 +63,8 @@ type accessToken struct {
 // String keeps the token out of what is printed.
 func (*accessToken) String() string { return "access token" }
 
+// newServiceApp returns a serviceApp of the configuration. Options are those of
+// the directory's other clients, for the transport.
 func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
 	s := &serviceApp{
 		scope: strings.Join(c.Scopes, " "), clock: o.Clock, turn: make(chan struct{}, 1),
@@ -88,8 +92,8 @@ func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
 	return s, nil
 }
 
-// authorize puts an access token on a request. A token past five sixths of its
-// life is renewed by one request while the others go on with it.
+// authorize puts an access token on a request. After five sixths of a token's
+// lifetime one request renews it, while the others go on with it.
 func (s *serviceApp) authorize(ctx context.Context, r *http.Request) error {
 	token, err := s.token(ctx)
 	if err != nil {
@@ -99,8 +103,9 @@ func (s *serviceApp) authorize(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// unauthorized forgets the token that was refused, so that the request is sent
-// once more with a new one; not one that has come in its place meanwhile.
+// unauthorized drops the token that was refused, so that the request is sent
+// once more with a new one. It keeps one that has replaced the refused token
+// meanwhile.
 func (s *serviceApp) unauthorized(_ context.Context, sent, _ http.Header) bool {
 	if t := s.current.Load(); t != nil && sent.Get("Authorization") == "Bearer "+t.text {
 		s.current.CompareAndSwap(t, nil)
@@ -108,6 +113,8 @@ func (s *serviceApp) unauthorized(_ context.Context, sent, _ http.Header) bool {
 	return true
 }
 
+// token returns the current token, or a new one where that has expired. The
+// wait for a new one ends with the context.
 func (s *serviceApp) token(ctx context.Context) (*accessToken, error) {
 	t := s.current.Load()
 	now := s.clock()
@@ -140,9 +147,8 @@ func (s *serviceApp) token(ctx context.Context) (*accessToken, error) {
 	return s.ask(ctx)
 }
 
-// ask trades an assertion for a token. After a failure the same answer is
-// given for a moment, so that a crowd of look-ups does not become one of
-// sign-ins.
+// ask requests a token. For failurePause after a failure it returns the same
+// error, so that many look-ups do not cause as many requests.
 func (s *serviceApp) ask(ctx context.Context) (*accessToken, error) {
 	s.mu.Lock()
 	failed, at := s.failed, s.failedAt
@@ -163,6 +169,7 @@ func (s *serviceApp) ask(ctx context.Context) (*accessToken, error) {
 	return t, nil
 }
 
+// request sends one token request (RFC 6749, section 4.4).
 func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
 	asked := s.clock()
 	form := url.Values{"grant_type": {"client_credentials"}, "scope": {s.scope}}
@@ -176,8 +183,8 @@ func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
 	if err != nil {
 		var status *fetch.StatusError
 		if errors.As(err, &status) && status.Status == http.StatusBadRequest {
-			// invalid_scope, invalid_client, a demand for DPoP: all say that
-			// the credentials do not do.
+			// invalid_scope, invalid_client or a demand for DPoP: the
+			// credentials cannot be used.
 			return nil, fmt.Errorf("signing in: status 400: %w", directory.ErrRefused)
 		}
 		return nil, fmt.Errorf("signing in: %w", err)

@@ -1,11 +1,9 @@
-// Package sql is the directory that lives in a database: each question is a
-// query of the operator's own, with the subject or the app's id as a bound
-// parameter. Columns become attributes; arrays and JSON become lists and
-// objects. The database is PostgreSQL.
+// Package sql is the directory in a PostgreSQL database: each look-up is a query
+// of the operator's own, with the subject or the app's id as a bound parameter.
+// Columns become attributes; arrays and JSON become lists and objects.
 //
 // Each look-up is a read-only transaction with a time limit on each statement,
-// whether a pooler stands before the database or not; the database role should
-// be one that can do no more either.
+// also behind a pooler. The database role should have no other rights either.
 package sql
 
 import (
@@ -84,31 +82,33 @@ type Config struct {
 
 // Limits of this kind.
 const (
-	// defaultConnections is a share of the hundred that PostgreSQL allows
-	// all its clients by default.
+	// defaultConnections is a share of the hundred connections that PostgreSQL
+	// allows all its clients by default. maxConnections bounds the setting.
 	defaultConnections = 16
 	maxConnections     = 1024
 
-	// maxQuery bounds a query in bytes.
+	// maxQuery bounds a query, in bytes.
 	maxQuery = 64 << 10
 
-	// idleLife and maxLife end connections, so that a changed password, role
-	// or balancer takes hold.
+	// idleLife and maxLife bound how long a connection is open without a
+	// look-up and in all, so that a changed password, role or balancer takes
+	// effect.
 	idleLife = 5 * time.Minute
 	maxLife  = 30 * time.Minute
 
-	// maxArrayDepth is the most that PostgreSQL gives arrays.
+	// maxArrayDepth is the most dimensions that PostgreSQL allows an array.
 	maxArrayDepth = 6
 )
 
-// Check returns what is wrong in the settings themselves. It reads what files the
-// DSN names.
+// Check returns what is wrong in the settings themselves. It reads the files
+// that the DSN names.
 func Check(c Config) error {
 	_, _, err := resolve(c)
 	return err
 }
 
-// resolve checks the settings and gives those of the driver.
+// resolve checks the settings and returns them with their defaults, beside
+// those of the driver.
 func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 	switch {
 	case c.Driver != "postgres":
@@ -152,7 +152,7 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 	}
 	config, err := pgx.ParseConfig(c.DSN)
 	if err != nil || c.DSN == "" {
-		// The driver's own words repeat parts of the DSN.
+		// The driver's error repeats parts of the DSN.
 		return c, nil, errors.New("reading SQL settings: the DSN is not a PostgreSQL connection string, or names a file that cannot be read")
 	}
 	if !c.Plaintext {
@@ -165,18 +165,18 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		}
 	}
 	config.MaxProtocolMessageBodyLen = directory.MaxResponse
-	// Poolers take these two for a connection, and refuse or lose others. The
+	// Poolers accept these two for a connection, and refuse or drop others. The
 	// rest is set in each transaction.
 	config.RuntimeParams["application_name"] = "token-enrich"
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	return c, config, nil
 }
 
-// cut is a query's end that keeps rows back.
-var cut = regexp.MustCompile(`(?is)\b(limit\s+[^\s()]+|fetch\s+(first|next)\b[^()]*)(\s+offset\s+\S+)?[\s;]*$`)
+// limit matches a LIMIT or FETCH at the end of a query.
+var limit = regexp.MustCompile(`(?is)\b(limit\s+[^\s()]+|fetch\s+(first|next)\b[^()]*)(\s+offset\s+\S+)?[\s;]*$`)
 
-// Warnings implements directory.Warner: what a limit keeps back nobody sees, a
-// second user of one name (D64) or the rest of the groups (C32).
+// Warnings implements directory.Warner. A limit hides rows: a second user of
+// one name (D64), or the rest of the groups (C32).
 func (d *Directory) Warnings() []string {
 	var out []string
 	for _, q := range []struct{ option, query string }{
@@ -185,7 +185,7 @@ func (d *Directory) Warnings() []string {
 		{"app_query", d.config.AppQuery},
 		{"app_user_query", d.config.AppUserQuery},
 	} {
-		if cut.MatchString(q.query) {
+		if limit.MatchString(q.query) {
 			out = append(out, q.option+" ends in a limit, so that rows beyond it go unseen: a second user of one name, or the rest of the groups; "+
 				"without the limit they are an error")
 		}
@@ -193,8 +193,8 @@ func (d *Directory) Warnings() []string {
 	return out
 }
 
-// secure reports whether what goes to the host is safe from others: it stays
-// on this machine, or goes over TLS to a server that is verified.
+// secure reports whether the traffic to a host is safe from others: it stays on
+// this machine, or uses TLS to a server that is verified.
 func secure(host string, t *tls.Config) bool {
 	if strings.HasPrefix(host, "/") || loopback.Host(host) {
 		return true

@@ -19,7 +19,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Directory asks a database.
+// This file looks up users, apps and assignments by their queries, and checks
+// that the rows are those of the subject.
+
+// Directory looks up users in a database.
 type Directory struct {
 	config  Config
 	driver  *pgx.ConnConfig
@@ -30,7 +33,8 @@ type Directory struct {
 	closed bool
 }
 
-// New checks the settings. It starts nothing and does not touch the network.
+// New returns a directory. It starts nothing and does not touch the network:
+// the first look-up connects.
 func New(c Config) (*Directory, error) {
 	c, driver, err := resolve(c)
 	if err != nil {
@@ -40,7 +44,7 @@ func New(c Config) (*Directory, error) {
 	return &Directory{config: c, driver: driver, timeout: strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10)}, nil
 }
 
-// database returns the pool of connections.
+// database returns the pool of connections, and opens it for the first look-up.
 func (d *Directory) database() (*dbsql.DB, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,20 +61,23 @@ func (d *Directory) database() (*dbsql.DB, error) {
 	return d.pool, nil
 }
 
-// Close ends the connections as they come out of use.
+// Close closes the connections as their look-ups end. Later look-ups fail with
+// ErrClosed.
 func (d *Directory) Close() error {
 	d.mu.Lock()
 	pool := d.pool
 	d.pool, d.closed = nil, true
 	d.mu.Unlock()
 	if pool != nil {
-		// What it may say is that a connection was dead already.
+		// Its error says that a connection was dead already.
 		_ = pool.Close()
 	}
 	return nil
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. User and groups are read in one
+// transaction. Groups are known where there is a groups_query, or where the
+// user's row has a column groups.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -92,7 +99,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		}
 		person := &identity.Person{}
 		var listed any
-		person.Untold = r.untold()
+		person.Untold = r.unsupported()
 		if person.User, listed, problem = d.readUser(r, subject); problem != nil {
 			return problem
 		}
@@ -115,15 +122,18 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
+// userQuestion returns the query for a user.
 func (d *Directory) userQuestion(subject string) question {
 	return question{"searching the user", d.config.UserQuery, 1, []string{subject}}
 }
 
+// appQuestion returns the query for an app.
 func (d *Directory) appQuestion(id string) question {
 	return question{"searching the app", d.config.AppQuery, 1, []string{id}}
 }
 
-// asFailure keeps "no such user" out of the second question: the user exists.
+// asFailure turns "no such user" from the query for groups into a failure: the
+// user exists.
 func asFailure(err error) error {
 	if directory.Failed(err) {
 		return err
@@ -131,7 +141,8 @@ func asFailure(err error) error {
 	return fmt.Errorf("searching groups: the query does not take the subject: %w", directory.ErrRejected)
 }
 
-// Supports implements directory.Partial: what no query asks for is not known.
+// Supports implements directory.Partial: apps and assignments are there where a
+// query reads them.
 func (d *Directory) Supports() (apps, appUsers bool) {
 	return d.config.AppQuery != "", d.config.AppUserQuery != ""
 }
@@ -163,7 +174,8 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	return a, nil
 }
 
-// AppUser implements directory.Directory.
+// AppUser implements directory.Directory. The rows of the user and of the app
+// are read in the same transaction, to check whose assignment it is.
 func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string) (*identity.AppUser, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -195,7 +207,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 		if err != nil {
 			return err
 		}
-		if err := d.holdAssignment(answers[1:], subject, appID); err != nil {
+		if err := d.checkAssignment(answers[1:], subject, appID); err != nil {
 			return err
 		}
 		u, err = readAppUser(r, appID)
@@ -207,11 +219,12 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return u, nil
 }
 
-// holdAssignment holds an assignment to the subject and the app. Its row names
-// neither in general, so the rows of the user and of the app are held to them:
-// a comparison that takes another name for theirs does so in each query. One
-// without such a row is an assignment of somebody whom another directory knows.
-func (d *Directory) holdAssignment(answers []answer, subject, appID string) error {
+// checkAssignment checks that an assignment belongs to the subject and the app.
+// Its row names neither in general, so the rows of the user and of the app are
+// checked: a comparison that takes another name for theirs does so in each
+// query. Where the database has no such user or app, another directory may have
+// it, and the assignment stays.
+func (d *Directory) checkAssignment(answers []answer, subject, appID string) error {
 	for n := range answers {
 		r, err := answers[n].one()
 		switch {
@@ -229,7 +242,7 @@ func (d *Directory) holdAssignment(answers []answer, subject, appID string) erro
 	return nil
 }
 
-// Unsupported implements directory.Limited: there is no query for these.
+// Unsupported implements directory.Limited: no query reads these facts.
 func (d *Directory) Unsupported() identity.Facts { return identity.FactLinked | identity.FactAppUsers }
 
 var (
@@ -239,7 +252,8 @@ var (
 	_ directory.Warner    = (*Directory)(nil)
 )
 
-// take removes a column under one of its names and gives its value.
+// take removes a column that has one of these names and returns its value, nil
+// where there is none.
 func (r row) take(names ...string) any {
 	var v any
 	for _, name := range names {
@@ -253,7 +267,8 @@ func (r row) take(names ...string) any {
 	return v
 }
 
-// userColumns are the columns that hold a user's own fields.
+// userColumns are the columns of a user's own fields, by the fact that they
+// hold.
 var userColumns = map[identity.Facts][]string{
 	identity.FactStatus:          {"status"},
 	identity.FactCreated:         {"created"},
@@ -262,19 +277,20 @@ var userColumns = map[identity.Facts][]string{
 	identity.FactLastLogin:       {"lastLogin", "last_login"},
 }
 
-// untold returns the facts that the row has no column for. A null in a column
-// says that the user has none.
-func (r row) untold() identity.Facts {
-	var untold identity.Facts
+// unsupported returns the facts that the row has no column for. A null in a
+// column means that the user has no such value.
+func (r row) unsupported() identity.Facts {
+	var missing identity.Facts
 	for fact, names := range userColumns {
 		if !slices.ContainsFunc(names, func(name string) bool { _, has := r[name]; return has }) {
-			untold |= fact
+			missing |= fact
 		}
 	}
-	return untold
+	return missing
 }
 
-// text takes a column as text.
+// text removes a column and returns it as text. It is empty for a null, a truth
+// value, a list and an object.
 func (r row) text(names ...string) string {
 	switch v := r.take(names...).(type) {
 	case nil:
@@ -288,8 +304,9 @@ func (r row) text(names ...string) string {
 	}
 }
 
-// status takes the account's state. What is none of the known words is an
-// error, be it true or false: it might mean that nobody is to be let in.
+// status removes the column status and returns the account's status. A value
+// that is none of the known ones, such as true or false, is an error: it might
+// mean that the user may not be let in.
 func (r row) status() (string, error) {
 	v := r.take("status")
 	word, isText := v.(string)
@@ -299,7 +316,8 @@ func (r row) status() (string, error) {
 	return "", fmt.Errorf("reading the answer: the status is an unknown word: %w", directory.ErrMalformed)
 }
 
-// time takes a column as a point in time; zero where it is none.
+// time removes a column and returns it as a time, the zero time where it is
+// none.
 func (r row) time(names ...string) time.Time {
 	s, _ := r.take(names...).(string)
 	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", time.DateOnly} {
@@ -310,8 +328,9 @@ func (r row) time(names ...string) time.Time {
 	return time.Time{}
 }
 
-// attributes returns what is left of a row, with the object in the column
-// profile, if there is one, spread under it.
+// attributes returns the remaining columns, with the members of the JSON object in
+// the column profile, where there is one. A column wins over a member of the same
+// name unless it is null.
 func (r row) attributes() (map[string]any, error) {
 	profile := r.take("profile")
 	out := make(map[string]any, len(r))
@@ -330,8 +349,8 @@ func (r row) attributes() (map[string]any, error) {
 	return out, nil
 }
 
-// readUser makes a user of a row, and gives the column groups apart where no
-// query asks for groups.
+// readUser returns the user of a row, and the value of the column groups where
+// no query reads groups. It checks the user against the subject.
 func (d *Directory) readUser(r row, subject string) (*identity.User, any, error) {
 	var groups any
 	if d.config.GroupsQuery == "" {
@@ -349,7 +368,7 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 	if u.Profile, err = r.attributes(); err != nil {
 		return nil, nil, err
 	}
-	if err := d.hold(u, subject); err != nil {
+	if err := d.checkSubject(u, subject); err != nil {
 		return nil, nil, err
 	}
 	if u.ID == "" {
@@ -358,8 +377,9 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 	return u, groups, nil
 }
 
-// hold holds a user to the subject.
-func (d *Directory) hold(u *identity.User, subject string) error {
+// checkSubject checks that the user holds the subject, in one of the properties
+// of Match, or else in id or login.
+func (d *Directory) checkSubject(u *identity.User, subject string) error {
 	names, holds := "id, login", u.ID == subject || u.Login == subject
 	if len(d.config.Match) > 0 {
 		names, holds = strings.Join(d.config.Match, ", "), directory.MatchesSubject(u, subject, d.config.Match)

@@ -15,13 +15,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Values are asked for in PostgreSQL's text format, in which every type has a
-// form: those that claims have a kind for are read, and all others (enums,
-// ranges, addresses, UUIDs, …) stay the text that they are.
+// This file decodes values. They are requested in PostgreSQL's text format, which
+// every type has: values that have a type in claims are decoded, and all others
+// (enums, ranges, addresses, UUIDs, …) stay text.
 
+// errValue says that a value cannot be decoded. It does not quote the value.
 var errValue = errors.New("a value cannot be read")
 
-// decode returns a column's value as a canonical one.
+// decode returns a column's value as a canonical one, nil for a null.
 func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	if text == nil {
 		return nil, nil
@@ -31,7 +32,7 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	case pgtype.BoolOID:
 		return s == "t", nil
 	case pgtype.BPCharOID:
-		// char(n): PostgreSQL gives the blanks behind a value no meaning.
+		// char(n): blanks at the end have no meaning.
 		return strings.TrimRight(s, " "), nil
 	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.OIDOID:
 		return strconv.ParseInt(s, 10, 64)
@@ -68,7 +69,8 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	return s, nil
 }
 
-// decodeNumber keeps whole numbers whole. What is not finite stays text.
+// decodeNumber returns a number; whole numbers stay whole. One that is not
+// finite stays text.
 func decodeNumber(s string) (any, error) {
 	if f, err := strconv.ParseFloat(s, 64); err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		return s, nil
@@ -76,8 +78,8 @@ func decodeNumber(s string) (any, error) {
 	return identity.Canonical(json.Number(s))
 }
 
-// decodeTime writes a point in time as RFC 3339 does. Infinity, and years
-// that RFC 3339 has no form for, stay text.
+// decodeTime returns a time in the form of RFC 3339, in UTC. Infinity, and
+// years that RFC 3339 has no form for, stay text.
 func decodeTime(s string) any {
 	t, err := time.Parse("2006-01-02 15:04:05.999999999Z07", s)
 	if err != nil {
@@ -86,8 +88,8 @@ func decodeTime(s string) any {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// decodeArray reads the text form of an array, {1,"b c",NULL,{…}}, whose
-// parts may be arrays again. Bounds in front of it are passed over.
+// decodeArray decodes the text form of an array, {1,"b c",NULL,{…}}, whose
+// elements may be arrays again. It skips bounds in front of it.
 func decodeArray(s string, delimiter byte, element func(string) (any, error)) (any, error) {
 	if strings.HasPrefix(s, "[") {
 		_, rest, ok := strings.Cut(s, "=")
@@ -107,6 +109,7 @@ func decodeArray(s string, delimiter byte, element func(string) (any, error)) (a
 	return v, nil
 }
 
+// An arrayReader decodes the text form of an array.
 type arrayReader struct {
 	text      string
 	at        int
@@ -122,6 +125,7 @@ func (r *arrayReader) peek() byte {
 	return 0
 }
 
+// list reads an array in braces.
 func (r *arrayReader) list(depth int) (any, error) {
 	if depth >= maxArrayDepth || r.peek() != '{' {
 		return nil, errValue
@@ -159,6 +163,7 @@ func (r *arrayReader) list(depth int) (any, error) {
 	}
 }
 
+// quoted reads an element in quotes, with its escapes.
 func (r *arrayReader) quoted() (any, error) {
 	var b strings.Builder
 	for r.at++; r.at < len(r.text); r.at++ {
@@ -177,6 +182,7 @@ func (r *arrayReader) quoted() (any, error) {
 	return nil, errValue
 }
 
+// bare reads an element without quotes. NULL is nil.
 func (r *arrayReader) bare() (any, error) {
 	length := strings.IndexAny(r.text[r.at:], string(r.delimiter)+`{}"\`)
 	if length <= 0 {
