@@ -57,9 +57,6 @@ type answer struct {
 	more     bool
 }
 
-// A row is one row of an answer, by the names of its columns.
-type row map[string]any
-
 // one returns the single row. No row is ErrNotFound, two are ErrAmbiguous.
 func (a *answer) one() (row, error) {
 	switch {
