@@ -16,6 +16,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file looks up a user with the groups. The user is found in user.go, the
+// groups in group.go.
+
 // Directory reads one SCIM service.
 type Directory struct {
 	config Config
@@ -24,15 +27,15 @@ type Directory struct {
 	clock   func() time.Time
 	rand    io.Reader
 	service atomic.Pointer[serviceConfig]
-	probed  atomic.Pointer[time.Time] // when filters on groups last proved themselves
+	probed  atomic.Pointer[time.Time] // when filters on groups were last found to work
 
-	mu   sync.Mutex // guards the background work
+	mu   sync.Mutex // of the background work
 	stop context.CancelFunc
 	done chan struct{}
 }
 
-// New makes a Directory. It does not touch the network and starts nothing: see
-// Start.
+// New returns a Directory. It reads the CA file, does not touch the network and
+// starts nothing: see Start.
 func New(c Config, o Options) (*Directory, error) {
 	c, err := c.validate()
 	if err != nil {
@@ -63,7 +66,8 @@ func New(c Config, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. Groups are unknown where neither the
+// user's own list nor a query has them.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -88,21 +92,21 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// Supports implements directory.Partial: SCIM knows people only.
+// Supports implements directory.Partial: SCIM has users only.
 func (d *Directory) Supports() (apps, appUsers bool) { return false, false }
 
-// App implements directory.Directory; SCIM knows no apps.
+// App implements directory.Directory. It always is ErrNotFound.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
 	return nil, fmt.Errorf("reading an app: SCIM knows none: %w", directory.ErrNotFound)
 }
 
-// AppUser implements directory.Directory; SCIM knows no assignments.
+// AppUser implements directory.Directory. It always is ErrNotFound.
 func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity.AppUser, error) {
 	return nil, fmt.Errorf("reading an assignment: SCIM knows none: %w", directory.ErrNotFound)
 }
 
-// get asks one question. A 404 is "there is none" only where the service's own
-// error body says so: a wrong address, or a proxy's error page, is a failure.
+// get sends one request. A 404 is ErrNotFound only with a SCIM error body: a
+// wrong address, or the error page of a proxy, is a failure.
 func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error) {
 	answer, err := d.client.Do(ctx, fetch.Request{URL: url, Accept: []string{fetch.MediaSCIM, fetch.MediaJSON}})
 	if err != nil {
@@ -111,8 +115,8 @@ func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error
 	return answer, nil
 }
 
-// Unsupported implements directory.Limited: RFC 7643 has no words for
-// these.
+// Unsupported implements directory.Limited: RFC 7643 has no attributes for
+// these facts.
 func (d *Directory) Unsupported() identity.Facts {
 	return identity.FactPasswordChanged | identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
-// errorSchema marks a SCIM error body (RFC 7644, section 3.12).
+// errorSchema is the schema of a SCIM error body (RFC 7644, section 3.12).
 const errorSchema = "urn:ietf:params:scim:api:messages:2.0:Error"
 
-// explain turns a refusal into what its body means, where that is a SCIM
-// error.
+// explain returns the error for a refusal, by its body where that is a SCIM
+// error, and otherwise err itself.
 func explain(err error) error {
 	status, ok := errors.AsType[*fetch.StatusError](err)
 	if !ok {

@@ -1,7 +1,7 @@
-// Package userinfo is the directory that an OpenID issuer is to the holder of
-// a token: its userinfo endpoint (OpenID Connect Core, section 5.3), asked with
-// the caller's own token. It knows the caller and nobody else, so its answers
-// are never kept for another caller, and no apps.
+// Package userinfo is the directory over the userinfo endpoint of an OpenID issuer
+// (OpenID Connect Core, section 5.3), which is asked with the caller's own token. It
+// has the caller and no other user, so an answer is never used for another caller,
+// and no apps.
 package userinfo
 
 import (
@@ -44,9 +44,10 @@ type Config struct {
 	CAFile string
 }
 
-// Options are what a Directory gets from outside. Every field may be left out.
+// Options are what a Directory uses from outside. Each field may be left at its
+// zero value.
 type Options struct {
-	// Transport carries the requests. Default: one of its own.
+	// Transport carries the requests. Default: one of the directory's own.
 	Transport http.RoundTripper
 
 	// Clock returns the current time. Default: time.Now.
@@ -56,11 +57,11 @@ type Options struct {
 	Rand io.Reader
 }
 
-// defaultGroupsClaim is what issuers call it that have any groups.
+// defaultGroupsClaim is the name that issuers with groups most often use.
 const defaultGroupsClaim = "groups"
 
-// New makes a directory. It does not touch the network: the endpoint is
-// looked for when the first question comes.
+// New returns a directory. It reads the CA file and does not touch the network:
+// the first look-up finds the endpoint.
 func New(c Config, o Options) (*Directory, error) {
 	switch {
 	case c.Name == "" || c.Identifier == "":
