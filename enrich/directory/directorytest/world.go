@@ -6,8 +6,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// ManyGroups is how many groups the busiest user of the world has: more than
-// one page of any directory, and no multiple of a usual page size.
+// ManyGroups is how many groups the user Busy has: more than one page of any
+// directory, and no multiple of a usual page size.
 const ManyGroups = 1203
 
 // The ids of users in the world of NewWorld.
@@ -21,10 +21,10 @@ const (
 	Stranger = "00u7stranger" // the last one: who Foreign answers with
 )
 
-// awkwardLogin holds what each query language would read as its own.
+// awkwardLogin holds the special characters of all query languages.
 const awkwardLogin = `o'brien "x" (y)* \z,+=<>#;%41&?`
 
-// NewWorld returns the world that the suite asks about.
+// NewWorld returns the world of the suite.
 func NewWorld() World {
 	w := World{
 		Groups: []identity.Group{
