@@ -7,6 +7,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file checks each answer against the limits of this package. Kinds bound
+// what they read in bytes; here the values count.
+
 // checkPerson checks an answer against the limits. Too many groups are an error
 // and are never cut: a part of the groups is the wrong groups.
 func checkPerson(p *identity.Person) error {

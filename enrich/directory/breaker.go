@@ -160,6 +160,8 @@ func circuitResult(ctx context.Context, err error, late bool) error {
 	switch {
 	case !Failed(err):
 		return nil
+	// Failures of one question or of the configuration: the directory itself
+	// works.
 	case errors.Is(err, ErrMalformed), errors.Is(err, ErrTooLarge), errors.Is(err, ErrForeign),
 		errors.Is(err, ErrPanicked), errors.Is(err, ErrRejected), errors.Is(err, ErrThrottled), errors.Is(err, ErrClosed):
 		return errExcluded

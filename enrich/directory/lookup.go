@@ -18,6 +18,7 @@ func ask[T any](ctx context.Context, r *Resilient, question func(context.Context
 	bounded, cancel := context.WithTimeoutCause(ctx, r.timeout, ErrTimeout)
 	defer cancel()
 
+	// The retries below are attempts of the same look-up.
 	s.requests.Add(1)
 	var answer *T
 	var err error
@@ -49,6 +50,7 @@ func ask[T any](ctx context.Context, r *Resilient, question func(context.Context
 // and not the request.
 func attemptOnce[T any](ctx context.Context, r *Resilient, question func(context.Context) (*T, error)) (*T, error) {
 	s := r.shared
+	// Before the slot: a look-up must not wait for one only to be refused.
 	if state, _ := s.breaker.status(); state == StateOpen {
 		return nil, fmt.Errorf("asking: %w", ErrOpen)
 	}
@@ -67,6 +69,7 @@ func attemptOnce[T any](ctx context.Context, r *Resilient, question func(context
 		answer *T
 		err    error
 	}
+	// Buffered, so that the goroutine ends when the caller has gone.
 	result := make(chan outcome, 1)
 	go func() {
 		defer s.releaseSlot()
@@ -89,6 +92,8 @@ func attemptOnce[T any](ctx context.Context, r *Resilient, question func(context
 	case <-ctx.Done():
 		o.err = ctx.Err()
 	}
+	// The circuit gets the result of every attempt, whatever the caller does
+	// with it.
 	o.err = classify(ctx, o.err)
 	done(circuitResult(ctx, o.err, time.Since(begin) >= r.timeout/2))
 	if o.err != nil {

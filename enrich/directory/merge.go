@@ -13,6 +13,8 @@ import (
 // mergePersons merges the persons among answers. leftOut names the sources that
 // failed and are missing from the result.
 func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []string) (*identity.Person, error) {
+	// Not found is no contribution, and failures of required sources have ended
+	// the look-up.
 	found := make([]answer[identity.Person], 0, len(answers))
 	for _, a := range answers {
 		if a.err == nil {
@@ -31,7 +33,10 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 	}
 
 	out := &identity.Person{User: &identity.User{}, LeftOut: leftOut}
+	// Facts are taken away below as sources supply them. Those about apps are
+	// merged with the apps.
 	out.Untold = identity.AllFacts &^ (identity.FactApp | identity.FactAppUser)
+	// The largest profile is about the size of the merged one.
 	attributes := 0
 	for _, f := range found {
 		attributes = max(attributes, len(f.value.User.Profile))
@@ -45,7 +50,10 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 		mergeProfile(out.User.Profile, out.Origin, f.value.User.Profile, src)
 		mergeLinked(out, f.value.Linked, src)
 		mergeAppUsers(out, f.value.AppUsers, src.Name)
+		// One source with groups is enough, unless another could not supply its
+		// own.
 		out.GroupsKnown = out.GroupsKnown || f.value.GroupsKnown
+		// The first reason is kept, with the source that it is about.
 		if reason := f.value.GroupsUnknown; reason != "" && out.GroupsUnknown == "" {
 			out.GroupsUnknown = fmt.Sprintf("directory %q: %s", src.Name, reason)
 		}
@@ -74,6 +82,7 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 func (c *Composite) mergeUnsupported(out *identity.Person, f answer[identity.Person]) {
 	p := f.value
 	untold := c.resilient[f.source].unsupportedFor(p)
+	// A nil list of names means that all names are known, which wins.
 	if untold&identity.FactLinked == 0 {
 		if p.LinkedNames == nil {
 			out.LinkedNames = nil
@@ -149,6 +158,7 @@ func mergeLinked(out *identity.Person, linked map[string]*identity.User, src *So
 			out.Linked = make(map[string]*identity.User, len(linked))
 		}
 		if len(src.Attributes) > 0 {
+			// A copy: the answer is shared with other requests.
 			narrowed := *u
 			narrowed.Profile = make(map[string]any, len(src.Attributes))
 			for _, a := range src.Attributes {

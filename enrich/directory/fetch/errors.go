@@ -30,6 +30,7 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
+	// Only texts of known types are shown: they name hosts and certificates.
 	var certificate *tls.CertificateVerificationError
 	var timeout net.Error
 	var op *net.OpError
@@ -51,6 +52,7 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 // statusError returns the StatusError for a status outside 2xx, and whether to
 // repeat the request.
 func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, answer *oauthclient.Response) (*Response, repetition, error) {
+	// A status is final unless it says that a later attempt may succeed.
 	e := &StatusError{Status: answer.Status, header: answer.Header, body: answer.Body}
 	again := never
 	switch {

@@ -64,6 +64,7 @@ func readLink(text string) (l webLink, rest string, ok bool) {
 		if name, value, rest, ok = readParameter(rest[1:]); !ok {
 			return l, "", false
 		}
+		// Names are compared without regard to case.
 		if strings.EqualFold(name, "rel") && !hasRel { // the first counts (section 3.3)
 			l.rel, hasRel = value, true
 		}

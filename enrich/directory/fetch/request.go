@@ -101,6 +101,7 @@ func (c *Client) Do(ctx context.Context, q Request) (*Response, error) {
 		if err == nil {
 			return answer, nil
 		}
+		// Once, and not counted as an attempt: the credentials were at fault.
 		if again == renewal {
 			if renewed || ctx.Err() != nil {
 				return nil, err
@@ -206,6 +207,8 @@ func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Respons
 		}
 	}
 	answer, err := c.http.Do(r, c.maxBody)
+	// Also where the body could not be read: the server has spoken about its
+	// load.
 	if answer != nil {
 		if until := c.rateLimit(answer.Status, answer.Header, c.clock()); !until.IsZero() {
 			c.pauseUntil(until)

@@ -41,6 +41,7 @@ func ParseTemplate(text string, names ...string) (*Template, error) {
 	if !ok {
 		return nil, errors.New("reading a URL template: want https://host/…")
 	}
+	// Everything before the path is the origin, which is fixed.
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		end = len(rest)
@@ -78,6 +79,7 @@ func ParseTemplate(text string, names ...string) (*Template, error) {
 		t.parts = append(t.parts, part{name: name, query: query})
 		rest = rest[open+length+1:]
 	}
+	// With the placeholders filled, the rest must be a URL.
 	if _, err := url.Parse(t.base + t.fill(func(part) string { return "x" })); err != nil {
 		return nil, errors.New("reading a URL template: not a URL")
 	}

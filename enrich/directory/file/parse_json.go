@@ -9,6 +9,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file parses JSON into nodes, with the lines that errors name.
+
 // parseJSON parses one JSON value into nodes. JSON has a parser of its own,
 // although it nearly is YAML: the two differ in tabs, escapes and numbers.
 func parseJSON(text []byte) (*node, error) {
@@ -18,6 +20,8 @@ func parseJSON(text []byte) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A second value would be ignored silently, such as the rest of a file that
+	// an editor has written twice.
 	if _, err := r.d.Token(); !errors.Is(err, io.EOF) {
 		return nil, at(r.lineNow(), "more than one JSON value")
 	}
@@ -74,6 +78,7 @@ func (r *jsonReader) value(depth int) (*node, error) {
 		n.kind, n.value = scalar, v
 	case json.Number:
 		n.kind, n.text = scalar, string(v)
+		// Integers stay exact; a number that no float64 holds is an error.
 		if n.value, err = identity.Canonical(v); err != nil {
 			return nil, at(n.line, "a number is out of range")
 		}
@@ -104,6 +109,8 @@ func (r *jsonReader) list(n *node, depth int) error {
 // key is an error.
 func (r *jsonReader) object(n *node, depth int) error {
 	n.kind = object
+	// encoding/json keeps the last of two members of one name, so duplicates
+	// are found here.
 	seen := keyset{}
 	for r.d.More() {
 		t, err := r.token()

@@ -13,6 +13,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// This file parses YAML into nodes: aliases are expanded within a bound, merge
+// keys applied, and application tags refused.
+
 // parseYAML parses one YAML document into nodes. A text without a document is
 // ErrEmpty, and a second document is an error.
 func parseYAML(text []byte) (*node, error) {
@@ -43,10 +46,12 @@ type yamlConverter struct {
 // convert returns the node for y and all below it. inAlias says that y is part
 // of an alias, which counts against maxAliased.
 func (c *yamlConverter) convert(y *yaml.Node, depth int, inAlias bool) (*node, error) {
+	// Also ends an alias that contains itself.
 	if depth > maxNesting {
 		return nil, at(y.Line, "nested over %d levels", maxNesting)
 	}
 	if inAlias {
+		// Each node counts every time that an alias repeats it.
 		if c.aliased--; c.aliased < 0 {
 			return nil, at(y.Line, "aliases stand for over %d values: %w", maxAliased, ErrSize)
 		}
@@ -92,6 +97,7 @@ func (c *yamlConverter) object(y *yaml.Node, depth int, inAlias bool) (*node, er
 		if name.Kind != yaml.ScalarNode || name.ShortTag() == "!!null" {
 			return nil, at(y.Content[i].Line, "a key is not text")
 		}
+		// A mapping may have several merge keys; every other key is there once.
 		if name.ShortTag() != "!!merge" {
 			if err := seen.add(name.Value, name.Line); err != nil {
 				return nil, err
@@ -108,6 +114,7 @@ func (c *yamlConverter) object(y *yaml.Node, depth int, inAlias bool) (*node, er
 		n.keys = append(n.keys, key{name.Value, y.Content[i].Line})
 		n.items = append(n.items, value)
 	}
+	// After all keys of the mapping itself, which win over merged ones.
 	for _, m := range merged {
 		if err := n.merge(m, seen); err != nil {
 			return nil, err

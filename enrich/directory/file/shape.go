@@ -22,9 +22,13 @@ var groupTypes = [...]string{identity.GroupTypeOkta, identity.GroupTypeApp, iden
 
 // A reader turns nodes into a snapshot and collects the errors on the way.
 type reader struct {
+	// snapshot is what has been read so far. It is used only where there are no
+	// problems.
 	snapshot *Snapshot
 	problems []error
 
+	// What resolve needs: the lines and references of each user by its index,
+	// the assignments of all apps, and the indices of users and groups by id.
 	userLines  []int
 	groupRefs  [][]*node // of each user: the ids to be found among groups
 	linkedRefs []*node   // of each user: the object of linked, or nil
@@ -65,6 +69,7 @@ next:
 	for i, k := range n.keys {
 		for _, f := range fields {
 			if f.name == k.name {
+				// A null counts as absent.
 				if n.items[i].kind != null {
 					f.read(n.items[i])
 				}
@@ -92,13 +97,14 @@ func (r *reader) each(n *node, what string, read func(*node)) {
 }
 
 // text returns a function that reads a scalar as text, numbers as they are
-// written. A truth value is an error: yes and no are texts only in quotes.
+// written. A truth value is an error: true is a text only in quotes.
 func (r *reader) text(out *string, what string) func(*node) {
 	return func(n *node) {
 		if n.kind != scalar {
 			r.problem(n.line, "%s must be text, not %s", what, n.what())
 			return
 		}
+		// A text that reads true must be in quotes, so that both languages agree.
 		if _, ok := n.value.(bool); ok {
 			r.problem(n.line, "%s must be text: put it in quotes", what)
 			return
@@ -112,6 +118,7 @@ func (r *reader) id(out *string, what string) func(*node) {
 	read := r.text(out, what)
 	return func(n *node) {
 		read(n)
+		// An id that no look-up may ask for would never be found.
 		if err := directory.CheckName(*out); err != nil && n.kind == scalar {
 			r.problem(n.line, "%s is empty, too long or holds control characters", what)
 		}
@@ -151,6 +158,7 @@ func (r *reader) attributes(out *map[string]any, what string) func(*node) {
 			r.problem(n.line, "%s must be an object, not %s", what, n.what())
 			return
 		}
+		// The values become part of claims, so they must be canonical.
 		v, err := identity.Canonical(n.canonical())
 		if err != nil {
 			r.problem(n.line, "%s is nested too deep", what)
@@ -187,6 +195,7 @@ func (r *reader) file(root *node) error {
 		collection("users", "a user", r.user),
 		collection("groups", "a group", r.group),
 		collection("apps", "an app", r.app))
+	// A file that is being rewritten is empty for a moment.
 	if len(r.problems) == 0 && !some {
 		return ErrEmpty
 	}
@@ -222,6 +231,8 @@ func (r *reader) user(n *node) {
 		r.problem(n.line, "the user's id stands already in line %d", r.userLines[before])
 		return
 	}
+	// The same limit as in each answer of a directory; here it fails the load
+	// and not a request.
 	if len(refs) > directory.MaxGroups {
 		r.problem(n.line, "a user has over %d groups", directory.MaxGroups)
 		return
@@ -257,6 +268,8 @@ func (r *reader) group(n *node) {
 		r.problem(n.line, "group %s stands twice", shorten(g.ID))
 		return
 	}
+	// Expressions read group.name and group.profile.name, which must not
+	// differ.
 	if name, ok := g.Profile["name"].(string); ok {
 		if g.Name != "" && g.Name != name {
 			r.problem(n.line, "group %s has one name and another in its profile", shorten(g.ID))
@@ -287,12 +300,15 @@ func (r *reader) app(n *node) {
 		r.problem(n.line, "an app has no id")
 		return
 	}
+	// Apps are few, so a search costs nothing.
 	for i := range r.snapshot.apps {
 		if r.snapshot.apps[i].ID == a.ID {
 			r.problem(n.line, "app %s stands twice", shorten(a.ID))
 			return
 		}
 	}
+	// Users of the app are looked up by resolve: they may come later in the
+	// file.
 	index := len(r.snapshot.apps)
 	r.snapshot.apps = append(r.snapshot.apps, app{App: a})
 	for _, u := range users {
@@ -330,6 +346,7 @@ func (r *reader) resolve() {
 				r.problem(ref.line, "no group has the id %s%s", shorten(id), nearest.Hint(id, ids))
 				continue
 			}
+			// A group that is listed twice counts once.
 			if !seen[g] {
 				seen[g], groups = true, append(groups, g)
 			}

@@ -50,6 +50,7 @@ func Load(text []byte) (*Snapshot, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("reading the directory file: over %d bytes: %w", MaxSize, ErrSize)
 	}
+	// Editors on Windows write a byte order mark, which JSON does not allow.
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) {
 		return nil, fmt.Errorf("reading the directory file: not UTF-8 text")
@@ -122,9 +123,11 @@ func (s *Snapshot) Directory(match ...string) *Static {
 	d := &Static{
 		snapshot: s,
 		match:    match,
-		exact:    make(map[string]int32, len(s.users)),
-		folded:   make(map[string]int32, len(s.users)),
-		apps:     make(map[string]int32, 2*len(s.apps)),
+		// One index for each way to compare, filled once, so that a look-up
+		// does not depend on the number of users.
+		exact:  make(map[string]int32, len(s.users)),
+		folded: make(map[string]int32, len(s.users)),
+		apps:   make(map[string]int32, 2*len(s.apps)),
 	}
 	for i := range s.users {
 		for _, name := range match {
@@ -184,6 +187,8 @@ func (d *Static) find(q directory.Query) (int32, error) {
 	if err != nil {
 		return 0, err
 	}
+	// Both indices are asked: a subject that is one user's id and another's
+	// login is ambiguous.
 	i, byExact := d.exact[subject]
 	j, byFolded := d.folded[directory.MatchKey("login", subject)]
 	switch {
@@ -207,6 +212,7 @@ func (d *Static) Person(ctx context.Context, q directory.Query) (*identity.Perso
 		return nil, err
 	}
 	s, u := d.snapshot, &d.snapshot.users[i]
+	// The snapshot never changes, so that the answer can share its values.
 	p := &identity.Person{User: &u.User, GroupsKnown: true}
 	if len(u.groups) > 0 {
 		p.Groups = make([]identity.Group, len(u.groups))

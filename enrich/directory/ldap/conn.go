@@ -79,6 +79,7 @@ func (s *settings) dial(ctx context.Context) (*conn, error) {
 	}
 	c := &conn{wire: &wire{Conn: raw}, born: time.Now()}
 	c.reset()
+	// The client library takes no context: closing the wire ends its calls.
 	stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
 	defer stop()
 
@@ -139,6 +140,7 @@ func (c *conn) explain(ctx context.Context, doing string, err error) error {
 			return fmt.Errorf("%s: %w", doing, directory.ErrTimeout)
 		}
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	// The library reports the end of the wire and not its reason.
 	case c.wire.over.Load():
 		return fmt.Errorf("%s: %w", doing, directory.ErrTooLarge)
 	case errors.As(err, &result) && result.ResultCode == ldap.ErrorUnexpectedResponse:

@@ -63,10 +63,13 @@ func parseFilter(text string, names ...string) (*filter, error) {
 			return nil, err
 		}
 		f.uses = f.uses || (len(used) > 0 && !l.negated)
+		// Only a comparison that the entry must satisfy literally can be
+		// checked.
 		if slices.Contains(used, "subject") && l.operator == "=" && !l.negated && !strings.Contains(l.value, "*") {
 			f.checks = append(f.checks, check{l.attribute, l.value})
 		}
 	}
+	// The client library has the last word on the syntax.
 	if _, err := ldap.CompileFilter(f.expand("x", "cn=x")); err != nil {
 		return nil, errors.New("not a filter")
 	}
@@ -84,6 +87,7 @@ func (f *filter) parse(text string, negated bool, depth int) (rest string, err e
 	}
 	text = text[1:]
 	if text != "" && strings.IndexByte("&|!", text[0]) >= 0 {
+		// Two nots cancel each other.
 		negated = negated != (text[0] == '!')
 		text = text[1:]
 		for strings.HasPrefix(text, "(") {

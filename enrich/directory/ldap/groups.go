@@ -18,6 +18,7 @@ import (
 
 // groups returns the groups of a user's entry, each once.
 func (d *Directory) groups(ctx context.Context, c *conn, user *ldap.Entry, subject string) ([]identity.Group, error) {
+	// First, because nested groups are searched above it as well.
 	primary, err := d.primary(ctx, c, user, subject)
 	if err != nil {
 		return nil, err
@@ -67,6 +68,7 @@ func (d *Directory) primary(ctx context.Context, c *conn, user *ldap.Entry, subj
 	if !ok {
 		return nil, nil
 	}
+	// A referral of this search alone says nothing about the other groups.
 	referred := c.referred
 	found, err := d.direct(ctx, c, d.set.primary.expand(subject, string(sid)))
 	if len(found) > 0 {
@@ -177,6 +179,7 @@ func (d *Directory) walk(ctx context.Context, c *conn, dns []string, subject str
 	if err != nil {
 		return nil, err
 	}
+	// By normalized name: servers spell a distinguished name in several ways.
 	seen := make(map[string]bool, len(found))
 	var all []*ldap.Entry
 	level := found
@@ -196,6 +199,8 @@ func (d *Directory) walk(ctx context.Context, c *conn, dns []string, subject str
 		}
 		level = nil
 		for len(fresh) > 0 {
+			// One filter for many groups, within the length that servers
+			// accept.
 			batch := fresh[:min(walkBatch, len(fresh))]
 			fresh = fresh[len(batch):]
 			names := make([]string, len(batch))

@@ -41,15 +41,20 @@ func (p *pool) with(ctx context.Context, ask func(*conn) error) error {
 		if err != nil {
 			return err
 		}
+		// The budget and the flags are those of one look-up.
 		c.reset()
 		stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
 		err = ask(c)
+		// The context has closed the wire, so that the library's state is
+		// unknown.
 		cut := !stop()
 		if cut || c.broken || c.ldap.IsClosing() {
 			c.close()
 		} else {
 			p.put(c)
 		}
+		// Only a pooled connection can have been closed by the server before
+		// this look-up, so only then is another attempt made.
 		if err == nil || cut || !pooled || !c.broken || !errors.Is(err, directory.ErrUnavailable) {
 			return err
 		}

@@ -41,6 +41,7 @@ func (c *conn) one(ctx context.Context, base string, filter string, attributes [
 	case len(result.Entries) == 0:
 		// Referrals to other servers are no entries, and are not followed.
 		return nil, fmt.Errorf("searching the user: %w", directory.ErrNotFound)
+	// Servers may return more entries than the limit of the request.
 	case len(result.Entries) > 1:
 		return nil, fmt.Errorf("searching the user: %w", directory.ErrAmbiguous)
 	}
@@ -99,6 +100,7 @@ func (c *conn) complete(ctx context.Context, e *ldap.Entry) error {
 		if !parted {
 			continue
 		}
+		// The parts are joined under the plain name.
 		whole := &ldap.EntryAttribute{Name: name, Values: a.Values, ByteValues: a.ByteValues}
 		for pages := 0; last >= 0; pages++ {
 			if len(whole.Values) > directory.MaxGroups || pages > maxPages {

@@ -36,6 +36,7 @@ func isSecret(name string) bool {
 func (s *settings) profile(e *ldap.Entry) map[string]any {
 	out := make(map[string]any, len(e.Attributes))
 	for _, a := range e.Attributes {
+		// Checked before anything else, also where the configuration names one.
 		if isSecret(a.Name) || len(a.ByteValues) == 0 {
 			continue
 		}

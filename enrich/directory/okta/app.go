@@ -45,6 +45,7 @@ type appUser struct {
 // its app id, unless it was created with another one: then it is looked up
 // among the clients.
 func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
+	// Most often the client id is the app id, so it is tried first.
 	a, err := d.app(ctx, id)
 	if !isAbsent(err) {
 		return a, err
@@ -69,6 +70,7 @@ func (d *Directory) app(ctx context.Context, id string) (*identity.App, error) {
 	if err := answer.Decode(&a); err != nil {
 		return nil, fmt.Errorf("reading an app: %w", err)
 	}
+	// The path has the id, and a proxy may answer with another object.
 	if a.ID != id {
 		return nil, fmt.Errorf("reading an app: %w", directory.ErrForeign)
 	}
@@ -133,6 +135,8 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	if _, err := appSegment(appID); err != nil {
 		return nil, err
 	}
+	// An assignment is read by the user's id. A subject in the form of an id is
+	// one where id is among the properties to match.
 	userID := subject
 	if !userIDs.MatchString(subject) || !slices.Contains(d.config.Match, "id") {
 		u, err := d.find(ctx, subject)
@@ -173,6 +177,7 @@ func (d *Directory) appUser(ctx context.Context, appID, userID string) (*identit
 	if err := answer.Decode(&a); err != nil {
 		return nil, fmt.Errorf("reading an assignment: %w", err)
 	}
+	// As with apps: the answer must be about the user of the path.
 	if a.ID != userID {
 		return nil, fmt.Errorf("reading an assignment: %w", directory.ErrForeign)
 	}

@@ -45,6 +45,7 @@ func (d *Directory) appOf(ctx context.Context, clientID string) (string, error) 
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+	// The list is read again too where the clock was set back.
 	if now := d.clock(); x.apps == nil || now.Sub(x.fetched) >= indexTTL || now.Before(x.fetched) {
 		apps, err := d.listClients(ctx)
 		switch {
@@ -67,6 +68,7 @@ func (d *Directory) appOf(ctx context.Context, clientID string) (string, error) 
 func (d *Directory) listClients(ctx context.Context) (map[string]string, error) {
 	apps := map[string]string{}
 	next := "/apps?limit=200&filter=" + fetch.QueryValue(`name eq "oidc_client"`)
+	// Links lead from page to page, on the same host only.
 	for range indexPages {
 		answer, err := d.get(ctx, kindApps, next, "")
 		if err != nil {

@@ -15,6 +15,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file holds the directory with its clients. What they read is in user.go,
+// person.go and app.go; their rate limits are in allowance.go, their
+// credentials in serviceapp.go.
+
 // Directory reads one Okta organization.
 type Directory struct {
 	config Config
@@ -59,6 +63,7 @@ func New(c Config, o Options) (*Directory, error) {
 		Rand:      o.Rand,
 	}
 	if c.Token != "" {
+		// An API token (SSWS) does not expire while it is in use.
 		authorization := "SSWS " + c.Token
 		options.Authorize = func(_ context.Context, r *http.Request) error {
 			r.Header.Set("Authorization", authorization)
@@ -71,7 +76,10 @@ func New(c Config, o Options) (*Directory, error) {
 		}
 		options.Authorize, options.Unauthorized = service.authorize, service.unauthorized
 	}
+	// The token endpoint above is outside of the API's path.
 	options.Base += "/api/v1"
+	// Each client waits for its own allowance before the credentials are put on
+	// a request, so that a wait does not outlast a token.
 	left := &allowances{clock: d.clock, rand: o.Rand}
 	credentials := options.Authorize
 	for k := range kinds {
@@ -95,11 +103,14 @@ func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*
 	if err == nil {
 		return answer, nil
 	}
+	// Failures without a status have their sentinel already.
 	status, ok := errors.AsType[*fetch.StatusError](err)
 	if !ok {
 		return nil, err
 	}
 	code, requestID := readRefusal(status)
+	// Logged here alone: the error must not hold what Okta repeats of the
+	// request.
 	if code != "" || requestID != "" {
 		d.log.Debug("okta refused a request", slog.String("code", code), slog.String("request", requestID),
 			slog.String("error", directory.Class(err)))

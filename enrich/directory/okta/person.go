@@ -56,6 +56,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, fmt.Errorf("reading a user: id is none: %w", directory.ErrMalformed)
 	}
+	// Each part has its own endpoint. The first failure cancels the others.
 	p := &identity.Person{User: u, GroupsKnown: true, LinkedNames: d.config.Linked}
 	var linked sync.Mutex
 	work, inside := errgroup.WithContext(ctx)
@@ -98,6 +99,7 @@ func (d *Directory) groups(ctx context.Context, id string) ([]identity.Group, er
 		if err := answer.Decode(&page); err != nil {
 			return nil, fmt.Errorf("reading groups: %w", err)
 		}
+		// An error and not a cut: a part of the groups is the wrong groups.
 		if len(all)+len(page) > directory.MaxGroups {
 			return nil, fmt.Errorf("reading groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
 		}
@@ -128,6 +130,7 @@ func (g *group) identity() (identity.Group, error) {
 	if err != nil {
 		return identity.Group{}, fmt.Errorf("reading a group: %w", err)
 	}
+	// The API has no name beside the profile's.
 	name, _ := profile["name"].(string)
 	return identity.Group{
 		ID: g.ID, Name: name, Type: g.Type, Source: lastSegment(g.Links.Source.Href), ObjectClass: g.ObjectClass,
@@ -173,6 +176,7 @@ func (d *Directory) linked(ctx context.Context, id, name string) (*identity.User
 	case list[0].Links.Self.Href == "":
 		return nil, fmt.Errorf("reading a linked object: no link in it: %w", directory.ErrMalformed)
 	}
+	// The client refuses a link to another host.
 	answer, err = d.get(ctx, kindUser, list[0].Links.Self.Href, lean)
 	if err != nil {
 		if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {

@@ -85,6 +85,7 @@ func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuring the okta directory: private_key: %w", err)
 	}
+	// The options are a copy: the other clients keep their limit.
 	o.MaxBody = maxTokenAnswer
 	if s.client, err = fetch.New(o); err != nil {
 		return nil, fmt.Errorf("configuring the okta directory: %w", err)
@@ -125,9 +126,11 @@ func (s *serviceApp) token(ctx context.Context) (*accessToken, error) {
 		select {
 		case s.turn <- struct{}{}:
 			defer func() { <-s.turn }()
+			// Another request has renewed it meanwhile.
 			if again := s.current.Load(); again != t && again != nil {
 				return again, nil
 			}
+			// A failure is no harm yet: the current token is still valid.
 			if next, err := s.ask(ctx); err == nil {
 				return next, nil
 			}
@@ -157,6 +160,7 @@ func (s *serviceApp) ask(ctx context.Context) (*accessToken, error) {
 		return nil, failed
 	}
 	t, err := s.request(ctx)
+	// A caller that went away says nothing about the endpoint.
 	if ctx.Err() == nil {
 		s.mu.Lock()
 		s.failed, s.failedAt = err, s.clock()
@@ -197,6 +201,7 @@ func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
 	if err := answer.Decode(&body); err != nil {
 		return nil, fmt.Errorf("signing in: %w", err)
 	}
+	// Bounded, because a wrong number must not keep a revoked token for days.
 	life := time.Duration(min(body.Expires, 24*3600)) * time.Second
 	if !strings.EqualFold(body.Type, "Bearer") || body.Token == "" || !printable(body.Token) || life <= expiryMargin {
 		return nil, fmt.Errorf("signing in: the answer holds no usable bearer token: %w", directory.ErrMalformed)

@@ -87,6 +87,8 @@ func (d *Directory) find(ctx context.Context, subject string) (*identity.User, e
 		found = u
 		return nil
 	}
+	// Reading by path is current at once, while a search is some seconds
+	// behind.
 	byPath := slices.ContainsFunc(d.config.Match, func(name string) bool { return name == "id" || name == "login" })
 	if byPath {
 		u, err := d.byPath(ctx, subject)
@@ -138,6 +140,7 @@ func (d *Directory) byPath(ctx context.Context, subject string) (*identity.User,
 	if err := answer.Decode(&u); err != nil {
 		return nil, err
 	}
+	// The path accepts more than ids and logins, so the answer is checked.
 	found, err := u.identity()
 	switch {
 	case err != nil:
@@ -161,6 +164,7 @@ func (d *Directory) search(ctx context.Context, name, value string) ([]*identity
 	expression := `profile.` + name + ` eq "` + quote.Replace(value) + `"`
 	answer, err := d.get(ctx, kindSearch, "/users?limit=2&search="+fetch.QueryValue(expression), lean)
 	if err != nil {
+		// A search that finds nothing is an empty list.
 		if errors.Is(err, directory.ErrNotFound) {
 			return nil, fmt.Errorf("searching for a user: %w", directory.ErrRejected)
 		}

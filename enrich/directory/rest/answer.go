@@ -25,6 +25,7 @@ func (d *Directory) person(answer any, subject string) (*identity.Person, error)
 	r := &reader{}
 	var p *identity.Person
 	var err error
+	// Only one of the two forms is read, never a mixture.
 	if d.shaped() {
 		p, err = d.shapedPerson(r, answer)
 	} else {
@@ -148,6 +149,8 @@ func (d *Directory) appOf(answer any) (*identity.App, error) {
 		case errors.Is(err, errSeveral):
 			err = fmt.Errorf("reading an answer: app_path selects more than one app: %w", directory.ErrMalformed)
 		}
+	// A URL for apps answers in the same shape, also where users are read by
+	// paths.
 	case d.shaped() || d.app != nil:
 		m = r.object(r.object(answer, "the answer")["app"], "app")
 	}

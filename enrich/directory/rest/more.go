@@ -130,6 +130,7 @@ type progress struct {
 // logs.
 func (l *listing) sign(answer *reply, so progress) string {
 	so.outermost = len(l.around) <= 1 && !l.anywhere
+	// Headers first: they are standards, and names of members are conventions.
 	if sign := headerSign(answer, so); sign != "" {
 		return sign
 	}
@@ -142,9 +143,11 @@ func (l *listing) sign(answer *reply, so progress) string {
 			}
 		}
 	}
+	// The list may be at any depth, so any object may describe it.
 	if l.anywhere {
 		return signBelow(answer.value)
 	}
+	// A total can be compared only where all elements were counted.
 	if l.holder != nil && so.counted {
 		for _, node := range l.holder.Select(answer.value) {
 			if m, ok := node.(map[string]any); ok {

@@ -88,11 +88,14 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 	if !d.readsGroups() {
 		return nil
 	}
+	// What has been read: all groups, the URLs of the pages, and their size.
 	r := &reader{}
 	var nodes []any
 	seen := map[string]bool{}
 	size, so := 0, progress{counted: true}
 	for page := 1; ; page++ {
+		// Each page must list groups; one without them on a later page is a
+		// failure, because the first page has announced it.
 		list, unknown, err := d.groupsOf(r, answer.value)
 		switch {
 		case err != nil:
@@ -118,6 +121,8 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		if err != nil {
 			return err
 		}
+		// Without a next page the answer must not say in any other way that
+		// there is more.
 		if next == "" && !d.next.ignore {
 			if sign := d.next.list.sign(answer, so); sign != "" {
 				p.GroupsUnknown = fmt.Sprintf(unknownMore, sign)
@@ -127,6 +132,7 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		if next == "" {
 			break
 		}
+		// The headers of the configuration must not go to another host.
 		address, err := url.Parse(next)
 		if err != nil || !d.client.SameOrigin(address) {
 			p.GroupsUnknown = unknownForeign
@@ -134,6 +140,7 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		}
 		size += len(answer.Body)
 		switch {
+		// Bounds on the number and the size of pages, and on going in circles.
 		case seen[next]:
 			return fmt.Errorf("reading an answer: its pages go round in a circle: %w", directory.ErrMalformed)
 		case page == maxPages:

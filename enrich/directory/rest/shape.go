@@ -97,6 +97,7 @@ func (r *reader) user(v any) *identity.User {
 		PasswordChanged: r.time(m["passwordChanged"], "passwordChanged"), LastLogin: r.time(m["lastLogin"], "lastLogin"),
 		Profile: r.object(m["profile"], "profile"),
 	}
+	// Okta's profiles have the login, and so do answers in its shape.
 	if u.Login == "" {
 		u.Login, _ = u.Profile["login"].(string)
 	}
@@ -126,6 +127,7 @@ func (r *reader) group(v any) identity.Group {
 	for _, c := range r.list(m["objectClass"], "objectClass") {
 		g.ObjectClass = append(g.ObjectClass, r.text(c, "objectClass"))
 	}
+	// An id, or an object with one, as Okta's API has it.
 	switch source := m["source"].(type) {
 	case string:
 		g.Source = source
@@ -172,6 +174,7 @@ func (r *reader) app(m map[string]any) *identity.App {
 	if m == nil {
 		return nil
 	}
+	// What app_path selects is most often the profile itself.
 	if _, ok := m["profile"]; !ok && m["attributes"] == nil {
 		a := &identity.App{Profile: m}
 		if id := m["id"]; id != nil {

@@ -48,6 +48,7 @@ func New(c Config, o Options) (*Directory, error) {
 	if d.rand == nil {
 		d.rand = rand.Reader
 	}
+	// Made once; the credentials do not change.
 	authorization := c.authorization()
 	d.client, err = fetch.New(fetch.Options{
 		Base:      strings.TrimSuffix(c.URL, "/"),
@@ -86,6 +87,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, err
 	}
+	// Expected and missing, in contrast to a configuration without groups.
 	if !p.GroupsKnown && d.config.Groups != GroupsUnknown {
 		p.GroupsUnknown = "the user's own list does not tell them, and the service does not answer which groups have the user as member"
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
+// This file classifies refusals by SCIM's error bodies.
+
 // errorSchema is the schema of a SCIM error body (RFC 7644, section 3.12).
 const errorSchema = "urn:ietf:params:scim:api:messages:2.0:Error"
 
@@ -25,6 +27,7 @@ func explain(err error) error {
 		Schemas []string `json:"schemas"`
 		Type    string   `json:"scimType"` // RFC 7644, table 9
 	}
+	// Without the schema it is the body of a proxy or of a wrong address.
 	if json.Unmarshal(status.Body(), &body) != nil || !slices.Contains(body.Schemas, errorSchema) {
 		return err
 	}

@@ -27,6 +27,8 @@ func (d *Directory) groups(ctx context.Context, r resource, id string) ([]identi
 		if err != nil {
 			return nil, false, err
 		}
+		// An empty list is believed only where the configuration says that the
+		// user's own list is the place.
 		if complete && len(groups) > 0 || d.config.Groups == GroupsOfUser && len(groups) == 0 {
 			return groups, true, nil
 		}
@@ -35,6 +37,8 @@ func (d *Directory) groups(ctx context.Context, r resource, id string) ([]identi
 	// without a value is commonly left out) or that the service has none; or
 	// the groups lack their names.
 	groups, err := d.byMember(ctx, id)
+	// With auto, a service that cannot be queried for members has unknown
+	// groups. With member, that is a failure.
 	if d.config.Groups == GroupsAuto && (errors.Is(err, directory.ErrRejected) || errors.Is(err, directory.ErrRefused)) {
 		return nil, false, nil
 	}
@@ -139,6 +143,7 @@ func (r resource) group(member string) (identity.Group, error) {
 	if id == "" || name == "" {
 		return identity.Group{}, fmt.Errorf("a group has no id or no name: %w", directory.ErrMalformed)
 	}
+	// A service that ignored the filter would return groups of others.
 	if members := r.list("members"); len(members) > 0 {
 		found := false
 		for _, m := range members {

@@ -89,6 +89,7 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 	if err != nil {
 		return nil, fmt.Errorf("finding a user: %w", err)
 	}
+	// Two are requested, because two users are ambiguous.
 	var found resource
 	for _, text := range l.Resources {
 		v, err := identity.DecodeJSON(text)
@@ -195,6 +196,7 @@ func (r resource) user() (*identity.User, error) {
 			profile[name] = v
 		}
 	}
+	// From here on under the names of Okta's profiles.
 	add("login", r.get("userName"))
 	person := r.object("name")
 	for okta, name := range map[string]string{

@@ -106,6 +106,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		case len(answers) > 1:
 			person.Groups, err = answers[1].groups()
 			person.GroupsKnown = true
+		// The user's own row has the groups.
 		case listed != nil:
 			person.Groups, err = listedGroups(listed)
 			person.GroupsKnown = true
@@ -187,6 +188,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	var u *identity.AppUser
 	err = d.with(ctx, func(s *session) error {
 		questions := []question{{"searching the app user", d.config.AppUserQuery, 1, []string{subject, appID}}}
+		// In the same transaction, so that they are of one snapshot.
 		if !d.config.SkipMatch {
 			questions = append(questions, d.userQuestion(subject))
 			if d.config.AppQuery != "" {

@@ -13,6 +13,7 @@ import (
 
 // groups returns the groups of an answer to the groups_query.
 func (a *answer) groups() ([]identity.Group, error) {
+	// The reader dropped the rows beyond the limit.
 	if a.more {
 		return nil, errTooManyGroups()
 	}
@@ -38,6 +39,7 @@ func readGroups(rows []row, names []string) ([]identity.Group, error) {
 	for _, r := range rows {
 		var g identity.Group
 		var err error
+		// A query for one column needs no alias for it.
 		if len(names) == 1 && names[0] != "profile" {
 			g.ID = r.text(names[0])
 		} else if g, err = readGroup(r); err != nil {
@@ -77,6 +79,7 @@ func listedGroups(column any) ([]identity.Group, error) {
 	rows := make([]row, len(list))
 	for i, v := range list {
 		switch x := v.(type) {
+		// The forms of array_agg over texts and over integers.
 		case string, int64, json.Number:
 			rows[i] = row{"id": x}
 		case map[string]any:
@@ -100,6 +103,7 @@ func (d *Directory) readApp(r row, id string) (*identity.App, error) {
 		return nil, fmt.Errorf("checking the answer: the row has the app's id in neither column id nor client_id: "+
 			"select what app_query compares with $1 under such a name: %w", directory.ErrForeign)
 	}
+	// A row that was found by its client id may have no other.
 	if a.ID == "" {
 		a.ID = id
 	}

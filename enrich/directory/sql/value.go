@@ -29,6 +29,8 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	}
 	s := string(text)
 	switch oid {
+	// The cases are the types that a claim can have; see the note above for all
+	// others.
 	case pgtype.BoolOID:
 		return s == "t", nil
 	case pgtype.BPCharOID:
@@ -46,8 +48,10 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 		return v, nil
 	case pgtype.TimestamptzOID:
 		return decodeTime(s), nil
+	// Without a zone there is no point in time, so it stays a text that sorts.
 	case pgtype.TimestampOID:
 		return strings.Replace(s, " ", "T", 1), nil
+	// Base64, as JSON has no bytes.
 	case pgtype.ByteaOID:
 		raw, err := hex.DecodeString(strings.TrimPrefix(s, `\x`))
 		if err != nil {
@@ -57,6 +61,8 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	}
 	if t, known := types.TypeForOID(oid); known {
 		if array, ok := t.Codec.(*pgtype.ArrayCodec); ok {
+			// PostgreSQL's arrays have a comma between elements, but for one
+			// type.
 			delimiter := byte(',')
 			if array.Delimiter != 0 {
 				delimiter = array.Delimiter // of boxes, whose own form has commas
@@ -98,6 +104,7 @@ func decodeArray(s string, delimiter byte, element func(string) (any, error)) (a
 		}
 		s = rest
 	}
+	// The reader must consume the text to its end: otherwise it is no array.
 	r := arrayReader{text: s, delimiter: delimiter, element: element}
 	v, err := r.list(0)
 	if err != nil {
@@ -190,6 +197,7 @@ func (r *arrayReader) bare() (any, error) {
 	}
 	s := r.text[r.at : r.at+length]
 	r.at += length
+	// Without quotes; the text "NULL" is sent in quotes.
 	if s == "NULL" {
 		return nil, nil
 	}

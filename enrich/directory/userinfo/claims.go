@@ -19,6 +19,7 @@ var protocol = [...]string{"iss", "aud", "exp", "iat", "nbf", "jti", "_claim_nam
 // own name; sub is the id, preferred_username the login.
 func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u := &identity.User{Profile: make(map[string]any, len(claims))}
+	// A copy: the claims are also read below.
 	maps.Copy(u.Profile, claims)
 	for _, name := range protocol {
 		delete(u.Profile, name)
@@ -27,6 +28,7 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u.Login, _ = claims["preferred_username"].(string)
 	u.LastUpdated = updatedAt(claims["updated_at"])
 	p := &identity.Person{User: u}
+	// Aggregated and distributed claims (OpenID Connect Core, section 5.6.2).
 	if identity.GroupsElsewhere(claims, d.config.GroupsClaim) {
 		delete(u.Profile, d.config.GroupsClaim) // a part must not pass for all groups
 		p.GroupsUnknown = "the answer says that its groups are to be had elsewhere"
@@ -52,6 +54,7 @@ func groups(entries []any) (list []identity.Group, err error) {
 	if len(entries) > directory.MaxGroups {
 		return nil, fmt.Errorf("reading the answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
 	}
+	// Issuers that join lists of several sources repeat groups.
 	seen := make(map[string]struct{}, len(entries))
 	for _, e := range entries {
 		var g identity.Group
