@@ -43,6 +43,7 @@ func walls() []wall {
 		{room: "~/enrich/jose", never: []string{"~/..."}, allowed: []string{"~/enrich/jose/...", "~/enrich/identity"}},
 		{room: "~/enrich/issuer/...", never: []string{"~/enrich/directory/...", "~/enrich/claim/...", "~/enrich/forward/..."}},
 		{room: "~/enrich/directory/...", never: []string{"~/enrich/issuer/...", "~/enrich/claim/...", "~/enrich/forward/...", "~/cache/..."}},
+		{room: "~/enrich/oauthclient/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/...", "~/cache/..."}},
 		{room: "~/enrich/oktael/...", never: []string{"net", "net/http", "os/exec", "database/sql"}},
 		{room: "~/enrich/oktael/...", never: []string{"os", "syscall", "io/fs"}, direct: true},
 		{room: "~/enrich/oktael/...", never: []string{"~/..."}, allowed: []string{"~/enrich/oktael/...", "~/enrich/identity", "~/enrich/nearest"}},

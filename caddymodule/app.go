@@ -65,7 +65,7 @@ type App struct {
 	metrics     *metrics
 	issuers     *issuer.Set
 	known       []*issuer.Config // those of issuers, with their names
-	directories *directory.Merged
+	directories *directory.Composite
 	kept        []directory.Attributes // of each directory
 	doubts      []finding              // suspicious entries of directories, for check
 	store       *lazyStore

@@ -88,7 +88,7 @@ func (a *App) openDirectories() error {
 	if err != nil {
 		return fmt.Errorf("loading directories: %w", err)
 	}
-	var members []directory.Member
+	var members []directory.Source
 	for i, mod := range mods.([]any) {
 		d, ok := mod.(DirectoryModule)
 		if !ok {
@@ -106,7 +106,7 @@ func (a *App) openDirectories() error {
 		return fmt.Errorf("taking the directories' fingerprint: %w", err)
 	}
 	a.sourced = sha256.Sum256(text)
-	a.directories, err = directory.NewMerged(members, directory.MergeOptions{Logger: a.logs.logger(), Observer: a.metrics})
+	a.directories, err = directory.NewComposite(members, directory.CompositeOptions{Logger: a.logs.logger(), Observer: a.metrics})
 	if err != nil {
 		return err
 	}
@@ -121,14 +121,14 @@ func (a *App) unavailableFacts(issuers []string) identity.Facts {
 		return unavailable
 	}
 	for _, name := range issuers {
-		unavailable &= a.directories.Untold(name)
+		unavailable &= a.directories.Unsupported(name)
 	}
 	return unavailable
 }
 
 // openDirectory acquires one directory, with what guards it from overload and
 // outages.
-func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
+func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 	s := mod.Settings()
 	kind := mod.CaddyModule().ID.Name()
 	if s.Name == "" {
@@ -143,27 +143,27 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	// With the issuers, because a kind may hold on to one of them.
 	key, err := digest(kind, mod, read, a.issuerSettings)
 	if err != nil {
-		return directory.Member{}, err
+		return directory.Source{}, err
 	}
 	logger := a.logs.logger()
-	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Guarded, error) {
+	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Resilient, error) {
 		d, err := mod.Open(DirectoryContext{
 			Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: purgeAll,
 		})
 		if err != nil {
 			return nil, err
 		}
-		return directory.NewGuarded(d, directory.GuardOptions{
+		return directory.NewResilient(d, directory.ResilientOptions{
 			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
 			Logger: logger, Observer: a.metrics,
 		})
-	}, closeAfter(drainTime, func(g *directory.Guarded) {
+	}, closeAfter(drainTime, func(g *directory.Resilient) {
 		if err := g.Close(); err != nil {
 			logger.Warn("a directory did not close", "error", err)
 		}
 	}))
 	if err != nil {
-		return directory.Member{}, err
+		return directory.Source{}, err
 	}
 	a.settings = appendPart(a.settings, key)
 	a.metrics.DirectoryState(s.Name, guarded.State())
@@ -175,7 +175,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Member, error) {
 	for _, text := range guarded.Warnings() {
 		a.doubts = append(a.doubts, finding{Where: "directory " + s.Name, Text: text})
 	}
-	return directory.Member{
+	return directory.Source{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,
 	}, nil
 }

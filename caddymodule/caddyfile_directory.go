@@ -101,7 +101,7 @@ func (w *writtenDirectory) check(issuers []string) error {
 		}
 	}
 	s := w.mod.Settings()
-	member := directory.Member{Name: w.name(), Issuers: s.Issuers, Match: s.Match}
+	member := directory.Source{Name: w.name(), Issuers: s.Issuers, Match: s.Match}
 	if err := member.CheckMatch(); err != nil || len(issuers) == 0 {
 		return err
 	}

@@ -27,29 +27,29 @@ type Lookup struct {
 	appUsers *cache.Cache[*identity.AppUser]
 }
 
-// dependence gives on what the directory's answers depend besides what they
+// cacheScope returns what the directory's answers depend on besides what they
 // are about.
-func (l *Lookup) dependence(p *identity.Principal) directory.Dependence {
-	if d, ok := l.directory.(directory.Dependent); ok {
-		return d.Dependence(p)
+func (l *Lookup) cacheScope(p *identity.Principal) directory.CacheScope {
+	if d, ok := l.directory.(directory.CacheScoper); ok {
+		return d.CacheScope(p)
 	}
-	return directory.Dependence{}
+	return directory.CacheScope{}
 }
 
 // unavailableFacts returns what no directory can say of a principal's record
 // (C35).
 func (l *Lookup) unavailableFacts(p *identity.Principal) identity.Facts {
 	if d, ok := l.directory.(interface {
-		Untold(issuerName string) identity.Facts
+		Unsupported(issuerName string) identity.Facts
 	}); ok {
-		return d.Untold(p.IssuerName)
+		return d.Unsupported(p.IssuerName)
 	}
 	return 0
 }
 
-// lifeOf gives how long an answer is used: one that only a caller's own token
+// ttls gives how long an answer is used: one that only a caller's own token
 // can renew is never renewed behind a request.
-func (l *Lookup) lifeOf(on directory.Dependence) cache.TTLs {
+func (l *Lookup) ttls(on directory.CacheScope) cache.TTLs {
 	life := *l.life
 	if on.Token {
 		life.RefreshAfter, life.StaleIfError = 0, 0
@@ -105,7 +105,7 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 	var ofPerson, ofApp, ofAppUser partAnswer
 	var wg sync.WaitGroup
 	machine := q.Principal.ServiceAccount
-	on := l.dependence(q.Principal)
+	on := l.cacheScope(q.Principal)
 	wantApp := app != "" && reads&oktael.InputApp != 0
 	wantAppUser := app != "" && !machine && reads&oktael.InputAppUser != 0
 	if wantApp {
@@ -160,7 +160,7 @@ const maxPurged = 3
 //
 // It takes no context of the request: the fetch outlives it.
 func (l *Lookup) refresh(p *identity.Principal, app string, reads oktael.Inputs) {
-	if l.dependence(p).Token {
+	if l.cacheScope(p).Token {
 		return // without the caller's token nobody may ask
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -168,11 +168,11 @@ func (l *Lookup) refresh(p *identity.Principal, app string, reads oktael.Inputs)
 	_, _ = l.Record(ctx, directory.Query{Principal: p}, app, reads)
 }
 
-func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dependence) (*identity.Person, oktael.GroupIndex, partAnswer) {
+func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.CacheScope) (*identity.Person, oktael.GroupIndex, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("person", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
 	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
-	res, err := l.persons.Get(ctx, key, l.lifeOf(on), names, func(ctx context.Context) (*person, error) {
+	res, err := l.persons.Get(ctx, key, l.ttls(on), names, func(ctx context.Context) (*person, error) {
 		v, err := l.directory.Person(ctx, q)
 		if err != nil {
 			return nil, absent(err)
@@ -189,7 +189,7 @@ func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Dep
 	return res.Value.Person, res.Value.index, a
 }
 
-func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.Dependence, who ...cache.ID) (*identity.App, partAnswer) {
+func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.CacheScope, who ...cache.ID) (*identity.App, partAnswer) {
 	life, names := *l.life, []cache.ID{{Kind: cache.AppID, Value: id}}
 	key := l.keyer.Key("app", l.fingerprint, id)
 	if on.App {
@@ -198,11 +198,11 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 		// the app unknown to all.
 		p := q.Principal
 		key = l.keyer.Key("app of a user", l.fingerprint, append([]string{id, p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
-		life, names = l.lifeOf(on), append(append(names, cache.ID{Kind: cache.UserID, Value: p.Subject}), who...)
+		life, names = l.ttls(on), append(append(names, cache.ID{Kind: cache.UserID, Value: p.Subject}), who...)
 	}
 	res, err := l.apps.Get(ctx, key, life, func() []cache.ID { return names }, func(ctx context.Context) (*identity.App, error) {
 		if on.App {
-			ctx = directory.About(ctx, q)
+			ctx = directory.WithUser(ctx, q)
 		}
 		v, err := l.directory.App(ctx, id)
 		return v, absent(err)
@@ -210,13 +210,13 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 	return res.Value, judged(res, err)
 }
 
-func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.Dependence, who ...cache.ID) (*identity.AppUser, partAnswer) {
+func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.CacheScope, who ...cache.ID) (*identity.AppUser, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
 	names := func() []cache.ID {
 		return append([]cache.ID{{Kind: cache.UserID, Value: p.Subject}, {Kind: cache.AppID, Value: app}}, who...)
 	}
-	res, err := l.appUsers.Get(ctx, key, l.lifeOf(on), names, func(ctx context.Context) (*identity.AppUser, error) {
+	res, err := l.appUsers.Get(ctx, key, l.ttls(on), names, func(ctx context.Context) (*identity.AppUser, error) {
 		v, err := l.directory.AppUser(ctx, q, app)
 		return v, absent(err)
 	})

@@ -329,8 +329,8 @@ type callers struct {
 	tokens []string
 }
 
-func (c *callers) Dependence(p *identity.Principal) directory.Dependence {
-	return directory.Dependence{Caller: []string{p.Client, strings.Join(p.Scopes, " ")}, Token: true}
+func (c *callers) CacheScope(p *identity.Principal) directory.CacheScope {
+	return directory.CacheScope{Caller: []string{p.Client, strings.Join(p.Scopes, " ")}, Token: true}
 }
 
 func (c *callers) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {

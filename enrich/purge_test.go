@@ -13,8 +13,8 @@ import (
 // dependentPeople know apps from what is said about a user only.
 type dependentPeople struct{ *people }
 
-func (dependentPeople) Dependence(*identity.Principal) directory.Dependence {
-	return directory.Dependence{App: true}
+func (dependentPeople) CacheScope(*identity.Principal) directory.CacheScope {
+	return directory.CacheScope{App: true}
 }
 
 // A purge reaches all that is held of a user, whichever of the user's names it

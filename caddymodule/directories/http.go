@@ -70,12 +70,6 @@ type HTTP struct {
 	// the same host. Default: the app is read from the answer about a user.
 	AppURL string `json:"app_url,omitempty"`
 
-	// Heed what the service says of keeping its answers: use none longer than
-	// its Cache-Control allows (max-age, no-cache, no-store), and ask whether
-	// one that it can confirm (ETag, Last-Modified) still holds. It makes no
-	// answer live longer than the cache's fresh. Default: off.
-	HonourCache bool `json:"honour_cache,omitempty"`
-
 	// A PEM file with the certificates to trust instead of the system's.
 	CA string `json:"ca,omitempty"`
 
@@ -115,7 +109,7 @@ func (h *HTTP) config() rest.Config {
 	return rest.Config{
 		URL: h.URL, Method: h.Method, Header: h.Headers, Body: h.Body,
 		ProfilePath: h.ProfilePath, GroupsPath: h.GroupsPath, GroupsDelimiter: h.GroupsDelimiter, Next: h.Next, AppPath: h.AppPath, AppURL: h.AppURL,
-		Match: h.Match, HonourCache: h.HonourCache, CAFile: h.CA, Plaintext: h.InsecurePlaintext,
+		Match: h.Match, CAFile: h.CA, Plaintext: h.InsecurePlaintext,
 	}
 }
 
@@ -143,7 +137,6 @@ func (h *HTTP) Check([]string) error {
 //		next               <jsonpath>|link|none
 //		app_path           <jsonpath>
 //		app_url            <url>
-//		honour_cache
 //		ca                 <file>
 //		insecure_plaintext
 //		<options of every directory>
@@ -162,7 +155,6 @@ func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		caddymodule.TextOption("next", &h.Next),
 		caddymodule.TextOption("app_path", &h.AppPath),
 		caddymodule.TextOption("app_url", &h.AppURL),
-		caddymodule.FlagOption("honour_cache", &h.HonourCache),
 		caddymodule.TextOption("ca", &h.CA),
 		caddymodule.FlagOption("insecure_plaintext", &h.InsecurePlaintext),
 	})

@@ -7,8 +7,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// checkPerson holds an answer to the bounds. Too many groups are an error and
-// never cut: half the groups are the wrong groups.
+// This file checks each answer against the limits of this package. Kinds bound
+// what they read in bytes; here the values count.
+
+// checkPerson checks an answer against the limits. Too many groups are an error
+// and are never cut: a part of the groups is the wrong groups.
 func checkPerson(p *identity.Person) error {
 	switch {
 	case p == nil || p.User == nil:
@@ -39,6 +42,7 @@ func checkPerson(p *identity.Person) error {
 	return checkSize(size)
 }
 
+// checkApp checks an app against the limits.
 func checkApp(a *identity.App) error {
 	if a == nil {
 		return fmt.Errorf("checking the answer: no app in it: %w", ErrMalformed)
@@ -46,6 +50,7 @@ func checkApp(a *identity.App) error {
 	return checkSize(entrySize + len(a.ID) + len(a.ClientID) + len(a.Name) + len(a.Label) + valueSize(a.Profile) + valueSize(a.Attributes))
 }
 
+// checkAppUser checks an assignment against the limits.
 func checkAppUser(u *identity.AppUser) error {
 	if u == nil {
 		return fmt.Errorf("checking the answer: no assignment in it: %w", ErrMalformed)
@@ -53,6 +58,7 @@ func checkAppUser(u *identity.AppUser) error {
 	return checkSize(appUserSize(u))
 }
 
+// checkSize returns ErrTooLarge for a record over MaxRecord bytes.
 func checkSize(size int) error {
 	if size > MaxRecord {
 		return fmt.Errorf("checking the answer: over %d bytes: %w", MaxRecord, ErrTooLarge)
@@ -64,16 +70,18 @@ func checkSize(size int) error {
 // its JSON form.
 const entrySize = 24
 
+// userSize estimates the length of a user's JSON form, in bytes.
 func userSize(u *identity.User) int {
 	return entrySize + len(u.ID) + len(u.Login) + len(u.Status) + valueSize(u.Profile)
 }
 
+// appUserSize estimates the length of an assignment's JSON form, in bytes.
 func appUserSize(u *identity.AppUser) int {
 	return entrySize + len(u.ID) + len(u.App) + len(u.UserName) + len(u.Status) + valueSize(u.Profile)
 }
 
-// valueSize is about the length of a canonical value's JSON form. Deeper than
-// a canonical value may be, it counts as too large.
+// valueSize estimates the length of a canonical value's JSON form, in bytes. A
+// value that is nested deeper than a canonical one may be counts as too large.
 func valueSize(v any) int { return sizeAt(v, 0) }
 
 func sizeAt(v any, depth int) int {

@@ -22,39 +22,42 @@ const (
 	windowParts = 10
 	ratioFloor  = 20
 
-	// besideProbe is how many look-ups a half-open circuit lets through beside
+	// extraProbes is how many look-ups a half-open circuit lets through beside
 	// the one that probes: one decision asks for person, app and app user at
 	// once, and the first behind an outage must not fail by its own probe.
-	besideProbe = 2
+	extraProbes = 2
 )
 
-// errExcluded stands for a result that says nothing of the directory's
-// health: a caller that went away, an answer about one person that is
-// unusable. A person must not be able to open the circuit for everybody.
+// errExcluded stands for a result that says nothing about the directory's
+// health: a caller that went away, or an unusable answer about one user. One
+// user must not be able to open the circuit for all.
 var errExcluded = errors.New("says nothing of the directory's health")
 
-// breaker is the circuit breaker of one directory, with its changes kept
-// until someone announces them.
+// A breaker is the circuit breaker of one directory. It keeps the latest change of
+// its state until a look-up reports it: gobreaker calls back under its own lock,
+// where nothing may be logged.
 type breaker struct {
 	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
 	clock   func() time.Time
 
-	telling sync.Mutex // held while a change is announced, so that the latest is told last
+	reporting sync.Mutex // held while a change is reported, so that the latest is reported last
 
 	mu        sync.Mutex
-	beside    chan struct{} // while half open: the places beside the probe
+	beside    chan struct{} // while half open: the slots beside the probe
 	since     time.Time
 	changed   bool
 	state     State
 	announced State // last state that was news: closed or open
 }
 
-// change is a change of state that nobody has announced yet.
+// A change is a change of state that has not been reported.
 type change struct {
 	state State
 	news  bool // worth a log line: the directory went, or came back
 }
 
+// newBreaker returns a closed breaker. Zero values of failures and openFor are the
+// defaults.
 func newBreaker(failures uint32, openFor time.Duration, clock func() time.Time) *breaker {
 	if failures == 0 {
 		failures = defaultFailures
@@ -78,17 +81,18 @@ func newBreaker(failures uint32, openFor time.Duration, clock func() time.Time) 
 	return b
 }
 
+// changedTo notes a change of state. gobreaker calls it under its lock.
 func (b *breaker) changedTo(to gobreaker.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state, b.changed, b.since = stateOf(to), true, b.clock()
 	b.beside = nil
 	if b.state == StateHalfOpen {
-		b.beside = make(chan struct{}, besideProbe)
+		b.beside = make(chan struct{}, extraProbes)
 	}
 }
 
-// takeChange gives the latest unannounced change, once.
+// takeChange returns the latest change that has not been reported, once.
 func (b *breaker) takeChange() (change, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +107,7 @@ func (b *breaker) takeChange() (change, bool) {
 	return change{state: b.state, news: news}, true
 }
 
-// status gives the state, and since when.
+// status returns the state and the time of its last change.
 func (b *breaker) status() (State, time.Time) {
 	state := stateOf(b.circuit.State())
 	b.mu.Lock()
@@ -111,12 +115,12 @@ func (b *breaker) status() (State, time.Time) {
 	return state, b.since
 }
 
-// allow lets a look-up through or refuses it. The returned function takes the
-// result, as verdict gives it.
+// allow lets a look-up through, or refuses it with ErrOpen. The caller passes the
+// look-up's result, as circuitResult returns it, to the returned function.
 func (b *breaker) allow() (func(error), error) {
 	done, err := b.circuit.Allow()
 	if errors.Is(err, gobreaker.ErrTooManyRequests) {
-		if done := b.allowBeside(); done != nil {
+		if done := b.allowExtraProbe(); done != nil {
 			return done, nil
 		}
 		done, err = b.circuit.Allow() // the probe may just have ended
@@ -127,10 +131,10 @@ func (b *breaker) allow() (func(error), error) {
 	return done, nil
 }
 
-// allowBeside lets a look-up through beside the probe, or gives nil. Its
-// result counts where the circuit has a place for it by then; a failure keeps
-// the place, so that a directory that is still down is asked no more.
-func (b *breaker) allowBeside() func(error) {
+// allowExtraProbe lets a look-up through beside the probe, or returns nil. Its
+// result counts where the circuit has room for it by then. A failure keeps the
+// slot, so that a directory that is still down is not asked again.
+func (b *breaker) allowExtraProbe() func(error) {
 	b.mu.Lock()
 	places := b.beside
 	b.mu.Unlock()
@@ -149,13 +153,15 @@ func (b *breaker) allowBeside() func(error) {
 	}
 }
 
-// verdict says what a result means for the circuit: nil is health,
-// errExcluded nothing, all else a failure. late tells that the caller's own
-// deadline ended a call that had already had its time.
-func verdict(ctx context.Context, err error, late bool) error {
+// circuitResult returns what a result means for the circuit: nil is a success,
+// errExcluded has no meaning, and any other error is a failure. late says that the
+// caller's own deadline ended a call that had had most of its time.
+func circuitResult(ctx context.Context, err error, late bool) error {
 	switch {
 	case !Failed(err):
 		return nil
+	// Failures of one question or of the configuration: the directory itself
+	// works.
 	case errors.Is(err, ErrMalformed), errors.Is(err, ErrTooLarge), errors.Is(err, ErrForeign),
 		errors.Is(err, ErrPanicked), errors.Is(err, ErrRejected), errors.Is(err, ErrThrottled), errors.Is(err, ErrClosed):
 		return errExcluded
@@ -168,6 +174,7 @@ func verdict(ctx context.Context, err error, late bool) error {
 	return err
 }
 
+// stateOf returns the State for one of gobreaker.
 func stateOf(s gobreaker.State) State {
 	switch s {
 	case gobreaker.StateHalfOpen:

@@ -1,12 +1,12 @@
-// Package directory is where users, groups and apps are looked up. It holds
-// the interface that every kind of directory meets, the merge of several
-// into one (Merged), and what stands around each of them: time-out, pace and
-// circuit breaker (Guarded). One package per kind lies below it.
+// Package directory looks up users, groups and apps. It holds the interface
+// that each kind of directory implements (Directory), a wrapper with time-out,
+// concurrency limit, retries and circuit breaker (Resilient), and the merge of
+// several sources into one (Composite). Each kind is a package below this one.
 //
-// What a directory says decides who gets in, so three things are kept apart
-// throughout: "there is no such user", said with authority (ErrNotFound);
-// "could not ask" (any other error); and "asked, and the groups are not
-// known" (identity.Person.GroupsKnown).
+// A directory's answer decides who gets in, so three outcomes are kept apart
+// throughout: "there is no such user", with authority (ErrNotFound); "could not
+// ask" (any other error); and "asked, and the groups are unknown"
+// (identity.Person.GroupsKnown).
 package directory
 
 import (
@@ -19,43 +19,45 @@ import (
 )
 
 // Directory answers questions about users and apps. Its methods are safe for
-// concurrent use, end when the context does, and hand out values that nobody
-// changes afterwards: they are shared between requests.
+// concurrent use and end when the context does. The values that they return are
+// shared between requests, so neither side changes them afterwards.
 //
 // An error is one of this package's sentinels, wrapped with what helps the
 // operator and never with a subject, a name, a token or a secret.
 type Directory interface {
-	// Person gives the user that the principal's subject names, with the
-	// groups. ErrNotFound says with authority that there is none;
-	// ErrAmbiguous that the subject names two, which is nobody.
+	// Person returns the user that the principal's subject names, with the
+	// groups. ErrNotFound says with authority that there is none. ErrAmbiguous
+	// says that the subject names more than one, so that none can be chosen.
 	Person(ctx context.Context, q Query) (*identity.Person, error)
 
-	// App gives the app with this id or client id. ErrNotFound says that
+	// App returns the app with this id or client id. ErrNotFound says that
 	// the directory knows no such app, or no apps at all.
 	App(ctx context.Context, id string) (*identity.App, error)
 
-	// AppUser gives the user's assignment to the app. ErrNotFound says that
+	// AppUser returns the user's assignment to the app. ErrNotFound says that
 	// there is none, or that the directory knows no assignments.
 	AppUser(ctx context.Context, q Query, appID string) (*identity.AppUser, error)
 }
 
-// Partial is met by a kind that cannot know every object, as LDAP knows no
-// apps. What it does not know is not found without asking it: an answer that
-// never left this machine must not pass for a sign of the directory's health,
-// and a directory that is down is not missed where it has nothing to say.
+// Partial is implemented by a kind that lacks some sorts of objects, as LDAP has
+// no apps. What it lacks is not found without a request: an answer that never
+// left this machine says nothing of the directory's health, and a directory that
+// is down fails no look-up that it has no answer for.
 type Partial interface {
-	// Knows tells whether there is any use in asking for apps, and for
-	// assignments to apps.
-	Knows() (apps, appUsers bool)
+	// Supports reports whether the directory can have apps, and whether it can
+	// have assignments to apps.
+	Supports() (apps, appUsers bool)
 }
 
-// Starter is met by a kind that works in the background, as the file kind
-// does to watch its file. A constructor starts nothing.
+// Starter is implemented by a kind that works in the background, as the file
+// kind does to watch its file. A constructor starts nothing.
 type Starter interface {
+	// Start begins the background work. It is called once at most; Close ends
+	// the work.
 	Start() error
 }
 
-// Query says about whom a directory is asked.
+// Query names the user of a look-up.
 type Query struct {
 	// Principal is the verified token; its Subject names the user.
 	Principal *identity.Principal
@@ -65,7 +67,8 @@ type Query struct {
 	Token string
 }
 
-// LogValue keeps the token and the subject out of logs.
+// LogValue returns the issuer's name alone, which keeps the token and the
+// subject out of logs.
 func (q Query) LogValue() slog.Value {
 	if q.Principal == nil {
 		return slog.GroupValue()
@@ -73,11 +76,11 @@ func (q Query) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("issuer", q.Principal.IssuerName))
 }
 
-// Subject gives the subject to look up. It refuses, with ErrNotFound, what
-// can be nobody's name, so that no kind has to send it anywhere: a missing
-// subject, one over MaxSubject, control characters, and text that is not
-// UTF-8. A client on its own behalf has no user whatever its subject reads,
-// so that it cannot collide with one (RFC 9068, section 5).
+// Subject returns the subject to look up. It refuses with ErrNotFound what no
+// user can be named, so that no kind sends it anywhere: a missing subject, one
+// over MaxSubject, control characters, and text that is not UTF-8. A client that
+// acts on its own behalf has no user, whatever its subject reads, so that it
+// cannot collide with one (RFC 9068, section 5).
 func (q Query) Subject() (string, error) {
 	switch {
 	case q.Principal == nil:
@@ -91,7 +94,8 @@ func (q Query) Subject() (string, error) {
 	return q.Principal.Subject, nil
 }
 
-// CheckName refuses with ErrNotFound what can be no id, subject or client id.
+// CheckName returns ErrNotFound for a text that cannot be an id, subject or
+// client id; see Query.Subject.
 func CheckName(name string) error {
 	switch {
 	case name == "":

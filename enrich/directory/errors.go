@@ -5,22 +5,23 @@ import (
 	"errors"
 )
 
-// Sentinels. Those that say why a directory failed wrap ErrFailed, so that
-// one errors.Is tells a failure from an answer; ErrNotFound, ErrAmbiguous
-// and ErrNoDirectory do not.
+// Sentinels, each wrapped by the errors of look-ups. Those that say why a
+// directory failed wrap ErrFailed, so that one errors.Is separates a failure
+// from an answer. ErrNotFound, ErrAmbiguous and ErrNoDirectory do not.
 var (
 	// ErrNotFound: the directory says with authority that there is no such
 	// user, app or assignment. It is the only error that may be cached.
 	ErrNotFound = errors.New("not found")
 
-	// ErrAmbiguous: the subject names more than one user. That is nobody.
+	// ErrAmbiguous: the subject names more than one user, so that none can be
+	// chosen.
 	ErrAmbiguous = errors.New("more than one match")
 
 	// ErrNoDirectory: no directory answers for the principal's issuer; the
 	// token's own claims are all there is.
 	ErrNoDirectory = errors.New("no directory answers for this issuer")
 
-	// ErrFailed stands behind every failure to answer.
+	// ErrFailed is wrapped by every failure to answer.
 	ErrFailed = errors.New("directory failed")
 
 	// ErrUnavailable: not reached, refused the connection, or answered that
@@ -63,17 +64,19 @@ var (
 	ErrClosed = failure("directory closed")
 )
 
-// failureError is a sentinel that is also an ErrFailed.
+// A failureError is a sentinel that also is an ErrFailed.
 type failureError string
 
+// failure returns a sentinel that is an ErrFailed. A pointer makes it unlike any
+// other with the same text.
 func failure(text string) error { f := failureError(text); return &f }
 
 func (f *failureError) Error() string { return string(*f) }
 
-// Is makes every failure an ErrFailed.
+// Is reports whether target is ErrFailed, as which each failure counts.
 func (f *failureError) Is(target error) bool { return target == ErrFailed }
 
-// Class gives the outcome of a look-up as one word of a closed set, for
+// Class returns the outcome of a look-up as one word of a closed set, for
 // metrics, logs and status: found, not_found, ambiguous, no_directory,
 // timeout, throttled, open, refused, rejected, too_large, foreign, malformed, panicked,
 // closed, unavailable, canceled, and failed for what no sentinel names.
@@ -89,7 +92,7 @@ func Class(err error) string {
 	return "failed"
 }
 
-// Classes lists the words that Class gives, in a fixed order.
+// Classes returns the results that Class can have, in a fixed order.
 func Classes() []string {
 	words := []string{"found"}
 	for _, c := range classes {
@@ -100,11 +103,11 @@ func Classes() []string {
 	return append(words, "failed")
 }
 
-// classCanceled: the caller went away, which says nothing of the directory.
+// classCanceled: the caller went away, which says nothing about the directory.
 const classCanceled = "canceled"
 
-// classes is in order of precedence: what is more telling comes first, and
-// the errors that stand behind others last.
+// classes is in order of precedence: the more specific come first, and errors
+// that others wrap come last.
 var classes = [...]struct {
 	err  error
 	word string
@@ -127,15 +130,16 @@ var classes = [...]struct {
 	{ErrNotFound, "not_found"},
 }
 
-// Failed reports whether err means that the directory could not answer, as
-// against having answered that there is none, or two.
+// Failed reports whether err means that the directory could not answer. That
+// there is no such user, or that there are two, is an answer.
 func Failed(err error) bool {
 	return err != nil && !errors.Is(err, ErrAmbiguous) && !errors.Is(err, ErrNoDirectory) &&
 		(!errors.Is(err, ErrNotFound) || errors.Is(err, ErrFailed))
 }
 
-// Transient marks a failure that is worth asking about again at once: a
-// pooled connection that had been closed, a reset. Nothing else is retried.
+// Transient returns err marked as worth another attempt at once, such as a
+// pooled connection that the server had closed; nil where err is nil. Resilient
+// retries nothing else.
 func Transient(err error) error {
 	if err == nil {
 		return nil
@@ -143,6 +147,7 @@ func Transient(err error) error {
 	return &transientError{err}
 }
 
+// A transientError is an error that Transient marked.
 type transientError struct{ error }
 
 func (e *transientError) Unwrap() error { return e.error }

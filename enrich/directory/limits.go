@@ -3,7 +3,7 @@ package directory
 import "time"
 
 // Limits of what a directory may answer. Each is far above what a real
-// organisation has and far below what hurts a gateway.
+// organisation has and far below what exhausts a gateway.
 const (
 	// MaxResponse bounds one answer of a remote directory, in bytes.
 	MaxResponse = 8 << 20
@@ -18,19 +18,20 @@ const (
 	// (section 2) allows 255 characters; distinguished names run longer.
 	MaxSubject = 1024
 
-	// MaxMembers bounds how many directories are merged into one.
-	MaxMembers = 32
+	// MaxSources bounds how many directories are merged into one.
+	MaxSources = 32
 )
 
-// Defaults of what stands around each directory.
+// Defaults of the wrapper around each directory (Resilient).
 const (
 	// DefaultTimeout bounds one look-up, waiting and retries included.
 	DefaultTimeout = 3 * time.Second
 
-	// partialLife is how long an answer is used that lacks an optional
-	// directory: a moment's failure must not be remembered for minutes, and
-	// one that lasts must not have the other directories asked for ever.
-	partialLife = 30 * time.Second
+	// partialTTL is how long an answer is used that lacks an optional
+	// directory. It is short, so that a moment's failure is not remembered for
+	// minutes, and not zero, so that a lasting one does not multiply the look-ups
+	// in the other directories.
+	partialTTL = 30 * time.Second
 
 	// DefaultConcurrency bounds the look-ups under way at once.
 	DefaultConcurrency = 64
@@ -39,6 +40,6 @@ const (
 	// Transient is asked again.
 	DefaultRetries = 2
 
-	// MaxRetries bounds what may be configured.
+	// MaxRetries bounds the retries of one look-up that may be configured.
 	MaxRetries = 5
 )

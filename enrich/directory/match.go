@@ -7,14 +7,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// DefaultMatch gives the properties that may hold the subject where nothing
+// DefaultMatch returns the properties that may hold the subject where nothing
 // else is configured.
 func DefaultMatch() []string { return []string{"id", "login"} }
 
-// Answers reports whether the user holds the subject in one of the named
-// properties (see Member.Match). Every kind that asked for a subject checks
-// its answer so: a filter that a server misread must not become a person.
-func Answers(u *identity.User, subject string, match []string) bool {
+// MatchesSubject reports whether the user holds the subject in one of the named
+// properties (see Source.Match). Each kind that asks for a subject checks the
+// answer with it: a server that misread a filter must not supply another user.
+func MatchesSubject(u *identity.User, subject string, match []string) bool {
 	for _, name := range match {
 		for _, v := range MatchValues(u, name) {
 			if v == MatchKey(name, subject) {
@@ -25,10 +25,10 @@ func Answers(u *identity.User, subject string, match []string) bool {
 	return false
 }
 
-// MatchKey gives the form in which a subject is compared with a property:
+// MatchKey returns the form in which a subject is compared with a property:
 // logins and e-mail addresses without regard to the case of ASCII letters, as
-// directories treat them; all else exactly. Other letters are never folded:
-// what folds to an ASCII letter would let one name pass for another.
+// directories treat them; all else exactly. Other letters are never folded: one
+// that folds to an ASCII letter would let one name pass for another.
 func MatchKey(name, value string) string {
 	if name == "login" || name == "email" {
 		return lowerASCII(value)
@@ -36,8 +36,9 @@ func MatchKey(name, value string) string {
 	return value
 }
 
-// MatchValues gives what the user holds in a property, in the form of
-// MatchKey. A list holds each of its elements; a number its decimal digits.
+// MatchValues returns the values of a user's property in the form of MatchKey:
+// each element of a list, and the decimal digits of a number. A property that is
+// absent or null has none.
 func MatchValues(u *identity.User, name string) []string {
 	switch name {
 	case "id":
@@ -67,6 +68,7 @@ func MatchValues(u *identity.User, name string) []string {
 	}
 }
 
+// nonEmpty returns a list of s, empty where s is.
 func nonEmpty(s string) []string {
 	if s == "" {
 		return nil
@@ -74,8 +76,8 @@ func nonEmpty(s string) []string {
 	return []string{s}
 }
 
-// Identifier gives a canonical value that can name a user or a group as text:
-// text itself, or the digits of an integer. All else gives the empty text.
+// Identifier returns a canonical value that can name a user or a group as text:
+// a text itself, or the digits of an integer. It is empty for any other value.
 func Identifier(v any) string {
 	switch x := v.(type) {
 	case string:
@@ -88,6 +90,8 @@ func Identifier(v any) string {
 	return ""
 }
 
+// lowerASCII returns s with its ASCII letters in lower case; it allocates only
+// where there is an upper-case one.
 func lowerASCII(s string) string {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c >= 'A' && c <= 'Z' {

@@ -20,11 +20,11 @@ func TestAnEmailIsFoundUnderEitherOfItsNames(t *testing.T) {
 		"none":                   {map[string]any{"mail": ""}, false},
 	} {
 		u := &identity.User{ID: "1", Profile: c.profile}
-		if got := directory.Answers(u, "ada@example.com", []string{"email"}); got != c.want {
+		if got := directory.MatchesSubject(u, "ada@example.com", []string{"email"}); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if directory.Answers(&identity.User{Profile: map[string]any{"mail": ""}}, "", []string{"email"}) {
+	if directory.MatchesSubject(&identity.User{Profile: map[string]any{"mail": ""}}, "", []string{"email"}) {
 		t.Error("an empty address is somebody's")
 	}
 }

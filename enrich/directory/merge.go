@@ -8,9 +8,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// mergePersons merges the persons among answers. leftOut names the members
-// that are missing from them.
-func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []string) (*identity.Person, error) {
+// This file merges what several sources answer about one user.
+
+// mergePersons merges the persons among answers. leftOut names the sources that
+// failed and are missing from the result.
+func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []string) (*identity.Person, error) {
+	// Not found is no contribution, and failures of required sources have ended
+	// the look-up.
 	found := make([]answer[identity.Person], 0, len(answers))
 	for _, a := range answers {
 		if a.err == nil {
@@ -20,16 +24,19 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 	if len(found) == 0 {
 		for _, a := range answers {
 			if Failed(a.err) {
-				// Those that answered know nobody, but one could not be
-				// asked: "no such user" would be a guess.
-				return nil, fmt.Errorf("looking up a person: directory %q: %w", m.members[a.member].Name, a.err)
+				// Those that answered have no such user, but one could not be
+				// asked: "not found" would be a guess.
+				return nil, fmt.Errorf("looking up a person: directory %q: %w", c.sources[a.source].Name, a.err)
 			}
 		}
 		return nil, fmt.Errorf("looking up a person: %w", ErrNotFound)
 	}
 
 	out := &identity.Person{User: &identity.User{}, LeftOut: leftOut}
+	// Facts are taken away below as sources supply them. Those about apps are
+	// merged with the apps.
 	out.Untold = identity.AllFacts &^ (identity.FactApp | identity.FactAppUser)
+	// The largest profile is about the size of the merged one.
 	attributes := 0
 	for _, f := range found {
 		attributes = max(attributes, len(f.value.User.Profile))
@@ -37,41 +44,45 @@ func (m *Merged) mergePersons(answers []answer[identity.Person], leftOut []strin
 	out.User.Profile = make(map[string]any, attributes)
 	out.Origin = make(map[string]string, attributes)
 	for _, f := range found {
-		mb := &m.members[f.member]
-		mergeUser(out, f.value.User, mb.Name)
-		m.mergeUntold(out, f)
-		mergeProfile(out.User.Profile, out.Origin, f.value.User.Profile, mb)
-		mergeLinked(out, f.value.Linked, mb)
-		mergeAppUsers(out, f.value.AppUsers, mb.Name)
+		src := &c.sources[f.source]
+		mergeUser(out, f.value.User, src.Name)
+		c.mergeUnsupported(out, f)
+		mergeProfile(out.User.Profile, out.Origin, f.value.User.Profile, src)
+		mergeLinked(out, f.value.Linked, src)
+		mergeAppUsers(out, f.value.AppUsers, src.Name)
+		// One source with groups is enough, unless another could not supply its
+		// own.
 		out.GroupsKnown = out.GroupsKnown || f.value.GroupsKnown
+		// The first reason is kept, with the source that it is about.
 		if reason := f.value.GroupsUnknown; reason != "" && out.GroupsUnknown == "" {
-			out.GroupsUnknown = fmt.Sprintf("directory %q: %s", mb.Name, reason)
+			out.GroupsUnknown = fmt.Sprintf("directory %q: %s", src.Name, reason)
 		}
 		if keep := f.value.Keep; keep != nil && (out.Keep == nil || *keep < *out.Keep) {
 			out.Keep = keep // the whole is used no longer than each part may be
 		}
 	}
 	if len(leftOut) > 0 {
-		out.Keep = briefly(out.Keep)
+		out.Keep = shortTTL(out.Keep)
 	}
 	if out.GroupsUnknown != "" {
-		// One that was to tell groups and could not makes the whole unknown: what
-		// the others tell is a part of it (C32).
+		// A source whose groups are unknown makes the whole unknown: the others'
+		// groups are only a part of it (C32).
 		out.GroupsKnown = false
 		return out, nil
 	}
-	m.mergeGroups(out, found)
+	c.mergeGroups(out, found)
 	if len(out.Groups) > MaxGroups {
 		return nil, fmt.Errorf("looking up a person: merging over %d groups: %w", MaxGroups, ErrTooLarge)
 	}
 	return out, nil
 }
 
-// mergeUntold keeps what no directory could say of the user, and what any that has
-// groups says of none of them.
-func (m *Merged) mergeUntold(out *identity.Person, f answer[identity.Person]) {
+// mergeUnsupported keeps the facts about the user that all sources lack, and those
+// about groups that a source with groups lacks for all of them.
+func (c *Composite) mergeUnsupported(out *identity.Person, f answer[identity.Person]) {
 	p := f.value
-	untold := m.guards[f.member].untoldBy(p)
+	untold := c.resilient[f.source].unsupportedFor(p)
+	// A nil list of names means that all names are known, which wins.
 	if untold&identity.FactLinked == 0 {
 		if p.LinkedNames == nil {
 			out.LinkedNames = nil
@@ -83,16 +94,17 @@ func (m *Merged) mergeUntold(out *identity.Person, f answer[identity.Person]) {
 	out.Untold &^= identity.FactUser
 }
 
-// briefly bounds how long an answer is used that lacks an optional directory.
-func briefly(keep *time.Duration) *time.Duration {
-	brief := partialLife
+// shortTTL returns the shorter of keep and the TTL of an answer that lacks an
+// optional directory.
+func shortTTL(keep *time.Duration) *time.Duration {
+	brief := partialTTL
 	if keep != nil {
 		brief = min(brief, *keep)
 	}
 	return &brief
 }
 
-// mergeUser fills what the user lacks.
+// mergeUser fills in the fields that the user still lacks, with their origin.
 func mergeUser(p *identity.Person, u *identity.User, from string) {
 	out := p.User
 	first := func(to *string, value string, origin *string) {
@@ -117,27 +129,27 @@ func mergeUser(p *identity.Person, u *identity.User, from string) {
 	}
 }
 
-// mergeProfile adds the attributes that the member may contribute and nobody
-// before it had.
-func mergeProfile(out map[string]any, origin map[string]string, profile map[string]any, mb *Member) {
-	if len(mb.Attributes) > 0 {
-		for _, name := range mb.Attributes {
+// mergeProfile adds the attributes that the source may contribute and that no
+// source before it had. A null attribute counts as absent.
+func mergeProfile(out map[string]any, origin map[string]string, profile map[string]any, src *Source) {
+	if len(src.Attributes) > 0 {
+		for _, name := range src.Attributes {
 			if v := profile[name]; v != nil && out[name] == nil {
-				out[name], origin[name] = v, mb.Name
+				out[name], origin[name] = v, src.Name
 			}
 		}
 		return
 	}
 	for name, v := range profile {
 		if v != nil && out[name] == nil {
-			out[name], origin[name] = v, mb.Name
+			out[name], origin[name] = v, src.Name
 		}
 	}
 }
 
-// mergeLinked adds linked objects by name; their profiles are narrowed as the
-// user's own.
-func mergeLinked(out *identity.Person, linked map[string]*identity.User, mb *Member) {
+// mergeLinked adds linked objects by name. Their profiles hold only the attributes
+// that the source may contribute.
+func mergeLinked(out *identity.Person, linked map[string]*identity.User, src *Source) {
 	for name, u := range linked {
 		if out.Linked[name] != nil {
 			continue
@@ -145,10 +157,11 @@ func mergeLinked(out *identity.Person, linked map[string]*identity.User, mb *Mem
 		if out.Linked == nil {
 			out.Linked = make(map[string]*identity.User, len(linked))
 		}
-		if len(mb.Attributes) > 0 {
+		if len(src.Attributes) > 0 {
+			// A copy: the answer is shared with other requests.
 			narrowed := *u
-			narrowed.Profile = make(map[string]any, len(mb.Attributes))
-			for _, a := range mb.Attributes {
+			narrowed.Profile = make(map[string]any, len(src.Attributes))
+			for _, a := range src.Attributes {
 				if v := u.Profile[a]; v != nil {
 					narrowed.Profile[a] = v
 				}
@@ -159,7 +172,7 @@ func mergeLinked(out *identity.Person, linked map[string]*identity.User, mb *Mem
 	}
 }
 
-// mergeAppUsers adds assignments to apps of which nobody before knew any.
+// mergeAppUsers adds the assignments to apps for which no source before had one.
 func mergeAppUsers(out *identity.Person, users []identity.AppUser, from string) {
 	known := len(out.AppUsers)
 	for _, u := range users {
@@ -172,7 +185,7 @@ func mergeAppUsers(out *identity.Person, users []identity.AppUser, from string) 
 
 // mergeGroups unites the groups by id, in the order of the directories and of
 // each directory's own list.
-func (m *Merged) mergeGroups(p *identity.Person, found []answer[identity.Person]) {
+func (c *Composite) mergeGroups(p *identity.Person, found []answer[identity.Person]) {
 	total := 0
 	for _, f := range found {
 		total += len(f.value.Groups)
@@ -193,7 +206,7 @@ func (m *Merged) mergeGroups(p *identity.Person, found []answer[identity.Person]
 			out = append(out, *g)
 		}
 		if n := len(out) - before; n > 0 {
-			p.GroupOrigins = append(p.GroupOrigins, identity.GroupOrigin{Directory: m.members[f.member].Name, Groups: n})
+			p.GroupOrigins = append(p.GroupOrigins, identity.GroupOrigin{Directory: c.sources[f.source].Name, Groups: n})
 		}
 	}
 	p.Groups = out

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// State is that of a circuit breaker.
+// State is the state of a circuit breaker.
 type State uint8
 
 const (
@@ -17,7 +17,8 @@ const (
 	StateOpen
 )
 
-// String gives the word that status, logs and metrics show.
+// String returns the name that status, logs and metrics show: closed, half_open or
+// open.
 func (s State) String() string {
 	switch s {
 	case StateHalfOpen:
@@ -29,32 +30,33 @@ func (s State) String() string {
 	}
 }
 
-// Observer is told of every look-up and every change of state. Its methods
-// are called on the path of requests and must not block. A nil Observer is
+// Observer receives each look-up and each change of state, for metrics. Its
+// methods are called while a request waits and must not block. A nil Observer is
 // allowed everywhere.
 type Observer interface {
-	// DirectoryRequest tells of one look-up, retries included; outcome is a
-	// word of Class.
+	// DirectoryRequest reports one look-up and how long it took, retries
+	// included. The outcome is a result of Class.
 	DirectoryRequest(directory, outcome string, took time.Duration)
 
-	// DirectoryState tells that a circuit breaker changed.
+	// DirectoryState reports the new state of a circuit breaker.
 	DirectoryState(directory string, state State)
 }
 
-// Status is what the status endpoint shows of one directory. It names nobody.
+// Status is what the status endpoint shows of one directory. It names no user.
 type Status struct {
-	// Name is the member's.
+	// Name is the source's.
 	Name string `json:"name"`
 
-	// Ready is false while look-ups are kept away, and where the kind says
-	// that it has nothing to answer from.
+	// Ready is false while the circuit breaker is open, after Close, and where
+	// the kind reports that it has nothing to answer from.
 	Ready bool `json:"ready"`
 
-	// State is the circuit breaker's, Since when it took it.
+	// State is the circuit breaker's state, and Since the time of its last
+	// change.
 	State string    `json:"state"`
 	Since time.Time `json:"since,omitzero"`
 
-	// Required and Issuers repeat the member's settings.
+	// Required and Issuers repeat the source's settings.
 	Required bool     `json:"required"`
 	Issuers  []string `json:"issuers,omitempty"`
 
@@ -62,11 +64,11 @@ type Status struct {
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 
-	// LastAnswerAt is when it last answered, be it that there is nobody.
+	// LastAnswerAt is the time of the last answer. "No such user" is one.
 	LastAnswerAt time.Time `json:"last_answer_at,omitzero"`
 
-	// Requests counts look-ups since the directory was set up, Failures
-	// those that failed, Retries what was asked again.
+	// Requests counts look-ups since the directory was opened, Failures those
+	// that failed, and Retries the repeated attempts.
 	Requests uint64 `json:"requests"`
 	Failures uint64 `json:"failures"`
 	Retries  uint64 `json:"retries"`
@@ -81,33 +83,35 @@ type Status struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Reporter is met by a kind that knows more of its health than its answers
-// show.
+// Reporter is implemented by a kind that knows more of its health than its
+// answers show.
 type Reporter interface {
-	// Report gives whether there is anything to answer from, and what is
-	// wrong in words that name nobody and no secret.
+	// Report returns whether there is anything to answer from, and what is
+	// wrong, as a text that holds no user and no secret; empty where all is
+	// well.
 	Report() (ready bool, problem string)
 }
 
-// Lister is met by a kind that can tell without asking anyone which attributes
+// Lister is implemented by a kind that knows without a request which attributes
 // its objects have.
 type Lister interface {
-	// Attributes gives the names that at least one object has now.
+	// Attributes returns the names that at least one object has now.
 	Attributes() Attributes
 }
 
-// Attributes are the names of what users, apps and app users have besides what
-// every one has, in order; none of a sort where that is not known. In an app,
-// those of the profile begin with "profile.".
+// Attributes are the names of the attributes of users, apps and app users,
+// sorted, without those that all of them have. A list is nil where they are not
+// known. The names of an app's profile begin with "profile.".
 type Attributes struct {
 	User, App, AppUser []string
 }
 
-// Warner is met by a kind whose content may be well formed and hardly meant.
+// Warner is implemented by a kind whose settings or content may be well formed
+// and suspicious.
 type Warner interface {
-	// Warnings gives a sentence for each such thing, which names nobody.
+	// Warnings returns one sentence for each finding. It names no user.
 	Warnings() []string
 }
 
-// discard is used where no logger is given.
+// discard is the logger where none is given.
 var discard = slog.New(slog.DiscardHandler)

@@ -38,7 +38,7 @@ func TestTheCauseOfAFailureIsLoggedC34(t *testing.T) {
 				f := persons(func(context.Context) (*identity.Person, error) {
 					return nil, fmt.Errorf("searching: the table has no such column (SQLSTATE 42703): %w", c.err)
 				})
-				g := guard(t, f, directory.GuardOptions{Name: "hr", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				g := guard(t, f, directory.ResilientOptions{Name: "hr", Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				for range 130 {
 					_ = lookUp(g)
 					<-time.After(time.Second)

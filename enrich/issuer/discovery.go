@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // This file fetches an issuer's metadata, and its key set from where they say.
@@ -30,7 +30,7 @@ type Metadata struct {
 // discover fetches the issuer's metadata from the first URL that has them. A URL that
 // answers 4xx leads to the next. Any other failure ends the search, because the next
 // URL may then speak for another issuer.
-func discover(ctx context.Context, client *http.Client, identifier string, places []string) (*Metadata, error) {
+func discover(ctx context.Context, client *oauthclient.Client, identifier string, places []string) (*Metadata, error) {
 	var last error
 	for _, place := range places {
 		text, err := getJSON(ctx, client, place)
@@ -94,7 +94,7 @@ func wellKnown(identifier string) []string {
 // A metadataSource keeps an issuer's metadata, and fetches its key set from the URL
 // that they name or that is configured. It is safe for concurrent use.
 type metadataSource struct {
-	client     *http.Client
+	client     *oauthclient.Client
 	clock      func() time.Time
 	identifier string
 	urls       []string
@@ -108,7 +108,7 @@ type metadataSource struct {
 	begun   time.Time
 }
 
-func newMetadataSource(c Config, client *http.Client, clock func() time.Time) *metadataSource {
+func newMetadataSource(c Config, client *oauthclient.Client, clock func() time.Time) *metadataSource {
 	m := &metadataSource{
 		client: client, clock: clock, identifier: c.Issuer, urls: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
 		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), timeout: time.Duration(c.Timeout),

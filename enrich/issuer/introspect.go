@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // This file asks an issuer about tokens (RFC 7662): each token once at a time, within
@@ -61,8 +62,8 @@ type introspector struct {
 
 	config  Introspection
 	reader  answerReader
-	auth    *clientAuth
-	client  *http.Client
+	auth    oauthclient.Authentication
+	client  *oauthclient.Client
 	timeout time.Duration
 	slots   chan struct{}
 	waiting waiterLimit // for an answer
@@ -90,8 +91,8 @@ type introspector struct {
 
 // newIntrospector returns an introspector for a configuration that has introspect.
 // It reads the file of a private key.
-func newIntrospector(c Config, o Options, client *http.Client, rules *claimRules, signatures *signatureCheck, life *workers) (*introspector, error) {
-	auth, err := newClientAuth(*c.Introspect, c.Issuer, o)
+func newIntrospector(c Config, o Options, client *oauthclient.Client, rules *claimRules, signatures *signatureCheck, life *workers) (*introspector, error) {
+	auth, err := newAuthentication(*c.Introspect, c.Issuer, o)
 	if err != nil {
 		return nil, err
 	}
@@ -356,7 +357,7 @@ func (n *introspector) question(raw string) (a *answer, cost int, err error) {
 func (n *introspector) post(ctx context.Context, raw string) (body []byte, media string, err error) {
 	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
 	header := make(http.Header)
-	if err := n.auth.apply(form, header); err != nil {
+	if err := n.auth(form, header); err != nil {
 		return nil, "", fmt.Errorf("introspecting: %w: %w", err, ErrIntrospection)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, n.config.URL, strings.NewReader(form.Encode()))
@@ -369,23 +370,18 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 	if n.config.Signed {
 		r.Header.Set("Accept", mediaSigned)
 	}
-	res, err := n.client.Do(r)
+	res, err := n.client.Do(r, maxAnswer)
 	if err != nil {
 		return nil, "", fmt.Errorf("introspecting: %w: %w", detached(err), ErrIntrospection)
 	}
-	defer res.Body.Close()
-	body, err = readBody(res.Body, maxAnswer)
-	if err != nil {
-		return nil, "", fmt.Errorf("introspecting: %w: %w", detached(err), ErrIntrospection)
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, "", refusal(res.StatusCode, body)
+	if res.Status != http.StatusOK {
+		return nil, "", refusal(res.Status, res.Body)
 	}
 	media, _, err = mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err != nil {
 		return nil, "", fmt.Errorf("introspecting: answer without a content type: %w", ErrIntrospection)
 	}
-	return body, media, nil
+	return res.Body, media, nil
 }
 
 // detached returns an error with the same text that wraps nothing. The question's

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
 // Issuer verifies the tokens of one issuer. It is safe for concurrent use.
@@ -44,7 +45,7 @@ func New(c Config, o Options) (*Issuer, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	client, err := newClient(o.Transport, c.CA)
+	client, err := oauthclient.New(o.Transport, oauthclient.TransportOptions{CAFile: c.CA})
 	if err != nil {
 		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
 	}

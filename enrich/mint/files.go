@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 // maxKeyFile bounds a PEM file: a 16,384-bit RSA key has 13 KB.
@@ -69,14 +71,9 @@ func readKeyFile(name string, log *slog.Logger) (crypto.Signer, crypto.PublicKey
 	if len(text) > maxKeyFile {
 		return nil, nil, fmt.Errorf("over %d bytes: %w", maxKeyFile, ErrKey)
 	}
-	block, rest := pem.Decode(text)
-	if block == nil || len(bytes.TrimSpace(rest)) > 0 && block.Type != "CERTIFICATE" && block.Type != "EC PARAMETERS" {
+	block, rest := jose.DecodePEM(text)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 && block.Type != "CERTIFICATE" {
 		return nil, nil, fmt.Errorf("not a single PEM block: %w", ErrKey)
-	}
-	if block.Type == "EC PARAMETERS" { // openssl ecparam writes them before the key
-		if block, _ = pem.Decode(rest); block == nil {
-			return nil, nil, fmt.Errorf("no key after the parameters: %w", ErrKey)
-		}
 	}
 	private, public, err := parseBlock(block)
 	if err != nil {
@@ -89,31 +86,24 @@ func readKeyFile(name string, log *slog.Logger) (crypto.Signer, crypto.PublicKey
 	return private, public, nil
 }
 
+// parseBlock returns the private key of a block of PEM, where it is one, and
+// the public key.
 func parseBlock(block *pem.Block) (crypto.Signer, crypto.PublicKey, error) {
-	var parsed any
-	var err error
 	switch block.Type {
-	case "PRIVATE KEY":
-		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		parsed, err = x509.ParseECPrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	case "PUBLIC KEY":
-		parsed, err = x509.ParsePKIXPublicKey(block.Bytes)
+		if public, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
+			return nil, public, nil
+		}
 	case "CERTIFICATE":
-		var certificate *x509.Certificate
-		if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
-			parsed = certificate.PublicKey
+		if certificate, err := x509.ParseCertificate(block.Bytes); err == nil {
+			return nil, certificate.PublicKey, nil
 		}
 	default:
-		return nil, nil, fmt.Errorf("a PEM block that is no plain key: %w", ErrKey)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("a damaged key: %w", ErrKey)
-	}
-	if private, ok := parsed.(crypto.Signer); ok {
+		private, err := jose.ParsePrivateKeyBlock(block)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", err, ErrKey)
+		}
 		return private, private.Public(), nil
 	}
-	return nil, parsed, nil
+	return nil, nil, fmt.Errorf("a damaged key: %w", ErrKey)
 }

@@ -167,15 +167,3 @@ func (k *key) pkcs8() ([]byte, error) {
 	}
 	return der, nil
 }
-
-func parsePKCS8(der []byte) (crypto.Signer, error) {
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, errors.New("not a PKCS #8 key")
-	}
-	private, ok := parsed.(crypto.Signer)
-	if !ok {
-		return nil, ErrKey
-	}
-	return private, nil
-}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
 // Storage is where the nodes of a cluster share their keys. It is a part of
@@ -131,7 +133,7 @@ func decodeRing(text []byte) (*ring, error) {
 	longest := min(max(doc.Longest, 0), int64(MaxTTL/time.Second))
 	r := &ring{longest: time.Duration(longest) * time.Second}
 	for i, sk := range doc.Keys {
-		private, err := parsePKCS8(sk.PKCS8)
+		private, err := jose.ParsePKCS8(sk.PKCS8)
 		if err != nil {
 			return nil, fmt.Errorf("decoding signing key %d: %w: %w", i, ErrStored, err)
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Fake is a directory that a test writes by hand, to bring about what no real
-// one can be made to do. A function that is nil answers not found.
+// Fake is a directory with functions of a test's own, for what no real source can
+// be made to do. A function that is nil answers ErrNotFound.
 type Fake struct {
 	PersonFunc  func(context.Context, directory.Query) (*identity.Person, error)
 	AppFunc     func(context.Context, string) (*identity.App, error)
@@ -46,7 +46,7 @@ func (f *Fake) AppUser(ctx context.Context, q directory.Query, appID string) (*i
 	return f.AppUserFunc(ctx, q, appID)
 }
 
-// Holding gives a fake that knows one person by each of the subjects.
+// Holding returns a fake that has one person, under each of the subjects.
 func Holding(p *identity.Person, subjects ...string) *Fake {
 	known := make(map[string]bool, len(subjects))
 	for _, s := range subjects {
@@ -60,7 +60,7 @@ func Holding(p *identity.Person, subjects ...string) *Fake {
 	}}
 }
 
-// Failing gives a fake that answers every question with err.
+// Failing returns a fake that answers each look-up with err.
 func Failing(err error) *Fake {
 	return &Fake{
 		PersonFunc:  func(context.Context, directory.Query) (*identity.Person, error) { return nil, err },

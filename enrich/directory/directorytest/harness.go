@@ -1,10 +1,10 @@
-// Package directorytest is the suite that every kind of directory passes, and
-// a fake directory for the tests of what stands on one. Only tests import it.
+// Package directorytest is the conformance suite of all kinds of directory, and a
+// fake directory for tests of its callers. Only tests import it.
 //
-// A kind meets the suite by a Harness, which brings up the real source of the
-// kind (a server, a database, a file) with a given World in it, well or with a
-// Fault. What a kind cannot show it declares with a reason; the suite then
-// checks what follows from the lack instead of leaving the case out.
+// A kind implements a Harness, which starts the real source of the kind (a server, a
+// database, a file) with a given World in it, healthy or with a Fault. What a kind
+// lacks it declares with a reason. The suite then checks what follows from that
+// instead of skipping the case.
 package directorytest
 
 import (
@@ -14,20 +14,20 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// World is what a source holds.
+// World is the content of a source.
 type World struct {
 	Users  []User
 	Groups []identity.Group
 	Apps   []App
 }
 
-// User is a user with the ids of the groups.
+// User is a user with the ids of its groups.
 type User struct {
 	identity.User
 	Groups []string
 }
 
-// App is an app with its assignments; AppUser.ID is a User's ID.
+// App is an app with its assignments. AppUser.ID is the ID of a User.
 type App struct {
 	identity.App
 	Users []identity.AppUser
@@ -41,11 +41,11 @@ const (
 	Healthy Fault = iota
 	// Ambiguous: it holds a second user under the first one's subject.
 	Ambiguous
-	// Slow: it takes questions and never answers.
+	// Slow: it accepts requests and never answers.
 	Slow
-	// Down: nobody listens.
+	// Down: no server listens.
 	Down
-	// Broken: it answers what cannot be understood.
+	// Broken: its answers cannot be parsed.
 	Broken
 	// Cut: its answers break off in the middle.
 	Cut
@@ -53,38 +53,39 @@ const (
 	Refusing
 	// Huge: its answers are over the bound.
 	Huge
-	// Foreign: whoever is asked for, it answers with the last user.
+	// Foreign: it answers each look-up with the last user.
 	Foreign
-	// Parted: it tells a part of a user's groups, says that there is more, and
-	// nothing leads to the rest. Only a PartHarness is opened with it.
-	Parted
+	// Incomplete: it returns a part of a user's groups, says that there is
+	// more, and nothing leads to the rest. Only a PartialHarness is opened with
+	// it.
+	Incomplete
 )
 
-// String names the fault in the names of tests.
+// String returns the name of the fault, for the names of tests.
 func (f Fault) String() string {
-	return [...]string{"healthy", "ambiguous", "slow", "down", "broken", "cut", "refusing", "huge", "foreign", "parted"}[f]
+	return [...]string{"healthy", "ambiguous", "slow", "down", "broken", "cut", "refusing", "huge", "foreign", "incomplete"}[f]
 }
 
-// Capability is something that a kind may be unable to show.
+// Capability is something that a kind may lack.
 type Capability string
 
 // What a Harness may declare as lacking.
 const (
-	// Groups: the kind knows the groups of a user. Without it the groups of
-	// its answers must be unknown, never empty.
+	// Groups: the kind has the groups of a user. Without it the groups of its
+	// answers must be unknown, never empty.
 	Groups Capability = "groups"
-	// GroupIDs: groups keep the ids that the world gives them.
+	// GroupIDs: groups have the ids of the world.
 	GroupIDs Capability = "group ids"
-	// Apps: the kind knows apps. Without it each is not found.
+	// Apps: the kind has apps. Without it each is not found.
 	Apps Capability = "apps"
-	// AppUsers: the kind knows assignments. Without it each is not found.
+	// AppUsers: the kind has assignments. Without it each is not found.
 	AppUsers Capability = "app users"
-	// Status: the kind can tell a barred account.
+	// Status: the kind knows whether an account may be used.
 	Status Capability = "status"
-	// Absence: the kind can be asked for somebody whom it does not know.
+	// Absence: a user can be looked up that the source does not have.
 	Absence Capability = "absence"
 
-	// The faults, by what it takes to show them.
+	// The faults that the source can have.
 	CanAmbiguous Capability = "ambiguous"
 	CanSlow      Capability = "slow"
 	CanDown      Capability = "down"
@@ -95,40 +96,43 @@ const (
 	CanForeign   Capability = "foreign"
 )
 
+// capabilities are all of them, to find misspelt declarations.
 var capabilities = []Capability{
 	Groups, GroupIDs, Apps, AppUsers, Status, Absence,
 	CanAmbiguous, CanSlow, CanDown, CanBroken, CanCut, CanRefuse, CanHuge, CanForeign,
 }
 
-// Harness brings up one kind.
+// Harness starts the source of one kind.
 type Harness interface {
-	// Open gives a directory over a source that holds w and has the fault.
-	// Everything ends by t.Cleanup. A directory that needs Start is started.
+	// Open returns a directory over a source that holds w and has the fault. It
+	// ends with the test. A directory that needs Start is started.
 	Open(t *testing.T, w World, f Fault) directory.Directory
 
-	// Query asks for a user of the world: the subject under which this kind
-	// knows it, and what else the kind needs of a principal or token.
+	// Query returns a query for a user of the world: with the subject under
+	// which this kind has it, and what else the kind needs of a principal or
+	// token.
 	Query(u identity.User) directory.Query
 
-	// Lacks tells what this kind cannot show, each with the reason.
+	// Lacks returns the capabilities that this kind lacks, each with the
+	// reason.
 	Lacks() map[Capability]string
 
-	// Secret is the credential that the directory was given; no error may
-	// hold it. Empty where there is none.
+	// Secret returns the credential of the directory, which no error may hold;
+	// empty where there is none.
 	Secret() string
 }
 
-// PartHarness is met by a Harness whose kind of source can tell a part of a user's
-// groups, as those that answer in pages do. A source that tells all or fails, as a
-// file or a database does, has no such fault.
-type PartHarness interface {
+// PartialHarness is implemented by a Harness whose kind of source can return a
+// part of a user's groups, as those that answer in pages do. A file or a
+// database returns all of them or fails.
+type PartialHarness interface {
 	Harness
 
-	// ShowsPart reports whether Open can bring the fault Parted about.
-	ShowsPart() bool
+	// CanBeIncomplete reports whether Open supports the fault Incomplete.
+	CanBeIncomplete() bool
 }
 
-// Query gives a query for a subject of an issuer named "corp".
+// Query returns a query for a subject of an issuer named "corp".
 func Query(subject string) directory.Query {
 	return directory.Query{Principal: &identity.Principal{
 		Issuer: "https://idp.example.com", IssuerName: "corp", Subject: subject,

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Listen gives the address of a server that handles each connection so. It
-// ends with the test.
+// Listen returns the address of a server that calls handle for each connection.
+// It ends with the test.
 func Listen(t testing.TB, handle func(net.Conn)) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -40,10 +40,10 @@ func Listen(t testing.TB, handle func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// Way gives the address of a way to another server that breaks off after so
-// many bytes of answers. Of the first connection that ends it tells how many
-// bytes went over it, where anyone listens.
-func Way(t testing.TB, address string, limit int64, went chan<- int64) string {
+// TruncatingProxy returns the address of a proxy to another server that cuts
+// each connection after so many bytes of answers. It sends how many bytes the
+// first one had to went, where a receiver is ready.
+func TruncatingProxy(t testing.TB, address string, limit int64, went chan<- int64) string {
 	t.Helper()
 	return Listen(t, func(conn net.Conn) {
 		server, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
@@ -63,7 +63,8 @@ func Way(t testing.TB, address string, limit int64, went chan<- int64) string {
 	})
 }
 
-// WriteAuthority gives a PEM file that holds a certificate to be trusted.
+// WriteAuthority writes a certificate to be trusted into a PEM file, and
+// returns its name.
 func WriteAuthority(t testing.TB, certificate *x509.Certificate) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "ca.pem")
@@ -73,8 +74,8 @@ func WriteAuthority(t testing.TB, certificate *x509.Certificate) string {
 	return name
 }
 
-// WriteCertificate writes a certificate for 127.0.0.1 that vouches for itself,
-// and its key, as PEM files.
+// WriteCertificate writes a self-signed certificate for 127.0.0.1 and its key
+// as PEM files.
 func WriteCertificate(certificate, key string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -16,20 +16,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// patience bounds a question in the suite; it only ends what hangs.
+// This file holds the suite: what each kind must answer with a healthy source,
+// and how it must fail with a faulty one.
+
+// patience bounds a look-up in the suite. It only ends what hangs.
 const patience = 30 * time.Second
 
-// slowness is how long the suite's caller waits for a source that never
-// answers.
+// slowness is how long the suite waits for a source that never answers.
 const slowness = 200 * time.Millisecond
 
-// Run passes a kind through the suite.
+// Run tests a kind with the whole suite.
 func Run(t *testing.T, h Harness) {
 	s := suite{h: h, lacks: h.Lacks()}
 	t.Run("what it lacks is declared with a reason", s.declarations)
 	t.Run("with a healthy source", s.healthy)
-	if p, ok := h.(PartHarness); ok && p.ShowsPart() {
-		t.Run("with a source that tells a part of the groups", s.parted)
+	if p, ok := h.(PartialHarness); ok && p.CanBeIncomplete() {
+		t.Run("with a source that tells a part of the groups", s.incomplete)
 	}
 	for _, f := range []struct {
 		fault Fault
@@ -54,12 +56,12 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// parted expects of a source that tells a part of a user's groups that nobody takes
-// it for the whole (C32): the look-up fails, or the groups are unknown and the
-// answer says why.
-func (s *suite) parted(t *testing.T) {
+// incomplete expects that a part of a user's groups is never taken for all of
+// them (C32): the look-up fails, or the groups are unknown and the answer says
+// why.
+func (s *suite) incomplete(t *testing.T) {
 	w := NewWorld()
-	d := s.h.Open(t, w, Parted)
+	d := s.h.Open(t, w, Incomplete)
 	q := s.h.Query(w.User(Ada).User)
 	p, err := d.Person(ctx(t), q)
 	switch {
@@ -77,13 +79,16 @@ func (s *suite) parted(t *testing.T) {
 	}
 }
 
+// suite is one run of the tests.
 type suite struct {
 	h     Harness
 	lacks map[Capability]string
 }
 
+// has reports whether the kind has a capability.
 func (s *suite) has(c Capability) bool { _, lacks := s.lacks[c]; return !lacks }
 
+// declarations expects that each lack is a known capability and has a reason.
 func (s *suite) declarations(t *testing.T) {
 	for c, reason := range s.lacks {
 		if !slices.Contains(capabilities, c) {
@@ -96,13 +101,14 @@ func (s *suite) declarations(t *testing.T) {
 	}
 }
 
+// ctx returns a context that ends with the test.
 func ctx(t *testing.T) context.Context {
 	c, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return c
 }
 
-// healthy asks one source many things: bringing one up may be dear.
+// healthy makes many look-ups in one source, because starting one may be slow.
 func (s *suite) healthy(t *testing.T) {
 	w := NewWorld()
 	d := s.h.Open(t, w, Healthy)
@@ -136,11 +142,11 @@ func (s *suite) healthy(t *testing.T) {
 	}
 	if s.has(Absence) {
 		t.Run("says with authority that there is nobody", func(t *testing.T) {
-			s.nobody(t, d, s.absent("00u9nobody"))
+			s.notFound(t, d, s.absent("00u9nobody"))
 		})
 		t.Run("finds nobody by a hostile subject", func(t *testing.T) {
 			for name, subject := range Hostile() {
-				t.Run(name, func(t *testing.T) { s.nobody(t, d, s.absent(subject)) })
+				t.Run(name, func(t *testing.T) { s.notFound(t, d, s.absent(subject)) })
 			}
 		})
 	}
@@ -148,8 +154,8 @@ func (s *suite) healthy(t *testing.T) {
 		q := s.h.Query(w.User(Ada).User)
 		principal := *q.Principal
 		principal.ServiceAccount = true
-		s.nobody(t, d, directory.Query{Principal: &principal, Token: q.Token})
-		s.nobody(t, d, directory.Query{})
+		s.notFound(t, d, directory.Query{Principal: &principal, Token: q.Token})
+		s.notFound(t, d, directory.Query{})
 	})
 	t.Run("does not answer a caller that has gone", func(t *testing.T) {
 		gone, cancel := context.WithCancel(context.Background())
@@ -158,7 +164,7 @@ func (s *suite) healthy(t *testing.T) {
 			t.Errorf("Person with a cancelled context: %v", err)
 		}
 	})
-	t.Run("answers many callers at once, each with its own", func(t *testing.T) { s.crowd(t, w, d) })
+	t.Run("answers many callers at once, each with its own", func(t *testing.T) { s.concurrent(t, w, d) })
 	t.Run("answers the same twice", func(t *testing.T) {
 		q := s.h.Query(w.User(Ada).User)
 		a, errA := d.Person(ctx(t), q)
@@ -178,7 +184,7 @@ func (s *suite) healthy(t *testing.T) {
 	}
 }
 
-// absent gives a query for a subject that the world does not have.
+// absent returns a query for a subject that the world does not have.
 func (s *suite) absent(subject string) directory.Query {
 	q := s.h.Query(identity.User{ID: subject, Login: subject, Profile: map[string]any{"email": subject}})
 	principal := *q.Principal
@@ -186,7 +192,7 @@ func (s *suite) absent(subject string) directory.Query {
 	return directory.Query{Principal: &principal, Token: q.Token}
 }
 
-// compare holds a person to what the world says.
+// compare compares a person with the world.
 func (s *suite) compare(t *testing.T, w World, u User, p *identity.Person) {
 	t.Helper()
 	if p.User == nil {
@@ -239,9 +245,10 @@ func (s *suite) compare(t *testing.T, w World, u User, p *identity.Person) {
 	}
 }
 
+// head returns the first elements, for messages.
 func head(s []string) []string { return s[:min(len(s), 3)] }
 
-// canonical checks that values are of the kinds that the gateway knows.
+// canonical expects values of the types that the gateway knows.
 func canonical(t *testing.T, profile map[string]any) {
 	t.Helper()
 	if profile == nil {
@@ -253,8 +260,8 @@ func canonical(t *testing.T, profile map[string]any) {
 	}
 }
 
-// nobody expects an authoritative "there is none".
-func (s *suite) nobody(t *testing.T, d directory.Directory, q directory.Query) {
+// notFound expects an authoritative "there is none".
+func (s *suite) notFound(t *testing.T, d directory.Directory, q directory.Query) {
 	t.Helper()
 	p, err := d.Person(ctx(t), q)
 	if p != nil || !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
@@ -268,7 +275,7 @@ func (s *suite) nobody(t *testing.T, d directory.Directory, q directory.Query) {
 	s.discreet(t, err, q)
 }
 
-// discreet checks that an error names neither the subject nor a secret.
+// discreet expects that an error names neither the subject nor a secret.
 func (s *suite) discreet(t *testing.T, err error, q directory.Query) {
 	t.Helper()
 	if err == nil {
@@ -284,7 +291,8 @@ func (s *suite) discreet(t *testing.T, err error, q directory.Query) {
 	}
 }
 
-func (s *suite) crowd(t *testing.T, w World, d directory.Directory) {
+// concurrent expects that look-ups at the same time get their own answers.
+func (s *suite) concurrent(t *testing.T, w World, d directory.Directory) {
 	c := ctx(t)
 	var wg sync.WaitGroup
 	for i := range 24 {
@@ -303,6 +311,7 @@ func (s *suite) crowd(t *testing.T, w World, d directory.Directory) {
 	wg.Wait()
 }
 
+// apps expects the app of the world, by id and by client id, and no other.
 func (s *suite) apps(t *testing.T, w World, d directory.Directory) {
 	for _, id := range []string{"0oa9none", "", "../0oa1payroll", "*", "0oa1payroll\x00", strings.Repeat("x", 10<<10)} {
 		if a, err := d.App(ctx(t), id); a != nil || !errors.Is(err, directory.ErrNotFound) {
@@ -334,6 +343,7 @@ func (s *suite) apps(t *testing.T, w World, d directory.Directory) {
 	}
 }
 
+// appUsers expects the assignment of the world, and no other.
 func (s *suite) appUsers(t *testing.T, w World, d directory.Directory) {
 	ada, lonely := s.h.Query(w.User(Ada).User), s.h.Query(w.User(Lonely).User)
 	app := w.Apps[0]
@@ -359,7 +369,7 @@ func (s *suite) appUsers(t *testing.T, w World, d directory.Directory) {
 	}
 }
 
-// faulty expects one of the errors from a source with a fault.
+// faulty expects one of these errors from a source with a fault.
 func (s *suite) faulty(t *testing.T, f Fault, want []error) {
 	w := NewWorld()
 	d := s.h.Open(t, w, f)
@@ -396,7 +406,7 @@ func (s *suite) faulty(t *testing.T, f Fault, want []error) {
 //go:embed testdata/*.txt
 var lists embed.FS
 
-// Hostile gives subjects that must find nobody, by what they try.
+// Hostile returns subjects that must find no user, by what they try.
 func Hostile() map[string]string {
 	subjects := map[string]string{
 		"LDAP filter":       `*)(uid=*`,

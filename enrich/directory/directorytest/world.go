@@ -6,8 +6,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// ManyGroups is how many groups the busiest user of the world has: more than
-// one page of any directory, and no multiple of a usual page size.
+// ManyGroups is how many groups the user Busy has: more than one page of any
+// directory, and no multiple of a usual page size.
 const ManyGroups = 1203
 
 // The ids of users in the world of NewWorld.
@@ -21,10 +21,10 @@ const (
 	Stranger = "00u7stranger" // the last one: who Foreign answers with
 )
 
-// awkwardLogin holds what each query language would read as its own.
+// awkwardLogin holds the special characters of all query languages.
 const awkwardLogin = `o'brien "x" (y)* \z,+=<>#;%41&?`
 
-// NewWorld gives the world that the suite asks about.
+// NewWorld returns the world of the suite.
 func NewWorld() World {
 	w := World{
 		Groups: []identity.Group{
@@ -71,7 +71,7 @@ func NewWorld() World {
 	return w
 }
 
-// User gives the user with this id.
+// User returns the user with this id.
 func (w World) User(id string) User {
 	for _, u := range w.Users {
 		if u.ID == id {
@@ -81,7 +81,7 @@ func (w World) User(id string) User {
 	panic("directorytest: the world has no such user")
 }
 
-// GroupNames gives the names of a user's groups, in the world's order.
+// GroupNames returns the names of a user's groups, in the world's order.
 func (w World) GroupNames(u User) []string {
 	names := make(map[string]string, len(w.Groups))
 	for _, g := range w.Groups {

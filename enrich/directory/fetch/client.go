@@ -1,18 +1,16 @@
-// Package fetch is what the kinds of directory that speak HTTP stand on: a
-// client that talks to one origin only and sends credentials nowhere else,
-// that bounds every answer, checks its type, repeats what may be repeated,
-// keeps to the pace that the server asks for, and speaks in the sentinels of
+// Package fetch is the HTTP client of the kinds of directory that speak HTTP, on
+// top of package oauthclient. It talks to one origin only and sends credentials
+// nowhere else, bounds every answer, checks its type, repeats what may be
+// repeated, keeps the pace that the server asks for, and returns the sentinels of
 // package directory. Its errors never hold a URL, because URLs hold subjects.
 package fetch
 
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,101 +18,83 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
-// Options shape a Client. Only Base is required.
+// Options are the settings of a Client. Only Base is required.
 type Options struct {
 	// Base is the directory's address. Its scheme, host and port are the only
-	// ones that requests, redirects and links of answers may go to; its path
-	// stands before relative request URLs. It holds no user, query or fragment.
+	// ones that requests, redirects and links of answers may go to. Its path is
+	// put in front of relative request URLs. It holds no user, query or
+	// fragment.
 	Base string
 
-	// Plaintext allows http to a host that is not this machine. Without it
-	// such a Base is an error, because credentials and people would travel
-	// in the clear.
+	// Plaintext allows http to a host that is not this machine. Without it such
+	// a Base is an error, because credentials and data of users would travel in
+	// the clear.
 	Plaintext bool
 
 	// CAFile is a PEM file with the certificates to trust instead of the
-	// system's. It is read once, by New.
+	// system's. It is read once, by New. Default: the system's.
 	CAFile string
 
-	// ServerName is the name that the server's certificate must carry.
-	// Default: the host of Base.
-	ServerName string
-
-	// Certificates are the client's own, for servers that ask for one.
-	Certificates []tls.Certificate
-
-	// Transport replaces the client's own; CAFile, ServerName and
-	// Certificates are then refused, as they would do nothing.
+	// Transport replaces the client's own. A CAFile is then an error, because
+	// it would have no effect. Default: a transport as NewTransport returns it.
 	Transport http.RoundTripper
 
-	// Header is set on every request.
+	// Header is set on each request. Default: none.
 	Header http.Header
 
-	// Authorize puts the credentials on a request, anew for each attempt. An
-	// error of its own ends the request.
+	// Authorize puts the credentials on a request, anew for each attempt. Its
+	// error ends the request. Default: no credentials.
 	Authorize func(ctx context.Context, r *http.Request) error
 
-	// Unauthorized is told of a 401, once for each request, with the header
-	// that was sent and the one that came, and reports
-	// whether to ask again: after forgetting a token that had expired, or
-	// noting a nonce.
+	// Unauthorized is called after a 401, once for each request, with the
+	// header that was sent and the one that came. It reports whether to send
+	// the request again, such as after it dropped an expired token. Default: a
+	// 401 is final.
 	Unauthorized func(ctx context.Context, sent, answer http.Header) (again bool)
 
-	// RateLimit reads from an answer until when to ask no more; zero means
-	// go on. Default: Retry-After on 429 and 503.
+	// RateLimit returns from an answer the time before which no further request
+	// is sent; the zero time means no pause. Default: RetryAfter.
 	RateLimit func(status int, answer http.Header, now time.Time) time.Time
 
-	// MaxBody bounds an answer, unpacked, in bytes. Default: directory.MaxResponse.
+	// MaxBody bounds an answer, decompressed, in bytes. Default:
+	// directory.MaxResponse.
 	MaxBody int64
 
-	// Retries is how often a request that may be repeated is, at most
+	// Retries is how often a request is repeated that may be, at most
 	// directory.MaxRetries. Default: 2; negative: never.
 	Retries int
 
-	// Clock reads dates in Retry-After. Default: time.Now.
+	// Clock is the time against which pauses are measured. Default: time.Now.
 	Clock func() time.Time
 
-	// Rand gives the jitter of retries. Default: crypto/rand.
+	// Rand is the source of the jitter of pauses. Default: crypto/rand.
 	Rand io.Reader
 }
 
 // Limits of a client.
 const (
-	// defaultRetries is enough for a connection that had died in the pool
-	// and for one backend that is being replaced.
+	// defaultRetries is enough for a connection that the server had closed in
+	// the pool, and for one backend that is being replaced.
 	defaultRetries = 2
 
-	// maxRedirects is enough for a trailing slash and a moved version.
-	maxRedirects = 3
-
-	// maxHeader bounds the header section of an answer.
-	maxHeader = 256 << 10
-
-	// maxConnections bounds the connections to the server. The guard bounds
-	// look-ups; each of them may ask twice or three times at once.
-	maxConnections = 256
-
-	// idleConnections are kept open for the next look-ups.
-	idleConnections = 64
-
-	// dialTimeout is shorter than a look-up, so that there is time to try
-	// again.
+	// dialTimeout bounds connecting, and the TLS handshake. It is shorter than
+	// a look-up, so that there is time for another attempt.
 	dialTimeout = 2 * time.Second
 
-	// maxPause bounds how long a server can make us wait by one answer: a
-	// wrong clock on its side must not silence it for days.
+	// maxPause bounds the pause that one answer can ask for: a wrong clock of
+	// the server must not stop requests for days.
 	maxPause = time.Minute
 )
 
-// Client asks one origin. It is safe for concurrent use.
+// Client sends requests to one origin. It is safe for concurrent use.
 type Client struct {
 	base         *url.URL
-	http         *http.Client
+	http         *oauthclient.Client
 	header       http.Header
 	authorize    func(context.Context, *http.Request) error
 	unauthorized func(ctx context.Context, sent, answer http.Header) bool
@@ -126,7 +106,7 @@ type Client struct {
 	pausedUntil  atomic.Int64 // Unix nanoseconds; no request before
 }
 
-// New makes a client. It does not touch the network.
+// New returns a client. It reads CAFile and does not touch the network.
 func New(o Options) (*Client, error) {
 	base, err := parseBase(o.Base, o.Plaintext)
 	if err != nil {
@@ -156,60 +136,36 @@ func New(o Options) (*Client, error) {
 	if c.rand == nil {
 		c.rand = rand.Reader
 	}
-	transport := o.Transport
-	if transport == nil {
-		if transport, err = NewTransport(o); err != nil {
-			return nil, err
-		}
-	} else if o.CAFile != "" || o.ServerName != "" || len(o.Certificates) > 0 {
-		return nil, errors.New("making an HTTP client: TLS settings have no effect on an injected transport")
+	settings := oauthclient.TransportOptions{CAFile: o.CAFile, DialTimeout: dialTimeout}
+	if c.http, err = oauthclient.New(o.Transport, settings); err != nil {
+		return nil, err
 	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
 	return c, nil
 }
 
-// Base gives a copy of the client's base address.
+// Base returns a copy of the base address.
 func (c *Client) Base() *url.URL { u := *c.base; return &u }
 
-// Close ends the idle connections. Requests under way go on.
+// Close closes the idle connections. Requests under way go on. It never fails.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
 	return nil
 }
 
-// NewTransport makes the transport that New makes where none is injected, for
-// kinds whose clients share one. Of the options it reads CAFile, ServerName
-// and Certificates.
-func NewTransport(o Options) (*http.Transport, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName, Certificates: o.Certificates}
-	if o.CAFile != "" {
-		authorities, err := trust.Authorities(o.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = authorities
-	}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    dialTimeout,
-		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        maxConnections,
-		MaxIdleConns:           idleConnections,
-		MaxIdleConnsPerHost:    idleConnections,
-		IdleConnTimeout:        90 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: maxHeader,
-	}, nil
+// NewTransport returns a transport like that which New makes where none is
+// injected, for kinds whose clients share one. CAFile has the meaning of
+// Options.CAFile.
+func NewTransport(caFile string) (*http.Transport, error) {
+	return oauthclient.NewTransport(oauthclient.TransportOptions{CAFile: caFile, DialTimeout: dialTimeout})
 }
 
-// CheckAddress tells what New would find wrong in a base address.
+// CheckAddress returns the error that New would return for a base address.
 func CheckAddress(base string, plaintext bool) error {
 	_, err := parseBase(base, plaintext)
 	return err
 }
 
+// parseBase parses a base address. Its errors quote no credentials.
 func parseBase(text string, plaintext bool) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -217,7 +173,7 @@ func parseBase(text string, plaintext bool) (*url.URL, error) {
 		// The error repeats the text, which may hold a password.
 		return nil, errors.New("reading the directory's address: not a URL")
 	case !strings.Contains(text, "://"):
-		// What stands before a colon may be a user's name.
+		// The text before a colon may be a user's name.
 		return nil, errors.New("reading the directory's address: want https://…")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("reading the directory's address: want https://…, not %q%s", u.Scheme, nearest.Hint(u.Scheme, []string{"https", "http"}))
@@ -234,35 +190,4 @@ func parseBase(text string, plaintext bool) (*url.URL, error) {
 }
 
 // SameOrigin reports whether u has the scheme, host and port of the base.
-func (c *Client) SameOrigin(u *url.URL) bool {
-	return u != nil && u.Scheme == c.base.Scheme && strings.EqualFold(u.Hostname(), c.base.Hostname()) && port(u) == port(c.base)
-}
-
-func port(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	if u.Scheme == "https" {
-		return "443"
-	}
-	return "80"
-}
-
-// redirectError is a redirect that is not followed, and would not be the next
-// time either.
-type redirectError string
-
-func (e redirectError) Error() string { return "redirects " + string(e) }
-
-// checkRedirect keeps requests, and the credentials on them, at the origin.
-func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
-	switch {
-	case !c.SameOrigin(r.URL) || r.URL.User != nil:
-		return redirectError("to another host")
-	case len(via) > maxRedirects:
-		return redirectError("too often")
-	case r.Method != via[0].Method:
-		return redirectError("a request into another method")
-	}
-	return nil
-}
+func (c *Client) SameOrigin(u *url.URL) bool { return oauthclient.SameOrigin(u, c.base) }

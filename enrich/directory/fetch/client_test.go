@@ -91,7 +91,6 @@ func TestSettingsThatDoNothingAreRefused(t *testing.T) {
 	transport := roundTrip(func(*http.Request) (*http.Response, error) { return answer(200, "{}"), nil })
 	for name, o := range map[string]Options{
 		"CA with a transport":    {Transport: transport, CAFile: "x"},
-		"name with a transport":  {Transport: transport, ServerName: "x"},
 		"missing CA":             {CAFile: filepath.Join(t.TempDir(), "none.pem")},
 		"too many retries":       {Retries: directory.MaxRetries + 1},
 		"negative bound of body": {MaxBody: -1},
@@ -132,7 +131,7 @@ func TestTLSIsVerified(t *testing.T) {
 	}
 	for name, o := range map[string]Options{
 		"an unknown authority": {Base: server.URL},
-		"another name":         {Base: server.URL, CAFile: ca, ServerName: "other.test"},
+		"another name":         {Base: strings.Replace(server.URL, "127.0.0.1", "localhost", 1), CAFile: ca},
 	} {
 		_, err := client(t, o).Do(context.Background(), Request{URL: "/x"})
 		if !errors.Is(err, directory.ErrUnavailable) || !strings.Contains(err.Error(), "x509") {
@@ -195,7 +194,7 @@ func TestRedirectsStayAtTheOriginAndSoDoCredentials(t *testing.T) {
 	if elsewhere.Load() != 0 {
 		t.Error("another host was asked")
 	}
-	if n := rounds.Load(); n != maxRedirects+1 {
+	if n := rounds.Load(); n != 3+1 {
 		t.Errorf("%d requests went round; it would be no other way when asked again", n)
 	}
 }
@@ -281,7 +280,7 @@ func TestARefusalCarriesWhatTheServerSaid(t *testing.T) {
 	}{
 		{"whole", `{"errorCode":"E0000007","errorSummary":"ada"}`, false, 45},
 		{"empty", "", false, 0},
-		{"too long", strings.Repeat("a", maxErrorBody+1), false, maxErrorBody},
+		{"too long", strings.Repeat("a", 64<<10+1), false, 64 << 10},
 		{"broken off", `{"errorCode":"E0000007"`, true, 0},
 	} {
 		cl := client(t, Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {

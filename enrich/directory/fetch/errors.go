@@ -14,10 +14,15 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
-// transportError turns the failure of a round trip into a sentinel. The URL
-// that net/http writes into its errors is taken out: it may hold a subject.
+// This file turns failures of HTTP into the sentinels of package directory, and
+// reads Retry-After.
+
+// transportError returns the sentinel for a failed round trip, and whether to
+// repeat it. It drops the URL that net/http writes into its errors, because
+// that may hold a subject.
 func (c *Client) transportError(ctx context.Context, err error) (*Response, repetition, error) {
 	if ctx.Err() != nil {
 		return nil, never, ctx.Err()
@@ -25,10 +30,11 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
+	// Only texts of known types are shown: they name hosts and certificates.
 	var certificate *tls.CertificateVerificationError
 	var timeout net.Error
 	var op *net.OpError
-	var redirect redirectError
+	var redirect oauthclient.RedirectError
 	switch {
 	case errors.As(err, &redirect):
 		return nil, never, fmt.Errorf("asking: %w: %w", redirect, directory.ErrUnavailable)
@@ -43,27 +49,29 @@ func (c *Client) transportError(ctx context.Context, err error) (*Response, repe
 	return nil, pause, fmt.Errorf("asking: connection failed: %w", directory.ErrUnavailable)
 }
 
-// statusError turns a status outside 2xx into an error.
-func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, answer *http.Response, body []byte) (*Response, repetition, error) {
-	e := &StatusError{Status: answer.StatusCode, header: answer.Header, body: body}
+// statusError returns the StatusError for a status outside 2xx, and whether to
+// repeat the request.
+func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, answer *oauthclient.Response) (*Response, repetition, error) {
+	// A status is final unless it says that a later attempt may succeed.
+	e := &StatusError{Status: answer.Status, header: answer.Header, body: answer.Body}
 	again := never
 	switch {
-	case slices.Contains(q.Absent, answer.StatusCode):
+	case slices.Contains(q.Absent, answer.Status):
 		e.cause = directory.ErrNotFound
-	case answer.StatusCode == http.StatusUnauthorized:
+	case answer.Status == http.StatusUnauthorized:
 		e.cause = directory.ErrRefused
 		if c.unauthorized != nil && c.unauthorized(ctx, sent, answer.Header) {
 			again = renewal
 		}
-	case answer.StatusCode == http.StatusForbidden, answer.StatusCode == http.StatusProxyAuthRequired:
+	case answer.Status == http.StatusForbidden, answer.Status == http.StatusProxyAuthRequired:
 		e.cause = directory.ErrRefused
-	case answer.StatusCode == http.StatusTooManyRequests:
+	case answer.Status == http.StatusTooManyRequests:
 		e.cause, again = directory.ErrThrottled, pause
-	case answer.StatusCode == http.StatusBadGateway, answer.StatusCode == http.StatusServiceUnavailable,
-		answer.StatusCode == http.StatusGatewayTimeout, answer.StatusCode == http.StatusRequestTimeout,
-		answer.StatusCode == http.StatusTooEarly:
+	case answer.Status == http.StatusBadGateway, answer.Status == http.StatusServiceUnavailable,
+		answer.Status == http.StatusGatewayTimeout, answer.Status == http.StatusRequestTimeout,
+		answer.Status == http.StatusTooEarly:
 		e.cause, again = directory.ErrUnavailable, pause
-	case answer.StatusCode >= 500 || answer.StatusCode < 400:
+	case answer.Status >= 500 || answer.Status < 400:
 		e.cause = directory.ErrUnavailable
 	default:
 		e.cause = directory.ErrRejected
@@ -71,12 +79,12 @@ func (c *Client) statusError(ctx context.Context, q Request, sent http.Header, a
 	return nil, again, fmt.Errorf("asking: %w", e)
 }
 
-// defaultPause is how long a server that answers 429 without saying for how
-// long is left alone.
+// defaultPause is the pause after a 429 without Retry-After.
 const defaultPause = time.Second
 
-// RetryAfter reads Retry-After (RFC 9110, section 10.2.3) of a 429 or 503 and
-// gives the time until which to ask no more; zero means go on.
+// RetryAfter returns the time before which no further request is sent, from the
+// Retry-After of a 429 or 503 (RFC 9110, section 10.2.3). The zero time means
+// no pause.
 func RetryAfter(status int, answer http.Header, now time.Time) time.Time {
 	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		return time.Time{}

@@ -12,18 +12,21 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// JSON gives the body as a canonical value. What is not exactly one JSON
-// value is directory.ErrMalformed.
+// This file decodes answers and escapes what goes into URLs.
+
+// JSON returns the body as a canonical value. A body that is not exactly one
+// JSON value is directory.ErrMalformed.
 func (r *Response) JSON() (any, error) {
 	v, err := identity.DecodeJSON(r.Body)
 	if err != nil {
-		// The decoder's own words may repeat what stands in the answer.
+		// The decoder's error may quote the answer.
 		return nil, fmt.Errorf("decoding an answer: not one JSON value: %w", directory.ErrMalformed)
 	}
 	return v, nil
 }
 
-// Object gives the body as a canonical JSON object.
+// Object returns the body as a canonical JSON object. Any other value, null
+// included, is directory.ErrMalformed.
 func (r *Response) Object() (map[string]any, error) {
 	v, err := r.JSON()
 	if err != nil {
@@ -36,9 +39,9 @@ func (r *Response) Object() (map[string]any, error) {
 	return object, nil
 }
 
-// Decode reads the body into v, a pointer to a struct or list of the kind's
-// own. A null is neither: a list that is not told is not an empty one.
-// Numbers in members of type any stay json.Number: make them canonical with
+// Decode decodes the body into v, a pointer to a struct or list of the kind's
+// own. A null is an error: a list that is missing is not an empty one. Numbers
+// in members of type any stay json.Number: make them canonical with
 // identity.Canonical.
 func (r *Response) Decode(v any) error {
 	d := json.NewDecoder(bytes.NewReader(r.Body))
@@ -52,9 +55,9 @@ func (r *Response) Decode(v any) error {
 	return nil
 }
 
-// PathSegment escapes a name so that it is one segment of a path, whatever it
-// holds. A name that a server might read as a step to another directory after
-// unescaping is refused with directory.ErrNotFound: it is nobody's.
+// PathSegment escapes a name to be one segment of a path. A name that a server
+// might read as a step to another folder after unescaping is
+// directory.ErrNotFound, because no object has it.
 func PathSegment(name string) (string, error) {
 	for _, part := range strings.FieldsFunc(name, func(c rune) bool { return c == '/' || c == '\\' }) {
 		if part == "." || part == ".." {
@@ -71,7 +74,7 @@ func PathSegment(name string) (string, error) {
 func QueryValue(value string) string { return escape(value) }
 
 // escape leaves only the unreserved characters of RFC 3986 (section 2.3) as
-// they are: no server reads them as anything else.
+// they are, which all servers read alike.
 func escape(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
@@ -90,7 +93,7 @@ func escape(s string) string {
 	return b.String()
 }
 
-// MediaJSON and the like name what Request.Accept may hold.
+// Media types for Request.Accept and Request.ContentType.
 const (
 	MediaJSON = "application/json"
 	MediaSCIM = "application/scim+json"

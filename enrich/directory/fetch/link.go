@@ -8,10 +8,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
-// Next gives the target of the Link with rel="next" (RFC 8288), as an absolute
-// URL, or empty where there is no next page. Client.Do refuses it where it
-// leads to another host. What cannot be read is directory.ErrMalformed: it
-// might be the way to the other half of a list.
+// This file reads Link headers, by which servers name the next page of a list.
+
+// Next returns the target of the Link with rel="next" (RFC 8288) as an absolute
+// URL, empty where there is none. It may lead to another host, which Client.Do
+// refuses. A header that cannot be parsed is directory.ErrMalformed: it might
+// lead to the rest of the list.
 func (r *Response) Next() (string, error) {
 	for _, text := range r.Header.Values("Link") {
 		for {
@@ -31,9 +33,10 @@ func (r *Response) Next() (string, error) {
 	return "", nil
 }
 
-// webLink is one value of a Link header.
+// A webLink is one value of a Link header.
 type webLink struct{ target, rel string }
 
+// isNext reports whether one of the link's relation types is next.
 func (l webLink) isNext() bool {
 	for rel := range strings.FieldsSeq(strings.Trim(l.rel, "'")) { // some servers take these for quotes
 		if strings.EqualFold(rel, "next") {
@@ -43,8 +46,8 @@ func (l webLink) isNext() bool {
 	return false
 }
 
-// readLink reads a value off the front of text and gives the rest, which is
-// empty or begins with the comma before the next value.
+// readLink parses the first value of text. rest is empty or begins with the
+// comma before the next value.
 func readLink(text string) (l webLink, rest string, ok bool) {
 	text, opened := strings.CutPrefix(text, "<")
 	if l.target, rest, ok = strings.Cut(text, ">"); !ok || !opened {
@@ -61,14 +64,15 @@ func readLink(text string) (l webLink, rest string, ok bool) {
 		if name, value, rest, ok = readParameter(rest[1:]); !ok {
 			return l, "", false
 		}
+		// Names are compared without regard to case.
 		if strings.EqualFold(name, "rel") && !hasRel { // the first counts (section 3.3)
 			l.rel, hasRel = value, true
 		}
 	}
 }
 
-// readParameter reads a name, and a value where it has one, off the front of
-// text.
+// readParameter parses a parameter at the start of text: a name, and a value
+// where it has one.
 func readParameter(text string) (name, value, rest string, ok bool) {
 	text = strings.TrimLeft(text, " \t")
 	name, text = until(text, "=;, \t")
@@ -96,7 +100,7 @@ func readParameter(text string) (name, value, rest string, ok bool) {
 	return name, "", "", false // the quote does not end
 }
 
-// until cuts text before the first of the characters.
+// until splits text before the first of the characters.
 func until(text, characters string) (before, rest string) {
 	if i := strings.IndexAny(text, characters); i >= 0 {
 		return text[:i], text[i:]
@@ -104,8 +108,8 @@ func until(text, characters string) (before, rest string) {
 	return text, ""
 }
 
-// Resolve returns a reference in the answer as an absolute URL; what is none as
-// it stands.
+// Resolve returns a reference in the answer as an absolute URL. A text that is
+// no URL is returned unchanged.
 func (r *Response) Resolve(target string) string {
 	u, err := url.Parse(target)
 	if err != nil || r.URL == nil {

@@ -15,49 +15,47 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/backoff"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
-// Request is one question.
+// This file sends one request: it resolves the URL, keeps the server's pace,
+// repeats what may be repeated, and checks the answer.
+
+// Request is one question to the server.
 type Request struct {
-	// Method defaults to GET.
+	// Method is the HTTP method. Default: GET.
 	Method string
 
-	// URL is absolute, at the client's origin, as in a link to the next
-	// page, or relative to its base: path and query, escaped.
+	// URL is absolute, at the client's origin, as in a link to the next page,
+	// or relative to its base: an escaped path and query.
 	URL string
 
 	// Header is set on top of the client's.
 	Header http.Header
 
-	// Body is sent with ContentType where it is not nil.
+	// Body is sent with ContentType. A nil Body is none.
 	Body        []byte
 	ContentType string
 
-	// Repeat says that a request with another method than GET and HEAD may
-	// be sent again: a search that goes by POST.
+	// Repeat says that a request with another method than GET and HEAD may be
+	// sent again, such as a search by POST.
 	Repeat bool
 
 	// Accept are the media types that an answer may have. Default:
-	// application/json and every type that ends in +json.
+	// application/json and each type that ends in +json.
 	Accept []string
 
-	// Absent are the statuses by which this server says, with authority,
-	// that what was asked for does not exist: directory.ErrNotFound. A 404
-	// for a thing means that; a 404 for a search means a wrong address.
+	// Absent are the statuses by which this server says with authority that the
+	// object does not exist: directory.ErrNotFound. A 404 for one object has
+	// that meaning, a 404 for a search means a wrong address.
 	Absent []int
 }
 
 // Response is an answer with a status of 200 to 299.
-type Response struct {
-	Status int
-	Header http.Header
-	Body   []byte
+type Response oauthclient.Response
 
-	// URL is where the answer came from, after redirects.
-	URL *url.URL
-}
-
-// StatusError is a status that is no answer. It wraps a sentinel.
+// StatusError is a status outside 2xx. It wraps a sentinel of package
+// directory.
 type StatusError struct {
 	Status int
 
@@ -66,28 +64,25 @@ type StatusError struct {
 	body   []byte
 }
 
-// maxErrorBody bounds what is read of the body of a status that is no answer;
-// error documents take a few hundred bytes.
-const maxErrorBody = 64 << 10
-
-// Error tells the status and the sentinel; never the URL.
+// Error returns the status and the sentinel's text, never the URL.
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("status %d: %v", e.Status, e.cause)
 }
 
-// Unwrap gives the sentinel.
+// Unwrap returns the sentinel.
 func (e *StatusError) Unwrap() error { return e.cause }
 
-// Header gives the header that came with the status.
+// Header returns the header that came with the status.
 func (e *StatusError) Header() http.Header { return e.header }
 
-// Body gives what the server said with the status, up to 64 KiB of it, and
-// nothing where that broke off. It is for error codes: servers repeat in it
-// what they were asked, so that it belongs in no error and no log.
+// Body returns the body that came with the status, 64 KiB of it at most, and
+// nil where reading it failed. It is for error codes alone: servers repeat what
+// they were asked, so that it belongs in no error and no log.
 func (e *StatusError) Body() []byte { return e.body }
 
-// Do asks and gives the answer. Any other status than 2xx is an error: see
-// StatusError and Request.Absent.
+// Do sends a request and returns the answer. Any status outside 2xx is an
+// error: see StatusError and Request.Absent. Attempts after a failure, and the
+// pauses before them, end with the context.
 func (c *Client) Do(ctx context.Context, q Request) (*Response, error) {
 	target, err := c.resolve(q.URL)
 	if err != nil {
@@ -106,6 +101,7 @@ func (c *Client) Do(ctx context.Context, q Request) (*Response, error) {
 		if err == nil {
 			return answer, nil
 		}
+		// Once, and not counted as an attempt: the credentials were at fault.
 		if again == renewal {
 			if renewed || ctx.Err() != nil {
 				return nil, err
@@ -120,7 +116,8 @@ func (c *Client) Do(ctx context.Context, q Request) (*Response, error) {
 	}
 }
 
-// resolve turns a request's URL into an absolute one at the client's origin.
+// resolve returns a request's URL as an absolute one at the client's origin.
+// One at another origin is an error.
 func (c *Client) resolve(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -138,7 +135,7 @@ func (c *Client) resolve(text string) (*url.URL, error) {
 		u.Fragment = ""
 		return u, nil
 	}
-	// Joined as text, because url.JoinPath would clean what was escaped.
+	// Joined as text, because url.JoinPath would unescape and clean the path.
 	path := strings.TrimSuffix(c.base.EscapedPath(), "/")
 	if p := u.EscapedPath(); p != "" {
 		path += "/" + strings.TrimPrefix(p, "/")
@@ -151,8 +148,8 @@ func (c *Client) resolve(text string) (*url.URL, error) {
 	return &joined, nil
 }
 
-// keepPace waits while the server has asked to be left alone, or fails where
-// that is longer than there is time.
+// keepPace waits until the pause ends that the server asked for. It fails where
+// that is later than the context's deadline.
 func (c *Client) keepPace(ctx context.Context) error {
 	until := c.pausedUntil.Load()
 	if until == 0 {
@@ -172,16 +169,16 @@ func (c *Client) keepPace(ctx context.Context) error {
 	return nil
 }
 
-// repetition says what may be done about an error.
+// A repetition says whether a request may be sent again after an error.
 type repetition uint8
 
 const (
 	never   repetition = iota
-	pause              // wait a little and ask again
-	renewal            // credentials were renewed: ask again at once
+	pause              // after a pause
+	renewal            // at once, with renewed credentials
 )
 
-// once sends the request and reads the answer.
+// once sends the request once and checks the answer.
 func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Response, repetition, error) {
 	var body io.Reader
 	if q.Body != nil {
@@ -209,60 +206,30 @@ func (c *Client) once(ctx context.Context, q Request, target *url.URL) (*Respons
 			return nil, never, fmt.Errorf("authorizing a request: %w", err)
 		}
 	}
-	answer, err := c.http.Do(r)
-	if err != nil {
-		return c.transportError(ctx, err)
-	}
-	defer answer.Body.Close()
-
-	if until := c.rateLimit(answer.StatusCode, answer.Header, c.clock()); !until.IsZero() {
-		c.pauseUntil(until)
-	}
-	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		// To read the body also lets the connection be used again.
-		text, err := io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
-		if err != nil {
-			text = nil // the status is known, and says enough
+	answer, err := c.http.Do(r, c.maxBody)
+	// Also where the body could not be read: the server has spoken about its
+	// load.
+	if answer != nil {
+		if until := c.rateLimit(answer.Status, answer.Header, c.clock()); !until.IsZero() {
+			c.pauseUntil(until)
 		}
-		return c.statusError(ctx, q, r.Header, answer, text)
 	}
-	text, err := c.read(answer.Body, answer.ContentLength)
-	if err != nil {
-		if errors.Is(err, directory.ErrTooLarge) {
-			return nil, never, err
-		}
+	switch {
+	case errors.Is(err, oauthclient.ErrTooLarge):
+		return nil, never, fmt.Errorf("reading an answer: over %d bytes: %w", c.maxBody, directory.ErrTooLarge)
+	case err != nil:
 		return c.transportError(ctx, err)
+	case answer.Status < 200 || answer.Status > 299:
+		return c.statusError(ctx, q, r.Header, answer)
 	}
-	if err := checkType(answer.Header.Get("Content-Type"), text, q.Accept); err != nil {
+	if err := checkType(answer.Header.Get("Content-Type"), answer.Body, q.Accept); err != nil {
 		return nil, never, err
 	}
-	from := target
-	if answer.Request != nil { // an injected transport may leave it out
-		from = answer.Request.URL
-	}
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: text, URL: from}, never, nil
+	return (*Response)(answer), never, nil
 }
 
-// read reads a body within the bound.
-func (c *Client) read(body io.Reader, length int64) ([]byte, error) {
-	if length > c.maxBody {
-		return nil, fmt.Errorf("reading an answer: over %d bytes: %w", c.maxBody, directory.ErrTooLarge)
-	}
-	var text bytes.Buffer
-	if length > 0 {
-		text.Grow(int(length) + bytes.MinRead)
-	}
-	n, err := text.ReadFrom(io.LimitReader(body, c.maxBody+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case n > c.maxBody:
-		return nil, fmt.Errorf("reading an answer: over %d bytes: %w", c.maxBody, directory.ErrTooLarge)
-	}
-	return text.Bytes(), nil
-}
-
-// pauseUntil keeps the later of two pauses, within the bound.
+// pauseUntil sets the pause, where it is later than the one that is set, to
+// maxPause from now at most.
 func (c *Client) pauseUntil(until time.Time) {
 	if latest := c.clock().Add(maxPause); until.After(latest) {
 		until = latest
@@ -275,8 +242,8 @@ func (c *Client) pauseUntil(until time.Time) {
 	}
 }
 
-// checkType holds an answer to the media types that were asked for: an error
-// page with status 200 is no answer.
+// checkType checks the media type of an answer against those that were asked
+// for. An error page with status 200 is no answer.
 func checkType(header string, body []byte, accept []string) error {
 	if len(body) == 0 {
 		return nil

@@ -10,24 +10,29 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// Template is a URL with places in its path or query, such as
-// https://host/profile/{subject}. There is no place in scheme, host or port:
-// what a user is called never decides who is asked.
+// This file expands the URL templates of a configuration.
+
+// Template is a URL with placeholders in its path or query, such as
+// https://host/profile/{subject}. Scheme, host and port have none: a user's
+// name never decides which server is asked.
 type Template struct {
 	base  string
 	parts []part
 }
 
+// A part of a template is a literal text or a placeholder, in the path or in
+// the query.
 type part struct {
 	text  string // literal, where name is empty
 	name  string
 	query bool
 }
 
-// maxTemplate bounds a template in bytes.
+// maxTemplate bounds a template, in bytes.
 const maxTemplate = 4096
 
-// ParseTemplate reads a template in which the given names may stand in braces.
+// ParseTemplate parses a template that may hold the given names in braces. Any
+// other name, a brace without its partner and a fragment are errors.
 func ParseTemplate(text string, names ...string) (*Template, error) {
 	if len(text) > maxTemplate {
 		return nil, fmt.Errorf("reading a URL template: over %d bytes", maxTemplate)
@@ -36,6 +41,7 @@ func ParseTemplate(text string, names ...string) (*Template, error) {
 	if !ok {
 		return nil, errors.New("reading a URL template: want https://host/…")
 	}
+	// Everything before the path is the origin, which is fixed.
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
 		end = len(rest)
@@ -73,22 +79,23 @@ func ParseTemplate(text string, names ...string) (*Template, error) {
 		t.parts = append(t.parts, part{name: name, query: query})
 		rest = rest[open+length+1:]
 	}
+	// With the placeholders filled, the rest must be a URL.
 	if _, err := url.Parse(t.base + t.fill(func(part) string { return "x" })); err != nil {
 		return nil, errors.New("reading a URL template: not a URL")
 	}
 	return t, nil
 }
 
-// Base gives scheme, host and port, for Options.Base.
+// Base returns scheme, host and port, for Options.Base.
 func (t *Template) Base() string { return t.base }
 
-// Has reports whether the template has a place for name.
+// Has reports whether the template has a placeholder of this name.
 func (t *Template) Has(name string) bool {
 	return slices.ContainsFunc(t.parts, func(p part) bool { return p.name == name })
 }
 
-// Expand writes the values into their places, escaped, and gives path and
-// query for Request.URL. A value that cannot be one segment of a path is
+// Expand replaces the placeholders by the escaped values and returns path and
+// query, for Request.URL. A value that cannot be one segment of a path is
 // directory.ErrNotFound.
 func (t *Template) Expand(values map[string]string) (string, error) {
 	var failed error
@@ -108,6 +115,7 @@ func (t *Template) Expand(values map[string]string) (string, error) {
 	return text, nil
 }
 
+// fill joins the parts, with the placeholders replaced by value.
 func (t *Template) fill(value func(part) string) string {
 	var b strings.Builder
 	for _, p := range t.parts {

@@ -18,6 +18,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file holds the directory over the file as it is now: it loads the file,
+// takes over an edit that is whole, and keeps the last good copy in front of
+// one that is not. When to look again is decided in watch.go.
+
 // Config says which file and how to look up in it.
 type Config struct {
 	// Path of the file. Required.
@@ -42,29 +46,30 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Directory answers from the last good copy of a file.
+// Directory answers from the last good copy of a file. Its look-ups never block
+// on the file.
 type Directory struct {
 	config  Config
 	logger  *slog.Logger
 	current atomic.Pointer[Static]
 	problem atomic.Pointer[string]
 
-	mu   sync.Mutex // guards the watch
+	mu   sync.Mutex // of the watch
 	stop chan struct{}
 	done chan struct{}
 
-	// Of the last reading; only New and the watch touch them.
-	text   []byte            // of the good copy
-	bad    [sha256.Size]byte // digest of the edit that was refused last
-	held   [sha256.Size]byte // digest of an edit that is given time to grow
-	heldAt time.Time
-	info   fs.FileInfo
-	racy   bool
+	// Of the last reading. Only New and the goroutine of the watch use them.
+	text    []byte            // of the good copy
+	bad     [sha256.Size]byte // digest of the edit that was refused last
+	short   [sha256.Size]byte // digest of an edit that may still be being written
+	shortAt time.Time
+	info    fs.FileInfo
+	racy    bool
 }
 
-// New reads the file. A missing or broken file is an error: it is local and
-// static, so that a configuration that names it is wrong in itself. It starts
-// nothing: see Start.
+// New returns a directory with the content of the file. A missing or broken
+// file is an error: the file is local and static, so a configuration that names
+// a bad one is wrong in itself. New starts nothing: see Start.
 func New(c Config) (*Directory, error) {
 	if c.Path == "" {
 		return nil, errors.New("reading the directory file: no path given")
@@ -106,7 +111,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return d.current.Load().AppUser(ctx, q, appID)
 }
 
-// Snapshot gives the copy in use.
+// Snapshot returns the copy in use.
 func (d *Directory) Snapshot() *Snapshot { return d.current.Load().snapshot }
 
 // Attributes implements directory.Lister for the copy in use.
@@ -115,10 +120,11 @@ func (d *Directory) Attributes() directory.Attributes { return d.Snapshot().Attr
 // Warnings implements directory.Warner for the copy in use.
 func (d *Directory) Warnings() []string { return d.current.Load().Warnings() }
 
-// Untold implements directory.Teller: a file can say everything.
-func (d *Directory) Untold() identity.Facts { return 0 }
+// Unsupported implements directory.Limited: a file can hold all facts.
+func (d *Directory) Unsupported() identity.Facts { return 0 }
 
 // Report implements directory.Reporter: an edit that is not used is a problem.
+// There always is a copy to answer from.
 func (d *Directory) Report() (ready bool, problem string) {
 	if p := d.problem.Load(); p != nil {
 		return true, *p
@@ -126,8 +132,8 @@ func (d *Directory) Report() (ready bool, problem string) {
 	return true, ""
 }
 
-// read gives the file's text and what the system says of it, as they were
-// together at one moment.
+// read returns the text of the file and its metadata, both of one moment. It
+// refuses what is no regular file or is over MaxSize.
 func (d *Directory) read() ([]byte, fs.FileInfo, error) {
 	f, err := os.Open(d.config.Path)
 	if err != nil {
@@ -151,21 +157,21 @@ func (d *Directory) read() ([]byte, fs.FileInfo, error) {
 	return text.Bytes(), info, nil
 }
 
-// use makes a snapshot the one that answers.
+// use makes a snapshot the one that answers, and logs what is suspicious in it.
 func (d *Directory) use(s *Snapshot, text []byte, info fs.FileInfo) {
 	d.current.Store(s.Directory(d.config.Match...))
 	d.problem.Store(nil)
-	d.text, d.bad, d.held = text, [sha256.Size]byte{}, [sha256.Size]byte{}
+	d.text, d.bad, d.short = text, [sha256.Size]byte{}, [sha256.Size]byte{}
 	d.noteInfo(info)
 	for _, text := range d.Warnings() {
 		d.logger.Warn("the directory file holds what is hardly meant", slog.String("path", d.config.Path), slog.String("warning", text))
 	}
 }
 
-// endsInNewline reports whether the last line is complete.
+// endsInNewline reports whether the last line of the text is complete.
 func endsInNewline(text []byte) bool { return bytes.HasSuffix(text, []byte("\n")) }
 
-// reload reads the file again and uses what it finds, where that is whole.
+// reload reads the file again and uses its content where that is whole.
 func (d *Directory) reload() {
 	text, info, err := d.read()
 	if err != nil {
@@ -176,9 +182,9 @@ func (d *Directory) reload() {
 	d.noteInfo(info)
 	if bytes.Equal(text, d.text) {
 		if d.problem.Swap(nil) != nil {
-			d.bad, d.held = [sha256.Size]byte{}, [sha256.Size]byte{}
+			d.bad, d.short = [sha256.Size]byte{}, [sha256.Size]byte{}
 			d.logger.Info("directory file is again the copy in use", slog.String("path", d.config.Path))
-			d.tell(nil)
+			d.notify(nil)
 		}
 		return
 	}
@@ -194,13 +200,14 @@ func (d *Directory) reload() {
 	d.use(snapshot, text, info)
 	d.logger.Info("directory file edited; the new copy is in use",
 		slog.String("path", d.config.Path), slog.String("holds", snapshot.String()))
-	d.tell(nil)
+	d.notify(nil)
 }
 
-// breaksOff finds YAML that was cut short where it is still YAML: JSON cannot
-// be. Without the newline at its end that the good copy has, it ends within a
-// line. One that is the beginning of the good copy may have been edited so, or
-// may still be being written: it is used when it has stayed so for a poll.
+// breaksOff finds YAML that was cut short and still is valid YAML, which cannot
+// happen to JSON. Without the final newline that the good copy has, the file
+// ends within a line. A text that is the beginning of the good copy may have
+// been edited to that, or may still be being written: it is used after it has
+// stayed the same for one poll.
 func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
 	if endsInNewline(d.text) && !endsInNewline(text) {
 		return fmt.Errorf("reading the directory file: the last line has no end: %w", ErrTruncated)
@@ -209,9 +216,9 @@ func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
 		return nil
 	}
 	now := time.Now()
-	if d.held != digest {
-		d.held, d.heldAt = digest, now
-	} else if now.Sub(d.heldAt) >= d.config.Poll {
+	if d.short != digest {
+		d.short, d.shortAt = digest, now
+	} else if now.Sub(d.shortAt) >= d.config.Poll {
 		return nil
 	}
 	d.racy = true // look again, also where nothing shows a change
@@ -219,7 +226,7 @@ func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
 		"and will be used if it stays so for %v: %w", d.config.Poll, ErrTruncated)
 }
 
-// refuse keeps the copy in use and says why, once for each edit.
+// refuse keeps the copy in use and logs why, once for each edit.
 func (d *Directory) refuse(err error, digest [sha256.Size]byte) {
 	if digest == d.bad {
 		return
@@ -229,16 +236,18 @@ func (d *Directory) refuse(err error, digest [sha256.Size]byte) {
 	d.problem.Store(&problem)
 	d.logger.Error("directory file edited, but the edit is not used; the last good copy goes on answering",
 		slog.String("path", d.config.Path), slog.String("error", err.Error()))
-	d.tell(err)
+	d.notify(err)
 }
 
-func (d *Directory) tell(err error) {
+// notify calls OnEdit.
+func (d *Directory) notify(err error) {
 	if d.config.OnEdit != nil {
 		d.config.OnEdit(err)
 	}
 }
 
-// isJSON reports whether the text is JSON, which cannot break off unnoticed.
+// isJSON reports whether the text is a JSON object, which cannot break off and
+// stay valid.
 func isJSON(text []byte) bool {
 	trimmed := bytes.TrimSpace(text)
 	return len(trimmed) > 0 && trimmed[0] == '{' && trimmed[len(trimmed)-1] == '}'

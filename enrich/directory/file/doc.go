@@ -1,7 +1,7 @@
-// Package file is the directory that lives in a YAML or JSON file: users,
-// groups and apps, read whole into memory, watched, and replaced when the file
-// is edited. An edit that is broken, empty or cut short is not used: the last
-// good copy goes on answering, and log and status say so.
+// Package file is the directory in a YAML or JSON file: users, groups and apps,
+// read whole into memory, watched, and replaced when the file is edited. An edit
+// that is broken, empty or cut short is not used: the last good copy stays in
+// use, and log and status say so.
 //
 // The shape, in YAML:
 //

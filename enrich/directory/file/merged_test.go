@@ -13,10 +13,10 @@ import (
 type mergedHarness struct{ harness }
 
 func (h mergedHarness) Open(t *testing.T, w directorytest.World, f directorytest.Fault) directory.Directory {
-	m, err := directory.NewMerged([]directory.Member{
+	m, err := directory.NewComposite([]directory.Source{
 		{Name: "file", Directory: h.harness.Open(t, w, f), Required: true, Match: []string{h.match}},
 		{Name: "empty", Directory: &directorytest.Fake{}},
-	}, directory.MergeOptions{})
+	}, directory.CompositeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,4 +25,4 @@ func (h mergedHarness) Open(t *testing.T, w directorytest.World, f directorytest
 
 func TestConformanceOfAMerge(t *testing.T) { directorytest.Run(t, mergedHarness{harness{"login"}}) }
 
-var _ io.Closer = (*directory.Merged)(nil)
+var _ io.Closer = (*directory.Composite)(nil)

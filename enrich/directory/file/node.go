@@ -7,18 +7,23 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// MaxSize bounds the file: two hundred thousand users with what is usual fit.
+// This file holds the tree of values that both languages, YAML and JSON, are
+// parsed into, and the errors about a file as a whole.
+
+// MaxSize bounds the file, in bytes: two hundred thousand users of common size
+// fit.
 const MaxSize = 64 << 20
 
-// maxAliased bounds the nodes that YAML aliases stand for, all together: a few
-// lines of aliases to aliases would otherwise fill the memory.
+// maxAliased bounds the nodes that all YAML aliases together expand to. Without
+// it a few lines of aliases to aliases fill the memory.
 const maxAliased = 100_000
 
-// maxNesting is what the shape itself takes (users, a user, its profile, …)
-// and a profile as deep as a canonical value may be.
+// maxNesting bounds the depth of the tree: that of the file's own shape (users,
+// a user, its profile, …) and of a profile that is nested as deep as a
+// canonical value may be.
 const maxNesting = identity.MaxDepth + 8
 
-// kind of a node.
+// kind is the kind of a node. Its zero value is null.
 type kind uint8
 
 const (
@@ -28,8 +33,8 @@ const (
 	object
 )
 
-// node is one value of the file, whichever language it is written in, with
-// the line that an error about it names.
+// A node is one value of the file, in either language, with the line that an
+// error about it names.
 type node struct {
 	line  int
 	kind  kind
@@ -39,12 +44,14 @@ type node struct {
 	keys  []key // of an object, one for each item
 }
 
+// A key is the name of a member, and the line that it is in.
 type key struct {
 	name string
 	line int
 }
 
-// what names a node's kind in errors.
+// what returns the name of a node's kind for errors. It shows nothing of the
+// content.
 func (n *node) what() string {
 	switch n.kind {
 	case list:
@@ -61,7 +68,8 @@ func (n *node) what() string {
 	return "a number or truth value"
 }
 
-// canonical gives the value of the whole tree below n.
+// canonical returns the value of the whole tree below n, in the types of
+// package identity.
 func (n *node) canonical() any {
 	switch n.kind {
 	case scalar:
@@ -96,14 +104,16 @@ var (
 	ErrSize = errors.New("the file is too large")
 )
 
-// at makes an error that names a line.
+// at returns an error that names a line.
 func at(line int, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...))
 }
 
-// keyset finds keys that stand twice.
+// A keyset finds duplicate keys: it holds the line of each key.
 type keyset map[string]int
 
+// add notes a key. A key that is there already is an error that names both
+// lines.
 func (s keyset) add(name string, line int) error {
 	if before, dup := s[name]; dup {
 		return at(line, "key %q stands twice, first in line %d", name, before)

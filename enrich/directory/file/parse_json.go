@@ -9,8 +9,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// parseJSON reads one JSON value into nodes. JSON is read as JSON and not as
-// the YAML that it nearly is: the two differ in tabs, escapes and numbers.
+// This file parses JSON into nodes, with the lines that errors name.
+
+// parseJSON parses one JSON value into nodes. JSON has a parser of its own,
+// although it nearly is YAML: the two differ in tabs, escapes and numbers.
 func parseJSON(text []byte) (*node, error) {
 	r := jsonReader{text: text, d: json.NewDecoder(bytes.NewReader(text)), line: 1}
 	r.d.UseNumber()
@@ -18,13 +20,15 @@ func parseJSON(text []byte) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A second value would be ignored silently, such as the rest of a file that
+	// an editor has written twice.
 	if _, err := r.d.Token(); !errors.Is(err, io.EOF) {
 		return nil, at(r.lineNow(), "more than one JSON value")
 	}
 	return n, nil
 }
 
-// jsonReader counts lines along the decoder's offset.
+// A jsonReader reads tokens and counts lines along the decoder's offset.
 type jsonReader struct {
 	text    []byte
 	d       *json.Decoder
@@ -32,7 +36,7 @@ type jsonReader struct {
 	counted int64 // offset up to which line is right
 }
 
-// lineNow is the line of the token that was read last.
+// lineNow returns the line of the token that was read last.
 func (r *jsonReader) lineNow() int {
 	end := min(r.d.InputOffset(), int64(len(r.text)))
 	if end > r.counted {
@@ -42,6 +46,8 @@ func (r *jsonReader) lineNow() int {
 	return r.line
 }
 
+// token returns the next token. Its errors quote nothing of the file; where the
+// text ends too early, they are ErrTruncated.
 func (r *jsonReader) token() (json.Token, error) {
 	t, err := r.d.Token()
 	switch {
@@ -53,6 +59,7 @@ func (r *jsonReader) token() (json.Token, error) {
 	return t, nil
 }
 
+// value reads one value and all below it.
 func (r *jsonReader) value(depth int) (*node, error) {
 	t, err := r.token()
 	if err != nil {
@@ -71,6 +78,7 @@ func (r *jsonReader) value(depth int) (*node, error) {
 		n.kind, n.value = scalar, v
 	case json.Number:
 		n.kind, n.text = scalar, string(v)
+		// Integers stay exact; a number that no float64 holds is an error.
 		if n.value, err = identity.Canonical(v); err != nil {
 			return nil, at(n.line, "a number is out of range")
 		}
@@ -83,6 +91,7 @@ func (r *jsonReader) value(depth int) (*node, error) {
 	return n, nil
 }
 
+// list reads the items of a list up to its closing bracket.
 func (r *jsonReader) list(n *node, depth int) error {
 	n.kind = list
 	for r.d.More() {
@@ -96,8 +105,12 @@ func (r *jsonReader) list(n *node, depth int) error {
 	return err
 }
 
+// object reads the members of an object up to its closing brace. A duplicate
+// key is an error.
 func (r *jsonReader) object(n *node, depth int) error {
 	n.kind = object
+	// encoding/json keeps the last of two members of one name, so duplicates
+	// are found here.
 	seen := keyset{}
 	for r.d.More() {
 		t, err := r.token()

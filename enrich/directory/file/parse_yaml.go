@@ -13,7 +13,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// parseYAML reads one YAML document into nodes.
+// This file parses YAML into nodes: aliases are expanded within a bound, merge
+// keys applied, and application tags refused.
+
+// parseYAML parses one YAML document into nodes. A text without a document is
+// ErrEmpty, and a second document is an error.
 func parseYAML(text []byte) (*node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	var document, more yaml.Node
@@ -33,16 +37,21 @@ func parseYAML(text []byte) (*node, error) {
 	return c.convert(document.Content[0], 0, false)
 }
 
-// yamlConverter turns YAML nodes into ours, with aliases followed.
+// A yamlConverter turns YAML nodes into nodes of this package, with aliases
+// expanded.
 type yamlConverter struct {
 	aliased int // nodes that aliases may still stand for
 }
 
+// convert returns the node for y and all below it. inAlias says that y is part
+// of an alias, which counts against maxAliased.
 func (c *yamlConverter) convert(y *yaml.Node, depth int, inAlias bool) (*node, error) {
+	// Also ends an alias that contains itself.
 	if depth > maxNesting {
 		return nil, at(y.Line, "nested over %d levels", maxNesting)
 	}
 	if inAlias {
+		// Each node counts every time that an alias repeats it.
 		if c.aliased--; c.aliased < 0 {
 			return nil, at(y.Line, "aliases stand for over %d values: %w", maxAliased, ErrSize)
 		}
@@ -71,6 +80,8 @@ func (c *yamlConverter) convert(y *yaml.Node, depth int, inAlias bool) (*node, e
 	}
 }
 
+// object converts a mapping. Keys are scalars; merge keys (<<) add the members
+// that the mapping itself lacks.
 func (c *yamlConverter) object(y *yaml.Node, depth int, inAlias bool) (*node, error) {
 	if err := plainTag(y, "!!map"); err != nil {
 		return nil, err
@@ -86,6 +97,7 @@ func (c *yamlConverter) object(y *yaml.Node, depth int, inAlias bool) (*node, er
 		if name.Kind != yaml.ScalarNode || name.ShortTag() == "!!null" {
 			return nil, at(y.Content[i].Line, "a key is not text")
 		}
+		// A mapping may have several merge keys; every other key is there once.
 		if name.ShortTag() != "!!merge" {
 			if err := seen.add(name.Value, name.Line); err != nil {
 				return nil, err
@@ -102,6 +114,7 @@ func (c *yamlConverter) object(y *yaml.Node, depth int, inAlias bool) (*node, er
 		n.keys = append(n.keys, key{name.Value, y.Content[i].Line})
 		n.items = append(n.items, value)
 	}
+	// After all keys of the mapping itself, which win over merged ones.
 	for _, m := range merged {
 		if err := n.merge(m, seen); err != nil {
 			return nil, err
@@ -110,7 +123,8 @@ func (c *yamlConverter) object(y *yaml.Node, depth int, inAlias bool) (*node, er
 	return n, nil
 }
 
-// merge adds what m has and n lacks, as YAML's merge key asks.
+// merge adds the members that m has and n lacks, as YAML's merge key demands. m
+// is an object or a list of objects.
 func (n *node) merge(m *node, seen keyset) error {
 	switch m.kind {
 	case object:
@@ -136,7 +150,8 @@ func (n *node) merge(m *node, seen keyset) error {
 	}
 }
 
-// plainTag refuses tags of one's own: nothing here gives them a meaning.
+// plainTag refuses a tag other than the plain one: application tags have no
+// meaning here.
 func plainTag(y *yaml.Node, plain string) error {
 	if tag := y.ShortTag(); tag != plain {
 		return at(y.Line, "unknown tag %s", shorten(tag))
@@ -144,9 +159,10 @@ func plainTag(y *yaml.Node, plain string) error {
 	return nil
 }
 
-// yamlScalar gives a scalar its canonical value. A timestamp stays text, and
-// so does a whole number with a leading zero or underscores: YAML's versions
-// disagree on what it means, and where it matters it is an identifier.
+// yamlScalar returns the node of a scalar, with its canonical value. A
+// timestamp stays text. So does a whole number with a leading zero or
+// underscores: the versions of YAML disagree on its value, and where it matters
+// it is an identifier.
 func yamlScalar(y *yaml.Node) (*node, error) {
 	n := &node{line: y.Line, kind: scalar, text: y.Value}
 	switch tag := y.ShortTag(); tag {
@@ -174,6 +190,8 @@ func yamlScalar(y *yaml.Node) (*node, error) {
 	return n, nil
 }
 
+// yamlInteger returns the value of a whole number: an int64, a json.Number
+// where that is too small, or the text where it is an identifier.
 func yamlInteger(text string) any {
 	digits := strings.TrimLeft(text, "+-")
 	switch {
@@ -190,6 +208,7 @@ func yamlInteger(text string) any {
 	return text
 }
 
+// isDigits reports whether s consists of ASCII digits and is not empty.
 func isDigits(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < '0' || s[i] > '9' {
@@ -199,7 +218,7 @@ func isDigits(s string) bool {
 	return s != ""
 }
 
-// shorten keeps what an error quotes from the file short.
+// shorten quotes a part of the file for an error, 64 bytes at most.
 func shorten(s string) string {
 	const longest = 64
 	if len(s) > longest {

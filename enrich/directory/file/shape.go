@@ -10,17 +10,25 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// maxProblems bounds how many errors of one file are told at once.
+// This file reads the tree of nodes into a Snapshot: it knows the members of
+// users, groups and apps, and collects the errors of the whole file with their
+// lines. resolve then connects the objects by their ids.
+
+// maxProblems bounds how many errors of one file are reported at once.
 const maxProblems = 10
 
-// groupTypes are the words that a group's type may be.
+// groupTypes are the values of a group's type.
 var groupTypes = [...]string{identity.GroupTypeOkta, identity.GroupTypeApp, identity.GroupTypeBuiltIn}
 
-// reader turns nodes into a snapshot and collects what is wrong on the way.
+// A reader turns nodes into a snapshot and collects the errors on the way.
 type reader struct {
+	// snapshot is what has been read so far. It is used only where there are no
+	// problems.
 	snapshot *Snapshot
 	problems []error
 
+	// What resolve needs: the lines and references of each user by its index,
+	// the assignments of all apps, and the indices of users and groups by id.
 	userLines  []int
 	groupRefs  [][]*node // of each user: the ids to be found among groups
 	linkedRefs []*node   // of each user: the object of linked, or nil
@@ -29,27 +37,29 @@ type reader struct {
 	userIndex  map[string]int32
 }
 
-// appUserRef is an assignment whose user is still to be found.
+// An appUserRef is an assignment whose user has not been looked up by id yet.
 type appUserRef struct {
 	app  int
 	user *node
 	read identity.AppUser
 }
 
+// problem notes an error about a line. Those beyond maxProblems are dropped.
 func (r *reader) problem(line int, format string, args ...any) {
 	if len(r.problems) < maxProblems {
 		r.problems = append(r.problems, at(line, format, args...))
 	}
 }
 
-// field reads one member of an object.
+// A field is one member of an object and the function that reads it. The
+// function is not called for a null: it counts as absent.
 type field struct {
 	name string
 	read func(*node)
 }
 
-// object reads the members of n by fields; any other key is an error that
-// names the nearest right one. It reports whether n is an object.
+// object reads the members of n by fields. Any other key is an error that
+// suggests the closest name. It reports whether n is an object.
 func (r *reader) object(n *node, what string, fields ...field) bool {
 	if n.kind != object {
 		r.problem(n.line, "%s must be an object, not %s", what, n.what())
@@ -59,6 +69,7 @@ next:
 	for i, k := range n.keys {
 		for _, f := range fields {
 			if f.name == k.name {
+				// A null counts as absent.
 				if n.items[i].kind != null {
 					f.read(n.items[i])
 				}
@@ -74,7 +85,7 @@ next:
 	return true
 }
 
-// each reads the items of a list.
+// each calls read for the items of a list. A node that is no list is an error.
 func (r *reader) each(n *node, what string, read func(*node)) {
 	if n.kind != list {
 		r.problem(n.line, "%s must be a list, not %s", what, n.what())
@@ -85,13 +96,15 @@ func (r *reader) each(n *node, what string, read func(*node)) {
 	}
 }
 
-// text reads a scalar as text.
+// text returns a function that reads a scalar as text, numbers as they are
+// written. A truth value is an error: true is a text only in quotes.
 func (r *reader) text(out *string, what string) func(*node) {
 	return func(n *node) {
 		if n.kind != scalar {
 			r.problem(n.line, "%s must be text, not %s", what, n.what())
 			return
 		}
+		// A text that reads true must be in quotes, so that both languages agree.
 		if _, ok := n.value.(bool); ok {
 			r.problem(n.line, "%s must be text: put it in quotes", what)
 			return
@@ -100,19 +113,21 @@ func (r *reader) text(out *string, what string) func(*node) {
 	}
 }
 
-// id reads a scalar as an id.
+// id returns a function that reads a scalar as an id.
 func (r *reader) id(out *string, what string) func(*node) {
 	read := r.text(out, what)
 	return func(n *node) {
 		read(n)
+		// An id that no look-up may ask for would never be found.
 		if err := directory.CheckName(*out); err != nil && n.kind == scalar {
 			r.problem(n.line, "%s is empty, too long or holds control characters", what)
 		}
 	}
 }
 
-// word reads one of a closed set of words; an empty text says nothing.
-func (r *reader) word(out *string, what string, words []string) func(*node) {
+// enum returns a function that reads one of a closed set of values. An empty
+// text is allowed and counts as absent.
+func (r *reader) enum(out *string, what string, words []string) func(*node) {
 	read := r.text(out, what)
 	return func(n *node) {
 		read(n)
@@ -122,7 +137,8 @@ func (r *reader) word(out *string, what string, words []string) func(*node) {
 	}
 }
 
-// time reads a date, or a date with a time.
+// time returns a function that reads a date, or a date with a time. One without
+// a zone is UTC.
 func (r *reader) time(out *time.Time, what string) func(*node) {
 	return func(n *node) {
 		for _, layout := range [...]string{time.RFC3339, time.DateTime, time.DateOnly} {
@@ -135,13 +151,14 @@ func (r *reader) time(out *time.Time, what string) func(*node) {
 	}
 }
 
-// attributes reads a free-form object.
+// attributes returns a function that reads a free-form object.
 func (r *reader) attributes(out *map[string]any, what string) func(*node) {
 	return func(n *node) {
 		if n.kind != object {
 			r.problem(n.line, "%s must be an object, not %s", what, n.what())
 			return
 		}
+		// The values become part of claims, so they must be canonical.
 		v, err := identity.Canonical(n.canonical())
 		if err != nil {
 			r.problem(n.line, "%s is nested too deep", what)
@@ -151,7 +168,7 @@ func (r *reader) attributes(out *map[string]any, what string) func(*node) {
 	}
 }
 
-// texts reads a list of texts.
+// texts returns a function that reads a list of texts.
 func (r *reader) texts(out *[]string, what string) func(*node) {
 	return func(n *node) {
 		r.each(n, what, func(item *node) {
@@ -162,7 +179,7 @@ func (r *reader) texts(out *[]string, what string) func(*node) {
 	}
 }
 
-// file reads the whole file.
+// file reads the whole file. A file without users, groups and apps is ErrEmpty.
 func (r *reader) file(root *node) error {
 	if root.kind == null {
 		return ErrEmpty
@@ -178,6 +195,7 @@ func (r *reader) file(root *node) error {
 		collection("users", "a user", r.user),
 		collection("groups", "a group", r.group),
 		collection("apps", "an app", r.app))
+	// A file that is being rewritten is empty for a moment.
 	if len(r.problems) == 0 && !some {
 		return ErrEmpty
 	}
@@ -185,6 +203,8 @@ func (r *reader) file(root *node) error {
 	return errors.Join(r.problems...)
 }
 
+// user reads one user. Its groups and linked objects are noted by id, for
+// resolve.
 func (r *reader) user(n *node) {
 	var u user
 	var refs []*node
@@ -192,7 +212,7 @@ func (r *reader) user(n *node) {
 	if !r.object(n, "a user",
 		field{"id", r.id(&u.ID, "id")},
 		field{"login", r.text(&u.Login, "login")},
-		field{"status", r.word(&u.Status, "status", directory.AccountStates())},
+		field{"status", r.enum(&u.Status, "status", directory.AccountStates())},
 		field{"created", r.time(&u.Created, "created")},
 		field{"lastUpdated", r.time(&u.LastUpdated, "lastUpdated")},
 		field{"passwordChanged", r.time(&u.PasswordChanged, "passwordChanged")},
@@ -211,6 +231,8 @@ func (r *reader) user(n *node) {
 		r.problem(n.line, "the user's id stands already in line %d", r.userLines[before])
 		return
 	}
+	// The same limit as in each answer of a directory; here it fails the load
+	// and not a request.
 	if len(refs) > directory.MaxGroups {
 		r.problem(n.line, "a user has over %d groups", directory.MaxGroups)
 		return
@@ -222,12 +244,13 @@ func (r *reader) user(n *node) {
 	r.linkedRefs = append(r.linkedRefs, linked)
 }
 
+// group reads one group. Its name is that of its profile, where it has one.
 func (r *reader) group(n *node) {
 	var g identity.Group
 	if !r.object(n, "a group",
 		field{"id", r.id(&g.ID, "id")},
 		field{"name", r.text(&g.Name, "name")},
-		field{"type", r.word(&g.Type, "type", groupTypes[:])},
+		field{"type", r.enum(&g.Type, "type", groupTypes[:])},
 		field{"source", r.text(&g.Source, "source")},
 		field{"objectClass", r.texts(&g.ObjectClass, "objectClass")},
 		field{"created", r.time(&g.Created, "created")},
@@ -245,6 +268,8 @@ func (r *reader) group(n *node) {
 		r.problem(n.line, "group %s stands twice", shorten(g.ID))
 		return
 	}
+	// Expressions read group.name and group.profile.name, which must not
+	// differ.
 	if name, ok := g.Profile["name"].(string); ok {
 		if g.Name != "" && g.Name != name {
 			r.problem(n.line, "group %s has one name and another in its profile", shorten(g.ID))
@@ -255,6 +280,7 @@ func (r *reader) group(n *node) {
 	r.snapshot.groups = append(r.snapshot.groups, g)
 }
 
+// app reads one app with its assignments, which are noted for resolve.
 func (r *reader) app(n *node) {
 	var a identity.App
 	var users []*node
@@ -274,12 +300,15 @@ func (r *reader) app(n *node) {
 		r.problem(n.line, "an app has no id")
 		return
 	}
+	// Apps are few, so a search costs nothing.
 	for i := range r.snapshot.apps {
 		if r.snapshot.apps[i].ID == a.ID {
 			r.problem(n.line, "app %s stands twice", shorten(a.ID))
 			return
 		}
 	}
+	// Users of the app are looked up by resolve: they may come later in the
+	// file.
 	index := len(r.snapshot.apps)
 	r.snapshot.apps = append(r.snapshot.apps, app{App: a})
 	for _, u := range users {
@@ -295,8 +324,9 @@ func (r *reader) app(n *node) {
 	}
 }
 
-// resolve finds what the parts of the file say of each other. It is what
-// tells a file that breaks off between two lines from one that is whole.
+// resolve connects users with their groups, linked users and apps. An id that
+// leads nowhere is an error, which also finds a file that was cut off between
+// two lines.
 func (r *reader) resolve() {
 	ids := make([]string, 0, len(r.snapshot.groups))
 	for i := range r.snapshot.groups {
@@ -316,6 +346,7 @@ func (r *reader) resolve() {
 				r.problem(ref.line, "no group has the id %s%s", shorten(id), nearest.Hint(id, ids))
 				continue
 			}
+			// A group that is listed twice counts once.
 			if !seen[g] {
 				seen[g], groups = true, append(groups, g)
 			}

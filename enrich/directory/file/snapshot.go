@@ -13,15 +13,16 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Snapshot is the content of a file at one moment. It never changes.
+// Snapshot is the content of a file at one moment. It never changes, and holds
+// no index: see Directory.
 type Snapshot struct {
 	users  []user
 	groups []identity.Group
 	apps   []app
 }
 
-// user is a user with what the file says of it by reference. Groups are
-// copied out at look-up: held for each user they would fill the memory.
+// A user is a user with its references as indices into the snapshot. Its groups
+// are copied at each look-up: copies held for each user would fill the memory.
 type user struct {
 	identity.User
 	groups []int32
@@ -29,22 +30,27 @@ type user struct {
 	apps   []int32
 }
 
+// A link is a linked object: its name, and the index of the user that it leads
+// to.
 type link struct {
 	name string
 	user int32
 }
 
+// An app is an app with its assignments, by the index of their user.
 type app struct {
 	identity.App
 	users map[int32]*identity.AppUser
 }
 
-// Load reads a file's text. Its errors name lines, and keys of the shape, but
-// never what the file says of people.
+// Load returns the snapshot of a file's text, YAML or JSON. Its errors name
+// lines, and keys of the file's own shape, but quote nothing about users. They
+// wrap ErrEmpty, ErrTruncated or ErrSize where one of these is the cause.
 func Load(text []byte) (*Snapshot, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("reading the directory file: over %d bytes: %w", MaxSize, ErrSize)
 	}
+	// Editors on Windows write a byte order mark, which JSON does not allow.
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !utf8.Valid(text) {
 		return nil, fmt.Errorf("reading the directory file: not UTF-8 text")
@@ -60,8 +66,8 @@ func Load(text []byte) (*Snapshot, error) {
 	return r.snapshot, nil
 }
 
-// parse tells the two languages apart. What starts with a brace is JSON,
-// unless only YAML can read it.
+// parse chooses between the two languages. A text that starts with a brace or
+// bracket is JSON, unless only YAML can parse it.
 func parse(text []byte) (*node, error) {
 	trimmed := bytes.TrimSpace(text)
 	switch {
@@ -78,12 +84,13 @@ func parse(text []byte) (*node, error) {
 	return parseJSON(text)
 }
 
-// String tells the size and nothing of the content.
+// String returns how many users, groups and apps there are, and nothing of the
+// content.
 func (s *Snapshot) String() string {
 	return fmt.Sprintf("%d users, %d groups, %d apps", len(s.users), len(s.groups), len(s.apps))
 }
 
-// Attributes gives the names that at least one object has.
+// Attributes returns the names of attributes that at least one object has.
 func (s *Snapshot) Attributes() directory.Attributes {
 	user, app, appUser := make(map[string]struct{}), make(map[string]struct{}), make(map[string]struct{})
 	for i := range s.users {
@@ -100,14 +107,15 @@ func (s *Snapshot) Attributes() directory.Attributes {
 	return directory.Attributes{User: sorted(user), App: sorted(app), AppUser: sorted(appUser)}
 }
 
+// addNames adds the names of an object's members to a set.
 func addNames(names map[string]struct{}, prefix string, object map[string]any) {
 	for name := range object {
 		names[prefix+name] = struct{}{}
 	}
 }
 
-// Directory gives the snapshot as a directory in which a subject is looked up
-// by the named properties (see directory.Member.Match). Default: id and login.
+// Directory returns the snapshot as a directory in which a subject is looked up
+// by the named properties (see directory.Source.Match). Default: id and login.
 func (s *Snapshot) Directory(match ...string) *Static {
 	if len(match) == 0 {
 		match = directory.DefaultMatch()
@@ -115,9 +123,11 @@ func (s *Snapshot) Directory(match ...string) *Static {
 	d := &Static{
 		snapshot: s,
 		match:    match,
-		exact:    make(map[string]int32, len(s.users)),
-		folded:   make(map[string]int32, len(s.users)),
-		apps:     make(map[string]int32, 2*len(s.apps)),
+		// One index for each way to compare, filled once, so that a look-up
+		// does not depend on the number of users.
+		exact:  make(map[string]int32, len(s.users)),
+		folded: make(map[string]int32, len(s.users)),
+		apps:   make(map[string]int32, 2*len(s.apps)),
 	}
 	for i := range s.users {
 		for _, name := range match {
@@ -135,7 +145,8 @@ func (s *Snapshot) Directory(match ...string) *Static {
 	return d
 }
 
-// Static is the directory of one snapshot.
+// Static is the directory of one snapshot: its objects with indices by subject
+// and by app id.
 type Static struct {
 	snapshot *Snapshot
 	match    []string
@@ -148,9 +159,11 @@ type Static struct {
 	apps map[string]int32
 }
 
-// ambiguous stands in an index for a name that two share.
+// ambiguous is the index of a name that two objects share.
 const ambiguous int32 = -1
 
+// insert adds a name to an index. A name that is there for another object
+// becomes ambiguous.
 func insert(index map[string]int32, name string, i int32) {
 	if before, has := index[name]; has && before != i {
 		i = ambiguous
@@ -158,7 +171,7 @@ func insert(index map[string]int32, name string, i int32) {
 	index[name] = i
 }
 
-// index gives the index that a property's values stand in.
+// index returns the index that holds a property's values.
 func (d *Static) index(property string) map[string]int32 {
 	if property == "login" || property == "email" {
 		return d.folded
@@ -166,12 +179,16 @@ func (d *Static) index(property string) map[string]int32 {
 	return d.exact
 }
 
-// find gives the one user whom the query's subject names.
+// find returns the index of the one user whom the query's subject names. Two
+// users are ErrAmbiguous, also where one is found exactly and one without
+// regard to case.
 func (d *Static) find(q directory.Query) (int32, error) {
 	subject, err := q.Subject()
 	if err != nil {
 		return 0, err
 	}
+	// Both indices are asked: a subject that is one user's id and another's
+	// login is ambiguous.
 	i, byExact := d.exact[subject]
 	j, byFolded := d.folded[directory.MatchKey("login", subject)]
 	switch {
@@ -185,7 +202,7 @@ func (d *Static) find(q directory.Query) (int32, error) {
 	return j, nil
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. A user's groups are always known.
 func (d *Static) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -195,6 +212,7 @@ func (d *Static) Person(ctx context.Context, q directory.Query) (*identity.Perso
 		return nil, err
 	}
 	s, u := d.snapshot, &d.snapshot.users[i]
+	// The snapshot never changes, so that the answer can share its values.
 	p := &identity.Person{User: &u.User, GroupsKnown: true}
 	if len(u.groups) > 0 {
 		p.Groups = make([]identity.Group, len(u.groups))
@@ -248,6 +266,7 @@ func (d *Static) AppUser(ctx context.Context, q directory.Query, appID string) (
 	return nil, fmt.Errorf("searching the directory file: the user has no such app: %w", directory.ErrNotFound)
 }
 
+// findApp returns the index of the app with this id or client id.
 func (d *Static) findApp(id string) (int32, error) {
 	i, ok := d.apps[id]
 	switch {
@@ -259,9 +278,9 @@ func (d *Static) findApp(id string) (int32, error) {
 	return i, nil
 }
 
-// Warnings tells what is allowed and hardly meant: names that two share, so
-// that whoever comes with one is nobody, and properties to match that no user
-// has. It names lists and numbers, not people.
+// Warnings returns what is allowed and suspicious: names that two objects
+// share, so that they lead to none, and properties to match that no user has.
+// It quotes nothing about users but their number.
 func (d *Static) Warnings() []string {
 	var out []string
 	shared := 0

@@ -12,6 +12,10 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
+// This file decides when the file is read again: after a notification of the
+// operating system, and at each poll where time, size or identity of the file
+// have changed.
+
 const (
 	// defaultPoll finds what notifications miss: network file systems, a
 	// symbolic link into another folder.
@@ -26,7 +30,9 @@ const (
 	racyTime = 2 * time.Second
 )
 
-// Start begins to watch the file. Close ends it.
+// Start begins to watch the file, in a goroutine that Close ends. A second
+// Start is an error. Where the operating system has no watches left, the file
+// is only polled.
 func (d *Directory) Start() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -50,7 +56,8 @@ func (d *Directory) Start() error {
 	return nil
 }
 
-// Close ends the watch. The last copy goes on answering.
+// Close ends the watch and waits for its goroutine. The last copy still
+// answers. It may be called more than once, and before Start.
 func (d *Directory) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -70,9 +77,9 @@ func (d *Directory) Close() error {
 	return nil
 }
 
-// watch looks after one file. Its folder is watched and not the file itself:
-// editors and Kubernetes replace the file, or a link in its folder, by
-// renaming another over it.
+// A watch observes one file. It watches the folder and not the file itself:
+// editors and Kubernetes replace the file, or a link in its folder, by renaming
+// another over it.
 type watch struct {
 	directory *Directory
 	watcher   *fsnotify.Watcher // nil: poll only
@@ -80,7 +87,7 @@ type watch struct {
 	name      string
 }
 
-// attach watches the folder, also where that had gone and is back.
+// attach watches the folder, again where it had been removed and is back.
 func (w *watch) attach() {
 	if w.watcher == nil {
 		return
@@ -88,10 +95,12 @@ func (w *watch) attach() {
 	if slices.Contains(w.watcher.WatchList(), w.folder) {
 		return
 	}
-	// Where this fails the poll finds out what there is to find out.
+	// Where this fails, the poll finds the changes.
 	_ = w.watcher.Add(w.folder)
 }
 
+// run waits for notifications and polls until stop is closed, and reloads the
+// file where it may have changed.
 func (w *watch) run(stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
 	var events chan fsnotify.Event
@@ -115,8 +124,8 @@ func (w *watch) run(stop <-chan struct{}, done chan<- struct{}) {
 				events = nil
 				continue
 			}
-			// The first notice starts the clock and later ones do not put it
-			// back: a busy folder must not keep an edit out for ever.
+			// The first notice starts the timer and later ones do not reset it:
+			// otherwise a busy folder could delay an edit without end.
 			if !settling && w.concerns(e) {
 				settling = true
 				settle.Reset(settleTime)
@@ -138,7 +147,8 @@ func (w *watch) run(stop <-chan struct{}, done chan<- struct{}) {
 	}
 }
 
-// concerns reports whether an event may have changed what the path leads to.
+// concerns reports whether an event may have changed the file that the path
+// leads to.
 func (w *watch) concerns(e fsnotify.Event) bool {
 	if e.Op == fsnotify.Chmod {
 		return false
@@ -148,16 +158,17 @@ func (w *watch) concerns(e fsnotify.Event) bool {
 }
 
 // kubernetesLink is the link that Kubernetes swaps when a mounted ConfigMap or
-// Secret changes; the files beside it lead through it.
+// Secret changes. The files beside it lead through it.
 const kubernetesLink = "..data"
 
-// noteInfo remembers what the system says of the file just read.
+// noteInfo remembers the metadata of the file just read.
 func (d *Directory) noteInfo(info fs.FileInfo) {
 	d.info = info
 	d.racy = time.Since(info.ModTime()) < racyTime
 }
 
-// changed reports whether the file is another than was read, or may be.
+// changed reports whether the file differs from the one that was read, or may
+// differ.
 func (d *Directory) changed() bool {
 	info, err := os.Stat(d.config.Path)
 	if err != nil || d.info == nil {

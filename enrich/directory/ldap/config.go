@@ -1,12 +1,12 @@
-// Package ldap is the directory that speaks LDAP version 3 (RFC 4511):
-// OpenLDAP, 389 Directory Server, FreeIPA, Active Directory, Samba and their
-// like. It searches the one entry that the subject names, and the groups of
-// that entry; it knows no apps.
+// Package ldap is the directory over LDAP version 3 (RFC 4511): OpenLDAP, 389
+// Directory Server, FreeIPA, Active Directory, Samba and similar servers. It
+// searches the one entry that the subject names, and the groups of that entry. It
+// has no apps.
 //
-// Values stay text, as LDAP has it. An attribute with several values is a
-// list; so is one named in Config.Lists whatever it has. Object identifiers
-// in binary (objectGUID, objectSid) get their usual spelling. Passwords and
-// keys that the bind may happen to read are left out.
+// Values stay text, as LDAP has it. An attribute with several values is a list; so
+// is one that is named in Config.Lists, whatever it has. Binary object identifiers
+// (objectGUID, objectSid) get their usual text form. Passwords and keys that the
+// account may read are dropped.
 package ldap
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/trust"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
@@ -135,32 +135,32 @@ type Config struct {
 
 // Limits of this kind.
 const (
-	// defaultConnections serve as many look-ups at once; servers commonly
-	// allow thousands.
+	// defaultConnections serve as many look-ups at once. Servers commonly allow
+	// thousands.
 	defaultConnections = 32
 
 	// maxConnections bounds what may be configured.
 	maxConnections = 1024
 
-	// pageSize is asked for in each page: under the limit of 1,000 that
-	// Active Directory has by default, and OpenLDAP's of 500.
+	// pageSize is the number of entries that is requested for each page: under
+	// the default limits of Active Directory, 1,000, and of OpenLDAP, 500.
 	pageSize = 500
 
-	// maxPages ends a server that always has a next page.
+	// maxPages stops at a server that always has a next page.
 	maxPages = 1000
 
 	// maxDepth bounds how deep nested groups are followed, and walkBatch how
-	// many are asked about in one search.
+	// many of them one search is for.
 	maxDepth  = 32
 	walkBatch = 50
 
-	// idleLife is shorter than the idle time-outs of servers and firewalls;
-	// maxLife lets a changed balancer or password take hold.
+	// idleLife is shorter than the idle time-outs of servers and firewalls.
+	// maxLife lets a changed balancer or password take effect.
 	idleLife = time.Minute
 	maxLife  = 30 * time.Minute
 )
 
-// settings is a Config that has been checked.
+// settings is a Config that has been checked, with what was derived from it.
 type settings struct {
 	Config
 	network string
@@ -171,16 +171,17 @@ type settings struct {
 	user    *filter
 	group   *filter
 	inChain *filter // the group filter with the in-chain rule, or nil
-	primary *filter // the group filter for the primary group, whose SID stands for {dn}; or nil
+	primary *filter // the group filter for the primary group, with its SID in place of {dn}; or nil
 }
 
-// Check tells what is wrong in the settings themselves. It reads no file.
+// Check returns what is wrong in the settings themselves. It reads no file.
 func Check(c Config) error {
 	c.CAFile = ""
 	_, err := resolve(c)
 	return err
 }
 
+// resolve checks the settings and fills in the defaults. It reads CAFile.
 func resolve(c Config) (*settings, error) {
 	s := &settings{Config: c, network: "tcp"}
 	if err := s.checkAddress(); err != nil {
@@ -229,18 +230,19 @@ func resolve(c Config) (*settings, error) {
 	return s, s.checkFilters()
 }
 
-// attribute is how one is described (RFC 4512, section 2.5): a name or an
-// object identifier, and options.
+// attribute matches an attribute description (RFC 4512, section 2.5): a name or
+// an object identifier, and options.
 var attribute = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+)(;[A-Za-z0-9-]+)*$`)
 
-// ids are the attributes that servers tell groups apart by.
+// ids returns the attributes that commonly identify groups.
 func ids() []string {
 	return []string{"dn", "entryUUID", "cn", "objectGUID", "objectSid", "nsUniqueId", "ipaUniqueID", "gidNumber", "sAMAccountName"}
 }
 
-// checkAttributes refuses what is no attribute's name and, for a group's id,
-// what is nearly one of those known: a group without an id is no answer. One
-// that is meant all the same can be given by its object identifier.
+// checkAttributes refuses what cannot be an attribute and, for a group's id, a
+// misspelling of a known one: a group without an id is a failed look-up. An
+// attribute that does have such a name can be configured by its object
+// identifier.
 func (s *settings) checkAttributes() error {
 	for _, o := range []struct{ option, name string }{
 		{"user_id", s.UserID}, {"login", s.Login}, {"group_id", s.GroupID}, {"group_name", s.GroupName},
@@ -255,6 +257,8 @@ func (s *settings) checkAttributes() error {
 	return nil
 }
 
+// checkAddress parses the URL and derives address and TLS settings. Without TLS
+// only this machine may be reached, unless Plaintext is set.
 func (s *settings) checkAddress() error {
 	u, err := url.Parse(s.URL)
 	switch {
@@ -301,6 +305,8 @@ func (s *settings) checkAddress() error {
 	return err
 }
 
+// checkFilters parses the filters, and derives those for the primary group and
+// the in-chain rule.
 func (s *settings) checkFilters() error {
 	if s.UserFilter == "" {
 		s.UserFilter = "(uid={subject})"

@@ -58,7 +58,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		case directorytest.Huge:
 			photo := base64.StdEncoding.EncodeToString(make([]byte, directory.MaxResponse+2<<20))
 			ldif = strings.Replace(ldif, "firstName::", "jpegPhoto:: "+photo+"\nfirstName::", 1)
-		case directorytest.Parted:
+		case directorytest.Incomplete:
 			ldif += "dn: ou=away,ou=groups," + suffix + "\nobjectClass: referral\nobjectClass: extensibleObject\nou: away\nref: ldap://127.0.0.1:1/ou=away\n\n"
 		default: // what the fault is about is not the data
 		}
@@ -93,8 +93,8 @@ func (harness) Lacks() map[directorytest.Capability]string {
 
 func (harness) Secret() string { return password }
 
-// ShowsPart implements directorytest.PartHarness.
-func (harness) ShowsPart() bool { return true }
+// CanBeIncomplete implements directorytest.PartialHarness.
+func (harness) CanBeIncomplete() bool { return true }
 
 func TestConformanceOverLDAPS(t *testing.T)    { directorytest.Run(t, harness{}) }
 func TestConformanceOverStartTLS(t *testing.T) { directorytest.Run(t, harness{startTLS: true}) }
@@ -104,7 +104,7 @@ func TestConformanceOverStartTLS(t *testing.T) { directorytest.Run(t, harness{st
 func (h harness) cut(t *testing.T, c *Config, u identity.User) {
 	scheme, address, _ := strings.Cut(c.URL, "://")
 	whole := make(chan int64, 1)
-	c.URL = scheme + "://" + directorytest.Way(t, address, math.MaxInt64, whole)
+	c.URL = scheme + "://" + directorytest.TruncatingProxy(t, address, math.MaxInt64, whole)
 	d, err := New(*c)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func (h harness) cut(t *testing.T, c *Config, u identity.User) {
 		t.Fatal(err)
 	}
 	_ = d.Close()
-	c.URL = scheme + "://" + directorytest.Way(t, address, <-whole-100, make(chan int64, 1))
+	c.URL = scheme + "://" + directorytest.TruncatingProxy(t, address, <-whole-100, make(chan int64, 1))
 }
 
 // serve gives the address of a server that a test writes by hand. It accepts

@@ -14,33 +14,38 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
-// conn is one bound connection. It serves one look-up at a time.
+// This file opens connections, bounds what is read on them, and turns their
+// errors into the sentinels of package directory.
+
+// A conn is one bound connection. It serves one look-up at a time.
 type conn struct {
 	ldap   *ldap.Conn
 	wire   *wire
 	born   time.Time
-	idle   time.Time // since when it lies in the pool
-	broken bool      // nothing more can be asked on it
+	idle   time.Time // when it was put into the pool
+	broken bool      // it cannot be used again
 
-	// referred says that a search for groups of this look-up was referred to
-	// another server for a part of what it was to search.
+	// referred says that the server referred a search for groups of this
+	// look-up to another server, for a part of the base.
 	referred bool
 }
 
-// wire counts what comes in, so that no answer is read beyond the bound, and
-// can be cut, which is how a context ends a call of the client library.
+// A wire counts the bytes that are read, so that no answer is read beyond the
+// limit. Closing it is how a context ends a call of the client library.
 type wire struct {
 	net.Conn
 	left atomic.Int64
 	over atomic.Bool
 }
 
-// budget is what one look-up may read: the bound, and what TLS and the
-// encoding of attributes add.
+// budget is how much one look-up may read, in bytes: the limit of an answer,
+// and an allowance for TLS and the encoding.
 const budget = directory.MaxResponse + 1<<20
 
+// errOver is what Read returns after the budget is used up.
 var errOver = errors.New("answer over the bound")
 
+// Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
 	if w.left.Load() <= 0 {
 		w.over.Store(true)
@@ -51,20 +56,20 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// begin makes the connection ready for a look-up.
-func (c *conn) begin() {
+// reset prepares the connection for a look-up.
+func (c *conn) reset() {
 	c.wire.left.Store(budget)
 	c.referred = false
 }
 
-// close ends the connection. The wire goes first: the library's own Close
-// would wait for a write that may never end.
+// close closes the connection. The wire is closed first: the library's own
+// Close would wait for a write that may never end.
 func (c *conn) close() {
 	_ = c.wire.Close()
 	_ = c.ldap.Close()
 }
 
-// dial connects, secures and binds within the time-out.
+// dial connects, starts TLS and binds within the configured time-out.
 func (s *settings) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
@@ -73,7 +78,8 @@ func (s *settings) dial(ctx context.Context) (*conn, error) {
 		return nil, networkError(ctx, "connecting", err)
 	}
 	c := &conn{wire: &wire{Conn: raw}, born: time.Now()}
-	c.begin()
+	c.reset()
+	// The client library takes no context: closing the wire ends its calls.
 	stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
 	defer stop()
 
@@ -107,8 +113,8 @@ func (s *settings) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// networkError names a failure before the directory could be asked. What Go's
-// network and TLS say names hosts and certificates, not people.
+// networkError returns the error for a failure before a search. The texts of
+// Go's network and TLS packages name hosts and certificates, not users.
 func networkError(ctx context.Context, doing string, err error) error {
 	if ctx.Err() != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -120,7 +126,7 @@ func networkError(ctx context.Context, doing string, err error) error {
 }
 
 // explain turns an error of the client library into a sentinel. Of a result it
-// keeps the code alone: the server's own words may repeat filter and name.
+// keeps the code alone: the server's message may repeat filter and name.
 func (c *conn) explain(ctx context.Context, doing string, err error) error {
 	var result *ldap.Error
 	isResult := errors.As(err, &result) && result.ResultCode < ldap.ErrorNetwork
@@ -134,6 +140,7 @@ func (c *conn) explain(ctx context.Context, doing string, err error) error {
 			return fmt.Errorf("%s: %w", doing, directory.ErrTimeout)
 		}
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	// The library reports the end of the wire and not its reason.
 	case c.wire.over.Load():
 		return fmt.Errorf("%s: %w", doing, directory.ErrTooLarge)
 	case errors.As(err, &result) && result.ResultCode == ldap.ErrorUnexpectedResponse:
@@ -152,8 +159,8 @@ func (c *conn) explain(ctx context.Context, doing string, err error) error {
 		sentinel = directory.ErrTooLarge
 	case ldap.LDAPResultBusy, ldap.LDAPResultUnavailable, ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultOperationsError,
 		ldap.LDAPResultOther, ldap.LDAPResultNoSuchObject, ldap.LDAPResultReferral:
-		// A base that is not there, or on another server, is a setting gone
-		// wrong or a right missing: never "no such user".
+		// A base that does not exist, or is on another server, is a wrong
+		// setting or a missing right, and never "no such user".
 		sentinel = directory.ErrUnavailable
 	}
 	return fmt.Errorf("%s: result %d (%s): %w", doing, result.ResultCode, ldap.LDAPResultCodeMap[result.ResultCode], sentinel)

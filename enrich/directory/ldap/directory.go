@@ -9,14 +9,17 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Directory searches users and their groups by LDAP.
+// This file looks up a user: it searches the entry, checks it against the
+// subject, and adds the groups.
+
+// Directory looks up users and their groups by LDAP.
 type Directory struct {
 	set   *settings
 	pool  *pool
 	chain atomic.Int32
 }
 
-// New checks the settings. It does not touch the network.
+// New returns a directory. It reads the CA file and does not touch the network.
 func New(c Config) (*Directory, error) {
 	s, err := resolve(c)
 	if err != nil {
@@ -25,7 +28,8 @@ func New(c Config) (*Directory, error) {
 	return &Directory{set: s, pool: newPool(s.Connections, s.dial)}, nil
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. An entry that only a lenient
+// comparison of the server takes for the subject is ErrNotFound.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -72,37 +76,38 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// unknownReferred says why groups are unknown of which some may be on a server that
-// is never asked (C32).
+// unknownReferred is the reason why groups are unknown of which some may be on
+// a server that is never asked (C32).
 const unknownReferred = "the server refers to another one for a part of group_base; name a base that it holds, or ask the global catalog"
 
-// Knows implements directory.Partial: LDAP knows people only.
-func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+// Supports implements directory.Partial: LDAP has users only.
+func (d *Directory) Supports() (apps, appUsers bool) { return false, false }
 
-// App implements directory.Directory: LDAP knows no apps.
+// App implements directory.Directory. It always is ErrNotFound.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
 	return nil, fmt.Errorf("looking up an app: LDAP knows none: %w", directory.ErrNotFound)
 }
 
-// AppUser implements directory.Directory: LDAP knows no assignments.
+// AppUser implements directory.Directory. It always is ErrNotFound.
 func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity.AppUser, error) {
 	return nil, fmt.Errorf("looking up an app user: LDAP knows none: %w", directory.ErrNotFound)
 }
 
-// Close ends the connections as they come out of use.
+// Close closes the connections as their look-ups end. Later look-ups fail with
+// ErrClosed.
 func (d *Directory) Close() error {
 	d.pool.close()
 	return nil
 }
 
-// Untold implements directory.Teller: no entry says these in a
-// way that all servers share.
-func (d *Directory) Untold() identity.Facts {
+// Unsupported implements directory.Limited: servers share no attribute for
+// these facts.
+func (d *Directory) Unsupported() identity.Facts {
 	return identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
 }
 
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Limited   = (*Directory)(nil)
 )

@@ -13,31 +13,35 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// filter is a search filter (RFC 4515) with places such as {subject} in the
-// values that it compares with, and nowhere else.
+// This file parses search filters with placeholders, expands them, and checks
+// entries against what was searched.
+
+// A filter is a search filter (RFC 4515). It has placeholders such as {subject}
+// only in the values that it compares with.
 type filter struct {
 	text   string
 	leaves []leaf
-	uses   bool    // it has a place at all
+	uses   bool    // it has a placeholder that is not negated
 	checks []check // what an entry found by {subject} must show
 }
 
-// leaf is one comparison of a filter.
+// A leaf is one comparison of a filter.
 type leaf struct {
 	attribute, operator, value string
 	negated                    bool
 }
 
-// check is an attribute with the value that it was asked for by.
+// A check is an attribute with the value that was searched, which the entry
+// found must have.
 type check struct{ attribute, value string }
 
-// maxFilter bounds a filter in bytes, and maxFilterDepth its nesting.
+// maxFilter bounds a filter, in bytes, and maxFilterDepth its nesting.
 const (
 	maxFilter      = 4096
 	maxFilterDepth = 32
 )
 
-// parseFilter reads a filter in which the given names may stand in braces.
+// parseFilter parses a filter in which the given names may be in braces.
 func parseFilter(text string, names ...string) (*filter, error) {
 	if len(text) > maxFilter {
 		return nil, fmt.Errorf("over %d bytes", maxFilter)
@@ -54,22 +58,26 @@ func parseFilter(text string, names ...string) (*filter, error) {
 		if strings.ContainsAny(l.attribute+l.operator, "{}") {
 			return nil, errors.New("a place stands where an attribute is named")
 		}
-		used, err := places(l.value, names)
+		used, err := placeholders(l.value, names)
 		if err != nil {
 			return nil, err
 		}
 		f.uses = f.uses || (len(used) > 0 && !l.negated)
+		// Only a comparison that the entry must satisfy literally can be
+		// checked.
 		if slices.Contains(used, "subject") && l.operator == "=" && !l.negated && !strings.Contains(l.value, "*") {
 			f.checks = append(f.checks, check{l.attribute, l.value})
 		}
 	}
+	// The client library has the last word on the syntax.
 	if _, err := ldap.CompileFilter(f.expand("x", "cn=x")); err != nil {
 		return nil, errors.New("not a filter")
 	}
 	return f, nil
 }
 
-// parse reads one filter from the start of text and gives what follows it.
+// parse reads one filter from the start of text and returns what follows it.
+// negated says that the filter is inside an odd number of nots.
 func (f *filter) parse(text string, negated bool, depth int) (rest string, err error) {
 	if depth > maxFilterDepth {
 		return "", fmt.Errorf("nested over %d levels", maxFilterDepth)
@@ -79,6 +87,7 @@ func (f *filter) parse(text string, negated bool, depth int) (rest string, err e
 	}
 	text = text[1:]
 	if text != "" && strings.IndexByte("&|!", text[0]) >= 0 {
+		// Two nots cancel each other.
 		negated = negated != (text[0] == '!')
 		text = text[1:]
 		for strings.HasPrefix(text, "(") {
@@ -107,8 +116,8 @@ func (f *filter) parse(text string, negated bool, depth int) (rest string, err e
 	return text[end+1:], nil
 }
 
-// places lists the places in a value.
-func places(value string, names []string) ([]string, error) {
+// placeholders returns the placeholders in a value.
+func placeholders(value string, names []string) ([]string, error) {
 	var used []string
 	for {
 		open := strings.IndexAny(value, "{}")
@@ -128,13 +137,14 @@ func places(value string, names []string) ([]string, error) {
 	}
 }
 
-// expand writes the values into their places, escaped as RFC 4515 asks. It is
-// one pass: a subject that reads {dn} stays a subject.
+// expand replaces the placeholders by the values, escaped after RFC 4515. It is
+// one pass: a subject that reads {dn} is not expanded again.
 func (f *filter) expand(subject, dn string) string {
 	return strings.NewReplacer("{subject}", ldap.EscapeFilter(subject), "{dn}", ldap.EscapeFilter(dn)).Replace(f.text)
 }
 
-// withRule gives the filter with a matching rule in each comparison with {dn}.
+// withRule returns the filter with a matching rule in each comparison with
+// {dn}.
 func (f *filter) withRule(rule string) (*filter, error) {
 	text := f.text
 	for _, l := range f.leaves {
@@ -148,9 +158,9 @@ func (f *filter) withRule(rule string) (*filter, error) {
 	return parseFilter(text, "dn", "subject")
 }
 
-// withSID gives the filter with the group's own SID in the place of each
-// comparison with {dn}, or nil where {dn} stands in any other place, or in
-// none.
+// withSID returns the filter with the group's own SID in place of each
+// comparison with {dn}. It is nil where {dn} is used in any other way, or not
+// at all.
 func (f *filter) withSID() (*filter, error) {
 	text := f.text
 	for _, l := range f.leaves {
@@ -168,7 +178,7 @@ func (f *filter) withSID() (*filter, error) {
 	return parseFilter(text, "dn", "subject")
 }
 
-// anyOf gives the filter for any of several distinguished names.
+// anyOf returns the filter for any of several distinguished names.
 func (f *filter) anyOf(subject string, dns []string) string {
 	if len(dns) == 1 {
 		return f.expand(subject, dns[0])
@@ -182,7 +192,7 @@ func (f *filter) anyOf(subject string, dns []string) string {
 	return text.String()
 }
 
-// resemblance says how much of what was asked for an entry shows.
+// A resemblance says how much an entry shows of what was searched.
 type resemblance uint8
 
 const (
@@ -191,11 +201,12 @@ const (
 	same                       // the value, without regard to the case of ASCII letters
 )
 
-// resembles holds an entry to the checks: a filter that a server misread must
-// not become a person, and neither must a name that only a lenient rule takes
-// for another (a blank at its end, a letter that folds to another). With the
-// same value comes the subject as the entry spells it: what names members by
-// it, as memberUid does, may heed the case.
+// resembles compares an entry with the checks. A server that misread a filter
+// must not supply another user, and neither must a name that only a lenient
+// rule takes for the subject (a blank at its end, a letter that folds to
+// another). With the same value it returns the subject as the entry spells it:
+// an attribute that names members by it, as memberUid does, may be case-
+// sensitive.
 func (f *filter) resembles(e *ldap.Entry, subject string) (best resemblance, spelt string) {
 	for _, c := range f.checks {
 		value := unescape(c.value)
@@ -213,7 +224,8 @@ func (f *filter) resembles(e *ldap.Entry, subject string) (best resemblance, spe
 	return best, ""
 }
 
-// foldASCII goes by bytes, so that what is not UTF-8 equals nothing else.
+// foldASCII returns s with its ASCII letters in lower case. It works on bytes,
+// so that text that is not UTF-8 equals nothing else.
 func foldASCII(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -224,12 +236,12 @@ func foldASCII(s string) string {
 	return string(b)
 }
 
-// lenient is about how servers prepare text before they compare it (RFC 4518).
+// lenient returns about the form in which servers compare text (RFC 4518).
 func lenient(s string) string {
 	return strings.Join(strings.Fields(cases.Fold().String(norm.NFKC.String(s))), " ")
 }
 
-// unescape takes the escapes of RFC 4515 out of a value.
+// unescape decodes the escapes of RFC 4515 in a value.
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -245,4 +257,5 @@ func unescape(s string) string {
 	return b.String()
 }
 
+// hexDigit returns the value of a hexadecimal digit, -1 for any other byte.
 func hexDigit(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }

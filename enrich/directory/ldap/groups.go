@@ -13,8 +13,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// groups gives the groups of a user's entry.
+// This file finds the groups of a user: by a search, from the attribute
+// memberOf, nested, and the primary group of Active Directory.
+
+// groups returns the groups of a user's entry, each once.
 func (d *Directory) groups(ctx context.Context, c *conn, user *ldap.Entry, subject string) ([]identity.Group, error) {
+	// First, because nested groups are searched above it as well.
 	primary, err := d.primary(ctx, c, user, subject)
 	if err != nil {
 		return nil, err
@@ -43,7 +47,7 @@ func (d *Directory) groups(ctx context.Context, c *conn, user *ldap.Entry, subje
 			return nil, err
 		}
 		if i >= len(entries) && slices.ContainsFunc(groups, func(known identity.Group) bool { return known.ID == g.ID }) {
-			continue // nested groups may come back to it
+			continue // it was found as a nested group
 		}
 		groups = append(groups, g)
 	}
@@ -53,8 +57,9 @@ func (d *Directory) groups(ctx context.Context, c *conn, user *ldap.Entry, subje
 	return groups, nil
 }
 
-// primary searches the primary group of an Active Directory's account. There
-// is none of other servers' accounts, nor where the filter leaves it out.
+// primary searches the primary group of an account in Active Directory.
+// Accounts of other servers have none, and a filter that does not use {dn}
+// excludes it.
 func (d *Directory) primary(ctx context.Context, c *conn, user *ldap.Entry, subject string) ([]*ldap.Entry, error) {
 	if d.set.primary == nil {
 		return nil, nil
@@ -63,10 +68,11 @@ func (d *Directory) primary(ctx context.Context, c *conn, user *ldap.Entry, subj
 	if !ok {
 		return nil, nil
 	}
+	// A referral of this search alone says nothing about the other groups.
 	referred := c.referred
 	found, err := d.direct(ctx, c, d.set.primary.expand(subject, string(sid)))
 	if len(found) > 0 {
-		c.referred = referred // there is one only, and here it is
+		c.referred = referred // there is only one, and it was found
 	}
 	return found, err
 }
@@ -80,8 +86,8 @@ func (d *Directory) direct(ctx context.Context, c *conn, filter string) ([]*ldap
 	return c.all(ctx, d.set.GroupBase, filter, attributes)
 }
 
-// readGroup makes a group of an entry. One that lacks its id is an error: to
-// leave it out would be to say that the user is not in it.
+// readGroup returns the group of an entry. One without its id is an error:
+// without it the user would seem not to be a member.
 func (d *Directory) readGroup(e *ldap.Entry) (identity.Group, error) {
 	g := identity.Group{ID: text(e, d.set.GroupID), Name: text(e, d.set.GroupName)}
 	if g.ID == "" {
@@ -94,8 +100,8 @@ func (d *Directory) readGroup(e *ldap.Entry) (identity.Group, error) {
 	return g, nil
 }
 
-// groupsOfEntry reads memberOf: the distinguished names of groups, whose
-// first part is most often their name.
+// groupsOfEntry reads memberOf: the distinguished names of groups, whose first
+// component most often is the name.
 func (d *Directory) groupsOfEntry(user *ldap.Entry) ([]identity.Group, error) {
 	names := user.GetEqualFoldAttributeValues("memberOf")
 	if len(names) > directory.MaxGroups {
@@ -126,12 +132,12 @@ const (
 	chainFails
 )
 
-// nested gives the groups of a user, by its name and that of its primary
-// group, and the groups that hold them.
+// nested returns the groups of a user, by its name and that of its primary
+// group, and the groups that contain them.
 //
-// OpenLDAP answers the in-chain rule with nothing and no error, so that it is
-// used only where the server calls itself an Active Directory, and given up
-// for good where it finds nothing and the plain search finds something.
+// OpenLDAP answers the in-chain rule with an empty result and no error. So the
+// rule is used only where the server calls itself an Active Directory, and
+// never again where it found nothing and the plain search found something.
 func (d *Directory) nested(ctx context.Context, c *conn, dns []string, subject string) ([]*ldap.Entry, error) {
 	if d.chain.Load() == chainUnknown {
 		works, err := c.capable(ctx)
@@ -154,7 +160,7 @@ func (d *Directory) nested(ctx context.Context, c *conn, dns []string, subject s
 	return d.walk(ctx, c, dns, subject)
 }
 
-// decide notes how nested groups are found and says so once.
+// decide notes how nested groups are found, and logs it once.
 func (d *Directory) decide(works bool, because string) {
 	state := chainFails
 	if works {
@@ -165,13 +171,15 @@ func (d *Directory) decide(works bool, because string) {
 	}
 }
 
-// walk searches level after level. Groups that hold each other end it, as do
-// the bounds; over them it is an error, as half the groups are the wrong ones.
+// walk searches level after level. Groups that contain each other are found
+// once. Over maxDepth or directory.MaxGroups it is an error, because a part of
+// the groups is the wrong groups.
 func (d *Directory) walk(ctx context.Context, c *conn, dns []string, subject string) ([]*ldap.Entry, error) {
 	found, err := d.direct(ctx, c, d.set.group.anyOf(subject, dns))
 	if err != nil {
 		return nil, err
 	}
+	// By normalized name: servers spell a distinguished name in several ways.
 	seen := make(map[string]bool, len(found))
 	var all []*ldap.Entry
 	level := found
@@ -191,6 +199,8 @@ func (d *Directory) walk(ctx context.Context, c *conn, dns []string, subject str
 		}
 		level = nil
 		for len(fresh) > 0 {
+			// One filter for many groups, within the length that servers
+			// accept.
 			batch := fresh[:min(walkBatch, len(fresh))]
 			fresh = fresh[len(batch):]
 			names := make([]string, len(batch))
@@ -207,7 +217,7 @@ func (d *Directory) walk(ctx context.Context, c *conn, dns []string, subject str
 	return all, nil
 }
 
-// normalDN gives a distinguished name in a form that compares.
+// normalDN returns a distinguished name in a form that can be compared.
 func normalDN(dn string) string {
 	parsed, err := ldap.ParseDN(dn)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
-// pool keeps bound connections for the next look-up.
+// A pool keeps bound connections for the next look-up, and limits how many are
+// open.
 type pool struct {
 	dial  func(context.Context) (*conn, error)
 	slots chan struct{}
@@ -20,12 +21,14 @@ type pool struct {
 	closed bool
 }
 
+// newPool returns an empty pool for this many connections.
 func newPool(size int, dial func(context.Context) (*conn, error)) *pool {
 	return &pool{dial: dial, slots: make(chan struct{}, size)}
 }
 
-// with runs one look-up on a connection. One from the pool that turns out to
-// be dead, as servers close idle ones without a word, is replaced once.
+// with runs one look-up on a connection. One from the pool that turns out to be
+// dead, because servers close idle connections without notice, is replaced
+// once.
 func (p *pool) with(ctx context.Context, ask func(*conn) error) error {
 	select {
 	case p.slots <- struct{}{}:
@@ -38,22 +41,28 @@ func (p *pool) with(ctx context.Context, ask func(*conn) error) error {
 		if err != nil {
 			return err
 		}
-		c.begin()
+		// The budget and the flags are those of one look-up.
+		c.reset()
 		stop := context.AfterFunc(ctx, func() { _ = c.wire.Close() })
 		err = ask(c)
+		// The context has closed the wire, so that the library's state is
+		// unknown.
 		cut := !stop()
 		if cut || c.broken || c.ldap.IsClosing() {
 			c.close()
 		} else {
 			p.put(c)
 		}
+		// Only a pooled connection can have been closed by the server before
+		// this look-up, so only then is another attempt made.
 		if err == nil || cut || !pooled || !c.broken || !errors.Is(err, directory.ErrUnavailable) {
 			return err
 		}
 	}
 }
 
-// take gives an idle connection, or a new one.
+// take returns an idle connection, or a new one. It closes those that are too
+// old.
 func (p *pool) take(ctx context.Context) (c *conn, pooled bool, err error) {
 	now := time.Now()
 	p.mu.Lock()
@@ -82,7 +91,8 @@ func (p *pool) take(ctx context.Context) (c *conn, pooled bool, err error) {
 	return c, false, err
 }
 
-// put lays a connection back, and ends those that have lain too long.
+// put keeps a connection for the next look-up, and closes those that have been
+// idle too long.
 func (p *pool) put(c *conn) {
 	now := time.Now()
 	c.idle = now
@@ -91,7 +101,7 @@ func (p *pool) put(c *conn) {
 	if p.closed {
 		stale = append(stale, c)
 	} else {
-		// The first one has lain longest.
+		// The first one has been idle longest.
 		for len(p.idle) > 0 && now.Sub(p.idle[0].idle) > idleLife {
 			stale, p.idle = append(stale, p.idle[0]), p.idle[1:]
 		}
@@ -103,7 +113,8 @@ func (p *pool) put(c *conn) {
 	}
 }
 
-// close ends the idle connections; those in use end when they come back.
+// close closes the idle connections. Those in use are closed when their look-up
+// ends.
 func (p *pool) close() {
 	p.mu.Lock()
 	idle := p.idle

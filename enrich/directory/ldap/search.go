@@ -16,8 +16,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
-// request makes a search that follows no alias and no referral, and that the
-// server ends when nobody waits for it any more.
+// This file runs searches: for one entry, for groups page by page, and for the
+// rest of an attribute with many values.
+
+// request returns a search that follows no alias and no referral, and that the
+// server ends at the context's deadline.
 func request(ctx context.Context, base string, scope, size int, filter string, attributes []string) *ldap.SearchRequest {
 	seconds := 0
 	if deadline, ok := ctx.Deadline(); ok {
@@ -26,7 +29,8 @@ func request(ctx context.Context, base string, scope, size int, filter string, a
 	return ldap.NewSearchRequest(base, scope, ldap.NeverDerefAliases, size, seconds, false, filter, attributes, nil)
 }
 
-// one searches for a single entry. None is ErrNotFound, two are ErrAmbiguous.
+// one searches for a single entry. No entry is ErrNotFound, two are
+// ErrAmbiguous.
 func (c *conn) one(ctx context.Context, base string, filter string, attributes []string) (*ldap.Entry, error) {
 	result, err := c.ldap.Search(request(ctx, base, ldap.ScopeWholeSubtree, 2, filter, attributes))
 	switch {
@@ -37,14 +41,15 @@ func (c *conn) one(ctx context.Context, base string, filter string, attributes [
 	case len(result.Entries) == 0:
 		// Referrals to other servers are no entries, and are not followed.
 		return nil, fmt.Errorf("searching the user: %w", directory.ErrNotFound)
+	// Servers may return more entries than the limit of the request.
 	case len(result.Entries) > 1:
 		return nil, fmt.Errorf("searching the user: %w", directory.ErrAmbiguous)
 	}
 	return result.Entries[0], c.complete(ctx, result.Entries[0])
 }
 
-// all searches for groups, page by page. It is a loop of its own and not the
-// library's, which keeps every page that a server sends.
+// all searches for groups, page by page. It has a loop of its own, because the
+// library's keeps every page that a server sends.
 func (c *conn) all(ctx context.Context, base, filter string, attributes []string) ([]*ldap.Entry, error) {
 	var entries []*ldap.Entry
 	paging := ldap.NewControlPaging(pageSize)
@@ -57,7 +62,8 @@ func (c *conn) all(ctx context.Context, base, filter string, attributes []string
 		}
 		c.referred = c.referred || slices.ContainsFunc(result.Referrals, mayHoldGroups)
 		if entries = append(entries, result.Entries...); len(entries) > directory.MaxGroups {
-			// The next page waits on this connection; it is not used again.
+			// The server holds the next page for this connection, which is not
+			// used again.
 			c.broken = true
 			return nil, fmt.Errorf("searching groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
 		}
@@ -71,9 +77,9 @@ func (c *conn) all(ctx context.Context, base, filter string, attributes []string
 	return nil, fmt.Errorf("searching groups: over %d pages: %w", maxPages, directory.ErrTooLarge)
 }
 
-// mayHoldGroups reports whether a reference leads to where groups may be. Each
-// domain of an Active Directory refers from its root to partitions of its own that
-// hold none (MS-ADTS, section 3.1.1.1.2).
+// mayHoldGroups reports whether a referral leads to a place that may hold
+// groups. Each domain of an Active Directory refers from its root to partitions
+// of its own that hold none (MS-ADTS, section 3.1.1.1.2).
 func mayHoldGroups(reference string) bool {
 	u, err := url.Parse(reference)
 	if err != nil {
@@ -85,15 +91,16 @@ func mayHoldGroups(reference string) bool {
 	})
 }
 
-// complete fetches what Active Directory held back of attributes with many
-// values: it gives them in parts, each under a name such as
-// memberOf;range=0-1499, and the last one ends in -*.
+// complete reads the rest of attributes with many values. Active Directory
+// returns them in parts, each under a name such as memberOf;range=0-1499; the
+// last one ends in -*.
 func (c *conn) complete(ctx context.Context, e *ldap.Entry) error {
 	for i, a := range e.Attributes {
 		name, last, parted := parseRange(a.Name)
 		if !parted {
 			continue
 		}
+		// The parts are joined under the plain name.
 		whole := &ldap.EntryAttribute{Name: name, Values: a.Values, ByteValues: a.ByteValues}
 		for pages := 0; last >= 0; pages++ {
 			if len(whole.Values) > directory.MaxGroups || pages > maxPages {
@@ -117,8 +124,8 @@ func (c *conn) complete(ctx context.Context, e *ldap.Entry) error {
 	return nil
 }
 
-// findRange gives the part of an attribute that a result holds, and the number
-// of its last value, or -1 where no more follow.
+// findRange returns the part of an attribute in a result, and the number of its
+// last value, or -1 where no more follow.
 func findRange(result *ldap.SearchResult, attribute string) (*ldap.EntryAttribute, int) {
 	for _, e := range result.Entries {
 		for _, a := range e.Attributes {
@@ -130,8 +137,8 @@ func findRange(result *ldap.SearchResult, attribute string) (*ldap.EntryAttribut
 	return nil, -1
 }
 
-// parseRange reads a name such as memberOf;range=0-1499. last is the number of
-// the last value given, or -1 where these are all.
+// parseRange parses a name such as memberOf;range=0-1499. last is the number of
+// the last value in the part, or -1 where no more follow.
 func parseRange(text string) (name string, last int, parted bool) {
 	options := strings.Split(text, ";")
 	i := slices.IndexFunc(options, func(o string) bool { return len(o) > 6 && strings.EqualFold(o[:6], "range=") })
@@ -146,8 +153,8 @@ func parseRange(text string) (name string, last int, parted bool) {
 	return name, -1, true
 }
 
-// capable reads from the server's own entry whether it calls itself an Active
-// Directory, which has the in-chain rule.
+// capable reports whether the server's own entry calls it an Active Directory,
+// which has the in-chain rule.
 func (c *conn) capable(ctx context.Context) (bool, error) {
 	result, err := c.ldap.Search(request(ctx, "", ldap.ScopeBaseObject, 1, "(objectClass=*)", []string{"supportedCapabilities"}))
 	if err != nil {
@@ -155,7 +162,7 @@ func (c *conn) capable(ctx context.Context) (bool, error) {
 		if c.broken || errors.Is(err, directory.ErrTimeout) {
 			return false, err
 		}
-		return false, nil // it keeps them to itself
+		return false, nil // the account may not read them
 	}
 	for _, e := range result.Entries {
 		if slices.Contains(e.GetEqualFoldAttributeValues("supportedCapabilities"), capActiveDirectory) {

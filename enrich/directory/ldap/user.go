@@ -11,14 +11,19 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// idAttributes are identifiers that stay with an entry when it is renamed.
+// This file reads a user out of an entry, with the state of the account in the
+// attributes of the several servers.
+
+// idAttributes are identifiers that an entry keeps when it is renamed.
 var idAttributes = [...]string{"entryUUID", "objectGUID", "nsUniqueId", "ipaUniqueID"}
 
+// loginAttributes are the attributes that may be the login, the first one that
+// the entry has.
 var loginAttributes = [...]string{"uid", "sAMAccountName", "userPrincipalName"}
 
-// stateAttributes tell whether an account may be used, in the words of the
-// several servers. They are operational or computed, so that they come only
-// where they are named.
+// stateAttributes say whether an account may be used, each in the form of its
+// server. They are operational or computed, so servers return them only where
+// they are named.
 var stateAttributes = [...]string{
 	"userAccountControl", "msDS-User-Account-Control-Computed", "accountExpires", // Active Directory
 	"nsAccountLock",           // 389 Directory Server, FreeIPA
@@ -29,7 +34,8 @@ var stateAttributes = [...]string{
 	"createTimestamp", "modifyTimestamp", "pwdChangedTime",
 }
 
-// userAttributes lists what a search for a user asks for.
+// userAttributes returns the attributes that a search for a user requests, each
+// once.
 func (s *settings) userAttributes() []string {
 	var names []string
 	if len(s.Attributes) == 0 {
@@ -57,7 +63,7 @@ func (s *settings) userAttributes() []string {
 	return slices.CompactFunc(names, strings.EqualFold)
 }
 
-// readUser makes a user of an entry.
+// readUser returns the user of an entry.
 func (s *settings) readUser(e *ldap.Entry) *identity.User {
 	u := &identity.User{
 		Profile:         s.profile(e),
@@ -85,8 +91,8 @@ const (
 	accountLocked   = 0x10
 )
 
-// status tells whether the account may be used. Empty means that the entry
-// does not say.
+// status returns whether the account may be used: SUSPENDED, LOCKED_OUT, or
+// ACTIVE. It is empty where the entry does not say.
 func status(e *ldap.Entry, now time.Time) string {
 	known := false
 	flags := int64(0)
@@ -102,8 +108,8 @@ func status(e *ldap.Entry, now time.Time) string {
 		expired(text(e, "accountExpires"), now), expiredDays(text(e, "shadowExpire"), now):
 		return identity.StatusSuspended
 	case flags&accountLocked != 0, text(e, "pwdAccountLockedTime") != "":
-		// When a lock of the password policy ends by itself only the policy
-		// knows; until the server takes it away it holds.
+		// Only the password policy knows when its lock ends by itself, so it
+		// lasts until the server removes the attribute.
 		return identity.StatusLockedOut
 	case known:
 		return identity.StatusActive
@@ -111,10 +117,11 @@ func status(e *ldap.Entry, now time.Time) string {
 	return ""
 }
 
+// isTrue reports whether a text is the LDAP value TRUE.
 func isTrue(text string) bool { return strings.EqualFold(text, "true") }
 
-// expired reads accountExpires: hundreds of nanoseconds since 1601; zero and
-// the largest number mean never.
+// expired reports whether accountExpires is past: hundreds of nanoseconds since
+// 1601. Zero and the largest number mean never.
 func expired(text string, now time.Time) bool {
 	const unixEpoch = 11_644_473_600 // seconds from 1601 to 1970
 	n, err := strconv.ParseInt(text, 10, 64)
@@ -124,14 +131,15 @@ func expired(text string, now time.Time) bool {
 	return !now.Before(time.Unix(n/10_000_000-unixEpoch, 0))
 }
 
-// expiredDays reads shadowExpire: days since 1970; negative means never.
+// expiredDays reports whether shadowExpire is past: days since 1970. A negative
+// number means never.
 func expiredDays(text string, now time.Time) bool {
 	n, err := strconv.ParseInt(text, 10, 32)
 	return err == nil && n >= 0 && !now.Before(time.Unix(n*24*60*60, 0))
 }
 
-// generalizedTime reads a time as RFC 4517 (section 3.3.13) writes it, or
-// gives zero.
+// generalizedTime parses a time in the form of RFC 4517, section 3.3.13. It is
+// the zero time where the text is none.
 func generalizedTime(text string) time.Time {
 	for _, layout := range [...]string{"20060102150405Z0700", "20060102150405.999999999Z0700", "200601021504Z0700"} {
 		if t, err := time.Parse(layout, text); err == nil {

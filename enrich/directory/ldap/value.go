@@ -12,8 +12,10 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// secrets are never taken over, whatever the account that searches may read:
-// what is fetched is cached, and what is cached can become a header.
+// This file turns attribute values into canonical ones.
+
+// secrets are attributes that are always dropped, whatever the account may
+// read: what is fetched is cached, and what is cached can become a header.
 var secrets = [...]string{
 	"userPassword", "unicodePwd", "ntPwdHistory", "lmPwdHistory", "dBCSPwd", "supplementalCredentials",
 	"sambaNTPassword", "sambaLMPassword", "sambaPasswordHistory", "krbPrincipalKey", "krbMKey", "ipaNTHash",
@@ -21,15 +23,20 @@ var secrets = [...]string{
 	"passwordHistory", "nsRole-password", "ipatokenOTPkey", "userPKCS12",
 }
 
+// isSecret reports whether an attribute is one of the secrets, with options or
+// without.
 func isSecret(name string) bool {
 	base, _, _ := strings.Cut(name, ";")
 	return slices.ContainsFunc(secrets[:], func(s string) bool { return strings.EqualFold(s, base) })
 }
 
-// profile gives the attributes of an entry as canonical values.
+// profile returns the attributes of an entry as canonical values, under the
+// names of the configuration. It is without the secrets, and without attributes
+// that were requested for other purposes.
 func (s *settings) profile(e *ldap.Entry) map[string]any {
 	out := make(map[string]any, len(e.Attributes))
 	for _, a := range e.Attributes {
+		// Checked before anything else, also where the configuration names one.
 		if isSecret(a.Name) || len(a.ByteValues) == 0 {
 			continue
 		}
@@ -40,7 +47,7 @@ func (s *settings) profile(e *ldap.Entry) map[string]any {
 			}
 		}
 		if len(s.Attributes) > 0 && !named {
-			continue // asked for on our own account
+			continue // requested for another purpose
 		}
 		values := make([]any, 0, len(a.ByteValues))
 		for _, v := range a.ByteValues {
@@ -59,8 +66,9 @@ func (s *settings) profile(e *ldap.Entry) map[string]any {
 	return out
 }
 
-// spell gives a value as text: object identifiers in their usual spelling,
-// text as it is, and all else in base64 where it was asked for by name.
+// spell returns a value as text: binary object identifiers in their usual form,
+// text as it is. Any other value is base64 where its attribute is named in the
+// configuration, and otherwise dropped.
 func spell(name string, v []byte, named bool) (string, bool) {
 	switch {
 	case strings.EqualFold(name, "objectGUID") && len(v) == 16:
@@ -79,14 +87,15 @@ func spell(name string, v []byte, named bool) (string, bool) {
 	return "", false
 }
 
-// spellGUID writes a GUID as Windows shows it: its first three parts are
-// little-endian.
+// spellGUID returns a GUID in the form that Windows shows: its first three
+// parts are little-endian.
 func spellGUID(v []byte) string {
 	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", binary.LittleEndian.Uint32(v), binary.LittleEndian.Uint16(v[4:]),
 		binary.LittleEndian.Uint16(v[6:]), v[8:10], v[10:16])
 }
 
-// spellSID writes a security identifier as S-1-5-21-… (MS-DTYP, section 2.4.2).
+// spellSID returns a security identifier in the form S-1-5-21-… (MS-DTYP,
+// section 2.4.2).
 func spellSID(v []byte) (string, bool) {
 	if len(v) < 8 || v[0] != 1 || len(v) != 8+4*int(v[1]) {
 		return "", false
@@ -103,8 +112,8 @@ func spellSID(v []byte) (string, bool) {
 	return text.String(), true
 }
 
-// primarySID gives the security identifier of an account's primary group: its
-// domain's, with the group's number at the end.
+// primarySID returns the security identifier of an account's primary group:
+// that of its domain, with the group's number at the end.
 func primarySID(account []byte, number string) ([]byte, bool) {
 	n, err := strconv.ParseUint(number, 10, 32)
 	if _, ok := spellSID(account); !ok || err != nil || len(account) < 12 {
@@ -113,7 +122,8 @@ func primarySID(account []byte, number string) ([]byte, bool) {
 	return binary.LittleEndian.AppendUint32(slices.Clone(account[:len(account)-4]), uint32(n)), true
 }
 
-// text gives an attribute's first value as text, or empty.
+// text returns an attribute's first value as text. It is empty where the entry
+// has none.
 func text(e *ldap.Entry, name string) string {
 	if strings.EqualFold(name, "dn") {
 		return e.DN
@@ -127,7 +137,8 @@ func text(e *ldap.Entry, name string) string {
 	return ""
 }
 
-// firstText gives the first of several attributes that the entry has.
+// firstText returns the value of the first of these attributes that the entry
+// has.
 func firstText(e *ldap.Entry, names ...string) string {
 	for _, name := range names {
 		if t := text(e, name); t != "" {

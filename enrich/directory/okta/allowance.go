@@ -12,11 +12,16 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/internal/backoff"
 )
 
-// usualWindow is how long Okta's windows are: none is waited out for longer,
-// and it stands in until an answer tells when a new one ends.
+// This file counts what is left of Okta's rate limits, so that requests wait
+// before a limit is reached and not after a refusal.
+
+// usualWindow is the length of Okta's rate limit windows. No request waits
+// longer for one to end, and it is assumed until an answer says when a new
+// window ends.
 const usualWindow = time.Minute
 
-// kind is what a question asks for, and so at which endpoint.
+// A kind is what a request asks for, which decides the endpoint and so the rate
+// limit.
 type kind int
 
 const (
@@ -29,33 +34,33 @@ const (
 	kinds
 )
 
-// allowances count what is left of Okta's windows. Which endpoints are counted
-// together is for Okta to say, and is not the same everywhere: each kind of
-// question begins with a count of its own, and those whose answers tell of the
-// same window share one from then on. Two windows that look the same are taken
-// for one, which sends too little and never too much.
+// allowances count what is left of Okta's windows. Okta decides which endpoints
+// share a window, and not everywhere alike: each kind of request starts with a
+// count of its own, and kinds whose answers describe the same window share one
+// from then on. Two windows that look the same are taken for one, which sends
+// too few requests and never too many.
 type allowances struct {
 	clock func() time.Time
 	rand  io.Reader
 
 	mu sync.Mutex
-	of [kinds]*allowance // nil before the first answer: nothing is known, and all may go
+	of [kinds]*allowance // nil before the first answer: nothing is known, and no request waits
 }
 
-// allowance counts what is left of a window's requests, those under way
-// included: what an answer tells of has been spent already by those that were
-// sent behind it.
+// An allowance counts what is left of a window, with the requests under way
+// taken off: an answer does not count those that were sent after it was made.
 type allowance struct {
 	limit int64 // of a window
 	left  int64
-	said  int64     // the reset as Okta last said it; unknown where the window began without an answer
+	said  int64     // the reset of the last answer; unknown where the window began without one
 	reset time.Time // by our clock
 }
 
-// unknown is no reset that Okta says.
+// unknown is the reset of a window that no answer has described.
 const unknown = -1
 
-// authorize puts the credentials on a request once it may be sent.
+// authorize returns a fetch.Options.Authorize that waits until a request may be
+// sent, and then adds the credentials.
 func (a *allowances) authorize(k kind, credentials func(context.Context, *http.Request) error) func(context.Context, *http.Request) error {
 	return func(ctx context.Context, r *http.Request) error {
 		if err := a.take(ctx, k); err != nil {
@@ -65,8 +70,8 @@ func (a *allowances) authorize(k kind, credentials func(context.Context, *http.R
 	}
 }
 
-// take takes one request off the window, or waits for the next one where that
-// is near enough.
+// take takes one request off the window. It waits for the next window where the
+// context allows that, and otherwise fails with ErrThrottled.
 func (a *allowances) take(ctx context.Context, k kind) error {
 	for {
 		wait := a.try(k)
@@ -82,7 +87,7 @@ func (a *allowances) take(ctx context.Context, k kind) error {
 	}
 }
 
-// try takes one request, or tells for how long there is none.
+// try takes one request off the window, or returns how long there is none.
 func (a *allowances) try(k kind) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -99,8 +104,8 @@ func (a *allowances) try(k kind) time.Duration {
 	return 0
 }
 
-// rateLimit learns from an answer, and tells until when to send nothing; see
-// the function of that name.
+// rateLimit returns a fetch.Options.RateLimit that notes the window of each
+// answer; see the function of that name.
 func (a *allowances) rateLimit(k kind) func(status int, answer http.Header, now time.Time) time.Time {
 	return func(status int, answer http.Header, now time.Time) time.Time {
 		if w, ok := readWindow(answer, now); ok && w.limit > 0 {
@@ -110,15 +115,17 @@ func (a *allowances) rateLimit(k kind) func(status int, answer http.Header, now 
 	}
 }
 
+// learn notes the window that an answer describes.
 func (a *allowances) learn(k kind, w window, now time.Time) {
 	if latest := now.Add(usualWindow); w.reset.After(latest) {
-		w.reset = latest // a clock gone wrong must not silence us for days
+		w.reset = latest // a wrong clock must not stop requests for days
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, known := range a.of {
 		if known != nil && known.limit == w.limit && known.said == w.said {
-			// Others may have spent of it; those under way have not told yet.
+			// Requests under way may have used some of it; their answers
+			// are still to come.
 			known.left, known.reset = min(known.left, w.remaining), w.reset
 			a.of[k] = known
 			return
@@ -126,7 +133,7 @@ func (a *allowances) learn(k kind, w window, now time.Time) {
 	}
 	switch known := a.of[k]; {
 	case !w.reset.After(now):
-		// Of a window that is over.
+		// The window is over.
 	case known != nil && known.said == unknown:
 		*known = allowance{limit: w.limit, left: min(known.left, w.remaining), said: w.said, reset: w.reset}
 	default:

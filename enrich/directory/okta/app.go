@@ -13,7 +13,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// app is an app in the API's shape.
+// This file looks up apps and assignments.
+
+// app is an app as the API returns it.
 type app struct {
 	ID          string         `json:"id"`
 	Name        string         `json:"name"`
@@ -29,7 +31,7 @@ type app struct {
 	} `json:"credentials"`
 }
 
-// appUser is an assignment in the API's shape.
+// appUser is an assignment as the API returns it.
 type appUser struct {
 	ID          string         `json:"id"`
 	Status      string         `json:"status"`
@@ -39,10 +41,11 @@ type appUser struct {
 	} `json:"credentials"`
 }
 
-// App implements directory.Directory. An OpenID Connect app's client id is its
-// app id, unless it was given another one: then it is looked for among the
-// clients.
+// App implements directory.Directory. The client id of an OpenID Connect app is
+// its app id, unless it was created with another one: then it is looked up
+// among the clients.
 func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
+	// Most often the client id is the app id, so it is tried first.
 	a, err := d.app(ctx, id)
 	if !isAbsent(err) {
 		return a, err
@@ -53,6 +56,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	return d.app(ctx, id)
 }
 
+// app reads an app by its own id.
 func (d *Directory) app(ctx context.Context, id string) (*identity.App, error) {
 	segment, err := appSegment(id)
 	if err != nil {
@@ -66,17 +70,21 @@ func (d *Directory) app(ctx context.Context, id string) (*identity.App, error) {
 	if err := answer.Decode(&a); err != nil {
 		return nil, fmt.Errorf("reading an app: %w", err)
 	}
+	// The path has the id, and a proxy may answer with another object.
 	if a.ID != id {
 		return nil, fmt.Errorf("reading an app: %w", directory.ErrForeign)
 	}
 	return a.identity()
 }
 
-// isAbsent tells Okta's own "there is none" from a failure.
+// isAbsent reports whether Okta answered that there is no such object, in
+// contrast to a failure.
 func isAbsent(err error) bool {
 	return errors.Is(err, directory.ErrNotFound) && !directory.Failed(err)
 }
 
+// appSegment returns an app's id as a segment of a path. One that cannot be an
+// id is ErrNotFound.
 func appSegment(id string) (string, error) {
 	if err := directory.CheckName(id); err != nil {
 		return "", fmt.Errorf("reading an app's id: %w", err)
@@ -84,6 +92,8 @@ func appSegment(id string) (string, error) {
 	return fetch.PathSegment(id)
 }
 
+// identity returns the app as an identity.App. Its attributes are the sign-on
+// mode and the app's own settings.
 func (a *app) identity() (*identity.App, error) {
 	profile, err := canonical(a.Profile)
 	if err != nil {
@@ -93,8 +103,8 @@ func (a *app) identity() (*identity.App, error) {
 	if a.SignOnMode != "" {
 		attributes["signOnMode"] = a.SignOnMode
 	}
-	// What an app's own settings say (domain, companyName, …) is what
-	// expressions of the Classic dialect call app.<attribute>.
+	// An app's own settings (domain, companyName, …) are what expressions of
+	// the Classic dialect call app.<attribute>.
 	if settings, ok := a.Settings["app"].(map[string]any); ok {
 		if settings, err = canonical(settings); err != nil {
 			return nil, fmt.Errorf("reading an app: %w", err)
@@ -107,12 +117,13 @@ func (a *app) identity() (*identity.App, error) {
 	}, nil
 }
 
-// Knows implements directory.Partial: assignments may be switched off.
-func (d *Directory) Knows() (apps, appUsers bool) {
+// Supports implements directory.Partial: assignments may be disabled.
+func (d *Directory) Supports() (apps, appUsers bool) {
 	return true, d.config.AppUsers == nil || *d.config.AppUsers
 }
 
-// AppUser implements directory.Directory.
+// AppUser implements directory.Directory. A subject that is a user's id is not
+// looked up first.
 func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string) (*identity.AppUser, error) {
 	if d.config.AppUsers != nil && !*d.config.AppUsers {
 		return nil, fmt.Errorf("reading an assignment: app_users is off: %w", directory.ErrNotFound)
@@ -124,6 +135,8 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	if _, err := appSegment(appID); err != nil {
 		return nil, err
 	}
+	// An assignment is read by the user's id. A subject in the form of an id is
+	// one where id is among the properties to match.
 	userID := subject
 	if !userIDs.MatchString(subject) || !slices.Contains(d.config.Match, "id") {
 		u, err := d.find(ctx, subject)
@@ -143,9 +156,10 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return d.appUser(ctx, appID, userID)
 }
 
-// userIDs is what the ids look like that Okta gives to users.
+// userIDs matches the ids that Okta assigns to users.
 var userIDs = regexp.MustCompile(`^00u[A-Za-z0-9]{17}$`)
 
+// appUser reads the assignment of a user to an app, by the ids of both.
 func (d *Directory) appUser(ctx context.Context, appID, userID string) (*identity.AppUser, error) {
 	app, err := appSegment(appID)
 	if err != nil {
@@ -163,6 +177,7 @@ func (d *Directory) appUser(ctx context.Context, appID, userID string) (*identit
 	if err := answer.Decode(&a); err != nil {
 		return nil, fmt.Errorf("reading an assignment: %w", err)
 	}
+	// As with apps: the answer must be about the user of the path.
 	if a.ID != userID {
 		return nil, fmt.Errorf("reading an assignment: %w", directory.ErrForeign)
 	}

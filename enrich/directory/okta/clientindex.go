@@ -11,26 +11,28 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
+// This file finds the app of a client id.
+
 const (
-	// indexLife is how long the list of clients is used, and so how long a
-	// client id that nobody knows costs no request.
-	indexLife = 10 * time.Minute
+	// indexTTL is how long the list of clients is used, and so how long an
+	// unknown client id costs no request.
+	indexTTL = 10 * time.Minute
 
 	// indexPages bounds the list: 50 pages of 200 apps.
 	indexPages = 50
 )
 
-// clientIndex knows which app has which client id, where that is not the app's
-// own id. The API cannot be asked by client id, so the list of all OpenID
-// Connect apps is read, seldom and by one request at a time.
+// A clientIndex knows the app of each client id that differs from the app's own
+// id. The API cannot be queried by client id, so the list of all OpenID Connect
+// apps is read, seldom and by one request at a time.
 type clientIndex struct {
-	turn    chan struct{} // held by who reads or writes what follows
+	turn    chan struct{} // a lock on the fields below, for which a context can wait
 	apps    map[string]string
 	fetched time.Time
 }
 
-// appOf gives the app whose client id this is, where the app has another id.
-// An id as Okta itself makes them is no client's but the app's own.
+// appOf returns the id of the app with this client id, where the two differ. An
+// id in the form of Okta's own ids is an app's and no client's.
 func (d *Directory) appOf(ctx context.Context, clientID string) (string, error) {
 	unknown := fmt.Errorf("finding an app: %w", directory.ErrNotFound)
 	if strings.HasPrefix(clientID, "0oa") {
@@ -43,12 +45,13 @@ func (d *Directory) appOf(ctx context.Context, clientID string) (string, error) 
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	if now := d.clock(); x.apps == nil || now.Sub(x.fetched) >= indexLife || now.Before(x.fetched) {
+	// The list is read again too where the clock was set back.
+	if now := d.clock(); x.apps == nil || now.Sub(x.fetched) >= indexTTL || now.Before(x.fetched) {
 		apps, err := d.listClients(ctx)
 		switch {
 		case errors.Is(err, directory.ErrRefused), errors.Is(err, directory.ErrRejected):
-			// We may read single apps and not the list. That there is no app
-			// of this id has been answered.
+			// The credentials can read single apps and not the list. That there
+			// is no app of this id is known already.
 			apps = map[string]string{}
 		case err != nil:
 			return "", err
@@ -61,9 +64,11 @@ func (d *Directory) appOf(ctx context.Context, clientID string) (string, error) 
 	return "", unknown
 }
 
+// listClients returns the ids of all OpenID Connect apps by their client id.
 func (d *Directory) listClients(ctx context.Context) (map[string]string, error) {
 	apps := map[string]string{}
 	next := "/apps?limit=200&filter=" + fetch.QueryValue(`name eq "oidc_client"`)
+	// Links lead from page to page, on the same host only.
 	for range indexPages {
 		answer, err := d.get(ctx, kindApps, next, "")
 		if err != nil {

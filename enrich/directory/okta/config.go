@@ -1,10 +1,9 @@
-// Package okta is the directory that an Okta organization is: users, their
-// groups, apps with their profiles, assignments and linked objects, read by
-// Okta's management API.
+// Package okta is the directory over an Okta organization: users, their groups,
+// apps with their profiles, assignments and linked objects, read through Okta's
+// management API.
 //
-// The API's pages are followed by the links that it gives, its rate limits are
-// kept before they are reached, and its refusals are told apart by their error
-// codes.
+// It follows the API's pages by their links, waits before a rate limit is
+// reached, and classifies refusals by their error codes.
 package okta
 
 import (
@@ -74,45 +73,46 @@ const (
 	// maxMatch bounds Config.Match: each attribute costs a search.
 	maxMatch = 8
 
-	// maxSecret bounds token and private key; the largest real ones, RSA keys
-	// of 16,384 bits in PEM, have 13 KB.
+	// maxSecret bounds token and private key, in bytes. The largest real ones,
+	// RSA keys of 16,384 bits in PEM, have 13 KB.
 	maxSecret = 64 << 10
 )
 
-// defaultScopes are the least that user, groups, app and assignment need.
+// defaultScopes returns the least scopes that user, groups, app and assignment
+// need.
 func defaultScopes() []string {
 	return []string{"okta.users.read", "okta.groups.read", "okta.apps.read"}
 }
 
-// names is what an attribute or a relationship may be called: it stands in
+// names matches the names of attributes and relationships, which become part of
 // paths and search expressions.
 var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)
 
-// Options are what a Directory gets from outside. Every field may be left out.
+// Options are what a Directory uses from outside. Each field may be left at its
+// zero value.
 type Options struct {
-	// Transport carries the requests. Default: one of its own.
+	// Transport carries the requests. Default: one of the directory's own.
 	Transport http.RoundTripper
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of randomness. Default: crypto/rand.
 	Rand io.Reader
 
-	// Logger is told, at debug level, the id that Okta gives a refused
+	// Logger gets, at debug level, the id that Okta assigns to a refused
 	// request. Default: nothing is logged.
 	Logger *slog.Logger
 }
 
-// Check tells what is wrong in the configuration itself. It reads no file and
-// takes a private key for one as it stands.
+// Check returns what is wrong in the configuration itself. It reads no file and
+// does not parse a private key.
 func Check(c Config) error {
 	_, err := c.validate()
 	return err
 }
 
-// validate checks what is wrong in the configuration itself and fills in the
-// defaults.
+// validate returns the configuration with its defaults, or what is wrong in it.
 func (c Config) validate() (Config, error) {
 	service := c.ClientID != "" || c.PrivateKey != ""
 	switch {
@@ -167,8 +167,9 @@ func (c Config) validate() (Config, error) {
 	return c, nil
 }
 
-// checkOrganization refuses what is no organization's address, such as that of
-// its API or of an authorization server: every request would be answered 404.
+// checkOrganization refuses an address that is not an organization's, such as
+// that of its API or of an authorization server: each request there would get a
+// 404.
 func checkOrganization(address string) error {
 	if err := fetch.CheckAddress(address, false); err != nil {
 		return err
@@ -183,8 +184,9 @@ func checkOrganization(address string) error {
 	return nil
 }
 
-// printable keeps line breaks out of the Authorization header: a secret read
-// from a file often ends in one, which the reader of the file takes off.
+// printable reports whether s has only visible ASCII characters. It keeps line
+// breaks out of the Authorization header: a secret that is read from a file
+// often ends in one.
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {

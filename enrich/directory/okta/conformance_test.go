@@ -96,8 +96,8 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 
 func (harness) Secret() string { return apiToken }
 
-// ShowsPart implements directorytest.PartHarness.
-func (harness) ShowsPart() bool { return true }
+// CanBeIncomplete implements directorytest.PartialHarness.
+func (harness) CanBeIncomplete() bool { return true }
 
 func TestConformance(t *testing.T) {
 	for name, h := range map[string]harness{

@@ -15,20 +15,25 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file holds the directory with its clients. What they read is in user.go,
+// person.go and app.go; their rate limits are in allowance.go, their
+// credentials in serviceapp.go.
+
 // Directory reads one Okta organization.
 type Directory struct {
 	config Config
 	log    *slog.Logger
 	clock  func() time.Time
 
-	// Okta counts requests by endpoint: what the apps have used up must not
-	// keep users waiting, and the other way round. All share one transport.
+	// One client for each kind of request, because Okta counts by endpoint:
+	// users must not wait for a limit that apps have used up. All share one
+	// transport.
 	of [kinds]*fetch.Client
 
 	clients clientIndex
 }
 
-// New makes a Directory. It does not touch the network.
+// New returns a Directory. It reads the CA file and does not touch the network.
 func New(c Config, o Options) (*Directory, error) {
 	c, err := c.validate()
 	if err != nil {
@@ -46,7 +51,7 @@ func New(c Config, o Options) (*Directory, error) {
 	}
 	transport := o.Transport
 	if transport == nil {
-		if transport, err = fetch.NewTransport(fetch.Options{CAFile: c.CAFile}); err != nil {
+		if transport, err = fetch.NewTransport(c.CAFile); err != nil {
 			return nil, fmt.Errorf("configuring the okta directory: %w", err)
 		}
 	}
@@ -58,6 +63,7 @@ func New(c Config, o Options) (*Directory, error) {
 		Rand:      o.Rand,
 	}
 	if c.Token != "" {
+		// An API token (SSWS) does not expire while it is in use.
 		authorization := "SSWS " + c.Token
 		options.Authorize = func(_ context.Context, r *http.Request) error {
 			r.Header.Set("Authorization", authorization)
@@ -70,7 +76,10 @@ func New(c Config, o Options) (*Directory, error) {
 		}
 		options.Authorize, options.Unauthorized = service.authorize, service.unauthorized
 	}
+	// The token endpoint above is outside of the API's path.
 	options.Base += "/api/v1"
+	// Each client waits for its own allowance before the credentials are put on
+	// a request, so that a wait does not outlast a token.
 	left := &allowances{clock: d.clock, rand: o.Rand}
 	credentials := options.Authorize
 	for k := range kinds {
@@ -82,23 +91,26 @@ func New(c Config, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// Close ends the idle connections.
+// Close closes the idle connections.
 func (d *Directory) Close() error {
 	return d.of[kindUser].Close() // all its clients share a transport
 }
 
-// get asks one question. A 404 is "there is none" only where Okta's own error
-// code says so: a wrong address, or a proxy's error page, is a failure.
+// get sends one request. A 404 is ErrNotFound only with Okta's own error code:
+// a wrong address, or the error page of a proxy, is a failure.
 func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*fetch.Response, error) {
 	answer, err := d.of[k].Do(ctx, fetch.Request{URL: url, ContentType: contentType})
 	if err == nil {
 		return answer, nil
 	}
+	// Failures without a status have their sentinel already.
 	status, ok := errors.AsType[*fetch.StatusError](err)
 	if !ok {
 		return nil, err
 	}
 	code, requestID := readRefusal(status)
+	// Logged here alone: the error must not hold what Okta repeats of the
+	// request.
 	if code != "" || requestID != "" {
 		d.log.Debug("okta refused a request", slog.String("code", code), slog.String("request", requestID),
 			slog.String("error", directory.Class(err)))
@@ -106,9 +118,9 @@ func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*
 	return nil, explain(err, status.Status, code)
 }
 
-// Untold implements directory.Teller: only the assignment to
-// the protected app is asked for, and linked objects where they are named.
-func (d *Directory) Untold() identity.Facts {
+// Unsupported implements directory.Limited: only the assignment to the
+// protected app is read, and linked objects only where they are configured.
+func (d *Directory) Unsupported() identity.Facts {
 	untold := identity.FactAppUsers
 	if len(d.config.Linked) == 0 {
 		untold |= identity.FactLinked
@@ -119,5 +131,5 @@ func (d *Directory) Untold() identity.Facts {
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Limited   = (*Directory)(nil)
 )

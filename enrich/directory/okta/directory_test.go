@@ -284,7 +284,7 @@ func TestAppsByClientID(t *testing.T) {
 			}
 			return false
 		}
-		time.Sleep(indexLife)
+		time.Sleep(indexTTL)
 		if _, err := d.App(t.Context(), "payroll-client"); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
 			t.Errorf("where the list may not be read: %v", err)
 		}

@@ -10,20 +10,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
-// The error codes that mean something to us
-// (https://developer.okta.com/docs/reference/error-codes/). Okta asks that
-// clients go by the code, never by the text.
+// This file classifies refusals by Okta's error codes.
+
+// The error codes that change the outcome of a look-up
+// (https://developer.okta.com/docs/reference/error-codes/). Okta asks clients to
+// use the code and never the text.
 const (
-	codeNotFound     = "E0000007" // the thing is not there
+	codeNotFound     = "E0000007" // there is no such object
 	codeInvalidToken = "E0000011"
 	codeForbidden    = "E0000006"
 	codeRateLimit    = "E0000047"
 )
 
-// safe is what may be shown of an answer: ids and codes.
+// safe matches the parts of an answer that may be logged: ids and codes.
 var safe = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// readRefusal reads from a refusal Okta's error code, and the id under which
+// readRefusal returns Okta's error code in a refusal, and the id by which
 // Okta's support finds the request. Either may be empty.
 func readRefusal(e *fetch.StatusError) (code, requestID string) {
 	if id := e.Header().Get("X-Okta-Request-Id"); safe.MatchString(id) {
@@ -38,7 +40,7 @@ func readRefusal(e *fetch.StatusError) (code, requestID string) {
 	return code, requestID
 }
 
-// explain turns a refusal into what its error code means.
+// explain returns the error for a refusal with this error code.
 func explain(err error, status int, code string) error {
 	switch {
 	case code == "":
@@ -48,7 +50,7 @@ func explain(err error, status int, code string) error {
 	case code == codeInvalidToken:
 		return fmt.Errorf("asking: %s: %w", code, directory.ErrRefused)
 	case code == codeForbidden:
-		// Rights may end before one user or app (resource sets). That must not
+		// Rights may exclude one user or app (resource sets). That must not
 		// open the circuit for all others.
 		return fmt.Errorf("asking: %s: %w: %w", code, directory.ErrRefused, directory.ErrRejected)
 	case code == codeRateLimit:

@@ -15,11 +15,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// maxPages bounds the pages of one list. Okta gives 200 groups a page, so that
-// directory.MaxGroups is reached long before.
+// This file looks up users with their groups and linked objects.
+
+// maxPages bounds the pages of one list. Okta returns 200 groups a page, so
+// that directory.MaxGroups is reached long before.
 const maxPages = 200
 
-// group is a group in the API's shape.
+// group is a group as the API returns it.
 type group struct {
 	ID                    string         `json:"id"`
 	Type                  string         `json:"type"`
@@ -33,12 +35,14 @@ type group struct {
 	} `json:"_links"`
 }
 
-// link is a HAL link; Okta gives some relations as a list and some as one.
+// link is a HAL link. Okta returns some relations as a list and some as a
+// single link.
 type link struct {
 	Href string `json:"href"`
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. Groups and linked objects are read at
+// once, after the user.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -52,6 +56,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, fmt.Errorf("reading a user: id is none: %w", directory.ErrMalformed)
 	}
+	// Each part has its own endpoint. The first failure cancels the others.
 	p := &identity.Person{User: u, GroupsKnown: true, LinkedNames: d.config.Linked}
 	var linked sync.Mutex
 	work, inside := errgroup.WithContext(ctx)
@@ -81,7 +86,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// groups reads every page of a user's groups, in Okta's order.
+// groups reads all pages of a user's groups, in Okta's order.
 func (d *Directory) groups(ctx context.Context, id string) ([]identity.Group, error) {
 	var all []identity.Group
 	next := "/users/" + id + "/groups"
@@ -94,6 +99,7 @@ func (d *Directory) groups(ctx context.Context, id string) ([]identity.Group, er
 		if err := answer.Decode(&page); err != nil {
 			return nil, fmt.Errorf("reading groups: %w", err)
 		}
+		// An error and not a cut: a part of the groups is the wrong groups.
 		if len(all)+len(page) > directory.MaxGroups {
 			return nil, fmt.Errorf("reading groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
 		}
@@ -114,6 +120,8 @@ func (d *Directory) groups(ctx context.Context, id string) ([]identity.Group, er
 	return nil, fmt.Errorf("reading groups: over %d pages: %w", maxPages, directory.ErrTooLarge)
 }
 
+// identity returns the group as an identity.Group. Its name is that of its
+// profile.
 func (g *group) identity() (identity.Group, error) {
 	if g.ID == "" {
 		return identity.Group{}, fmt.Errorf("reading a group: no id in it: %w", directory.ErrMalformed)
@@ -122,6 +130,7 @@ func (g *group) identity() (identity.Group, error) {
 	if err != nil {
 		return identity.Group{}, fmt.Errorf("reading a group: %w", err)
 	}
+	// The API has no name beside the profile's.
 	name, _ := profile["name"].(string)
 	return identity.Group{
 		ID: g.ID, Name: name, Type: g.Type, Source: lastSegment(g.Links.Source.Href), ObjectClass: g.ObjectClass,
@@ -130,8 +139,8 @@ func (g *group) identity() (identity.Group, error) {
 	}, nil
 }
 
-// lastSegment takes the id off a link such as https://…/api/v1/apps/{id}, the
-// only place where the API tells a group's source.
+// lastSegment returns the id at the end of a link such as
+// https://…/api/v1/apps/{id}. The API names a group's source nowhere else.
 func lastSegment(href string) string {
 	u, err := url.Parse(href)
 	if err != nil {
@@ -140,11 +149,12 @@ func lastSegment(href string) string {
 	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
 }
 
-// linked reads the user at the primary end of a relationship, or nil.
+// linked reads the user at the primary end of a relationship, nil where there
+// is none.
 func (d *Directory) linked(ctx context.Context, id, name string) (*identity.User, error) {
 	answer, err := d.get(ctx, kindUserParts, "/users/"+id+"/linkedObjects/"+name, "")
 	if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
-		return nil, nil //nolint:nilnil // no such relationship: nobody is linked
+		return nil, nil //nolint:nilnil // no such relationship
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a linked object: %w", err)
@@ -159,13 +169,14 @@ func (d *Directory) linked(ctx context.Context, id, name string) (*identity.User
 	}
 	switch {
 	case len(list) == 0:
-		return nil, nil //nolint:nilnil // nobody is linked
+		return nil, nil //nolint:nilnil // no user is linked
 	case len(list) > 1:
 		// The associated end, such as all subordinates.
 		return nil, fmt.Errorf("reading a linked object: %q is no primary name: %w", name, directory.ErrMalformed)
 	case list[0].Links.Self.Href == "":
 		return nil, fmt.Errorf("reading a linked object: no link in it: %w", directory.ErrMalformed)
 	}
+	// The client refuses a link to another host.
 	answer, err = d.get(ctx, kindUser, list[0].Links.Self.Href, lean)
 	if err != nil {
 		if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {

@@ -8,12 +8,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
-// concurrentPause is how long requests are held back after the bound on
-// requests at once was reached: its reset is an estimate, and one answer that
-// comes in makes room.
+// This file reads the rate limit headers of answers.
+
+// concurrentPause is the pause after the limit of concurrent requests was
+// reached. Its reset is an estimate, and the next answer frees a slot.
 const concurrentPause = time.Second
 
-// window is what the headers of an answer tell of a rate limit.
+// A window is a rate limit as the headers of an answer describe it.
 type window struct {
 	limit, remaining int64
 	said             int64     // the reset, in seconds by Okta's clock
@@ -22,7 +23,8 @@ type window struct {
 
 // readWindow reads Okta's rate limit headers
 // (https://developer.okta.com/docs/reference/rl-best-practices/). The reset is
-// in seconds by Okta's clock, so it is taken relative to the answer's Date.
+// in seconds by Okta's clock, so it is taken relative to the answer's Date. ok
+// is false where one of the headers is missing.
 func readWindow(answer http.Header, now time.Time) (w window, ok bool) {
 	var okLimit, okRemaining, okReset bool
 	w.limit, okLimit = number(answer.Get("X-Rate-Limit-Limit"))
@@ -36,9 +38,9 @@ func readWindow(answer http.Header, now time.Time) (w window, ok bool) {
 	return w, okLimit && okRemaining && okReset
 }
 
-// rateLimit tells until when to send nothing: where none of the window's
-// requests is left, no more are sent until it resets, instead of being sent
-// and refused.
+// rateLimit returns the time before which no further request is sent, the zero
+// time where there is no pause. Where no request of the window is left, that is
+// its reset.
 func rateLimit(status int, answer http.Header, now time.Time) time.Time {
 	w, ok := readWindow(answer, now)
 	refused := status == http.StatusTooManyRequests
@@ -50,13 +52,14 @@ func rateLimit(status int, answer http.Header, now time.Time) time.Time {
 	case w.limit > 0 && w.reset.After(now):
 		return w.reset
 	case refused:
-		// Over the bound on requests at once, not on requests a minute; or
-		// over one that is reset already.
+		// Over the limit of concurrent requests and not over that of requests
+		// a minute, or over one that has been reset.
 		return now.Add(concurrentPause)
 	}
 	return time.Time{}
 }
 
+// number parses a header as a number that is not negative.
 func number(text string) (int64, bool) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	// A reset past the year 5138 is no reset, and would overflow a duration.

@@ -334,7 +334,7 @@ func (o *organization) groups(w http.ResponseWriter, r *http.Request, id string)
 	}
 	self := o.http.URL + r.URL.RequestURI()
 	w.Header().Add("Link", `<`+self+`>; rel="self"`)
-	if o.fault == directorytest.Parted {
+	if o.fault == directorytest.Incomplete {
 		w.Header().Add("Link", `<https://elsewhere.example.com/api/v1/users/00u1ada/groups?after=x>; rel="next"`)
 	} else if end < len(ids) {
 		cursor := base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(end)))

@@ -2,17 +2,8 @@ package okta
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,35 +11,39 @@ import (
 	"sync/atomic"
 	"time"
 
-	jose "github.com/go-jose/go-jose/v4"
-
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
+// This file gets access tokens as an API service app.
+
 const (
-	// assertionLife is how long a client assertion is good for; Okta accepts
-	// up to an hour, and one is used at once.
+	// tokenPath is the token endpoint of the organization's own server.
+	tokenPath = "/oauth2/v1/token"
+
+	// assertionLife is how long a client assertion is valid. Okta accepts up to
+	// an hour; the assertion is used at once.
 	assertionLife = 5 * time.Minute
 
-	// expiryMargin is how long before its end a token is no longer used.
+	// expiryMargin is how long before its expiry a token is no longer used.
 	expiryMargin = 30 * time.Second
 
-	// failurePause is how long no new token is asked for after a refusal.
+	// failurePause is how long no token is requested after a failure.
 	failurePause = time.Second
 
-	// maxTokenAnswer bounds the token endpoint's answer.
+	// maxTokenAnswer bounds the token endpoint's answer, in bytes.
 	maxTokenAnswer = 64 << 10
 )
 
-// serviceApp signs in as an API service app: it trades signed assertions for
-// access tokens (RFC 7523, section 2.2).
+// A serviceApp exchanges signed assertions for access tokens (RFC 7523, section
+// 2.2). It renews a token before it expires, and one request at a time.
 type serviceApp struct {
-	clientID, scope, endpoint string
-	signer                    jose.Signer
-	client                    *fetch.Client
-	clock                     func() time.Time
-	rand                      io.Reader
+	scope     string
+	assertion *oauthclient.Assertion
+	client    *fetch.Client
+	clock     func() time.Time
 
 	turn    chan struct{} // held by the one that asks for a token
 	current atomic.Pointer[accessToken]
@@ -58,7 +53,7 @@ type serviceApp struct {
 	failedAt time.Time
 }
 
-// accessToken is what the organization gave us.
+// accessToken is a token with the times that bound its use.
 type accessToken struct {
 	text   string
 	renew  time.Time // from then on one request asks for the next
@@ -68,30 +63,29 @@ type accessToken struct {
 // String keeps the token out of what is printed.
 func (*accessToken) String() string { return "access token" }
 
+// newServiceApp returns a serviceApp of the configuration. Options are those of
+// the directory's other clients, for the transport.
 func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
 	s := &serviceApp{
-		clientID: c.ClientID, scope: strings.Join(c.Scopes, " "), endpoint: o.Base + "/oauth2/v1/token",
-		clock: o.Clock, rand: o.Rand, turn: make(chan struct{}, 1),
+		scope: strings.Join(c.Scopes, " "), clock: o.Clock, turn: make(chan struct{}, 1),
 	}
-	if s.rand == nil {
-		s.rand = rand.Reader
+	key, err := jose.ParsePrivateKey([]byte(c.PrivateKey))
+	if err == nil && key.Algorithm == "EdDSA" {
+		err = errors.New("okta takes no Ed25519 key")
 	}
-	key, keyID, err := parsePrivateKey(c.PrivateKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("configuring the okta directory: private_key: %w", err)
 	}
 	if c.KeyID != "" {
-		keyID = c.KeyID
+		key.ID = c.KeyID
 	}
-	algorithm, err := algorithmOf(key)
+	s.assertion, err = oauthclient.NewAssertion(oauthclient.AssertionOptions{
+		ClientID: c.ClientID, Audience: o.Base + tokenPath, Key: key, Lifetime: assertionLife, Clock: o.Clock, Rand: o.Rand,
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("configuring the okta directory: private_key: %w", err)
 	}
-	s.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: key, KeyID: keyID}},
-		(&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		return nil, errors.New("configuring the okta directory: private_key cannot sign")
-	}
+	// The options are a copy: the other clients keep their limit.
 	o.MaxBody = maxTokenAnswer
 	if s.client, err = fetch.New(o); err != nil {
 		return nil, fmt.Errorf("configuring the okta directory: %w", err)
@@ -99,58 +93,8 @@ func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
 	return s, nil
 }
 
-// parsePrivateKey reads PEM or a JSON Web Key. Errors never quote it.
-func parsePrivateKey(text string) (key any, keyID string, err error) {
-	text = strings.TrimSpace(text)
-	if strings.HasPrefix(text, "{") {
-		var k jose.JSONWebKey
-		if err := json.Unmarshal([]byte(text), &k); err != nil || k.IsPublic() || !k.Valid() {
-			return nil, "", errors.New("configuring the okta directory: private_key is no private JSON Web Key")
-		}
-		return k.Key, k.KeyID, nil
-	}
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, "", errors.New("configuring the okta directory: private_key is neither PEM nor a JSON Web Key")
-	}
-	switch block.Type {
-	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(block.Bytes)
-	default:
-		err = errors.New("another kind of block")
-	}
-	if err != nil {
-		return nil, "", errors.New("configuring the okta directory: private_key holds no plain private key")
-	}
-	return key, "", nil
-}
-
-// algorithmOf gives the algorithm that Okta accepts for the key.
-func algorithmOf(key any) (jose.SignatureAlgorithm, error) {
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		if k.N.BitLen() >= 2048 {
-			return jose.RS256, nil
-		}
-	case *ecdsa.PrivateKey:
-		switch k.Curve {
-		case elliptic.P256():
-			return jose.ES256, nil
-		case elliptic.P384():
-			return jose.ES384, nil
-		case elliptic.P521():
-			return jose.ES512, nil
-		}
-	}
-	return "", errors.New("configuring the okta directory: private_key is not RSA of 2048 bits or more, nor EC on P-256, P-384 or P-521")
-}
-
-// authorize puts an access token on a request. A token past five sixths of its
-// life is renewed by one request while the others go on with it.
+// authorize puts an access token on a request. After five sixths of a token's
+// lifetime one request renews it, while the others go on with it.
 func (s *serviceApp) authorize(ctx context.Context, r *http.Request) error {
 	token, err := s.token(ctx)
 	if err != nil {
@@ -160,8 +104,9 @@ func (s *serviceApp) authorize(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// unauthorized forgets the token that was refused, so that the request is sent
-// once more with a new one; not one that has come in its place meanwhile.
+// unauthorized drops the token that was refused, so that the request is sent
+// once more with a new one. It keeps one that has replaced the refused token
+// meanwhile.
 func (s *serviceApp) unauthorized(_ context.Context, sent, _ http.Header) bool {
 	if t := s.current.Load(); t != nil && sent.Get("Authorization") == "Bearer "+t.text {
 		s.current.CompareAndSwap(t, nil)
@@ -169,6 +114,8 @@ func (s *serviceApp) unauthorized(_ context.Context, sent, _ http.Header) bool {
 	return true
 }
 
+// token returns the current token, or a new one where that has expired. The
+// wait for a new one ends with the context.
 func (s *serviceApp) token(ctx context.Context) (*accessToken, error) {
 	t := s.current.Load()
 	now := s.clock()
@@ -179,9 +126,11 @@ func (s *serviceApp) token(ctx context.Context) (*accessToken, error) {
 		select {
 		case s.turn <- struct{}{}:
 			defer func() { <-s.turn }()
+			// Another request has renewed it meanwhile.
 			if again := s.current.Load(); again != t && again != nil {
 				return again, nil
 			}
+			// A failure is no harm yet: the current token is still valid.
 			if next, err := s.ask(ctx); err == nil {
 				return next, nil
 			}
@@ -201,9 +150,8 @@ func (s *serviceApp) token(ctx context.Context) (*accessToken, error) {
 	return s.ask(ctx)
 }
 
-// ask trades an assertion for a token. After a failure the same answer is
-// given for a moment, so that a crowd of look-ups does not become one of
-// sign-ins.
+// ask requests a token. For failurePause after a failure it returns the same
+// error, so that many look-ups do not cause as many requests.
 func (s *serviceApp) ask(ctx context.Context) (*accessToken, error) {
 	s.mu.Lock()
 	failed, at := s.failed, s.failedAt
@@ -212,6 +160,7 @@ func (s *serviceApp) ask(ctx context.Context) (*accessToken, error) {
 		return nil, failed
 	}
 	t, err := s.request(ctx)
+	// A caller that went away says nothing about the endpoint.
 	if ctx.Err() == nil {
 		s.mu.Lock()
 		s.failed, s.failedAt = err, s.clock()
@@ -224,27 +173,22 @@ func (s *serviceApp) ask(ctx context.Context) (*accessToken, error) {
 	return t, nil
 }
 
+// request sends one token request (RFC 6749, section 4.4).
 func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
 	asked := s.clock()
-	assertion, err := s.assertion(asked)
-	if err != nil {
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {s.scope}}
+	if err := s.assertion.Add(form); err != nil {
 		return nil, err
 	}
-	form := url.Values{
-		"grant_type":            {"client_credentials"},
-		"scope":                 {s.scope},
-		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
-		"client_assertion":      {assertion},
-	}
 	answer, err := s.client.Do(ctx, fetch.Request{
-		Method: http.MethodPost, URL: "/oauth2/v1/token",
+		Method: http.MethodPost, URL: tokenPath,
 		Body: []byte(form.Encode()), ContentType: "application/x-www-form-urlencoded",
 	})
 	if err != nil {
 		var status *fetch.StatusError
 		if errors.As(err, &status) && status.Status == http.StatusBadRequest {
-			// invalid_scope, invalid_client, a demand for DPoP: all say that
-			// the credentials do not do.
+			// invalid_scope, invalid_client or a demand for DPoP: the
+			// credentials cannot be used.
 			return nil, fmt.Errorf("signing in: status 400: %w", directory.ErrRefused)
 		}
 		return nil, fmt.Errorf("signing in: %w", err)
@@ -257,30 +201,10 @@ func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
 	if err := answer.Decode(&body); err != nil {
 		return nil, fmt.Errorf("signing in: %w", err)
 	}
+	// Bounded, because a wrong number must not keep a revoked token for days.
 	life := time.Duration(min(body.Expires, 24*3600)) * time.Second
 	if !strings.EqualFold(body.Type, "Bearer") || body.Token == "" || !printable(body.Token) || life <= expiryMargin {
 		return nil, fmt.Errorf("signing in: the answer holds no usable bearer token: %w", directory.ErrMalformed)
 	}
 	return &accessToken{text: body.Token, renew: asked.Add(life * 5 / 6), expiry: asked.Add(life - expiryMargin)}, nil
-}
-
-// assertion signs who we are (RFC 7523, section 3); its jti is used once.
-func (s *serviceApp) assertion(now time.Time) (string, error) {
-	var id [16]byte
-	if _, err := io.ReadFull(s.rand, id[:]); err != nil {
-		return "", errors.New("making a client assertion: no randomness")
-	}
-	claims, err := json.Marshal(map[string]any{
-		"iss": s.clientID, "sub": s.clientID, "aud": s.endpoint,
-		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(),
-		"jti": base64.RawURLEncoding.EncodeToString(id[:]),
-	})
-	if err != nil {
-		return "", errors.New("making a client assertion")
-	}
-	signed, err := s.signer.Sign(claims)
-	if err != nil {
-		return "", errors.New("signing a client assertion")
-	}
-	return signed.CompactSerialize()
 }

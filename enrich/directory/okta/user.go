@@ -13,11 +13,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// lean asks for users without what we never read, which Okta answers faster.
-// It is a parameter of the request's media type, by Okta's own invention.
+// This file finds the user that a subject names.
+
+// lean requests users without what is not read here, which Okta answers faster.
+// Okta defines it as a parameter of the request's media type.
 const lean = "application/json; okta-response=omitCredentials,omitCredentialsLinks,omitTransitioningToStatus"
 
-// user is a user in the API's shape.
+// user is a user as the API returns it.
 type user struct {
 	ID              string         `json:"id"`
 	Status          string         `json:"status"`
@@ -28,7 +30,8 @@ type user struct {
 	Profile         map[string]any `json:"profile"`
 }
 
-// timestamp reads an RFC 3339 time; null, and what is none, is unknown.
+// timestamp is an RFC 3339 time. A null, or a text that is no time, is the zero
+// time.
 type timestamp struct{ time.Time }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -39,6 +42,8 @@ func (t *timestamp) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// identity returns the user as an identity.User. An unknown status is an error,
+// because it might mean that the user may not be let in.
 func (u *user) identity() (*identity.User, error) {
 	if u.ID == "" {
 		return nil, fmt.Errorf("reading a user: no id in it: %w", directory.ErrMalformed)
@@ -49,7 +54,6 @@ func (u *user) identity() (*identity.User, error) {
 	}
 	status := strings.ToUpper(u.Status)
 	if status != "" && !slices.Contains(directory.AccountStates(), status) {
-		// It might mean that nobody is to be let in.
 		return nil, fmt.Errorf("reading a user: the status is an unknown word: %w", directory.ErrMalformed)
 	}
 	login, _ := profile["login"].(string)
@@ -59,6 +63,7 @@ func (u *user) identity() (*identity.User, error) {
 	}, nil
 }
 
+// canonical returns a profile in canonical values. A nil profile stays nil.
 func canonical(profile map[string]any) (map[string]any, error) {
 	if profile == nil {
 		return nil, nil //nolint:nilnil // a profile may be missing
@@ -70,8 +75,9 @@ func canonical(profile map[string]any) (map[string]any, error) {
 	return v.(map[string]any), nil //nolint:forcetypeassert // Canonical keeps the kind
 }
 
-// find gives the user whom the subject names. It asks in every way in which
-// the subject may be meant: one who is found by two is one, two are nobody.
+// find returns the user that the subject names. It asks in each way in which
+// the subject may be meant. A user who is found twice is one, and two users are
+// ErrAmbiguous.
 func (d *Directory) find(ctx context.Context, subject string) (*identity.User, error) {
 	var found *identity.User
 	add := func(u *identity.User) error {
@@ -81,6 +87,8 @@ func (d *Directory) find(ctx context.Context, subject string) (*identity.User, e
 		found = u
 		return nil
 	}
+	// Reading by path is current at once, while a search is some seconds
+	// behind.
 	byPath := slices.ContainsFunc(d.config.Match, func(name string) bool { return name == "id" || name == "login" })
 	if byPath {
 		u, err := d.byPath(ctx, subject)
@@ -114,10 +122,10 @@ func (d *Directory) find(ctx context.Context, subject string) (*identity.User, e
 	return found, nil
 }
 
-// byPath asks for the user by id or login.
+// byPath reads a user by id or login.
 func (d *Directory) byPath(ctx context.Context, subject string) (*identity.User, error) {
 	if subject == "me" || strings.Contains(subject, "/") {
-		// "me" is the owner of our credentials.
+		// "me" is the owner of the credentials.
 		return nil, fmt.Errorf("finding a user: %w", directory.ErrNotFound)
 	}
 	segment, err := fetch.PathSegment(subject)
@@ -132,15 +140,16 @@ func (d *Directory) byPath(ctx context.Context, subject string) (*identity.User,
 	if err := answer.Decode(&u); err != nil {
 		return nil, err
 	}
+	// The path accepts more than ids and logins, so the answer is checked.
 	found, err := u.identity()
 	switch {
 	case err != nil:
 		return nil, err
-	case directory.Answers(found, subject, d.config.Match):
+	case directory.MatchesSubject(found, subject, d.config.Match):
 		return found, nil
 	case strings.HasPrefix(directory.MatchKey("login", found.Login), directory.MatchKey("login", subject)+"@"):
-		// The API also takes the part of a login before the @, where only one
-		// user has it. For us that is somebody else.
+		// The API also finds a user by the part of the login before the @, where
+		// only one user has it. The subject does not name that user.
 		return nil, fmt.Errorf("finding a user: %w", directory.ErrNotFound)
 	case slices.Contains(directory.MatchValues(found, "id"), subject), slices.Contains(directory.MatchValues(found, "login"), directory.MatchKey("login", subject)):
 		// Found by the one of id and login that is not to be matched.
@@ -149,12 +158,13 @@ func (d *Directory) byPath(ctx context.Context, subject string) (*identity.User,
 	return nil, fmt.Errorf("finding a user: %w", directory.ErrForeign)
 }
 
-// search asks for the users with that value in an attribute; two are enough to
-// know that it is ambiguous.
+// search returns the users with that value in an attribute, two at most: two
+// are enough to know that the subject is ambiguous.
 func (d *Directory) search(ctx context.Context, name, value string) ([]*identity.User, error) {
 	expression := `profile.` + name + ` eq "` + quote.Replace(value) + `"`
 	answer, err := d.get(ctx, kindSearch, "/users?limit=2&search="+fetch.QueryValue(expression), lean)
 	if err != nil {
+		// A search that finds nothing is an empty list.
 		if errors.Is(err, directory.ErrNotFound) {
 			return nil, fmt.Errorf("searching for a user: %w", directory.ErrRejected)
 		}
@@ -170,7 +180,7 @@ func (d *Directory) search(ctx context.Context, name, value string) ([]*identity
 		if err != nil {
 			return nil, err
 		}
-		if !directory.Answers(u, value, []string{name}) {
+		if !directory.MatchesSubject(u, value, []string{name}) {
 			return nil, fmt.Errorf("searching for a user: %w", directory.ErrForeign)
 		}
 		found = append(found, u)
@@ -179,6 +189,6 @@ func (d *Directory) search(ctx context.Context, name, value string) ([]*identity
 }
 
 // quote escapes a value in a search expression, which follows SCIM's filters
-// (RFC 7644, section 3.4.2.2: a JSON string). Control characters never get
-// here.
+// (RFC 7644, section 3.4.2.2: a JSON string). Query.Subject has refused control
+// characters.
 var quote = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

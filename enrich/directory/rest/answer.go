@@ -10,17 +10,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// shaped reports whether answers have the shape of an evaluation's context:
-// nothing says otherwise.
+// This file reads users, apps and assignments out of an answer, in either form:
+// the shape of an evaluation's context, or what the configured paths select.
+
+// shaped reports whether answers have the shape of an evaluation's context, which
+// is so where no path is configured.
 func (d *Directory) shaped() bool {
 	return d.profilePath == nil && d.groupsPath == nil && d.appPath == nil
 }
 
-// person reads all but the groups out of an answer about subject.
+// person reads everything but the groups out of an answer about subject. A user
+// without an id gets the subject as its id.
 func (d *Directory) person(answer any, subject string) (*identity.Person, error) {
 	r := &reader{}
 	var p *identity.Person
 	var err error
+	// Only one of the two forms is read, never a mixture.
 	if d.shaped() {
 		p, err = d.shapedPerson(r, answer)
 	} else {
@@ -36,19 +41,20 @@ func (d *Directory) person(answer any, subject string) (*identity.Person, error)
 		return nil, err
 	}
 	if p.User.ID == "" {
-		// The service knows the user by what it was asked with.
+		// The service knows the user by the subject.
 		p.User.ID = subject
 	}
 	return p, nil
 }
 
+// shapedPerson reads a user in the shape of an evaluation's context.
 func (d *Directory) shapedPerson(r *reader, answer any) (*identity.Person, error) {
 	m := r.object(answer, "the answer")
 	p := &identity.Person{User: r.user(m["user"])}
 	if p.User == nil {
 		return nil, fmt.Errorf("reading an answer: it has no user; 404 would say that there is none: %w", directory.ErrMalformed)
 	}
-	// What the answer has no member for, it says nothing of.
+	// A fact without a member in the answer is unknown.
 	if m["linked"] == nil {
 		p.Untold |= identity.FactLinked
 	}
@@ -71,6 +77,8 @@ func (d *Directory) shapedPerson(r *reader, answer any) (*identity.Person, error
 	return p, nil
 }
 
+// selectedPerson reads the profile that profile_path selects. Two are
+// ErrAmbiguous, and none of a list that is there is ErrNotFound.
 func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, error) {
 	p := &identity.Person{User: &identity.User{}}
 	if d.profilePath != nil {
@@ -79,7 +87,7 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 		case errors.Is(err, errSeveral):
 			return nil, fmt.Errorf("reading an answer: profile_path selects more than one user: %w", directory.ErrAmbiguous)
 		case errors.Is(err, errNone):
-			// A search that found nobody.
+			// A search without a result.
 			return nil, fmt.Errorf("reading an answer: profile_path selects none of what is there: %w", directory.ErrNotFound)
 		case errors.Is(err, errNothing):
 			return nil, fmt.Errorf("reading an answer: profile_path selects nothing; 404 would say that there is no user: %w", directory.ErrMalformed)
@@ -94,9 +102,9 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 	return p, nil
 }
 
-// state gives the account's state where an attribute is one of the words for
-// it: an attribute of that name may be anything, and must not let in whom it
-// keeps out.
+// state returns an account status where the attribute holds one, and otherwise
+// empty: an attribute named status may hold anything, but a suspended account
+// must not pass for one without a status.
 func state(v any) string {
 	s, _ := v.(string)
 	if s = strings.ToUpper(s); slices.Contains(directory.AccountStates(), s) {
@@ -105,8 +113,8 @@ func state(v any) string {
 	return ""
 }
 
-// scalar gives v where it can be an id: an attribute of that name may be
-// anything.
+// scalar returns v where it can be an id, and nil otherwise: an attribute named
+// id may hold anything.
 func scalar(v any) any {
 	switch v.(type) {
 	case map[string]any, []any, bool, float64:
@@ -115,21 +123,20 @@ func scalar(v any) any {
 	return v
 }
 
-// checkSubject holds the answer to the subject that was asked for: where it
-// has any of the properties that may hold one, one of them must.
+// checkSubject compares the user with the subject that was asked for. Where the
+// user has any of the properties that may hold a subject, one of them must.
 func (d *Directory) checkSubject(u *identity.User, subject string) error {
 	has := false
 	for _, name := range d.match {
 		has = has || len(directory.MatchValues(u, name)) > 0
 	}
-	if has && !directory.Answers(u, subject, d.match) {
+	if has && !directory.MatchesSubject(u, subject, d.match) {
 		return fmt.Errorf("reading an answer: none of the properties that match names holds the subject: %w", directory.ErrForeign)
 	}
 	return nil
 }
 
-// appOf gives what an answer about a user says of an app, nil where it speaks
-// of none.
+// appOf returns the app in an answer, nil where there is none.
 func (d *Directory) appOf(answer any) (*identity.App, error) {
 	r := &reader{}
 	var m map[string]any
@@ -142,6 +149,8 @@ func (d *Directory) appOf(answer any) (*identity.App, error) {
 		case errors.Is(err, errSeveral):
 			err = fmt.Errorf("reading an answer: app_path selects more than one app: %w", directory.ErrMalformed)
 		}
+	// A URL for apps answers in the same shape, also where users are read by
+	// paths.
 	case d.shaped() || d.app != nil:
 		m = r.object(r.object(answer, "the answer")["app"], "app")
 	}
@@ -152,13 +161,15 @@ func (d *Directory) appOf(answer any) (*identity.App, error) {
 	return a, r.err
 }
 
-// is reports whether an app is the one with that id. One that does not say is
-// whichever was asked for.
+// is reports whether an app has that id or client id. An app without both is
+// taken for the one that was asked for.
 func is(a *identity.App, id string) bool {
 	return a.ID == "" && a.ClientID == "" || a.ID == id || a.ClientID == id
 }
 
-// appUserOf gives the assignment to an app out of an answer about a user.
+// appUserOf returns the assignment to an app out of an answer about a user. An
+// assignment that names no app belongs to the app in the answer, or else to the
+// one that was asked for.
 func (d *Directory) appUserOf(answer any, p *identity.Person, app string) (*identity.AppUser, error) {
 	r := &reader{}
 	u := r.appUser(r.object(answer, "the answer")["appuser"])

@@ -1,9 +1,9 @@
-// Package rest is the directory that a service of one's own is, asked by HTTP:
-// one question for a user, answered in JSON. Where the answer keeps to the
-// shape of an evaluation's context (user, groups, app, appuser) nothing more is
-// needed; else JSONPath queries (RFC 9535) say where things are.
+// Package rest is the directory over an HTTP service of the operator's own: one
+// request for a user, answered in JSON. Where the answer has the shape of an
+// evaluation's context (user, groups, app, appuser) no more is needed; otherwise
+// JSONPath queries (RFC 9535) say where things are.
 //
-// Nothing of a request reaches the service but what the URL and the body
+// Of an incoming request the service receives only what the URL and the body
 // declare: subject, issuer, client and app, each escaped for its place.
 package rest
 
@@ -20,6 +20,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
+
+// This file holds the configuration and checks it. Requests are made from it in
+// question.go, answers are read in answer.go, shape.go and pages.go.
 
 // Config says which service, and how it is asked. URL is required.
 type Config struct {
@@ -70,14 +73,6 @@ type Config struct {
 	// the answer has any of them, one must. Default: id and login.
 	Match []string
 
-	// HonourCache heeds what the service says of keeping its answers. None is
-	// used longer than its Cache-Control allows (max-age; no-store, no-cache:
-	// not without asking), where that is less than the cache's own time; more
-	// makes no difference, because a purge must reach the service. Answers to
-	// GET that have an ETag or Last-Modified and no no-store are held, so that
-	// the next question is whether they still hold (RFC 9110, section 13).
-	HonourCache bool
-
 	// Plaintext allows http to a host that is not this machine.
 	Plaintext bool
 
@@ -86,12 +81,13 @@ type Config struct {
 	CAFile string
 }
 
-// Options are what a Directory gets from outside. Every field may be left out.
+// Options are what a Directory uses from outside. Each field may be left at its
+// zero value.
 type Options struct {
-	// Transport carries the requests. Default: one of its own.
+	// Transport carries the requests. Default: one of the directory's own.
 	Transport http.RoundTripper
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of the jitter of retries. Default: crypto/rand.
@@ -100,23 +96,25 @@ type Options struct {
 
 // Limits of a configuration.
 const (
-	// maxHeaders bounds the header values that are sent with each question.
+	// maxHeaders bounds the header values that are sent with each request.
 	maxHeaders = 32
 
-	// maxHeaderValue bounds one of them, in bytes: the largest real ones are
+	// maxHeaderValue bounds one of them, in bytes. The largest real ones are
 	// tokens, which servers commonly refuse over 8 KB.
 	maxHeaderValue = 8 << 10
 )
 
-// ownHeaders belong to the client; one that is set by hand would break what it
-// is for.
+// ownHeaders are set by the client itself, or change the meaning of an answer.
+// None of them can be configured.
 var ownHeaders = [...]string{
 	"Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Expect", "Host", "If-Match", "If-Modified-Since",
 	"If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Range", "Te",
 	"Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// CheckHeader refuses what would not arrive as it stands.
+// CheckHeader returns an error for headers that would not arrive unchanged,
+// that belong to the client, or that hold a placeholder, which is not replaced
+// there.
 func CheckHeader(h http.Header) error {
 	count := 0
 	for name, values := range h {
@@ -158,7 +156,8 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// isFieldValue reports whether s can stand in a header (RFC 9110, section 5.5).
+// isFieldValue reports whether s can be the value of a header (RFC 9110,
+// section 5.5).
 func isFieldValue(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -168,7 +167,7 @@ func isFieldValue(s string) bool {
 	return true
 }
 
-// New makes a directory from a configuration. It does not touch the network.
+// New returns a directory. It reads CAFile and does not touch the network.
 func New(c Config, o Options) (*Directory, error) {
 	d, err := compile(c)
 	if err != nil {
@@ -184,7 +183,7 @@ func New(c Config, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// Check tells what is wrong in the configuration itself. It reads no file.
+// Check returns what is wrong in the configuration itself. It reads no file.
 func Check(c Config) error {
 	d, err := compile(c)
 	if err == nil {
@@ -196,14 +195,12 @@ func Check(c Config) error {
 	return nil
 }
 
-// compile checks what is wrong in the configuration itself.
+// compile checks the configuration and parses its templates and paths. The
+// Directory that it returns has no client.
 func compile(c Config) (*Directory, error) {
 	d := &Directory{match: c.Match}
 	if len(d.match) == 0 {
 		d.match = directory.DefaultMatch()
-	}
-	if c.HonourCache {
-		d.held = newHeld()
 	}
 	err := CheckHeader(c.Header)
 	if err != nil {

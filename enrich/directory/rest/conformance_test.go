@@ -39,7 +39,7 @@ type service struct {
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch s.fault {
-	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign, directorytest.Parted:
+	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign, directorytest.Incomplete:
 	case directorytest.Slow:
 		select {
 		case <-r.Context().Done():
@@ -74,7 +74,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	if members, ok := answer.(object); ok && s.fault == directorytest.Parted {
+	if members, ok := answer.(object); ok && s.fault == directorytest.Incomplete {
 		members["nextPageToken"] = "CAEQAA"
 	}
 	w.Header().Set("Content-Type", "application/vnd.example+json; charset=utf-8")
@@ -229,8 +229,8 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 
 func (harness) Secret() string { return secret }
 
-// ShowsPart implements directorytest.PartHarness.
-func (harness) ShowsPart() bool { return true }
+// CanBeIncomplete implements directorytest.PartialHarness.
+func (harness) CanBeIncomplete() bool { return true }
 
 func TestConformance(t *testing.T) {
 	for _, m := range []manner{byShape, byPaths, byPost, oneOfAll} {

@@ -2,27 +2,23 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Directory asks a service by HTTP.
+// Directory looks up users and apps in a service by HTTP.
 //
-// Each look-up asks by itself, also where person, app and assignment stand in
-// one answer: a look-up that joined a question already under way could be given
-// what was true before a purge, and pass it for what came after.
+// Each look-up sends a request of its own, also where person, app and
+// assignment are in one answer: a look-up that joined a request under way could
+// get what was true before a purge, and store it as what came after.
 type Directory struct {
 	client *fetch.Client
 	user   *question
 	app    *question // nil: apps are read from the answer about a user
 	match  []string
-	held   *held // nil: nothing is kept
 
 	profilePath, groupsPath, appPath *path
 
@@ -30,7 +26,7 @@ type Directory struct {
 	next            *nextPage
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. It follows the pages of the groups.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	first, p, err := d.askUser(ctx, q, "")
 	if err == nil {
@@ -42,14 +38,15 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// Knows implements directory.Partial: with paths, what has no path is not read.
-func (d *Directory) Knows() (apps, appUsers bool) {
+// Supports implements directory.Partial: where a path is set, what has no path
+// is not read.
+func (d *Directory) Supports() (apps, appUsers bool) {
 	return d.app != nil || d.appsInAnswers(), d.shaped()
 }
 
 // App implements directory.Directory. Without a URL of its own, an app is read
-// from the answer about the user on whose behalf it is looked up, and is not
-// found where there is none.
+// from the answer about the user for whom it is looked up (directory.UserFrom).
+// It is not found where there is no such user.
 func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := directory.CheckName(id); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
@@ -57,11 +54,11 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if d.app != nil {
 		return d.askApp(ctx, id)
 	}
-	q, ok := directory.AboutWhom(ctx)
+	q, ok := directory.UserFrom(ctx)
 	if !ok || !d.appsInAnswers() {
 		return nil, fmt.Errorf("looking up an app: the service is not asked for apps: %w", directory.ErrNotFound)
 	}
-	answer, p, err := d.askUser(ctx, q, id)
+	answer, _, err := d.askUser(ctx, q, id)
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +69,10 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	case a == nil || !is(a, id):
 		return nil, fmt.Errorf("looking up an app: the answer speaks of none or of another: %w", directory.ErrNotFound)
 	}
-	a.Keep = p.Keep
 	return named(a, id), nil
 }
 
+// askApp looks up an app by the URL of its own.
 func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error) {
 	answer, err := d.ask(ctx, d.app, inputs{"app": id})
 	if err != nil {
@@ -90,11 +87,11 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 	case !is(a, id):
 		return nil, fmt.Errorf("looking up an app: the answer is another app: %w", directory.ErrForeign)
 	}
-	a.Keep = answer.keep
 	return named(a, id), nil
 }
 
-// named gives an app that does not say its id the one it was asked for by.
+// named returns the app. One that has no id gets the id that it was asked for
+// by.
 func named(a *identity.App, id string) *identity.App {
 	if a.ID == "" {
 		a.ID = id
@@ -119,14 +116,13 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	if err != nil {
 		return nil, err
 	}
-	u.Keep = p.Keep
 	return u, nil
 }
 
-// Dependence implements directory.Dependent: a question that names the client
-// has an answer for that client only.
-func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
-	var on directory.Dependence
+// CacheScope implements directory.CacheScoper: the answer to a request that
+// holds the client is valid for that client only.
+func (d *Directory) CacheScope(p *identity.Principal) directory.CacheScope {
+	var on directory.CacheScope
 	if d.user.has("client") {
 		on.Caller = []string{p.Client}
 	}
@@ -134,29 +130,18 @@ func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
 	return on
 }
 
-// appsInAnswers reports whether answers about users speak of an app.
+// appsInAnswers reports whether answers about users may hold an app.
 func (d *Directory) appsInAnswers() bool { return d.shaped() || d.appPath != nil }
 
-// reply is an answer of the service. Of its header, only what pageHeaders names
-// is there where it was held.
+// reply is an answer of the service with its JSON value.
 type reply struct {
 	*fetch.Response
 
 	value any
-	// keep is how long the service lets the answer be used, where we are told to
-	// heed that.
-	keep *time.Duration
 }
 
-func newReply(r *fetch.Response, keep *time.Duration) (*reply, error) {
-	value, err := r.JSON()
-	if err != nil {
-		return nil, err
-	}
-	return &reply{Response: r, value: value, keep: keep}, nil
-}
-
-// askUser asks about a user and reads who it is, without the groups.
+// askUser requests a user. It returns the answer, for the groups, and the
+// person without them.
 func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) (*reply, *identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -170,11 +155,10 @@ func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	p.Keep = answer.keep
 	return answer, p, nil
 }
 
-// ask returns the service's answer to a question.
+// ask sends a request with these inputs.
 func (d *Directory) ask(ctx context.Context, q *question, in inputs) (*reply, error) {
 	r, err := q.request(in)
 	if err != nil {
@@ -183,56 +167,25 @@ func (d *Directory) ask(ctx context.Context, q *question, in inputs) (*reply, er
 	return d.send(ctx, r)
 }
 
+// send sends a request and decodes the JSON of the answer.
 func (d *Directory) send(ctx context.Context, r fetch.Request) (*reply, error) {
-	if d.held != nil && r.Method == http.MethodGet {
-		return d.askAgain(ctx, r)
-	}
 	response, err := d.client.Do(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	var keep *time.Duration
-	if d.held != nil {
-		keep = keepOf(response.Header)
-	}
-	return newReply(response, keep)
-}
-
-// askAgain asks whether the answer that is held for the question still holds.
-func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (*reply, error) {
-	before := d.held.get(r.URL)
-	if before != nil {
-		r.Header = before.condition()
-	}
-	response, err := d.client.Do(ctx, r)
-	var status *fetch.StatusError
-	switch {
-	case before != nil && errors.As(err, &status) && status.Status == http.StatusNotModified:
-		keep := keepOf(status.Header())
-		if keep == nil {
-			keep = before.keep // it need not be said again (RFC 9110, section 15.4.5)
-		}
-		return newReply(before.answer, keep)
-	case errors.Is(err, directory.ErrNotFound):
-		d.held.drop(r.URL)
-		return nil, err
-	case err != nil:
-		return nil, err
-	}
-	answer, err := newReply(response, keepOf(response.Header))
+	value, err := response.JSON()
 	if err != nil {
 		return nil, err
 	}
-	d.held.keep(r.URL, response)
-	return answer, nil
+	return &reply{Response: response, value: value}, nil
 }
 
-// Close ends the idle connections.
+// Close closes the idle connections.
 func (d *Directory) Close() error { return d.client.Close() }
 
-// Untold implements directory.Teller: what paths select are
-// attributes, and there is no path to these.
-func (d *Directory) Untold() identity.Facts {
+// Unsupported implements directory.Limited: paths select attributes, and there
+// is no path to these facts.
+func (d *Directory) Unsupported() identity.Facts {
 	if d.shaped() {
 		return 0
 	}
@@ -241,8 +194,8 @@ func (d *Directory) Untold() identity.Facts {
 }
 
 var (
-	_ directory.Directory = (*Directory)(nil)
-	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Dependent = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Directory   = (*Directory)(nil)
+	_ directory.Partial     = (*Directory)(nil)
+	_ directory.CacheScoper = (*Directory)(nil)
+	_ directory.Limited     = (*Directory)(nil)
 )

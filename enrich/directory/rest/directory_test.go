@@ -431,7 +431,7 @@ func TestAnAppIsReadFromTheAnswerAboutAUser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, service := answering(t, c.config, c.body)
-			a, err := d.App(directory.About(t.Context(), query(subject, "")), app)
+			a, err := d.App(directory.WithUser(t.Context(), query(subject, "")), app)
 			if !errors.Is(err, c.err) || !reflect.DeepEqual(a, c.want) {
 				t.Errorf("%+v, %v; want %+v, %v", a, err, c.want, c.err)
 			}
@@ -440,7 +440,7 @@ func TestAnAppIsReadFromTheAnswerAboutAUser(t *testing.T) {
 				t.Errorf("on nobody's behalf: %+v, %v", a, err)
 			}
 			knows := c.config.ProfilePath == ""
-			if got := d.Dependence(query(subject, "").Principal).App; got != knows {
+			if got := d.CacheScope(query(subject, "").Principal).App; got != knows {
 				t.Errorf("apps depend on users: %v, want %v", got, knows)
 			}
 		})
@@ -457,7 +457,7 @@ func TestAnAppIsAskedForByItsOwnURL(t *testing.T) {
 	if r := service.asked[0]; r.Method != http.MethodGet || r.URL.String() != "https://profiles.example/apps/a%2Fb?full=1" || service.bodies[0] != "" {
 		t.Errorf("asked %s %s with %q", r.Method, r.URL, service.bodies[0])
 	}
-	if d.Dependence(query("ada", "c").Principal).App {
+	if d.CacheScope(query("ada", "c").Principal).App {
 		t.Error("apps depend on users though they have a URL of their own")
 	}
 	for body, want := range map[string]error{
@@ -522,7 +522,7 @@ func TestAnAnswerDependsOnTheClientWhereTheQuestionNamesIt(t *testing.T) {
 		{Config{URL: "https://profiles.example/x", Method: "POST", Body: `[{subject},"{client}"]`}, []string{"payroll"}},
 	} {
 		d, _ := answering(t, c.config, "")
-		if on := d.Dependence(p); !slices.Equal(on.Caller, c.want) || on.Token {
+		if on := d.CacheScope(p); !slices.Equal(on.Caller, c.want) || on.Token {
 			t.Errorf("%s: %+v, want %v", c.config.URL, on, c.want)
 		}
 	}
@@ -544,27 +544,27 @@ func TestARedirectElsewhereIsNotFollowed(t *testing.T) {
 func TestConformsInsideAMerge(t *testing.T) {
 	d, _ := answering(t, Config{URL: "https://profiles.example/{client}/{subject}"}, `{"user":{"id":"ada"},"app":{"id":"0oa1","profile":{"a":1}}}`)
 	other := &directorytest.Fake{}
-	m, err := directory.NewMerged([]directory.Member{
+	m, err := directory.NewComposite([]directory.Source{
 		{Name: "other", Directory: other, Issuers: []string{"corp"}},
 		{Name: "http", Directory: d, Issuers: []string{"corp"}, Required: true},
-	}, directory.MergeOptions{})
+	}, directory.CompositeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	q := query("ada", "payroll")
-	if on := m.Dependence(q.Principal); !on.App || on.Token || !slices.Equal(on.Caller, []string{"1", "1", "payroll"}) {
+	if on := m.CacheScope(q.Principal); !on.App || on.Token || !slices.Equal(on.Caller, []string{"1", "1", "payroll"}) {
 		t.Errorf("dependence %+v", on)
 	}
-	a, err := m.App(directory.About(t.Context(), q), "0oa1")
+	a, err := m.App(directory.WithUser(t.Context(), q), "0oa1")
 	if err != nil || a.Profile["a"] != int64(1) {
 		t.Errorf("%+v, %v", a, err)
 	}
 	foreign := *q.Principal
 	foreign.IssuerName = "partner"
-	if on := m.Dependence(&foreign); on.App || on.Caller != nil {
+	if on := m.CacheScope(&foreign); on.App || on.Caller != nil {
 		t.Errorf("dependence of another issuer's user: %+v", on)
 	}
-	if _, err := m.App(directory.About(t.Context(), directory.Query{Principal: &foreign}), "0oa1"); !errors.Is(err, directory.ErrNotFound) {
+	if _, err := m.App(directory.WithUser(t.Context(), directory.Query{Principal: &foreign}), "0oa1"); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("an app on behalf of another issuer's user: %v", err)
 	}
 	if _, err := m.App(context.Background(), "0oa1"); !errors.Is(err, directory.ErrNotFound) {

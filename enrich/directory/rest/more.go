@@ -1,7 +1,8 @@
 package rest
 
-// This file finds the signs by which an answer says that its list of groups goes
-// on elsewhere (C32).
+// This file finds the signs by which an answer says that its list of groups
+// continues elsewhere (C32). Services have no common way to say so, hence the
+// tables of names below.
 
 import (
 	"maps"
@@ -14,11 +15,8 @@ import (
 	"github.com/theory/jsonpath/spec"
 )
 
-// pageHeaders are the headers that tell of pages.
-var pageHeaders = [...]string{"Link", "Content-Range", "X-Next-Page", "X-Total-Count"}
-
-// nextMembers are the members of an answer that tell of more by having a value,
-// without regard to case, _ and -.
+// nextMembers are the members that mean more by having a value. Case, _ and -
+// do not matter.
 var nextMembers = set(
 	"next", "nextLink", "nextPage", "nextPageToken", "nextPageUrl", "nextPageUri", "nextPageLink", "nextPageStart", "nextPageCursor", "nextUrl", "nextUri", "nextHref",
 	"nextCursor", "nextToken", "nextMarker", "nextOffset", "nextStart", "nextStartIndex", "nextRecordsUrl", "nextResults", "odata.nextLink",
@@ -27,7 +25,7 @@ var nextMembers = set(
 	"isTruncated", "truncated", "incompleteResults",
 )
 
-// lastMembers tell of more by being false.
+// lastMembers are the members that mean more by being false.
 var lastMembers = set("isLast", "isLastPage", "lastPage", "last", "complete", "isComplete")
 
 // totals are the members that tell how many groups there are in all, pagesInAll how
@@ -37,13 +35,13 @@ var (
 	pagesInAll = set("totalPages", "pageCount", "numberOfPages", "lastPage")
 )
 
-// containers are the members of an object that tell of its pages, and maxContainers
-// is how deep one stands in another.
+// containers are the members that hold information about pages, and
+// maxContainers bounds how deep they are nested.
 var containers = set("meta", "metadata", "paging", "pagination", "page", "pageInfo", "pager", "links", "link", "cursor", "cursors", "responseMetadata", "listInfo")
 
 const maxContainers = 3
 
-// set makes a table of names, by how they compare.
+// set returns a table of names by their folded form.
 func set(names ...string) map[string]string {
 	out := make(map[string]string, len(names))
 	for _, name := range names {
@@ -52,10 +50,12 @@ func set(names ...string) map[string]string {
 	return out
 }
 
+// dropped removes what does not count in a name.
 var dropped = strings.NewReplacer("_", "", "-", "")
 
-// fold returns a member's name as it compares. What an OData service writes before
-// odata.nextLink and odata.count is which list they belong to.
+// fold returns the form of a member's name that is compared. The prefix of
+// OData's nextLink and count, which names the list that they belong to, is
+// dropped.
 func fold(name string) string {
 	name = strings.ToLower(name)
 	for _, odata := range [...]string{"odata.nextlink", "odata.count"} {
@@ -66,7 +66,7 @@ func fold(name string) string {
 	return dropped.Replace(name)
 }
 
-// listing knows where in an answer the list of groups is.
+// A listing knows where in an answer the list of groups is.
 type listing struct {
 	around   []*jsonpath.Path // the objects on the way to the list, outermost first
 	holder   *jsonpath.Path   // the one that holds it; nil where there may be several
@@ -74,8 +74,8 @@ type listing struct {
 	anywhere bool             // the list may be at any depth
 }
 
-// newListing finds the list in what a path selects; nil stands for the shape of an
-// evaluation's context, where it is the member groups.
+// newListing returns the listing for what a path selects. A nil path stands for
+// the shape of an evaluation's context, where the list is the member groups.
 func newListing(p *path) *listing {
 	segments := []*spec.Segment{spec.Child(spec.Name("groups"))}
 	if p != nil {
@@ -104,8 +104,8 @@ func newListing(p *path) *listing {
 	return l
 }
 
-// length returns how many elements the list has in an answer, known only where there
-// is one list.
+// length returns how many elements the list has in an answer. It is known only
+// where there is exactly one list.
 func (l *listing) length(answer any) (n int, known bool) {
 	if l.list == nil {
 		return 0, false
@@ -117,7 +117,7 @@ func (l *listing) length(answer any) (n int, known bool) {
 	return 0, false
 }
 
-// progress is what has been read of the list so far.
+// progress is how much of the list has been read.
 type progress struct {
 	pages     int
 	listed    int
@@ -125,10 +125,12 @@ type progress struct {
 	outermost bool // the list is all that the answer is about
 }
 
-// sign returns what in an answer says that there are more groups than have been
-// read, or nothing. It is one of a closed set of texts.
+// sign returns the sign in an answer that there are more groups than have been
+// read, empty where there is none. It is one of a closed set of texts, fit for
+// logs.
 func (l *listing) sign(answer *reply, so progress) string {
 	so.outermost = len(l.around) <= 1 && !l.anywhere
+	// Headers first: they are standards, and names of members are conventions.
 	if sign := headerSign(answer, so); sign != "" {
 		return sign
 	}
@@ -141,9 +143,11 @@ func (l *listing) sign(answer *reply, so progress) string {
 			}
 		}
 	}
+	// The list may be at any depth, so any object may describe it.
 	if l.anywhere {
 		return signBelow(answer.value)
 	}
+	// A total can be compared only where all elements were counted.
 	if l.holder != nil && so.counted {
 		for _, node := range l.holder.Select(answer.value) {
 			if m, ok := node.(map[string]any); ok {
@@ -154,8 +158,8 @@ func (l *listing) sign(answer *reply, so progress) string {
 	return ""
 }
 
-// headerSign finds a sign in the header: pages of RFC 8288 and of several services,
-// ranges of RFC 9110.
+// headerSign finds a sign in the status and the header: links of RFC 8288,
+// ranges of RFC 9110, and headers that are in common use.
 func headerSign(answer *reply, so progress) string {
 	next, err := answer.Next()
 	switch {
@@ -163,7 +167,7 @@ func headerSign(answer *reply, so progress) string {
 		return "Link: rel=next"
 	case answer.Status == http.StatusPartialContent:
 		return "status 206"
-	case says(answer.Header.Get("X-Next-Page")):
+	case hasValue(answer.Header.Get("X-Next-Page")):
 		return "X-Next-Page"
 	case !so.outermost || !so.counted:
 		return ""
@@ -178,12 +182,11 @@ func headerSign(answer *reply, so progress) string {
 	return ""
 }
 
-// memberSign finds a sign in an object that stands around the list, or in what that
-// says of pages.
+// memberSign finds a sign in an object around the list, or in its containers.
 func memberSign(m map[string]any, depth int) string {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		v, folded := m[name], fold(name)
-		if shown, ok := nextMembers[folded]; ok && says(v) {
+		if shown, ok := nextMembers[folded]; ok && hasValue(v) {
 			return shown
 		}
 		if shown, ok := lastMembers[folded]; ok && (v == false || v == "false") {
@@ -207,7 +210,8 @@ func memberSign(m map[string]any, depth int) string {
 	return ""
 }
 
-// isNextLink reports whether an element of a list of links leads to a next page.
+// isNextLink reports whether an element of a list of links leads to a next
+// page.
 func isNextLink(v any) bool {
 	link, _ := v.(map[string]any)
 	for _, name := range [...]string{"rel", "relation"} {
@@ -240,8 +244,8 @@ func signBelow(v any) string {
 	return ""
 }
 
-// totalSign finds a number above what has been read in the object that holds the
-// list, or in what that says of pages.
+// totalSign finds a number larger than what has been read in the object that
+// holds the list, or in its containers.
 func totalSign(m map[string]any, so progress, depth int) string {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		v, folded := m[name], fold(name)
@@ -261,7 +265,7 @@ func totalSign(m map[string]any, so progress, depth int) string {
 	return ""
 }
 
-// over reports whether a value is a number above n.
+// over reports whether a value is a number above n, also one in a text.
 func over(v any, n int) bool {
 	switch x := v.(type) {
 	case int64:
@@ -275,8 +279,9 @@ func over(v any, n int) bool {
 	return false
 }
 
-// says reports whether a member says something: not null, false, zero or empty.
-func says(v any) bool {
+// hasValue reports whether a member has a value: not null, false, zero or
+// empty.
+func hasValue(v any) bool {
 	switch x := v.(type) {
 	case nil:
 		return false
@@ -289,9 +294,9 @@ func says(v any) bool {
 	case float64:
 		return x != 0
 	case []any:
-		return slices.ContainsFunc(x, says)
+		return slices.ContainsFunc(x, hasValue)
 	case map[string]any:
-		return slices.ContainsFunc(slices.Collect(maps.Values(x)), says)
+		return slices.ContainsFunc(slices.Collect(maps.Values(x)), hasValue)
 	}
 	return true
 }

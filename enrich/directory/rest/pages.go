@@ -17,18 +17,18 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// The words of Config.Next besides a JSONPath query.
+// The values of Config.Next that are no JSONPath query.
 const (
 	NextLink = "link"
 	NextNone = "none"
 )
 
-// maxPages bounds the pages of one user's groups. All of them together are within
-// directory.MaxResponse and directory.MaxGroups.
+// maxPages bounds the pages of one user's groups. All of them together are also
+// bounded by directory.MaxResponse and directory.MaxGroups.
 const maxPages = 50
 
-// nextPage knows how an answer names its next page, and where else it may say that
-// there is more.
+// A nextPage finds the URL of the next page in an answer. Its listing finds
+// other signs of more groups.
 type nextPage struct {
 	path   *path // nil: none is configured
 	link   bool
@@ -36,7 +36,7 @@ type nextPage struct {
 	list   *listing
 }
 
-// compileGroups checks what the configuration says of reading groups.
+// compileGroups checks the settings about groups.
 func (d *Directory) compileGroups(c Config) error {
 	d.groupsDelimiter, d.next = c.GroupsDelimiter, &nextPage{}
 	if err := grouplist.Check(c.GroupsDelimiter); err != nil {
@@ -72,7 +72,7 @@ func (d *Directory) compileGroups(c Config) error {
 // readsGroups reports whether answers are read for groups.
 func (d *Directory) readsGroups() bool { return d.shaped() || d.groupsPath != nil }
 
-// Why groups are unknown although an answer was to tell them, besides what package
+// Why groups are unknown although an answer was expected to have them, besides what package
 // grouplist says.
 const (
 	unknownMissing = "groups_path selects nothing that is there"
@@ -80,19 +80,22 @@ const (
 	unknownMore    = "the answer says that there is more (%s); the option next says how to follow it, or that it means nothing"
 )
 
-// addGroups reads the groups of a person out of the answer about the user and, where
-// it is configured, out of the pages behind it. A part of the groups is never taken
-// for the whole (C32): where an answer says that there is more and it cannot be
-// followed, the groups are unknown.
+// addGroups adds the groups of all pages to a person. A part of the groups is
+// never taken for all of them (C32): where an answer says that there is more
+// and that cannot be followed, the groups are unknown. A page that cannot be
+// read fails the look-up.
 func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *reply, subject string) error {
 	if !d.readsGroups() {
 		return nil
 	}
+	// What has been read: all groups, the URLs of the pages, and their size.
 	r := &reader{}
 	var nodes []any
 	seen := map[string]bool{}
 	size, so := 0, progress{counted: true}
 	for page := 1; ; page++ {
+		// Each page must list groups; one without them on a later page is a
+		// failure, because the first page has announced it.
 		list, unknown, err := d.groupsOf(r, answer.value)
 		switch {
 		case err != nil:
@@ -108,9 +111,6 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		if nodes = append(nodes, list...); len(nodes) > directory.MaxGroups {
 			return fmt.Errorf("reading an answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
 		}
-		if answer.keep != nil && (p.Keep == nil || *answer.keep < *p.Keep) {
-			p.Keep = answer.keep // the whole is used no longer than each page may be
-		}
 		so.pages = page
 		if n, known := d.next.list.length(answer.value); known {
 			so.listed += n
@@ -121,6 +121,8 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		if err != nil {
 			return err
 		}
+		// Without a next page the answer must not say in any other way that
+		// there is more.
 		if next == "" && !d.next.ignore {
 			if sign := d.next.list.sign(answer, so); sign != "" {
 				p.GroupsUnknown = fmt.Sprintf(unknownMore, sign)
@@ -130,6 +132,7 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		if next == "" {
 			break
 		}
+		// The headers of the configuration must not go to another host.
 		address, err := url.Parse(next)
 		if err != nil || !d.client.SameOrigin(address) {
 			p.GroupsUnknown = unknownForeign
@@ -137,6 +140,7 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		}
 		size += len(answer.Body)
 		switch {
+		// Bounds on the number and the size of pages, and on going in circles.
 		case seen[next]:
 			return fmt.Errorf("reading an answer: its pages go round in a circle: %w", directory.ErrMalformed)
 		case page == maxPages:
@@ -157,8 +161,8 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 	return nil
 }
 
-// nextPage asks for a further page, which is about the same user where it says
-// about whom it is. A 404 is no "no such user" here.
+// nextPage requests a further page. Where it holds a user, that must be the
+// same one. A 404 is a failure here and not "no such user".
 func (d *Directory) nextPage(ctx context.Context, address, subject string) (*reply, error) {
 	answer, err := d.send(ctx, fetch.Request{Method: http.MethodGet, URL: address})
 	if err != nil {
@@ -170,8 +174,8 @@ func (d *Directory) nextPage(ctx context.Context, address, subject string) (*rep
 	return answer, nil // it need not say anything of the user
 }
 
-// groupsOf returns the groups that an answer lists, nil where they are unknown, and
-// why they are where the answer was to tell them.
+// groupsOf returns the groups that an answer lists. A nil list is unknown;
+// unknown then holds the reason, where the answer was expected to have groups.
 func (d *Directory) groupsOf(r *reader, answer any) (list []any, unknown string, err error) {
 	if d.shaped() {
 		groups := r.object(answer, "the answer")["groups"]
@@ -210,7 +214,8 @@ func (d *Directory) groupsOf(r *reader, answer any) (list []any, unknown string,
 	return list, unknown, nil
 }
 
-// listOrNil keeps a missing list apart from an empty one.
+// listOrNil keeps a missing list distinct from an empty one, which an interface
+// value of a nil slice would not.
 func listOrNil(list []any) any {
 	if list == nil {
 		return nil
@@ -218,8 +223,8 @@ func listOrNil(list []any) any {
 	return list
 }
 
-// of returns the absolute URL of the page behind an answer, empty where it names
-// none in the way that is configured.
+// of returns the absolute URL of the page after an answer, empty where the
+// answer names none in the configured way.
 func (n *nextPage) of(answer *reply) (string, error) {
 	switch {
 	case n.link:
@@ -231,7 +236,7 @@ func (n *nextPage) of(answer *reply) (string, error) {
 	if len(nodes) > 1 {
 		return "", fmt.Errorf("reading an answer: next selects more than one value: %w", directory.ErrMalformed)
 	}
-	if len(nodes) == 0 || !says(nodes[0]) {
+	if len(nodes) == 0 || !hasValue(nodes[0]) {
 		return "", nil
 	}
 	text, _ := nodes[0].(string)

@@ -202,7 +202,6 @@ func TestPagesAreFollowed(t *testing.T) {
 			a["user"] = object{"login": "ada"}
 			return false
 		}}, nil},
-		"with honour_cache": {paged{pages: 3}, func(c *Config) { c.HonourCache = true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := openPaged(t, &c.service, c.change)
@@ -295,7 +294,7 @@ func TestTheTimeOutIsOverAllPages(t *testing.T) {
 		}
 		return page == 2
 	}
-	g, err := directory.NewGuarded(openPaged(t, s, nil), directory.GuardOptions{Name: "people", Timeout: 50 * time.Millisecond})
+	g, err := directory.NewResilient(openPaged(t, s, nil), directory.ResilientOptions{Name: "people", Timeout: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

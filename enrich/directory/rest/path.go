@@ -12,18 +12,21 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
-// path is a JSONPath query (RFC 9535).
+// This file selects values out of an answer by JSONPath.
+
+// A path is a JSONPath query (RFC 9535) that has been checked.
 type path struct {
 	query *jsonpath.Path
 
-	// fixed is the beginning of the query that selects one node at most: with
-	// it there is something to select from, even where nothing is selected.
-	// Nil where that is the whole query.
+	// fixed is the beginning of the query that selects one node at most. Where
+	// it selects a node, the answer has the thing that the query selects from,
+	// even where the query then selects nothing. Nil where the whole query
+	// selects one node at most.
 	fixed *jsonpath.Path
 
-	// filtered says that the query picks one named member out of what a filter
-	// lets through: a text there may hold a list as well as one in a place of its
-	// own.
+	// filtered says that the query selects one named member of what a filter
+	// lets through. A text there may hold a list, as one in a place of its own
+	// may.
 	filtered bool
 }
 
@@ -31,15 +34,16 @@ const (
 	// maxPath bounds a query's text, in bytes.
 	maxPath = 1024
 
-	// maxDescents bounds its descendant segments (..): each of them selects
-	// what lies below what the one before it selected, every time anew.
+	// maxDescents bounds its descendant segments (..): each one selects anew
+	// from everything below what the one before it selected.
 	maxDescents = 1
 
-	// maxNodes bounds what a query may select. It is above the bound of
-	// groups, so that too many of them are told as such.
+	// maxNodes bounds what a query may select. It is above directory.MaxGroups,
+	// so that too many groups are reported as such.
 	maxNodes = 4 * directory.MaxGroups
 )
 
+// parsePath parses and checks a query.
 func parsePath(text string) (*path, error) {
 	if len(text) > maxPath {
 		return nil, fmt.Errorf("over %d bytes", maxPath)
@@ -68,8 +72,8 @@ func parsePath(text string) (*path, error) {
 	return p, nil
 }
 
-// functions are those of RFC 9535. Its match and search say no to what is not
-// there (section 2.4.6); the library's own would not survive it.
+// functions returns the functions of RFC 9535. Its match and search return
+// false for a missing argument (section 2.4.6), where the library's own panic.
 func functions() *registry.Registry {
 	r := registry.New()
 	for _, name := range []string{"match", "search"} {
@@ -105,9 +109,9 @@ func isFilter(s *spec.Segment) bool {
 	})
 }
 
-// all gives the selected nodes, in the order of lists and, where the members of
-// an object are selected, of their names. known is false where the answer does
-// not have what the query selects from: nothing said is not nothing there.
+// all returns the selected nodes, in the order of lists and, for members of an
+// object, of their names. known is false where the answer lacks the thing that
+// the query selects from: unknown is not empty.
 func (p *path) all(answer any) (nodes []any, known bool, err error) {
 	if p.fixed == nil {
 		nodes = p.query.Select(answer)
@@ -120,8 +124,8 @@ func (p *path) all(answer any) (nodes []any, known bool, err error) {
 	switch from[0].(type) {
 	case []any, map[string]any:
 	default:
-		// Services write a list of one so. It has nothing to select, and is
-		// not nothing.
+		// Some services write a list of one element as that element. Nothing
+		// can be selected from it, and it is not empty.
 		return nil, false, fmt.Errorf("reading an answer: a path selects from what is neither a list nor an object: %w", directory.ErrMalformed)
 	}
 	located := p.query.SelectLocated(answer)
@@ -136,7 +140,8 @@ func (p *path) all(answer any) (nodes []any, known bool, err error) {
 	return nodes, true, nil
 }
 
-// object gives the one object that the query selects.
+// object returns the one object that the query selects, or errSeveral, errNone
+// or errNothing.
 func (p *path) object(answer any) (map[string]any, error) {
 	nodes, _, err := p.all(answer)
 	switch {
@@ -156,8 +161,8 @@ func (p *path) object(answer any) (map[string]any, error) {
 	return o, nil
 }
 
-// selectsFromList reports whether the answer has a list at the query's fixed
-// beginning: what an answer about something else would hardly have there.
+// selectsFromList reports whether the fixed beginning of the query selects a
+// list. An answer about something else is unlikely to have one there.
 func (p *path) selectsFromList(answer any) bool {
 	if p.fixed == nil {
 		return false
@@ -170,8 +175,8 @@ func (p *path) selectsFromList(answer any) bool {
 	return isList
 }
 
-// Where one object is wanted, the query may select more, or none of a list that
-// is there, or nothing or null.
+// The ways in which a query fails to select one object: it selects more, none of a
+// list that is there, or nothing or null.
 var (
 	errSeveral = errors.New("a path selects more than one")
 	errNone    = errors.New("a path selects none of what is there")

@@ -14,30 +14,35 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
 
-// inputs are all that a question may hold, by the names of their places.
+// This file makes requests: it parses the templates of URL and body, and puts
+// the inputs of a look-up into them.
+
+// inputs are the values for the placeholders, by name.
 type inputs map[string]string
 
-// Places are the words that may stand in braces in a question: in the URL and
-// in the body of a POST.
+// Places returns the names that may be in braces in the URL and in the body of
+// a POST.
 func Places() []string { return []string{"subject", "issuer", "client", "app"} }
 
-// inputsOf gives what may be asked with on behalf of a principal. The issuer
-// is the token's iss, because answers are kept by it: two configured names of
-// one issuer must not lead to two answers.
+// inputsOf returns the inputs for a principal. The issuer is the token's iss
+// and not its configured name: answers are cached by iss, so two configured
+// names of one issuer must not lead to two answers.
 func inputsOf(p *identity.Principal, app string) inputs {
 	return inputs{"subject": p.Subject, "issuer": p.Issuer, "client": p.Client, "app": app}
 }
 
-// question is what the service is asked.
+// A question is the template of a request.
 type question struct {
 	method string
 	url    *fetch.Template
 	body   *bodyTemplate // nil: none
 }
 
-// userQuestion reads URL, method and body.
+// userQuestion parses URL, method and body. One of URL and body must hold
+// {subject}.
 func userQuestion(c Config) (*question, error) {
 	q := &question{method: c.Method}
 	switch {
@@ -69,8 +74,8 @@ func userQuestion(c Config) (*question, error) {
 	return q, nil
 }
 
-// appQuestion reads the app's URL. It is asked with the headers of the user's,
-// so it must be at the same place.
+// appQuestion parses the app's URL. It must be at the origin of the user's URL,
+// because the same headers are sent to both.
 func appQuestion(c Config, user *question) (*question, error) {
 	t, err := fetch.ParseTemplate(c.AppURL, "app")
 	if err != nil {
@@ -85,17 +90,19 @@ func appQuestion(c Config, user *question) (*question, error) {
 	return &question{method: http.MethodGet, url: t}, nil
 }
 
+// sameOrigin reports whether two base addresses have the same origin. One that
+// is no URL or holds credentials has none.
 func sameOrigin(a, b string) bool {
 	x, errX := url.Parse(a)
 	y, errY := url.Parse(b)
-	return errX == nil && errY == nil && x.User == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host)
+	return errX == nil && errY == nil && x.User == nil && oauthclient.SameOrigin(x, y)
 }
 
-// has reports whether the question has a place for name.
+// has reports whether the request has a placeholder of this name.
 func (q *question) has(name string) bool { return q.url.Has(name) || q.body.has(name) }
 
-// request writes the inputs into their places. One that cannot stand in its
-// place is directory.ErrNotFound.
+// request returns the request for these inputs. An input that cannot be put
+// into its place is directory.ErrNotFound.
 func (q *question) request(in inputs) (fetch.Request, error) {
 	address, err := q.url.Expand(in)
 	if err != nil {
@@ -108,25 +115,26 @@ func (q *question) request(in inputs) (fetch.Request, error) {
 	return r, nil
 }
 
-// bodyTemplate is JSON with places in it.
+// A bodyTemplate is JSON with placeholders.
 type bodyTemplate struct{ parts []bodyPart }
 
+// A bodyPart is a literal text or a placeholder.
 type bodyPart struct {
 	text string // literal, where name is empty
 	name string // a place, with the quotes around it if there are any
 }
 
-// maxTemplate bounds a body's template, in bytes.
+// maxTemplate bounds the template of a body, in bytes.
 const maxTemplate = 64 << 10
 
-// place is a word in braces, alone or as the whole of a string.
+// place matches a name in braces, alone or as the whole of a JSON string.
 var place = regexp.MustCompile(`^(\{([A-Za-z_]+)\}|"\{([A-Za-z_]+)\}")`)
 
-// parseBody reads a template. A place is a whole value of its JSON (A17): within
-// a longer string, where queries of other languages stand, what a user is called
-// could change the query whatever JSON's own escapes do, and as the name of a
-// member it could take another's place. Words in braces that are none of the
-// places are left alone in strings and are an error elsewhere.
+// parseBody parses a template. A placeholder is a whole value of the JSON
+// (A17). Within a longer string, where queries of other languages are, a user's
+// name could change the query whatever JSON's own escapes do, and as the name
+// of a member it could replace another. A word in braces that is no placeholder
+// is left as it is in strings and is an error elsewhere.
 func parseBody(text string) (*bodyTemplate, error) {
 	if len(text) > maxTemplate {
 		return nil, fmt.Errorf("over %d bytes", maxTemplate)
@@ -178,12 +186,13 @@ func parseBody(text string) (*bodyTemplate, error) {
 	return t, nil
 }
 
-// has reports whether the template has a place for name; a nil one has none.
+// has reports whether the template has a placeholder of this name. A nil
+// template has none.
 func (t *bodyTemplate) has(name string) bool {
 	return t != nil && slices.ContainsFunc(t.parts, func(p bodyPart) bool { return p.name == name })
 }
 
-// fill writes the inputs into their places.
+// fill returns the JSON with the placeholders replaced.
 func (t *bodyTemplate) fill(in inputs) []byte {
 	var out []byte
 	for _, p := range t.parts {

@@ -10,18 +10,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// reader takes typed values out of an answer and remembers the first fault. A
-// member that is missing or null is the zero value; one of another type is a
-// fault, because a person read by half is another person.
+// This file reads the typed objects of an answer: users, groups, apps and
+// assignments.
+
+// A reader takes typed values out of an answer and keeps the first error. A
+// member that is absent or null is the zero value. One of another type is an
+// error, because a user who is read in part is a different user.
 type reader struct{ err error }
 
-// fail notes a fault. It names the member and never its value.
+// fail notes an error. It names the member and never its value.
 func (r *reader) fail(what, want string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("reading an answer: %s is not %s: %w", what, want, directory.ErrMalformed)
 	}
 }
 
+// object returns a JSON object, nil where v is null.
 func (r *reader) object(v any, what string) map[string]any {
 	m, ok := v.(map[string]any)
 	if !ok && v != nil {
@@ -30,6 +34,7 @@ func (r *reader) object(v any, what string) map[string]any {
 	return m
 }
 
+// list returns a JSON array, nil where v is null.
 func (r *reader) list(v any, what string) []any {
 	l, ok := v.([]any)
 	if !ok && v != nil {
@@ -38,6 +43,7 @@ func (r *reader) list(v any, what string) []any {
 	return l
 }
 
+// text returns a string, empty where v is null.
 func (r *reader) text(v any, what string) string {
 	s, ok := v.(string)
 	if !ok && v != nil {
@@ -46,7 +52,7 @@ func (r *reader) text(v any, what string) string {
 	return s
 }
 
-// id reads an identifier: a text, or the digits of an integer.
+// id returns an identifier: a text, or the digits of an integer.
 func (r *reader) id(v any, what string) string {
 	if s := directory.Identifier(v); s != "" {
 		return s
@@ -54,6 +60,8 @@ func (r *reader) id(v any, what string) string {
 	return r.text(v, what)
 }
 
+// time returns a time in the form of RFC 3339, the zero time where v is null or
+// empty.
 func (r *reader) time(v any, what string) time.Time {
 	s := r.text(v, what)
 	if s == "" {
@@ -66,8 +74,8 @@ func (r *reader) time(v any, what string) time.Time {
 	return t
 }
 
-// status reads an account's state. A word that the gateway does not know is a
-// fault: it might mean that nobody is to be let in.
+// status returns an account status. A value that the gateway does not know is
+// an error: it might mean that the user may not be let in.
 func (r *reader) status(v any) string {
 	s := strings.ToUpper(r.text(v, "status"))
 	if s != "" && !slices.Contains(directory.AccountStates(), s) {
@@ -76,7 +84,8 @@ func (r *reader) status(v any) string {
 	return s
 }
 
-// user reads a user in the shape of an evaluation's context.
+// user reads a user in the shape of an evaluation's context, nil where v is
+// null.
 func (r *reader) user(v any) *identity.User {
 	m := r.object(v, "user")
 	if m == nil {
@@ -88,6 +97,7 @@ func (r *reader) user(v any) *identity.User {
 		PasswordChanged: r.time(m["passwordChanged"], "passwordChanged"), LastLogin: r.time(m["lastLogin"], "lastLogin"),
 		Profile: r.object(m["profile"], "profile"),
 	}
+	// Okta's profiles have the login, and so do answers in its shape.
 	if u.Login == "" {
 		u.Login, _ = u.Profile["login"].(string)
 	}
@@ -95,7 +105,7 @@ func (r *reader) user(v any) *identity.User {
 }
 
 // group reads a group: a text or an integer, which is id and name at once, or
-// an object with id, name or profile.
+// an object with id, name or profile. A group without id and name is an error.
 func (r *reader) group(v any) identity.Group {
 	if s := directory.Identifier(v); s != "" {
 		return identity.Group{ID: s, Name: s}
@@ -117,6 +127,7 @@ func (r *reader) group(v any) identity.Group {
 	for _, c := range r.list(m["objectClass"], "objectClass") {
 		g.ObjectClass = append(g.ObjectClass, r.text(c, "objectClass"))
 	}
+	// An id, or an object with one, as Okta's API has it.
 	switch source := m["source"].(type) {
 	case string:
 		g.Source = source
@@ -132,7 +143,8 @@ func (r *reader) group(v any) identity.Group {
 	return g
 }
 
-// groups reads groups, each once.
+// groups reads groups, each id once, in their order. Over directory.MaxGroups
+// are ErrTooLarge.
 func (r *reader) groups(nodes []any) []identity.Group {
 	if len(nodes) > directory.MaxGroups {
 		if r.err == nil {
@@ -156,11 +168,13 @@ func (r *reader) groups(nodes []any) []identity.Group {
 	return out
 }
 
-// app reads an app. An object that has no profile is the profile itself.
+// app reads an app, nil where m is. An object without profile and attributes is
+// the profile itself.
 func (r *reader) app(m map[string]any) *identity.App {
 	if m == nil {
 		return nil
 	}
+	// What app_path selects is most often the profile itself.
 	if _, ok := m["profile"]; !ok && m["attributes"] == nil {
 		a := &identity.App{Profile: m}
 		if id := m["id"]; id != nil {
@@ -178,7 +192,7 @@ func (r *reader) app(m map[string]any) *identity.App {
 	}
 }
 
-// appUser reads an assignment.
+// appUser reads an assignment, nil where v is null.
 func (r *reader) appUser(v any) *identity.AppUser {
 	m := r.object(v, "appuser")
 	if m == nil {

@@ -1,6 +1,6 @@
-// Package scim is the directory that a SCIM 2.0 service is (RFC 7643 and
-// 7644): users found by one attribute, with their groups. SCIM knows no apps,
-// so that every app and assignment is not found.
+// Package scim is the directory over a SCIM 2.0 service (RFC 7643 and 7644): users,
+// found by one attribute, with their groups. SCIM has no apps, so each app and
+// assignment is not found.
 package scim
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// How a user can be found.
+// The attributes by which a user can be found.
 const (
 	ByUserName   = "userName"
 	ByExternalID = "externalId"
@@ -67,22 +67,23 @@ type Config struct {
 	CAFile string `json:"ca,omitempty"`
 }
 
-// maxSecret bounds bearer, username and password.
+// maxSecret bounds bearer, username and password, in bytes.
 const maxSecret = 16 << 10
 
-// Options are what a Directory gets from outside. Every field may be left out.
+// Options are what a Directory uses from outside. Each field may be left at its
+// zero value.
 type Options struct {
-	// Transport carries the requests. Default: one of its own.
+	// Transport carries the requests. Default: one of the directory's own.
 	Transport http.RoundTripper
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of randomness. Default: crypto/rand.
 	Rand io.Reader
 }
 
-// Check tells what is wrong in the configuration itself. It reads no file.
+// Check returns what is wrong in the configuration itself. It reads no file.
 func Check(c Config) error {
 	if _, err := c.validate(); err != nil {
 		return err
@@ -90,8 +91,7 @@ func Check(c Config) error {
 	return fetch.CheckAddress(c.URL, false)
 }
 
-// validate checks what is wrong in the configuration itself and fills in the
-// defaults.
+// validate returns the configuration with its defaults, or what is wrong in it.
 func (c Config) validate() (Config, error) {
 	basic := c.Username != "" || c.Password != ""
 	if c.UserFilter == "" {
@@ -131,7 +131,7 @@ func (c Config) validate() (Config, error) {
 	return c, nil
 }
 
-// authorization is the header that carries the credentials.
+// authorization returns the header with the credentials.
 func (c Config) authorization() string {
 	if c.Bearer != "" {
 		return "Bearer " + c.Bearer
@@ -139,6 +139,7 @@ func (c Config) authorization() string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password))
 }
 
+// hasControl reports whether s has a control character.
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

@@ -59,7 +59,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 			}
 			r.URL.RawPath = ""
 			proxy.ServeHTTP(w, r)
-		case f == directorytest.Parted && strings.Contains(r.URL.Path, "/Groups") && !strings.Contains(r.URL.RawQuery, "nobody-"):
+		case f == directorytest.Incomplete && strings.Contains(r.URL.Path, "/Groups") && !strings.Contains(r.URL.RawQuery, "nobody-"):
 			w.Header().Set("Content-Type", kind)
 			list := `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":120,"startIndex":1,"itemsPerPage":1,"Resources":[`
 			if strings.Contains(r.URL.RawQuery, "startIndex=1&") || strings.HasSuffix(r.URL.RawQuery, "startIndex=1") {
@@ -124,9 +124,9 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 
 func (harness) Secret() string { return "scim-secret-" }
 
-// ShowsPart implements directorytest.PartHarness. A user's own list of groups has
+// CanBeIncomplete implements directorytest.PartialHarness. A user's own list of groups has
 // no way to say that it is a part.
-func (h harness) ShowsPart() bool { return !h.shape.groupsOfUser && h.groups != GroupsUnknown }
+func (h harness) CanBeIncomplete() bool { return !h.shape.groupsOfUser && h.groups != GroupsUnknown }
 
 func TestConformance(t *testing.T) {
 	for name, h := range map[string]harness{

@@ -16,6 +16,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file looks up a user with the groups. The user is found in user.go, the
+// groups in group.go.
+
 // Directory reads one SCIM service.
 type Directory struct {
 	config Config
@@ -24,15 +27,15 @@ type Directory struct {
 	clock   func() time.Time
 	rand    io.Reader
 	service atomic.Pointer[serviceConfig]
-	probed  atomic.Pointer[time.Time] // when filters on groups last proved themselves
+	probed  atomic.Pointer[time.Time] // when filters on groups were last found to work
 
-	mu   sync.Mutex // guards the background work
+	mu   sync.Mutex // of the background work
 	stop context.CancelFunc
 	done chan struct{}
 }
 
-// New makes a Directory. It does not touch the network and starts nothing: see
-// Start.
+// New returns a Directory. It reads the CA file, does not touch the network and
+// starts nothing: see Start.
 func New(c Config, o Options) (*Directory, error) {
 	c, err := c.validate()
 	if err != nil {
@@ -45,6 +48,7 @@ func New(c Config, o Options) (*Directory, error) {
 	if d.rand == nil {
 		d.rand = rand.Reader
 	}
+	// Made once; the credentials do not change.
 	authorization := c.authorization()
 	d.client, err = fetch.New(fetch.Options{
 		Base:      strings.TrimSuffix(c.URL, "/"),
@@ -63,7 +67,8 @@ func New(c Config, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. Groups are unknown where neither the
+// user's own list nor a query has them.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -82,27 +87,28 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, err
 	}
+	// Expected and missing, in contrast to a configuration without groups.
 	if !p.GroupsKnown && d.config.Groups != GroupsUnknown {
 		p.GroupsUnknown = "the user's own list does not tell them, and the service does not answer which groups have the user as member"
 	}
 	return p, nil
 }
 
-// Knows implements directory.Partial: SCIM knows people only.
-func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+// Supports implements directory.Partial: SCIM has users only.
+func (d *Directory) Supports() (apps, appUsers bool) { return false, false }
 
-// App implements directory.Directory; SCIM knows no apps.
+// App implements directory.Directory. It always is ErrNotFound.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
 	return nil, fmt.Errorf("reading an app: SCIM knows none: %w", directory.ErrNotFound)
 }
 
-// AppUser implements directory.Directory; SCIM knows no assignments.
+// AppUser implements directory.Directory. It always is ErrNotFound.
 func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity.AppUser, error) {
 	return nil, fmt.Errorf("reading an assignment: SCIM knows none: %w", directory.ErrNotFound)
 }
 
-// get asks one question. A 404 is "there is none" only where the service's own
-// error body says so: a wrong address, or a proxy's error page, is a failure.
+// get sends one request. A 404 is ErrNotFound only with a SCIM error body: a
+// wrong address, or the error page of a proxy, is a failure.
 func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error) {
 	answer, err := d.client.Do(ctx, fetch.Request{URL: url, Accept: []string{fetch.MediaSCIM, fetch.MediaJSON}})
 	if err != nil {
@@ -111,9 +117,9 @@ func (d *Directory) get(ctx context.Context, url string) (*fetch.Response, error
 	return answer, nil
 }
 
-// Untold implements directory.Teller: RFC 7643 has no words for
-// these.
-func (d *Directory) Untold() identity.Facts {
+// Unsupported implements directory.Limited: RFC 7643 has no attributes for
+// these facts.
+func (d *Directory) Unsupported() identity.Facts {
 	return identity.FactPasswordChanged | identity.FactLastLogin | identity.FactLinked | identity.FactAppUsers
 }
 
@@ -121,5 +127,5 @@ var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
 	_ directory.Starter   = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Limited   = (*Directory)(nil)
 )

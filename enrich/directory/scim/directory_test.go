@@ -186,7 +186,7 @@ func TestWhatAUserIs(t *testing.T) {
 	if extension, _ := u.Profile[enterprise].(map[string]any); extension["department"] != "Engineering" {
 		t.Error("the extension is not under its URN")
 	}
-	for name := range left {
+	for name := range excluded {
 		if _, ok := u.Profile[name]; ok {
 			t.Errorf("the profile holds %s", name)
 		}
@@ -528,7 +528,7 @@ func TestProbeIsRepeatedSeldom(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			time.Sleep(probeLife)
+			time.Sleep(probeTTL)
 		}
 		if probes() != 3 {
 			t.Errorf("%d probes", probes())

@@ -11,11 +11,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
-// errorSchema marks a SCIM error body (RFC 7644, section 3.12).
+// This file classifies refusals by SCIM's error bodies.
+
+// errorSchema is the schema of a SCIM error body (RFC 7644, section 3.12).
 const errorSchema = "urn:ietf:params:scim:api:messages:2.0:Error"
 
-// explain turns a refusal into what its body means, where that is a SCIM
-// error.
+// explain returns the error for a refusal, by its body where that is a SCIM
+// error, and otherwise err itself.
 func explain(err error) error {
 	status, ok := errors.AsType[*fetch.StatusError](err)
 	if !ok {
@@ -25,6 +27,7 @@ func explain(err error) error {
 		Schemas []string `json:"schemas"`
 		Type    string   `json:"scimType"` // RFC 7644, table 9
 	}
+	// Without the schema it is the body of a proxy or of a wrong address.
 	if json.Unmarshal(status.Body(), &body) != nil || !slices.Contains(body.Schemas, errorSchema) {
 		return err
 	}

@@ -14,7 +14,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// groups gives the groups of a user, and whether they are known.
+// This file finds the groups of a user: in the user's own list, or by a query
+// for groups with that member.
+
+// groups returns the groups of a user, and whether they are known.
 func (d *Directory) groups(ctx context.Context, r resource, id string) ([]identity.Group, bool, error) {
 	if d.config.Groups == GroupsUnknown {
 		return nil, false, nil
@@ -24,14 +27,18 @@ func (d *Directory) groups(ctx context.Context, r resource, id string) ([]identi
 		if err != nil {
 			return nil, false, err
 		}
+		// An empty list is believed only where the configuration says that the
+		// user's own list is the place.
 		if complete && len(groups) > 0 || d.config.Groups == GroupsOfUser && len(groups) == 0 {
 			return groups, true, nil
 		}
 	}
-	// The user says nothing of groups, which may mean none (an attribute
-	// without a value is commonly left out) or that the service does not tell
-	// there; or the groups lack their names.
+	// The user has no groups attribute, which may mean none (an attribute
+	// without a value is commonly left out) or that the service has none; or
+	// the groups lack their names.
 	groups, err := d.byMember(ctx, id)
+	// With auto, a service that cannot be queried for members has unknown
+	// groups. With member, that is a failure.
 	if d.config.Groups == GroupsAuto && (errors.Is(err, directory.ErrRejected) || errors.Is(err, directory.ErrRefused)) {
 		return nil, false, nil
 	}
@@ -41,14 +48,14 @@ func (d *Directory) groups(ctx context.Context, r resource, id string) ([]identi
 	return groups, true, nil
 }
 
-// groups reads the user's own groups attribute (RFC 7643, section 4.1.2),
-// direct and indirect ones. It is complete where each has a name.
+// groups returns the groups in the user's own attribute (RFC 7643, section
+// 4.1.2), direct and indirect ones. complete says that each has a name.
 func (r resource) groups() (groups []identity.Group, complete bool, err error) {
 	complete = true
-	told := r.get("groups")
-	values, ok := told.([]any)
+	attribute := r.get("groups")
+	values, ok := attribute.([]any)
 	switch {
-	case !ok && told != nil:
+	case !ok && attribute != nil:
 		return nil, false, fmt.Errorf("reading groups: no list: %w", directory.ErrMalformed)
 	case len(values) > directory.MaxGroups:
 		return nil, false, fmt.Errorf("reading groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
@@ -72,15 +79,15 @@ func (r resource) groups() (groups []identity.Group, complete bool, err error) {
 	return groups, complete, nil
 }
 
-// probeLife is how long a service is trusted to heed filters on groups.
-const probeLife = 10 * time.Minute
+// probeTTL is how long a service is taken to apply filters on groups.
+const probeTTL = 10 * time.Minute
 
-// probe makes sure that the service heeds the filter that finds groups by
-// their members: one that takes no notice of it would answer with every group
-// there is, and the answer cannot be checked without reading all members. So
-// it is asked for the groups of somebody who does not exist.
+// probe checks that the service applies the filter that finds groups by their
+// members. A service that ignores the filter would return all groups, and the
+// answer cannot be checked without reading all members. So the groups of a
+// member that does not exist are requested: there must be none.
 func (d *Directory) probe(ctx context.Context) error {
-	if at := d.probed.Load(); at != nil && d.clock().Sub(*at) < probeLife && !d.clock().Before(*at) {
+	if at := d.probed.Load(); at != nil && d.clock().Sub(*at) < probeTTL && !d.clock().Before(*at) {
 		return nil
 	}
 	var nobody [16]byte
@@ -100,12 +107,12 @@ func (d *Directory) probe(ctx context.Context) error {
 	return nil
 }
 
-// byMember asks for the groups that have the user as a member.
+// byMember returns the groups that have the user as a member.
 func (d *Directory) byMember(ctx context.Context, id string) ([]identity.Group, error) {
 	if err := d.probe(ctx); err != nil {
 		return nil, err
 	}
-	// The id is the service's own; what it holds is escaped like any value.
+	// The id is the service's own, and escaped like any other value.
 	var groups []identity.Group
 	err := d.all(ctx, "/Groups?excludedAttributes=members&filter="+filter("members.value", id), directory.MaxGroups, func(text json.RawMessage) (string, error) {
 		v, err := identity.DecodeJSON(text)
@@ -129,13 +136,14 @@ func (d *Directory) byMember(ctx context.Context, id string) ([]identity.Group, 
 	return groups, nil
 }
 
-// group gives the group. Where the service sends the members although they
-// were not asked for, the user must be one of them.
+// group returns the group. Where the service sends the members although they
+// were excluded, the user must be one of them.
 func (r resource) group(member string) (identity.Group, error) {
 	id, name := r.text("id"), r.text("displayName")
 	if id == "" || name == "" {
 		return identity.Group{}, fmt.Errorf("a group has no id or no name: %w", directory.ErrMalformed)
 	}
+	// A service that ignored the filter would return groups of others.
 	if members := r.list("members"); len(members) > 0 {
 		found := false
 		for _, m := range members {
@@ -147,7 +155,7 @@ func (r resource) group(member string) (identity.Group, error) {
 	}
 	profile := map[string]any{"name": name}
 	for attribute, v := range r {
-		if !left[strings.ToLower(attribute)] && !strings.EqualFold(attribute, "members") {
+		if !excluded[strings.ToLower(attribute)] && !strings.EqualFold(attribute, "members") {
 			profile[attribute] = v
 		}
 	}

@@ -12,7 +12,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
 
-// listResponse is RFC 7644's answer to a query (section 3.4.2), with the
+// This file runs queries and reads their lists page by page.
+
+// listResponse is the answer to a query (RFC 7644, section 3.4.2), with the
 // cursor of RFC 9865.
 type listResponse struct {
 	Total      *int64            `json:"totalResults"`
@@ -20,18 +22,19 @@ type listResponse struct {
 	NextCursor string            `json:"nextCursor"`
 }
 
-// pageSize is asked for in lists, unless the service says that it gives fewer.
+// pageSize is the length of the pages that are requested, unless the service
+// says that its own are shorter.
 const pageSize = 200
 
 // maxPages bounds the pages of one list.
 const maxPages = 500
 
-// query asks for one page.
+// query requests one page.
 func (d *Directory) query(ctx context.Context, url string) (*listResponse, error) {
 	answer, err := d.get(ctx, url)
 	if errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
-		// A query that finds nothing is an empty list; only a wrong address
-		// is not there.
+		// A query that finds nothing is an empty list. A 404 means a wrong
+		// address.
 		return nil, fmt.Errorf("querying: status 404: %w", directory.ErrRejected)
 	}
 	if err != nil {
@@ -47,8 +50,8 @@ func (d *Directory) query(ctx context.Context, url string) (*listResponse, error
 	return &l, nil
 }
 
-// all reads every page of a list. The pages must add up to what the service
-// says it has: half of a list is a wrong list.
+// all reads all pages of a list and calls each for every resource. The pages
+// must add up to the total of the service: a part of a list is a wrong list.
 func (d *Directory) all(ctx context.Context, url string, limit int, each func(json.RawMessage) (id string, err error)) error {
 	seen := map[string]bool{}
 	start, cursor := 1, ""
@@ -72,7 +75,7 @@ func (d *Directory) all(ctx context.Context, url string, limit int, each func(js
 				return err
 			}
 			if seen[id] {
-				// The list moved between two pages.
+				// The list has changed between two pages.
 				return fmt.Errorf("querying: the pages overlap: %w", directory.Transient(directory.ErrMalformed))
 			}
 			seen[id] = true
@@ -90,6 +93,7 @@ func (d *Directory) all(ctx context.Context, url string, limit int, each func(js
 	return fmt.Errorf("querying: over %d pages: %w", maxPages, directory.ErrTooLarge)
 }
 
+// pageSize returns the length of the pages to request.
 func (d *Directory) pageSize() int {
 	if s := d.service.Load(); s != nil && s.Filter.MaxResults > 0 {
 		return min(s.Filter.MaxResults, pageSize)
@@ -97,14 +101,15 @@ func (d *Directory) pageSize() int {
 	return pageSize
 }
 
-// filter writes attribute eq "value" for a query. The value is a JSON string
-// (RFC 7644, section 3.4.2.2), so that whatever it holds stays inside it. Its
-// quotes and backslashes are written as \u escapes: the string then holds no
-// quote at all, and services that end a string at the first one, as some do,
-// read it right or find nobody.
+// filter returns the expression attribute eq "value" for a query. The value is
+// a JSON string (RFC 7644, section 3.4.2.2), which it cannot leave. Its quotes
+// and backslashes are \u escapes: the string then has no quote in it, and
+// services that end a string at the first quote, as some do, read it right or
+// find nothing.
 func filter(attribute, value string) string {
 	return fetch.QueryValue(attribute + ` eq "` + inString.Replace(value) + `"`)
 }
 
-// inString escapes for a JSON string. Control characters never get here.
+// inString escapes for a JSON string. Query.Subject has refused control
+// characters.
 var inString = strings.NewReplacer(`\`, `\u005c`, `"`, `\u0022`)

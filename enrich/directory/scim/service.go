@@ -5,7 +5,9 @@ import (
 	"time"
 )
 
-// serviceConfig is what the service says of itself (RFC 7643, section 5).
+// This file reads the configuration of the service in the background.
+
+// serviceConfig is the service's description of itself (RFC 7643, section 5).
 type serviceConfig struct {
 	Filter struct {
 		Supported  bool `json:"supported"`
@@ -14,7 +16,7 @@ type serviceConfig struct {
 }
 
 const (
-	// configTimeout bounds one reading of the service's configuration.
+	// configTimeout bounds one request for the service's configuration.
 	configTimeout = 5 * time.Second
 
 	// configRetry and configLife are the times after which it is read again,
@@ -23,8 +25,9 @@ const (
 	configLife  = time.Hour
 )
 
-// Start reads the service's configuration behind the requests, which do not
-// wait for it: it tells how long a page may be, and what Report shows.
+// Start begins to read the service's configuration in the background. Look-ups
+// do not wait for it. It decides the length of pages, and what Report returns.
+// A second Start does nothing.
 func (d *Directory) Start() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -37,7 +40,8 @@ func (d *Directory) Start() error {
 	return nil
 }
 
-// Close ends the background work and the idle connections.
+// Close ends the background work, waits for it, and closes the idle
+// connections.
 func (d *Directory) Close() error {
 	d.mu.Lock()
 	stop, done := d.stop, d.done
@@ -50,6 +54,7 @@ func (d *Directory) Close() error {
 	return d.client.Close()
 }
 
+// watch reads the configuration until ctx ends.
 func (d *Directory) watch(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	for {
@@ -67,8 +72,9 @@ func (d *Directory) watch(ctx context.Context, done chan<- struct{}) {
 	}
 }
 
-// readService takes the service at its word only where that harms nothing:
-// some say that they cannot filter, and do.
+// readService reads the configuration and reports whether it could. A statement
+// about filters has no effect on look-ups: some services say that they cannot
+// filter, and do.
 func (d *Directory) readService(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, configTimeout)
 	defer cancel()

@@ -12,16 +12,19 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file finds the user that a subject names, and reads SCIM resources.
+
 // enterprise is the extension for organizations (RFC 7643, section 4.3).
 const enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
-// resource is a SCIM resource, or a complex value in one, as canonical values.
-// Its attributes are read whatever the case of their names (RFC 7643, section
-// 2.1); what is handed on keeps the service's spelling.
+// A resource is a SCIM resource, or a complex value in one, in canonical
+// values. Its attributes are read whatever the case of their names (RFC 7643,
+// section 2.1). The profile keeps the service's spelling.
 type resource map[string]any
 
-// newResource takes a decoded value for a resource. Two names that differ in
-// case only are one attribute with two values: active might be both.
+// newResource returns a decoded value as a resource. Two names that differ in
+// case only are an error: they are one attribute with two values, and active
+// might be both.
 func newResource(v any) (resource, error) {
 	r, ok := v.(map[string]any)
 	if !ok {
@@ -38,7 +41,7 @@ func newResource(v any) (resource, error) {
 	return r, nil
 }
 
-// get gives an attribute, whatever the case of its name; nil where there is
+// get returns an attribute, whatever the case of its name; nil where there is
 // none.
 func (r resource) get(name string) any {
 	if v, ok := r[name]; ok {
@@ -52,13 +55,13 @@ func (r resource) get(name string) any {
 	return nil
 }
 
-// find asks for the user whom the subject names, and checks the answer: a
-// filter that the service misread must not become a person.
+// find returns the user that the subject names, and checks the answer: a
+// service that misread the filter must not supply another user.
 func (d *Directory) find(ctx context.Context, subject string) (resource, error) {
 	if d.config.UserFilter == ByID {
 		if strings.ContainsAny(subject, `"\\`) {
-			// Some services write the id from the path into a filter of their
-			// own, unescaped. No real id holds these.
+			// Some services put the id into a filter of their own, unescaped.
+			// No real id holds these characters.
 			return nil, fmt.Errorf("finding a user: no id: %w", directory.ErrNotFound)
 		}
 		segment, err := fetch.PathSegment(subject)
@@ -77,7 +80,7 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 		if err != nil {
 			return nil, err
 		}
-		if r.answers(ByID, subject) {
+		if r.hasSubject(ByID, subject) {
 			return r, nil
 		}
 		return nil, fmt.Errorf("finding a user: %w", directory.ErrForeign)
@@ -86,6 +89,7 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 	if err != nil {
 		return nil, fmt.Errorf("finding a user: %w", err)
 	}
+	// Two are requested, because two users are ambiguous.
 	var found resource
 	for _, text := range l.Resources {
 		v, err := identity.DecodeJSON(text)
@@ -95,7 +99,7 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 		if found, err = newResource(v); err != nil {
 			return nil, fmt.Errorf("finding a user: %w", err)
 		}
-		if !found.answers(d.config.UserFilter, subject) {
+		if !found.hasSubject(d.config.UserFilter, subject) {
 			return nil, fmt.Errorf("finding a user: %w", directory.ErrForeign)
 		}
 	}
@@ -110,8 +114,8 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 	return found, nil
 }
 
-// answers tells whether the resource holds the subject in an attribute.
-func (r resource) answers(attribute, subject string) bool {
+// hasSubject reports whether the resource holds the subject in an attribute.
+func (r resource) hasSubject(attribute, subject string) bool {
 	switch attribute {
 	case ByUserName:
 		return directory.MatchKey("login", r.text("userName")) == directory.MatchKey("login", subject)
@@ -126,16 +130,19 @@ func (r resource) answers(attribute, subject string) bool {
 	return r.text(attribute) == subject
 }
 
+// text returns an attribute that is a string, and otherwise empty.
 func (r resource) text(name string) string {
 	s, _ := r.get(name).(string)
 	return s
 }
 
+// object returns an attribute that is complex, and otherwise nil.
 func (r resource) object(name string) resource {
 	o, _ := r.get(name).(map[string]any)
 	return o
 }
 
+// list returns the complex values of a multi-valued attribute.
 func (r resource) list(name string) []resource {
 	values, _ := r.get(name).([]any)
 	out := make([]resource, 0, len(values))
@@ -147,8 +154,8 @@ func (r resource) list(name string) []resource {
 	return out
 }
 
-// best gives the value that is marked primary, or of the wanted type, or else
-// the first (RFC 7643, section 2.4).
+// best returns the value of the wanted type or, without a type, the one that is
+// marked primary or else the first (RFC 7643, section 2.4).
 func best(values []resource, kind string) resource {
 	for _, v := range values {
 		if v.get("primary") == true && kind == "" {
@@ -166,21 +173,21 @@ func best(values []resource, kind string) resource {
 	return values[0]
 }
 
-// left are the members that are no attributes of the person, or must not go
-// any further, in lower case.
-var left = map[string]bool{"schemas": true, "meta": true, "groups": true, "password": true, "x509certificates": true}
+// excluded are the members, in lower case, that are no attributes of the user
+// or must not reach the profile.
+var excluded = map[string]bool{"schemas": true, "meta": true, "groups": true, "password": true, "x509certificates": true}
 
-// user gives the user. Its profile holds the SCIM attributes under their own
-// names (those of an extension in an object under its URN) and, where the
-// service does not use the name itself, the same facts under the names that
-// Okta's profiles have, so that expressions need not know whom they ask.
+// user returns the user. Its profile holds the SCIM attributes under their own
+// names (those of an extension in an object under its URN). Where the service
+// does not use the name itself, it also has the same facts under the names of
+// Okta's profiles, so that expressions do not depend on the kind of directory.
 func (r resource) user() (*identity.User, error) {
 	if r.text("id") == "" {
 		return nil, fmt.Errorf("reading a user: no id in it: %w", directory.ErrMalformed)
 	}
 	profile := make(map[string]any, len(r)+16)
 	for name, v := range r {
-		if !left[strings.ToLower(name)] {
+		if !excluded[strings.ToLower(name)] {
 			profile[name] = v
 		}
 	}
@@ -189,6 +196,7 @@ func (r resource) user() (*identity.User, error) {
 			profile[name] = v
 		}
 	}
+	// From here on under the names of Okta's profiles.
 	add("login", r.get("userName"))
 	person := r.object("name")
 	for okta, name := range map[string]string{
@@ -222,7 +230,7 @@ func (r resource) user() (*identity.User, error) {
 	case bool:
 		u.Status = state(active)
 	case string:
-		// Some services write it so.
+		// Some services send a string.
 		yes, err := strconv.ParseBool(active)
 		if err != nil {
 			return nil, fmt.Errorf("reading a user: active is neither true nor false: %w", directory.ErrMalformed)
@@ -236,8 +244,8 @@ func (r resource) user() (*identity.User, error) {
 	return u, nil
 }
 
-// state gives the state of an account: SCIM tells that one is not to be used,
-// and not why.
+// state returns the status of an account. SCIM says that an account may not be
+// used, and not why.
 func state(active bool) string {
 	if active {
 		return identity.StatusActive
@@ -245,7 +253,7 @@ func state(active bool) string {
 	return identity.StatusSuspended
 }
 
-// instant reads a SCIM dateTime; zero where there is none.
+// instant parses a SCIM dateTime. It is the zero time where the text is none.
 func instant(text string) time.Time {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {

@@ -1,11 +1,9 @@
-// Package sql is the directory that lives in a database: each question is a
-// query of the operator's own, with the subject or the app's id as a bound
-// parameter. Columns become attributes; arrays and JSON become lists and
-// objects. The database is PostgreSQL.
+// Package sql is the directory in a PostgreSQL database: each look-up is a query
+// of the operator's own, with the subject or the app's id as a bound parameter.
+// Columns become attributes; arrays and JSON become lists and objects.
 //
 // Each look-up is a read-only transaction with a time limit on each statement,
-// whether a pooler stands before the database or not; the database role should
-// be one that can do no more either.
+// also behind a pooler. The database role should have no other rights either.
 package sql
 
 import (
@@ -37,7 +35,7 @@ type Config struct {
 	// at load.
 	Plaintext bool
 
-	// UserQuery gives one row for the subject in $1, or none. Two rows mean
+	// UserQuery returns one row for the subject in $1, or none. Two rows mean
 	// that the subject is ambiguous, so it has no limit 1. The columns id,
 	// login, status, created, lastUpdated, passwordChanged and lastLogin
 	// (also as last_updated, …) are the user's own; profile, a JSON object,
@@ -46,23 +44,23 @@ type Config struct {
 	// in any case; another word is an error. Null is the lack of a value.
 	UserQuery string
 
-	// GroupsQuery gives a row for each group of the subject in $1: id, name,
+	// GroupsQuery returns a row for each group of the subject in $1: id, name,
 	// type, source, profile, and further attributes; or one column alone,
 	// which is both id and name. Without it a column groups of UserQuery
 	// counts: an array of texts or integers, or of JSON objects with id and name.
 	// Without that too the groups are unknown.
 	GroupsQuery string
 
-	// AppQuery gives the row of the app whose id or client id is $1: id,
+	// AppQuery returns the row of the app whose id or client id is $1: id,
 	// clientId, name, label, status, profile, and further attributes.
 	AppQuery string
 
-	// AppUserQuery gives the row of the assignment of the subject in $1 to
+	// AppUserQuery returns the row of the assignment of the subject in $1 to
 	// the app in $2: userName, status, profile, and further attributes.
 	AppUserQuery string
 
 	// Match names columns of UserQuery (id, login, or an attribute) of which
-	// one must hold the subject, as directory.Answers compares; a row in which
+	// one must hold the subject, as directory.MatchesSubject compares; a row in which
 	// none does is directory.ErrForeign. Default: id or login, byte for byte,
 	// so that no comparison of the database's (of numbers, UUIDs, char(n),
 	// citext, by a collation) makes one user of two subjects.
@@ -84,31 +82,33 @@ type Config struct {
 
 // Limits of this kind.
 const (
-	// defaultConnections is a share of the hundred that PostgreSQL allows
-	// all its clients by default.
+	// defaultConnections is a share of the hundred connections that PostgreSQL
+	// allows all its clients by default. maxConnections bounds the setting.
 	defaultConnections = 16
 	maxConnections     = 1024
 
-	// maxQuery bounds a query in bytes.
+	// maxQuery bounds a query, in bytes.
 	maxQuery = 64 << 10
 
-	// idleLife and maxLife end connections, so that a changed password, role
-	// or balancer takes hold.
+	// idleLife and maxLife bound how long a connection is open without a
+	// look-up and in all, so that a changed password, role or balancer takes
+	// effect.
 	idleLife = 5 * time.Minute
 	maxLife  = 30 * time.Minute
 
-	// maxArrayDepth is the most that PostgreSQL gives arrays.
+	// maxArrayDepth is the most dimensions that PostgreSQL allows an array.
 	maxArrayDepth = 6
 )
 
-// Check tells what is wrong in the settings themselves. It reads what files the
-// DSN names.
+// Check returns what is wrong in the settings themselves. It reads the files
+// that the DSN names.
 func Check(c Config) error {
 	_, _, err := resolve(c)
 	return err
 }
 
-// resolve checks the settings and gives those of the driver.
+// resolve checks the settings and returns them with their defaults, beside
+// those of the driver.
 func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 	switch {
 	case c.Driver != "postgres":
@@ -152,7 +152,7 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 	}
 	config, err := pgx.ParseConfig(c.DSN)
 	if err != nil || c.DSN == "" {
-		// The driver's own words repeat parts of the DSN.
+		// The driver's error repeats parts of the DSN.
 		return c, nil, errors.New("reading SQL settings: the DSN is not a PostgreSQL connection string, or names a file that cannot be read")
 	}
 	if !c.Plaintext {
@@ -165,18 +165,18 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		}
 	}
 	config.MaxProtocolMessageBodyLen = directory.MaxResponse
-	// Poolers take these two for a connection, and refuse or lose others. The
+	// Poolers accept these two for a connection, and refuse or drop others. The
 	// rest is set in each transaction.
 	config.RuntimeParams["application_name"] = "token-enrich"
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	return c, config, nil
 }
 
-// cut is a query's end that keeps rows back.
-var cut = regexp.MustCompile(`(?is)\b(limit\s+[^\s()]+|fetch\s+(first|next)\b[^()]*)(\s+offset\s+\S+)?[\s;]*$`)
+// limit matches a LIMIT or FETCH at the end of a query.
+var limit = regexp.MustCompile(`(?is)\b(limit\s+[^\s()]+|fetch\s+(first|next)\b[^()]*)(\s+offset\s+\S+)?[\s;]*$`)
 
-// Warnings implements directory.Warner: what a limit keeps back nobody sees, a
-// second user of one name (D64) or the rest of the groups (C32).
+// Warnings implements directory.Warner. A limit hides rows: a second user of
+// one name (D64), or the rest of the groups (C32).
 func (d *Directory) Warnings() []string {
 	var out []string
 	for _, q := range []struct{ option, query string }{
@@ -185,7 +185,7 @@ func (d *Directory) Warnings() []string {
 		{"app_query", d.config.AppQuery},
 		{"app_user_query", d.config.AppUserQuery},
 	} {
-		if cut.MatchString(q.query) {
+		if limit.MatchString(q.query) {
 			out = append(out, q.option+" ends in a limit, so that rows beyond it go unseen: a second user of one name, or the rest of the groups; "+
 				"without the limit they are an error")
 		}
@@ -193,8 +193,8 @@ func (d *Directory) Warnings() []string {
 	return out
 }
 
-// secure reports whether what goes to the host is safe from others: it stays
-// on this machine, or goes over TLS to a server that is verified.
+// secure reports whether the traffic to a host is safe from others: it stays on
+// this machine, or uses TLS to a server that is verified.
 func secure(host string, t *tls.Config) bool {
 	if strings.HasPrefix(host, "/") || loopback.Host(host) {
 		return true

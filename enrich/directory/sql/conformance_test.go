@@ -52,7 +52,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 		c.DSN = strings.Replace(dsn, password, password+"x", 1)
 	case directorytest.Cut:
 		whole := make(chan int64, 1)
-		c.DSN = p.at(dsn, directorytest.Way(t, p.address, math.MaxInt64, whole))
+		c.DSN = p.at(dsn, directorytest.TruncatingProxy(t, p.address, math.MaxInt64, whole))
 		d, err := New(c)
 		if err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault
 			t.Fatal(err)
 		}
 		_ = d.Close()
-		c.DSN = p.at(dsn, directorytest.Way(t, p.address, <-whole-150, make(chan int64, 1)))
+		c.DSN = p.at(dsn, directorytest.TruncatingProxy(t, p.address, <-whole-150, make(chan int64, 1)))
 	case directorytest.Huge:
 		if _, err := p.admin(t, name).ExecContext(t.Context(), `update users set department = repeat('x', 9000000)`); err != nil {
 			t.Fatal(err)

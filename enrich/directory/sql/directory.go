@@ -5,12 +5,9 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -19,7 +16,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Directory asks a database.
+// This file looks up users, apps and assignments by their queries, and checks
+// that the rows are those of the subject.
+
+// Directory looks up users in a database.
 type Directory struct {
 	config  Config
 	driver  *pgx.ConnConfig
@@ -30,7 +30,8 @@ type Directory struct {
 	closed bool
 }
 
-// New checks the settings. It starts nothing and does not touch the network.
+// New returns a directory. It starts nothing and does not touch the network:
+// the first look-up connects.
 func New(c Config) (*Directory, error) {
 	c, driver, err := resolve(c)
 	if err != nil {
@@ -40,7 +41,7 @@ func New(c Config) (*Directory, error) {
 	return &Directory{config: c, driver: driver, timeout: strconv.FormatInt(max(1, c.StatementTimeout.Milliseconds()), 10)}, nil
 }
 
-// database gives the pool of connections.
+// database returns the pool of connections, and opens it for the first look-up.
 func (d *Directory) database() (*dbsql.DB, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,20 +58,23 @@ func (d *Directory) database() (*dbsql.DB, error) {
 	return d.pool, nil
 }
 
-// Close ends the connections as they come out of use.
+// Close closes the connections as their look-ups end. Later look-ups fail with
+// ErrClosed.
 func (d *Directory) Close() error {
 	d.mu.Lock()
 	pool := d.pool
 	d.pool, d.closed = nil, true
 	d.mu.Unlock()
 	if pool != nil {
-		// What it may say is that a connection was dead already.
+		// Its error says that a connection was dead already.
 		_ = pool.Close()
 	}
 	return nil
 }
 
-// Person implements directory.Directory.
+// Person implements directory.Directory. User and groups are read in one
+// transaction. Groups are known where there is a groups_query, or where the
+// user's row has a column groups.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -92,7 +96,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		}
 		person := &identity.Person{}
 		var listed any
-		person.Untold = r.untold()
+		person.Untold = r.unsupported()
 		if person.User, listed, problem = d.readUser(r, subject); problem != nil {
 			return problem
 		}
@@ -102,6 +106,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		case len(answers) > 1:
 			person.Groups, err = answers[1].groups()
 			person.GroupsKnown = true
+		// The user's own row has the groups.
 		case listed != nil:
 			person.Groups, err = listedGroups(listed)
 			person.GroupsKnown = true
@@ -115,15 +120,18 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
+// userQuestion returns the query for a user.
 func (d *Directory) userQuestion(subject string) question {
 	return question{"searching the user", d.config.UserQuery, 1, []string{subject}}
 }
 
+// appQuestion returns the query for an app.
 func (d *Directory) appQuestion(id string) question {
 	return question{"searching the app", d.config.AppQuery, 1, []string{id}}
 }
 
-// asFailure keeps "no such user" out of the second question: the user exists.
+// asFailure turns "no such user" from the query for groups into a failure: the
+// user exists.
 func asFailure(err error) error {
 	if directory.Failed(err) {
 		return err
@@ -131,8 +139,9 @@ func asFailure(err error) error {
 	return fmt.Errorf("searching groups: the query does not take the subject: %w", directory.ErrRejected)
 }
 
-// Knows implements directory.Partial: what no query asks for is not known.
-func (d *Directory) Knows() (apps, appUsers bool) {
+// Supports implements directory.Partial: apps and assignments are there where a
+// query reads them.
+func (d *Directory) Supports() (apps, appUsers bool) {
 	return d.config.AppQuery != "", d.config.AppUserQuery != ""
 }
 
@@ -163,7 +172,8 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	return a, nil
 }
 
-// AppUser implements directory.Directory.
+// AppUser implements directory.Directory. The rows of the user and of the app
+// are read in the same transaction, to check whose assignment it is.
 func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string) (*identity.AppUser, error) {
 	subject, err := q.Subject()
 	if err != nil {
@@ -178,6 +188,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	var u *identity.AppUser
 	err = d.with(ctx, func(s *session) error {
 		questions := []question{{"searching the app user", d.config.AppUserQuery, 1, []string{subject, appID}}}
+		// In the same transaction, so that they are of one snapshot.
 		if !d.config.SkipMatch {
 			questions = append(questions, d.userQuestion(subject))
 			if d.config.AppQuery != "" {
@@ -195,7 +206,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 		if err != nil {
 			return err
 		}
-		if err := d.holdAssignment(answers[1:], subject, appID); err != nil {
+		if err := d.checkAssignment(answers[1:], subject, appID); err != nil {
 			return err
 		}
 		u, err = readAppUser(r, appID)
@@ -207,11 +218,12 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return u, nil
 }
 
-// holdAssignment holds an assignment to the subject and the app. Its row names
-// neither in general, so the rows of the user and of the app are held to them:
-// a comparison that takes another name for theirs does so in each query. One
-// without such a row is an assignment of somebody whom another directory knows.
-func (d *Directory) holdAssignment(answers []answer, subject, appID string) error {
+// checkAssignment checks that an assignment belongs to the subject and the app.
+// Its row names neither in general, so the rows of the user and of the app are
+// checked: a comparison that takes another name for theirs does so in each
+// query. Where the database has no such user or app, another directory may have
+// it, and the assignment stays.
+func (d *Directory) checkAssignment(answers []answer, subject, appID string) error {
 	for n := range answers {
 		r, err := answers[n].one()
 		switch {
@@ -229,109 +241,18 @@ func (d *Directory) holdAssignment(answers []answer, subject, appID string) erro
 	return nil
 }
 
-// Untold implements directory.Teller: there is no query for these.
-func (d *Directory) Untold() identity.Facts { return identity.FactLinked | identity.FactAppUsers }
+// Unsupported implements directory.Limited: no query reads these facts.
+func (d *Directory) Unsupported() identity.Facts { return identity.FactLinked | identity.FactAppUsers }
 
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Limited   = (*Directory)(nil)
 	_ directory.Warner    = (*Directory)(nil)
 )
 
-// take removes a column under one of its names and gives its value.
-func (r row) take(names ...string) any {
-	var v any
-	for _, name := range names {
-		if found, has := r[name]; has {
-			delete(r, name)
-			if v == nil {
-				v = found
-			}
-		}
-	}
-	return v
-}
-
-// userColumns are the columns that hold a user's own fields.
-var userColumns = map[identity.Facts][]string{
-	identity.FactStatus:          {"status"},
-	identity.FactCreated:         {"created"},
-	identity.FactLastUpdated:     {"lastUpdated", "last_updated"},
-	identity.FactPasswordChanged: {"passwordChanged", "password_changed"},
-	identity.FactLastLogin:       {"lastLogin", "last_login"},
-}
-
-// untold returns the facts that the row has no column for. A null in a column
-// says that the user has none.
-func (r row) untold() identity.Facts {
-	var untold identity.Facts
-	for fact, names := range userColumns {
-		if !slices.ContainsFunc(names, func(name string) bool { _, has := r[name]; return has }) {
-			untold |= fact
-		}
-	}
-	return untold
-}
-
-// text takes a column as text.
-func (r row) text(names ...string) string {
-	switch v := r.take(names...).(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case bool, []any, map[string]any:
-		return ""
-	default:
-		return fmt.Sprint(v) // a number, digit by digit
-	}
-}
-
-// status takes the account's state. What is none of the known words is an
-// error, be it true or false: it might mean that nobody is to be let in.
-func (r row) status() (string, error) {
-	v := r.take("status")
-	word, isText := v.(string)
-	if word = strings.ToUpper(word); v == nil || isText && (word == "" || slices.Contains(directory.AccountStates(), word)) {
-		return word, nil
-	}
-	return "", fmt.Errorf("reading the answer: the status is an unknown word: %w", directory.ErrMalformed)
-}
-
-// time takes a column as a point in time; zero where it is none.
-func (r row) time(names ...string) time.Time {
-	s, _ := r.take(names...).(string)
-	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t
-		}
-	}
-	return time.Time{}
-}
-
-// attributes gives what is left of a row, with the object in the column
-// profile, if there is one, spread under it.
-func (r row) attributes() (map[string]any, error) {
-	profile := r.take("profile")
-	out := make(map[string]any, len(r))
-	if profile != nil {
-		object, ok := profile.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("reading the answer: column profile is no JSON object: %w", directory.ErrMalformed)
-		}
-		maps.Copy(out, object)
-	}
-	for name, v := range r {
-		if _, has := out[name]; v != nil || !has {
-			out[name] = v
-		}
-	}
-	return out, nil
-}
-
-// readUser makes a user of a row, and gives the column groups apart where no
-// query asks for groups.
+// readUser returns the user of a row, and the value of the column groups where
+// no query reads groups. It checks the user against the subject.
 func (d *Directory) readUser(r row, subject string) (*identity.User, any, error) {
 	var groups any
 	if d.config.GroupsQuery == "" {
@@ -349,7 +270,7 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 	if u.Profile, err = r.attributes(); err != nil {
 		return nil, nil, err
 	}
-	if err := d.hold(u, subject); err != nil {
+	if err := d.checkSubject(u, subject); err != nil {
 		return nil, nil, err
 	}
 	if u.ID == "" {
@@ -358,11 +279,12 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 	return u, groups, nil
 }
 
-// hold holds a user to the subject.
-func (d *Directory) hold(u *identity.User, subject string) error {
+// checkSubject checks that the user holds the subject, in one of the properties
+// of Match, or else in id or login.
+func (d *Directory) checkSubject(u *identity.User, subject string) error {
 	names, holds := "id, login", u.ID == subject || u.Login == subject
 	if len(d.config.Match) > 0 {
-		names, holds = strings.Join(d.config.Match, ", "), directory.Answers(u, subject, d.config.Match)
+		names, holds = strings.Join(d.config.Match, ", "), directory.MatchesSubject(u, subject, d.config.Match)
 	}
 	if holds || d.config.SkipMatch {
 		return nil

@@ -312,7 +312,7 @@ func TestAConnectionThatDiedIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	guarded, err := directory.NewGuarded(d, directory.GuardOptions{Name: "sql", Timeout: 20 * time.Second})
+	guarded, err := directory.NewResilient(d, directory.ResilientOptions{Name: "sql", Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
-// explain turns an error of the driver into a sentinel, with what the database
-// says of it.
+// This file turns errors of the database into the sentinels of package
+// directory, and keeps values out of their text.
+
+// explain returns the error for a failure of the driver: a sentinel, with what
+// the database says about it where that holds no value.
 func explain(ctx context.Context, asked question, err error) error {
 	doing := asked.doing
 	var over *pgproto3.ExceededMaxBodyLenErr
@@ -30,7 +33,7 @@ func explain(ctx context.Context, asked question, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
 	case errors.As(err, &said):
-		return fmt.Errorf("%s: %s: %w", doing, words(said, asked.parameters), sentinel(said))
+		return fmt.Errorf("%s: %s: %w", doing, message(said, asked.parameters), sentinel(said))
 	case errors.Is(err, dbsql.ErrConnDone), errors.Is(err, driver.ErrBadConn):
 		return directory.Transient(fmt.Errorf("%s: the connection was gone: %w", doing, directory.ErrUnavailable))
 	case strings.Contains(err.Error(), "sql: database is closed"):
@@ -50,7 +53,7 @@ func explain(ctx context.Context, asked question, err error) error {
 	return fmt.Errorf("%s: the connection broke off: %w", doing, directory.ErrUnavailable)
 }
 
-// sentinel classes an error of the database by its SQLSTATE
+// sentinel returns the sentinel for an error of the database, by its SQLSTATE
 // (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 func sentinel(said *pgconn.PgError) error {
 	switch class := classOf(said); {
@@ -59,12 +62,12 @@ func sentinel(said *pgconn.PgError) error {
 	case class == "28", said.Code == "42501": // authorization, insufficient_privilege
 		return directory.ErrRefused
 	case class == "22" && strings.Contains(said.Where, "portal parameter $"):
-		// The subject cannot be read as the type it is compared with, such as
-		// a number: it is nobody's. Any other bad value lies in the database.
+		// The subject cannot be cast to the type that it is compared with, such
+		// as a number: no user has it. Any other bad value is in the database.
 		return directory.ErrNotFound
 	case said.Code == "08P01" && said.SeverityUnlocalized == "ERROR":
-		// The query has fewer parameters than it was given. What a pooler
-		// calls a violation of the protocol is fatal.
+		// The query has fewer parameters than were sent. A violation of the
+		// protocol that a pooler reports has the severity FATAL.
 		return directory.ErrRejected
 	case class == "08", class == "53", class == "57", class == "58", class == "XX":
 		return directory.ErrUnavailable
@@ -72,36 +75,37 @@ func sentinel(said *pgconn.PgError) error {
 	return directory.ErrRejected
 }
 
-// classOf returns the first two characters of the SQLSTATE.
+// classOf returns the class of an error, the first two characters of its
+// SQLSTATE.
 func classOf(said *pgconn.PgError) string { return said.Code[:min(2, len(said.Code))] }
 
-// maxWords bounds what is told of a message, in bytes.
-const maxWords = 300
+// maxMessage bounds what is quoted of a message, in bytes.
+const maxMessage = 300
 
-// words returns the message and SQLSTATE of an error, for the operator. The
-// message is left out where it may hold a value, which may be a person's: in
-// classes other than those that speak of the query's text, of rights and of the
-// server, and where it holds a parameter. Detail, hint and context always are.
-func words(said *pgconn.PgError, parameters []string) string {
-	message := strings.Map(func(r rune) rune {
+// message returns the message and SQLSTATE of an error, for the operator. The
+// message is left out where it may hold a value, which may be a user's: in all
+// classes but those about the query's text, rights and the server, and where it
+// holds a parameter. Detail, hint and context are always left out.
+func message(said *pgconn.PgError, parameters []string) string {
+	text := strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
 	}, said.Message)
 	switch {
-	case !slices.Contains(telling(), classOf(said)),
+	case !slices.Contains(quotable(), classOf(said)),
 		slices.ContainsFunc(parameters, func(p string) bool {
-			return strings.Contains(strings.ToLower(message), strings.ToLower(p))
+			return strings.Contains(strings.ToLower(text), strings.ToLower(p))
 		}):
 		return "SQLSTATE " + said.Code
-	case len(message) > maxWords:
-		message = strings.ToValidUTF8(message[:maxWords], "") + "…"
+	case len(text) > maxMessage:
+		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
 	}
-	return fmt.Sprintf("%s (SQLSTATE %s)", message, said.Code)
+	return fmt.Sprintf("%s (SQLSTATE %s)", text, said.Code)
 }
 
-// telling lists the classes of SQLSTATE whose messages hold no values.
-func telling() []string {
+// quotable returns the classes of SQLSTATE whose messages hold no values.
+func quotable() []string {
 	return []string{"08", "0A", "25", "28", "2D", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"}
 }

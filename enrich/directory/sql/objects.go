@@ -9,8 +9,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// groups returns the groups of an answer.
+// This file makes groups, apps and assignments of rows.
+
+// groups returns the groups of an answer to the groups_query.
 func (a *answer) groups() ([]identity.Group, error) {
+	// The reader dropped the rows beyond the limit.
 	if a.more {
 		return nil, errTooManyGroups()
 	}
@@ -21,11 +24,13 @@ func (a *answer) groups() ([]identity.Group, error) {
 	return readGroups(a.rows, names)
 }
 
+// errTooManyGroups returns the error for more than directory.MaxGroups groups.
 func errTooManyGroups() error {
 	return fmt.Errorf("searching groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
 }
 
-// readGroups makes groups of rows.
+// readGroups returns the groups of rows. A single column, other than profile,
+// holds id and name at once. A group without an id is an error.
 func readGroups(rows []row, names []string) ([]identity.Group, error) {
 	if len(rows) > directory.MaxGroups {
 		return nil, errTooManyGroups()
@@ -34,6 +39,7 @@ func readGroups(rows []row, names []string) ([]identity.Group, error) {
 	for _, r := range rows {
 		var g identity.Group
 		var err error
+		// A query for one column needs no alias for it.
 		if len(names) == 1 && names[0] != "profile" {
 			g.ID = r.text(names[0])
 		} else if g, err = readGroup(r); err != nil {
@@ -50,6 +56,7 @@ func readGroups(rows []row, names []string) ([]identity.Group, error) {
 	return groups, nil
 }
 
+// readGroup returns the group of one row.
 func readGroup(r row) (identity.Group, error) {
 	g := identity.Group{ID: r.text("id"), Name: r.text("name"), Type: r.text("type"), Source: r.text("source")}
 	var err error
@@ -62,7 +69,7 @@ func readGroup(r row) (identity.Group, error) {
 	return g, nil
 }
 
-// listedGroups reads groups from one column: texts or integers, which are id
+// listedGroups returns the groups in a column: texts or integers, which are id
 // and name at once, or objects.
 func listedGroups(column any) ([]identity.Group, error) {
 	list, ok := column.([]any)
@@ -72,6 +79,7 @@ func listedGroups(column any) ([]identity.Group, error) {
 	rows := make([]row, len(list))
 	for i, v := range list {
 		switch x := v.(type) {
+		// The forms of array_agg over texts and over integers.
 		case string, int64, json.Number:
 			rows[i] = row{"id": x}
 		case map[string]any:
@@ -84,7 +92,8 @@ func listedGroups(column any) ([]identity.Group, error) {
 	return readGroups(rows, []string{"id", "name"})
 }
 
-// readApp makes an app of a row, and holds it to the id that was asked for.
+// readApp returns the app of a row, and checks it against the id that was asked
+// for.
 func (d *Directory) readApp(r row, id string) (*identity.App, error) {
 	a := &identity.App{
 		ID: r.text("id"), ClientID: r.text("clientId", "client_id"), Name: r.text("name"),
@@ -94,6 +103,7 @@ func (d *Directory) readApp(r row, id string) (*identity.App, error) {
 		return nil, fmt.Errorf("checking the answer: the row has the app's id in neither column id nor client_id: "+
 			"select what app_query compares with $1 under such a name: %w", directory.ErrForeign)
 	}
+	// A row that was found by its client id may have no other.
 	if a.ID == "" {
 		a.ID = id
 	}
@@ -102,6 +112,7 @@ func (d *Directory) readApp(r row, id string) (*identity.App, error) {
 	return a, err
 }
 
+// readAppUser returns the assignment of a row.
 func readAppUser(r row, appID string) (*identity.AppUser, error) {
 	u := &identity.AppUser{ID: r.text("id"), App: appID, UserName: r.text("userName", "user_name"), Status: r.text("status")}
 	var err error

@@ -13,15 +13,18 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 )
 
-// A look-up is one transaction, which is read-only, sees one snapshot, and is
-// rolled back: what a query sets in the session is undone with it, and behind a
-// pooler the session is another's next. Its settings are the transaction's own
-// because a pooler refuses those of a connection, or loses them.
+// This file runs the queries of a look-up in one transaction and one round
+// trip.
+
+// A look-up is one transaction. It is read-only, sees one snapshot, and is rolled
+// back, which undoes what a query sets in the session: behind a pooler the next
+// user of the session is another client. Its settings are local to the transaction
+// because a pooler refuses or drops those of a connection.
 //
-// All of it is one round trip by the extended protocol, with nothing prepared
-// that outlives it. That protocol takes one statement in a text, and parameters
-// only in one that can have them: what would end the transaction or make it
-// read-write has none, and is refused.
+// All statements go in one round trip by the extended protocol, with no prepared
+// statement that outlives it. The protocol accepts one statement in a text, and
+// parameters only where the statement can have them: statements that end the
+// transaction or make it read-write have none, and are refused.
 const (
 	begin = `begin isolation level repeatable read, read only`
 
@@ -31,20 +34,21 @@ const (
 		set_config('DateStyle', 'ISO', true), set_config('IntervalStyle', 'postgres', true), set_config('TimeZone', 'UTC', true),
 		set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true)`
 
-	// unlock gives back what no end of a transaction does.
+	// unlock releases the locks that outlive a transaction.
 	unlock   = `select pg_advisory_unlock_all()`
 	rollback = `rollback`
 )
 
-// question is a query with its parameters, and how many rows it may give.
+// A question is a query with its parameters, and the number of rows that it may
+// return.
 type question struct {
 	doing, text string
 	rows        int
 	parameters  []string
 }
 
-// answer is what a question was answered with. Of more rows than it may have
-// it holds none.
+// An answer is the rows of a question. Where there are more than the question
+// allows, it has none, and more is true.
 type answer struct {
 	question question
 	fields   []pgconn.FieldDescription
@@ -53,10 +57,7 @@ type answer struct {
 	more     bool
 }
 
-// row is one row of an answer.
-type row map[string]any
-
-// one returns the single row. None is ErrNotFound, two are ErrAmbiguous.
+// one returns the single row. No row is ErrNotFound, two are ErrAmbiguous.
 func (a *answer) one() (row, error) {
 	switch {
 	case a.more:
@@ -67,7 +68,7 @@ func (a *answer) one() (row, error) {
 	return a.rows[0], nil
 }
 
-// session is one connection for the time of a look-up.
+// A session is one connection for the time of a look-up.
 type session struct {
 	conn    *pgx.Conn
 	timeout string // of a statement, in milliseconds
@@ -95,8 +96,8 @@ func (d *Directory) with(ctx context.Context, look func(*session) error) error {
 	})
 }
 
-// ask puts the questions to the database, in a transaction of their own. It
-// returns the answers up to the first question that failed, and the reason.
+// ask runs the queries in a transaction of their own. It returns the answers up
+// to the first query that failed, and its error.
 func (s *session) ask(ctx context.Context, questions ...question) ([]answer, error) {
 	answers, err := s.read(ctx, questions)
 	for n := range answers {
@@ -107,7 +108,7 @@ func (s *session) ask(ctx context.Context, questions ...question) ([]answer, err
 	return answers, err
 }
 
-// read is ask without the meaning of the values.
+// read is ask without decoding the values.
 func (s *session) read(ctx context.Context, questions []question) ([]answer, error) {
 	var batch pgconn.Batch
 	statements := slices.Concat(
@@ -119,8 +120,8 @@ func (s *session) read(ctx context.Context, questions []question) ([]answer, err
 		}
 		batch.ExecParams(q.text, parameters, nil, nil, nil)
 	}
-	// Cancelled where an answer is not read to its end: the driver then gives
-	// the connection up.
+	// Cancelled where an answer is not read to its end: the driver then drops
+	// the connection.
 	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := s.conn.PgConn().ExecBatch(bounded, &batch)
@@ -154,22 +155,22 @@ func (s *session) read(ctx context.Context, questions []question) ([]answer, err
 	return answers, failed
 }
 
-// end makes the connection fit for the next look-up where a failure kept the
-// transaction's end from being reached. One that is not fit is not used again.
+// end rolls a transaction back that a failure has left open, so that the
+// connection can be used again. Otherwise the pool drops the connection.
 func (s *session) end(ctx context.Context) {
 	if c := s.conn.PgConn(); !c.IsClosed() && c.TxStatus() != 'I' {
 		_ = c.Exec(ctx, rollback+"; "+unlock).Close()
 	}
 }
 
-// Bytes that a row and a value take in the protocol besides their own.
+// The bytes that a row and a value take in the protocol beside their content.
 const (
 	rowBytes   = 7
 	valueBytes = 4
 )
 
-// take reads the rows of an answer. What is over the rows that it may have is
-// counted and not kept.
+// take reads the rows of an answer. Rows beyond those that the question allows
+// are counted and dropped.
 func (s *session) take(a *answer, result *pgconn.ResultReader) error {
 	a.fields = slices.Clone(result.FieldDescriptions()) // the driver uses theirs again
 	if len(a.fields) == 0 {
@@ -204,7 +205,7 @@ func (s *session) take(a *answer, result *pgconn.ResultReader) error {
 	return nil
 }
 
-// decode makes rows of what was read.
+// decode decodes the values that were read.
 func (s *session) decode(ctx context.Context, a *answer) error {
 	if err := s.learn(ctx, a.fields); err != nil {
 		return err

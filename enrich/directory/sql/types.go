@@ -8,14 +8,16 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// typeQuery tells of a type of the database's own whether it is an array, and
-// of what: of a domain the type behind it.
+// This file finds out the types that a database defines itself.
+
+// typeQuery returns whether a type is an array, and the type of its elements;
+// of a domain over one the type behind it.
 const typeQuery = `select coalesce(e.typarray = t.oid, false) as is_array, coalesce(nullif(e.typbasetype, 0), e.oid, 0)::int8 as element
 from pg_catalog.pg_type t left join pg_catalog.pg_type e on e.oid = t.typelem where t.oid = $1`
 
-// learn makes the types known that the database has beyond those which every
-// PostgreSQL has: an array of an enum is a list like any other, and not the
-// text in braces as which it comes. Each connection asks once for each type.
+// learn registers the types of these columns that not every PostgreSQL has: an
+// array of an enum is a list like any other, and not the text in braces as
+// which it is sent. Each connection asks once for each type.
 func (s *session) learn(ctx context.Context, fields []pgconn.FieldDescription) error {
 	types := s.conn.TypeMap()
 	for _, f := range fields {

@@ -15,23 +15,26 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Values are asked for in PostgreSQL's text format, in which every type has a
-// form: those that claims have a kind for are read, and all others (enums,
-// ranges, addresses, UUIDs, …) stay the text that they are.
+// This file decodes values. They are requested in PostgreSQL's text format, which
+// every type has: values that have a type in claims are decoded, and all others
+// (enums, ranges, addresses, UUIDs, …) stay text.
 
+// errValue says that a value cannot be decoded. It does not quote the value.
 var errValue = errors.New("a value cannot be read")
 
-// decode gives a column's value as a canonical one.
+// decode returns a column's value as a canonical one, nil for a null.
 func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	if text == nil {
 		return nil, nil
 	}
 	s := string(text)
 	switch oid {
+	// The cases are the types that a claim can have; see the note above for all
+	// others.
 	case pgtype.BoolOID:
 		return s == "t", nil
 	case pgtype.BPCharOID:
-		// char(n): PostgreSQL gives the blanks behind a value no meaning.
+		// char(n): blanks at the end have no meaning.
 		return strings.TrimRight(s, " "), nil
 	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.OIDOID:
 		return strconv.ParseInt(s, 10, 64)
@@ -45,8 +48,10 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 		return v, nil
 	case pgtype.TimestamptzOID:
 		return decodeTime(s), nil
+	// Without a zone there is no point in time, so it stays a text that sorts.
 	case pgtype.TimestampOID:
 		return strings.Replace(s, " ", "T", 1), nil
+	// Base64, as JSON has no bytes.
 	case pgtype.ByteaOID:
 		raw, err := hex.DecodeString(strings.TrimPrefix(s, `\x`))
 		if err != nil {
@@ -56,6 +61,8 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	}
 	if t, known := types.TypeForOID(oid); known {
 		if array, ok := t.Codec.(*pgtype.ArrayCodec); ok {
+			// PostgreSQL's arrays have a comma between elements, but for one
+			// type.
 			delimiter := byte(',')
 			if array.Delimiter != 0 {
 				delimiter = array.Delimiter // of boxes, whose own form has commas
@@ -68,7 +75,8 @@ func decode(types *pgtype.Map, oid uint32, text []byte) (any, error) {
 	return s, nil
 }
 
-// decodeNumber keeps whole numbers whole. What is not finite stays text.
+// decodeNumber returns a number; whole numbers stay whole. One that is not
+// finite stays text.
 func decodeNumber(s string) (any, error) {
 	if f, err := strconv.ParseFloat(s, 64); err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		return s, nil
@@ -76,8 +84,8 @@ func decodeNumber(s string) (any, error) {
 	return identity.Canonical(json.Number(s))
 }
 
-// decodeTime writes a point in time as RFC 3339 does. Infinity, and years
-// that RFC 3339 has no form for, stay text.
+// decodeTime returns a time in the form of RFC 3339, in UTC. Infinity, and
+// years that RFC 3339 has no form for, stay text.
 func decodeTime(s string) any {
 	t, err := time.Parse("2006-01-02 15:04:05.999999999Z07", s)
 	if err != nil {
@@ -86,8 +94,8 @@ func decodeTime(s string) any {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// decodeArray reads the text form of an array, {1,"b c",NULL,{…}}, whose
-// parts may be arrays again. Bounds in front of it are passed over.
+// decodeArray decodes the text form of an array, {1,"b c",NULL,{…}}, whose
+// elements may be arrays again. It skips bounds in front of it.
 func decodeArray(s string, delimiter byte, element func(string) (any, error)) (any, error) {
 	if strings.HasPrefix(s, "[") {
 		_, rest, ok := strings.Cut(s, "=")
@@ -96,6 +104,7 @@ func decodeArray(s string, delimiter byte, element func(string) (any, error)) (a
 		}
 		s = rest
 	}
+	// The reader must consume the text to its end: otherwise it is no array.
 	r := arrayReader{text: s, delimiter: delimiter, element: element}
 	v, err := r.list(0)
 	if err != nil {
@@ -107,6 +116,7 @@ func decodeArray(s string, delimiter byte, element func(string) (any, error)) (a
 	return v, nil
 }
 
+// An arrayReader decodes the text form of an array.
 type arrayReader struct {
 	text      string
 	at        int
@@ -114,7 +124,7 @@ type arrayReader struct {
 	element   func(string) (any, error)
 }
 
-// peek gives the next byte, or zero at the end.
+// peek returns the next byte, or zero at the end.
 func (r *arrayReader) peek() byte {
 	if r.at < len(r.text) {
 		return r.text[r.at]
@@ -122,6 +132,7 @@ func (r *arrayReader) peek() byte {
 	return 0
 }
 
+// list reads an array in braces.
 func (r *arrayReader) list(depth int) (any, error) {
 	if depth >= maxArrayDepth || r.peek() != '{' {
 		return nil, errValue
@@ -159,6 +170,7 @@ func (r *arrayReader) list(depth int) (any, error) {
 	}
 }
 
+// quoted reads an element in quotes, with its escapes.
 func (r *arrayReader) quoted() (any, error) {
 	var b strings.Builder
 	for r.at++; r.at < len(r.text); r.at++ {
@@ -177,6 +189,7 @@ func (r *arrayReader) quoted() (any, error) {
 	return nil, errValue
 }
 
+// bare reads an element without quotes. NULL is nil.
 func (r *arrayReader) bare() (any, error) {
 	length := strings.IndexAny(r.text[r.at:], string(r.delimiter)+`{}"\`)
 	if length <= 0 {
@@ -184,6 +197,7 @@ func (r *arrayReader) bare() (any, error) {
 	}
 	s := r.text[r.at : r.at+length]
 	r.at += length
+	// Without quotes; the text "NULL" is sent in quotes.
 	if s == "NULL" {
 		return nil, nil
 	}

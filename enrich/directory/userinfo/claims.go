@@ -10,13 +10,16 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// protocol are the members that speak of the answer and not of the user.
+// This file makes a user of the claims of an answer.
+
+// protocol are the claims that describe the answer and not the user.
 var protocol = [...]string{"iss", "aud", "exp", "iat", "nbf", "jti", "_claim_names", "_claim_sources"}
 
-// person makes a person of what the endpoint says. Every member is an
-// attribute under its own name; sub is the id, preferred_username the login.
+// person returns the user of the claims. Each claim is an attribute under its
+// own name; sub is the id, preferred_username the login.
 func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u := &identity.User{Profile: make(map[string]any, len(claims))}
+	// A copy: the claims are also read below.
 	maps.Copy(u.Profile, claims)
 	for _, name := range protocol {
 		delete(u.Profile, name)
@@ -25,8 +28,9 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	u.Login, _ = claims["preferred_username"].(string)
 	u.LastUpdated = updatedAt(claims["updated_at"])
 	p := &identity.Person{User: u}
+	// Aggregated and distributed claims (OpenID Connect Core, section 5.6.2).
 	if identity.GroupsOverage(claims, d.config.GroupsClaim) {
-		delete(u.Profile, d.config.GroupsClaim) // a part must not pass for the whole
+		delete(u.Profile, d.config.GroupsClaim) // a part must not pass for all groups
 		p.GroupsUnknown = "the answer says that its groups are to be had elsewhere"
 		return p, nil
 	}
@@ -39,17 +43,18 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 		return nil, err
 	}
 	p.GroupsKnown = true
-	// They are the person's groups, and there is no reason to keep them twice.
+	// They are the user's groups, and not also an attribute.
 	delete(u.Profile, d.config.GroupsClaim)
 	return p, nil
 }
 
-// groups reads a list of groups: texts or integers, which are id and name at
-// once, or objects with id or name.
+// groups returns a list of groups: texts or integers, which are id and name at
+// once, or objects with id or name. Each id is there once.
 func groups(entries []any) (list []identity.Group, err error) {
 	if len(entries) > directory.MaxGroups {
 		return nil, fmt.Errorf("reading the answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
 	}
+	// Issuers that join lists of several sources repeat groups.
 	seen := make(map[string]struct{}, len(entries))
 	for _, e := range entries {
 		var g identity.Group
@@ -75,8 +80,9 @@ func groups(entries []any) (list []identity.Group, err error) {
 	return list, nil
 }
 
-// updatedAt reads seconds since 1970 (OpenID Connect Core, section 5.1), or
-// the text that some issuers send instead; anything else says nothing.
+// updatedAt returns a time in seconds since 1970 (OpenID Connect Core, section
+// 5.1), or in the text form that some issuers send. It is the zero time for any
+// other value.
 func updatedAt(v any) time.Time {
 	switch x := v.(type) {
 	case int64:

@@ -1,7 +1,7 @@
-// Package userinfo is the directory that an OpenID issuer is to the holder of
-// a token: its userinfo endpoint (OpenID Connect Core, section 5.3), asked with
-// the caller's own token. It knows the caller and nobody else, so its answers
-// are never kept for another caller, and no apps.
+// Package userinfo is the directory over the userinfo endpoint of an OpenID issuer
+// (OpenID Connect Core, section 5.3), which is asked with the caller's own token. It
+// has the caller and no other user, so an answer is never used for another caller,
+// and no apps.
 package userinfo
 
 import (
@@ -24,7 +24,7 @@ type Config struct {
 	// only where the issuer is on this machine.
 	Identifier string
 
-	// Endpoint gives the address of the endpoint, from the issuer's metadata.
+	// Endpoint returns the address of the endpoint, from the issuer's metadata.
 	// It is called for every question and holds on to what it knows.
 	Endpoint func(ctx context.Context) (string, error)
 
@@ -44,23 +44,24 @@ type Config struct {
 	CAFile string
 }
 
-// Options are what a Directory gets from outside. Every field may be left out.
+// Options are what a Directory uses from outside. Each field may be left at its
+// zero value.
 type Options struct {
-	// Transport carries the requests. Default: one of its own.
+	// Transport carries the requests. Default: one of the directory's own.
 	Transport http.RoundTripper
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the current time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of the jitter of retries. Default: crypto/rand.
 	Rand io.Reader
 }
 
-// defaultGroupsClaim is what issuers call it that have any groups.
+// defaultGroupsClaim is the name that issuers with groups most often use.
 const defaultGroupsClaim = "groups"
 
-// New makes a directory. It does not touch the network: the endpoint is
-// looked for when the first question comes.
+// New returns a directory. It reads the CA file and does not touch the network:
+// the first look-up finds the endpoint.
 func New(c Config, o Options) (*Directory, error) {
 	switch {
 	case c.Name == "" || c.Identifier == "":

@@ -88,7 +88,7 @@ type endpoint struct {
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch e.fault {
-	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign, directorytest.Parted:
+	case directorytest.Healthy, directorytest.Ambiguous, directorytest.Down, directorytest.Refusing, directorytest.Foreign, directorytest.Incomplete:
 	case directorytest.Slow:
 		select {
 		case <-r.Context().Done():
@@ -140,7 +140,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer["groups"] = groups
-	if e.fault == directorytest.Parted {
+	if e.fault == directorytest.Incomplete {
 		answer["groups"] = groups[:1]
 		answer["_claim_names"] = object{"groups": "src1"}
 	}
@@ -219,8 +219,8 @@ func (h harness) Lacks() map[directorytest.Capability]string {
 
 func (harness) Secret() string { return "" }
 
-// ShowsPart implements directorytest.PartHarness.
-func (harness) ShowsPart() bool { return true }
+// CanBeIncomplete implements directorytest.PartialHarness.
+func (harness) CanBeIncomplete() bool { return true }
 
 func TestConformance(t *testing.T) {
 	t.Run("answers in JSON", func(t *testing.T) { directorytest.Run(t, harness{}) })

@@ -20,12 +20,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 )
 
+// This file asks the endpoint and checks its answer.
+
 // Directory asks an issuer's userinfo endpoint with the caller's token.
 type Directory struct {
 	config  Config
 	options Options
 
-	mu     sync.Mutex // guards the client while the endpoint moves
+	mu     sync.Mutex // of the client, which changes with the endpoint
 	at     string
 	client *fetch.Client
 	closed bool
@@ -33,8 +35,8 @@ type Directory struct {
 
 // Person implements directory.Directory. An answer about another subject than
 // the token's sub is directory.ErrForeign (OpenID Connect Core, section 5.3.2).
-// A token that the endpoint does not take is directory.ErrRefused and says
-// nothing of the endpoint's health.
+// A token that the endpoint refuses is directory.ErrRefused, which says nothing
+// about the endpoint's health.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
 	if _, err := q.Subject(); err != nil {
 		return nil, err
@@ -43,7 +45,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, err
 	}
-	client, address, err := d.reach(ctx)
+	client, address, err := d.endpoint(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +69,8 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	return p, nil
 }
 
-// check gives the sub that the answer must have, where the endpoint can be
-// asked for this principal at all.
+// check returns the sub that the answer must have. It is an error where this
+// principal's token cannot be used at the endpoint.
 func (d *Directory) check(q directory.Query) (string, error) {
 	p := q.Principal
 	sub, _ := p.Claims["sub"].(string)
@@ -76,7 +78,7 @@ func (d *Directory) check(q directory.Query) (string, error) {
 	case p.IssuerName != d.config.Name || p.Issuer != d.config.Identifier:
 		return "", fmt.Errorf("asking: the token is another issuer's: %w", directory.ErrRejected)
 	case p.Confirmation.Bound():
-		// It proves nothing without the sender's key, which we do not have.
+		// It cannot be used without the sender's key.
 		return "", fmt.Errorf("asking: the token is bound to a key of its sender: %w", directory.ErrRejected)
 	case sub == "":
 		return "", fmt.Errorf("asking: the token has no sub to hold the answer to: %w", directory.ErrRejected)
@@ -86,33 +88,33 @@ func (d *Directory) check(q directory.Query) (string, error) {
 	return sub, nil
 }
 
-// Knows implements directory.Partial: the endpoint tells of people only.
-func (d *Directory) Knows() (apps, appUsers bool) { return false, false }
+// Supports implements directory.Partial: the endpoint has the caller only.
+func (d *Directory) Supports() (apps, appUsers bool) { return false, false }
 
-// App implements directory.Directory: the endpoint knows no apps.
+// App implements directory.Directory. It always is ErrNotFound.
 func (d *Directory) App(context.Context, string) (*identity.App, error) {
 	return nil, fmt.Errorf("looking up an app: userinfo knows none: %w", directory.ErrNotFound)
 }
 
-// AppUser implements directory.Directory: the endpoint knows no assignments.
+// AppUser implements directory.Directory. It always is ErrNotFound.
 func (d *Directory) AppUser(context.Context, directory.Query, string) (*identity.AppUser, error) {
 	return nil, fmt.Errorf("looking up an app user: userinfo knows none: %w", directory.ErrNotFound)
 }
 
-// Dependence implements directory.Dependent. What the endpoint tells depends
-// on the client and the scopes, and it tells of the sub, which the issuer's
-// subject_claim may have put another name before; the expiry is among the parts so that no answer
-// outlives the token that it was asked with.
-func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
+// CacheScope implements directory.CacheScoper. An answer depends on the client
+// and the scopes, and it is about the sub, which is not the subject where the
+// issuer has a subject_claim. The expiry is part of the scope so that no answer
+// outlives the token that it was requested with.
+func (d *Directory) CacheScope(p *identity.Principal) directory.CacheScope {
 	scopes := slices.Sorted(slices.Values(p.Scopes))
 	sub, _ := p.Claims["sub"].(string)
-	return directory.Dependence{
+	return directory.CacheScope{
 		Caller: append([]string{sub, p.Client, strconv.FormatInt(p.Expiry.Unix(), 10)}, slices.Compact(scopes)...),
 		Token:  true,
 	}
 }
 
-// accept is what the endpoint may answer in.
+// accept are the media types of answers.
 var accept = []string{fetch.MediaJSON, fetch.MediaJWT}
 
 // ask sends the token. The address is the endpoint's path and query.
@@ -124,14 +126,14 @@ func ask(ctx context.Context, client *fetch.Client, address, token string) (*fet
 	case err == nil:
 		return answer, nil
 	case errors.Is(err, directory.ErrRefused):
-		// One caller's token must not close the way for all others.
+		// One caller's token must not open the circuit for all others.
 		return nil, fmt.Errorf("%w: %w", err, directory.ErrRejected)
 	}
 	return nil, err
 }
 
-// claims reads the answer, which is JSON or a JWT, and for how long it may be
-// used, where it says so.
+// claims returns the claims of an answer, which is JSON or a JWT, and how long
+// they may be used where the answer says so.
 func (d *Directory) claims(ctx context.Context, answer *fetch.Response, p *identity.Principal) (claims map[string]any, keep *time.Duration, err error) {
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if kind != fetch.MediaJWT {
@@ -146,16 +148,17 @@ func (d *Directory) claims(ctx context.Context, answer *fetch.Response, p *ident
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		// The reason may repeat what stands in the answer.
+		// The reason may quote the answer.
 		return nil, nil, fmt.Errorf("reading the answer: it does not verify: %w", directory.ErrMalformed)
 	}
 	keep, err = d.checkSigned(claims, p)
 	return claims, keep, err
 }
 
-// checkSigned makes the checks of a signed answer that an unsigned one, which
-// comes over a connection of its own, does not need: that it was made by this
-// issuer, for this client, and now.
+// checkSigned makes the checks that a signed answer needs and an unsigned one,
+// which comes over a connection of its own, does not: that this issuer made it,
+// for this client, and that it is valid now. It returns how long it stays so,
+// where it has an exp.
 func (d *Directory) checkSigned(claims map[string]any, p *identity.Principal) (keep *time.Duration, err error) {
 	if claims["iss"] != d.config.Identifier {
 		return nil, fmt.Errorf("reading the answer: its iss is another: %w", directory.ErrForeign)
@@ -180,7 +183,7 @@ func (d *Directory) checkSigned(claims map[string]any, p *identity.Principal) (k
 	return keep, nil
 }
 
-// date reads a NumericDate (RFC 7519, section 2).
+// date returns a NumericDate (RFC 7519, section 2).
 func date(v any) (t time.Time, ok bool) {
 	switch n := v.(type) {
 	case int64:
@@ -194,7 +197,7 @@ func date(v any) (t time.Time, ok bool) {
 // leeway is how far the clocks of the issuer and of this machine may differ.
 const leeway = 30 * time.Second
 
-// named reports whether an aud is or holds the client.
+// named reports whether an aud is or contains the client.
 func named(aud any, client string) bool {
 	if list, ok := aud.([]any); ok {
 		return slices.Contains(list, any(client))
@@ -202,8 +205,9 @@ func named(aud any, client string) bool {
 	return aud == client
 }
 
-// reach gives a client for where the endpoint is now, and what to ask there.
-func (d *Directory) reach(ctx context.Context) (*fetch.Client, string, error) {
+// endpoint returns a client for the current endpoint, and the path and query to
+// request.
+func (d *Directory) endpoint(ctx context.Context) (*fetch.Client, string, error) {
 	endpoint, err := d.config.Endpoint(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -217,7 +221,7 @@ func (d *Directory) reach(ctx context.Context) (*fetch.Client, string, error) {
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return nil, "", fmt.Errorf("looking for the endpoint: what the issuer names is no address: %w", directory.ErrUnavailable)
 	}
-	// An issuer out there must not send tokens to ports of this machine.
+	// A remote issuer must not direct tokens to ports of this machine.
 	if own, err := url.Parse(d.config.Identifier); err != nil || loopback.Host(u.Hostname()) && !loopback.Host(own.Hostname()) {
 		return nil, "", fmt.Errorf("looking for the endpoint: it is on this machine and the issuer is not: %w", directory.ErrUnavailable)
 	}
@@ -225,7 +229,8 @@ func (d *Directory) reach(ctx context.Context) (*fetch.Client, string, error) {
 	return client, u.RequestURI(), err
 }
 
-// clientAt gives the client for an origin, a new one where it has moved.
+// clientAt returns the client for an origin, a new one where the endpoint has
+// moved.
 func (d *Directory) clientAt(origin string) (*fetch.Client, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -246,17 +251,18 @@ func (d *Directory) clientAt(origin string) (*fetch.Client, error) {
 	return client, nil
 }
 
+// newClient returns a client for an origin.
 func (d *Directory) newClient(origin string) (*fetch.Client, error) {
 	return fetch.New(fetch.Options{
 		Base: origin, CAFile: d.config.CAFile, Transport: d.options.Transport, Clock: d.options.Clock, Rand: d.options.Rand,
-		// Issuers bound how often one token may ask. That is no reason to
-		// leave off asking for others, so no answer sets a pace for all.
+		// Issuers limit how often one token may ask. That must not stop
+		// requests with other tokens, so no answer sets a pause.
 		RateLimit: func(int, http.Header, time.Time) time.Time { return time.Time{} },
 		Retries:   1,
 	})
 }
 
-// Close ends the idle connections.
+// Close closes the idle connections. Later look-ups fail with ErrClosed.
 func (d *Directory) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -267,16 +273,16 @@ func (d *Directory) Close() error {
 	return d.client.Close()
 }
 
-// Untold implements directory.Teller: the standard claims say
-// none of these.
-func (d *Directory) Untold() identity.Facts {
+// Unsupported implements directory.Limited: the standard claims have none of
+// these facts.
+func (d *Directory) Unsupported() identity.Facts {
 	return identity.FactStatus | identity.FactCreated | identity.FactPasswordChanged | identity.FactLastLogin |
 		identity.FactLinked | identity.FactAppUsers
 }
 
 var (
-	_ directory.Directory = (*Directory)(nil)
-	_ directory.Partial   = (*Directory)(nil)
-	_ directory.Dependent = (*Directory)(nil)
-	_ directory.Teller    = (*Directory)(nil)
+	_ directory.Directory   = (*Directory)(nil)
+	_ directory.Partial     = (*Directory)(nil)
+	_ directory.CacheScoper = (*Directory)(nil)
+	_ directory.Limited     = (*Directory)(nil)
 )

@@ -244,7 +244,7 @@ func TestWhatTheEndpointSays(t *testing.T) {
 
 func TestATokenThatIsRefusedClosesTheWayForNobodyElse(t *testing.T) {
 	d, service := answering(t, Config{}, `{"sub":"ada"}`)
-	g, err := directory.NewGuarded(d, directory.GuardOptions{Failures: 3})
+	g, err := directory.NewResilient(d, directory.ResilientOptions{Failures: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +369,7 @@ func TestASignedAnswerIsKeptUntilItExpires(t *testing.T) {
 func TestWhatAnAnswerDependsOn(t *testing.T) {
 	d, _ := answering(t, Config{}, "")
 	of := func(edit func(*identity.Principal)) string {
-		on := d.Dependence(query(edit).Principal)
+		on := d.CacheScope(query(edit).Principal)
 		if !on.Token || on.App {
 			t.Errorf("dependence %+v", on)
 		}

@@ -28,9 +28,9 @@ func person(id string, profile object, groups ...string) *identity.Person {
 
 func holding(p *identity.Person) *directorytest.Fake { return directorytest.Holding(p, "ada") }
 
-func merge(t testing.TB, members ...directory.Member) *directory.Merged {
+func merge(t testing.TB, members ...directory.Source) *directory.Composite {
 	t.Helper()
-	m, err := directory.NewMerged(members, directory.MergeOptions{})
+	m, err := directory.NewComposite(members, directory.CompositeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,9 +52,9 @@ func TestMergeTakesEachAttributeFromTheFirstThatHasIt(t *testing.T) {
 	before := fmt.Sprintf("%+v %+v %+v", first.User, second.User, third.User)
 
 	p, err := merge(t,
-		directory.Member{Name: "hr", Directory: holding(first), Required: true},
-		directory.Member{Name: "ldap", Directory: holding(second), Attributes: []string{"email", "department"}},
-		directory.Member{Name: "okta", Directory: holding(third)},
+		directory.Source{Name: "hr", Directory: holding(first), Required: true},
+		directory.Source{Name: "ldap", Directory: holding(second), Attributes: []string{"email", "department"}},
+		directory.Source{Name: "okta", Directory: holding(third)},
 	).Person(context.Background(), directorytest.Query("ada"))
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestMergeTakesEachAttributeFromTheFirstThatHasIt(t *testing.T) {
 
 func TestAppAndAppUserSayWhereTheyCameFrom(t *testing.T) {
 	app, user := &identity.App{ID: "x"}, &identity.AppUser{UserName: "ada"}
-	m := merge(t, directory.Member{Name: "ldap", Directory: &directorytest.Fake{}}, directory.Member{Name: "okta", Directory: &directorytest.Fake{
+	m := merge(t, directory.Source{Name: "ldap", Directory: &directorytest.Fake{}}, directory.Source{Name: "okta", Directory: &directorytest.Fake{
 		AppFunc:     func(context.Context, string) (*identity.App, error) { return app, nil },
 		AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) { return user, nil },
 	}})
@@ -106,8 +106,8 @@ func TestAppAndAppUserSayWhereTheyCameFrom(t *testing.T) {
 func TestGroupsAreUnknownOnlyWhereNobodyCouldSay(t *testing.T) {
 	unknown := person("a", nil)
 	unknown.GroupsKnown = false
-	p, err := merge(t, directory.Member{Name: "a", Directory: holding(unknown)}, directory.Member{Name: "b", Directory: holding(unknown)},
-		directory.Member{Name: "c", Directory: directorytest.Holding(person("c", nil))},
+	p, err := merge(t, directory.Source{Name: "a", Directory: holding(unknown)}, directory.Source{Name: "b", Directory: holding(unknown)},
+		directory.Source{Name: "c", Directory: directorytest.Holding(person("c", nil))},
 	).Person(context.Background(), directorytest.Query("ada"))
 	if err != nil || p.GroupsKnown {
 		t.Errorf("known %v, %v; want unknown", p != nil && p.GroupsKnown, err)
@@ -122,21 +122,21 @@ func TestFailuresOfMembers(t *testing.T) {
 	foreign := directorytest.Failing(directory.ErrForeign)
 	for _, c := range []struct {
 		name     string
-		members  []directory.Member
+		members  []directory.Source
 		want     error
 		leftOut  []string
 		negative bool // an authoritative "not found"
 	}{
-		{"a required one that fails, fails", []directory.Member{{Directory: ada}, {Directory: down, Required: true}}, directory.ErrUnavailable, nil, false},
-		{"an optional one is left out", []directory.Member{{Directory: down}, {Directory: ada}, {Directory: foreign}}, nil, []string{"m0", "m2"}, false},
-		{"two matches in an optional one fail", []directory.Member{{Directory: ada}, {Directory: twice}}, directory.ErrAmbiguous, nil, false},
-		{"two matches weigh more than a failure", []directory.Member{{Directory: down, Required: true}, {Directory: twice}}, directory.ErrAmbiguous, nil, false},
-		{"all optional and all down", []directory.Member{{Directory: down}, {Directory: down}}, directory.ErrUnavailable, nil, false},
-		{"not found in all", []directory.Member{{Directory: nobody}, {Directory: nobody, Required: true}}, directory.ErrNotFound, nil, true},
-		{"not found, but one could not be asked", []directory.Member{{Directory: nobody, Required: true}, {Directory: down}}, directory.ErrUnavailable, nil, false},
-		{"found in one suffices", []directory.Member{{Directory: nobody, Required: true}, {Directory: ada}}, nil, nil, false},
-		{"an answer for somebody else by match", []directory.Member{{Directory: ada, Required: true, Match: []string{"login", "email"}}}, directory.ErrForeign, nil, false},
-		{"an answer that match allows", []directory.Member{{Directory: ada, Match: []string{"login", "id"}}}, nil, nil, false},
+		{"a required one that fails, fails", []directory.Source{{Directory: ada}, {Directory: down, Required: true}}, directory.ErrUnavailable, nil, false},
+		{"an optional one is left out", []directory.Source{{Directory: down}, {Directory: ada}, {Directory: foreign}}, nil, []string{"m0", "m2"}, false},
+		{"two matches in an optional one fail", []directory.Source{{Directory: ada}, {Directory: twice}}, directory.ErrAmbiguous, nil, false},
+		{"two matches weigh more than a failure", []directory.Source{{Directory: down, Required: true}, {Directory: twice}}, directory.ErrAmbiguous, nil, false},
+		{"all optional and all down", []directory.Source{{Directory: down}, {Directory: down}}, directory.ErrUnavailable, nil, false},
+		{"not found in all", []directory.Source{{Directory: nobody}, {Directory: nobody, Required: true}}, directory.ErrNotFound, nil, true},
+		{"not found, but one could not be asked", []directory.Source{{Directory: nobody, Required: true}, {Directory: down}}, directory.ErrUnavailable, nil, false},
+		{"found in one suffices", []directory.Source{{Directory: nobody, Required: true}, {Directory: ada}}, nil, nil, false},
+		{"an answer for somebody else by match", []directory.Source{{Directory: ada, Required: true, Match: []string{"login", "email"}}}, directory.ErrForeign, nil, false},
+		{"an answer that match allows", []directory.Source{{Directory: ada, Match: []string{"login", "id"}}}, nil, nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for i := range c.members {
@@ -160,9 +160,9 @@ func TestFailuresOfMembers(t *testing.T) {
 // that the look-up met, and not of a user who was found.
 func TestAnAnswerThatMatchRefusesIsTold(t *testing.T) {
 	r := &recorder{}
-	m, err := directory.NewMerged([]directory.Member{
+	m, err := directory.NewComposite([]directory.Source{
 		{Name: "m", Directory: holding(person("ada", nil)), Match: []string{"email"}},
-	}, directory.MergeOptions{Observer: r})
+	}, directory.CompositeOptions{Observer: r})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,16 +186,16 @@ func TestAppsComeFromTheFirstThatKnowsThem(t *testing.T) {
 	none, down := &directorytest.Fake{}, directorytest.Failing(directory.ErrTimeout)
 	for _, c := range []struct {
 		name    string
-		members []directory.Member
+		members []directory.Source
 		want    string
 		err     error
 	}{
-		{"the first", []directory.Member{{Directory: none}, {Directory: knows("b")}, {Directory: knows("c")}}, "b", nil},
-		{"not past a required one that fails", []directory.Member{{Directory: down, Required: true}, {Directory: knows("b")}}, "", directory.ErrTimeout},
-		{"past an optional one that fails", []directory.Member{{Directory: down}, {Directory: knows("b")}}, "b", nil},
-		{"whatever comes after it", []directory.Member{{Directory: knows("a")}, {Directory: down, Required: true}}, "a", nil},
-		{"none", []directory.Member{{Directory: none}, {Directory: none}}, "", directory.ErrNotFound},
-		{"none, but one could not be asked", []directory.Member{{Directory: none}, {Directory: down}}, "", directory.ErrTimeout},
+		{"the first", []directory.Source{{Directory: none}, {Directory: knows("b")}, {Directory: knows("c")}}, "b", nil},
+		{"not past a required one that fails", []directory.Source{{Directory: down, Required: true}, {Directory: knows("b")}}, "", directory.ErrTimeout},
+		{"past an optional one that fails", []directory.Source{{Directory: down}, {Directory: knows("b")}}, "b", nil},
+		{"whatever comes after it", []directory.Source{{Directory: knows("a")}, {Directory: down, Required: true}}, "a", nil},
+		{"none", []directory.Source{{Directory: none}, {Directory: none}}, "", directory.ErrNotFound},
+		{"none, but one could not be asked", []directory.Source{{Directory: none}, {Directory: down}}, "", directory.ErrTimeout},
 		{"no directory", nil, "", directory.ErrNoDirectory},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestTheFirstAppDoesNotWaitForThoseBehind(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}
-		m := merge(t, directory.Member{Name: "quick", Directory: quick}, directory.Member{Name: "slow", Directory: slow, Required: true})
+		m := merge(t, directory.Source{Name: "quick", Directory: quick}, directory.Source{Name: "slow", Directory: slow, Required: true})
 		if _, err := m.App(context.Background(), "x"); err != nil {
 			t.Error(err)
 		}
@@ -236,8 +236,8 @@ func TestTheFirstAppDoesNotWaitForThoseBehind(t *testing.T) {
 func TestASubjectNeverReachesTheDirectoryOfAnotherIssuer(t *testing.T) {
 	corp, partner := holding(person("corp", nil)), holding(person("partner", nil))
 	m := merge(t,
-		directory.Member{Name: "corp", Directory: corp, Issuers: []string{"corp"}},
-		directory.Member{Name: "partner", Directory: partner, Issuers: []string{"partner", "subsidiary"}})
+		directory.Source{Name: "corp", Directory: corp, Issuers: []string{"corp"}},
+		directory.Source{Name: "partner", Directory: partner, Issuers: []string{"partner", "subsidiary"}})
 	q := func(issuer string) directory.Query {
 		return directory.Query{Principal: &identity.Principal{IssuerName: issuer, Subject: "ada"}}
 	}
@@ -263,14 +263,14 @@ func TestASubjectNeverReachesTheDirectoryOfAnotherIssuer(t *testing.T) {
 
 func TestValidateWantsIssuersWhereThereAreTwo(t *testing.T) {
 	fake := &directorytest.Fake{}
-	open := merge(t, directory.Member{Name: "a", Directory: fake})
+	open := merge(t, directory.Source{Name: "a", Directory: fake})
 	if err := open.Validate([]string{"corp"}); err != nil {
 		t.Errorf("one issuer: %v", err)
 	}
 	if err := open.Validate([]string{"corp", "partner"}); err == nil || !strings.Contains(err.Error(), `directory "a": issuers is required`) {
 		t.Errorf("two issuers: %v", err)
 	}
-	bound := merge(t, directory.Member{Name: "a", Directory: fake, Issuers: []string{"crop"}})
+	bound := merge(t, directory.Source{Name: "a", Directory: fake, Issuers: []string{"crop"}})
 	if err := bound.Validate([]string{"corp", "partner"}); err == nil || !strings.Contains(err.Error(), `no issuer is named "crop" (did you mean "corp"?)`) {
 		t.Errorf("a misspelt issuer: %v", err)
 	}
@@ -278,16 +278,16 @@ func TestValidateWantsIssuersWhereThereAreTwo(t *testing.T) {
 
 func TestMergeRefusesWhatIsWrongInItself(t *testing.T) {
 	fake := &directorytest.Fake{}
-	for name, members := range map[string][]directory.Member{
+	for name, members := range map[string][]directory.Source{
 		"no name":        {{Directory: fake}},
 		"the same name":  {{Name: "a", Directory: fake}, {Name: "a", Directory: fake}},
 		"no directory":   {{Name: "a"}},
 		"empty match":    {{Name: "a", Directory: fake, Match: []string{" "}}},
 		"negative time":  {{Name: "a", Directory: fake, Timeout: -1}},
 		"negative count": {{Name: "a", Directory: fake, Concurrency: -1}},
-		"too many":       make([]directory.Member, directory.MaxMembers+1),
+		"too many":       make([]directory.Source, directory.MaxSources+1),
 	} {
-		if _, err := directory.NewMerged(members, directory.MergeOptions{}); err == nil {
+		if _, err := directory.NewComposite(members, directory.CompositeOptions{}); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}
@@ -295,7 +295,7 @@ func TestMergeRefusesWhatIsWrongInItself(t *testing.T) {
 
 func TestSubjectsThatAreNobodyAreNotAsked(t *testing.T) {
 	fake := holding(person("a", nil))
-	m := merge(t, directory.Member{Name: "a", Directory: fake})
+	m := merge(t, directory.Source{Name: "a", Directory: fake})
 	for name, q := range map[string]directory.Query{
 		"no principal": {}, "empty": directorytest.Query(""), "NUL": directorytest.Query("a\x00"),
 		"delete": directorytest.Query("a\x7f"), "not UTF-8": directorytest.Query("\xff"),
@@ -324,9 +324,9 @@ func TestMembersAreAskedAtOnceUnderOneDeadline(t *testing.T) {
 			}}
 		}
 		m := merge(t,
-			directory.Member{Name: "a", Directory: slow(2*time.Second, person("a", nil)), Timeout: 3 * time.Second},
-			directory.Member{Name: "b", Directory: slow(2*time.Second, person("b", nil)), Timeout: time.Second},
-			directory.Member{Name: "c", Directory: slow(time.Hour, person("c", nil))})
+			directory.Source{Name: "a", Directory: slow(2*time.Second, person("a", nil)), Timeout: 3 * time.Second},
+			directory.Source{Name: "b", Directory: slow(2*time.Second, person("b", nil)), Timeout: time.Second},
+			directory.Source{Name: "c", Directory: slow(time.Hour, person("c", nil))})
 		begin := time.Now()
 		p, err := m.Person(context.Background(), directorytest.Query("ada"))
 		if err != nil || !slices.Equal(p.LeftOut, []string{"b", "c"}) {
@@ -340,8 +340,8 @@ func TestMembersAreAskedAtOnceUnderOneDeadline(t *testing.T) {
 
 func TestStatusNamesMembersInOrder(t *testing.T) {
 	m := merge(t,
-		directory.Member{Name: "a", Directory: holding(person("a", nil)), Required: true, Issuers: []string{"corp"}},
-		directory.Member{Name: "b", Directory: directorytest.Failing(directory.ErrRefused)})
+		directory.Source{Name: "a", Directory: holding(person("a", nil)), Required: true, Issuers: []string{"corp"}},
+		directory.Source{Name: "b", Directory: directorytest.Failing(directory.ErrRefused)})
 	if _, err := m.Person(context.Background(), directorytest.Query("ada")); err != nil {
 		t.Fatal(err)
 	}
@@ -388,7 +388,7 @@ func BenchmarkMergeThree(b *testing.B) {
 		}
 		return holding(p)
 	}
-	m := merge(b, directory.Member{Name: "a", Directory: make50("a")}, directory.Member{Name: "b", Directory: make50("b")}, directory.Member{Name: "c", Directory: make50("c")})
+	m := merge(b, directory.Source{Name: "a", Directory: make50("a")}, directory.Source{Name: "b", Directory: make50("b")}, directory.Source{Name: "c", Directory: make50("c")})
 	q := directorytest.Query("ada")
 	b.ReportAllocs()
 	for b.Loop() {
@@ -405,14 +405,14 @@ func TestAMergeIsUsedNoLongerThanEachPartMayBe(t *testing.T) {
 		return holding(&p)
 	}
 	for name, c := range map[string]struct {
-		members []directory.Member
+		members []directory.Source
 		want    time.Duration // negative: as the configuration says
 	}{
-		"nobody says":           {[]directory.Member{{Name: "a", Directory: holding(person("ada", nil))}}, -1},
-		"one says":              {[]directory.Member{{Name: "a", Directory: holding(person("ada", nil))}, {Name: "b", Directory: during(time.Minute)}}, time.Minute},
-		"the shortest":          {[]directory.Member{{Name: "a", Directory: during(time.Hour)}, {Name: "b", Directory: during(0)}, {Name: "c", Directory: during(time.Minute)}}, 0},
-		"one is left out":       {[]directory.Member{{Name: "a", Directory: during(time.Hour)}, {Name: "b", Directory: directorytest.Failing(directory.ErrUnavailable)}}, 30 * time.Second},
-		"left out, and shorter": {[]directory.Member{{Name: "a", Directory: during(time.Second)}, {Name: "b", Directory: directorytest.Failing(directory.ErrUnavailable)}}, time.Second},
+		"nobody says":           {[]directory.Source{{Name: "a", Directory: holding(person("ada", nil))}}, -1},
+		"one says":              {[]directory.Source{{Name: "a", Directory: holding(person("ada", nil))}, {Name: "b", Directory: during(time.Minute)}}, time.Minute},
+		"the shortest":          {[]directory.Source{{Name: "a", Directory: during(time.Hour)}, {Name: "b", Directory: during(0)}, {Name: "c", Directory: during(time.Minute)}}, 0},
+		"one is left out":       {[]directory.Source{{Name: "a", Directory: during(time.Hour)}, {Name: "b", Directory: directorytest.Failing(directory.ErrUnavailable)}}, 30 * time.Second},
+		"left out, and shorter": {[]directory.Source{{Name: "a", Directory: during(time.Second)}, {Name: "b", Directory: directorytest.Failing(directory.ErrUnavailable)}}, time.Second},
 	} {
 		p, err := merge(t, c.members...).Person(t.Context(), directorytest.Query("ada"))
 		switch {
@@ -447,7 +447,7 @@ func TestAnAnswerInPlaceOfAFailedDirectorysIsUsedBriefly(t *testing.T) {
 				},
 			}
 			for order, want := range map[string]*time.Duration{"before": c.want, "behind": c.keep} {
-				members := []directory.Member{{Name: "down", Directory: down}, {Name: "well", Directory: well}}
+				members := []directory.Source{{Name: "down", Directory: down}, {Name: "well", Directory: well}}
 				if order == "behind" {
 					slices.Reverse(members)
 				}
@@ -474,7 +474,7 @@ type teller struct {
 	untold identity.Facts
 }
 
-func (t teller) Untold() identity.Facts { return t.untold }
+func (t teller) Unsupported() identity.Facts { return t.untold }
 
 // TestAMergeKnowsWhatNoneOfItsMembersCanSay holds C35 over several directories.
 func TestAMergeKnowsWhatNoneOfItsMembersCanSay(t *testing.T) {
@@ -500,9 +500,9 @@ func TestAMergeKnowsWhatNoneOfItsMembersCanSay(t *testing.T) {
 		"by name, before one that knows all":  {[]directory.Directory{teller{holding(asked), 0}, teller{holding(person("ada", nil)), 0}}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var members []directory.Member
+			var members []directory.Source
 			for i, d := range c.members {
-				members = append(members, directory.Member{Name: fmt.Sprint(i), Directory: d, Required: true})
+				members = append(members, directory.Source{Name: fmt.Sprint(i), Directory: d, Required: true})
 			}
 			p, err := merge(t, members...).Person(t.Context(), directorytest.Query("ada"))
 			if err != nil {
@@ -513,11 +513,11 @@ func TestAMergeKnowsWhatNoneOfItsMembersCanSay(t *testing.T) {
 			}
 		})
 	}
-	m := merge(t, directory.Member{Name: "corp's", Issuers: []string{"corp"}, Directory: teller{holding(person("ada", nil)), status}})
-	if got := m.Untold("corp"); got != status {
+	m := merge(t, directory.Source{Name: "corp's", Issuers: []string{"corp"}, Directory: teller{holding(person("ada", nil)), status}})
+	if got := m.Unsupported("corp"); got != status {
 		t.Errorf("untold of corp's: %v", got.Names())
 	}
-	if got := m.Untold("other"); got != identity.AllFacts&^identity.FactApp {
+	if got := m.Unsupported("other"); got != identity.AllFacts&^identity.FactApp {
 		t.Errorf("untold of another issuer's: %v", got.Names())
 	}
 }
@@ -535,7 +535,7 @@ func TestGroupsThatOneMemberTellsInPartAreUnknown(t *testing.T) {
 		"in part":    {part, false, `directory "second": the answer says that there is more`},
 		"not at all": {silent, true, ""},
 	} {
-		p, err := merge(t, directory.Member{Name: "first", Directory: holding(whole)}, directory.Member{Name: "second", Directory: holding(c.second)}).
+		p, err := merge(t, directory.Source{Name: "first", Directory: holding(whole)}, directory.Source{Name: "second", Directory: holding(c.second)}).
 			Person(t.Context(), directorytest.Query("ada"))
 		if err != nil || p.GroupsKnown != c.known || p.GroupsUnknown != c.why || (p.Groups != nil) != c.known {
 			t.Errorf("%s: %+v, %v", name, p, err)

@@ -39,9 +39,9 @@ func (r *recorder) DirectoryState(_ string, s directory.State) {
 	r.states = append(r.states, s)
 }
 
-func guard(t testing.TB, d directory.Directory, o directory.GuardOptions) *directory.Guarded {
+func guard(t testing.TB, d directory.Directory, o directory.ResilientOptions) *directory.Resilient {
 	t.Helper()
-	g, err := directory.NewGuarded(d, o)
+	g, err := directory.NewResilient(d, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestAKindThatIgnoresItsContextCostsItsPlaceAndNoTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		f := persons(func(context.Context) (*identity.Person, error) { <-release; return person("ada", nil), nil })
-		g := guard(t, f, directory.GuardOptions{Concurrency: 2, Failures: 100})
+		g := guard(t, f, directory.ResilientOptions{Concurrency: 2, Failures: 100})
 		for range 3 {
 			begin := time.Now()
 			if err := lookUp(g); !errors.Is(err, directory.ErrTimeout) {
@@ -95,7 +95,7 @@ func TestLookUpsWaitForAPlaceAndTheQueueIsBounded(t *testing.T) {
 				return nil, ctx.Err()
 			}
 		})
-		g := guard(t, f, directory.GuardOptions{Concurrency: 1, Failures: 1000})
+		g := guard(t, f, directory.ResilientOptions{Concurrency: 1, Failures: 1000})
 		var mu sync.Mutex
 		outcomes := map[string]int{}
 		var wg sync.WaitGroup
@@ -120,7 +120,7 @@ func TestAWaitingCallerMayGoAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		f := persons(func(context.Context) (*identity.Person, error) { <-release; return person("ada", nil), nil })
-		g := guard(t, f, directory.GuardOptions{Concurrency: 1})
+		g := guard(t, f, directory.ResilientOptions{Concurrency: 1})
 		go func() { _ = lookUp(g) }()
 		synctest.Wait()
 		gone, cancel := context.WithCancel(context.Background())
@@ -140,7 +140,7 @@ func TestAWaitingCallerMayGoAway(t *testing.T) {
 func TestThePanicOfAKindIsAnError(t *testing.T) {
 	var log bytes.Buffer
 	g := guard(t, persons(func(context.Context) (*identity.Person, error) { panic("ada@example.com has no groups") }),
-		directory.GuardOptions{Name: "hr", Failures: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		directory.ResilientOptions{Name: "hr", Failures: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 3 {
 		if err := lookUp(g); !errors.Is(err, directory.ErrPanicked) || strings.Contains(err.Error(), "ada") {
 			t.Errorf("error %v", err)
@@ -149,7 +149,7 @@ func TestThePanicOfAKindIsAnError(t *testing.T) {
 	if g.State() != directory.StateClosed {
 		t.Error("one person's panic keeps everybody out")
 	}
-	if strings.Contains(log.String(), "ada@") || !strings.Contains(log.String(), "guarded_test.go") {
+	if strings.Contains(log.String(), "ada@") || !strings.Contains(log.String(), "resilient_test.go") {
 		t.Error("the log names the person, or not the place")
 	}
 }
@@ -172,7 +172,7 @@ func TestAnswersOverABoundAreRefusedWhole(t *testing.T) {
 		"no user":      {&identity.Person{}, directory.ErrMalformed},
 		"nothing":      {nil, directory.ErrMalformed},
 	} {
-		g := guard(t, persons(func(context.Context) (*identity.Person, error) { return c.p, nil }), directory.GuardOptions{})
+		g := guard(t, persons(func(context.Context) (*identity.Person, error) { return c.p, nil }), directory.ResilientOptions{})
 		if p, err := g.Person(context.Background(), directorytest.Query("ada")); p != nil || !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
@@ -181,7 +181,7 @@ func TestAnswersOverABoundAreRefusedWhole(t *testing.T) {
 		AppFunc:     func(context.Context, string) (*identity.App, error) { return nil, nil },                      //nolint:nilnil // the fault that is tested
 		AppUserFunc: func(context.Context, directory.Query, string) (*identity.AppUser, error) { return nil, nil }, //nolint:nilnil // the same
 	}
-	g := guard(t, nothing, directory.GuardOptions{})
+	g := guard(t, nothing, directory.ResilientOptions{})
 	if _, err := g.App(context.Background(), "x"); !errors.Is(err, directory.ErrMalformed) {
 		t.Errorf("no app and no error: %v", err)
 	}
@@ -203,7 +203,7 @@ func TestOnlyWhatAKindCallsTransientIsAskedAgain(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			f := directorytest.Failing(c.err)
-			g := guard(t, f, directory.GuardOptions{})
+			g := guard(t, f, directory.ResilientOptions{})
 			if err := lookUp(g); !errors.Is(err, c.err) {
 				t.Errorf("%s: %v", c.name, err)
 			}
@@ -219,7 +219,7 @@ func TestOnlyWhatAKindCallsTransientIsAskedAgain(t *testing.T) {
 				return nil, directory.Transient(directory.ErrUnavailable)
 			}
 			return person("ada", nil), nil
-		}), directory.GuardOptions{})
+		}), directory.ResilientOptions{})
 		if err := lookUp(g); err != nil || g.Status().Retries != 1 {
 			t.Errorf("the second attempt: %v, %+v", err, g.Status())
 		}
@@ -229,7 +229,7 @@ func TestOnlyWhatAKindCallsTransientIsAskedAgain(t *testing.T) {
 func TestRetriesEndByThemselvesAgainstADirectoryThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := directorytest.Failing(directory.Transient(directory.ErrUnavailable))
-		g := guard(t, f, directory.GuardOptions{Failures: 1 << 30, Retries: directory.MaxRetries, OpenFor: time.Nanosecond})
+		g := guard(t, f, directory.ResilientOptions{Failures: 1 << 30, Retries: directory.MaxRetries, OpenFor: time.Nanosecond})
 		for range 200 {
 			_ = lookUp(g)
 		}
@@ -250,7 +250,7 @@ func TestTheCircuitOpensTriesAndCloses(t *testing.T) {
 		})
 		var log bytes.Buffer
 		seen := &recorder{}
-		g := guard(t, f, directory.GuardOptions{Name: "hr", Logger: slog.New(slog.NewTextHandler(&log, nil)), Observer: seen})
+		g := guard(t, f, directory.ResilientOptions{Name: "hr", Logger: slog.New(slog.NewTextHandler(&log, nil)), Observer: seen})
 		for range 5 {
 			if err := lookUp(g); !errors.Is(err, directory.ErrUnavailable) {
 				t.Fatal(err)
@@ -306,7 +306,7 @@ func TestTheCircuitOpensTriesAndCloses(t *testing.T) {
 }
 
 // decide asks what a decision asks at once, and gives what became of it.
-func decide(g *directory.Guarded) [3]error {
+func decide(g *directory.Resilient) [3]error {
 	var errs [3]error
 	var all sync.WaitGroup
 	all.Go(func() { _, errs[0] = g.Person(context.Background(), directorytest.Query("ada")) })
@@ -336,7 +336,7 @@ func TestTheFirstDecisionBehindAnOutageIsWhole(t *testing.T) {
 			return &identity.AppUser{ID: "ada"}, fails
 		}
 		seen := &recorder{}
-		g := guard(t, f, directory.GuardOptions{Name: "hr", Observer: seen})
+		g := guard(t, f, directory.ResilientOptions{Name: "hr", Observer: seen})
 		for range 5 {
 			_ = lookUp(g)
 		}
@@ -383,7 +383,7 @@ func TestAnAnswerBesideAProbeThatSaysNothingClosesTheCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := make(chan error)
 		g := guard(t, persons(func(context.Context) (*identity.Person, error) { return person("ada", nil), <-answers }),
-			directory.GuardOptions{Failures: 1})
+			directory.ResilientOptions{Failures: 1})
 		ask := func() {
 			go func() { _ = lookUp(g) }()
 			synctest.Wait()
@@ -414,7 +414,7 @@ func TestHalfOfManyFailingOpensTheCircuit(t *testing.T) {
 				return nil, directory.ErrUnavailable
 			}
 			return person("ada", nil), nil
-		}), directory.GuardOptions{})
+		}), directory.ResilientOptions{})
 		for range 30 {
 			_ = lookUp(g)
 		}
@@ -429,7 +429,7 @@ func TestWhatOnePersonBringsAboutOpensNoCircuit(t *testing.T) {
 		directory.ErrNotFound, directory.ErrAmbiguous, directory.ErrForeign, directory.ErrTooLarge,
 		directory.ErrMalformed, directory.ErrRejected, directory.ErrThrottled,
 	} {
-		g := guard(t, directorytest.Failing(err), directory.GuardOptions{})
+		g := guard(t, directorytest.Failing(err), directory.ResilientOptions{})
 		for range 50 {
 			_ = lookUp(g)
 		}
@@ -442,12 +442,12 @@ func TestWhatOnePersonBringsAboutOpensNoCircuit(t *testing.T) {
 // peopleOnly is a directory that knows no apps and no assignments.
 type peopleOnly struct{ *directorytest.Fake }
 
-func (peopleOnly) Knows() (apps, appUsers bool) { return false, false }
+func (peopleOnly) Supports() (apps, appUsers bool) { return false, false }
 
 func TestWhatAKindCannotKnowIsNoSignOfItsHealth(t *testing.T) {
 	f := peopleOnly{directorytest.Failing(directory.ErrUnavailable)}
 	r := &recorder{}
-	g := guard(t, f, directory.GuardOptions{Name: "people", Failures: 5, Observer: r})
+	g := guard(t, f, directory.ResilientOptions{Name: "people", Failures: 5, Observer: r})
 	nothing := func() {
 		t.Helper()
 		if _, err := g.App(t.Context(), "payroll"); !errors.Is(err, directory.ErrNotFound) || directory.Failed(err) {
@@ -474,13 +474,13 @@ func TestWhatAKindCannotKnowIsNoSignOfItsHealth(t *testing.T) {
 
 func TestViewsShareOneState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := guard(t, directorytest.Failing(directory.ErrUnavailable), directory.GuardOptions{Name: "old"})
+		shared := guard(t, directorytest.Failing(directory.ErrUnavailable), directory.ResilientOptions{Name: "old"})
 		before, after := &recorder{}, &recorder{}
-		one, err := directory.NewMerged([]directory.Member{{Name: "a", Directory: shared}}, directory.MergeOptions{Observer: before})
+		one, err := directory.NewComposite([]directory.Source{{Name: "a", Directory: shared}}, directory.CompositeOptions{Observer: before})
 		if err != nil {
 			t.Fatal(err)
 		}
-		two, err := directory.NewMerged([]directory.Member{{Name: "b", Directory: shared}}, directory.MergeOptions{Observer: after})
+		two, err := directory.NewComposite([]directory.Source{{Name: "b", Directory: shared}}, directory.CompositeOptions{Observer: after})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -510,7 +510,7 @@ func TestClosingWaitsForThoseUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		inner := &closing{Directory: persons(func(context.Context) (*identity.Person, error) { <-release; return person("ada", nil), nil })}
-		g := guard(t, inner, directory.GuardOptions{})
+		g := guard(t, inner, directory.ResilientOptions{})
 		if err := errors.Join(g.Start(), g.Start()); err != nil || inner.started != 1 {
 			t.Errorf("started %d times, %v", inner.started, err)
 		}
@@ -548,7 +548,7 @@ func TestClosingDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		inner := &closing{Directory: persons(func(context.Context) (*identity.Person, error) { <-release; return nil, directory.ErrClosed })}
-		g := guard(t, inner, directory.GuardOptions{})
+		g := guard(t, inner, directory.ResilientOptions{})
 		_ = lookUp(g)
 		_ = g.Close()
 		<-time.After(time.Minute)

@@ -1,0 +1,63 @@
+package directory
+
+// This file says what a directory can never answer (C35).
+
+import "github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+
+// Limited is implemented by a kind that cannot supply all facts that a record can
+// hold. What one answer lacks by itself is in that answer
+// (identity.Person.Untold).
+type Limited interface {
+	// Unsupported returns the facts that no answer of the directory holds. Those
+	// about groups, and apps and assignments (Partial), need not be among them.
+	//
+	// Of a kind that does not implement Limited, linked objects and assignments
+	// to other apps count as unknown where an answer has none.
+	Unsupported() identity.Facts
+}
+
+// unsupportedFor returns the facts that the directory's answer about a person
+// lacks.
+func (r *Resilient) unsupportedFor(p *identity.Person) identity.Facts {
+	untold := r.Unsupported() | p.Untold
+	if _, ok := r.shared.directory.(Limited); ok {
+		return untold
+	}
+	if p.Linked == nil {
+		untold |= identity.FactLinked
+	}
+	if p.AppUsers == nil {
+		untold |= identity.FactAppUsers
+	}
+	return untold
+}
+
+// Unsupported implements Limited, with what Partial adds to it.
+func (r *Resilient) Unsupported() identity.Facts {
+	var untold identity.Facts
+	if t, ok := r.shared.directory.(Limited); ok {
+		untold = t.Unsupported()
+	}
+	apps, appUsers := r.knows()
+	if !apps {
+		untold |= identity.FactApp
+	}
+	if !appUsers {
+		untold |= identity.FactAppUser
+	}
+	return untold
+}
+
+// Unsupported returns the facts that none of the sources supplies that answer for
+// the issuer of this configured name. Apps are not bound to an issuer.
+func (c *Composite) Unsupported(issuerName string) identity.Facts {
+	untold := identity.AllFacts
+	for i := range c.sources {
+		of := c.resilient[i].Unsupported()
+		if !c.sources[i].answersFor(issuerName) {
+			of |= ^identity.FactApp
+		}
+		untold &= of
+	}
+	return untold
+}
