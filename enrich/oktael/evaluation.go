@@ -7,19 +7,20 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
 // evaluation is the state of one Eval. It is used by one goroutine.
 type evaluation struct {
+	// Env is what the functions see of the evaluation.
 	library.Env
 
+	// source is the expression, for the positions of errors.
 	source string
 
 	// element is what the bare names of a projection or selection belong to.
 	element any
 
-	// group is what "group" stands for in a group expression.
+	// group is what "group" reads in a group expression.
 	group *identity.Group
 
 	// groupNodes hold the group expressions that are not literals; within one
@@ -45,6 +46,7 @@ type node interface {
 // position is the at of a node; nodes embed it.
 type position int
 
+// at returns the byte of the source.
 func (p position) at() int { return int(p) }
 
 // run evaluates a node, which costs a step. What only reads a value that is
@@ -57,7 +59,7 @@ func (e *evaluation) run(n node) (any, error) {
 		return e.group, nil
 	case *elementNode:
 		return e.element, nil
-	case *rootNode, *memberNode:
+	case *inputNode, *memberNode:
 		return n.eval(e)
 	case *propertyNode:
 		if err := e.ConsumeUnits(value.UnitsPerStep / value.PropertyPerStep); err != nil {
@@ -71,8 +73,8 @@ func (e *evaluation) run(n node) (any, error) {
 	return n.eval(e)
 }
 
-// wrap gives an error its position. An error that has one keeps it, and the
-// words around it, which would stand before the position, are left off.
+// wrap returns an error with its position. An error that has one keeps it, and
+// the words around it, which would be read before the position, are left off.
 func (e *evaluation) wrap(at int, err error) error {
 	if err == nil {
 		return nil
@@ -80,9 +82,7 @@ func (e *evaluation) wrap(at int, err error) error {
 	if placed, ok := errors.AsType[*EvalError](err); ok {
 		return placed
 	}
-	x := &EvalError{Offset: at, Msg: err.Error(), source: e.source, cause: err}
-	x.Line, x.Column = syntax.Position(e.source, at)
-	return x
+	return newEvalError(e.source, at, err)
 }
 
 // fail is wrap for an error that is made on the spot.

@@ -21,18 +21,18 @@ type literalNode struct {
 
 func (n *literalNode) eval(*evaluation) (any, error) { return n.value, nil }
 
-// rootNode reads a root.
-type rootNode struct {
+// inputNode reads an input.
+type inputNode struct {
 	position
-	root input.Set
+	input Inputs
 }
 
-func (n *rootNode) eval(e *evaluation) (any, error) {
+func (n *inputNode) eval(e *evaluation) (any, error) {
 	const ofPerson = input.User | input.Groups | input.App | input.AppUser | input.Token | input.Claims
-	if e.Context.Anonymous && n.root&ofPerson != 0 {
+	if e.Context.Anonymous && n.input&ofPerson != 0 {
 		return nil, nil
 	}
-	switch n.root {
+	switch n.input {
 	case input.User:
 		if e.Context.User != nil {
 			return e.Context.User, nil
@@ -51,10 +51,7 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 	case input.Access:
 		return value.Access{}, nil
 	case input.Groups:
-		groups, err := e.Groups()
-		if err == nil {
-			err = e.Consume(len(groups), value.ListPerStep)
-		}
+		groups, err := e.ScanGroups()
 		if err != nil {
 			return nil, e.wrap(n.at(), err)
 		}
@@ -77,7 +74,7 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 	return nil, nil
 }
 
-// groupList gives the groups as a list of the evaluator's.
+// groupList returns the groups as a list of values.
 func groupList(groups []identity.Group) []any {
 	list := make([]any, len(groups))
 	for i := range groups {
@@ -107,11 +104,12 @@ type groupNode struct{ position }
 
 func (n *groupNode) eval(e *evaluation) (any, error) { return e.group, nil }
 
-// base evaluates what a member is read of. Of a token that withholds groups,
-// every other member may be read; an empty name is one that is not known yet.
+// base evaluates what a member is read of. Of a token whose groups
+// are partial every other member may be read; an empty name is one that is not
+// known yet.
 func (e *evaluation) base(n node, name string) (any, error) {
-	root, ok := n.(*rootNode)
-	if !ok || root.root != input.Token || e.Context.PartialGroupsClaim == "" || e.Context.Anonymous || name == "" || strings.EqualFold(name, e.Context.PartialGroupsClaim) {
+	of, ok := n.(*inputNode)
+	if !ok || of.input != input.Token || e.Context.PartialGroupsClaim == "" || e.Context.Anonymous || name == "" || strings.EqualFold(name, e.Context.PartialGroupsClaim) {
 		return e.run(n)
 	}
 	return e.Context.Token, nil

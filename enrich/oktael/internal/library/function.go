@@ -33,9 +33,12 @@ var accepted = [...]value.Kinds{
 	argNumeric:  value.KindText | value.KindNumber,
 }
 
-// parameter is one parameter of a function.
+// Param is one parameter of a function.
 type Param struct {
+	// Name is what messages and the documentation call it.
 	Name string
+
+	// Want is what it accepts.
 	Want argument
 
 	// Nullable lets null through to the function, as nil.

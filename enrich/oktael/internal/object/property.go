@@ -15,7 +15,7 @@ import (
 
 // Property reads a property of a value. An attribute that an object lacks is
 // null; a property of null is an error, and so is one of a text, number or
-// list, which have none.
+// list, which have none. A field that no directory could say is an error too.
 func Property(c *input.Context, d syntax.Dialect, v any, name string) (any, error) {
 	switch x := v.(type) {
 	case nil:
@@ -134,6 +134,7 @@ func appUserProperty(u *identity.AppUser, name string) any {
 	return nil
 }
 
+// appProperty reads a field of an application, or else one of its attributes.
 func appProperty(a *identity.App, name string) any {
 	switch name {
 	case "id":
@@ -207,6 +208,7 @@ func profileOf(m map[string]any) map[string]any {
 	return m
 }
 
+// TextOrNull is a field that is null where it is empty.
 func TextOrNull(s string) any {
 	if s == "" {
 		return nil
@@ -246,6 +248,7 @@ func FoldedMember(m map[string]any, name string) any {
 	return m[best]
 }
 
+// textList is a list of texts as a value.
 func textList(texts []string) []any {
 	list := make([]any, len(texts))
 	for i, s := range texts {
