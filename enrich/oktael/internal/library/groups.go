@@ -60,28 +60,24 @@ var groupFunctions = []Function{
 	// Whether the user is in the group with this id.
 	{
 		Name: "isMemberOfGroup", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
-		Params: []Param{{Name: "groupId", Want: argText}},
-		Call:   memberOfAny,
+		Params: []Param{{Name: "groupId", Want: argText}}, Call: memberOfAny,
 	},
 	// Whether the user is in a group with one of these ids. A list among them
 	// counts as its elements.
 	// Null: a null id is nobody's group.
 	{
 		Name: "isMemberOfAnyGroup", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.Groups, Rest: true,
-		Params: []Param{{Name: "groupIds", Want: argAny, Nullable: true}},
-		Call:   memberOfAny,
+		Params: []Param{{Name: "groupIds", Want: argAny, Nullable: true}}, Call: memberOfAny,
 	},
 	// Whether the user is in a group whose name begins with the prefix.
 	{
 		Name: "isMemberOfGroupNameStartsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
-		Params: []Param{{Name: "prefix", Want: argText}},
-		Call:   memberByName(strings.HasPrefix),
+		Params: []Param{{Name: "prefix", Want: argText}}, Call: memberByName(strings.HasPrefix),
 	},
 	// Whether the user is in a group whose name contains the text.
 	{
 		Name: "isMemberOfGroupNameContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
-		Params: []Param{{Name: "text", Want: argText}},
-		Call:   memberByName(strings.Contains),
+		Params: []Param{{Name: "text", Want: argText}}, Call: memberByName(strings.Contains),
 	},
 	// Whether the user is in a group whose whole name matches the regular
 	// expression. A slash before it, or slashes around it, may be left standing,
