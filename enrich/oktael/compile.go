@@ -11,9 +11,15 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The compiler goes over the tree once, from the leaves up. For each part it
+// makes a node and works out the kinds that its value can be of; a part that no
+// value could make right is an error with its position. On the way it notes what
+// the expression reads and warns of what is probably not meant.
+
 // compiler turns a syntax tree into nodes and checks what can be checked
 // before there are values.
 type compiler struct {
+	// source is the whole expression, for the positions of errors.
 	source  string
 	options Options
 
@@ -43,7 +49,10 @@ type compiler struct {
 
 // typed is a node with the kinds that its value can be of.
 type typed struct {
-	node  node
+	node node
+
+	// kinds are exact for what the expression makes, and everything that an
+	// attribute can be for what it reads.
 	kinds value.Kinds
 }
 

@@ -10,6 +10,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Calls: finding the function or methods that a name can mean, checking the
+// arguments against them, and suggesting the right name for a misspelt one.
+
 // compileCall binds the call of a static function.
 func (c *compiler) compileCall(s *syntax.Node) (typed, error) {
 	d := c.options.Dialect

@@ -5,6 +5,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Which members of the inputs an expression reads: a caller asks a directory for
+// these attributes only, and caches by them.
+
 // member is a member of an input that is read by name.
 type member struct {
 	input Inputs

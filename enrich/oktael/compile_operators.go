@@ -6,6 +6,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The operators, and what a condition excludes: a part that is evaluated only
+// where a path is not null needs no warning of null there.
+
 // compileChoice compiles a ? b : c and a ?: b.
 func (c *compiler) compileChoice(s *syntax.Node) (typed, error) {
 	if s.Op == syntax.OpElvis {

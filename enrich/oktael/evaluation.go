@@ -50,7 +50,9 @@ type position int
 func (p position) at() int { return int(p) }
 
 // run evaluates a node, which costs a step. What only reads a value that is
-// there already is free; whatever it is part of has cost one.
+// there already is free, because whatever it is part of has cost one; a property
+// costs a part of a step. Nodes evaluate each other by run alone, so that no
+// expression outlasts its steps.
 func (e *evaluation) run(n node) (any, error) {
 	switch n := n.(type) {
 	case *literalNode:

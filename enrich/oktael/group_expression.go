@@ -11,8 +11,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// GroupExpression compiles a literal text as an expression with "group"
-// bound. Its faults are reported where they stand in the whole source.
+// Group expressions: the texts inside of getFilteredGroups, which are expressions
+// themselves, evaluated once for each group with "group" bound to it.
+
+// GroupExpression compiles a literal text as an expression with "group" bound.
+// It may read whatever the whole expression may. Its faults are reported where
+// they are in the whole source.
 func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
 	if c.groupDepth >= library.MaxGroupDepth {
 		return nil, c.Fail(s.Offset, "group expressions nest over %d levels", library.MaxGroupDepth)
@@ -44,9 +48,9 @@ func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
 	return t.node, nil
 }
 
-// CompileGroup gives the compiled group expression of a text that is not a
-// literal. It may come from a profile, so that it may read the group only,
-// and an error tells where it is wrong but not what it says.
+// CompileGroup returns the compiled group expression of a text that is not a
+// literal. The text may come from a profile, so that it may read the group only,
+// and an error says where it is wrong but not what it says.
 func (e *evaluation) CompileGroup(text string) (any, error) {
 	if n, ok := e.groupNodes[text]; ok {
 		return n, nil
@@ -94,8 +98,8 @@ func (e *evaluation) EvalGroup(compiled any, literal bool, group *identity.Group
 }
 
 // foreign strips position and words off the error of a group expression whose
-// text is not part of the source: both are of that text, which may be
-// somebody's attribute.
+// text is not part of the source: both are of that text, which may be a user's
+// attribute.
 func foreign(err error) error {
 	for _, known := range []error{value.ErrLimit, value.ErrNull, library.ErrTooManyGroups, input.ErrGroupsUnknown, input.ErrUntold} {
 		if errors.Is(err, known) {

@@ -13,12 +13,17 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
+// The nodes that read: literals, inputs, variables, properties and elements, and
+// those that make lists and maps. A node belongs to a Program and is shared by
+// its evaluations; what differs between them is in the evaluation.
+
 // literalNode is a value of the source itself.
 type literalNode struct {
 	position
 	value any
 }
 
+// eval returns the literal; lists among literals are shared by evaluations.
 func (n *literalNode) eval(*evaluation) (any, error) { return n.value, nil }
 
 // inputNode reads an input.
@@ -27,6 +32,8 @@ type inputNode struct {
 	input Inputs
 }
 
+// eval returns null for what belongs to a user where there is none, and an error
+// for what is not known.
 func (n *inputNode) eval(e *evaluation) (any, error) {
 	const ofPerson = input.User | input.Groups | input.App | input.AppUser | input.Token | input.Claims
 	if e.Context.Anonymous && n.input&ofPerson != 0 {
@@ -86,10 +93,13 @@ func groupList(groups []identity.Group) []any {
 // varNode reads a variable.
 type varNode struct {
 	position
-	name     string
+	name string
+
+	// optional makes a variable that is missing null instead of an error.
 	optional bool
 }
 
+// eval suggests the nearest name where there is no such variable.
 func (n *varNode) eval(e *evaluation) (any, error) {
 	v, ok := e.Context.Vars[n.name]
 	if !ok && !n.optional {
@@ -102,6 +112,7 @@ func (n *varNode) eval(e *evaluation) (any, error) {
 // groupNode reads the group of a group expression.
 type groupNode struct{ position }
 
+// eval is the group that the evaluation is at.
 func (n *groupNode) eval(e *evaluation) (any, error) { return e.group, nil }
 
 // base evaluates what a member is read of. Of a token whose groups
@@ -118,12 +129,17 @@ func (e *evaluation) base(n node, name string) (any, error) {
 // propertyNode reads a property.
 type propertyNode struct {
 	position
-	base   node
-	name   string
-	safe   bool
+	base node
+	name string
+
+	// safe makes the property null where the base is.
+	safe bool
+
+	// folded finds members of a map in any case; see object.FoldedMember.
 	folded bool
 }
 
+// eval reads the property as object.Property does.
 func (n *propertyNode) eval(e *evaluation) (any, error) {
 	base, err := e.base(n.base, n.name)
 	if err != nil {
@@ -148,6 +164,7 @@ type indexNode struct {
 	base, key node
 }
 
+// eval evaluates the base before the key.
 func (n *indexNode) eval(e *evaluation) (any, error) {
 	name := "" // of a key that is computed
 	if l, ok := n.key.(*literalNode); ok {
@@ -168,6 +185,8 @@ func (n *indexNode) eval(e *evaluation) (any, error) {
 	return v, nil
 }
 
+// index reads an element by position, a character by position, or a property by
+// name, whatever the base turns out to be.
 func (e *evaluation) index(base, key any) (any, error) {
 	switch x := base.(type) {
 	case nil:
@@ -212,6 +231,7 @@ type listNode struct {
 	elements []node
 }
 
+// eval makes a new list for each evaluation.
 func (n *listNode) eval(e *evaluation) (any, error) {
 	if err := e.Consume(len(n.elements), value.LiteralPerStep); err != nil {
 		return nil, e.wrap(n.at(), err)
@@ -233,6 +253,7 @@ type mapNode struct {
 	keys, values []node
 }
 
+// eval writes keys that are numbers or booleans as text.
 func (n *mapNode) eval(e *evaluation) (any, error) {
 	if err := e.Consume(len(n.keys), value.LiteralPerStep/2); err != nil {
 		return nil, e.wrap(n.at(), err)

@@ -51,6 +51,7 @@ type element struct {
 	adjacent bool
 }
 
+// isNumber reports whether the element is written in digits.
 func (e element) isNumber() bool {
 	return e.letter != 0 && (strings.IndexByte(numeric, e.letter) >= 0 || e.letter == 'M' && e.count <= 2)
 }
@@ -118,4 +119,5 @@ func literal(pattern string, i int) (text string, next int) {
 	return b.String(), i
 }
 
+// isLetter reports whether a byte is a letter of ASCII, which a pattern reserves.
 func isLetter(c byte) bool { return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }

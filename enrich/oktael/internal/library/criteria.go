@@ -13,6 +13,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Criteria: which of the user's groups user.getGroups and user.isMemberOf mean.
+
 // The keys of a criterion.
 const (
 	criterionID       = "group.id"

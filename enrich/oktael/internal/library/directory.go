@@ -10,6 +10,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Look-ups of assignments and linked users.
+
 // workday is the app type of Workday.
 const workday = "workday"
 

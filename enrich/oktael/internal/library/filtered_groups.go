@@ -9,6 +9,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// getFilteredGroups: a group expression for each group of an allow list.
+
 // MaxGroupDepth is how many group expressions may be nested in each other; one
 // that reads its own text from a profile would otherwise never end.
 const MaxGroupDepth = 2

@@ -12,6 +12,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The group functions of the Classic dialect.
+
 // ErrTooManyGroups says that more groups match than the call's limit
 // allows. Options.TruncateOverLimit cuts the list instead.
 var ErrTooManyGroups = errors.New("more groups match than the limit allows")

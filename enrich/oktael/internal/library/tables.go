@@ -7,6 +7,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The functions by name, for the compiler.
+
 // tables hold all functions. They never change after they are built.
 var tables = buildTables()
 

@@ -13,6 +13,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Properties: what a name means on each kind of value.
+
 // Property reads a property of a value. An attribute that an object lacks is
 // null; a property of null is an error, and so is one of a text, number or
 // list, which have none. A field that no directory could say is an error too.

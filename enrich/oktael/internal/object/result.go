@@ -12,6 +12,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
+// Results: the values of an expression made canonical, so that they can be
+// written as JSON and cached.
+
 // Bounds on what one result may hold.
 const (
 	// MaxResult is how many values one result may hold, counting those
@@ -38,7 +41,10 @@ func ToCanonical(v any, scopes []string) (any, error) {
 // output counts what a result holds. The same list may be in it many
 // times, so that little work can make much.
 type output struct {
-	scopes        []string
+	// scopes are what "access" becomes.
+	scopes []string
+
+	// values and bytes are what the result may still hold.
 	values, bytes int
 }
 

@@ -6,8 +6,11 @@ import (
 	"math"
 )
 
-// The errors of arithmetic that do not depend on the operands.
+// Arithmetic with integers of 64 bits and reals. An integer over 64 bits, which
+// JSON may hold, is read, compared and printed but not computed with.
+
 var (
+	// ErrOverflow is the error of a result that an integer cannot hold.
 	ErrOverflow = errors.New("the result does not fit an integer of 64 bits")
 	errByZero   = errors.New("division by zero")
 )

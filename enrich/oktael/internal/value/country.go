@@ -13,6 +13,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// Countries, for Iso3166Convert and parseCountryCode.
+
 // Country is a country of ISO 3166-1, as the Unicode data (CLDR) of
 // golang.org/x/text know it.
 type Country struct{ region language.Region }

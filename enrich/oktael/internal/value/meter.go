@@ -32,7 +32,8 @@ const (
 	MaxCompiled = 32
 )
 
-// Work that one step pays for, in functions that go over long values.
+// Work that one step pays for, in whatever goes over long values.
+// UnitsPerStep divides by each of these numbers.
 const (
 	TextPerStep  = 512   // bytes copied or compared
 	ListPerStep  = 64    // elements copied or compared

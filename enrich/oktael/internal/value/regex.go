@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// Regular expressions of the language: RE2's, bounded, and refused where Java,
+// whose expressions Okta takes, would match something else.
+
 // Regex is a compiled regular expression that must match a whole text.
 type Regex struct {
 	re *regexp.Regexp
