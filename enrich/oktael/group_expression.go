@@ -14,10 +14,13 @@ import (
 // Group expressions: the texts inside of getFilteredGroups, which are expressions
 // themselves, evaluated once for each group with "group" bound to it.
 
-// GroupExpression compiles a literal text as an expression with "group" bound.
-// It may read whatever the whole expression may. Its faults are reported where
-// they are in the whole source.
-func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
+// GroupExpression is compileGroup, for the functions.
+func (c *compiler) GroupExpression(s *syntax.Node) (any, error) { return c.compileGroup(s) }
+
+// compileGroup compiles a literal text as an expression with "group" bound. It
+// may read whatever the whole expression may. Its faults are reported where they
+// are in the whole source.
+func (c *compiler) compileGroup(s *syntax.Node) (node, error) {
 	if c.groupDepth >= library.MaxGroupDepth {
 		return nil, c.Fail(s.Offset, "group expressions nest over %d levels", library.MaxGroupDepth)
 	}

@@ -27,10 +27,10 @@ type Env struct {
 	// Regexes are the regular expressions that are not literals.
 	Regexes value.Regexes
 
-	// Expressions evaluates group expressions. groupDepth counts those that are
+	// Expressions evaluates group expressions. GroupDepth counts those that are
 	// being evaluated, one inside of the other.
 	Expressions GroupExpressions
-	groupDepth  int
+	GroupDepth  int
 }
 
 // GroupExpressions evaluates the expressions inside of an expression, with
