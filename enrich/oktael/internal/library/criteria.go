@@ -244,17 +244,17 @@ func (c *criterion) without(facts identity.Facts) *criterion {
 // fits reports whether a group has what the criterion asks for. What a group
 // does not have fits nothing.
 func (c *criterion) fits(g *identity.Group) bool {
-	for at, has := range [...]string{byID: g.ID, bySource: g.Source, byType: g.Type, byName: nameOf(g)} {
-		accepts := c.accepts[at]
-		if accepts == nil {
-			continue
-		}
-		equal := at != byName || c.exact
-		if has == "" || !slices.ContainsFunc(accepts, func(value string) bool {
-			return value == has || !equal && strings.HasPrefix(has, value)
-		}) {
-			return false
-		}
-	}
-	return true
+	ids, sources, types, names := c.accepts[byID], c.accepts[bySource], c.accepts[byType], c.accepts[byName]
+	return (ids == nil || g.ID != "" && slices.Contains(ids, g.ID)) &&
+		(sources == nil || g.Source != "" && slices.Contains(sources, g.Source)) &&
+		(types == nil || g.Type != "" && slices.Contains(types, g.Type)) &&
+		(names == nil || c.fitsName(nameOf(g)))
+}
+
+// fitsName reports whether one of the names of the criterion is this name, or
+// begins it.
+func (c *criterion) fitsName(name string) bool {
+	return name != "" && slices.ContainsFunc(c.accepts[byName], func(wanted string) bool {
+		return wanted == name || !c.exact && strings.HasPrefix(name, wanted)
+	})
 }

@@ -26,8 +26,11 @@ func Property(c *input.Context, d syntax.Dialect, v any, name string) (any, erro
 		return x[name], nil
 	case *identity.User:
 		v := userProperty(x, name, d)
-		if _, said := x.Profile[name]; v != nil || said {
+		if v != nil {
 			return v, nil
+		}
+		if _, said := x.Profile[name]; said {
+			return nil, nil
 		}
 		return nil, c.UntoldError(userFacts[name])
 	case *identity.AppUser:
