@@ -23,9 +23,9 @@ type evaluation struct {
 	// group is what "group" reads in a group expression.
 	group *identity.Group
 
-	// groupNodes hold the group expressions that are not literals; within one
-	// evaluation the same text is compiled once.
-	groupNodes map[string]node
+	// groupExpressions are the group expressions that are not literals; within
+	// one evaluation the same text is compiled once.
+	groupExpressions map[string]*groupExpression
 
 	// stack holds the arguments of the calls under way; room is its first
 	// piece, so that a typical evaluation allocates it together with the rest.

@@ -14,8 +14,14 @@ import (
 // Group expressions: the texts inside of getFilteredGroups, which are expressions
 // themselves, evaluated once for each group with "group" bound to it.
 
-// GroupExpression is compileGroup, for the functions.
-func (c *compiler) GroupExpression(s *syntax.Node) (any, error) { return c.compileGroup(s) }
+// groupExpression is a compiled group expression, as the functions hold it.
+type groupExpression struct{ body node }
+
+// GroupExpression is compileGroup for the functions.
+func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
+	body, err := c.compileGroup(s)
+	return &groupExpression{body}, err
+}
 
 // compileGroup compiles a literal text as an expression with "group" bound. It
 // may read whatever the whole expression may. Its faults are reported where they
@@ -55,10 +61,10 @@ func (c *compiler) compileGroup(s *syntax.Node) (node, error) {
 // literal. The text may come from a profile, so that it may read the group only,
 // and an error says where it is wrong but not what it says.
 func (e *evaluation) CompileGroup(text string) (any, error) {
-	if n, ok := e.groupNodes[text]; ok {
-		return n, nil
+	if compiled, ok := e.groupExpressions[text]; ok {
+		return compiled, nil
 	}
-	if len(e.groupNodes) >= value.MaxCompiled {
+	if len(e.groupExpressions) >= value.MaxCompiled {
 		return nil, fmt.Errorf("over %d different group expressions: %w", value.MaxCompiled, value.ErrLimit)
 	}
 	if len(text) > DefaultMaxLength {
@@ -80,11 +86,12 @@ func (e *evaluation) CompileGroup(text string) (any, error) {
 		}
 		return nil, errors.New("the group expression does not compile")
 	}
-	if e.groupNodes == nil {
-		e.groupNodes = make(map[string]node)
+	if e.groupExpressions == nil {
+		e.groupExpressions = make(map[string]*groupExpression)
 	}
-	e.groupNodes[text] = t.node
-	return t.node, nil
+	compiled := &groupExpression{t.node}
+	e.groupExpressions[text] = compiled
+	return compiled, nil
 }
 
 // EvalGroup evaluates a group expression for one group. The position of an
@@ -92,7 +99,7 @@ func (e *evaluation) CompileGroup(text string) (any, error) {
 func (e *evaluation) EvalGroup(compiled any, literal bool, group *identity.Group) (any, error) {
 	outerGroup, outerElement := e.group, e.element
 	e.group, e.element = group, nil
-	v, err := e.run(compiled.(node)) //nolint:forcetypeassert // what CompileGroup and GroupExpression return
+	v, err := e.run(compiled.(*groupExpression).body) //nolint:forcetypeassert // what CompileGroup and GroupExpression return
 	e.group, e.element = outerGroup, outerElement
 	if err != nil && !literal {
 		return nil, foreign(err)
