@@ -7,6 +7,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
+// The node of calls. The arguments are converted here, so that each function sees
+// the Go type that its parameter says, and null reaches only those that ask for
+// it.
+
 // callNode calls a function, or a method of a value.
 type callNode struct {
 	position

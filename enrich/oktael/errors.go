@@ -6,6 +6,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// What goes wrong in an evaluation, and what may go wrong. The faults of
+// compilation are syntax.Error.
+
 // EvalError says why an evaluation failed, and where. It never holds a value
 // that the expression worked on.
 type EvalError struct {

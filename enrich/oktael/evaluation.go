@@ -9,6 +9,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
+// The evaluation goes down the tree of nodes; its state passes from node to node.
+
 // evaluation is the state of one Eval. It is used by one goroutine.
 type evaluation struct {
 	// Env is what the functions see of the evaluation.

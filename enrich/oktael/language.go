@@ -108,7 +108,7 @@ const (
 // The causes of an EvalError, for errors.Is.
 var (
 	// ErrGroupsUnknown says that an expression reads the user's groups and no
-	// directory could tell them. Unknown is not empty.
+	// directory could say them. Unknown is not empty.
 	ErrGroupsUnknown = input.ErrGroupsUnknown
 
 	// ErrUntold says that an expression reads what none of the directories that

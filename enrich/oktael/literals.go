@@ -7,6 +7,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// What an expression compares a member with, for the check of rules: a path that
+// no request can have is probably a mistake.
+
 // MemberLiterals returns the literal texts that a member of an input, such as
 // path of request, is compared with or handed to functions with, and reports
 // whether it meets nothing but literals. Where that cannot be known, because the

@@ -10,7 +10,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
-// This file holds projections and selections, and what is read inside of them.
+// Projections and selections, and what is read inside of them. There a bare name
+// is a member of the element first, and what it is outside only where the element
+// has no such member.
 
 // elementNode reads the element of a projection or selection.
 type elementNode struct{ position }

@@ -12,6 +12,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Compile and Eval: from a text to a program, and from a program and a context to
+// a value.
+
 // Program is a compiled expression. It is immutable and safe for concurrent
 // use.
 type Program struct {

@@ -12,6 +12,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Conversions between texts and numbers, with the roundings of Java.
+
 // convertFunctions is the Convert family of the Classic dialect and its
 // counterpart in the Identity Engine dialect, the methods of texts and
 // numbers.

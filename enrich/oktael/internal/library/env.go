@@ -9,6 +9,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The surroundings of a call: the steps that are left, the context, and what is
+// compiled during the evaluation.
+
 // Env is what the functions of one evaluation work with. It belongs to one
 // goroutine.
 type Env struct {

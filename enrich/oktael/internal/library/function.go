@@ -8,7 +8,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// What describes a function: parameters, result, what null does, and its code.
+// What describes a function: its parameters, its result, what null does to it,
+// and its code.
 
 // argument is what a parameter accepts. The evaluation converts, so that a
 // function sees exactly one Go type. The comments name it.

@@ -12,6 +12,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Functions of texts. Positions and lengths count characters.
+
 // Parameters that several functions have.
 var (
 	inputText  = Param{Name: "input", Want: argText}

@@ -10,6 +10,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Time functions. Formats are Joda-Time patterns, as in Okta; see package
+// datetime. Zones and formats that are literals are read once, when the
+// expression is compiled.
+
 // timeFunctions are the functions of both dialects that start from the clock
 // or, in the Classic dialect, from a text.
 var timeFunctions = []Function{

@@ -14,6 +14,12 @@ import (
 )
 
 // Properties: what a name means on each kind of value.
+//
+// The dialects differ for a user. In Classic, user.x is the profile's attribute,
+// and a field of the directory where the profile has none of that name; in
+// Identity Engine it is the field, and user.profile.x the attribute. Times are
+// texts in Classic and date-time values in the other. Where the dialect is not
+// given (Either), the profile wins, as in Classic, and times are values.
 
 // Property reads a property of a value. An attribute that an object lacks is
 // null; a property of null is an error, and so is one of a text, number or
@@ -213,7 +219,8 @@ func profileOf(m map[string]any) map[string]any {
 	return m
 }
 
-// TextOrNull is a field that is null where it is empty.
+// TextOrNull is a field as a value: null where it is empty, because the types of
+// package identity do not tell an empty field from one that is not known.
 func TextOrNull(s string) any {
 	if s == "" {
 		return nil

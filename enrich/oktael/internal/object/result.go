@@ -13,7 +13,8 @@ import (
 )
 
 // Results: the values of an expression made canonical, so that they can be
-// written as JSON and cached.
+// written as JSON and cached. Lists and maps that hold nothing but canonical
+// values are shared with the context, not copied: a result must not be changed.
 
 // Bounds on what one result may hold.
 const (

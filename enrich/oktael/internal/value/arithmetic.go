@@ -6,8 +6,9 @@ import (
 	"math"
 )
 
-// Arithmetic with integers of 64 bits and reals. An integer over 64 bits, which
-// JSON may hold, is read, compared and printed but not computed with.
+// Arithmetic with integers of 64 bits and reals. What does not fit is an error:
+// a number that wrapped around would be a wrong claim. An integer over 64 bits,
+// which JSON may hold, is read, compared and printed but not computed with.
 
 var (
 	// ErrOverflow is the error of a result that an integer cannot hold.

@@ -11,7 +11,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Equality and order of values.
+// Equality and order of values. == takes every pair and is false for values of
+// different kinds, but for numbers, which are compared by value whatever their
+// kind (1 == 1.0). < and > take pairs of numbers, texts or times, and null.
 
 // Equal compares two values as == does: numbers by value, everything else by
 // kind and content. It never fails but for the bounds.
