@@ -12,15 +12,8 @@ import (
 // compileChoice compiles a ? b : c and a ?: b.
 func (c *compiler) compileChoice(s *syntax.Node) (typed, error) {
 	if s.Op == syntax.OpElvis {
-		cond, err := c.compile(s.Kids[0])
-		if err != nil {
-			return typed{}, err
-		}
-		other, err := c.compile(s.Kids[1])
-		if err != nil {
-			return typed{}, err
-		}
-		return typed{&elvisNode{c.at(s), cond.node, other.node}, cond.kinds&^value.KindNull | other.kinds}, nil
+		left, right, err := c.compilePair(s)
+		return typed{&elvisNode{c.at(s), left.node, right.node}, left.kinds&^value.KindNull | right.kinds}, err
 	}
 	cond, err := c.compileAs(s.Kids[0], value.KindBool, "the condition is %s, not true or false")
 	if err != nil {

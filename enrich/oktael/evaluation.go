@@ -36,6 +36,9 @@ type evaluation struct {
 	room  [8]any
 }
 
+// groupExpression is a compiled group expression, as the functions hold it.
+type groupExpression struct{ body node }
+
 // node is a part of a compiled expression. Nodes are immutable.
 type node interface {
 	// eval computes the value. Errors are *EvalError.

@@ -14,9 +14,6 @@ import (
 // Group expressions: the texts inside of getFilteredGroups, which are expressions
 // themselves, evaluated once for each group with "group" bound to it.
 
-// groupExpression is a compiled group expression, as the functions hold it.
-type groupExpression struct{ body node }
-
 // GroupExpression is compileGroup for the functions.
 func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
 	body, err := c.compileGroup(s)
