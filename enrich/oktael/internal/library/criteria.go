@@ -14,6 +14,12 @@ import (
 )
 
 // Criteria: which of the user's groups user.getGroups and user.isMemberOf mean.
+// A group has to fit all criteria, and of each criterion all keys:
+//
+//	user.getGroups({'group.type': {'OKTA_GROUP', 'APP_GROUP'}, 'group.profile.name': 'IT'})
+//
+// Literal criteria are checked when the expression is compiled, all of them again
+// when it is evaluated, because a criterion may also come from an attribute.
 
 // The keys of a criterion.
 const (

@@ -12,7 +12,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// The group functions of the Classic dialect.
+// The group functions of the Classic dialect. A group without a name is left out
+// where names are compared. Groups that are unknown are an error in each of them,
+// never an empty list: not knowing a membership must not read as not having it.
 
 // ErrTooManyGroups says that more groups match than the call's limit
 // allows. Options.TruncateOverLimit cuts the list instead.

@@ -49,7 +49,9 @@ type output struct {
 	values, bytes int
 }
 
-// canonical returns the canonical form of a value and whether it differs.
+// canonical returns the canonical form of a value and whether it differs: a time
+// becomes ISO 8601 text, a country its two-letter code, an object a map. Depth
+// and size are bounded on the way.
 func (o *output) canonical(v any, depth int) (out any, changed bool, err error) {
 	if o.values--; o.values < 0 {
 		return nil, false, fmt.Errorf("the result holds over %d values: %w", MaxResult, value.ErrLimit)

@@ -82,7 +82,8 @@ func (m *Meter) Concatenate(left, right any) (any, error) {
 	return string(b), nil
 }
 
-// calculateInt computes with integers of 64 bits. What does not fit is an
+// calculateInt computes with integers of 64 bits. / cuts towards zero, and % has
+// the sign of the left side, as in Java. What does not fit is an
 // error: a wrapped number would be a wrong claim.
 func calculateInt(operator byte, x, y int64) (any, error) {
 	switch operator {
