@@ -74,8 +74,8 @@ type Pattern struct{ elements []element }
 
 // Compile reads a Joda-Time pattern. Letters A to Z and a to z are reserved:
 // an unknown one is ErrPattern. Everything else stands for itself; 'quoted'
-// letters do too, and two quotes in a row are one. A quote that is not closed runs to the
-// end, as in Joda-Time.
+// letters do too, and two quotes in a row are one. A quote that is not closed
+// runs to the end, as in Joda-Time.
 func Compile(pattern string) (*Pattern, error) {
 	switch {
 	case pattern == "":
