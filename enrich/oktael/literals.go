@@ -7,8 +7,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// What an expression compares a member with, for the check of rules: a path that
-// no request can have is probably a mistake.
+// What an expression compares a member with. A caller for which one path has
+// several readings learns here which of them can change the result.
 
 // MemberLiterals returns the literal texts that a member of an input, such as
 // path of request, is compared with or handed to functions with, and reports
