@@ -83,7 +83,7 @@ func Compile(defs []Definition) (*Rules, error) {
 
 // Reads tells what the rules read, taken together: what nobody reads need not
 // be looked up. Rules that are limited to scopes or to a kind of token read
-// RootAccess and RootToken.
+// InputAccess and InputToken.
 func (r *Rules) Reads() oktael.Inputs { return r.reads }
 
 // Names are the claims' names in the order of the rules, also of inactive

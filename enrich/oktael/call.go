@@ -7,19 +7,32 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
-// callNode calls a function or, where overloads is set, the method that fits
-// the receiver.
+// The node of calls. The arguments are converted here, so that each function sees
+// the Go type that its parameter says, and null reaches only those that ask for
+// it.
+
+// callNode calls a function, or a method of a value.
 type callNode struct {
 	position
-	fn        *library.Function
-	overloads []*library.Function
-	args      []node // of a method, the receiver first
-	safe      bool
-	prepared  any // what the function prepared from literal arguments
+
+	// fits are what the call may be: one function, or methods of one name, of
+	// which the receiver chooses.
+	fits []*library.Function
+
+	// args are the arguments; of a method, the receiver first.
+	args []node
+
+	// safe makes the call null where the receiver is.
+	safe bool
+
+	// prepared is what the function prepared from literal arguments.
+	prepared any
 }
 
+// eval puts the arguments onto the evaluation's stack, converted to what the
+// parameters want, and calls the function with them.
 func (n *callNode) eval(e *evaluation) (any, error) {
-	base, fn := len(e.stack), n.fn
+	base, fn := len(e.stack), n.fits[0]
 	defer func() { e.stack = e.stack[:base] }()
 	nulls := false
 	for i, arg := range n.args {
@@ -27,12 +40,12 @@ func (n *callNode) eval(e *evaluation) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 && (n.overloads != nil || fn.Receiver != 0) {
+		if i == 0 && fn.Receiver != 0 {
 			if v == nil {
 				if n.safe {
 					return nil, nil
 				}
-				return nil, e.wrap(n.at(), value.NullError("null has no method %s", n.name()))
+				return nil, e.wrap(n.at(), value.NullError("null has no method %s", fn.Name))
 			}
 			if fn, err = n.choose(v); err == nil {
 				err = e.ConsumeArgument(v)
@@ -80,26 +93,13 @@ func (n *callNode) eval(e *evaluation) (any, error) {
 	return v, nil
 }
 
-// choose gives the method for a receiver.
+// choose returns the method for a receiver.
 func (n *callNode) choose(receiver any) (*library.Function, error) {
 	kind := value.KindOf(receiver)
-	if n.overloads == nil {
-		if n.fn.Receiver&kind == 0 {
-			return nil, fmt.Errorf("%s has no method %s", kind, n.fn.Name)
-		}
-		return n.fn, nil
-	}
-	for _, f := range n.overloads {
+	for _, f := range n.fits {
 		if f.Receiver&kind != 0 {
 			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("%s has no method %s", kind, n.overloads[0].Name)
-}
-
-func (n *callNode) name() string {
-	if n.fn != nil {
-		return n.fn.Name
-	}
-	return n.overloads[0].Name
+	return nil, fmt.Errorf("%s has no method %s", kind, n.fits[0].Name)
 }

@@ -11,9 +11,15 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The compiler goes over the tree once, from the leaves up. For each part it
+// makes a node and works out the kinds that its value can be of; a part that no
+// value could make right is an error with its position. On the way it notes what
+// the expression reads and warns of what is probably not meant.
+
 // compiler turns a syntax tree into nodes and checks what can be checked
 // before there are values.
 type compiler struct {
+	// source is the whole expression, for the positions of errors.
 	source  string
 	options Options
 
@@ -35,14 +41,18 @@ type compiler struct {
 	// exclude null.
 	known map[string]int
 
-	reads    input.Set
+	// What the expression reads, and what is warned of; see Program.
+	reads    Inputs
 	members  *memberReads
 	warnings []Warning
 }
 
 // typed is a node with the kinds that its value can be of.
 type typed struct {
-	node  node
+	node node
+
+	// kinds are exact for what the expression makes, and everything that an
+	// attribute can be for what it reads.
 	kinds value.Kinds
 }
 
@@ -51,15 +61,16 @@ func (c *compiler) Fail(offset int, format string, args ...any) error {
 	return syntax.NewError(c.source, c.base+offset, format, args...)
 }
 
+// at returns the position of a part in the source.
 func (c *compiler) at(s *syntax.Node) position { return position(c.base + s.Offset) }
 
-// read notes that the expression reads roots and refuses those that it may
+// read notes that the expression reads inputs and refuses those that it may
 // not.
-func (c *compiler) read(offset int, roots input.Set, what string) error {
-	if denied := roots &^ c.options.Inputs; denied != 0 {
+func (c *compiler) read(offset int, inputs Inputs, what string) error {
+	if denied := inputs &^ c.options.Inputs; denied != 0 {
 		return c.Fail(offset, "%s reads %s, which is not available here", what, denied)
 	}
-	c.reads |= roots
+	c.reads |= inputs
 	return nil
 }
 
@@ -107,26 +118,26 @@ func (c *compiler) compile(s *syntax.Node) (typed, error) {
 	return typed{}, c.Fail(s.Offset, "unknown syntax")
 }
 
-// rootKinds are what the roots are; the others are maps.
-var rootKinds = map[input.Set]value.Kinds{
+// inputKinds are what the inputs can be; the others are maps.
+var inputKinds = map[Inputs]value.Kinds{
 	input.User: value.KindUser | value.KindNull, input.App: value.KindApp | value.KindNull, input.AppUser: value.KindAppUser | value.KindNull,
 	input.Access: value.KindAccess, input.Groups: value.KindList,
 }
 
 // compileName resolves a bare name: a member of the element, the group of a
-// group expression, a root, or a variable.
+// group expression, an input, or a variable.
 func (c *compiler) compileName(s *syntax.Node) (typed, error) {
-	root, isRoot := input.ByName[s.Text]
+	in, isInput := input.ByName[s.Text]
 	if c.element != 0 {
 		n := &memberNode{position: c.at(s), name: s.Text}
 		if c.element == value.KindGroup && (isGroupField(s.Text) || s.Text == "group") {
 			return typed{n, value.KindAny}, nil
 		}
-		if isRoot && c.options.Inputs.Has(root) {
+		if isInput && c.options.Inputs.Has(in) {
 			// The element's own member of that name wins, if it has one.
-			c.reads |= root
-			c.members.whole |= root
-			n.otherwise = &rootNode{c.at(s), root}
+			c.reads |= in
+			c.members.whole |= in
+			n.otherwise = &inputNode{c.at(s), in}
 		} else if c.options.Inputs.Has(input.Vars) {
 			c.reads |= input.Vars
 			n.otherwise = &varNode{position: c.at(s), name: s.Text, optional: true}
@@ -136,17 +147,17 @@ func (c *compiler) compileName(s *syntax.Node) (typed, error) {
 	switch {
 	case c.inGroup && s.Text == "group":
 		return typed{&groupNode{c.at(s)}, value.KindGroup}, nil
-	case isRoot:
-		if !c.options.Inputs.Has(root) {
+	case isInput:
+		if !c.options.Inputs.Has(in) {
 			return typed{}, c.Fail(s.Offset, "\"%s\" is not available here", s.Text)
 		}
-		c.reads |= root
-		c.members.whole |= root
-		k, ok := rootKinds[root]
+		c.reads |= in
+		c.members.whole |= in
+		k, ok := inputKinds[in]
 		if !ok {
 			k = value.KindMap
 		}
-		return typed{&rootNode{c.at(s), root}, k}, nil
+		return typed{&inputNode{c.at(s), in}, k}, nil
 	case library.IsFamily(s.Text):
 		return typed{}, c.Fail(s.Offset, "%s is a family of functions, not a value", s.Text)
 	case c.options.Inputs.Has(input.Vars):
@@ -175,12 +186,13 @@ var elsewhere = map[string]string{
 	"accessRequest": "Okta's account management policies",
 }
 
-// members are the properties of the roots that have a closed set of them.
+// members are the properties of the inputs that have a closed set of them.
 var members = map[string][]string{
 	"request": {"method", "path", "client_ip", "host"},
 	"access":  {"scope"},
 }
 
+// compileProperty compiles a.b and a?.b.
 func (c *compiler) compileProperty(s *syntax.Node) (typed, error) {
 	base, err := c.compileBase(s.Kids[0], s.Text, true)
 	if err != nil {
@@ -203,7 +215,7 @@ func (c *compiler) compileProperty(s *syntax.Node) (typed, error) {
 	return typed{n, c.propertyKinds(base.kinds, s.Text, s.Safe)}, nil
 }
 
-// checkMember refuses members of our own roots that do not exist.
+// checkMember refuses members of our own inputs that do not exist.
 func (c *compiler) checkMember(s, base *syntax.Node, name string) error {
 	if base.Op != syntax.OpName || c.element != 0 {
 		return nil
@@ -254,13 +266,15 @@ func (c *compiler) propertyKinds(base value.Kinds, name string, safe bool) value
 	return k
 }
 
+// compileIndex compiles a[b]: an element of a list, a character of a text, or a
+// property by name.
 func (c *compiler) compileIndex(s *syntax.Node) (typed, error) {
 	name, known := s.Kids[1].Value.(string)
 	base, err := c.compileBase(s.Kids[0], name, known && s.Kids[1].IsText())
 	if err != nil {
 		return typed{}, err
 	}
-	// The key belongs to what stands around the whole, not to its base.
+	// The key belongs to what is around the whole, not to its base.
 	key, err := c.compile(s.Kids[1])
 	if err != nil {
 		return typed{}, err
@@ -284,6 +298,7 @@ func (c *compiler) compileIndex(s *syntax.Node) (typed, error) {
 	return typed{&indexNode{c.at(s), base.node, key.node}, k}, nil
 }
 
+// compileList compiles {a, b}. A list of literals is made once.
 func (c *compiler) compileList(s *syntax.Node) (typed, error) {
 	n := &listNode{position: c.at(s), elements: make([]node, len(s.Kids))}
 	constant := true
@@ -306,6 +321,7 @@ func (c *compiler) compileList(s *syntax.Node) (typed, error) {
 	return typed{&literalNode{c.at(s), list}, value.KindList}, nil
 }
 
+// compileMap compiles {a: b}.
 func (c *compiler) compileMap(s *syntax.Node) (typed, error) {
 	n := &mapNode{position: c.at(s)}
 	for i := 0; i < len(s.Kids); i += 2 {

@@ -10,6 +10,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Calls: finding the function or methods that a name can mean, checking the
+// arguments against them, and suggesting the right name for a misspelt one.
+
 // compileCall binds the call of a static function.
 func (c *compiler) compileCall(s *syntax.Node) (typed, error) {
 	d := c.options.Dialect
@@ -29,9 +32,14 @@ func (c *compiler) compileCall(s *syntax.Node) (typed, error) {
 	if !d.Has(f.Dialect) {
 		return typed{}, c.Fail(s.Offset, "%s belongs to the %s dialect, this expression is %s", f.Name, f.Dialect, d)
 	}
-	return c.bind(s, s.Kids, []*library.Function{f}, false)
+	if !f.Takes(len(s.Kids)) {
+		return typed{}, c.Fail(s.Offset, "%s takes %s, not %d", f.Name, f.Count(), len(s.Kids))
+	}
+	return c.bind(s, nil, []*library.Function{f})
 }
 
+// unknownFunction is the error of a function that does not exist. It suggests
+// one of the same family, or else of the same name in another.
 func (c *compiler) unknownFunction(s *syntax.Node) error {
 	names := library.Names(c.options.Dialect)
 	family, short, ok := strings.Cut(s.Text, ".")
@@ -59,7 +67,7 @@ func (c *compiler) unknownFunction(s *syntax.Node) error {
 	return c.Fail(s.Offset, "unknown function %s (did you mean \"%s\"?)", s.Text, word)
 }
 
-// familyOf gives the full name of the function of this name in any family, or
+// familyOf returns the full name of the function of this name in any family, or
 // nothing; of several the first in order.
 func (c *compiler) familyOf(short string) string {
 	for _, name := range library.Names(c.options.Dialect) {
@@ -119,7 +127,7 @@ func (c *compiler) compileMethod(s *syntax.Node) (typed, error) {
 		}
 	}
 	if len(fits) > 0 {
-		return c.bindTo(s, receiver, fits)
+		return c.bind(s, []typed{receiver}, fits)
 	}
 	if err := c.meantFunction(s); err != nil && c.element == 0 {
 		return typed{}, err
@@ -145,8 +153,8 @@ func hintName(wrong string, names []string) string {
 	return ""
 }
 
-// meantFunction fails where a method's receiver is a misspelt family: Sting.len(…)
-// looks like a method of a variable, but isn't meant as one.
+// meantFunction fails where a method's receiver is a misspelt family:
+// Sting.len(…) looks like a method of a variable, but is not meant as one.
 func (c *compiler) meantFunction(s *syntax.Node) error {
 	name := s.Kids[0]
 	if name.Op != syntax.OpName || input.ByName[name.Text] != 0 {
@@ -167,78 +175,53 @@ func (c *compiler) meantFunction(s *syntax.Node) error {
 	return c.Fail(name.Offset, "unknown function %s (did you mean \"%s\"?)", full, word)
 }
 
-func (c *compiler) bindTo(s *syntax.Node, receiver typed, fits []*library.Function) (typed, error) {
-	return c.bindArgs(s, []typed{receiver}, s.Kids, fits, s.Safe)
-}
-
-// bind compiles the arguments of a call and checks them against the
-// functions that it may be.
-func (c *compiler) bind(s *syntax.Node, kids []*syntax.Node, fits []*library.Function, safe bool) (typed, error) {
-	if f := fits[0]; !f.Takes(len(kids)) {
-		return typed{}, c.Fail(s.Offset, "%s takes %s, not %d", f.Name, f.Count(), len(kids))
-	}
-	return c.bindArgs(s, nil, kids, fits, safe)
-}
-
-func (c *compiler) bindArgs(s *syntax.Node, done []typed, kids []*syntax.Node, fits []*library.Function, safe bool) (typed, error) {
-	args := done
-	for _, kid := range kids[len(done):] {
+// bind compiles the arguments of a call, those in args already excepted, and
+// checks them against the functions that it may be.
+func (c *compiler) bind(s *syntax.Node, args []typed, fits []*library.Function) (typed, error) {
+	from := len(args)
+	for _, kid := range s.Kids[from:] {
 		t, err := c.compile(kid)
 		if err != nil {
 			return typed{}, err
 		}
 		args = append(args, t)
 	}
-	n := &callNode{position: c.at(s), safe: safe, args: make([]node, len(args))}
+	n := &callNode{position: c.at(s), fits: fits, safe: s.Safe, args: make([]node, len(args))}
+	null := false
 	for i, t := range args {
 		n.args[i] = t.node
+		null = null || i >= from && t.kinds&value.KindNull != 0
 	}
 	var result value.Kinds
 	for _, f := range fits {
-		if err := c.checkArgs(f, args, len(done), kids, len(fits) > 1); err != nil {
-			return typed{}, err
+		if len(fits) == 1 {
+			if err := c.checkArgs(f, s.Kids, args, from); err != nil {
+				return typed{}, err
+			}
 		}
 		if err := c.read(s.Offset, f.Reads, f.Name); err != nil {
 			return typed{}, err
 		}
 		result |= f.Result
-		if f.OnNull != library.NullFails && f.OnNull != library.NullNull {
-			continue
-		}
-		if f.OnNull == library.NullNull && anyNull(args[len(done):]) {
+		if f.OnNull == library.NullNull && null {
 			result |= value.KindNull
 		}
 	}
-	if safe && args[0].kinds&value.KindNull != 0 {
+	if s.Safe && args[0].kinds&value.KindNull != 0 {
 		result |= value.KindNull
 	}
-	if n.fn = fits[0]; len(fits) > 1 {
-		n.fn, n.overloads = nil, fits
-	} else if n.fn.Prepare != nil {
-		prepared, err := n.fn.Prepare(c, s, kids)
-		if err != nil {
+	if f := fits[0]; len(fits) == 1 && f.Prepare != nil {
+		var err error
+		if n.prepared, err = f.Prepare(c, s, s.Kids); err != nil {
 			return typed{}, err
 		}
-		n.prepared = prepared
 	}
 	return typed{n, result}, nil
 }
 
-func anyNull(args []typed) bool {
-	for _, t := range args {
-		if t.kinds&value.KindNull != 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// checkArgs refuses arguments that no value could make right. A method with
-// overloads is checked when its receiver is known.
-func (c *compiler) checkArgs(f *library.Function, args []typed, from int, kids []*syntax.Node, overloaded bool) error {
-	if overloaded {
-		return nil
-	}
+// checkArgs refuses arguments from a position on that no value could make
+// right. A method with overloads is checked when its receiver is known.
+func (c *compiler) checkArgs(f *library.Function, kids []*syntax.Node, args []typed, from int) error {
 	for i := from; i < len(args); i++ {
 		if accepts, meant := f.Accepts(i); args[i].kinds&accepts == 0 {
 			return c.Fail(kids[i].Offset, "%s: argument %s must be %s, not %s", f.Name, f.Param(i).Name, meant, args[i].kinds)

@@ -7,15 +7,18 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The warning of attributes that may be null in a text, where the language would
+// write the word "null".
+
 // warnNull warns where something is put into a text that may be null, because
 // an attribute of which it is made may be unset. through is the function
-// around it that gives null for null, if there is one.
+// around it that returns null for null, if there is one.
 func (c *compiler) warnNull(s *syntax.Node, through string) {
 	switch s.Op {
 	case syntax.OpName, syntax.OpProperty, syntax.OpIndex:
 		path := s.Path()
 		if s.Op == syntax.OpProperty && path == "" && slices.Contains([]syntax.Op{syntax.OpCall, syntax.OpMethod}, s.Kids[0].Op) {
-			path = s.Text // of what a function gives, as the manager's
+			path = s.Text // of what a function returns, as the manager's
 		}
 		if path == "" || c.element != 0 || c.known[path] > 0 || alwaysSet[path] {
 			return

@@ -6,21 +6,18 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The operators, and what a condition excludes: a part that is evaluated only
+// where a path is not null needs no warning of null there.
+
 // compileChoice compiles a ? b : c and a ?: b.
 func (c *compiler) compileChoice(s *syntax.Node) (typed, error) {
-	cond, err := c.compile(s.Kids[0])
+	if s.Op == syntax.OpElvis {
+		left, right, err := c.compilePair(s)
+		return typed{&elvisNode{c.at(s), left.node, right.node}, left.kinds&^value.KindNull | right.kinds}, err
+	}
+	cond, err := c.compileAs(s.Kids[0], value.KindBool, "the condition is %s, not true or false")
 	if err != nil {
 		return typed{}, err
-	}
-	if s.Op == syntax.OpElvis {
-		other, err := c.compile(s.Kids[1])
-		if err != nil {
-			return typed{}, err
-		}
-		return typed{&elvisNode{c.at(s), cond.node, other.node}, cond.kinds&^value.KindNull | other.kinds}, nil
-	}
-	if cond.kinds&value.KindBool == 0 {
-		return typed{}, c.Fail(s.Kids[0].Offset, "the condition is %s, not true or false", cond.kinds)
 	}
 	yes, err := c.compileKnowing(s.Kids[1], nonNull(s.Kids[0], true))
 	if err != nil {
@@ -31,6 +28,16 @@ func (c *compiler) compileChoice(s *syntax.Node) (typed, error) {
 		return typed{}, err
 	}
 	return typed{&ternaryNode{c.at(s), cond.node, yes.node, no.node}, yes.kinds | no.kinds}, nil
+}
+
+// compileAs compiles a part whose value has to be of one of these kinds. wanted
+// is the message otherwise, with a verb for the kinds that the value can be of.
+func (c *compiler) compileAs(s *syntax.Node, kinds value.Kinds, wanted string) (typed, error) {
+	t, err := c.compile(s)
+	if err == nil && t.kinds&kinds == 0 {
+		err = c.Fail(s.Offset, wanted, t.kinds)
+	}
+	return t, err
 }
 
 // compileKnowing compiles a part that is evaluated only where these paths are
@@ -52,7 +59,7 @@ func (c *compiler) know(paths []string, by int) {
 	}
 }
 
-// nonNull gives the paths that are certainly not null where the condition has
+// nonNull returns the paths that are certainly not null where the condition has
 // this outcome.
 func nonNull(cond *syntax.Node, outcome bool) []string {
 	return nonNullWithin(cond, outcome, maxConditions)
@@ -60,9 +67,10 @@ func nonNull(cond *syntax.Node, outcome bool) []string {
 
 // maxConditions is how many conditions joined by AND are looked through for
 // what they exclude. It serves warnings only, and each is looked through
-// again for every one behind it.
+// again for every one after it.
 const maxConditions = 32
 
+// nonNullWithin is nonNull for conditions of a depth.
 func nonNullWithin(cond *syntax.Node, outcome bool, depth int) []string {
 	switch {
 	case depth == 0:
@@ -94,27 +102,29 @@ func nonNullWithin(cond *syntax.Node, outcome bool, depth int) []string {
 	return nil
 }
 
+// compileLogic compiles a AND b, a OR b and NOT a. The right side is compiled
+// with what the left one excludes, because it is evaluated only then.
 func (c *compiler) compileLogic(s *syntax.Node) (typed, error) {
-	left, err := c.compile(s.Kids[0])
+	const wanted = "true or false is wanted here, not %s"
+	left, err := c.compileAs(s.Kids[0], value.KindBool, wanted)
 	if err != nil {
 		return typed{}, err
-	}
-	if left.kinds&value.KindBool == 0 {
-		return typed{}, c.Fail(s.Kids[0].Offset, "true or false is wanted here, not %s", left.kinds)
 	}
 	if s.Op == syntax.OpNot {
 		return typed{&notNode{c.at(s), left.node}, value.KindBool}, nil
 	}
-	right, err := c.compileKnowing(s.Kids[1], nonNull(s.Kids[0], s.Op == syntax.OpAnd))
+	paths := nonNull(s.Kids[0], s.Op == syntax.OpAnd)
+	c.know(paths, 1)
+	right, err := c.compileAs(s.Kids[1], value.KindBool, wanted)
+	c.know(paths, -1)
 	if err != nil {
 		return typed{}, err
-	}
-	if right.kinds&value.KindBool == 0 {
-		return typed{}, c.Fail(s.Kids[1].Offset, "true or false is wanted here, not %s", right.kinds)
 	}
 	return typed{&logicNode{c.at(s), left.node, right.node, s.Op == syntax.OpOr}, value.KindBool}, nil
 }
 
+// compileCompare compiles == and !=, which take everything, and the orders, which
+// take what has one.
 func (c *compiler) compileCompare(s *syntax.Node) (typed, error) {
 	left, right, err := c.compilePair(s)
 	if err != nil {
@@ -148,6 +158,7 @@ func broad(k value.Kinds) value.Kinds {
 	return k
 }
 
+// compilePair compiles both sides of an operator.
 func (c *compiler) compilePair(s *syntax.Node) (left, right typed, err error) {
 	if left, err = c.compile(s.Kids[0]); err == nil {
 		right, err = c.compile(s.Kids[1])
@@ -155,6 +166,8 @@ func (c *compiler) compilePair(s *syntax.Node) (left, right typed, err error) {
 	return left, right, err
 }
 
+// compileMatches compiles a matches b; a literal regular expression is compiled
+// here.
 func (c *compiler) compileMatches(s *syntax.Node) (typed, error) {
 	left, right, err := c.compilePair(s)
 	if err != nil {
@@ -175,15 +188,15 @@ func (c *compiler) compileMatches(s *syntax.Node) (typed, error) {
 	return typed{n, value.KindBool}, nil
 }
 
+// compileArithmetic compiles + - * / % ^ and the signs. + also joins texts, and
+// then a null that would be written as "null" is warned of.
 func (c *compiler) compileArithmetic(s *syntax.Node) (typed, error) {
 	const number = value.KindInt | value.KindReal
+	const wanted = "a number is wanted here, not %s"
 	if s.Op != syntax.OpArithmetic {
-		operand, err := c.compile(s.Kids[0])
+		operand, err := c.compileAs(s.Kids[0], number, wanted)
 		if err != nil {
 			return typed{}, err
-		}
-		if operand.kinds&number == 0 {
-			return typed{}, c.Fail(s.Kids[0].Offset, "a number is wanted here, not %s", operand.kinds)
 		}
 		return typed{&signNode{c.at(s), operand.node, s.Op == syntax.OpNegate}, operand.kinds & number}, nil
 	}
@@ -195,7 +208,7 @@ func (c *compiler) compileArithmetic(s *syntax.Node) (typed, error) {
 	if s.Text != "+" {
 		for i, t := range []typed{left, right} {
 			if t.kinds&number == 0 {
-				return typed{}, c.Fail(s.Kids[i].Offset, "a number is wanted here, not %s", t.kinds)
+				return typed{}, c.Fail(s.Kids[i].Offset, wanted, t.kinds)
 			}
 		}
 		return typed{n, number}, nil
@@ -224,13 +237,13 @@ func (c *compiler) compileArithmetic(s *syntax.Node) (typed, error) {
 // that it is null.
 func printable(k value.Kinds) bool { return k&value.KindPrintable != 0 || k == value.KindNull }
 
-// ofGroups reports whether a node gives a list of groups and nothing else.
+// ofGroups reports whether the value of a node is a list of groups and nothing else.
 func ofGroups(n node) bool {
 	switch n := n.(type) {
-	case *rootNode:
-		return n.root == input.Groups
+	case *inputNode:
+		return n.input == input.Groups
 	case *callNode:
-		return n.fn != nil && n.fn.OfGroups
+		return len(n.fits) == 1 && n.fits[0].OfGroups
 	case *selectNode:
 		return n.which == '?' && ofGroups(n.base)
 	}

@@ -6,6 +6,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// What goes wrong in an evaluation, and what may go wrong. The faults of
+// compilation are syntax.Error.
+
 // EvalError says why an evaluation failed, and where. It never holds a value
 // that the expression worked on.
 type EvalError struct {
@@ -20,13 +23,20 @@ type EvalError struct {
 	cause  error
 }
 
-// Error gives position and fault in one line.
+// newEvalError returns an error with its position in the source.
+func newEvalError(source string, offset int, cause error) *EvalError {
+	e := &EvalError{Offset: offset, Msg: cause.Error(), source: source, cause: cause}
+	e.Line, e.Column = syntax.Position(source, offset)
+	return e
+}
+
+// Error returns position and fault in one line.
 func (e *EvalError) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Msg) }
 
-// Caret gives the line of the source and, below it, a caret under the fault.
+// Caret returns the line of the source and, below it, a caret under the fault.
 func (e *EvalError) Caret() string { return syntax.Caret(e.source, e.Offset) }
 
-// Unwrap gives the cause: one of this package's sentinels, or nil.
+// Unwrap returns the cause, which may be one of this package's sentinels.
 func (e *EvalError) Unwrap() error { return e.cause }
 
 // Warning is something that is allowed but probably not meant.
@@ -39,5 +49,5 @@ type Warning struct {
 	Msg string
 }
 
-// String gives position and warning in one line.
+// String returns position and warning in one line.
 func (w Warning) String() string { return fmt.Sprintf("%d:%d: %s", w.Line, w.Column, w.Msg) }

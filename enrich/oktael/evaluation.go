@@ -7,24 +7,27 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
+
+// The evaluation goes down the tree of nodes; its state passes from node to node.
 
 // evaluation is the state of one Eval. It is used by one goroutine.
 type evaluation struct {
+	// Env is what the functions see of the evaluation.
 	library.Env
 
+	// source is the expression, for the positions of errors.
 	source string
 
 	// element is what the bare names of a projection or selection belong to.
 	element any
 
-	// group is what "group" stands for in a group expression.
+	// group is what "group" reads in a group expression.
 	group *identity.Group
 
-	// groupNodes hold the group expressions that are not literals; within one
-	// evaluation the same text is compiled once.
-	groupNodes map[string]node
+	// groupExpressions are the group expressions that are not literals; within
+	// one evaluation the same text is compiled once.
+	groupExpressions map[string]*groupExpression
 
 	// stack holds the arguments of the calls under way; room is its first
 	// piece, so that a typical evaluation allocates it together with the rest.
@@ -32,6 +35,9 @@ type evaluation struct {
 	stack []any
 	room  [8]any
 }
+
+// groupExpression is a compiled group expression, as the functions hold it.
+type groupExpression struct{ body node }
 
 // node is a part of a compiled expression. Nodes are immutable.
 type node interface {
@@ -45,10 +51,13 @@ type node interface {
 // position is the at of a node; nodes embed it.
 type position int
 
+// at returns the byte of the source.
 func (p position) at() int { return int(p) }
 
 // run evaluates a node, which costs a step. What only reads a value that is
-// there already is free; whatever it is part of has cost one.
+// there already is free, because whatever it is part of has cost one; a property
+// costs a part of a step. Nodes evaluate each other by run alone, so that no
+// expression outlasts its steps.
 func (e *evaluation) run(n node) (any, error) {
 	switch n := n.(type) {
 	case *literalNode:
@@ -57,7 +66,7 @@ func (e *evaluation) run(n node) (any, error) {
 		return e.group, nil
 	case *elementNode:
 		return e.element, nil
-	case *rootNode, *memberNode:
+	case *inputNode, *memberNode:
 		return n.eval(e)
 	case *propertyNode:
 		if err := e.ConsumeUnits(value.UnitsPerStep / value.PropertyPerStep); err != nil {
@@ -71,8 +80,8 @@ func (e *evaluation) run(n node) (any, error) {
 	return n.eval(e)
 }
 
-// wrap gives an error its position. An error that has one keeps it, and the
-// words around it, which would stand before the position, are left off.
+// wrap returns an error with its position. An error that has one keeps it, and
+// the words around it, which would be read before the position, are left off.
 func (e *evaluation) wrap(at int, err error) error {
 	if err == nil {
 		return nil
@@ -80,9 +89,7 @@ func (e *evaluation) wrap(at int, err error) error {
 	if placed, ok := errors.AsType[*EvalError](err); ok {
 		return placed
 	}
-	x := &EvalError{Offset: at, Msg: err.Error(), source: e.source, cause: err}
-	x.Line, x.Column = syntax.Position(e.source, at)
-	return x
+	return newEvalError(e.source, at, err)
 }
 
 // fail is wrap for an error that is made on the spot.

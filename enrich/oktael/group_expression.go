@@ -11,9 +11,19 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// GroupExpression compiles a literal text as an expression with "group"
-// bound. Its faults are reported where they stand in the whole source.
+// Group expressions: the texts inside of getFilteredGroups, which are expressions
+// themselves, evaluated once for each group with "group" bound to it.
+
+// GroupExpression is compileGroup for the functions.
 func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
+	body, err := c.compileGroup(s)
+	return &groupExpression{body}, err
+}
+
+// compileGroup compiles a literal text as an expression with "group" bound. It
+// may read whatever the whole expression may. Its faults are reported where they
+// are in the whole source.
+func (c *compiler) compileGroup(s *syntax.Node) (node, error) {
 	if c.groupDepth >= library.MaxGroupDepth {
 		return nil, c.Fail(s.Offset, "group expressions nest over %d levels", library.MaxGroupDepth)
 	}
@@ -44,14 +54,14 @@ func (c *compiler) GroupExpression(s *syntax.Node) (any, error) {
 	return t.node, nil
 }
 
-// CompileGroup gives the compiled group expression of a text that is not a
-// literal. It may come from a profile, so that it may read the group only,
-// and an error tells where it is wrong but not what it says.
+// CompileGroup returns the compiled group expression of a text that is not a
+// literal. The text may come from a profile, so that it may read the group only,
+// and an error says where it is wrong but not what it says.
 func (e *evaluation) CompileGroup(text string) (any, error) {
-	if n, ok := e.groupNodes[text]; ok {
-		return n, nil
+	if compiled, ok := e.groupExpressions[text]; ok {
+		return compiled, nil
 	}
-	if len(e.groupNodes) >= value.MaxCompiled {
+	if len(e.groupExpressions) >= value.MaxCompiled {
 		return nil, fmt.Errorf("over %d different group expressions: %w", value.MaxCompiled, value.ErrLimit)
 	}
 	if len(text) > DefaultMaxLength {
@@ -73,11 +83,12 @@ func (e *evaluation) CompileGroup(text string) (any, error) {
 		}
 		return nil, errors.New("the group expression does not compile")
 	}
-	if e.groupNodes == nil {
-		e.groupNodes = make(map[string]node)
+	if e.groupExpressions == nil {
+		e.groupExpressions = make(map[string]*groupExpression)
 	}
-	e.groupNodes[text] = t.node
-	return t.node, nil
+	compiled := &groupExpression{t.node}
+	e.groupExpressions[text] = compiled
+	return compiled, nil
 }
 
 // EvalGroup evaluates a group expression for one group. The position of an
@@ -85,7 +96,7 @@ func (e *evaluation) CompileGroup(text string) (any, error) {
 func (e *evaluation) EvalGroup(compiled any, literal bool, group *identity.Group) (any, error) {
 	outerGroup, outerElement := e.group, e.element
 	e.group, e.element = group, nil
-	v, err := e.run(compiled.(node)) //nolint:forcetypeassert // what CompileGroup and GroupExpression return
+	v, err := e.run(compiled.(*groupExpression).body) //nolint:forcetypeassert // what CompileGroup and GroupExpression return
 	e.group, e.element = outerGroup, outerElement
 	if err != nil && !literal {
 		return nil, foreign(err)
@@ -94,8 +105,8 @@ func (e *evaluation) EvalGroup(compiled any, literal bool, group *identity.Group
 }
 
 // foreign strips position and words off the error of a group expression whose
-// text is not part of the source: both are of that text, which may be
-// somebody's attribute.
+// text is not part of the source: both are of that text, which may be a user's
+// attribute.
 func foreign(err error) error {
 	for _, known := range []error{value.ErrLimit, value.ErrNull, library.ErrTooManyGroups, input.ErrGroupsUnknown, input.ErrUntold} {
 		if errors.Is(err, known) {

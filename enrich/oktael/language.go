@@ -55,29 +55,60 @@ func IndexGroups(groups []identity.Group) GroupIndex { return input.IndexGroups(
 // (Options.Inputs) and what it does read (Program.Reads).
 type Inputs = input.Set
 
-// The inputs; see package input.
+// The inputs.
 const (
-	InputUser     = input.User
-	InputGroups   = input.Groups
-	InputApp      = input.App
-	InputAppUser  = input.AppUser
-	InputLinked   = input.Linked
+	// InputUser is the user: "user" with its attributes and methods.
+	InputUser = input.User
+
+	// InputGroups are the user's groups: "groups", user.getGroups,
+	// getFilteredGroups, the Groups family and isMemberOf….
+	InputGroups = input.Groups
+
+	// InputApp is the protected application: "app".
+	InputApp = input.App
+
+	// InputAppUser is the user's assignment to that application: "appuser".
+	InputAppUser = input.AppUser
+
+	// InputLinked are the user's linked objects, such as the manager.
+	InputLinked = input.Linked
+
+	// InputAppUsers are assignments to other applications.
 	InputAppUsers = input.AppUsers
-	InputAccess   = input.Access
-	InputOrg      = input.Org
-	InputSession  = input.Session
-	InputToken    = input.Token
-	InputClaims   = input.Claims
-	InputRequest  = input.Request
-	InputVars     = input.Vars
-	InputClock    = input.Clock
-	AllInputs     = input.All
+
+	// InputAccess are the granted scopes: "access.scope".
+	InputAccess = input.Access
+
+	// InputOrg is the organization: "org".
+	InputOrg = input.Org
+
+	// InputSession is the user's session: "session".
+	InputSession = input.Session
+
+	// InputToken are the verified token's claims: "token".
+	InputToken = input.Token
+
+	// InputClaims are the claims that earlier rules computed: "claims".
+	InputClaims = input.Claims
+
+	// InputRequest is the HTTP request: "request". A value that reads it cannot be
+	// cached for other requests.
+	InputRequest = input.Request
+
+	// InputVars are variables of the caller's, under bare names.
+	InputVars = input.Vars
+
+	// InputClock is the present time. A value that reads it cannot be cached.
+	InputClock = input.Clock
+
+	// AllInputs lets an expression read everything.
+	AllInputs = input.All
 )
 
 // The causes of an EvalError, for errors.Is.
 var (
 	// ErrGroupsUnknown says that an expression reads the user's groups and no
-	// directory could tell them. Unknown is not empty.
+	// directory could say them. Unknown is not empty.
 	ErrGroupsUnknown = input.ErrGroupsUnknown
 
 	// ErrUntold says that an expression reads what none of the directories that

@@ -13,26 +13,33 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
+// The nodes that read: literals, inputs, variables, properties and elements, and
+// those that make lists and maps. A node belongs to a Program and is shared by
+// its evaluations; what differs between them is in the evaluation.
+
 // literalNode is a value of the source itself.
 type literalNode struct {
 	position
 	value any
 }
 
+// eval returns the literal; lists among literals are shared by evaluations.
 func (n *literalNode) eval(*evaluation) (any, error) { return n.value, nil }
 
-// rootNode reads a root.
-type rootNode struct {
+// inputNode reads an input.
+type inputNode struct {
 	position
-	root input.Set
+	input Inputs
 }
 
-func (n *rootNode) eval(e *evaluation) (any, error) {
+// eval returns null for what belongs to a user where there is none, and an error
+// for what is not known.
+func (n *inputNode) eval(e *evaluation) (any, error) {
 	const ofPerson = input.User | input.Groups | input.App | input.AppUser | input.Token | input.Claims
-	if e.Context.Anonymous && n.root&ofPerson != 0 {
+	if e.Context.Anonymous && n.input&ofPerson != 0 {
 		return nil, nil
 	}
-	switch n.root {
+	switch n.input {
 	case input.User:
 		if e.Context.User != nil {
 			return e.Context.User, nil
@@ -51,10 +58,7 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 	case input.Access:
 		return value.Access{}, nil
 	case input.Groups:
-		groups, err := e.Groups()
-		if err == nil {
-			err = e.Consume(len(groups), value.ListPerStep)
-		}
+		groups, err := e.ScanGroups()
 		if err != nil {
 			return nil, e.wrap(n.at(), err)
 		}
@@ -77,7 +81,7 @@ func (n *rootNode) eval(e *evaluation) (any, error) {
 	return nil, nil
 }
 
-// groupList gives the groups as a list of the evaluator's.
+// groupList returns the groups as a list of values.
 func groupList(groups []identity.Group) []any {
 	list := make([]any, len(groups))
 	for i := range groups {
@@ -89,10 +93,13 @@ func groupList(groups []identity.Group) []any {
 // varNode reads a variable.
 type varNode struct {
 	position
-	name     string
+	name string
+
+	// optional makes a variable that is missing null instead of an error.
 	optional bool
 }
 
+// eval suggests the nearest name where there is no such variable.
 func (n *varNode) eval(e *evaluation) (any, error) {
 	v, ok := e.Context.Vars[n.name]
 	if !ok && !n.optional {
@@ -105,13 +112,15 @@ func (n *varNode) eval(e *evaluation) (any, error) {
 // groupNode reads the group of a group expression.
 type groupNode struct{ position }
 
+// eval is the group that the evaluation is at.
 func (n *groupNode) eval(e *evaluation) (any, error) { return e.group, nil }
 
-// base evaluates what a member is read of. Of a token that withholds groups,
-// every other member may be read; an empty name is one that is not known yet.
+// base evaluates what a member is read of. Of a token whose groups
+// are partial every other member may be read; an empty name is one that is not
+// known yet.
 func (e *evaluation) base(n node, name string) (any, error) {
-	root, ok := n.(*rootNode)
-	if !ok || root.root != input.Token || e.Context.PartialGroupsClaim == "" || e.Context.Anonymous || name == "" || strings.EqualFold(name, e.Context.PartialGroupsClaim) {
+	of, ok := n.(*inputNode)
+	if !ok || of.input != input.Token || e.Context.PartialGroupsClaim == "" || e.Context.Anonymous || name == "" || strings.EqualFold(name, e.Context.PartialGroupsClaim) {
 		return e.run(n)
 	}
 	return e.Context.Token, nil
@@ -120,12 +129,17 @@ func (e *evaluation) base(n node, name string) (any, error) {
 // propertyNode reads a property.
 type propertyNode struct {
 	position
-	base   node
-	name   string
-	safe   bool
+	base node
+	name string
+
+	// safe makes the property null where the base is.
+	safe bool
+
+	// folded finds members of a map in any case; see object.FoldedMember.
 	folded bool
 }
 
+// eval reads the property as object.Property does.
 func (n *propertyNode) eval(e *evaluation) (any, error) {
 	base, err := e.base(n.base, n.name)
 	if err != nil {
@@ -150,6 +164,7 @@ type indexNode struct {
 	base, key node
 }
 
+// eval evaluates the base before the key.
 func (n *indexNode) eval(e *evaluation) (any, error) {
 	name := "" // of a key that is computed
 	if l, ok := n.key.(*literalNode); ok {
@@ -170,6 +185,8 @@ func (n *indexNode) eval(e *evaluation) (any, error) {
 	return v, nil
 }
 
+// index reads an element by position, a character by position, or a property by
+// name, whatever the base turns out to be.
 func (e *evaluation) index(base, key any) (any, error) {
 	switch x := base.(type) {
 	case nil:
@@ -214,6 +231,7 @@ type listNode struct {
 	elements []node
 }
 
+// eval makes a new list for each evaluation.
 func (n *listNode) eval(e *evaluation) (any, error) {
 	if err := e.Consume(len(n.elements), value.LiteralPerStep); err != nil {
 		return nil, e.wrap(n.at(), err)
@@ -235,6 +253,7 @@ type mapNode struct {
 	keys, values []node
 }
 
+// eval writes keys that are numbers or booleans as text.
 func (n *mapNode) eval(e *evaluation) (any, error) {
 	if err := e.Consume(len(n.keys), value.LiteralPerStep/2); err != nil {
 		return nil, e.wrap(n.at(), err)

@@ -10,11 +10,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
-// This file holds projections and selections, and what is read inside of them.
+// Projections and selections, and what is read inside of them. There a bare name
+// is a member of the element first, and what it is outside only where the element
+// has no such member.
 
 // elementNode reads the element of a projection or selection.
 type elementNode struct{ position }
 
+// eval is the element that the evaluation is at.
 func (n *elementNode) eval(e *evaluation) (any, error) { return e.element, nil }
 
 // memberNode reads a bare name inside of a projection or selection: the
@@ -25,6 +28,7 @@ type memberNode struct {
 	otherwise node
 }
 
+// eval looks at the element first and then outside.
 func (n *memberNode) eval(e *evaluation) (any, error) {
 	switch x := e.element.(type) {
 	case map[string]any:
@@ -67,7 +71,7 @@ func (e *evaluation) lacks(n node) bool {
 	return !ok
 }
 
-// isGroupField tells the fields that every group has, be they unset.
+// isGroupField reports whether a field is one that every group has, be it unset.
 func isGroupField(name string) bool {
 	switch name {
 	case "id", "name", "type", "source", "objectClass", "profile", "description", "status", "created", "lastUpdated", "lastMembershipUpdated":
@@ -76,7 +80,7 @@ func isGroupField(name string) bool {
 	return false
 }
 
-// entries gives a map as a list of its entries, each a map of key and value,
+// entries returns a map as a list of its entries, each a map of key and value,
 // in the order of the keys.
 func entries(m map[string]any) []any {
 	list := make([]any, 0, len(m))
@@ -93,6 +97,7 @@ type projectNode struct {
 	safe       bool
 }
 
+// eval keeps nulls, so that the result is as long as the list.
 func (n *projectNode) eval(e *evaluation) (any, error) {
 	_, list, err := e.elementsOf(n.base, n.safe)
 	if err != nil || list == nil {
@@ -110,8 +115,8 @@ func (n *projectNode) eval(e *evaluation) (any, error) {
 	return out, nil
 }
 
-// elementsOf gives what a projection or selection goes over, and the value that
-// holds it; nil where there is nothing to do but give null.
+// elementsOf returns what a projection or selection goes over, and the value
+// that holds it; nil where the result is null.
 func (e *evaluation) elementsOf(of node, safe bool) (base any, list []any, err error) {
 	if base, err = e.run(of); err != nil {
 		return nil, nil, err
@@ -146,6 +151,8 @@ type selectNode struct {
 	safe       bool
 }
 
+// eval returns a list for ? and one element or null for ^ and $. From a map it
+// selects entries and returns a map.
 func (n *selectNode) eval(e *evaluation) (any, error) {
 	base, list, err := e.elementsOf(n.base, n.safe)
 	if err != nil || list == nil {

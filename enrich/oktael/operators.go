@@ -6,12 +6,16 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
+// The nodes of operators. They evaluate their operands from left to right, and
+// those behind a condition only where it lets them.
+
 // ternaryNode chooses by a condition.
 type ternaryNode struct {
 	position
 	cond, yes, no node
 }
 
+// eval evaluates one of the outcomes.
 func (n *ternaryNode) eval(e *evaluation) (any, error) {
 	cond, err := e.condition(n.cond)
 	if err != nil {
@@ -36,12 +40,13 @@ func (e *evaluation) condition(n node) (bool, error) {
 	return b, nil
 }
 
-// elvisNode gives a default for null and for the empty text.
+// elvisNode is a default for null and for the empty text.
 type elvisNode struct {
 	position
 	value, otherwise node
 }
 
+// eval evaluates the default only where it is needed.
 func (n *elvisNode) eval(e *evaluation) (any, error) {
 	v, err := e.run(n.value)
 	if err != nil {
@@ -60,6 +65,7 @@ type logicNode struct {
 	or          bool
 }
 
+// eval returns the left side where that decides.
 func (n *logicNode) eval(e *evaluation) (any, error) {
 	left, err := e.condition(n.left)
 	if err != nil {
@@ -75,11 +81,13 @@ func (n *logicNode) eval(e *evaluation) (any, error) {
 	return right, nil
 }
 
+// notNode is NOT or !.
 type notNode struct {
 	position
 	operand node
 }
 
+// eval takes true and false, and no null.
 func (n *notNode) eval(e *evaluation) (any, error) {
 	v, err := e.condition(n.operand)
 	if err != nil {
@@ -104,6 +112,7 @@ type compareNode struct {
 	operator    string
 }
 
+// eval compares with value.Equal and value.Compare.
 func (n *compareNode) eval(e *evaluation) (any, error) {
 	left, right, err := e.both(n.left, n.right)
 	if err != nil {
@@ -141,6 +150,7 @@ type matchesNode struct {
 	regex       *value.Regex // of a literal
 }
 
+// eval writes a number or boolean on the left as text.
 func (n *matchesNode) eval(e *evaluation) (any, error) {
 	left, err := e.run(n.left)
 	if err != nil {
@@ -184,6 +194,7 @@ type signNode struct {
 	negate  bool
 }
 
+// eval keeps the kind of number.
 func (n *signNode) eval(e *evaluation) (any, error) {
 	v, err := e.run(n.operand)
 	if err != nil {
@@ -214,6 +225,7 @@ type arithmeticNode struct {
 	operator    byte
 }
 
+// eval computes with value.Calculate.
 func (n *arithmeticNode) eval(e *evaluation) (any, error) {
 	left, right, err := e.both(n.left, n.right)
 	if err != nil {

@@ -1,7 +1,7 @@
 package oktael
 
 import (
-	"maps"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -12,13 +12,18 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Compile and Eval: from a text to a program, and from a program and a context to
+// a value.
+
 // Program is a compiled expression. It is immutable and safe for concurrent
 // use.
 type Program struct {
-	source   string
-	root     node
-	options  Options
-	reads    input.Set
+	source  string
+	root    node
+	options Options
+
+	// What the compiler found out about the expression.
+	reads    Inputs
 	members  *memberReads
 	warnings []Warning
 
@@ -27,10 +32,10 @@ type Program struct {
 	idle sync.Pool
 }
 
-// Compile parses and checks an expression. What can't be right whatever the
-// values are is refused here: unknown names, wrong numbers and impossible
-// types of arguments, regular expressions that RE2 lacks. The error is an
-// *Error.
+// Compile parses and checks an expression. What cannot be right whatever the
+// inputs are is an error here: unknown names, wrong numbers and impossible
+// types of arguments, inputs that Options.Inputs does not allow, regular
+// expressions that RE2 lacks. The error is an *Error.
 func Compile(source string, o Options) (*Program, error) {
 	limit := o.MaxLength
 	if limit <= 0 {
@@ -63,11 +68,12 @@ func Compile(source string, o Options) (*Program, error) {
 
 // Eval computes the expression's value as a canonical value: nil, bool,
 // string, int64, float64, json.Number, []any or map[string]any. A date and
-// time becomes ISO 8601 text, a country its two-letter code, a group a map.
-// The error is an *EvalError.
-func (p *Program) Eval(c *input.Context) (any, error) {
+// time becomes ISO 8601 text, a country its two-letter code, a group a map. The
+// value may share lists and maps with the context and must not be changed. A
+// nil context holds nothing. The error is an *EvalError.
+func (p *Program) Eval(c *Context) (any, error) {
 	if c == nil {
-		c = &input.Context{}
+		c = &Context{}
 	}
 	e := p.begin(c)
 	defer p.end(e)
@@ -83,7 +89,7 @@ func (p *Program) Eval(c *input.Context) (any, error) {
 }
 
 // begin returns the state of a new evaluation.
-func (p *Program) begin(c *input.Context) *evaluation {
+func (p *Program) begin(c *Context) *evaluation {
 	e, ok := p.idle.Get().(*evaluation)
 	if !ok {
 		e = &evaluation{}
@@ -99,40 +105,47 @@ func (p *Program) end(e *evaluation) {
 	p.idle.Put(e)
 }
 
-// EvalBool evaluates a condition: anything but true and false is an error.
-func (p *Program) EvalBool(c *input.Context) (bool, error) {
+// EvalBool evaluates a condition: any value but true and false is an error, null
+// included.
+func (p *Program) EvalBool(c *Context) (bool, error) {
 	v, err := p.Eval(c)
 	if err != nil {
 		return false, err
 	}
 	b, ok := v.(bool)
 	if !ok {
-		e := syntax.NewError(p.source, p.root.at(), "the condition is %s, not true or false", value.KindOf(v))
-		return false, &EvalError{Offset: e.Offset, Line: e.Line, Column: e.Column, Msg: e.Msg, source: p.source}
+		return false, newEvalError(p.source, p.root.at(), fmt.Errorf("the condition is %s, not true or false", value.KindOf(v)))
 	}
 	return b, nil
 }
 
-// Reads tells which roots an evaluation may read.
-func (p *Program) Reads() input.Set { return p.reads }
+// Reads returns the inputs that an evaluation may read.
+func (p *Program) Reads() Inputs { return p.reads }
 
-// ReadsMember reports whether an evaluation may read a member of a root, such
-// as host of request. Where that cannot be told, because the whole root is
-// read or the name is computed, it says yes.
-func (p *Program) ReadsMember(root, name string) bool {
-	r := input.ByName[root]
-	return r != 0 && (p.members.whole.Has(r) || p.members.named[r][name])
+// ReadsMember reports whether an evaluation may read a member of an input, such
+// as host of request. Where that cannot be known, because the whole input is
+// read or the name is computed, it reports true.
+func (p *Program) ReadsMember(of, name string) bool {
+	in := input.ByName[of]
+	return in != 0 && (p.members.whole.Has(in) || p.members.named[member{in, name}])
 }
 
-// Members lists, in order, the members of a root that are read by name; of
+// Members returns, sorted, the members of an input that are read by name; of
 // "user" and "appuser" those of the profile too, of "app" these as "profile.x".
-func (p *Program) Members(root string) []string {
-	return slices.Sorted(maps.Keys(p.members.named[input.ByName[root]]))
+func (p *Program) Members(of string) []string {
+	var names []string
+	for m := range p.members.named {
+		if m.input == input.ByName[of] {
+			names = append(names, m.name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
-// Warnings tells what is allowed but probably not meant, in the order of the
+// Warnings returns what is allowed but probably not meant, in the order of the
 // source.
 func (p *Program) Warnings() []Warning { return p.warnings }
 
-// String gives the source.
+// String returns the source.
 func (p *Program) String() string { return p.source }

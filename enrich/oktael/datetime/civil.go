@@ -9,18 +9,24 @@ import (
 // milliseconds reach.
 const maxYear = 292_278_992
 
+// A date as it is written: fields that name an instant only together.
+
 // civil gathers the fields of a text until they can be made an instant.
 type civil struct {
+	// zone is where the fields are local time.
 	zone *time.Location
-	has  fields
 
+	// has are the fields that the text gave; the others are zero.
+	has fields
+
+	// era is 0 before Christ and 1 after; century and year are as written.
 	era, century, year, weekyear         int
 	month, week, yearday, day, weekday   int
 	halfday, hour, hour12, minute, milli int
 	second                               int
 }
 
-// fields tells which of civil's fields the text gave.
+// fields is a set of civil's fields.
 type fields uint32
 
 const (
@@ -177,6 +183,8 @@ func (c *civil) within(d time.Time) (time.Time, bool) {
 	return d, true
 }
 
+// day is midnight, in UTC, of a day of the calendar. A day or month out of range
+// runs into the next, which the caller notices.
 func day(year int, month time.Month, day int) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
@@ -187,7 +195,7 @@ func monday(weekyear, week int) time.Time {
 	return fourth.AddDate(0, 0, 1-weekday(fourth)+7*(week-1))
 }
 
-// inZone gives the instant at which clocks in zone show local (held as UTC).
+// inZone returns the instant at which clocks in zone show local (held as UTC).
 // Of the two instants at the end of daylight saving time it takes the
 // earlier; an hour that the clocks skipped is an error, never moved.
 func inZone(local time.Time, zone *time.Location) (time.Time, error) {

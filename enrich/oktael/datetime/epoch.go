@@ -8,6 +8,7 @@ import (
 	"time"
 )
 
+// Timestamps: numbers that count from an epoch.
 const (
 	// windowsEpoch is 1601-01-01T00:00:00Z in Unix seconds: where Windows
 	// and LDAP timestamps of Active Directory begin to count.

@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+// Writing a time by a pattern.
+
 // Format writes t in its own zone.
 func (p *Pattern) Format(t time.Time) string {
 	b := make([]byte, 0, 48)
@@ -15,6 +17,7 @@ func (p *Pattern) Format(t time.Time) string {
 	return string(b)
 }
 
+// append writes the field that the element stands for.
 func (e element) append(b []byte, t time.Time) []byte {
 	switch e.letter {
 	case 0:
@@ -85,6 +88,7 @@ func (e element) appendYear(b []byte, year int) []byte {
 	return appendPadded(b, year, e.count)
 }
 
+// appendPadded writes a number with at least so many digits, a sign before them.
 func appendPadded(b []byte, n, digits int) []byte {
 	if n < 0 {
 		b = append(b, '-')
@@ -112,6 +116,7 @@ func appendFraction(b []byte, t time.Time, digits int) []byte {
 	return b
 }
 
+// appendName writes a name, or its first three letters.
 func appendName(b []byte, name string, full bool) []byte {
 	if full {
 		return append(b, name...)
@@ -119,6 +124,8 @@ func appendName(b []byte, name string, full bool) []byte {
 	return append(b, name[:3]...)
 }
 
+// appendOffset writes an offset from UTC as +hh and mm, with a separator between
+// them.
 func appendOffset(b []byte, t time.Time, separator string) []byte {
 	_, seconds := t.Zone()
 	if seconds < 0 {

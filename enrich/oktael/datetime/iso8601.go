@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+// ISO 8601, in the two forms of the dialects.
+
 // ISO8601 writes t as the Classic dialect's Time functions do: milliseconds
 // always with three digits, Z for a zero offset and +hh:mm for others
 // (2015-07-31T17:18:37.979Z). It is the Internet profile of ISO 8601
@@ -20,6 +22,7 @@ func ZonedISO8601(t time.Time) string {
 	return string(appendISO(nil, t, t.Nanosecond() >= int(time.Millisecond)))
 }
 
+// appendISO writes a calendar date and time with offset.
 func appendISO(b []byte, t time.Time, fraction bool) []byte {
 	b = appendPadded(b, t.Year(), 4)
 	b = append(b, '-')
@@ -118,6 +121,7 @@ var isoTimes = [][]element{
 	{{letter: 'H', count: 2}},
 }
 
+// readISODate reads one of isoDates, and nothing behind it.
 func readISODate(text string, c *civil) bool {
 	for _, form := range isoDates {
 		if n := readExact(text, form, c); n == len(text) {

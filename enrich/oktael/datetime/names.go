@@ -2,6 +2,8 @@ package datetime
 
 import "strings"
 
+// The names in dates, in English: claims must not change with the language of a
+// machine.
 var (
 	eras     = []string{"BC", "AD"}
 	halfdays = []string{"AM", "PM"}

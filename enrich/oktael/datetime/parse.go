@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+// Reading a time by a pattern.
+
 // window is the first year that two digits can mean.
 const window = 1946
 
@@ -42,8 +44,8 @@ func (p *Pattern) Parse(text string, zone *time.Location) (time.Time, error) {
 	return c.time()
 }
 
-// wants names what stood in the pattern; the text is never repeated, because
-// it may be somebody's date of birth.
+// wants names what the pattern wants; the text is never repeated, because
+// it may be a date of birth.
 func (e element) wants() string {
 	if e.letter == 0 {
 		return "other text"
@@ -262,4 +264,5 @@ func (c *civil) readZoneID(text string) int {
 	return -1
 }
 
+// isDigit reports whether a byte is a decimal digit of ASCII.
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -35,7 +35,19 @@ var (
 	ErrText = errors.New("not such a date")
 )
 
-// letters are the pattern letters, in the order of Joda-Time's documentation.
+// letters are the pattern letters, in the order of Joda-Time's documentation:
+//
+//	G era                C century of era       Y year of era
+//	x weekyear           w week of weekyear     e day of week, a number
+//	E day of week, text  y year                 D day of year
+//	M month              d day of month         a half of the day
+//	K hour 0 to 11       h hour 1 to 12         H hour 0 to 23
+//	k hour 1 to 24       m minute               s second
+//	S fraction           z name of the zone     Z offset or id of the zone
+//
+// The number of letters is the least number of digits. M and E are short names
+// from three and one letters on, full ones from four on; yy, YY and xx are the
+// last two digits of a year; Z is +hhmm, ZZ +hh:mm, ZZZ the id.
 const letters = "GCYxweEyDMdaKhHkmsSzZ"
 
 // numeric are the letters that always stand for digits; M does so up to MM.
@@ -51,6 +63,7 @@ type element struct {
 	adjacent bool
 }
 
+// isNumber reports whether the element is written in digits.
 func (e element) isNumber() bool {
 	return e.letter != 0 && (strings.IndexByte(numeric, e.letter) >= 0 || e.letter == 'M' && e.count <= 2)
 }
@@ -61,8 +74,8 @@ type Pattern struct{ elements []element }
 
 // Compile reads a Joda-Time pattern. Letters A to Z and a to z are reserved:
 // an unknown one is ErrPattern. Everything else stands for itself; 'quoted'
-// letters do too, and ” is one quote. A quote that is not closed runs to the
-// end, as in Joda-Time.
+// letters do too, and two quotes in a row are one. A quote that is not closed
+// runs to the end, as in Joda-Time.
 func Compile(pattern string) (*Pattern, error) {
 	switch {
 	case pattern == "":
@@ -118,4 +131,5 @@ func literal(pattern string, i int) (text string, next int) {
 	return b.String(), i
 }
 
+// isLetter reports whether a byte is a letter of ASCII, which a pattern reserves.
 func isLetter(c byte) bool { return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }

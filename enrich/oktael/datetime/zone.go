@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+// Time zones by name, alias and offset.
+
 // MaxZone bounds the length of a zone's name; the longest in the IANA
 // database has 32 bytes.
 const MaxZone = 64
@@ -27,7 +29,7 @@ var abbreviations = map[string]string{
 	"PST": "America/Los_Angeles", "PDT": "America/Los_Angeles",
 }
 
-// aliases stand before the database: Java's three-letter names, which
+// aliases win over the database: Java's three-letter names, which
 // Joda-Time converts to a zone with daylight saving time (so that EST in July
 // is at -04:00, as Okta's example of Time.now("EST") shows, although the
 // database has a fixed -05:00 under that name), and names of Okta's list that
@@ -63,7 +65,7 @@ var aliases = map[string]string{
 	"Canada/East-Saskatchewan": "America/Regina",
 }
 
-// refused are files that stand beside the zones on many machines: the
+// refused are files that lie beside the zones on many machines: the
 // machine's own zone, and trees whose zones count leap seconds.
 var refused = map[string]bool{
 	"Local": true, "localtime": true, "posixrules": true, "Factory": true,
@@ -81,7 +83,7 @@ var zones = func() map[string]func() (*time.Location, error) {
 	return table
 }()
 
-// ZoneNames lists, in order, the names of Okta's list, to tell which one a
+// ZoneNames lists, in order, the names of Okta's list, to suggest which one a
 // misspelt name was meant to be.
 func ZoneNames() []string { return slices.Sorted(maps.Keys(zones)) }
 
@@ -143,6 +145,7 @@ func load(name string) (*time.Location, error) {
 	return zone, nil
 }
 
+// isZoneByte reports whether a byte can be part of a zone's name.
 func isZoneByte(c byte) bool {
 	return isLetter(c) || isDigit(c) || c == '/' || c == '_' || c == '-' || c == '+'
 }

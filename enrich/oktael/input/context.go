@@ -11,7 +11,7 @@ import (
 
 var (
 	// ErrGroupsUnknown says that an expression reads the user's groups and no
-	// directory could tell them. Unknown is not empty.
+	// directory could say them. Unknown is not empty.
 	ErrGroupsUnknown = errors.New("the user's groups are unknown")
 
 	// ErrUntold says that an expression reads what none of the directories that
@@ -26,9 +26,11 @@ type Context struct {
 	User *identity.User
 
 	// Groups are the user's groups in the directory's order, with IDs and
-	// names. They count only where GroupsKnown is true; otherwise
-	// whatever reads groups fails with ErrGroupsUnknown.
-	Groups      []identity.Group
+	// names. They count only where GroupsKnown is true.
+	Groups []identity.Group
+
+	// GroupsKnown says that Groups are all groups of the user. Otherwise whatever
+	// reads groups fails with ErrGroupsUnknown.
 	GroupsKnown bool
 
 	// GroupsUnknown says why they are unknown, where that is known; it ends up
@@ -39,9 +41,11 @@ type Context struct {
 	// not belong to them.
 	Index GroupIndex
 
-	// App is what "app" reads, AppUser what "appuser" reads; nil makes them
-	// null.
-	App     *identity.App
+	// App is what "app" reads; nil makes "app" null.
+	App *identity.App
+
+	// AppUser is what "appuser" reads, the user's assignment to App; nil makes
+	// "appuser" null.
 	AppUser *identity.AppUser
 
 	// Linked are the user's linked objects by primary name. The manager and
@@ -54,9 +58,11 @@ type Context struct {
 	AppUsers []identity.AppUser
 
 	// Untold are the facts that no directory could say of all this: whatever
-	// reads one where it is missing fails with ErrUntold. LinkedNames are the
-	// only names under which Linked was asked for; nil means all of them.
-	Untold      identity.Facts
+	// reads one where it is missing fails with ErrUntold.
+	Untold identity.Facts
+
+	// LinkedNames are the only names under which Linked was asked for; another
+	// name fails with ErrUntold. Default: nil, which means all names.
 	LinkedNames []string
 
 	// Scopes is what access.scope reads.

@@ -12,6 +12,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
+// A context as JSON, for the eval command, policy tests and the examples of the
+// documentation.
+
 // contextMembers are the members that DecodeContext knows.
 var contextMembers = []string{
 	"user", "groups", "app", "appuser", "access", "org", "session", "linked",

@@ -6,6 +6,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
+// Arguments: what a function is given for what the expression says. Okta's
+// language converts freely: a number where a text is wanted, a text with commas
+// where a list is, a text of digits where an integer is.
+
 // Convert turns an argument into the type that the parameter wants.
 func (p *Param) Convert(e *Env, v any) (any, error) {
 	switch p.Want {

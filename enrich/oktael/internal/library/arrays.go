@@ -18,15 +18,13 @@ var arrayFunctions = []Function{
 	// Null: a null array counts as empty; a null value is added.
 	{
 		Name: "Arrays.add", Dialect: syntax.Classic, Result: value.KindList,
-		Params: []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}},
-		Call:   arrayAdd,
+		Params: []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayAdd,
 	},
 	// The array without the elements that equal the value.
 	// Null: a null array counts as empty.
 	{
 		Name: "Arrays.remove", Dialect: syntax.Classic, Result: value.KindList,
-		Params: []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}},
-		Call:   arrayRemove,
+		Params: []Param{arrayParameter, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayRemove,
 	},
 	// An empty array.
 	// Null: an empty array.
@@ -40,8 +38,7 @@ var arrayFunctions = []Function{
 	// Null: error, as with every position that the array lacks.
 	{
 		Name: "Arrays.get", Dialect: syntax.Classic, Result: value.KindAny,
-		Params: []Param{arrayParameter, {Name: "position", Want: argInt}},
-		Call:   arrayGet,
+		Params: []Param{arrayParameter, {Name: "position", Want: argInt}}, Call: arrayGet,
 	},
 	// One array of all values, with the elements of arrays, however nested, in
 	// the arrays' place. A text with commas counts as an array.
@@ -64,15 +61,13 @@ var arrayFunctions = []Function{
 	// Null: 0.
 	{
 		Name: "Arrays.size", Dialect: syntax.Classic, Result: value.KindInt,
-		Params: []Param{arrayParameter},
-		Call:   arraySize,
+		Params: []Param{arrayParameter}, Call: arraySize,
 	},
 	// Whether the array has no elements.
 	// Null: true.
 	{
 		Name: "Arrays.isEmpty", Dialect: syntax.Classic, Result: value.KindBool,
-		Params: []Param{arrayParameter},
-		Call:   arrayIsEmpty,
+		Params: []Param{arrayParameter}, Call: arrayIsEmpty,
 	},
 	// The elements as one text with commas between them. Commas inside of
 	// elements are not escaped.
@@ -98,8 +93,7 @@ var arrayMethods = []Function{
 	// Whether an element equals the value. Case matters.
 	{
 		Name: "contains", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindBool,
-		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
-		Call:   arrayContains,
+		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayContains,
 	},
 	// How many elements the array has.
 	{
@@ -114,15 +108,13 @@ var arrayMethods = []Function{
 	// The array with the value behind its elements.
 	{
 		Name: "add", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
-		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
-		Call:   arrayAdd,
+		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayAdd,
 	},
 	// The array without the elements that equal the value. The argument is a
 	// value, not a position.
 	{
 		Name: "remove", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
-		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}},
-		Call:   arrayRemove,
+		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayRemove,
 	},
 	// The array with the elements of arrays inside of it, however nested, in
 	// those arrays' place.

@@ -12,6 +12,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Conversions between texts and numbers, with the roundings of Java.
+
 // convertFunctions is the Convert family of the Classic dialect and its
 // counterpart in the Identity Engine dialect, the methods of texts and
 // numbers.
@@ -33,8 +35,7 @@ var convertFunctions = []Function{
 	// number is an error.
 	{
 		Name: "Convert.toNum", Dialect: syntax.Classic, Result: value.KindReal, OnNull: NullNull,
-		Params: []Param{{Name: "value", Want: argNumeric}},
-		Call:   toNumber,
+		Params: []Param{{Name: "value", Want: argNumeric}}, Call: toNumber,
 	},
 	// The text or number rounded to the nearest integer, halves upwards. What
 	// does not fit 32 bits wraps around; a text that is not a number is an
@@ -51,8 +52,7 @@ var convertFunctions = []Function{
 	// error.
 	{
 		Name: "toNumber", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindReal,
-		Params: []Param{{Name: "text", Want: argNumeric}},
-		Call:   toNumber,
+		Params: []Param{{Name: "text", Want: argNumeric}}, Call: toNumber,
 	},
 }
 

@@ -15,27 +15,23 @@ var countryFunctions = []Function{
 	// is an error.
 	{
 		Name: "Iso3166Convert.toAlpha2", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{countryParameter},
-		Call:   ofCountry(value.Country.Alpha2),
+		Params: []Param{countryParameter}, Call: ofCountry(value.Country.Alpha2),
 	},
 	// The three-letter code of a country; see Iso3166Convert.toAlpha2.
 	{
 		Name: "Iso3166Convert.toAlpha3", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{countryParameter},
-		Call:   ofCountry(value.Country.Alpha3),
+		Params: []Param{countryParameter}, Call: ofCountry(value.Country.Alpha3),
 	},
 	// The numeric code of a country, as a text of three digits; see
 	// Iso3166Convert.toAlpha2.
 	{
 		Name: "Iso3166Convert.toNumeric", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{countryParameter},
-		Call:   ofCountry(value.Country.Numeric),
+		Params: []Param{countryParameter}, Call: ofCountry(value.Country.Numeric),
 	},
 	// The English name of a country; see Iso3166Convert.toAlpha2.
 	{
 		Name: "Iso3166Convert.toName", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{countryParameter},
-		Call:   ofCountry(value.Country.Name),
+		Params: []Param{countryParameter}, Call: ofCountry(value.Country.Name),
 	},
 }
 

@@ -13,6 +13,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Criteria: which of the user's groups user.getGroups and user.isMemberOf mean.
+// A group has to fit all criteria, and of each criterion all keys:
+//
+//	user.getGroups({'group.type': {'OKTA_GROUP', 'APP_GROUP'}, 'group.profile.name': 'IT'})
+//
+// Literal criteria are checked when the expression is compiled, all of them again
+// when it is evaluated, because a criterion may also come from an attribute.
+
 // The keys of a criterion.
 const (
 	criterionID       = "group.id"
@@ -94,11 +102,22 @@ func warnType(c Checker, s *syntax.Node) {
 	}
 }
 
+// The positions of the keys in criterionKeys.
+const (
+	byID = iota
+	bySource
+	byType
+	byName
+)
+
 // criterion is one map of criteria, read.
 type criterion struct {
-	ids, sources, types, names []string
-	has                        [4]bool
-	exact                      bool
+	// accepts are, by position of the key, the values of which one must fit; nil
+	// where the criterion does not have the key.
+	accepts [4][]string
+
+	// exact compares whole names instead of prefixes.
+	exact bool
 }
 
 // matchGroups calls found for each group that fits all criteria, until it
@@ -117,8 +136,9 @@ func (e *Env) matchGroups(args []any, found func(*identity.Group) bool) error {
 		if err := e.readCriterion(arg.(map[string]any), &criteria[i]); err != nil {
 			return err
 		}
-		c := &criteria[i]
-		values += len(c.ids) + len(c.sources) + len(c.types) + len(c.names)
+		for _, accepts := range criteria[i].accepts {
+			values += len(accepts)
+		}
 	}
 	if err := e.Consume(len(groups)*values, value.ListPerStep); err != nil {
 		return err
@@ -147,48 +167,34 @@ next:
 // no key or value in its errors: they may come from a profile.
 func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
 	for key, v := range m {
-		switch key {
-		case criterionID:
-			c.has[0] = true
-			c.ids, err = e.wanted(v)
-		case criterionSource:
-			c.has[1] = true
-			c.sources, err = e.wanted(v)
-		case criterionType:
-			c.has[2] = true
-			c.types, err = e.wanted(v)
-		case criterionName:
-			c.has[3] = true
-			c.names, err = e.wanted(v)
-		case criterionOperator:
-			switch v {
-			case operatorExact:
-				c.exact = true
-			case operatorStartsWith:
-			default:
-				err = errors.New("the operator is EXACT or STARTS_WITH")
+		at := slices.Index(criterionKeys, key)
+		switch {
+		case at < 0:
+			return errors.New("a criterion is unknown")
+		case key != criterionOperator:
+			if c.accepts[at], err = e.wanted(v); err != nil {
+				return err
 			}
-		default:
-			err = errors.New("a criterion is unknown")
-		}
-		if err != nil {
-			return err
+		case v == operatorExact:
+			c.exact = true
+		case v != operatorStartsWith:
+			return errors.New("the operator is EXACT or STARTS_WITH")
 		}
 	}
-	if _, ok := m[criterionOperator]; ok && !c.has[3] {
+	names := c.accepts[byName]
+	if _, ok := m[criterionOperator]; ok && names == nil {
 		return errOperator
 	}
-	if c.has == [4]bool{} {
+	if len(m) == 0 {
 		return errCriterion
 	}
-	if !c.exact {
-		for i, name := range c.names {
-			// The wildcard of older expressions: a prefix is what it meant.
-			name = strings.TrimSuffix(name, "*")
-			if len(name) < len(c.names[i]) {
-				name = strings.TrimSuffix(name, ".")
-			}
-			c.names[i] = name
+	if c.exact {
+		return nil
+	}
+	for i, name := range names {
+		// The wildcard of older expressions: a prefix is what it meant.
+		if prefix, ok := strings.CutSuffix(name, "*"); ok {
+			names[i] = strings.TrimSuffix(prefix, ".")
 		}
 	}
 	return nil
@@ -217,10 +223,10 @@ func (e *Env) wanted(v any) ([]string, error) {
 
 // facts returns what the criterion asks of a group and the group does not show.
 func (c *criterion) facts(g *identity.Group) (facts identity.Facts) {
-	if c.has[1] {
+	if c.accepts[bySource] != nil {
 		facts |= object.FactsOf(g, "source")
 	}
-	if c.has[2] {
+	if c.accepts[byType] != nil {
 		facts |= object.FactsOf(g, "type")
 	}
 	return facts
@@ -232,27 +238,29 @@ func (c *criterion) without(facts identity.Facts) *criterion {
 		return c
 	}
 	rest := *c
-	rest.has[1] = c.has[1] && facts&identity.FactGroupSource == 0
-	rest.has[2] = c.has[2] && facts&identity.FactGroupType == 0
+	if facts&identity.FactGroupSource != 0 {
+		rest.accepts[bySource] = nil
+	}
+	if facts&identity.FactGroupType != 0 {
+		rest.accepts[byType] = nil
+	}
 	return &rest
 }
 
-// fits reports whether a group has what the criterion asks for.
+// fits reports whether a group has what the criterion asks for. What a group
+// does not have fits nothing.
 func (c *criterion) fits(g *identity.Group) bool {
-	if c.has[0] && (g.ID == "" || !slices.Contains(c.ids, g.ID)) ||
-		c.has[1] && (g.Source == "" || !slices.Contains(c.sources, g.Source)) ||
-		c.has[2] && (g.Type == "" || !slices.Contains(c.types, g.Type)) {
-		return false
-	}
-	if !c.has[3] {
-		return true
-	}
-	name := nameOf(g)
-	if name == "" {
-		return false
-	}
-	if c.exact {
-		return slices.Contains(c.names, name)
-	}
-	return slices.ContainsFunc(c.names, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	ids, sources, types, names := c.accepts[byID], c.accepts[bySource], c.accepts[byType], c.accepts[byName]
+	return (ids == nil || g.ID != "" && slices.Contains(ids, g.ID)) &&
+		(sources == nil || g.Source != "" && slices.Contains(sources, g.Source)) &&
+		(types == nil || g.Type != "" && slices.Contains(types, g.Type)) &&
+		(names == nil || c.fitsName(nameOf(g)))
+}
+
+// fitsName reports whether one of the names of the criterion is this name, or
+// begins it.
+func (c *criterion) fitsName(name string) bool {
+	return name != "" && slices.ContainsFunc(c.accepts[byName], func(wanted string) bool {
+		return wanted == name || !c.exact && strings.HasPrefix(name, wanted)
+	})
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Look-ups of assignments and linked users. Okta's functions of this kind name
+// Active Directory and Workday; here any directory can fill what they read.
+
 // workday is the app type of Workday.
 const workday = "workday"
 

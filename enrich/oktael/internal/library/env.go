@@ -9,6 +9,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The surroundings of a call: the steps that are left, the context, and what is
+// compiled during the evaluation.
+
 // Env is what the functions of one evaluation work with. It belongs to one
 // goroutine.
 type Env struct {
@@ -27,10 +30,10 @@ type Env struct {
 	// Regexes are the regular expressions that are not literals.
 	Regexes value.Regexes
 
-	// Expressions evaluates group expressions. groupDepth counts those that are
+	// Expressions evaluates group expressions. GroupDepth counts those that are
 	// being evaluated, one inside of the other.
 	Expressions GroupExpressions
-	groupDepth  int
+	GroupDepth  int
 }
 
 // GroupExpressions evaluates the expressions inside of an expression, with

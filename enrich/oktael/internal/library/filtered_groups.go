@@ -9,6 +9,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// getFilteredGroups: a group expression for each group of an allow list.
+
 // MaxGroupDepth is how many group expressions may be nested in each other; one
 // that reads its own text from a profile would otherwise never end.
 const MaxGroupDepth = 2
@@ -54,11 +56,11 @@ func getFilteredGroups(e *Env, prepared any, args []any) (any, error) {
 		}
 		positions = positions[:limit]
 	}
-	if e.groupDepth >= MaxGroupDepth {
+	if e.GroupDepth >= MaxGroupDepth {
 		return nil, fmt.Errorf("group expressions nest over %d levels: %w", MaxGroupDepth, value.ErrLimit)
 	}
-	e.groupDepth++
-	defer func() { e.groupDepth-- }()
+	e.GroupDepth++
+	defer func() { e.GroupDepth-- }()
 	values := make([]any, 0, len(positions))
 	for _, at := range positions {
 		v, err := e.Expressions.EvalGroup(body, literal, &groups[at])

@@ -8,6 +8,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// What describes a function: its parameters, its result, what null does to it,
+// and its code.
+
 // argument is what a parameter accepts. The evaluation converts, so that a
 // function sees exactly one Go type. The comments name it.
 type argument uint8
@@ -33,9 +36,12 @@ var accepted = [...]value.Kinds{
 	argNumeric:  value.KindText | value.KindNumber,
 }
 
-// parameter is one parameter of a function.
+// Param is one parameter of a function.
 type Param struct {
+	// Name is what messages and the documentation call it.
 	Name string
+
+	// Want is what it accepts.
 	Want argument
 
 	// Nullable lets null through to the function, as nil.

@@ -12,6 +12,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The group functions of the Classic dialect. A group without a name is left out
+// where names are compared. Groups that are unknown are an error in each of them,
+// never an empty list: not knowing a membership must not read as not having it.
+
 // ErrTooManyGroups says that more groups match than the call's limit
 // allows. Options.TruncateOverLimit cuts the list instead.
 var ErrTooManyGroups = errors.New("more groups match than the limit allows")
@@ -60,28 +64,24 @@ var groupFunctions = []Function{
 	// Whether the user is in the group with this id.
 	{
 		Name: "isMemberOfGroup", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
-		Params: []Param{{Name: "groupId", Want: argText}},
-		Call:   memberOfAny,
+		Params: []Param{{Name: "groupId", Want: argText}}, Call: memberOfAny,
 	},
 	// Whether the user is in a group with one of these ids. A list among them
 	// counts as its elements.
 	// Null: a null id is nobody's group.
 	{
 		Name: "isMemberOfAnyGroup", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.Groups, Rest: true,
-		Params: []Param{{Name: "groupIds", Want: argAny, Nullable: true}},
-		Call:   memberOfAny,
+		Params: []Param{{Name: "groupIds", Want: argAny, Nullable: true}}, Call: memberOfAny,
 	},
 	// Whether the user is in a group whose name begins with the prefix.
 	{
 		Name: "isMemberOfGroupNameStartsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
-		Params: []Param{{Name: "prefix", Want: argText}},
-		Call:   memberByName(strings.HasPrefix),
+		Params: []Param{{Name: "prefix", Want: argText}}, Call: memberByName(strings.HasPrefix),
 	},
 	// Whether the user is in a group whose name contains the text.
 	{
 		Name: "isMemberOfGroupNameContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
-		Params: []Param{{Name: "text", Want: argText}},
-		Call:   memberByName(strings.Contains),
+		Params: []Param{{Name: "text", Want: argText}}, Call: memberByName(strings.Contains),
 	},
 	// Whether the user is in a group whose whole name matches the regular
 	// expression. A slash before it, or slashes around it, may be left standing,

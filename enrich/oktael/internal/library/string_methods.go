@@ -1,6 +1,8 @@
 package library
 
 import (
+	"strings"
+
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
@@ -13,12 +15,12 @@ var stringMethods = []Function{
 	// The text in upper case.
 	{
 		Name: "toUpperCase", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self}, Call: upperCase,
+		Params: []Param{self}, Call: ofText(upperCase),
 	},
 	// The text in lower case.
 	{
 		Name: "toLowerCase", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self}, Call: lowerCase,
+		Params: []Param{self}, Call: ofText(lowerCase),
 	},
 	// The characters from start, counted from 0, up to but not including end, or
 	// up to the text's own. Positions outside of the text are an error.
@@ -32,43 +34,38 @@ var stringMethods = []Function{
 	// patterns.
 	{
 		Name: "replace", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
-		Call:   replaceText,
+		Params: []Param{self, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}}, Call: replaceText,
 	},
 	// The text with the first occurrence of match replaced.
 	{
 		Name: "replaceFirst", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}},
-		Call:   replaceFirst,
+		Params: []Param{self, {Name: "match", Want: argText}, {Name: "replacement", Want: argText}}, Call: replaceFirst,
 	},
 	// How many characters the text has.
 	{
 		Name: "length", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindInt,
-		Params: []Param{self}, Call: textLength,
+		Params: []Param{self}, Call: ofText(characters),
 	},
 	// The text without its spaces and other white space.
 	{
 		Name: "removeSpaces", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self}, Call: removeSpaces,
+		Params: []Param{self}, Call: ofText(removeSpaces),
 	},
 	// Whether the search text occurs in the text. Case matters.
 	{
 		Name: "contains", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindBool,
-		Params: []Param{self, searchText},
-		Call:   textContains,
+		Params: []Param{self, searchText}, Call: ofTexts(strings.Contains),
 	},
 	// What stands before the first occurrence of the search text; the whole text
 	// where it does not occur.
 	{
 		Name: "substringBefore", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self, searchText},
-		Call:   substringBefore,
+		Params: []Param{self, searchText}, Call: ofTexts(before),
 	},
 	// What stands behind the first occurrence of the search text; the empty text
 	// where it does not occur.
 	{
 		Name: "substringAfter", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
-		Params: []Param{self, searchText},
-		Call:   substringAfter,
+		Params: []Param{self, searchText}, Call: ofTexts(after),
 	},
 }

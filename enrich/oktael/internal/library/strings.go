@@ -12,6 +12,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Functions of texts. Positions and lengths count characters.
+
 // Parameters that several functions have.
 var (
 	inputText  = Param{Name: "input", Want: argText}
@@ -39,14 +41,12 @@ var stringFunctions = append([]Function{
 	// How many characters the input has.
 	{
 		Name: "String.len", Dialect: syntax.Classic, Result: value.KindInt, OnNull: NullZero,
-		Params: []Param{inputText},
-		Call:   textLength,
+		Params: []Param{inputText}, Call: ofText(characters),
 	},
 	// The input without its spaces and other white space.
 	{
 		Name: "String.removeSpaces", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{inputText},
-		Call:   removeSpaces,
+		Params: []Param{inputText}, Call: ofText(removeSpaces),
 	},
 	// The input with each occurrence of match replaced. Both are plain text, not
 	// patterns; an empty match changes nothing.
@@ -64,16 +64,12 @@ var stringFunctions = append([]Function{
 	// Whether the input begins with the prefix. Case matters.
 	{
 		Name: "String.startsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
-		Params: []Param{inputText, {Name: "prefix", Want: argText}},
-		Call: func(_ *Env, _ any, args []any) (any, error) {
-			return strings.HasPrefix(args[0].(string), args[1].(string)), nil
-		},
+		Params: []Param{inputText, {Name: "prefix", Want: argText}}, Call: ofTexts(strings.HasPrefix),
 	},
 	// Whether the search text occurs in the input. Case matters.
 	{
 		Name: "String.stringContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
-		Params: []Param{inputText, searchText},
-		Call:   textContains,
+		Params: []Param{inputText, searchText}, Call: ofTexts(strings.Contains),
 	},
 	// The value behind the first key, in the order of the arguments, that occurs
 	// in the input; the default where none does.
@@ -93,34 +89,29 @@ var stringFunctions = append([]Function{
 	// Positions outside of the input are an error.
 	{
 		Name: "String.substring", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
-		Call:   substring,
+		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}}, Call: substring,
 	},
 	// What stands behind the first occurrence of the search text; the empty text
 	// where it does not occur.
 	{
 		Name: "String.substringAfter", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{inputText, searchText},
-		Call:   substringAfter,
+		Params: []Param{inputText, searchText}, Call: ofTexts(after),
 	},
 	// What stands before the first occurrence of the search text; the whole
 	// input where it does not occur.
 	{
 		Name: "String.substringBefore", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{inputText, searchText},
-		Call:   substringBefore,
+		Params: []Param{inputText, searchText}, Call: ofTexts(before),
 	},
 	// The input in upper case.
 	{
 		Name: "String.toUpperCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{inputText},
-		Call:   upperCase,
+		Params: []Param{inputText}, Call: ofText(upperCase),
 	},
 	// The input in lower case.
 	{
 		Name: "String.toLowerCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{inputText},
-		Call:   lowerCase,
+		Params: []Param{inputText}, Call: ofText(lowerCase),
 	},
 }, bareStringFunctions...)
 
@@ -130,32 +121,31 @@ var bareStringFunctions = []Function{
 	// Deprecated: use String.toUpperCase.
 	{
 		Name: "toUpperCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText},
-		Call: upperCase,
+		Call: ofText(upperCase),
 	},
 	// The input in lower case.
 	// Deprecated: use String.toLowerCase.
 	{
 		Name: "toLowerCase", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText},
-		Call: lowerCase,
+		Call: ofText(lowerCase),
 	},
 	// As String.substringBefore.
 	// Deprecated: use String.substringBefore.
 	{
 		Name: "substringBefore", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText, searchText},
-		Call: substringBefore,
+		Call: ofTexts(before),
 	},
 	// As String.substringAfter.
 	// Deprecated: use String.substringAfter.
 	{
 		Name: "substringAfter", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull, Params: []Param{inputText, searchText},
-		Call: substringAfter,
+		Call: ofTexts(after),
 	},
 	// As String.substring.
 	// Deprecated: use String.substring.
 	{
 		Name: "substring", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
-		Call:   substring,
+		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}}, Call: substring,
 	},
 }
 
@@ -197,15 +187,40 @@ func flattened(values []any) []any {
 	return out
 }
 
-// textLength counts characters, not bytes.
-func textLength(_ *Env, _ any, args []any) (any, error) {
-	return int64(utf8.RuneCountInString(args[0].(string))), nil
+// ofText is the call of a function of one text.
+func ofText[T any](f func(string) T) Call {
+	return func(_ *Env, _ any, args []any) (any, error) { return f(args[0].(string)), nil }
 }
 
-// removeSpaces removes all white space of Unicode.
-func removeSpaces(_ *Env, _ any, args []any) (any, error) {
-	return strings.Join(strings.Fields(args[0].(string)), ""), nil
+// ofTexts is the call of a function of two texts.
+func ofTexts[T any](f func(a, b string) T) Call {
+	return func(_ *Env, _ any, args []any) (any, error) { return f(args[0].(string), args[1].(string)), nil }
 }
+
+// characters counts characters, where len counts bytes.
+func characters(s string) int64 { return int64(utf8.RuneCountInString(s)) }
+
+// removeSpaces removes all white space of Unicode.
+func removeSpaces(s string) string { return strings.Join(strings.Fields(s), "") }
+
+// after is empty where the search text does not occur.
+func after(s, search string) string {
+	_, rest, _ := strings.Cut(s, search)
+	return rest
+}
+
+// before is the whole text where the search text does not occur.
+func before(s, search string) string {
+	start, _, _ := strings.Cut(s, search)
+	return start
+}
+
+// upperCase follows Unicode's full mappings in no language's own, as Java's does
+// in its root locale (ß becomes SS).
+func upperCase(s string) string { return mapCase(s, strings.ToUpper, cases.Upper) }
+
+// lowerCase is upperCase for lower case.
+func lowerCase(s string) string { return mapCase(s, strings.ToLower, cases.Lower) }
 
 // replaceText replaces each occurrence.
 func replaceText(e *Env, _ any, args []any) (any, error) {
@@ -235,11 +250,6 @@ func (e *Env) replace(s, match, replacement string, n int) (any, error) {
 		return nil, err
 	}
 	return strings.Replace(s, match, replacement, n), nil
-}
-
-// textContains minds case.
-func textContains(_ *Env, _ any, args []any) (any, error) {
-	return strings.Contains(args[0].(string), args[1].(string)), nil
 }
 
 // pairsOnly refuses a key without a value.
@@ -283,29 +293,6 @@ func substring(_ *Env, _ any, args []any) (any, error) {
 		return nil, value.ErrSubstring
 	}
 	return s[from:to], nil
-}
-
-// substringAfter is empty where the search text does not occur.
-func substringAfter(_ *Env, _ any, args []any) (any, error) {
-	_, after, _ := strings.Cut(args[0].(string), args[1].(string))
-	return after, nil
-}
-
-// substringBefore is the whole input where the search text does not occur.
-func substringBefore(_ *Env, _ any, args []any) (any, error) {
-	before, _, _ := strings.Cut(args[0].(string), args[1].(string))
-	return before, nil
-}
-
-// upperCase follows Unicode's full mappings in no language's
-// own, as Java's does in its root locale (ß becomes SS).
-func upperCase(_ *Env, _ any, args []any) (any, error) {
-	return mapCase(args[0].(string), strings.ToUpper, cases.Upper), nil
-}
-
-// lowerCase is upperCase for lower case.
-func lowerCase(_ *Env, _ any, args []any) (any, error) {
-	return mapCase(args[0].(string), strings.ToLower, cases.Lower), nil
 }
 
 // mapCase takes the fast way for ASCII.

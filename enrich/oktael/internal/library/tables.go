@@ -7,6 +7,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// The functions by name, for the compiler. A static function is called by its
+// full name, a method on a value of its kind.
+
 // tables hold all functions. They never change after they are built.
 var tables = buildTables()
 

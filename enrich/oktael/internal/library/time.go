@@ -10,6 +10,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Time functions. Formats are Joda-Time patterns, as in Okta; see package
+// datetime. Zones and formats that are literals are read once, when the
+// expression is compiled.
+
 // timeFunctions are the functions of both dialects that start from the clock
 // or, in the Classic dialect, from a text.
 var timeFunctions = []Function{
@@ -40,14 +44,12 @@ var timeFunctions = []Function{
 	// A Windows (LDAP) timestamp, 100-nanosecond ticks since 1601, as ISO 8601.
 	{
 		Name: "Time.fromWindowsToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{{Name: "time", Want: argText}},
-		Call:   timeToISO(datetime.FromWindows),
+		Params: []Param{{Name: "time", Want: argText}}, Call: timeToISO(datetime.FromWindows),
 	},
 	// A Unix timestamp in milliseconds as ISO 8601.
 	{
 		Name: "Time.fromUnixToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{{Name: "time", Want: argText}},
-		Call:   timeToISO(datetime.FromUnix),
+		Params: []Param{{Name: "time", Want: argText}}, Call: timeToISO(datetime.FromUnix),
 	},
 	// A time in a format (a Joda-Time pattern) as ISO 8601; UTC where the format
 	// has no zone.
@@ -63,14 +65,12 @@ var timeFunctions = []Function{
 	// A time in ISO 8601 as a Windows (LDAP) timestamp.
 	{
 		Name: "Time.fromIso8601ToWindows", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{{Name: "time", Want: argText}},
-		Call:   isoToText(datetime.ToWindows),
+		Params: []Param{{Name: "time", Want: argText}}, Call: isoToText(datetime.ToWindows),
 	},
 	// A time in ISO 8601 as a Unix timestamp in milliseconds.
 	{
 		Name: "Time.fromIso8601ToUnix", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
-		Params: []Param{{Name: "time", Want: argText}},
-		Call:   isoToText(datetime.ToUnix),
+		Params: []Param{{Name: "time", Want: argText}}, Call: isoToText(datetime.ToUnix),
 	},
 	// A time in ISO 8601 in a format (a Joda-Time pattern).
 	{

@@ -20,14 +20,12 @@ var timeMethods = append([]Function{
 	// The time of a Windows (LDAP) timestamp, in UTC.
 	{
 		Name: "parseWindowsTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
-		Params: []Param{self},
-		Call:   parseTime(datetime.FromWindows),
+		Params: []Param{self}, Call: parseTime(datetime.FromWindows),
 	},
 	// The time of a Unix timestamp in milliseconds, in UTC.
 	{
 		Name: "parseUnixTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
-		Params: []Param{self},
-		Call:   parseTime(datetime.FromUnix),
+		Params: []Param{self}, Call: parseTime(datetime.FromUnix),
 	},
 	// The time that a text gives in ISO 8601 or in a format (a Joda-Time
 	// pattern); UTC where it has no zone.
@@ -123,8 +121,7 @@ var durationMethods = []Function{
 func durationMethod(name, units string, result value.Kinds, reads input.Set, call Call) Function {
 	return Function{
 		Name: name, Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: result, Reads: reads,
-		Params: []Param{selfTime, {Name: units, Want: argInt}},
-		Call:   call,
+		Params: []Param{selfTime, {Name: units, Want: argInt}}, Call: call,
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Methods of the user. They know the groups and linked objects of the user alone;
+// a linked user has attributes only.
+
 // selfUser is the receiver of the methods.
 var selfUser = Param{Name: "user", Want: argAny}
 

@@ -13,9 +13,17 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
+// Properties: what a name means on each kind of value.
+//
+// The dialects differ for a user. In Classic, user.x is the profile's attribute,
+// and a field of the directory where the profile has none of that name; in
+// Identity Engine it is the field, and user.profile.x the attribute. Times are
+// texts in Classic and date-time values in the other. Where the dialect is not
+// given (Either), the profile wins, as in Classic, and times are values.
+
 // Property reads a property of a value. An attribute that an object lacks is
 // null; a property of null is an error, and so is one of a text, number or
-// list, which have none.
+// list, which have none. A field that no directory could say is an error too.
 func Property(c *input.Context, d syntax.Dialect, v any, name string) (any, error) {
 	switch x := v.(type) {
 	case nil:
@@ -24,8 +32,11 @@ func Property(c *input.Context, d syntax.Dialect, v any, name string) (any, erro
 		return x[name], nil
 	case *identity.User:
 		v := userProperty(x, name, d)
-		if _, said := x.Profile[name]; v != nil || said {
+		if v != nil {
 			return v, nil
+		}
+		if _, said := x.Profile[name]; said {
+			return nil, nil
 		}
 		return nil, c.UntoldError(userFacts[name])
 	case *identity.AppUser:
@@ -134,6 +145,7 @@ func appUserProperty(u *identity.AppUser, name string) any {
 	return nil
 }
 
+// appProperty reads a field of an application, or else one of its attributes.
 func appProperty(a *identity.App, name string) any {
 	switch name {
 	case "id":
@@ -207,6 +219,8 @@ func profileOf(m map[string]any) map[string]any {
 	return m
 }
 
+// TextOrNull is a field as a value: null where it is empty, because the types of
+// package identity do not tell an empty field from one that is not known.
 func TextOrNull(s string) any {
 	if s == "" {
 		return nil
@@ -246,6 +260,7 @@ func FoldedMember(m map[string]any, name string) any {
 	return m[best]
 }
 
+// textList is a list of texts as a value.
 func textList(texts []string) []any {
 	list := make([]any, len(texts))
 	for i, s := range texts {

@@ -12,6 +12,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 )
 
+// Results: the values of an expression made canonical, so that they can be
+// written as JSON and cached. Lists and maps that hold nothing but canonical
+// values are shared with the context, not copied: a result must not be changed.
+
 // Bounds on what one result may hold.
 const (
 	// MaxResult is how many values one result may hold, counting those
@@ -23,8 +27,8 @@ const (
 	MaxResultText = 4 << 20
 )
 
-// ToCanonical turns a value of the evaluator into a canonical one. What is
-// canonical already is shared, not copied.
+// ToCanonical turns the value of an expression into a canonical one. What is
+// canonical already is shared, not copied. scopes are what "access" becomes.
 func ToCanonical(v any, scopes []string) (any, error) {
 	switch x := v.(type) {
 	case nil, bool, int64, string, float64, json.Number:
@@ -35,14 +39,19 @@ func ToCanonical(v any, scopes []string) (any, error) {
 	return out, err
 }
 
-// output counts what a result holds. The same list may stand in it many
+// output counts what a result holds. The same list may be in it many
 // times, so that little work can make much.
 type output struct {
-	scopes        []string
+	// scopes are what "access" becomes.
+	scopes []string
+
+	// values and bytes are what the result may still hold.
 	values, bytes int
 }
 
-// canonical gives the canonical form of a value and whether it differs.
+// canonical returns the canonical form of a value and whether it differs: a time
+// becomes ISO 8601 text, a country its two-letter code, an object a map. Depth
+// and size are bounded on the way.
 func (o *output) canonical(v any, depth int) (out any, changed bool, err error) {
 	if o.values--; o.values < 0 {
 		return nil, false, fmt.Errorf("the result holds over %d values: %w", MaxResult, value.ErrLimit)
@@ -77,6 +86,7 @@ func (o *output) canonical(v any, depth int) (out any, changed bool, err error) 
 	return v, false, nil
 }
 
+// list is canonical for lists. It copies a list that changes, and no other.
 func (o *output) list(list []any, depth int) (any, bool, error) {
 	out, copied := list, list == nil
 	if copied {
@@ -97,6 +107,7 @@ func (o *output) list(list []any, depth int) (any, bool, error) {
 	return out, copied, nil
 }
 
+// object is list for maps.
 func (o *output) object(m map[string]any, depth int) (any, bool, error) {
 	out, copied := m, m == nil
 	if copied {
@@ -124,8 +135,10 @@ func (o *output) made(m map[string]any, depth int) (any, bool, error) {
 	return out, true, err
 }
 
-// userMap, appMap, appUserMap and groupMap are the objects as they are handed
-// out: in the shape of Okta's REST API, without what is not known.
+// The objects in a result have the shape of Okta's REST API, without what is
+// not known.
+
+// userMap is a user in a result.
 func userMap(u *identity.User) map[string]any {
 	m := map[string]any{"profile": profileOf(u.Profile)}
 	addText(m, "id", u.ID)
@@ -138,6 +151,7 @@ func userMap(u *identity.User) map[string]any {
 	return m
 }
 
+// appMap is an application in a result.
 func appMap(a *identity.App) map[string]any {
 	m := make(map[string]any, len(a.Attributes)+6)
 	maps.Copy(m, a.Attributes)
@@ -150,6 +164,7 @@ func appMap(a *identity.App) map[string]any {
 	return m
 }
 
+// appUserMap is an assignment in a result.
 func appUserMap(u *identity.AppUser) map[string]any {
 	m := map[string]any{"profile": profileOf(u.Profile)}
 	addText(m, "id", u.ID)
@@ -159,6 +174,7 @@ func appUserMap(u *identity.AppUser) map[string]any {
 	return m
 }
 
+// groupMap is a group in a result.
 func groupMap(g *identity.Group) map[string]any {
 	m := map[string]any{"profile": groupProfile(g)}
 	addText(m, "id", g.ID)
@@ -178,12 +194,14 @@ func groupMap(g *identity.Group) map[string]any {
 	return m
 }
 
+// addText adds a field that is not empty.
 func addText(m map[string]any, key, value string) {
 	if value != "" {
 		m[key] = value
 	}
 }
 
+// addTime adds a time that is known.
 func addTime(m map[string]any, key string, t time.Time) {
 	if !t.IsZero() {
 		m[key] = datetime.ISO8601(t)

@@ -6,8 +6,12 @@ import (
 	"math"
 )
 
-// The errors of arithmetic that do not depend on the operands.
+// Arithmetic with integers of 64 bits and reals. What does not fit is an error:
+// a number that wrapped around would be a wrong claim. An integer over 64 bits,
+// which JSON may hold, is read, compared and printed but not computed with.
+
 var (
+	// ErrOverflow is the error of a result that an integer cannot hold.
 	ErrOverflow = errors.New("the result does not fit an integer of 64 bits")
 	errByZero   = errors.New("division by zero")
 )
@@ -78,7 +82,8 @@ func (m *Meter) Concatenate(left, right any) (any, error) {
 	return string(b), nil
 }
 
-// calculateInt computes with integers of 64 bits. What does not fit is an
+// calculateInt computes with integers of 64 bits. / cuts towards zero, and % has
+// the sign of the left side, as in Java. What does not fit is an
 // error: a wrapped number would be a wrong claim.
 func calculateInt(operator byte, x, y int64) (any, error) {
 	switch operator {

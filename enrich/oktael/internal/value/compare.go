@@ -11,6 +11,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// Equality and order of values. == takes every pair and is false for values of
+// different kinds, but for numbers, which are compared by value whatever their
+// kind (1 == 1.0). < and > take pairs of numbers, texts or times, and null.
+
 // Equal compares two values as == does: numbers by value, everything else by
 // kind and content. It never fails but for the bounds.
 func (m *Meter) Equal(a, b any) (bool, error) {
@@ -71,7 +75,7 @@ func (m *Meter) Equal(a, b any) (bool, error) {
 }
 
 // equalInside compares parts of lists and maps. They cost steps, because a
-// list may stand in another many times.
+// list may be in another many times.
 func (m *Meter) equalInside(a, b any) (bool, error) {
 	if err := m.Consume(1, 1); err != nil {
 		return false, err

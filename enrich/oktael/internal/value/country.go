@@ -13,6 +13,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// Countries, for Iso3166Convert and parseCountryCode. The data are those of the
+// Unicode project, so that no table has to be kept here; what ISO 3166-1 does not
+// assign today is left out of them.
+
 // Country is a country of ISO 3166-1, as the Unicode data (CLDR) of
 // golang.org/x/text know it.
 type Country struct{ region language.Region }

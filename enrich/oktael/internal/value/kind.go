@@ -8,6 +8,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// The kinds of value, which messages name and the compiler checks.
+
 // Kinds is a set of the kinds that a value may be of. The compiler works on
 // sets, because most kinds are known only once there is a user.
 type Kinds uint16

@@ -8,6 +8,8 @@ import (
 	"strings"
 )
 
+// errNotInteger is the error of a text or real that is no integer. It does not
+// repeat the text, which may come from a profile.
 var errNotInteger = errors.New("an integer is wanted")
 
 // Integer reads an integer, a real without a fraction, or a text of digits as an

@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// Regular expressions of the language: RE2's, bounded, and refused where Java,
+// whose expressions Okta takes, would match something else.
+
 // Regex is a compiled regular expression that must match a whole text.
 type Regex struct {
 	re *regexp.Regexp
@@ -67,25 +70,15 @@ func (m *Meter) Match(r *Regex, text string) (bool, error) {
 }
 
 // lacking are the starts of what Java has and RE2 lacks.
-var lacking = []struct{ start, what string }{
-	{"(?=", "look-ahead"},
-	{"(?!", "look-ahead"},
-	{"(?<=", "look-behind"},
-	{"(?<!", "look-behind"},
-	{"(?>", "atomic groups"},
-	{`\1`, "back-references"},
-	{`\2`, "back-references"},
-	{`\3`, "back-references"},
-	{`\4`, "back-references"},
-	{`\5`, "back-references"},
-	{`\6`, "back-references"},
-	{`\7`, "back-references"},
-	{`\8`, "back-references"},
-	{`\9`, "back-references"},
-	{`\k`, "back-references"},
-	{"++", "possessive repetition"},
-	{"*+", "possessive repetition"},
-	{"?+", "possessive repetition"},
+var lacking = []struct {
+	what   string
+	starts []string
+}{
+	{"look-ahead", []string{"(?=", "(?!"}},
+	{"look-behind", []string{"(?<=", "(?<!"}},
+	{"atomic groups", []string{"(?>"}},
+	{"back-references", []string{`\1`, `\2`, `\3`, `\4`, `\5`, `\6`, `\7`, `\8`, `\9`, `\k`}},
+	{"possessive repetition", []string{"++", "*+", "?+"}},
 }
 
 // explainRegex says what is wrong with a regular expression without
@@ -99,8 +92,10 @@ func explainRegex(pattern string, err error) error {
 	case syntax.ErrInvalidPerlOp, syntax.ErrInvalidEscape, syntax.ErrInvalidRepeatOp, syntax.ErrInvalidNamedCapture:
 		at := strings.Index(pattern, fault.Expr)
 		for _, l := range lacking {
-			if i := strings.Index(pattern, l.start); i >= 0 && (at < 0 || strings.Contains(pattern[at:], l.start)) {
-				return fmt.Errorf("%s (%s) is not supported in regular expressions", l.what, l.start)
+			for _, start := range l.starts {
+				if strings.Contains(pattern[max(at, 0):], start) {
+					return fmt.Errorf("%s (%s) is not supported in regular expressions", l.what, start)
+				}
 			}
 		}
 	default: // the parser's own words for the fault say it all

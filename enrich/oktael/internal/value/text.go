@@ -11,10 +11,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/datetime"
 )
 
-// How values are written as text, and texts read as lists.
+// Texts: how values are written as text, how texts are read as lists, and how
+// their characters are counted. What is written is what Java would write, because
+// Okta evaluates the language in Java and claims show it.
 
-// AppendText writes a value as text, as concatenation does. nil is written
-// as "null", because the language that Okta's is based on does so.
+// AppendText writes a value as text, as concatenation does: numbers as in Java,
+// times as ISO 8601, countries as two-letter codes, lists as their elements with
+// commas between them. nil is written as "null", because the language that Okta's
+// is based on does so. Maps and the directory's objects have no text.
 func (m *Meter) AppendText(b []byte, v any) ([]byte, error) {
 	switch x := v.(type) {
 	case nil:
