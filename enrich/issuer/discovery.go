@@ -100,18 +100,18 @@ type metadataSource struct {
 	urls       []string
 	jwksURL    string // empty for that of the metadata
 
-	refresh, floor, timeout time.Duration
+	refresh, minInterval, timeout time.Duration
 
 	mu      sync.Mutex // held during a fetch, so that there is one at a time
 	current *Metadata
 	fetched time.Time
-	begun   time.Time
+	started time.Time
 }
 
 func newMetadataSource(c Config, client *oauthclient.Client, clock func() time.Time) *metadataSource {
 	m := &metadataSource{
 		client: client, clock: clock, identifier: c.Issuer, urls: wellKnown(c.Issuer), jwksURL: c.JWKSURL,
-		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), timeout: time.Duration(c.Timeout),
+		refresh: time.Duration(c.KeyRefresh), minInterval: time.Duration(c.KeyMinInterval), timeout: time.Duration(c.Timeout),
 	}
 	if c.DiscoveryURL != "" {
 		m.urls = []string{c.DiscoveryURL}
@@ -151,7 +151,7 @@ func (m *metadataSource) refreshed(ctx context.Context) (*Metadata, error) {
 	if m.current != nil && !m.fetched.IsZero() && now.Sub(m.fetched) < m.refresh {
 		return m.current, nil
 	}
-	m.begun = now
+	m.started = now
 	found, err := discover(ctx, m.client, m.identifier, m.urls)
 	if err != nil {
 		return nil, err
@@ -166,12 +166,12 @@ func (m *metadataSource) get(ctx context.Context) (*Metadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
 	m.mu.Lock()
-	current, begun := m.current, m.begun
+	current, started := m.current, m.started
 	m.mu.Unlock()
 	if current != nil {
 		return current, nil
 	}
-	if d := m.clock().Sub(begun); !begun.IsZero() && d >= 0 && d < m.floor {
+	if d := m.clock().Sub(started); !started.IsZero() && d >= 0 && d < m.minInterval {
 		return nil, fmt.Errorf("metadata of the issuer: %w", ErrUnavailable)
 	}
 	found, err := m.refreshed(ctx)

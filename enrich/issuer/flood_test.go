@@ -34,7 +34,7 @@ func TestTokensSeenGoodFindAPlaceInAFlood(t *testing.T) {
 		s := bubbleStage(t, introspecting(), func(_ *Config, opt *Options) { opt.Observer = o })
 		s.server.say(testAsk, timeless)
 		var honest []string
-		for n := range 3 * maxQuestions {
+		for n := range 3 * maxCalls {
 			honest = append(honest, fmt.Sprint("honest", n))
 			if _, err := s.verify(honest[n]); err != nil {
 				t.Fatal(err)
@@ -83,8 +83,8 @@ func TestTokensSeenGoodFindAPlaceInAFlood(t *testing.T) {
 		}
 		synctest.Wait()
 		mu.Lock()
-		if busy != 2*maxWaiters-maxUnknownWaiting || forgedNow != maxUnknownQuestions {
-			t.Errorf("%d refused at once and %d asked about, want %d and %d", busy, forgedNow, 2*maxWaiters-maxUnknownWaiting, maxUnknownQuestions)
+		if busy != 2*maxWaiters-maxUnknownWaiting || forgedNow != maxUnknownCalls {
+			t.Errorf("%d refused at once and %d asked about, want %d and %d", busy, forgedNow, 2*maxWaiters-maxUnknownWaiting, maxUnknownCalls)
 		}
 		mu.Unlock()
 		for _, raw := range honest {
@@ -97,14 +97,14 @@ func TestTokensSeenGoodFindAPlaceInAFlood(t *testing.T) {
 		served.Wait()
 		flood.Wait()
 		s.issuer.Stop()
-		if mostForged != maxUnknownQuestions || mostHonest < maxQuestions-maxUnknownQuestions {
+		if mostForged != maxUnknownCalls || mostHonest < maxCalls-maxUnknownCalls {
 			t.Errorf("at once %d forged and %d honest ones", mostForged, mostHonest)
 		}
 		if n := count(o.inspected, IntrospectBusy); n != busy || failed == 0 {
 			t.Errorf("%d counted as busy, %d were refused so; %d failed", n, busy, failed)
 		}
 		n := s.issuer.introspect
-		if n.waiting.waiting.Load() != 0 || n.unknownWaiting.waiting.Load() != 0 || len(n.slots) != 0 || len(n.unknownSlots) != 0 || len(n.asking) != 0 {
+		if n.waiting.waiting.Load() != 0 || n.unknownWaiting.waiting.Load() != 0 || len(n.slots) != 0 || len(n.unknownSlots) != 0 || len(n.calls) != 0 {
 			t.Error("places are still taken")
 		}
 		if len(n.known.current)+len(n.known.previous) != len(honest) {

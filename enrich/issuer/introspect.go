@@ -25,12 +25,12 @@ import (
 const (
 	// maxQuestions bounds the introspections that are under way at one issuer.
 	// Each forged opaque token costs one.
-	maxQuestions = 32
+	maxCalls = 32
 	// maxUnknownQuestions bounds those about tokens that have not been found
 	// active before, and maxUnknownWaiting the requests that wait for them. The
 	// rest is for known tokens.
-	maxUnknownQuestions = maxQuestions / 2
-	maxUnknownWaiting   = maxWaiters / 2
+	maxUnknownCalls   = maxCalls / 2
+	maxUnknownWaiting = maxWaiters / 2
 	// maxActiveCost bounds the cached answers about active tokens, in bytes.
 	maxActiveCost = 8 << 20
 	// maxInactive is the number of cached answers about other tokens. They have
@@ -44,8 +44,9 @@ const (
 	maxFailureCauses = 32
 )
 
-// A question is one introspection under way.
-type question struct {
+// An introspectionCall is one introspection under way. Done is closed when it has
+// ended; the others are set before.
+type introspectionCall struct {
 	done   chan struct{}
 	answer *answer
 	err    error
@@ -80,7 +81,7 @@ type introspector struct {
 	active, inactive *answerCache
 
 	mu      sync.Mutex
-	asking  map[tokenHash]*question
+	calls   map[tokenHash]*introspectionCall
 	failing bool
 	// failureLogged is set if the last line of the log is about a failure. causes
 	// are those that were logged since causesSince.
@@ -100,11 +101,11 @@ func newIntrospector(c Config, o Options, client *oauthclient.Client, rules *cla
 		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, workers: life,
 		reader: answerReader{config: *c.Introspect, rules: rules, signatures: signatures, clock: o.Clock},
 		config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
-		slots: make(chan struct{}, maxQuestions), waiting: waiterLimit{limit: maxWaiters},
-		unknownSlots: make(chan struct{}, maxUnknownQuestions), unknownWaiting: waiterLimit{limit: maxUnknownWaiting},
+		slots: make(chan struct{}, maxCalls), waiting: waiterLimit{limit: maxWaiters},
+		unknownSlots: make(chan struct{}, maxUnknownCalls), unknownWaiting: waiterLimit{limit: maxUnknownWaiting},
 		known:  newKnownTokens(maxKnownTokens),
 		active: newAnswerCache(maxActiveCost), inactive: newAnswerCache(maxInactive),
-		asking: make(map[tokenHash]*question), causes: make(map[string]struct{}),
+		calls: make(map[tokenHash]*introspectionCall), causes: make(map[string]struct{}),
 	}
 	if _, err := io.ReadFull(o.Rand, n.macKey[:]); err != nil {
 		return nil, fmt.Errorf("reading randomness: %w", err)
@@ -131,7 +132,7 @@ func isOpaque(raw string) bool {
 }
 
 // ask returns the endpoint's answer about an active token: a cached one, that of the
-// question under way, or a new one. Verified is set for a JWT whose signature has
+// call under way, or a new one. Verified is set for a JWT whose signature has
 // been verified, which cannot be forged. Errors wrap ErrInactive, ErrMalformed or
 // ErrUnavailable, or are those of the context.
 func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*answer, error) {
@@ -139,11 +140,11 @@ func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*ans
 		return nil, fmt.Errorf("not of a bearer token's shape: %w", ErrMalformed)
 	}
 	key := n.hash(raw)
-	if a := n.kept(key); a != nil {
+	if a := n.cached(key); a != nil {
 		n.observer.Introspected(n.name, IntrospectCached)
 		return a.requireActive()
 	}
-	a, err := n.askAnew(ctx, key, raw, verified || n.known.has(key))
+	a, err := n.askOnce(ctx, key, raw, verified || n.known.has(key))
 	if err != nil {
 		if errors.Is(err, ErrBusy) {
 			n.observer.Introspected(n.name, IntrospectBusy)
@@ -153,10 +154,10 @@ func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*ans
 	return a.requireActive()
 }
 
-// askAnew joins the question under way about a token or begins one. good says
-// that the token may use the places that are kept for those seen good before.
-func (n *introspector) askAnew(ctx context.Context, key tokenHash, raw string, good bool) (*answer, error) {
-	if !good {
+// askOnce joins the call under way about a token, or begins one. Known is set for a
+// token that may use the share of those which have been found active before.
+func (n *introspector) askOnce(ctx context.Context, key tokenHash, raw string, known bool) (*answer, error) {
+	if !known {
 		if !n.unknownWaiting.join() {
 			return nil, ErrBusy
 		}
@@ -167,18 +168,18 @@ func (n *introspector) askAnew(ctx context.Context, key tokenHash, raw string, g
 	}
 	defer n.waiting.leave()
 	n.mu.Lock()
-	q := n.asking[key]
+	call := n.calls[key]
 	n.mu.Unlock()
-	if q == nil {
+	if call == nil {
 		var err error
-		if q, err = n.begin(ctx, key, raw, good); err != nil {
+		if call, err = n.begin(ctx, key, raw, known); err != nil {
 			return nil, err
 		}
 	}
-	if err := n.wait(ctx, q.done); err != nil {
+	if err := n.wait(ctx, call.done); err != nil {
 		return nil, err
 	}
-	return q.answer, q.err
+	return call.answer, call.err
 }
 
 // hash returns the keyed hash of a token.
@@ -188,8 +189,8 @@ func (n *introspector) hash(raw string) tokenHash {
 	return tokenHash(mac.Sum(nil))
 }
 
-// kept returns the cached answer about a token, or nil.
-func (n *introspector) kept(key tokenHash) *answer {
+// cached returns the cached answer about a token, or nil.
+func (n *introspector) cached(key tokenHash) *answer {
 	now := n.clock()
 	if a := n.active.get(key, now); a != nil {
 		// A signed answer is valid no longer than the key that signed it.
@@ -200,40 +201,39 @@ func (n *introspector) kept(key tokenHash) *answer {
 	return n.inactive.get(key, now)
 }
 
-// begin starts a question as soon as one of the slots is free. It works
-// under a deadline of its own: a client that leaves does not spoil the
-// answer for those who wait as well.
-func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, good bool) (*question, error) {
-	release, err := n.slot(ctx, good)
+// begin starts a call as soon as a slot is free. The call has a deadline of its own:
+// a client that leaves does not cancel it for the others that wait.
+func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, known bool) (*introspectionCall, error) {
+	release, err := n.slot(ctx, known)
 	if err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if q := n.asking[key]; q != nil {
+	if call := n.calls[key]; call != nil {
 		release()
-		return q, nil
+		return call, nil
 	}
-	q := &question{done: make(chan struct{})}
-	if a := n.kept(key); a != nil {
+	call := &introspectionCall{done: make(chan struct{})}
+	if a := n.cached(key); a != nil {
 		release()
-		q.answer = a
-		close(q.done)
-		return q, nil
+		call.answer = a
+		close(call.done)
+		return call, nil
 	}
-	if !n.workers.start(func() { n.run(q, key, raw, release) }) { //nolint:contextcheck // detached, as said above
+	if !n.workers.start(func() { n.runCall(call, key, raw, release) }) { //nolint:contextcheck // detached, as said above
 		release()
 		return nil, ErrIntrospection
 	}
-	n.asking[key] = q
-	return q, nil
+	n.calls[key] = call
+	return call, nil
 }
 
-// slot takes the slot of one question; who is not known to be good takes one of
-// the strangers' first. It waits no longer than a question may last.
-func (n *introspector) slot(ctx context.Context, good bool) (release func(), err error) {
+// slot takes the slot of one call, and for an unknown token one of their share first.
+// It waits no longer than a call may last.
+func (n *introspector) slot(ctx context.Context, known bool) (release func(), err error) {
 	needed := []chan struct{}{n.unknownSlots, n.slots}
-	if good {
+	if known {
 		needed = needed[1:]
 	}
 	t := time.NewTimer(n.timeout)
@@ -259,9 +259,9 @@ func (n *introspector) slot(ctx context.Context, good bool) (release func(), err
 	}, nil
 }
 
-// run is the body of a question.
-func (n *introspector) run(q *question, key tokenHash, raw string, release func()) {
-	a, cost, err := n.question(raw)
+// runCall makes a call, stores the answer and ends the call.
+func (n *introspector) runCall(call *introspectionCall, key tokenHash, raw string, release func()) {
+	a, cost, err := n.request(raw)
 	switch {
 	case err != nil:
 	case a.active:
@@ -274,10 +274,10 @@ func (n *introspector) run(q *question, key tokenHash, raw string, release func(
 	n.report(a, err)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	q.answer, q.err = a, err
-	delete(n.asking, key)
+	call.answer, call.err = a, err
+	delete(n.calls, key)
 	release()
-	close(q.done)
+	close(call.done)
 }
 
 // report counts an introspection, and logs when the state changes.
@@ -306,7 +306,7 @@ func (n *introspector) report(a *answer, err error) {
 	n.log.Log(context.Background(), level, "introspection fails", "issuer", n.name, "outcome", outcome, "error", err.Error())
 }
 
-// noteFailing records whether the last question failed, and reports whether to log
+// noteFailing records whether the last call failed, and reports whether to log
 // that: a cause that has not been logged yet, or the end of failing.
 func (n *introspector) noteFailing(err error) bool {
 	now := n.clock()
@@ -332,8 +332,9 @@ func (n *introspector) noteFailing(err error) bool {
 	return true
 }
 
-// question asks the endpoint. A panic is a failed question.
-func (n *introspector) question(raw string) (a *answer, cost int, err error) {
+// request asks the endpoint. It returns the answer and its cost in the cache. A panic
+// is a failed call.
+func (n *introspector) request(raw string) (a *answer, cost int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			a, err = nil, fmt.Errorf("introspecting: panic: %w", ErrIntrospection)
@@ -353,7 +354,7 @@ func (n *introspector) question(raw string) (a *answer, cost int, err error) {
 	return a, 4*len(body) + 512, nil
 }
 
-// post sends the question, and returns the body of a 200 with its media type.
+// post sends the request, and returns the body of a 200 with its media type.
 func (n *introspector) post(ctx context.Context, raw string) (body []byte, media string, err error) {
 	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
 	header := make(http.Header)
@@ -384,10 +385,10 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 	return res.Body, media, nil
 }
 
-// detached returns an error with the same text that wraps nothing. The question's
-// own deadline has ended, and must not be taken for that of the request.
+// detached returns an error with the same text that wraps nothing. The call's own deadline has ended, and must not be taken for that of the request.
 func detached(err error) error { return errors.New(err.Error()) }
 
+// wait waits for a call, no longer than it may last.
 func (n *introspector) wait(ctx context.Context, done <-chan struct{}) error {
 	t := time.NewTimer(n.timeout)
 	defer t.Stop()

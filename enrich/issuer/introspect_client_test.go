@@ -162,7 +162,7 @@ func TestSignedAnswersAreVerified(t *testing.T) {
 		}
 		s.server.say(testKeysURL, keySetText(jwk(rsaKey(), "new", "RS256")))
 		s.clock.Advance(defaultKeyMinInterval)
-		<-s.issuer.keys.begin(s.clock.Now()).done
+		<-s.issuer.keys.join(s.clock.Now()).done
 		if _, err := s.verify(testOpaque); !errors.Is(err, ErrIntrospection) {
 			t.Errorf("got %v", err)
 		}

@@ -382,7 +382,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 		})
 		var wg sync.WaitGroup
 		var busy, failed int
-		for n := range 10 * maxQuestions {
+		for n := range 10 * maxCalls {
 			wg.Go(func() {
 				_, err := s.verify(fmt.Sprint("forged", n))
 				mu.Lock()
@@ -403,10 +403,10 @@ func TestQuestionsAreBounded(t *testing.T) {
 			t.Errorf("took %v", d)
 		}
 		s.issuer.Stop() // waits for those whose callers gave up
-		if most != maxUnknownQuestions || busy == 0 || failed == 0 {
+		if most != maxUnknownCalls || busy == 0 || failed == 0 {
 			t.Errorf("%d at once, %d busy, %d failed", most, busy, failed)
 		}
-		if len(s.issuer.introspect.asking) != 0 || len(s.issuer.introspect.slots) > maxQuestions {
+		if len(s.issuer.introspect.calls) != 0 || len(s.issuer.introspect.slots) > maxCalls {
 			t.Error("questions are left")
 		}
 	})

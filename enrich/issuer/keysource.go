@@ -21,10 +21,10 @@ import (
 const (
 	// maxUnknownKeys bounds the remembered key ids that no set had.
 	maxUnknownKeys = 256
-	// unknownKeyFloors is the number of floors for which an unknown key id is
-	// remembered. One client with an old token then causes no fetch at each
-	// floor, and yet a key that is published late, or again, is soon found.
-	unknownKeyFloors = 2
+	// unknownKeyIntervals is for how many key_min_interval an unknown key id is
+	// remembered. One client with an old token then does not cause a fetch in
+	// each, and yet a key that is published late, or again, is soon found.
+	unknownKeyIntervals = 2
 	// maxRetry is the longest pause between two attempts while the key
 	// server is down.
 	maxRetry = 5 * time.Minute
@@ -37,15 +37,16 @@ type keyState struct {
 	confirmed time.Time // the last fetch with this content
 }
 
-// A flight is one fetch under way; done is closed when it has landed.
-type flight struct {
+// A fetchCall is one fetch under way. Done is closed when it has ended; err is set
+// before.
+type fetchCall struct {
 	done chan struct{}
 	err  error
 }
 
-// A keySource keeps an issuer's key set. One flight at a time fetches it, no sooner
-// than a floor (key_min_interval) after the one before, and under a deadline of its
-// own, not that of a request. The last good set is used until it is older than
+// A keySource keeps an issuer's key set. One call at a time fetches it, no sooner than
+// key_min_interval after the start of the one before, and under a deadline of its own,
+// not that of a request. The last good set is used until it is older than
 // key_max_stale. A keySource is safe for concurrent use.
 type keySource struct {
 	load     func(context.Context) (*jose.KeySet, error)
@@ -55,21 +56,21 @@ type keySource struct {
 	observer Observer
 	name     string
 
-	refresh, floor, maxStale, timeout time.Duration
+	refresh, minInterval, maxStale, timeout time.Duration
 
 	state   atomic.Pointer[keyState]
-	waiting waiterLimit // for a flight
+	waiting waiterLimit // for a call
 
 	workers     *workers
 	background  context.Context // of the background refresh; ends with stopRefresh or the workers
 	stopRefresh context.CancelFunc
 
 	mu       sync.Mutex
-	flying   *flight
-	begun    time.Time // of the last flight
+	call     *fetchCall
+	started  time.Time // of the last call
 	unknown  map[string]time.Time
 	running  bool
-	failed   error // of the last flight that ended
+	failed   error // of the last call that ended
 	failures int   // in a row
 	since    time.Time
 	fetches  uint64
@@ -81,7 +82,7 @@ func newKeySource(c Config, o Options, life *workers) *keySource {
 	return &keySource{
 		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
 		workers: life, background: background, stopRefresh: retire, waiting: waiterLimit{limit: maxWaiters},
-		refresh: time.Duration(c.KeyRefresh), floor: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
+		refresh: time.Duration(c.KeyRefresh), minInterval: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
 	}
 }
 
@@ -93,7 +94,7 @@ func (s *keySource) loadNow() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.land(set, nil, s.clock())
+	s.commit(set, nil, s.clock())
 	return nil
 }
 
@@ -113,12 +114,12 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 	st := s.valid(now)
 	if st != nil {
 		if now.Sub(st.confirmed) > s.refresh+s.refresh/10 {
-			s.begin(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
+			s.join(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 		}
 		return st, nil
 	}
-	// No flight may mean that one has landed just now.
-	if f := s.begin(now); f != nil { //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
+	// No call may mean that one has ended just now.
+	if f := s.join(now); f != nil { //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 		if err := s.wait(ctx, f); err != nil {
 			return nil, err
 		}
@@ -138,7 +139,7 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 		s.mu.Unlock()
 		return nil, nil //nolint:nilnil // as documented: there is none, and that is no fault
 	}
-	f := s.beginLocked(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
+	f := s.joinLocked(now) //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 	failed := s.failed
 	s.mu.Unlock()
 	switch {
@@ -177,36 +178,37 @@ func (s *keySource) remember(kid string, now time.Time) {
 		maps.DeleteFunc(s.unknown, func(_ string, until time.Time) bool { return !now.Before(until) })
 	}
 	if len(s.unknown) < maxUnknownKeys {
-		s.unknown[strings.Clone(kid)] = now.Add(unknownKeyFloors * s.floor)
+		s.unknown[strings.Clone(kid)] = now.Add(unknownKeyIntervals * s.minInterval)
 	}
 }
 
-// begin joins the flight under way or begins one; nil means that the floor
-// forbids it now, or that the source is closed.
-func (s *keySource) begin(now time.Time) *flight {
+// join returns the call under way, or starts one. It returns nil if key_min_interval
+// forbids one now, or if the issuer has been stopped.
+func (s *keySource) join(now time.Time) *fetchCall {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.beginLocked(now)
+	return s.joinLocked(now)
 }
 
-func (s *keySource) beginLocked(now time.Time) *flight {
-	if s.flying != nil {
-		return s.flying
+// joinLocked is join for a caller that holds the lock.
+func (s *keySource) joinLocked(now time.Time) *fetchCall {
+	if s.call != nil {
+		return s.call
 	}
 	// A clock that was set back must not forbid fetches for as long.
-	if d := now.Sub(s.begun); !s.begun.IsZero() && d >= 0 && d < s.floor {
+	if d := now.Sub(s.started); !s.started.IsZero() && d >= 0 && d < s.minInterval {
 		return nil
 	}
-	f := &flight{done: make(chan struct{})}
-	if !s.workers.start(func() { s.fly(f) }) {
+	f := &fetchCall{done: make(chan struct{})}
+	if !s.workers.start(func() { s.run(f) }) {
 		return nil
 	}
-	s.begun, s.flying = now, f
+	s.started, s.call = now, f
 	return f
 }
 
-// fly is the body of a flight.
-func (s *keySource) fly(f *flight) {
+// run makes a call and ends it.
+func (s *keySource) run(f *fetchCall) {
 	set, err := s.fetch()
 	now := s.clock()
 	s.observer.KeysFetched(s.name, outcomeOf(err))
@@ -215,14 +217,14 @@ func (s *keySource) fly(f *flight) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.land(set, err, now)
+	s.commit(set, err, now)
 	f.err = err
-	s.flying = nil
+	s.call = nil
 	close(f.done)
 }
 
 // fetch loads a set under a deadline of its own. A panic is a failed fetch:
-// the flight must land.
+// the call must end.
 func (s *keySource) fetch() (set *jose.KeySet, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -234,9 +236,9 @@ func (s *keySource) fetch() (set *jose.KeySet, err error) {
 	return s.load(ctx)
 }
 
-// land takes over the result of a flight. What an operator should know is
-// logged when the state changes, not for each attempt.
-func (s *keySource) land(set *jose.KeySet, err error, now time.Time) {
+// commit stores the result of a call. It logs when the state changes, not for each
+// attempt. The caller holds the lock.
+func (s *keySource) commit(set *jose.KeySet, err error, now time.Time) {
 	s.fetches++
 	if err != nil {
 		s.errors++
@@ -268,8 +270,8 @@ func (s *keySource) land(set *jose.KeySet, err error, now time.Time) {
 	s.observer.KeysCurrent(s.name, now)
 }
 
-// wait waits for a flight, for as long as a request may wait at most.
-func (s *keySource) wait(ctx context.Context, f *flight) error {
+// wait waits for a call, no longer than a request may wait.
+func (s *keySource) wait(ctx context.Context, f *fetchCall) error {
 	if !s.waiting.join() {
 		return fmt.Errorf("too many wait for keys: %w", ErrKeysUnavailable)
 	}
@@ -286,7 +288,7 @@ func (s *keySource) wait(ctx context.Context, f *flight) error {
 	}
 }
 
-// start runs the background refresh until ctx ends or the source is retired.
+// start runs the background refresh until ctx ends, or stopRefresh or the workers end it.
 func (s *keySource) start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -294,17 +296,17 @@ func (s *keySource) start(ctx context.Context) {
 		return
 	}
 	s.running = s.workers.start(func() {
-		s.run(ctx)
+		s.refreshLoop(ctx)
 		s.mu.Lock()
 		s.running = false
 		s.mu.Unlock()
 	})
 }
 
-func (s *keySource) run(ctx context.Context) {
+func (s *keySource) refreshLoop(ctx context.Context) {
 	for {
-		pause := s.floor
-		if f := s.begin(s.clock()); f != nil { //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
+		pause := s.minInterval
+		if f := s.join(s.clock()); f != nil { //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 			select {
 			case <-f.done:
 			case <-ctx.Done():
@@ -328,16 +330,16 @@ func (s *keySource) run(ctx context.Context) {
 }
 
 // pause returns how long the background waits for its next fetch: key_refresh, or
-// after failures a number of floors that doubles. Each is ±10 %, so that nodes that
-// were started together do not fetch together.
+// after failures a multiple of key_min_interval that doubles. Each is ±10 %, so that
+// nodes that were started together do not fetch together.
 func (s *keySource) pause() time.Duration {
 	s.mu.Lock()
 	failures := s.failures
 	s.mu.Unlock()
 	d := s.refresh
 	if failures > 0 {
-		d = min(s.floor<<min(failures-1, 16), s.refresh, maxRetry)
-		d = max(d, s.floor)
+		d = min(s.minInterval<<min(failures-1, 16), s.refresh, maxRetry)
+		d = max(d, s.minInterval)
 	}
 	return jitter(d, s.rand)
 }

@@ -292,7 +292,7 @@ func TestKeyThatComesBackIsSoonFound(t *testing.T) {
 		t.Fatalf("a withdrawn key: got %v", err)
 	}
 	s.server.say(testKeysURL, ours)
-	s.clock.Advance(unknownKeyFloors * defaultKeyMinInterval)
+	s.clock.Advance(unknownKeyIntervals * defaultKeyMinInterval)
 	if _, err := s.verify(a); err != nil {
 		t.Errorf("back again: %v", err)
 	}
@@ -382,7 +382,7 @@ func TestVersionFollowsTheContent(t *testing.T) {
 	load := func(text string) uint64 {
 		s.server.say(testKeysURL, text)
 		s.clock.Advance(defaultKeyMinInterval)
-		<-s.issuer.keys.begin(s.clock.Now()).done
+		<-s.issuer.keys.join(s.clock.Now()).done
 		return s.issuer.Status().KeySet
 	}
 	var got []uint64
