@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
@@ -17,7 +17,7 @@ const groupSteps = 20 * value.MaxList
 // GroupProgram is a compiled group expression, as the second argument of
 // getFilteredGroups is one: an expression in which "group" is bound to one of
 // the user's groups. It is immutable and safe for concurrent use.
-type GroupProgram struct{ program *Program }
+type GroupProgram struct{ program Program }
 
 // CompileGroup compiles a group expression. It may read the group and the inputs
 // of the options, and call the functions of their dialect. Its length is bounded
@@ -30,13 +30,12 @@ func CompileGroup(source string, o Options) (*GroupProgram, error) {
 	}
 	o.MaxSteps = groupSteps
 	c := &compiler{source: source, options: o, members: new(memberReads)}
-	body, err := c.GroupExpression(&syntax.Node{Op: syntax.OpLiteral, Value: source})
+	body, err := c.compileGroup(&syntax.Node{Op: syntax.OpLiteral, Value: source})
 	if err != nil {
 		return nil, err
 	}
-	return &GroupProgram{&Program{
-		source: source, root: body.(node), options: o, //nolint:forcetypeassert // what GroupExpression returns
-		reads: c.reads | InputGroups, members: c.members, warnings: c.warnings,
+	return &GroupProgram{Program{
+		source: source, root: body, options: o, reads: c.reads | InputGroups, members: c.members, warnings: c.warnings,
 	}}, nil
 }
 
@@ -46,21 +45,23 @@ func CompileGroup(source string, o Options) (*GroupProgram, error) {
 func (p *GroupProgram) Eval(c *Context, positions []int32) ([]any, error) {
 	e := p.program.begin(c)
 	defer p.program.end(e)
-	values := make([]any, 0, len(positions))
+	e.GroupDepth = 1
+	values, body := make([]any, 0, len(positions)), &groupExpression{p.program.root}
 	for _, at := range positions {
-		v, err := e.EvalGroup(p.program.root, true, &c.Groups[at])
+		v, err := e.EvalGroup(body, true, &c.Groups[at])
 		if err != nil {
 			return nil, e.wrap(0, err)
 		}
-		if v == nil {
-			continue
+		if v != nil {
+			values = append(values, v)
 		}
-		if v, err = object.ToCanonical(v, c.Scopes); err != nil {
-			return nil, e.wrap(0, err)
-		}
-		values = append(values, v)
 	}
-	return values, nil
+	out, err := object.ToCanonical(values, c.Scopes)
+	if err != nil {
+		return nil, e.wrap(0, err)
+	}
+	list, _ := out.([]any)
+	return list, nil
 }
 
 // Reads returns the inputs that an evaluation may read, InputGroups among them.
@@ -73,23 +74,22 @@ func (p *GroupProgram) Warnings() []Warning { return p.program.warnings }
 // GroupsByID returns the positions in c.Groups of the groups that have one of the
 // ids, in the order of c.Groups: the groups that an allow list lets through. The
 // empty id is that of no group. The cost follows the list where c.Index belongs
-// to the groups. The error is that of
-// c.GroupsError, or ErrLimit for more than MaxList groups.
+// to the groups. The error is that of c.GroupsError, or ErrLimit for more than
+// 10,000 groups.
 func GroupsByID(c *Context, ids []string) ([]int32, error) {
-	if !c.GroupsKnown {
-		return nil, c.GroupsError()
-	}
-	if len(c.Groups) > value.MaxList {
-		return nil, fmt.Errorf("the user has over %d groups: %w", value.MaxList, value.ErrLimit)
+	env := library.Env{Context: c}
+	groups, err := env.Groups()
+	if err != nil {
+		return nil, err
 	}
 	index := c.Index
-	if !index.Fits(c.Groups) {
-		index = input.IndexGroups(c.Groups)
+	if !index.Fits(groups) {
+		index = IndexGroups(groups)
 	}
-	positions := make([]int32, 0, min(len(ids), len(c.Groups)))
+	positions := make([]int32, 0, min(len(ids), len(groups)))
 	for _, id := range ids {
 		if id != "" {
-			positions = index.Find(c.Groups, id, positions)
+			positions = index.Find(groups, id, positions)
 		}
 	}
 	slices.Sort(positions)
