@@ -156,6 +156,8 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		return c, nil, errors.New("reading SQL settings: the DSN is not a PostgreSQL connection string, or names a file that cannot be read")
 	}
 	if !c.Plaintext {
+		// A connection string may name several hosts, and a fallback without
+		// TLS.
 		verified := secure(config.Host, config.TLSConfig)
 		for _, f := range config.Fallbacks {
 			verified = verified && secure(f.Host, f.TLSConfig)
