@@ -155,7 +155,7 @@ func (b *breaker) allowExtraProbe() func(error) {
 
 // circuitResult returns what a result means for the circuit: nil is a success,
 // errExcluded has no meaning, and any other error is a failure. late says that the
-// caller's own deadline ended a call that had had most of its time.
+// caller's own deadline ended a call after most of its time.
 func circuitResult(ctx context.Context, err error, late bool) error {
 	switch {
 	case !Failed(err):

@@ -299,13 +299,4 @@ func (c *Composite) Status() []Status {
 	return all
 }
 
-// Names returns the sources' names, in order: the values of a metric's label.
-func (c *Composite) Names() []string {
-	names := make([]string, len(c.sources))
-	for i := range c.sources {
-		names[i] = c.sources[i].Name
-	}
-	return names
-}
-
 var _ Directory = (*Composite)(nil)

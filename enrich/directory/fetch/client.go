@@ -143,9 +143,6 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Base returns a copy of the base address.
-func (c *Client) Base() *url.URL { u := *c.base; return &u }
-
 // Close closes the idle connections. Requests under way go on. It never fails.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()

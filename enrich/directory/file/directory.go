@@ -140,6 +140,7 @@ func (d *Directory) read() ([]byte, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("reading the directory file: %w", err)
 	}
 	defer f.Close()
+	// Of the open file: the path may lead to another one by now.
 	info, err := f.Stat()
 	switch {
 	case err != nil:
@@ -180,6 +181,7 @@ func (d *Directory) reload() {
 		return
 	}
 	d.noteInfo(info)
+	// An edit that restores the copy in use ends the problem.
 	if bytes.Equal(text, d.text) {
 		if d.problem.Swap(nil) != nil {
 			d.bad, d.short = [sha256.Size]byte{}, [sha256.Size]byte{}
@@ -228,6 +230,7 @@ func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
 
 // refuse keeps the copy in use and logs why, once for each edit.
 func (d *Directory) refuse(err error, digest [sha256.Size]byte) {
+	// The file is read again at each poll, and reported once.
 	if digest == d.bad {
 		return
 	}

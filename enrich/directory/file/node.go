@@ -62,6 +62,7 @@ func (n *node) what() string {
 		return "nothing"
 	default: // a scalar
 	}
+	// Text or not, but never the value.
 	if _, ok := n.value.(string); ok {
 		return "text"
 	}

@@ -168,6 +168,7 @@ func yamlScalar(y *yaml.Node) (*node, error) {
 	switch tag := y.ShortTag(); tag {
 	case "!!null":
 		n.kind = null
+	// A date stays as it is written.
 	case "!!str", "!!timestamp":
 		n.value = y.Value
 	case "!!bool":
@@ -200,6 +201,7 @@ func yamlInteger(text string) any {
 			return i
 		}
 		return json.Number(strings.TrimPrefix(text, "+"))
+	// Hexadecimal and octal are numbers in every version.
 	case strings.HasPrefix(digits, "0x"), strings.HasPrefix(digits, "0o"):
 		if i, err := strconv.ParseInt(text, 0, 64); err == nil {
 			return i

@@ -65,6 +65,7 @@ func (r *reader) object(n *node, what string, fields ...field) bool {
 		r.problem(n.line, "%s must be an object, not %s", what, n.what())
 		return false
 	}
+	// The names of members are few, so a table would cost more.
 next:
 	for i, k := range n.keys {
 		for _, f := range fields {
@@ -191,6 +192,7 @@ func (r *reader) file(root *node) error {
 			r.each(n, name, read)
 		}}
 	}
+	// Each collection may be missing, but not all of them.
 	r.object(root, "the file",
 		collection("users", "a user", r.user),
 		collection("groups", "a group", r.group),
@@ -332,6 +334,7 @@ func (r *reader) resolve() {
 	for i := range r.snapshot.groups {
 		ids = append(ids, r.snapshot.groups[i].ID)
 	}
+	// Groups of users.
 	for i, refs := range r.groupRefs {
 		seen := make(map[int32]bool, len(refs))
 		groups := make([]int32, 0, len(refs))
@@ -353,6 +356,7 @@ func (r *reader) resolve() {
 		}
 		r.snapshot.users[i].groups = groups
 	}
+	// Linked objects of users.
 	for i, linked := range r.linkedRefs {
 		if linked == nil {
 			continue
@@ -372,6 +376,7 @@ func (r *reader) resolve() {
 			r.snapshot.users[i].linked = append(r.snapshot.users[i].linked, link{k.name, other})
 		}
 	}
+	// Assignments of users to apps.
 	for _, ref := range r.appUsers {
 		i, ok := r.userIndex[ref.read.ID]
 		a := &r.snapshot.apps[ref.app]

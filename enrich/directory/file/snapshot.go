@@ -283,6 +283,7 @@ func (d *Static) findApp(id string) (int32, error) {
 // It quotes nothing about users but their number.
 func (d *Static) Warnings() []string {
 	var out []string
+	// Names that lead to two users, in one index or across both.
 	shared := 0
 	for name, i := range d.folded {
 		j, has := d.exact[name]

@@ -92,6 +92,7 @@ func (w *watch) attach() {
 	if w.watcher == nil {
 		return
 	}
+	// A removed folder drops out of the list by itself.
 	if slices.Contains(w.watcher.WatchList(), w.folder) {
 		return
 	}
@@ -111,6 +112,7 @@ func (w *watch) run(stop <-chan struct{}, done chan<- struct{}) {
 	}
 	poll := time.NewTicker(w.directory.config.Poll)
 	defer poll.Stop()
+	// Stopped until the first notification.
 	settle := time.NewTimer(settleTime)
 	defer settle.Stop()
 	settle.Stop()

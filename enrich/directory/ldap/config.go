@@ -176,6 +176,7 @@ type settings struct {
 
 // Check returns what is wrong in the settings themselves. It reads no file.
 func Check(c Config) error {
+	// resolve reads the file.
 	c.CAFile = ""
 	_, err := resolve(c)
 	return err
@@ -251,6 +252,7 @@ func (s *settings) checkAttributes() error {
 			return directory.Setting(o.option, fmt.Errorf("reading LDAP settings: %s: %q cannot be an attribute", o.option, o.name))
 		}
 	}
+	// The most common mistake is a letter too few or too many.
 	if near, ok := nearest.Word(s.GroupID, ids()); ok && len(near) > len("dn") && !strings.EqualFold(near, s.GroupID) {
 		return directory.Setting("group_id", fmt.Errorf("reading LDAP settings: group_id: no server calls an attribute %q%s", s.GroupID, nearest.Hint(s.GroupID, ids())))
 	}
@@ -327,6 +329,7 @@ func (s *settings) checkFilters() error {
 	if s.user, err = parseFilter(s.UserFilter, "subject"); err != nil {
 		return directory.Setting("user_filter", fmt.Errorf("reading LDAP settings: user_filter: %w", err))
 	}
+	// The check of the entry against the subject needs one equality.
 	if len(s.user.checks) == 0 {
 		return directory.Setting("user_filter", errors.New("reading LDAP settings: user_filter must compare an attribute with {subject} by equality, as in (uid={subject})"))
 	}

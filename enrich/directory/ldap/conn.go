@@ -100,12 +100,14 @@ func (s *settings) dial(ctx context.Context) (*conn, error) {
 			return nil, networkError(ctx, "securing the connection", err)
 		}
 	}
+	// Without an account the search is anonymous, and needs no bind.
 	if s.BindDN != "" {
 		if err := c.ldap.Bind(s.BindDN, s.BindPassword); err != nil {
 			c.close()
 			return nil, c.explain(ctx, "binding", err)
 		}
 	}
+	// The context ended while the last call succeeded.
 	if !stop() {
 		c.close()
 		return nil, networkError(ctx, "connecting", ctx.Err())
@@ -148,6 +150,7 @@ func (c *conn) explain(ctx context.Context, doing string, err error) error {
 	case !isResult:
 		return fmt.Errorf("%s: the connection broke off: %w", doing, directory.ErrUnavailable)
 	}
+	// Any other result means that the search itself was wrong.
 	sentinel := directory.ErrRejected
 	switch result.ResultCode {
 	case ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultInappropriateAuthentication,

@@ -113,6 +113,8 @@ func (d *Directory) groupsOfEntry(user *ldap.Entry) ([]identity.Group, error) {
 		if err != nil || len(parsed.RDNs) == 0 {
 			return nil, fmt.Errorf("reading memberOf: not a distinguished name: %w", directory.ErrMalformed)
 		}
+		// The first attribute is the name, unless the configured one is among
+		// them.
 		g := identity.Group{ID: dn}
 		for _, part := range parsed.RDNs[0].Attributes {
 			if g.Name == "" || strings.EqualFold(part.Type, d.set.GroupName) {
@@ -139,6 +141,7 @@ const (
 // rule is used only where the server calls itself an Active Directory, and
 // never again where it found nothing and the plain search found something.
 func (d *Directory) nested(ctx context.Context, c *conn, dns []string, subject string) ([]*ldap.Entry, error) {
+	// The first look-up with nested groups decides for all later ones.
 	if d.chain.Load() == chainUnknown {
 		works, err := c.capable(ctx)
 		if err != nil {
@@ -151,6 +154,7 @@ func (d *Directory) nested(ctx context.Context, c *conn, dns []string, subject s
 		if err != nil || len(entries) > 0 {
 			return entries, err
 		}
+		// An empty answer to the rule may be a server that does not know it.
 		if entries, err = d.direct(ctx, c, d.set.group.anyOf(subject, dns)); err != nil || len(entries) == 0 {
 			return entries, err
 		}

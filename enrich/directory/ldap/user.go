@@ -59,6 +59,7 @@ func (s *settings) userAttributes() []string {
 	if s.MemberOf {
 		names = append(names, "memberOf")
 	}
+	// Sorted and without duplicates, which some servers refuse.
 	slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
 	return slices.CompactFunc(names, strings.EqualFold)
 }
@@ -95,6 +96,7 @@ const (
 // ACTIVE. It is empty where the entry does not say.
 func status(e *ldap.Entry, now time.Time) string {
 	known := false
+	// Active Directory computes some flags in a second attribute.
 	flags := int64(0)
 	for _, name := range [...]string{"userAccountControl", "msDS-User-Account-Control-Computed"} {
 		if n, err := strconv.ParseInt(text(e, name), 10, 64); err == nil {

@@ -57,6 +57,8 @@ func (s *settings) profile(e *ldap.Entry) map[string]any {
 		}
 		switch {
 		case len(values) == 0:
+		// An attribute with one value is that value, unless it is configured as
+		// a list.
 		case len(values) == 1 && !slices.ContainsFunc(s.Lists, func(l string) bool { return strings.EqualFold(l, name) }):
 			out[name] = values[0]
 		default:

@@ -50,6 +50,7 @@ type allowances struct {
 // An allowance counts what is left of a window, with the requests under way
 // taken off: an answer does not count those that were sent after it was made.
 type allowance struct {
+	// The limit of the window, what is left of it, and when it is reset.
 	limit int64 // of a window
 	left  int64
 	said  int64     // the reset of the last answer; unknown where the window began without one
@@ -95,6 +96,7 @@ func (a *allowances) try(k kind) time.Duration {
 	if w == nil {
 		return 0
 	}
+	// A new window has begun, of which no answer has said anything.
 	if now := a.clock(); !now.Before(w.reset) {
 		w.left, w.said, w.reset = w.limit, unknown, now.Add(usualWindow)
 	} else if w.left <= 0 {
@@ -122,6 +124,7 @@ func (a *allowances) learn(k kind, w window, now time.Time) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	// Another kind may have the same window, which is shared from now on.
 	for _, known := range a.of {
 		if known != nil && known.limit == w.limit && known.said == w.said {
 			// Requests under way may have used some of it; their answers

@@ -114,6 +114,7 @@ func Check(c Config) error {
 
 // validate returns the configuration with its defaults, or what is wrong in it.
 func (c Config) validate() (Config, error) {
+	// One of the two ways to authenticate is required, and not both.
 	service := c.ClientID != "" || c.PrivateKey != ""
 	switch {
 	case c.URL == "":

@@ -47,6 +47,7 @@ func rateLimit(status int, answer http.Header, now time.Time) time.Time {
 	switch {
 	case !ok:
 		return fetch.RetryAfter(status, answer, now)
+	// A limit of zero describes no window.
 	case !refused && (w.remaining > 0 || w.limit == 0):
 		return time.Time{}
 	case w.limit > 0 && w.reset.After(now):

@@ -21,7 +21,7 @@ import (
 
 const (
 	// tokenPath is the token endpoint of the organization's own server.
-	tokenPath = "/oauth2/v1/token"
+	tokenPath = "/oauth2/v1/token" // #nosec G101 -- a path
 
 	// assertionLife is how long a client assertion is valid. Okta accepts up to
 	// an hour; the assertion is used at once.

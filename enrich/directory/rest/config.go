@@ -132,6 +132,8 @@ func CheckHeader(h http.Header) error {
 			case !isFieldValue(v):
 				return fmt.Errorf("header: the value of %s holds a control character", name)
 			}
+			// A placeholder in a header would be sent as it is written, and
+			// never replaced.
 			for _, place := range Places() {
 				if strings.Contains(v, "{"+place+"}") {
 					return fmt.Errorf("header: {%s} is not replaced in headers; send it in the URL or the body", place)
@@ -173,6 +175,7 @@ func New(c Config, o Options) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuring the http directory: %w", err)
 	}
+	// The origin is that of the template, which has no placeholder there.
 	d.client, err = fetch.New(fetch.Options{
 		Base: d.user.url.Base(), Plaintext: c.Plaintext, CAFile: c.CAFile, Transport: o.Transport,
 		Header: c.Header, Clock: o.Clock, Rand: o.Rand,

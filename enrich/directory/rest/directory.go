@@ -16,18 +16,23 @@ import (
 // get what was true before a purge, and store it as what came after.
 type Directory struct {
 	client *fetch.Client
-	user   *question
-	app    *question // nil: apps are read from the answer about a user
-	match  []string
+	// The requests for a user and for an app.
+	user  *question
+	app   *question // nil: apps are read from the answer about a user
+	match []string
 
+	// What the configured paths select; all nil for the shape of an
+	// evaluation's context.
 	profilePath, groupsPath, appPath *path
 
+	// How the groups of an answer are read, and where the next page is.
 	groupsDelimiter string
 	next            *nextPage
 }
 
 // Person implements directory.Directory. It follows the pages of the groups.
 func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Person, error) {
+	// Without an app: a user is looked up once for all apps.
 	first, p, err := d.askUser(ctx, q, "")
 	if err == nil {
 		err = d.addGroups(ctx, p, first, q.Principal.Subject)
@@ -51,6 +56,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if err := directory.CheckName(id); err != nil {
 		return nil, fmt.Errorf("reading the app's id: %w", err)
 	}
+	// An app with a URL of its own does not depend on a user.
 	if d.app != nil {
 		return d.askApp(ctx, id)
 	}
@@ -126,6 +132,7 @@ func (d *Directory) CacheScope(p *identity.Principal) directory.CacheScope {
 	if d.user.has("client") {
 		on.Caller = []string{p.Client}
 	}
+	// An app out of an answer about a user is cached for that user.
 	on.App = d.app == nil && d.appsInAnswers()
 	return on
 }

@@ -169,6 +169,8 @@ func headerSign(answer *reply, so progress) string {
 		return "status 206"
 	case hasValue(answer.Header.Get("X-Next-Page")):
 		return "X-Next-Page"
+	// The headers below count the whole answer, so they can be compared only
+	// where the list is all of it.
 	case !so.outermost || !so.counted:
 		return ""
 	}
@@ -189,10 +191,12 @@ func memberSign(m map[string]any, depth int) string {
 		if shown, ok := nextMembers[folded]; ok && hasValue(v) {
 			return shown
 		}
+		// As a truth value or, in some services, as a text.
 		if shown, ok := lastMembers[folded]; ok && (v == false || v == "false") {
 			return shown + ": false"
 		}
 		shown, ok := containers[folded]
+		// Other members are content and not information about pages.
 		if !ok || depth == maxContainers {
 			continue
 		}

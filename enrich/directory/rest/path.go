@@ -59,10 +59,12 @@ func parsePath(text string) (*path, error) {
 		if s.IsDescendant() {
 			descents++
 		}
+		// From this segment on, the query may select any number of nodes.
 		if p.fixed == nil && !isSingular(s) {
 			p.fixed = jsonpath.New(spec.Query(true, segments[:i]...))
 		}
 	}
+	// A name or index after a filter selects a member of each element.
 	if last := len(segments) - 1; last >= 0 && isSingular(segments[last]) {
 		p.filtered = slices.ContainsFunc(segments, isFilter)
 	}
@@ -128,6 +130,7 @@ func (p *path) all(answer any) (nodes []any, known bool, err error) {
 		// can be selected from it, and it is not empty.
 		return nil, false, fmt.Errorf("reading an answer: a path selects from what is neither a list nor an object: %w", directory.ErrMalformed)
 	}
+	// With their locations, because an object's members have no order.
 	located := p.query.SelectLocated(answer)
 	if len(located) > maxNodes {
 		return nil, false, fmt.Errorf("reading an answer: a path selects over %d values: %w", maxNodes, directory.ErrTooLarge)

@@ -60,6 +60,7 @@ func userQuestion(c Config) (*question, error) {
 	if q.url, err = fetch.ParseTemplate(c.URL, Places()...); err != nil {
 		return nil, err
 	}
+	// A path with an empty segment would be another resource.
 	if before, _, _ := strings.Cut(c.URL, "?"); strings.Contains(before, "{app}") {
 		return nil, errors.New("the URL's path holds {app}, but a user is looked up once for all apps; put it into the query, or use app_url")
 	}
@@ -68,6 +69,7 @@ func userQuestion(c Config) (*question, error) {
 			return nil, directory.Setting("body", fmt.Errorf("body: %w", err))
 		}
 	}
+	// Without the subject each user would get the same answer.
 	if !q.has("subject") {
 		return nil, errors.New("neither URL nor body holds {subject}, so that everybody would be the same user")
 	}
@@ -108,6 +110,8 @@ func (q *question) request(in inputs) (fetch.Request, error) {
 	if err != nil {
 		return fetch.Request{}, err
 	}
+	// A look-up may be repeated whatever its method, and a 404 says that there
+	// is no such object.
 	r := fetch.Request{Method: q.method, URL: address, Repeat: true, Absent: []int{http.StatusNotFound}}
 	if q.body != nil {
 		r.Body, r.ContentType = q.body.fill(in), fetch.MediaJSON
@@ -143,6 +147,7 @@ func parseBody(text string) (*bodyTemplate, error) {
 	quoted, begin := false, 0
 	for i := 0; i < len(text); i++ {
 		c := text[i]
+		// An escape in a string, such as an escaped quote, is skipped.
 		if c == '\\' && quoted {
 			i++
 			continue
@@ -180,6 +185,7 @@ func parseBody(text string) (*bodyTemplate, error) {
 		}
 	}
 	t.parts = append(t.parts, bodyPart{text: text[begin:]})
+	// With placeholders replaced by strings, the body must be JSON.
 	if !json.Valid(t.fill(inputs{})) {
 		return nil, errors.New("not JSON")
 	}

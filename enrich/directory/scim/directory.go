@@ -74,6 +74,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	if err != nil {
 		return nil, err
 	}
+	// The subject may be any attribute, the groups are found by the id.
 	r, err := d.find(ctx, subject)
 	if err != nil {
 		return nil, err

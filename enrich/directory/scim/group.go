@@ -90,6 +90,7 @@ func (d *Directory) probe(ctx context.Context) error {
 	if at := d.probed.Load(); at != nil && d.clock().Sub(*at) < probeTTL && !d.clock().Before(*at) {
 		return nil
 	}
+	// Random, so that no service can have such a member.
 	var nobody [16]byte
 	if _, err := io.ReadFull(d.rand, nobody[:]); err != nil {
 		return errors.New("probing for filters: no randomness")

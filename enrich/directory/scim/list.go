@@ -54,6 +54,7 @@ func (d *Directory) query(ctx context.Context, url string) (*listResponse, error
 // must add up to the total of the service: a part of a list is a wrong list.
 func (d *Directory) all(ctx context.Context, url string, limit int, each func(json.RawMessage) (id string, err error)) error {
 	seen := map[string]bool{}
+	// By index until the service returns a cursor.
 	start, cursor := 1, ""
 	for range maxPages {
 		page := url + "&count=" + strconv.Itoa(d.pageSize())
@@ -66,6 +67,7 @@ func (d *Directory) all(ctx context.Context, url string, limit int, each func(js
 		if err != nil {
 			return err
 		}
+		// Known from the first page, before the others are requested.
 		if *l.Total > int64(limit) {
 			return fmt.Errorf("querying: over %d: %w", limit, directory.ErrTooLarge)
 		}
@@ -84,6 +86,7 @@ func (d *Directory) all(ctx context.Context, url string, limit int, each func(js
 		cursor = l.NextCursor
 		switch {
 		case cursor != "":
+		// Complete, whatever the service says about a next page.
 		case int64(len(seen)) == *l.Total:
 			return nil
 		case len(l.Resources) == 0 || int64(len(seen)) > *l.Total:

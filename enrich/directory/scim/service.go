@@ -58,6 +58,8 @@ func (d *Directory) Close() error {
 func (d *Directory) watch(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	for {
+		// A service without this endpoint is asked again, at no cost to look-
+		// ups.
 		wait := configRetry
 		if d.readService(ctx) {
 			wait = configLife

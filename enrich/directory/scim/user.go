@@ -185,6 +185,7 @@ func (r resource) user() (*identity.User, error) {
 	if r.text("id") == "" {
 		return nil, fmt.Errorf("reading a user: no id in it: %w", directory.ErrMalformed)
 	}
+	// The service's own attributes first: none of them is replaced below.
 	profile := make(map[string]any, len(r)+16)
 	for name, v := range r {
 		if !excluded[strings.ToLower(name)] {
@@ -225,6 +226,7 @@ func (r resource) user() (*identity.User, error) {
 	add("manager", manager.get("displayName"))
 
 	u := &identity.User{ID: r.text("id"), Login: r.text("userName"), Profile: profile}
+	// Without the attribute the status is unknown, and not active.
 	switch active := r.get("active").(type) {
 	case nil:
 	case bool:

@@ -35,7 +35,7 @@ type Config struct {
 	// at load.
 	Plaintext bool
 
-	// UserQuery returns one row for the subject in $1, or none. Two rows mean
+	// UserQuery gives one row for the subject in $1, or none. Two rows mean
 	// that the subject is ambiguous, so it has no limit 1. The columns id,
 	// login, status, created, lastUpdated, passwordChanged and lastLogin
 	// (also as last_updated, …) are the user's own; profile, a JSON object,
@@ -44,23 +44,23 @@ type Config struct {
 	// in any case; another word is an error. Null is the lack of a value.
 	UserQuery string
 
-	// GroupsQuery returns a row for each group of the subject in $1: id, name,
+	// GroupsQuery gives a row for each group of the subject in $1: id, name,
 	// type, source, profile, and further attributes; or one column alone,
 	// which is both id and name. Without it a column groups of UserQuery
 	// counts: an array of texts or integers, or of JSON objects with id and name.
 	// Without that too the groups are unknown.
 	GroupsQuery string
 
-	// AppQuery returns the row of the app whose id or client id is $1: id,
+	// AppQuery gives the row of the app whose id or client id is $1: id,
 	// clientId, name, label, status, profile, and further attributes.
 	AppQuery string
 
-	// AppUserQuery returns the row of the assignment of the subject in $1 to
+	// AppUserQuery gives the row of the assignment of the subject in $1 to
 	// the app in $2: userName, status, profile, and further attributes.
 	AppUserQuery string
 
 	// Match names columns of UserQuery (id, login, or an attribute) of which
-	// one must hold the subject, as directory.MatchesSubject compares; a row in which
+	// one must hold the subject, as directory.Answers compares; a row in which
 	// none does is directory.ErrForeign. Default: id or login, byte for byte,
 	// so that no comparison of the database's (of numbers, UUIDs, char(n),
 	// citext, by a collation) makes one user of two subjects.
@@ -156,6 +156,8 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		return c, nil, errors.New("reading SQL settings: the DSN is not a PostgreSQL connection string, or names a file that cannot be read")
 	}
 	if !c.Plaintext {
+		// A connection string may name several hosts, and a fallback without
+		// TLS.
 		verified := secure(config.Host, config.TLSConfig)
 		for _, f := range config.Fallbacks {
 			verified = verified && secure(f.Host, f.TLSConfig)

@@ -28,6 +28,8 @@ func explain(ctx context.Context, asked question, err error) error {
 	switch {
 	case errors.As(err, &over):
 		return fmt.Errorf("%s: %w", doing, directory.ErrTooLarge)
+	// The context decides before the driver's error, which only says that it
+	// was cancelled.
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", doing, directory.ErrTimeout)
 	case ctx.Err() != nil:

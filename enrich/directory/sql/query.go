@@ -111,6 +111,8 @@ func (s *session) ask(ctx context.Context, questions ...question) ([]answer, err
 // read is ask without decoding the values.
 func (s *session) read(ctx context.Context, questions []question) ([]answer, error) {
 	var batch pgconn.Batch
+	// Sent at once, with the rollback, so that the transaction ends whatever
+	// happens to this process.
 	statements := slices.Concat(
 		[]question{{text: begin}, {text: settings, parameters: []string{s.timeout}}}, questions, []question{{text: unlock}, {text: rollback}})
 	for _, q := range statements {
@@ -178,6 +180,7 @@ func (s *session) take(a *answer, result *pgconn.ResultReader) error {
 	}
 	seen := make(map[string]bool, len(a.fields))
 	for _, f := range a.fields {
+		// A row is a map, so one of the two values would be lost.
 		if seen[f.Name] {
 			return fmt.Errorf("%s: two columns are named %q: %w", a.question.doing, f.Name, directory.ErrRejected)
 		}

@@ -24,7 +24,7 @@ type Config struct {
 	// only where the issuer is on this machine.
 	Identifier string
 
-	// Endpoint returns the address of the endpoint, from the issuer's metadata.
+	// Endpoint gives the address of the endpoint, from the issuer's metadata.
 	// It is called for every question and holds on to what it knows.
 	Endpoint func(ctx context.Context) (string, error)
 
