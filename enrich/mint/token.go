@@ -191,27 +191,27 @@ func subject(t *Template, q Request) (string, error) {
 // RFC 7519, then the others by name, so that equal claims give equal bytes.
 func (s *Signer) payload(t *Template, q Request, m Minted, subject string) ([]byte, error) {
 	b := make([]byte, 0, 1024)
-	b = appendString(append(b, `{"iss":`...), s.config.Issuer)
-	b = appendString(append(b, `,"sub":`...), subject)
+	b = identity.AppendString(append(b, `{"iss":`...), s.config.Issuer)
+	b = identity.AppendString(append(b, `,"sub":`...), subject)
 	b = append(append(b, `,"aud":`...), t.audience...)
 	b = strconv.AppendInt(append(b, `,"exp":`...), m.Expiry.Unix(), 10)
 	b = strconv.AppendInt(append(b, `,"nbf":`...), m.IssuedAt.Unix(), 10)
 	b = strconv.AppendInt(append(b, `,"iat":`...), m.IssuedAt.Unix(), 10)
-	b = appendString(append(b, `,"jti":`...), m.ID)
+	b = identity.AppendString(append(b, `,"jti":`...), m.ID)
 	if q.Principal.Client != "" {
-		b = appendString(append(b, `,"client_id":`...), q.Principal.Client)
+		b = identity.AppendString(append(b, `,"client_id":`...), q.Principal.Client)
 	}
 	if len(q.Principal.Scopes) > 0 {
-		b = appendString(append(b, `,"scope":`...), strings.Join(q.Principal.Scopes, " "))
+		b = identity.AppendString(append(b, `,"scope":`...), strings.Join(q.Principal.Scopes, " "))
 	}
 	for _, name := range names(t, q) {
 		v, ok := q.claim(name)
 		if !ok {
 			continue
 		}
-		b = append(appendString(append(b, ','), name), ':')
+		b = append(identity.AppendString(append(b, ','), name), ':')
 		var err error
-		if b, err = appendValue(b, v, 0); err != nil {
+		if b, err = identity.AppendJSON(b, v, nil); err != nil {
 			return nil, fmt.Errorf("encoding claim %q: %w", name, err)
 		}
 		if len(b) > MaxToken {
@@ -219,6 +219,19 @@ func (s *Signer) payload(t *Template, q Request, m Minted, subject string) ([]by
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// appendAudience writes aud: text for one, a list for more (RFC 7519, section
+// 4.1.3).
+func appendAudience(b []byte, audience []string) []byte {
+	if len(audience) == 1 {
+		return identity.AppendString(b, audience[0])
+	}
+	for i, a := range audience {
+		b = append(b, "[,"[min(i, 1)])
+		b = identity.AppendString(b, a)
+	}
+	return append(b, ']')
 }
 
 // names are the claims that the token carries besides the reserved ones, in
