@@ -7,14 +7,16 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
+// This file finds on which roots a rule rests through other claims.
+
 // claimsWord is the root claims, with the name behind it where that is written
 // out.
 var claimsWord = regexp.MustCompile(`\bclaims\b(\s*\??\.\s*[A-Za-z_$]|\s*\[\s*(?:'[^']*'|"[^"]*")\s*\])?`)
 
-// readsThrough gives the roots on which the claims that an expression reads
-// rest. It never leaves one out, and may give too many: a rule is then omitted
-// that could have been tried, which matters only while a directory is down
-// and is the safe side.
+// readsThrough returns the roots on which the claims that an expression reads
+// rest. It never leaves one out and may return too many: a rule is then omitted
+// that could have been evaluated, which matters only while a directory is down
+// and is safe.
 func (r *Rules) readsThrough(source string) oktael.Roots {
 	everything := false // the whole map, or a name that is computed
 	for _, m := range claimsWord.FindAllStringSubmatch(source, -1) {
@@ -31,7 +33,7 @@ func (r *Rules) readsThrough(source string) oktael.Roots {
 	return roots
 }
 
-// Reading lists the active rules that read any of the roots, in order.
+// Reading returns the names of the active rules that read any of the roots, in order.
 func (r *Rules) Reading(roots oktael.Roots) []string {
 	var names []string
 	for i := range r.rules {

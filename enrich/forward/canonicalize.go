@@ -14,7 +14,7 @@ var canonicalBytes = func() (t [256]byte) {
 	return t
 }()
 
-// Canonicalize gives the form in which names are compared: letters in lower case,
+// Canonicalize returns the form in which names are compared: letters in lower case,
 // every byte that is neither a letter nor a digit as one and the same symbol.
 // Two names with the same canonical can reach an application as one: CGI, FastCGI,
 // WSGI, Rack and PHP turn separators into underscores and letters into one
@@ -72,7 +72,7 @@ func isTokenByte(c byte) bool {
 	return false
 }
 
-// Aliases gives spellings of name that fold to it and that a client may send:
+// Aliases returns spellings of name that fold to it and that a client may send:
 // every byte that a field name may have in place of each separator, all at
 // once and one at a time, in four cases of letters. A test that sends them
 // all and finds none at the application has tried what there is to try.

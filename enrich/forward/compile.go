@@ -367,7 +367,7 @@ func (c *HeaderPlan) CheckClaims(names []string) error {
 	return nil
 }
 
-// writes gives the header of the contract, other than by a headers_from that
+// writes returns the header of the contract, other than by a headers_from that
 // takes every claim, that may be written under a name of that fold: itself, or
 // one of its numbered parts.
 func (c *HeaderPlan) writes(canonical string) (name string, may bool) {
@@ -392,7 +392,7 @@ func (c *HeaderPlan) Labels() []string {
 	return append(names, c.every...)
 }
 
-// Label gives the one of Labels that a header was written for: its own, or the
+// Label returns the one of Labels that a header was written for: its own, or the
 // prefix of the headers_from that made its name of a claim's.
 func (c *HeaderPlan) Label(header string) string {
 	canonical := Canonicalize(header)

@@ -56,7 +56,7 @@ func (e *HeaderError) Error() string {
 
 func (e *HeaderError) Unwrap() error { return e.Err }
 
-// Overflowed gives the header that was too large for its own bound or for
+// Overflowed returns the header that was too large for its own bound or for
 // the budget, for a metric's label; ok is false for other errors.
 func Overflowed(err error) (header string, ok bool) {
 	var he *HeaderError

@@ -45,7 +45,7 @@ const (
 	Split                              // too long, on_overflow split
 )
 
-// String gives the word that explain and logs use.
+// String returns the word that explain and logs use.
 func (o Outcome) String() string {
 	switch o {
 	case OmittedEmpty:

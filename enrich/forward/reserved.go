@@ -18,7 +18,7 @@ const (
 	ReservedCookie                 // this cookie (the re-signed token's own)
 )
 
-// String gives the word that check and selftest print.
+// String returns the word that check and selftest print.
 func (k NameKind) String() string {
 	switch k {
 	case ReservedPrefix:

@@ -32,7 +32,7 @@ func isEmpty(v any) bool {
 	return false
 }
 
-// scalarText gives the text of a value that is neither list nor object.
+// scalarText returns the text of a value that is neither list nor object.
 func scalarText(v any) (string, error) {
 	switch x := v.(type) {
 	case string:

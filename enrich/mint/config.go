@@ -3,8 +3,8 @@
 // is given in place of the caller's token.
 //
 // The keys of a cluster live in a storage that all nodes share. A new key is
-// published for a while before it signs, so that nobody who caches the key set
-// meets a token that it cannot verify, and a retired one is published until
+// published for a while before it signs, so that whoever caches the key set
+// can verify each token, and a retired one is published until
 // the last token that it signed has expired.
 package mint
 

@@ -91,7 +91,8 @@ type TokenDefinition struct {
 	Mint string `json:"mint,omitempty"`
 }
 
-// Template is a compiled TokenDefinition.
+// Template is a compiled TokenDefinition. It never changes and is safe for
+// concurrent use.
 type Template struct {
 	header, scheme, cookie string
 
@@ -200,14 +201,14 @@ func (t *Template) compileTarget(d TokenDefinition) error {
 	return nil
 }
 
-// Header is the header that the token is written to, or empty.
+// Header returns the header that the token is written to, or the empty text.
 func (t *Template) Header() string { return t.header }
 
-// Cookie is the cookie that the token is written to, or empty.
+// Cookie returns the cookie that the token is written to, or the empty text.
 func (t *Template) Cookie() string { return t.cookie }
 
-// Value is what is written for a token: the scheme, a space and the token, or
-// the token alone.
+// Value returns what is written for a token: the scheme, a space and the token,
+// or the token alone.
 func (t *Template) Value(token string) string {
 	if t.scheme == "" {
 		return token
@@ -221,8 +222,8 @@ func (t *Template) Carries(claim string) bool {
 	return t.all || t.subject == claim || slices.Contains(t.named, claim)
 }
 
-// TTL is the longest life of the token; a Signer is told of it by KeepFor.
+// TTL returns the longest life of the token. The Signer must know it, see KeepFor.
 func (t *Template) TTL() time.Duration { return t.ttl }
 
-// PerRequest says that a token must not serve a second request.
+// PerRequest reports whether each request gets a token of its own.
 func (t *Template) PerRequest() bool { return t.perRequest }

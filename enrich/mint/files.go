@@ -15,8 +15,10 @@ import (
 // maxKeyFile bounds a PEM file: a 16,384-bit RSA key has 13 KB.
 const maxKeyFile = 64 << 10
 
+// This file reads keys of the operator's own from PEM files.
+
 // loadFiles reads the key files: the first one signs, all are published. It
-// also tells the algorithm, which the first key decides where none was set.
+// also returns the algorithm, which the first key decides where none was set.
 func loadFiles(c Config, log *slog.Logger) (*ring, string, error) {
 	r := &ring{fixed: true}
 	algorithm := c.Algorithm
