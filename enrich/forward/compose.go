@@ -5,7 +5,10 @@ import (
 	"strings"
 )
 
-// shape says how the items of a value make field lines.
+// This file makes field lines of a claim's value: its elements become texts, these
+// a list, the list one or more lines.
+
+// shape is how the items of a value are put together.
 type shape uint8
 
 const (
@@ -19,7 +22,7 @@ const (
 // isList reports whether elements can be left out or moved to another header.
 func (s shape) isList() bool { return s >= delimited }
 
-// items returns the parts of a value and how they go together.
+// items returns the parts of a value and the shape in which they are put together.
 func (h *header) items(v any) ([]string, shape, error) {
 	if h.count {
 		n, err := countOf(v)

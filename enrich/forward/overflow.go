@@ -32,6 +32,7 @@ func (r *rendering) overflow(h *header, items []string, s shape, lines []string)
 	return r.overBudget(h, lines)
 }
 
+// overBudget returns the error of lines that the budget does not hold.
 func (r *rendering) overBudget(h *header, lines []string) error {
 	n := onWire(h.name, lines)
 	return &HeaderError{Header: h.name, Size: r.out.bytes + n, Limit: r.out.bytes + r.left, Err: ErrBudget}

@@ -10,6 +10,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
+// This file turns single values into text and JSON.
+
 // isEmpty reports whether a claim's value counts as empty.
 func isEmpty(v any) bool {
 	switch x := v.(type) {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
 // The types that a signed token's typ header can have.
@@ -178,6 +179,20 @@ func Compile(d TokenDefinition) (*Template, error) {
 	return t, nil
 }
 
+// appendAudience writes aud: text for one, a list for more (RFC 7519, section
+// 4.1.3).
+func appendAudience(b []byte, audience []string) []byte {
+	if len(audience) == 1 {
+		return identity.AppendString(b, audience[0])
+	}
+	for i, a := range audience {
+		b = append(b, "[,"[min(i, 1)])
+		b = identity.AppendString(b, a)
+	}
+	return append(b, ']')
+}
+
+// compileTarget checks where the token goes, and fills in the defaults.
 func (t *Template) compileTarget(d TokenDefinition) error {
 	switch {
 	case d.Cookie != "" && (d.Header != "" || d.Scheme != ""):

@@ -221,19 +221,6 @@ func (s *Signer) payload(t *Template, q Request, m Minted, subject string) ([]by
 	return append(b, '}'), nil
 }
 
-// appendAudience writes aud: text for one, a list for more (RFC 7519, section
-// 4.1.3).
-func appendAudience(b []byte, audience []string) []byte {
-	if len(audience) == 1 {
-		return identity.AppendString(b, audience[0])
-	}
-	for i, a := range audience {
-		b = append(b, "[,"[min(i, 1)])
-		b = identity.AppendString(b, a)
-	}
-	return append(b, ']')
-}
-
 // names are the claims that the token carries besides the reserved ones, in
 // order.
 func names(t *Template, q Request) []string {
