@@ -18,7 +18,7 @@ import (
 
 // The values of groups_delimiter besides a delimiter itself.
 const (
-	// JSON says that a text is a list in JSON.
+	// JSON says that a text is a list in JSON: ["admin","user"].
 	JSON = "json"
 	// None says that a text is one group, as a distinguished name is.
 	None = "none"
@@ -56,8 +56,10 @@ const (
 )
 
 // Read returns the groups in v, the value that is to hold them, as a list that is
-// never nil where they are known. Where they are not, unknown says why; it is
-// empty where nothing stands there, which is not "no groups" either.
+// never nil where they are known. The delimiter is one that Check accepts; empty,
+// it says nothing of texts, and only a text that can be but one group is read.
+// Where the groups are not known, unknown says why; it is empty for a null value,
+// which does not mean "no groups" either.
 func Read(v any, delimiter string) (list []any, unknown string) {
 	// Blanks around parts are cut, so that ", " is the comma.
 	if bare := strings.TrimSpace(delimiter); bare != "" {

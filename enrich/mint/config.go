@@ -94,6 +94,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// withDefaults returns the configuration with defaults in place of what is not set.
 func (c Config) withDefaults() Config {
 	if c.Algorithm == "" && len(c.KeyFiles) == 0 {
 		c.Algorithm = DefaultAlgorithm
@@ -107,8 +108,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validateIssuer holds RFC 8414, section 2: an https URL without query or
-// fragment.
+// validateIssuer checks the issuer by RFC 8414, section 2: an https URL without
+// query or fragment.
 func validateIssuer(issuer string) error {
 	if issuer == "" {
 		return fmt.Errorf("issuer is missing: %w", ErrConfig)

@@ -91,6 +91,8 @@ func readKeyFile(name string, log *slog.Logger) (crypto.Signer, crypto.PublicKey
 	return private, public, nil
 }
 
+// parseBlock reads a key of any of the PEM types that openssl writes. The private
+// part is nil for a public key and for a certificate.
 func parseBlock(block *pem.Block) (crypto.Signer, crypto.PublicKey, error) {
 	var parsed any
 	var err error

@@ -160,6 +160,7 @@ func algorithmOf(public crypto.PublicKey, wish string) string {
 	return "RS256"
 }
 
+// pkcs8 encodes the private key for the storage. Its error holds nothing of it.
 func (k *key) pkcs8() ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {
@@ -168,6 +169,7 @@ func (k *key) pkcs8() ([]byte, error) {
 	return der, nil
 }
 
+// parsePKCS8 reads what pkcs8 wrote. Its error holds nothing of it.
 func parsePKCS8(der []byte) (crypto.Signer, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {

@@ -31,6 +31,7 @@ type ring struct {
 	algorithms []string // the algorithms in the key set
 }
 
+// sort puts the keys into the order in which they sign.
 func (r *ring) sort() {
 	slices.SortStableFunc(r.keys, func(a, b *key) int {
 		if c := a.signsFrom.Compare(b.signsFrom); c != 0 {

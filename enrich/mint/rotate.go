@@ -95,6 +95,7 @@ func (s *Signer) Rotate(ctx context.Context, atOnce bool) error {
 	})
 }
 
+// add puts a new key into the ring.
 func (r *ring) add(k *key, now, signsFrom time.Time) {
 	k.created, k.signsFrom = now.UTC(), signsFrom.UTC()
 	r.keys = append(r.keys, k)
@@ -143,6 +144,8 @@ func (s *Signer) update(ctx context.Context, needKey bool, how func(r *ring, mad
 	return s.use(r)
 }
 
+// lock takes the lock that all nodes share. Where another one holds it for the
+// whole wait, the error is errLocked.
 func (s *Signer) lock(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()

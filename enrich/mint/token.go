@@ -146,6 +146,7 @@ func expiry(t *Template, q Request) (time.Time, error) {
 	return time.Time{}, ErrExpired
 }
 
+// earlier returns the earlier of two times.
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b

@@ -2,12 +2,14 @@ package claim
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// This file finds on which roots a rule rests through other claims.
+// This file finds what rules read: the roots on which a rule rests through other
+// claims, and the attributes that its expressions name.
 
 // claimsWord is the root claims, with the name behind it where that is written
 // out.
@@ -42,4 +44,25 @@ func (r *Rules) Reading(roots oktael.Roots) []string {
 		}
 	}
 	return names
+}
+
+// Attributes returns, by claim, the attributes of a root ("user", "app" or
+// "appuser") that its expressions read by name, in order: check compares them with
+// those that the directories have.
+func (r *Rules) Attributes(root string) map[string][]string {
+	read := make(map[string][]string)
+	for i := range r.rules {
+		rule := &r.rules[i]
+		programs := []*oktael.Program{rule.program}
+		if rule.allow != nil {
+			programs = append(programs, rule.allow.dynamic)
+		}
+		for _, p := range programs {
+			if p != nil {
+				read[rule.name] = append(read[rule.name], p.Members(root)...)
+			}
+		}
+		slices.Sort(read[rule.name])
+	}
+	return read
 }
