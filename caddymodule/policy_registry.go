@@ -9,17 +9,17 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// policyRegistry is the policies of one configuration, which own header names
-// together.
+// policyRegistry holds the policies of one configuration. None of them may write
+// what another one reads, and each scrubs the names of all.
 type policyRegistry struct {
 	policies []*policy
-	named    map[string]*policy
+	named    map[string]*policy // those that have a name
 	owned    ownedNames
 }
 
-// add takes a policy in: its name must be free, and no policy may write claims
-// to where another reads its token. It reports whether the policy is new: that of
-// a site on two ports, or of a snippet that two sites import, is in already.
+// add registers a policy: its name must be free, and no policy may write claims to
+// where another reads its token. It reports whether the policy is new: that of a
+// site on two ports, or of a snippet that two sites import, is registered already.
 func (r *policyRegistry) add(p *policy) (added bool, err error) {
 	if q := r.named[p.name]; q != nil {
 		if q.handler.text == p.handler.text && q.handler.at.sameHead(p.handler.at) {
@@ -40,20 +40,20 @@ func (r *policyRegistry) add(p *policy) (added bool, err error) {
 	return true, nil
 }
 
-// ownedNames are the names that the policies own together. Policies register one
-// by one, and a union made for each of them would cost the square of their
-// number: it is made when it is first asked for.
+// ownedNames are the names that the policies reserve together. Policies register one
+// by one, and a union made for each of them would cost the square of their number:
+// it is made when it is first needed.
 type ownedNames struct {
 	mu       sync.Mutex // guards reserved
 	reserved forward.Reservations
-	union    atomic.Pointer[forward.ReservedNames] // nil: to be made of reserved
+	union    atomic.Pointer[forward.ReservedNames] // nil: to be made from reserved
 }
 
 // add reserves the names of one policy.
-func (n *ownedNames) add(contract *forward.HeaderPlan, sources forward.Sources) error {
+func (n *ownedNames) add(plan *forward.HeaderPlan, sources forward.Sources) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := n.reserved.Add(contract, sources); err != nil {
+	if err := n.reserved.Add(plan, sources); err != nil {
 		return err
 	}
 	n.union.Store(nil)
@@ -75,7 +75,7 @@ func (n *ownedNames) Load() *forward.ReservedNames {
 	return o
 }
 
-// clash says with which other policy the policy is at odds.
+// clash adds to an error of forward the name of the other policy.
 func (r *policyRegistry) clash(p *policy, err error) error {
 	for _, q := range r.policies {
 		both := forward.NewReservedNames(q.compiled.Contract(), p.compiled.Contract())

@@ -52,7 +52,7 @@ func (g *Gateway) signed(ctx context.Context, p *Policy, d *Decision, i int) (st
 	if g.Signer == nil {
 		return "", refuse(KindUnavailable, mint.ErrNotReady)
 	}
-	if m := d.minted[i].Load(); m != nil && m.Serves(now) && g.Signer.Signs(m.KeyID) && !t.PerRequest() {
+	if m := d.minted[i].Load(); m != nil && m.Reusable(now) && g.Signer.IsActive(m.KeyID) && !t.PerRequest() {
 		return m.value, nil
 	}
 	m, err := g.Signer.Mint(ctx, t, d.signingRequest(now))

@@ -114,7 +114,7 @@ func (l *allowList) eval(c *oktael.Context, choice *GroupChoice) (values []any, 
 
 // groupIDs reads the value of a dynamic allow list: a list of strings, or one
 // string with the ids separated by commas, which Okta takes wherever it takes
-// a list. Null is not an empty list: it says that nobody wrote one.
+// a list. Null is an error, not an empty list: it means that no list was configured.
 func groupIDs(v any) ([]string, error) {
 	switch x := v.(type) {
 	case nil:

@@ -139,7 +139,7 @@ type AllowList struct {
 	// compared exactly; they are not names.
 	IDs []string `json:"ids,omitempty"`
 
-	// Expression gives the ids of a dynamic list, for example
+	// Expression returns the ids of a dynamic list, for example
 	// app.profile.groupallowlist: a list of strings, or one string with the
 	// ids separated by commas. Null is an evaluation error, as is a list that
 	// holds anything but strings; an empty list allows no group.

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// ErrAllowList says that what a dynamic allow list's expression gave is not a
+// ErrAllowList says that the value of a dynamic allow list's expression is not a
 // list of group ids. The other causes of an evaluation error are oktael's:
 // ErrGroupsUnknown, ErrTooManyGroups and the errors of expressions.
 var ErrAllowList = errors.New("not a list of group ids")
@@ -47,7 +47,7 @@ func (e *DefinitionError) Error() string {
 	return b.String()
 }
 
-// Caret gives the line of the expression that is wrong and a line with a caret
+// Caret returns the line of the expression that is wrong and a line with a caret
 // under the place, or nothing where the cause is not an expression.
 func (e *DefinitionError) Caret() string {
 	var c interface{ Caret() string }
@@ -57,11 +57,11 @@ func (e *DefinitionError) Caret() string {
 	return c.Caret()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *DefinitionError) Unwrap() error { return e.Err }
 
 // RuleError says that the evaluation of a rule failed and that the rule does
-// not leave the claim out in that case. The client is told nothing of it.
+// not leave the claim out in that case. The client sees none of it.
 type RuleError struct {
 	// Rule is the claim's name, Index its place among the rules, from 0.
 	Rule  string
@@ -81,5 +81,5 @@ func (e *RuleError) Error() string {
 	return fmt.Sprintf("evaluating claim %q: %s: %v", e.Rule, e.Field, e.Err)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *RuleError) Unwrap() error { return e.Err }

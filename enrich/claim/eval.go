@@ -10,16 +10,16 @@ import (
 )
 
 // Eval computes the claims for one principal and its record. Rules are tried
-// in their order; each sees, as claims.<name>, what the rules above it gave.
+// in their order; each sees, as claims.<name>, the values of the rules above it.
 // What c.Claims holds is not seen. c is only read.
 //
 // skip are the roots whose data could not be had where the policy goes on
 // without them: rules that read one of them, themselves or through another
-// claim, give no claim and are listed in Result.Unknown.
+// claim, are not evaluated and are listed in Result.Unknown.
 //
 // A rule that fails and does not say omit ends the evaluation: the error is a
-// *RuleError, and the result then has no claims but tells the outcomes up to
-// that rule, for those who ask.
+// *RuleError, and the result then has no claims, but the outcomes up to
+// that rule, for explain.
 func (r *Rules) Eval(c *oktael.Context, skip oktael.Inputs) (*Result, error) {
 	res := &Result{
 		Claims:   make(map[string]any, len(r.rules)),
@@ -43,7 +43,7 @@ func (r *Rules) Eval(c *oktael.Context, skip oktael.Inputs) (*Result, error) {
 		value, field, err := rule.eval(rule.sees(c, res.Claims), &o)
 		switch {
 		case err == nil:
-			if o.Reason = rule.judge(value); o.Reason == Emitted {
+			if o.Reason = rule.outcomeOf(value); o.Reason == Emitted {
 				res.Claims[rule.name] = value
 			}
 		case rule.omitErrors:
@@ -62,7 +62,7 @@ func (r *Rules) Eval(c *oktael.Context, skip oktael.Inputs) (*Result, error) {
 	return res, nil
 }
 
-// unknown notes that the claim of this name could not be told.
+// unknown notes that the value of the claim is not known.
 func (r *Result) unknown(name string) {
 	if r.Unknown == nil {
 		r.Unknown = make(map[string]bool)
@@ -70,7 +70,7 @@ func (r *Result) unknown(name string) {
 	r.Unknown[name] = true
 }
 
-// gate tries what keeps a rule from being evaluated. Zero lets it pass.
+// gate returns why a rule is not evaluated, or 0 where it is.
 func (r *rule) gate(c *oktael.Context, kind string, skip oktael.Inputs) Reason {
 	switch {
 	case !r.active:
@@ -85,8 +85,8 @@ func (r *rule) gate(c *oktael.Context, kind string, skip oktael.Inputs) Reason {
 	return 0
 }
 
-// judge says what becomes of a value.
-func (r *rule) judge(value any) Reason {
+// outcomeOf returns what becomes of a value.
+func (r *rule) outcomeOf(value any) Reason {
 	switch v := value.(type) {
 	case nil:
 		return Null
@@ -98,9 +98,9 @@ func (r *rule) judge(value any) Reason {
 	return Emitted
 }
 
-// sees gives the context with the claims so far, where the rule reads them. It
-// takes a copy of them, because an expression may give the map itself, which
-// is still to grow.
+// sees returns the context with the claims so far, where the rule reads them: a
+// copy, because the value of an expression may be the map itself, which is still
+// to grow.
 func (r *rule) sees(c *oktael.Context, above map[string]any) *oktael.Context {
 	if r.reads&oktael.InputClaims == 0 {
 		return c
@@ -156,7 +156,7 @@ func (r *rule) evalAllowList(c *oktael.Context, o *Outcome) (any, string, error)
 	return values, "", nil
 }
 
-// tokenKind tells an ID token from an access token by the claims that only ID
+// tokenKind distinguishes ID tokens from access tokens by the claims that only ID
 // tokens have (OpenID Connect Core, sections 2 and 3.3.2.11) and by the
 // token_use of those issuers who say it outright.
 func tokenKind(token map[string]any) string {

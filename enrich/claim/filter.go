@@ -121,7 +121,7 @@ func (f *filter) matches(g *identity.Group) bool {
 	return true
 }
 
-// choose gives the values of the groups that the filter lets through.
+// choose returns the values of the groups that the filter lets through.
 func (f *filter) choose(groups []identity.Group, choice *GroupChoice) ([]any, error) {
 	choice.Considered = len(groups)
 	var room [64]int32 // most filters keep less
@@ -151,7 +151,7 @@ func (f *filter) choose(groups []identity.Group, choice *GroupChoice) ([]any, er
 	return values, nil
 }
 
-// nameOf is a group's name. A directory may give it in the profile only.
+// nameOf returns a group's name. A directory may have it in the profile only.
 func nameOf(g *identity.Group) string {
 	if g.Name != "" {
 		return g.Name
@@ -160,12 +160,14 @@ func nameOf(g *identity.Group) string {
 	return name
 }
 
-// limit bounds how many groups a rule may give.
+// limit bounds how many groups a rule may emit.
 type limit struct {
 	most     int // 0: none
 	truncate bool
 }
 
+// compileLimit checks a limit. The field that it returns with an error is the one
+// that is wrong, without the prefix of its kind of rule.
 func compileLimit(most int, onLimit string) (l limit, field string, err error) {
 	if most < 0 {
 		return l, "limit", errors.New("a limit is at least 1; leave it out for none")
@@ -194,7 +196,7 @@ func (l limit) cut(c *GroupChoice) error {
 	return nil
 }
 
-// oneOf says which words an option takes.
+// oneOf returns the error of an option that takes other values.
 func oneOf(got string, words ...string) error {
 	if got == "" {
 		return fmt.Errorf("must be one of %q", words)

@@ -6,13 +6,16 @@ import (
 	"unicode/utf8"
 )
 
+// This file compares names without case, as group filters do, without an
+// allocation for each.
+
 // foldBuffer is the size of the stack buffer in which a name is folded. Group
 // names are at most 255 characters in Okta and in Active Directory; a longer
 // one costs an allocation and nothing else.
 const foldBuffer = 512
 
-// foldRune gives one rune for all that differ in case only: the smallest of
-// its orbit under Unicode's simple folding. K, k and the Kelvin sign give K.
+// foldRune returns one rune for all that differ in case only: the smallest of
+// its orbit under Unicode's simple folding. K, k and the Kelvin sign become K.
 func foldRune(r rune) rune {
 	if r < utf8.RuneSelf {
 		if 'a' <= r && r <= 'z' {

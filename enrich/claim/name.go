@@ -9,14 +9,14 @@ import (
 )
 
 // MaxNameBytes bounds a claim's name. Names become header names and log
-// fields; a longer one serves nobody.
+// fields; a longer one has no use.
 const MaxNameBytes = 255
 
 // ErrReserved says that a claim's name is one that a rule may not compute.
 var ErrReserved = errors.New("reserved name")
 
-// reserved are the claims that state by whom, for whom, until when and on
-// whose authority a token stands (RFC 7519, section 4.1; RFC 9068, section
+// reserved are the claims that state who issued a token, for whom, until when
+// and on what authority (RFC 7519, section 4.1; RFC 9068, section
 // 2.2; RFC 7800; RFC 8693, section 4; RFC 8417, section 2.2; OpenID Connect
 // Core, sections 2, 3.3.2.11 and 5.6.2), and those which Okta keeps for the
 // like. A rule that wrote one would forge the issuer's word in a token that
@@ -43,6 +43,7 @@ func Reserved(name string) bool {
 	return false
 }
 
+// checkName returns why a rule may not compute a claim of that name.
 func checkName(name string) error {
 	switch {
 	case name == "":

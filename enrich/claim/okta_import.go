@@ -67,7 +67,7 @@ var oktaMembers = []string{
 }
 
 // Import turns claims in the JSON of Okta's Claims API, as GET
-// /api/v1/authorizationServers/{id}/claims gives them, into claim rules: one
+// /api/v1/authorizationServers/{id}/claims returns them, into claim rules: one
 // object or a list of them, with or without the members that are read-only
 // there. The rules come in the text's order. kind says which of Okta's claims
 // are wanted: access (the default, when empty) takes those of claimType
@@ -216,7 +216,7 @@ func inImport(err error, index int, c *oktaClaim) error {
 	return de
 }
 
-// readOktaClaim reads one claim. With an error it gives what it read so far,
+// readOktaClaim reads one claim. With an error it returns what it read so far,
 // for the claim's name.
 func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
 	c := &oktaClaim{}
@@ -224,7 +224,7 @@ func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
 	if err != nil {
 		return c, err
 	}
-	// The name first, so that every further error can tell it.
+	// The name first, so that every further error can name it.
 	if c.name, err = stringMember(m, memberName); err != nil {
 		return c, err
 	}

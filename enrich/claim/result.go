@@ -1,14 +1,13 @@
 package claim
 
-// Result is what the rules of a policy gave for one decision. It is never
-// changed once it has been returned.
+// Result holds the claims that the rules of a policy computed for one decision.
+// It never changes once it is returned.
 type Result struct {
 	// Claims are the claims that were emitted, as canonical values.
 	Claims map[string]any
 
-	// Computed holds the name of every rule, also of those that gave nothing:
-	// the token's claim of that name does not count. It is shared between
-	// results.
+	// Computed holds the name of every rule, also of those without a value: the
+	// token's claim of that name does not count. It is shared between results.
 	Computed map[string]bool
 
 	// Unknown holds the names of the rules that could not be tried because
@@ -18,12 +17,12 @@ type Result struct {
 	// reads one must fail. Nil where there is none.
 	Unknown map[string]bool
 
-	// Outcomes tells what became of each rule, in the order of the rules.
+	// Outcomes are what became of each rule, in the order of the rules.
 	Outcomes []Outcome
 }
 
-// Outcome tells what became of one rule, for those who ask why a claim is
-// there or is not.
+// Outcome is what became of one rule, and why: explain and the tests of a policy
+// show it.
 type Outcome struct {
 	// Rule is the claim's name.
 	Rule string
@@ -35,12 +34,12 @@ type Outcome struct {
 	// otherwise.
 	Err error
 
-	// Groups tells of a group filter's or an allow list's choice; nil for
+	// Groups is a group filter's or an allow list's choice; nil for
 	// other rules and for rules that were not tried.
 	Groups *GroupChoice
 }
 
-// GroupChoice tells which groups a rule chose.
+// GroupChoice describes which groups a rule let through.
 type GroupChoice struct {
 	// Considered is the number of the user's groups.
 	Considered int
@@ -58,7 +57,7 @@ type GroupChoice struct {
 	Truncated int
 }
 
-// Reason says what became of a rule.
+// Reason is what became of a rule.
 type Reason uint8
 
 // The reasons, in the order in which they are tried.
@@ -83,7 +82,7 @@ const (
 	Emitted
 )
 
-// String gives the words that explain and logs use.
+// String returns the words that explain and logs use.
 func (r Reason) String() string {
 	switch r {
 	case Inactive:

@@ -28,7 +28,7 @@ type Rules struct {
 	byToken bool
 }
 
-// Warning is a remark of the expression compiler on one rule.
+// Warning is a warning of the expression compiler about one rule.
 type Warning struct {
 	// Rule is the claim's name, Field the option that holds the expression, as
 	// in JSON.
@@ -81,16 +81,16 @@ func Compile(defs []Definition) (*Rules, error) {
 	return r, nil
 }
 
-// Reads tells what the rules read, taken together: what nobody reads need not
-// be looked up. Rules that are limited to scopes or to a kind of token read
+// Reads returns what the rules read, taken together: what none reads need not be
+// looked up. Rules that are limited to scopes or to a kind of token read
 // InputAccess and InputToken.
 func (r *Rules) Reads() oktael.Inputs { return r.reads }
 
-// Names are the claims' names in the order of the rules, also of inactive
+// Names returns the claims' names in the order of the rules, also of inactive
 // ones. The caller must not change the slice.
 func (r *Rules) Names() []string { return r.names }
 
-// Warnings are the expression compiler's remarks on the rules.
+// Warnings returns the expression compiler's warnings about the rules.
 func (r *Rules) Warnings() []Warning { return r.warnings }
 
 // compile turns one definition into a rule. The field that it returns with an
@@ -200,7 +200,7 @@ func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, w
 	return p, nil
 }
 
-// above are the names that claims.<name> may have in the rule that is being
+// above returns the names that claims.<name> may have in the rule that is being
 // compiled. An empty list, unlike none, allows no name at all.
 func (r *Rules) above() []string { return append([]string{}, r.names...) }
 

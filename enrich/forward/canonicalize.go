@@ -2,11 +2,11 @@ package forward
 
 import "github.com/tokenenrich/caddy-token-enrich/enrich/token"
 
-// Symbol is what every character that is neither a letter nor a digit folds
-// to.
+// Symbol stands in a canonical form for every byte that is neither a letter nor a
+// digit.
 const Symbol = token.Symbol
 
-// canonicalBytes maps each byte to its canonical. It is never written after start.
+// canonicalBytes maps each byte to its canonical form. It never changes.
 var canonicalBytes = func() (t [256]byte) {
 	for i := range t {
 		t[i] = token.FoldByte(byte(i))
@@ -14,9 +14,9 @@ var canonicalBytes = func() (t [256]byte) {
 	return t
 }()
 
-// Canonicalize gives the form in which names are compared: letters in lower case,
+// Canonicalize returns the form in which names are compared: letters in lower case,
 // every byte that is neither a letter nor a digit as one and the same symbol.
-// Two names with the same canonical can reach an application as one: CGI, FastCGI,
+// Two names with the same canonical form can reach an application as one: CGI, FastCGI,
 // WSGI, Rack and PHP turn separators into underscores and letters into one
 // case before the application looks a header up.
 func Canonicalize(name string) string {
@@ -32,8 +32,8 @@ func Canonicalize(name string) string {
 	return name
 }
 
-// hasCanonicalPrefix reports whether name begins with prefix, which is folded
-// already.
+// hasCanonicalPrefix reports whether name begins with prefix, which is in
+// canonical form.
 func hasCanonicalPrefix(name, prefix string) bool {
 	if len(name) < len(prefix) {
 		return false
@@ -72,10 +72,11 @@ func isTokenByte(c byte) bool {
 	return false
 }
 
-// Aliases gives spellings of name that fold to it and that a client may send:
+// Aliases returns spellings that have the canonical form of name and that a client
+// may send:
 // every byte that a field name may have in place of each separator, all at
 // once and one at a time, in four cases of letters. A test that sends them
-// all and finds none at the application has tried what there is to try.
+// all and finds none at the application has covered every kind of alias.
 func Aliases(name string) []string {
 	var places []int
 	for i := range len(name) {

@@ -5,24 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 )
 
-// HeaderPlan is a compiled [Definition].
-type HeaderPlan struct {
-	headers []header
-	every   []string // prefixes of headers_from that take every claim
-	budget  int
-	targets []Target
-
-	reserved []ReservedName
-	written  map[string]string // canonical of a header of this contract → its name
-	clear    []string          // map keys that Write deletes whatever is written
-	sweeper  *ReservedNames    // the names that cannot be listed; nil if none
-}
-
-// The values of the options, in the order of the words in words.go.
+// The values of the options, in the order of the names in enums.go.
 const (
 	listDelimiter = uint8(iota)
 	listJSON
@@ -61,7 +47,7 @@ const (
 	overflowSplit
 )
 
-// header is a compiled HeaderDefinition.
+// header is a compiled HeaderDefinition, or one that headers_from derived.
 type header struct {
 	name       string // as configured
 	key        string // in http.Header: canonical, or as configured with exact
@@ -83,14 +69,15 @@ type header struct {
 	backslashes *strings.Replacer // nil but with escape backslash
 }
 
-// Compile checks a definition and makes a contract of it. The targets are
-// where the policy's re-signed token goes; the contract owns them too, but
-// writing the token is left to [Target.Write]. Errors name the header.
+// Compile checks a definition and returns its plan. The targets are where the
+// policy's re-signed tokens go: the plan reserves their names too, but
+// [Target.Write] writes the tokens. Errors name the header; those about a name
+// wrap ErrName.
 func Compile(d Definition, targets ...Target) (*HeaderPlan, error) {
-	c := &HeaderPlan{budget: d.Budget, written: make(map[string]string)}
+	p := &HeaderPlan{budget: d.Budget, written: make(map[string]string)}
 	switch {
 	case d.Budget == 0:
-		c.budget = DefaultBudget
+		p.budget = DefaultBudget
 	case d.Budget < 0:
 		return nil, errors.New("header_budget is negative")
 	case d.Budget > MaxBudget:
@@ -108,21 +95,21 @@ func Compile(d Definition, targets ...Target) (*HeaderPlan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("header %q: %w", hd.Name, err)
 		}
-		if err := c.own(h); err != nil {
+		if err := p.own(h); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.ownPrefixes(d.HeadersFrom); err != nil {
+	if err := p.ownPrefixes(d.HeadersFrom); err != nil {
 		return nil, err
 	}
-	if err := c.ownTargets(targets); err != nil {
+	if err := p.ownTargets(targets); err != nil {
 		return nil, err
 	}
-	if err := c.checkParts(); err != nil {
+	if err := p.checkParts(); err != nil {
 		return nil, err
 	}
-	c.listReserved()
-	return c, nil
+	p.listReserved()
+	return p, nil
 }
 
 // withPreset puts the preset's headers before the definition's own, without
@@ -148,6 +135,7 @@ func withPreset(d Definition) ([]HeaderDefinition, error) {
 	return append(defs, d.Headers...), nil
 }
 
+// compileHeader checks one header by itself.
 func compileHeader(d HeaderDefinition) (*header, error) {
 	if err := checkName(d.Name); err != nil {
 		return nil, err
@@ -233,6 +221,7 @@ func (h *header) checkSense(d HeaderDefinition) error {
 	)
 }
 
+// checkMaxBytes returns an error where a header's bound is out of range.
 func checkMaxBytes(n int) error {
 	switch {
 	case n < 0:
@@ -243,6 +232,8 @@ func checkMaxBytes(n int) error {
 	return nil
 }
 
+// checkDelimiter refuses a delimiter that its own escape would change, or that the
+// encoding cannot write.
 func (h *header) checkDelimiter() error {
 	if h.list != listDelimiter || h.count {
 		return nil
@@ -260,6 +251,7 @@ func (h *header) checkDelimiter() error {
 	return nil
 }
 
+// encodeDefault encodes the default text once, as it would be at each request.
 func (h *header) encodeDefault(d HeaderDefinition) error {
 	if h.onEmpty != emptyDefault {
 		return nil
@@ -272,52 +264,6 @@ func (h *header) encodeDefault(d HeaderDefinition) error {
 		return fmt.Errorf("the default text has %d bytes, over max_bytes %d", len(text), h.maxBytes)
 	}
 	h.fallback = text
-	return nil
-}
-
-// own adds a header to the contract.
-func (c *HeaderPlan) own(h *header) error {
-	canonical := Canonicalize(h.name)
-	if other, twice := c.written[canonical]; twice {
-		return fmt.Errorf("header %q: %w: servers that fold names take it for %q, which is written too", h.name, ErrName, other)
-	}
-	c.written[canonical] = h.name
-	c.headers = append(c.headers, *h)
-	return nil
-}
-
-func (c *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
-	for i, f := range from {
-		if err := checkPrefix(f.Prefix); err != nil {
-			return fmt.Errorf("headers_from %q: %w", f.Prefix, err)
-		}
-		canonical := Canonicalize(f.Prefix)
-		for _, other := range from[:i] {
-			if o := Canonicalize(other.Prefix); strings.HasPrefix(canonical, o) || strings.HasPrefix(o, canonical) {
-				return fmt.Errorf("headers_from %q: %w: its names overlap with those of %q", f.Prefix, ErrName, other.Prefix)
-			}
-		}
-		c.reserved = append(c.reserved, ReservedName{Name: f.Prefix, Canonical: canonical, Kind: ReservedPrefix})
-		if len(f.Claims) == 0 {
-			c.every = append(c.every, f.Prefix)
-			continue
-		}
-		for _, claim := range f.Claims {
-			h, err := fromClaim(f.Prefix, claim)
-			if err == nil && claim == "*" {
-				err = errors.New("headers_from takes every claim where it names none")
-			}
-			if err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err)
-			}
-			if err := c.own(h); err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err)
-			}
-		}
-		if len(c.headers) > MaxHeaders {
-			return fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, MaxHeaders)
-		}
-	}
 	return nil
 }
 
@@ -336,112 +282,4 @@ func fromClaim(prefix, claim string) (*header, error) {
 		name: string(name), key: http.CanonicalHeaderKey(string(name)), claim: claim,
 		delimiter: DefaultDelimiter, maxBytes: DefaultMaxBytes, structured: true,
 	}, nil
-}
-
-// Shows reports whether a header may show the claim.
-func (c *HeaderPlan) Shows(claim string) bool {
-	return len(c.every) > 0 || slices.ContainsFunc(c.headers, func(h header) bool { return h.claim == claim })
-}
-
-// CheckClaims reports whether the computed claims of those names would give
-// two headers one name under a headers_from that takes every claim. It finds
-// at load what Render would otherwise have to refuse at the first request.
-func (c *HeaderPlan) CheckClaims(names []string) error {
-	for _, prefix := range c.every {
-		seen := make(map[string]string, len(names))
-		for _, claim := range names {
-			h, err := fromClaim(prefix, claim)
-			if err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", prefix, claim, err)
-			}
-			canonical := Canonicalize(h.name)
-			if other, twice := seen[canonical]; twice && other != claim {
-				return fmt.Errorf("headers_from %q: %w: the claims %q and %q give the same header", prefix, ErrName, other, claim)
-			}
-			if other, twice := c.writes(canonical); twice {
-				return fmt.Errorf("headers_from %q: %w: the claim %q gives the header %q, which is written too", prefix, ErrName, claim, other)
-			}
-			seen[canonical] = claim
-		}
-	}
-	return nil
-}
-
-// writes gives the header of the contract, other than by a headers_from that
-// takes every claim, that may be written under a name of that fold: itself, or
-// one of its numbered parts.
-func (c *HeaderPlan) writes(canonical string) (name string, may bool) {
-	if name, may = c.written[canonical]; may {
-		return name, true
-	}
-	base, isPart := partOf(canonical)
-	if !isPart || c.sweeper == nil {
-		return "", false
-	}
-	_, may = c.sweeper.parts.names[base]
-	return c.written[base], may
-}
-
-// Labels are the configured names that headers are written for: a closed set,
-// for a metric's label.
-func (c *HeaderPlan) Labels() []string {
-	names := make([]string, 0, len(c.headers)+len(c.every))
-	for i := range c.headers {
-		names = append(names, c.headers[i].name)
-	}
-	return append(names, c.every...)
-}
-
-// Label gives the one of Labels that a header was written for: its own, or the
-// prefix of the headers_from that made its name of a claim's.
-func (c *HeaderPlan) Label(header string) string {
-	canonical := Canonicalize(header)
-	if _, named := c.written[canonical]; named {
-		return header
-	}
-	for _, prefix := range c.every {
-		if strings.HasPrefix(canonical, Canonicalize(prefix)) {
-			return prefix
-		}
-	}
-	return header
-}
-
-// ownTargets takes the names of the re-signed tokens, so that no claim is
-// written there.
-func (c *HeaderPlan) ownTargets(targets []Target) error {
-	cookies := make(map[string]string)
-	for _, t := range targets {
-		if err := t.check(); err != nil {
-			return err
-		}
-		names, name := c.written, t.Header
-		if t.Cookie != "" {
-			names, name = cookies, t.Cookie
-		}
-		canonical := Canonicalize(name)
-		if other, twice := names[canonical]; twice {
-			return fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, ErrName, other)
-		}
-		names[canonical] = name
-	}
-	c.targets = slices.Clone(targets)
-	return nil
-}
-
-// checkParts refuses a name that is also that of a part of a header with
-// on_overflow split.
-func (c *HeaderPlan) checkParts() error {
-	for i := range c.headers {
-		h := &c.headers[i]
-		if h.onOverflow != overflowSplit {
-			continue
-		}
-		for canonical, name := range c.written {
-			if base, isPart := partOf(canonical); isPart && base == Canonicalize(h.name) {
-				return fmt.Errorf("header %q: %w: on_overflow split may write it for %q", name, ErrName, h.name)
-			}
-		}
-	}
-	return nil
 }

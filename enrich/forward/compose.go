@@ -5,7 +5,10 @@ import (
 	"strings"
 )
 
-// shape says how the items of a value make field lines.
+// This file makes field lines of a claim's value: its elements become texts, these
+// a list, the list one or more lines.
+
+// shape is how the items of a value are put together.
 type shape uint8
 
 const (
@@ -19,7 +22,7 @@ const (
 // isList reports whether elements can be left out or moved to another header.
 func (s shape) isList() bool { return s >= delimited }
 
-// items gives the parts of a value and how they go together.
+// items returns the parts of a value and the shape in which they are put together.
 func (h *header) items(v any) ([]string, shape, error) {
 	if h.count {
 		n, err := countOf(v)
@@ -82,7 +85,7 @@ func each(list []any, f func(any) (string, error)) ([]string, error) {
 	return items, nil
 }
 
-// text gives the text of one element.
+// text returns the text of one element.
 func (h *header) text(v any) (string, error) {
 	if !h.commonName {
 		return scalarText(v)
@@ -95,7 +98,7 @@ func (h *header) text(v any) (string, error) {
 	return "", errName
 }
 
-// element gives the text of an element between delimiters.
+// element returns the text of an element between delimiters.
 func (h *header) element(v any) (string, error) {
 	text, err := h.text(v)
 	if err != nil {
@@ -104,7 +107,7 @@ func (h *header) element(v any) (string, error) {
 	return h.separated(text)
 }
 
-// line gives the text of a repeated line. It is escaped for the comma only
+// line returns the text of a repeated line. It is escaped for the comma only
 // where that is asked for: an encoding may hide the comma, which the finished
 // line will show.
 func (h *header) line(v any) (string, error) {

@@ -8,10 +8,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
+// This file removes and writes cookies in all the ways in which applications read
+// them.
+
 // SetCookie writes a cookie onto the request and deletes every cookie of the
 // client that an application could take for it, or whose name is none; the
-// others stay byte for byte. Ours stands first: several frameworks take the first of two
-// cookies, and an open quotation mark in a client's cookie cannot swallow it.
+// others stay byte for byte. The new cookie comes first: several frameworks take the first of two
+// cookies, and an open quotation mark in a client's cookie cannot swallow it. The error is a
+// *HeaderError.
 func SetCookie(r *http.Request, name, value string) error {
 	if !isFieldName(name) || len(name) > MaxNameBytes || !isCookieValue(value) {
 		return &HeaderError{Header: name, Reason: "not a cookie's name and value", Err: ErrRefused}
@@ -52,7 +56,7 @@ func isCookieValue(value string) bool {
 	return value != ""
 }
 
-// sweepCookies deletes owned cookies from all Cookie lines, but not those of
+// sweepCookies deletes reserved cookies from all Cookie lines, but not those of
 // the exact names that spare reports, which are still to be read. A nil spare
 // reports none.
 func (o *ReservedNames) sweepCookies(h http.Header, spare func(name string) bool) (removed int) {
@@ -89,6 +93,7 @@ func (o *ReservedNames) sweepCookies(h http.Header, spare func(name string) bool
 	return removed
 }
 
+// anyCookie reports whether a Cookie line holds a pair to delete.
 func (o *ReservedNames) anyCookie(line string, spare func(string) bool, buf *nameBuffer) bool {
 	for line != "" {
 		var pair string
@@ -100,6 +105,7 @@ func (o *ReservedNames) anyCookie(line string, spare func(string) bool, buf *nam
 	return false
 }
 
+// withoutCookies returns the line without the pairs to delete, and their number.
 func (o *ReservedNames) withoutCookies(line string, spare func(string) bool, buf *nameBuffer) (string, int) {
 	var b strings.Builder
 	removed := 0
@@ -123,7 +129,7 @@ func (o *ReservedNames) withoutCookies(line string, spare func(string) bool, buf
 // ownsPair reports whether what stands between two semicolons must not reach
 // the application: its name holds what no name may (RFC 6265, section 4.1.1)
 // and one or another reader trims, or some reader finds a cookie in it whose
-// name folds to an owned one. Readers differ: some end a cookie at a comma, at
+// canonical form is a reserved name. Readers differ: some end a cookie at a comma, at
 // white space or at what no value may hold, some leave quotation marks around a
 // name away, or what no name may hold before it, or an equals sign (Werkzeug
 // before 2.2.3, CVE-2023-23934). Each word before its first equals sign is
@@ -149,7 +155,7 @@ func (o *ReservedNames) ownsPair(pair string, spare func(string) bool, buf *name
 	return false
 }
 
-// ownsCookie reports whether a cookie's name folds to an owned one, as it
+// ownsCookie reports whether a cookie's canonical name is a reserved one, as it
 // stands or as some application decodes and cuts it: PHP did so until 7.2.34,
 // 7.3.23 and 7.4.11 (CVE-2020-7070; Rack did too), and still ends it at a
 // bracket, with which arrays are written.
@@ -238,6 +244,7 @@ var cookieTraits = func() (t [256]uint8) {
 	return t
 }()
 
+// traitsOf returns the traits of all bytes of a name.
 func traitsOf(name string) (traits uint8) {
 	for i := range len(name) {
 		traits |= cookieTraits[name[i]]

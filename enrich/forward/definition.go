@@ -4,24 +4,24 @@
 //
 // A [Definition] is configuration, a [HeaderPlan] is its compiled form,
 // [HeaderPlan.Render] turns the claims of one decision into field lines, and
-// [RenderedHeaders.Write] puts them on any number of requests. [ReservedNames] is the union
-// of the names that all contracts may write, with those that tokens are read
-// from; [ReservedNames.Scrub] removes them, in every spelling, from what a client sent.
+// [RenderedHeaders.Write] puts them on any number of requests. [ReservedNames] are
+// the names that all plans may write, and those that tokens are read from;
+// [ReservedNames.Scrub] removes them, in every spelling, from what a client sent.
 //
-// Contracts and renderings never change once made and are safe for
-// concurrent use.
+// Plans, rendered headers and reserved names never change once made and are safe
+// for concurrent use.
 package forward
 
 import "github.com/tokenenrich/caddy-token-enrich/enrich/token"
 
-// Limits and defaults of a contract.
+// Limits and defaults of a plan.
 const (
 	// DefaultMaxBytes is how many bytes of value one header may have where
 	// its definition does not say. Half of DefaultBudget, so that one list
 	// cannot crowd out every other header.
 	DefaultMaxBytes = 4096
 
-	// DefaultBudget is how many bytes all headers of a contract may take on
+	// DefaultBudget is how many bytes all headers of a plan may take on
 	// the wire together. Common application servers refuse a request whose
 	// header section is longer than 8 KiB.
 	DefaultBudget = 8 << 10
@@ -30,17 +30,16 @@ const (
 	// server accepts at most by default.
 	MaxBudget = 1 << 20
 
-	// MaxHeaders bounds the header definitions of one contract, so that a
+	// MaxHeaders bounds the header definitions of one plan, so that a
 	// scrub stays cheap whatever is configured.
 	MaxHeaders = 128
 
 	// MaxNameBytes bounds the length of a header name, prefix or cookie name
-	// that we write; folding works in a buffer of fixed size.
+	// that is written; names are canonicalized in a buffer of fixed size.
 	MaxNameBytes = token.MaxNameBytes
 
-	// MinPrefixBytes is the shortest prefix that headers_from takes: a
-	// shorter one would own, and so delete, headers that are not about
-	// people.
+	// MinPrefixBytes is the shortest prefix that headers_from takes: a shorter
+	// one would reserve, and so delete, headers that are not about people.
 	MinPrefixBytes = 4
 
 	// DefaultDelimiter stands between the elements of a list.

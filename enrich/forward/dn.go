@@ -8,7 +8,7 @@ import (
 // commonNameOID is the attribute type of CN (RFC 4519, section 2.3).
 const commonNameOID = "2.5.4.3"
 
-// commonName gives the CN of a distinguished name in the form of RFC 4514,
+// commonName returns the CN of a distinguished name in the form of RFC 4514,
 // from its first relative name only: in uid=ada,cn=users the CN belongs to
 // the container. ok is false where there is none, or where the text is not a
 // distinguished name as far as it has to be read.

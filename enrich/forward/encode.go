@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 )
 
+// This file encodes texts for field values.
+
 // encoded turns the text of a value into the bytes of a field value.
 func (h *header) encoded(text string) (string, error) {
 	switch h.encode {
@@ -74,6 +76,7 @@ func plain(text string, limit rune, outside refusal) error {
 	return nil
 }
 
+// latin1 returns the text in ISO 8859-1.
 func latin1(text string) (string, error) {
 	if err := plain(text, 0xFF, errLatin1); err != nil {
 		return "", err

@@ -22,7 +22,7 @@ var (
 	valueValues    = enum{"value", []string{"", "cn"}}
 )
 
-// parse gives the value of text; empty text is the default.
+// parse returns the number of a value; the empty text is the default.
 func (e enum) parse(text string) (uint8, error) {
 	if text == "" {
 		return 0, nil

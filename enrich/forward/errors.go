@@ -27,8 +27,8 @@ var (
 // ErrName says that a configured header or cookie name cannot be used.
 var ErrName = errors.New("name cannot be used")
 
-// HeaderError tells which header could not be written, and why. It never
-// holds the value.
+// HeaderError says which header could not be written, and why. It never holds the
+// value.
 type HeaderError struct {
 	// Header is the configured name.
 	Header string
@@ -36,7 +36,7 @@ type HeaderError struct {
 	// Reason says more about an ErrRefused; otherwise it is empty.
 	Reason string
 
-	// Size and Limit are in bytes and stand with ErrTooLarge and ErrBudget.
+	// Size and Limit are in bytes; they are set with ErrTooLarge and ErrBudget.
 	Size, Limit int
 
 	// Err is one of the sentinels above.
@@ -56,7 +56,7 @@ func (e *HeaderError) Error() string {
 
 func (e *HeaderError) Unwrap() error { return e.Err }
 
-// Overflowed gives the header that was too large for its own bound or for
+// Overflowed returns the header that was too large for its own bound or for
 // the budget, for a metric's label; ok is false for other errors.
 func Overflowed(err error) (header string, ok bool) {
 	var he *HeaderError

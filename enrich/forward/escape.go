@@ -27,6 +27,7 @@ func (h *header) separated(element string) (string, error) {
 	return element, nil
 }
 
+// backslashed escapes an element with backslashes.
 func (h *header) backslashed(element string) (string, error) {
 	if spaceAtEnd(element) {
 		return "", errElement
@@ -38,6 +39,7 @@ func (h *header) backslashed(element string) (string, error) {
 	return h.backslashes.Replace(element), nil
 }
 
+// percented escapes an element with percent-encoding.
 func (h *header) percented(element string) string {
 	first := h.firstOfDelimiter()
 	if !strings.ContainsAny(element, "%+") && !strings.Contains(element, first) && !spaceAtEnd(element) {

@@ -32,6 +32,7 @@ func (r *rendering) overflow(h *header, items []string, s shape, lines []string)
 	return r.overBudget(h, lines)
 }
 
+// overBudget returns the error of lines that the budget does not hold.
 func (r *rendering) overBudget(h *header, lines []string) error {
 	n := onWire(h.name, lines)
 	return &HeaderError{Header: h.name, Size: r.out.bytes + n, Limit: r.out.bytes + r.left, Err: ErrBudget}
@@ -146,7 +147,7 @@ func (r *rendering) writeParts(h *header, parts [][]string) bool {
 
 func partSuffix(i int) string { return "-" + strconv.Itoa(i+1) }
 
-// longest gives the largest n in 1…most for which fits holds, or 0. Lengths
+// longest returns the largest n in 1…most for which fits holds, or 0. Lengths
 // grow with n, so that a binary search finds it in few tries; fits has
 // returned true for the n that is given.
 func longest(most int, fits func(n int) bool) int {

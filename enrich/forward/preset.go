@@ -7,7 +7,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// Preset gives a documented set of headers. Their claims are the standard
+// Preset returns a documented set of headers. Their claims are the standard
 // ones of OpenID Connect where there is one; a policy that has others writes
 // a header of the same name, which replaces the set's.
 //

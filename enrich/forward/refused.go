@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// refusedNames are the folds of header names that no claim may be written
+// refusedNames are the canonical header names that no claim may be written
 // to, each with what would go wrong.
 var refusedNames = map[string]string{
 	"host":              "it routes the request",
@@ -37,7 +37,8 @@ var refusedNames = map[string]string{
 	"expect":              "it controls how the body is sent",
 }
 
-// refusedPrefix covers Content-Length, Content-Type and all their kin.
+// refusedPrefix covers Content-Length, Content-Type and the other headers of the
+// body.
 const refusedPrefix = "content-"
 
 // checkName reports why a claim cannot be written to a header of that name.
@@ -68,7 +69,7 @@ func checkSpelling(name string) error {
 	return nil
 }
 
-// checkPrefix reports why headers_from cannot own all names with the prefix.
+// checkPrefix reports why headers_from cannot reserve all names with the prefix.
 func checkPrefix(prefix string) error {
 	if len(prefix) < MinPrefixBytes {
 		return fmt.Errorf("%w: a prefix has at least %d characters, or it would own headers that are not about people", ErrName, MinPrefixBytes)

@@ -16,28 +16,28 @@ type rendering struct {
 // request that the decision serves. A failure is a [*HeaderError] that wraps
 // one of ErrRefused, ErrTooLarge, ErrBudget and ErrEmptyDenied; then nothing
 // of the decision may reach the application.
-func (c *HeaderPlan) Render(claims map[string]any) (*RenderedHeaders, error) {
+func (p *HeaderPlan) Render(claims map[string]any) (*RenderedHeaders, error) {
 	r := rendering{
-		out:  &RenderedHeaders{fields: make([]Field, 0, len(c.headers)), sweeper: c.sweeper},
-		left: c.budget,
+		out:  &RenderedHeaders{fields: make([]Field, 0, len(p.headers)), sweeper: p.sweeper},
+		left: p.budget,
 	}
-	for i := range c.headers {
-		if err := r.add(&c.headers[i], claims[c.headers[i].claim]); err != nil {
+	for i := range p.headers {
+		if err := r.add(&p.headers[i], claims[p.headers[i].claim]); err != nil {
 			return nil, err
 		}
 	}
-	for _, prefix := range c.every {
-		if err := r.addEvery(c, prefix, claims); err != nil {
+	for _, prefix := range p.every {
+		if err := r.addEvery(p, prefix, claims); err != nil {
 			return nil, err
 		}
 	}
-	r.out.finish(c.clear)
+	r.out.finish(p.clear)
 	return r.out, nil
 }
 
 // addEvery writes a header for each claim that is not empty, except where
-// the contract has a header of that name already.
-func (r *rendering) addEvery(c *HeaderPlan, prefix string, claims map[string]any) error {
+// the plan has a header of that name already.
+func (r *rendering) addEvery(p *HeaderPlan, prefix string, claims map[string]any) error {
 	names := make([]string, 0, len(claims))
 	for name, value := range claims {
 		if !isEmpty(value) {
@@ -52,7 +52,7 @@ func (r *rendering) addEvery(c *HeaderPlan, prefix string, claims map[string]any
 			return &HeaderError{Header: prefix, Reason: err.Error(), Err: ErrRefused}
 		}
 		canonical := Canonicalize(h.name)
-		if _, own := c.writes(canonical); own {
+		if _, own := p.writes(canonical); own {
 			continue
 		}
 		if seen[canonical] {

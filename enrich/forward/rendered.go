@@ -6,7 +6,7 @@ import (
 )
 
 // RenderedHeaders holds the field lines of one decision. It is shared by all
-// requests that the decision serves.
+// requests that the decision serves. The zero value and nil write nothing.
 type RenderedHeaders struct {
 	fields  []Field
 	notes   []Note
@@ -34,7 +34,7 @@ type Field struct {
 	key string
 }
 
-// Outcome tells why a header is not written, or not in one piece.
+// Outcome is why a header is not written, or not in one piece.
 type Outcome uint8
 
 // The outcomes of a header that is not simply written.
@@ -45,7 +45,7 @@ const (
 	Split                              // too long, on_overflow split
 )
 
-// String gives the word that explain and logs use.
+// String returns the word that explain and logs use.
 func (o Outcome) String() string {
 	switch o {
 	case OmittedEmpty:
@@ -60,9 +60,9 @@ func (o Outcome) String() string {
 	return "written"
 }
 
-// Note tells of a header that is not simply written.
+// Note names a header that is not written as it is, and why.
 type Note struct {
-	// Header is the header's name, Outcome what became of it.
+	// Header is the header's configured name, Outcome what became of it.
 	Header  string
 	Outcome Outcome
 }
@@ -94,7 +94,7 @@ func (r *RenderedHeaders) finish(owned []string) {
 }
 
 // Write puts the field lines into h and deletes what else h has under names
-// of the contract. A header's values are given to it alone: later handlers
+// of the plan. A header's values are given to it alone: later handlers
 // edit values in place (Caddy's own header replacements do), which must not
 // reach the next request.
 func (r *RenderedHeaders) Write(h http.Header) {

@@ -6,6 +6,9 @@ import (
 	"slices"
 )
 
+// This file compares the policies of a configuration with each other while they
+// are loaded.
+
 // Reservations collects, policy by policy while a configuration loads, the
 // names that are written and those that tokens are read from. It compares each
 // policy with all that came before it in a time that does not grow with their
@@ -33,7 +36,8 @@ type source struct {
 	name   string
 }
 
-// nameKey is what an owned name covers, without its spelling.
+// nameKey is which headers or cookies a reserved name stands for, whatever its
+// spelling.
 type nameKey struct {
 	kind      NameKind
 	canonical string
@@ -41,9 +45,9 @@ type nameKey struct {
 
 func (n ReservedName) key() nameKey { return nameKey{kind: n.Kind, canonical: n.Canonical} }
 
-// coveredBy returns the key of every owned name that would cover a header of
-// that name: whether one of them does is a question of look-ups, however many
-// names are owned.
+// coveredBy returns the key of every reserved name that would cover a header of
+// that name. A few look-ups answer whether one does, however many names are
+// reserved.
 func coveredBy(header string) iter.Seq[nameKey] {
 	return func(yield func(nameKey) bool) {
 		canonical := Canonicalize(header)
@@ -98,7 +102,7 @@ func sourceError(header string, n ReservedName) error {
 	return fmt.Errorf("header %q: %w: tokens are read from it, and claims are written to %s %q", header, ErrName, n.Kind, n.Name)
 }
 
-// checkLengths returns an error where a name is longer than what is folded.
+// checkLengths returns an error where a name is longer than what can be canonicalized.
 func (s Sources) checkLengths() error {
 	for _, name := range slices.Concat(s.Headers, s.Cookies) {
 		if len(name) > MaxNameBytes {
@@ -112,7 +116,7 @@ func (s Sources) checkLengths() error {
 // error, and leaves the reservations as they were, where a claim would be
 // written to a header that a token is read from: the client's token would be
 // deleted before it is read.
-func (r *Reservations) Add(contract *HeaderPlan, read Sources) error {
+func (r *Reservations) Add(plan *HeaderPlan, read Sources) error {
 	if err := read.checkLengths(); err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func (r *Reservations) Add(contract *HeaderPlan, read Sources) error {
 		r.known, r.written, r.read, r.listed = make(map[ReservedName]bool), make(nameIndex), make(nameIndex), make(map[source]bool)
 	}
 	var names []ReservedName
-	for _, n := range contract.reserved {
+	for _, n := range plan.reserved {
 		if !r.known[n] {
 			names = append(names, n)
 		}
@@ -178,7 +182,7 @@ func (r *Reservations) check(names []ReservedName, headers []string) error {
 	return nil
 }
 
-// ReservedNames returns the names that are reserved now.
+// Union returns the names that are reserved now.
 func (r *Reservations) Union() *ReservedNames {
 	return newReservedNames(slices.Clone(r.names)).except(r.sources)
 }

@@ -4,13 +4,12 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 )
 
-// NameKind tells how an owned name stands for header or cookie names.
+// NameKind is how a reserved name stands for header or cookie names.
 type NameKind uint8
 
-// The kinds of owned names.
+// The kinds of reserved names.
 const (
 	ReservedHeader NameKind = iota // this header
 	ReservedPrefix                 // every header that begins with it (headers_from)
@@ -18,7 +17,7 @@ const (
 	ReservedCookie                 // this cookie (the re-signed token's own)
 )
 
-// String gives the word that check and selftest print.
+// String returns the word that check and selftest print.
 func (k NameKind) String() string {
 	switch k {
 	case ReservedPrefix:
@@ -40,82 +39,41 @@ type ReservedName struct {
 	// Canonical is Canonicalize(Name).
 	Canonical string
 
-	// Kind is what the name is of.
+	// Kind is which headers or cookies the name stands for.
 	Kind NameKind
 
-	// Exact says that the spelling must survive on the wire.
+	// Exact says that HTTP/1 upstreams get the configured spelling.
 	Exact bool
 
 	// Token says that the re-signed token goes there; claims do not.
 	Token bool
 }
 
-// Reserved lists the names that the contract may write, by kind and name.
-func (c *HeaderPlan) Reserved() []ReservedName { return slices.Clone(c.reserved) }
-
-// listReserved fills in what Reserved, Write and ReservedNames need.
-func (c *HeaderPlan) listReserved() {
-	for i := range c.headers {
-		h := &c.headers[i]
-		canonical := Canonicalize(h.name)
-		c.reserved = append(c.reserved, ReservedName{Name: h.name, Canonical: canonical, Kind: ReservedHeader, Exact: h.exact})
-		if h.onOverflow == overflowSplit {
-			c.reserved = append(c.reserved, ReservedName{Name: h.name, Canonical: canonical, Kind: ReservedParts, Exact: h.exact})
-		}
-		c.clear = append(c.clear, h.key)
-		if key := http.CanonicalHeaderKey(h.name); key != h.key {
-			c.clear = append(c.clear, key)
-		}
-	}
-	for _, t := range c.targets {
-		if t.Header != "" {
-			c.reserved = append(c.reserved, ReservedName{Name: t.Header, Canonical: Canonicalize(t.Header), Kind: ReservedHeader, Token: true})
-		}
-		if t.Cookie != "" {
-			c.reserved = append(c.reserved, ReservedName{Name: t.Cookie, Canonical: Canonicalize(t.Cookie), Kind: ReservedCookie, Token: true})
-		}
-	}
-	slices.SortStableFunc(c.reserved, func(a, b ReservedName) int {
-		if a.Kind != b.Kind {
-			return int(a.Kind) - int(b.Kind)
-		}
-		return strings.Compare(a.Canonical, b.Canonical)
-	})
-	var open []ReservedName
-	for _, o := range c.reserved {
-		if o.Kind == ReservedPrefix || o.Kind == ReservedParts {
-			open = append(open, o)
-		}
-	}
-	if len(open) > 0 {
-		c.sweeper = newReservedNames(open)
-	}
-}
-
-// ReservedNames is the union of the names that several contracts may write and, once
-// made by [ReservedNames.Except], of those that tokens are read from. It never changes.
+// ReservedNames is the union of the names that several plans may write and, once
+// made by [ReservedNames.Except] or [Reservations.Union], of those that tokens are
+// read from. It never changes and is safe for concurrent use; nil reserves nothing.
 type ReservedNames struct {
 	names   []ReservedName
 	headers nameSet
 	parts   nameSet
 	cookies nameSet
 
-	prefixes []string // folded
+	prefixes []string // in canonical form
 	first    [256]bool
 
-	// The headers that tokens are read from, which are owned too, and their map
-	// keys in http.Header by their folds.
+	// The headers that tokens are read from, which are reserved too, and their
+	// map keys in http.Header by their canonical forms.
 	read     nameSet
 	readKeys map[string][]string
 
 	// What the token itself is read from and Scrub therefore leaves alone.
 	credentialHeaders map[string]bool // map keys of http.Header
 	credentialCookies []string        // cookie names as they stand
-	credentials       []string        // what CredentialHeaders gives
+	credentials       []string        // what CredentialHeaders returns
 }
 
-// nameSet is a set of folded names with a filter by length, so that most
-// headers of a request are told apart without being folded.
+// nameSet is a set of canonical names with a filter by length, so that most headers
+// of a request need not be canonicalized.
 type nameSet struct {
 	names   map[string]struct{}
 	lengths [MaxNameBytes + 1]bool
@@ -133,10 +91,10 @@ func (s *nameSet) clone() nameSet {
 	return nameSet{names: maps.Clone(s.names), lengths: s.lengths}
 }
 
-// nameBuffer is where a name is folded; it stays on the caller's stack.
+// nameBuffer is where a name is canonicalized; it stays on the caller's stack.
 type nameBuffer [MaxNameBytes]byte
 
-// has reports whether name folds to a member.
+// has reports whether the canonical form of name is a member.
 func (s *nameSet) has(name string, buf *nameBuffer) bool {
 	if len(name) > MaxNameBytes || !s.lengths[len(name)] {
 		return false
@@ -148,16 +106,16 @@ func (s *nameSet) has(name string, buf *nameBuffer) bool {
 	return in
 }
 
-// NewReservedNames makes the union over all contracts of a configuration; nil ones
-// are passed over.
-func NewReservedNames(contracts ...*HeaderPlan) *ReservedNames {
+// NewReservedNames returns the union over the plans of a configuration; nil ones
+// are skipped.
+func NewReservedNames(plans ...*HeaderPlan) *ReservedNames {
 	var names []ReservedName
 	seen := make(map[ReservedName]bool)
-	for _, c := range contracts {
-		if c == nil {
+	for _, p := range plans {
+		if p == nil {
 			continue
 		}
-		for _, n := range c.reserved {
+		for _, n := range p.reserved {
 			if !seen[n] {
 				seen[n] = true
 				names = append(names, n)
@@ -189,11 +147,11 @@ func newReservedNames(names []ReservedName) *ReservedNames {
 	return o
 }
 
-// Except returns a copy that owns the sources as well: their aliases are
-// deleted like those of what we write. Its Scrub leaves the sources in place,
+// Except returns a copy that reserves the sources as well: their aliases are
+// deleted like those of written names. Its Scrub leaves the sources in place,
 // in their own spelling: the incoming token has to be read there first. Once it
 // has been read (or there was none), call [ReservedNames.ScrubCredentials].
-// Authorization alone is owned only where a token is written to it:
+// Authorization alone is reserved only where a token is written to it:
 // applications have credentials of their own there, and it has no alias.
 // A source that claims are written to is an error: the client's token would be
 // deleted before it is read.
@@ -249,7 +207,7 @@ func (o *ReservedNames) CredentialHeaders() []string {
 	return o.credentials
 }
 
-// Names lists the owned names.
+// Names returns the reserved names that are written, in the order of the plans.
 func (o *ReservedNames) Names() []ReservedName {
 	if o == nil {
 		return nil
@@ -258,7 +216,7 @@ func (o *ReservedNames) Names() []ReservedName {
 }
 
 // Contains reports whether a header of that name could be mistaken for one
-// that we write.
+// that is written.
 func (o *ReservedNames) Contains(name string) bool {
 	if o == nil {
 		return false

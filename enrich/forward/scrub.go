@@ -9,19 +9,19 @@ import (
 )
 
 // Scrub deletes from a client's request everything that the application
-// could mistake for what we write or read: every header that folds to an owned
-// name, every cookie that does or whose name is none, and all trailers. What it
-// deletes as an alias of a header that a token is read from leaves that header
-// twice, so that whoever reads it finds a malformed request. It rewrites Connection so that
-// the client cannot name one of our headers there and have the next proxy
-// delete it (RFC 9110, section 7.6.1), and takes away the wish for an upgrade
-// that other requests could hide behind, and what would go through a tunnel.
-// It returns how many headers and cookies it took away. On a nil ReservedNames it does
-// the last four only.
+// could mistake for what is written or read: every header whose canonical form is
+// reserved, every cookie for which that holds or whose name is none, and all
+// trailers. Where it deletes an alias of a header that a token is read from, it
+// doubles that header, so that its reader finds a malformed request. It rewrites
+// Connection so that the client cannot have the next proxy delete one of our
+// headers (RFC 9110, section 7.6.1), and deletes a request for an upgrade that
+// other requests could hide behind, and the body of a tunnel. It returns how many
+// headers and cookies it deleted. On a nil ReservedNames it deletes no headers by
+// name and no cookies.
 //
 // Trailers are dropped by forgetting the map that the server fills when the
 // body ends: deleting names from it would leave those that the client sends
-// without having announced them. It must happen before the request is
+// without having announced them. Scrub must be called before the request is
 // cloned.
 func (o *ReservedNames) Scrub(r *http.Request) (removed int) {
 	if o != nil {
@@ -57,7 +57,7 @@ func (o *ReservedNames) ScrubCredentials(r *http.Request, except ...token.Place)
 	return removed
 }
 
-// sweep deletes the owned headers, but not those that are still to be read.
+// sweep deletes the reserved headers, but not those that are still to be read.
 func (o *ReservedNames) sweep(h http.Header) (removed int) {
 	var buf nameBuffer
 	for key := range h {

@@ -2,12 +2,15 @@ package forward
 
 import (
 	"encoding/json"
-	"math"
-	"slices"
+	"errors"
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
+
+// This file turns single values into text and JSON.
 
 // isEmpty reports whether a claim's value counts as empty.
 func isEmpty(v any) bool {
@@ -31,7 +34,7 @@ func isEmpty(v any) bool {
 	return false
 }
 
-// scalarText gives the text of a value that is neither list nor object.
+// scalarText returns the text of a value that is neither list nor object.
 func scalarText(v any) (string, error) {
 	switch x := v.(type) {
 	case string:
@@ -41,7 +44,8 @@ func scalarText(v any) (string, error) {
 	case int64:
 		return strconv.FormatInt(x, 10), nil
 	case float64:
-		return floatText(x)
+		number, err := appendJSON(nil, x, utf8.MaxRune)
+		return string(number), err
 	case json.Number:
 		return string(x), nil
 	case time.Time:
@@ -54,66 +58,15 @@ func scalarText(v any) (string, error) {
 	return "", errKind
 }
 
-// floatText writes the shortest digits that read back as the same number, in
-// the form that ECMAScript and RFC 8785 use: an exponent only far from one.
-func floatText(f float64) (string, error) {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return "", errKind
-	}
-	format := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		format = 'e'
-	}
-	return strconv.FormatFloat(f, format, -1, 64), nil
-}
-
-// appendJSON writes a canonical value as JSON without white space, members in
-// the order of their names. Control characters, line and paragraph
-// separators and every character above limit are written as \u escapes, so
-// that the text is one line and fits its encoding.
+// appendJSON appends a canonical value as JSON on one line. Control characters,
+// line and paragraph separators and every character above limit are written as
+// \u escapes, so that the text fits its encoding.
 func appendJSON(b []byte, v any, limit rune) ([]byte, error) {
-	var err error
-	switch x := v.(type) {
-	case nil:
-		return append(b, "null"...), nil
-	case string:
-		return appendJSONString(b, x, limit)
-	case time.Time:
-		return appendJSONString(b, x.Format(time.RFC3339Nano), limit)
-	case []any:
-		b = append(b, '[')
-		for i, e := range x {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			if b, err = appendJSON(b, e, limit); err != nil {
-				return nil, err
-			}
-		}
-		return append(b, ']'), nil
-	case map[string]any:
-		names := make([]string, 0, len(x))
-		for name := range x {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		b = append(b, '{')
-		for i, name := range names {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			if b, err = appendJSONString(b, name, limit); err != nil {
-				return nil, err
-			}
-			b = append(b, ':')
-			if b, err = appendJSON(b, x[name], limit); err != nil {
-				return nil, err
-			}
-		}
-		return append(b, '}'), nil
+	b, err := identity.AppendJSON(b, v, func(b []byte, s string) ([]byte, error) { return appendJSONString(b, s, limit) })
+	if errors.Is(err, identity.ErrNotCanonical) {
+		return nil, errKind
 	}
-	text, err := scalarText(v)
-	return append(b, text...), err
+	return b, err
 }
 
 const hexDigits = "0123456789abcdef"

@@ -7,10 +7,10 @@ import (
 
 // smuggling begins the names of protocols in which whole HTTP requests can be
 // sent once a connection has been upgraded to them: h2c and its drafts, HTTP/2.0,
-// TLS/1.2 (RFC 2817), SPDY/3.1. Nobody scrubs those requests.
+// TLS/1.2 (RFC 2817), SPDY/3.1. Those requests would not be scrubbed.
 var smuggling = [...]string{"h2", "http", "tls", "spdy"}
 
-// dropSmuggling deletes the wish for an upgrade behind which the client could
+// dropSmuggling deletes a request for an upgrade behind which the client could
 // speak to the application as if it were us, with headers of its own making.
 // The request goes on without it, which every server must expect (RFC 9110,
 // section 7.8). Upgrades to WebSocket and the like carry no headers, and stay.
@@ -34,7 +34,7 @@ func dropSmuggling(h http.Header) {
 // dropTunnel takes from a CONNECT request what the client sends into the
 // tunnel. Go's transport writes it to an HTTP/1 application as it is, neither
 // counted nor in chunks, and an application that opens no tunnel reads further
-// requests in it, which nobody has scrubbed. WebSockets over HTTP/2 and HTTP/3
+// requests in it, which have not been scrubbed. WebSockets over HTTP/2 and HTTP/3
 // begin with CONNECT, too (RFC 8441, RFC 9220): reverse_proxy makes an upgrade
 // of them, and holds back what follows until the application has agreed.
 func dropTunnel(r *http.Request) {
@@ -45,7 +45,7 @@ func dropTunnel(r *http.Request) {
 	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
 }
 
-// opensWebSocket tells a CONNECT request for a WebSocket as reverse_proxy does:
+// opensWebSocket recognizes a CONNECT request for a WebSocket as reverse_proxy does:
 // HTTP/2 servers of Go give its protocol as a header, quic-go's as Proto.
 func opensWebSocket(r *http.Request) bool {
 	switch r.ProtoMajor {

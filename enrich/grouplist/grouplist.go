@@ -1,7 +1,7 @@
 // Package grouplist reads the groups that a token or an answer brings, also where
 // one text stands in the place of the list: "[admin, user]", "a,b", JSON in a
-// text. Only the operator can say what such a text is (C33). Taken for one group,
-// it would let in whom a requirement like NOT isMemberOfGroupName("admin") is to
+// text. Only the operator knows what such a text is. Taken for one group, it would
+// let in callers whom a requirement like NOT isMemberOfGroupName("admin") is to
 // keep out.
 package grouplist
 
@@ -16,9 +16,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// The words that may stand in the place of a delimiter.
+// The values of groups_delimiter besides a delimiter itself.
 const (
-	// JSON says that a text is a list in JSON.
+	// JSON says that a text is a list in JSON: ["admin","user"].
 	JSON = "json"
 	// None says that a text is one group, as a distinguished name is.
 	None = "none"
@@ -46,7 +46,7 @@ func Check(delimiter string) error {
 // marks stand around a list or a part of it, and are part of no name.
 const marks = `[]{}"'`
 
-// Why a text's groups are unknown.
+// The reasons for which groups are unknown. They are part of messages.
 const (
 	reasonUndecided = "one text stands in the place of the list and may hold several groups; groups_delimiter says whether it does"
 	reasonEmpty     = "an empty text stands in the place of the list"
@@ -56,8 +56,10 @@ const (
 )
 
 // Read returns the groups in v, the value that is to hold them, as a list that is
-// never nil where they are known. Where they are not, unknown says why; it is
-// empty where nothing stands there, which is not "no groups" either.
+// never nil where they are known. The delimiter is one that Check accepts; empty,
+// it says nothing of texts, and only a text that can be but one group is read.
+// Where the groups are not known, unknown says why; it is empty for a null value,
+// which does not mean "no groups" either.
 func Read(v any, delimiter string) (list []any, unknown string) {
 	// Blanks around parts are cut, so that ", " is the comma.
 	if bare := strings.TrimSpace(delimiter); bare != "" {
@@ -74,7 +76,8 @@ func Read(v any, delimiter string) (list []any, unknown string) {
 	return nil, reasonKind
 }
 
-// parse reads a text in the place of a list.
+// parse reads a text in the place of a list. It returns the groups, or the reason
+// for which they are unknown.
 func parse(text, delimiter string) ([]any, string) {
 	switch delimiter {
 	case "":
@@ -114,8 +117,8 @@ func parse(text, delimiter string) ([]any, string) {
 	return list, ""
 }
 
-// elements reads a list that is one already. Only a delimiter has anything to say
-// of its texts: a source may join several groups in one element too.
+// elements reads a value that is a list already. Its texts are split where a
+// delimiter is configured: a source may join several groups in one element too.
 func elements(list []any, delimiter string) ([]any, string) {
 	joined := func(v any) bool { s, ok := v.(string); return ok && strings.Contains(s, delimiter) }
 	if delimiter == "" || delimiter == JSON || delimiter == None || !slices.ContainsFunc(list, joined) {
@@ -138,7 +141,7 @@ func elements(list []any, delimiter string) ([]any, string) {
 
 // isPlain reports whether a text can be one group only: letters, digits, and
 // what stands inside of names, paths, URNs, addresses and Windows' domain names.
-// Whatever else it holds could be what parts a list, in one writing or another.
+// Any other character could separate the groups of a list.
 func isPlain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune(`-_.:/@\`, r)

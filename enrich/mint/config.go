@@ -3,8 +3,8 @@
 // is given in place of the caller's token.
 //
 // The keys of a cluster live in a storage that all nodes share. A new key is
-// published for a while before it signs, so that nobody who caches the key set
-// meets a token that it cannot verify, and a retired one is published until
+// published for a while before it signs, so that whoever caches the key set
+// can verify each token, and a retired one is published until
 // the last token that it signed has expired.
 package mint
 
@@ -94,6 +94,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// withDefaults returns the configuration with defaults in place of what is not set.
 func (c Config) withDefaults() Config {
 	if c.Algorithm == "" && len(c.KeyFiles) == 0 {
 		c.Algorithm = DefaultAlgorithm
@@ -107,8 +108,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validateIssuer holds RFC 8414, section 2: an https URL without query or
-// fragment.
+// validateIssuer checks the issuer by RFC 8414, section 2: an https URL without
+// query or fragment.
 func validateIssuer(issuer string) error {
 	if issuer == "" {
 		return fmt.Errorf("issuer is missing: %w", ErrConfig)

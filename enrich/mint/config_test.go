@@ -60,7 +60,7 @@ func TestDefaultsAreTheSafeSide(t *testing.T) {
 	if tmpl.TTL() != 5*time.Minute || tmpl.Header() != "Authorization" || tmpl.Value("x") != "Bearer x" || tmpl.PerRequest() || tmpl.plain || tmpl.all {
 		t.Errorf("%+v", tmpl)
 	}
-	if lookInterval(c) != 10*time.Minute || lookInterval(Config{RotateOverlap: cache.Duration(time.Hour)}) != 6*time.Minute {
+	if pollInterval(c) != 10*time.Minute || pollInterval(Config{RotateOverlap: cache.Duration(time.Hour)}) != 6*time.Minute {
 		t.Error("interval between looks")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
 // The types that a signed token's typ header can have.
@@ -91,7 +92,8 @@ type TokenDefinition struct {
 	Mint string `json:"mint,omitempty"`
 }
 
-// Template is a compiled TokenDefinition.
+// Template is a compiled TokenDefinition. It never changes and is safe for
+// concurrent use.
 type Template struct {
 	header, scheme, cookie string
 
@@ -177,6 +179,20 @@ func Compile(d TokenDefinition) (*Template, error) {
 	return t, nil
 }
 
+// appendAudience writes aud: text for one, a list for more (RFC 7519, section
+// 4.1.3).
+func appendAudience(b []byte, audience []string) []byte {
+	if len(audience) == 1 {
+		return identity.AppendString(b, audience[0])
+	}
+	for i, a := range audience {
+		b = append(b, "[,"[min(i, 1)])
+		b = identity.AppendString(b, a)
+	}
+	return append(b, ']')
+}
+
+// compileTarget checks where the token goes, and fills in the defaults.
 func (t *Template) compileTarget(d TokenDefinition) error {
 	switch {
 	case d.Cookie != "" && (d.Header != "" || d.Scheme != ""):
@@ -200,14 +216,14 @@ func (t *Template) compileTarget(d TokenDefinition) error {
 	return nil
 }
 
-// Header is the header that the token is written to, or empty.
+// Header returns the header that the token is written to, or the empty text.
 func (t *Template) Header() string { return t.header }
 
-// Cookie is the cookie that the token is written to, or empty.
+// Cookie returns the cookie that the token is written to, or the empty text.
 func (t *Template) Cookie() string { return t.cookie }
 
-// Value is what is written for a token: the scheme, a space and the token, or
-// the token alone.
+// Value returns what is written for a token: the scheme, a space and the token,
+// or the token alone.
 func (t *Template) Value(token string) string {
 	if t.scheme == "" {
 		return token
@@ -221,8 +237,8 @@ func (t *Template) Carries(claim string) bool {
 	return t.all || t.subject == claim || slices.Contains(t.named, claim)
 }
 
-// TTL is the longest life of the token; a Signer is told of it by KeepFor.
+// TTL returns the longest life of the token. The Signer must know it, see KeepFor.
 func (t *Template) TTL() time.Duration { return t.ttl }
 
-// PerRequest says that a token must not serve a second request.
+// PerRequest reports whether each request gets a token of its own.
 func (t *Template) PerRequest() bool { return t.perRequest }

@@ -17,8 +17,10 @@ import (
 // maxKeyFile bounds a PEM file: a 16,384-bit RSA key has 13 KB.
 const maxKeyFile = 64 << 10
 
+// This file reads keys of the operator's own from PEM files.
+
 // loadFiles reads the key files: the first one signs, all are published. It
-// also tells the algorithm, which the first key decides where none was set.
+// also returns the algorithm, which the first key decides where none was set.
 func loadFiles(c Config, log *slog.Logger) (*ring, string, error) {
 	r := &ring{fixed: true}
 	algorithm := c.Algorithm
@@ -86,8 +88,8 @@ func readKeyFile(name string, log *slog.Logger) (crypto.Signer, crypto.PublicKey
 	return private, public, nil
 }
 
-// parseBlock returns the private key of a block of PEM, where it is one, and
-// the public key.
+// parseBlock reads a key of any of the PEM types that openssl writes. The private
+// part is nil for a public key and for a certificate.
 func parseBlock(block *pem.Block) (crypto.Signer, crypto.PublicKey, error) {
 	switch block.Type {
 	case "PUBLIC KEY":

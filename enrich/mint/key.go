@@ -44,13 +44,13 @@ type key struct {
 	access, plain jose.Signer
 }
 
-// String gives the key's id: no format verb prints what lies behind it.
+// String returns the key's id, so that no format verb prints the private part.
 func (k *key) String() string { return "key " + k.id }
 
 // GoString keeps %#v from printing the private part.
 func (k *key) GoString() string { return k.String() }
 
-// LogValue is what a log shows of a key.
+// LogValue returns the key's id, which is all that a log shows of it.
 func (k *key) LogValue() slog.Value { return slog.StringValue(k.id) }
 
 // generate makes a key for an algorithm.
@@ -160,6 +160,7 @@ func algorithmOf(public crypto.PublicKey, wish string) string {
 	return "RS256"
 }
 
+// pkcs8 encodes the private key for the storage. Its error holds nothing of it.
 func (k *key) pkcs8() ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {

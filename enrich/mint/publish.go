@@ -13,7 +13,7 @@ const (
 	DiscoveryPath = "/.well-known/openid-configuration"
 )
 
-// KeySet gives the key set (RFC 7517, section 5) with its entity tag: public
+// KeySet returns the key set (RFC 7517, section 5) with its entity tag: public
 // parts only, the key that signs first. It never waits; before the first keys
 // are there it is ErrNotReady. The bytes must not be changed.
 func (s *Signer) KeySet() (document []byte, etag string, err error) {
@@ -30,7 +30,7 @@ func (s *Signer) KeySetMaxAge() time.Duration {
 	return min(time.Duration(s.config.RotateOverlap)/2, time.Hour).Truncate(time.Second)
 }
 
-// Discovery gives the metadata document from which OpenID Connect libraries
+// Discovery returns the metadata document from which OpenID Connect libraries
 // find the key set (OpenID Connect Discovery, section 3). The gateway has no
 // authorization endpoint, and says so by offering no response types.
 func (s *Signer) Discovery() ([]byte, error) {
@@ -49,7 +49,7 @@ func (s *Signer) Discovery() ([]byte, error) {
 		KeySet:        strings.TrimSuffix(s.config.Issuer, "/") + KeySetPath,
 		ResponseTypes: []string{},
 		SubjectTypes:  []string{"public"},
-		Algorithms:    r.offered,
+		Algorithms:    r.algorithms,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("rendering metadata: %w", err)
@@ -72,7 +72,7 @@ type KeyInfo struct {
 	PublishedUntil time.Time `json:"published_until,omitzero"`
 }
 
-// List tells the keys that are published, in the order of the key set. It is
+// List returns the keys that are published, in the order of the key set. It is
 // empty before the first keys are there.
 func (s *Signer) List() []KeyInfo {
 	r := s.ring.Load()

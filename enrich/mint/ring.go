@@ -16,6 +16,9 @@ import (
 // is decided how long a retired key is still published.
 const skew = time.Minute
 
+// This file decides, from the keys alone and the time, which key signs, which are
+// published, and when the next one is due.
+
 // ring is the keys of the cluster at one moment, ordered by the time from
 // which they sign. It never changes once it is in use.
 type ring struct {
@@ -23,11 +26,12 @@ type ring struct {
 	longest time.Duration
 	fixed   bool // from files: nothing comes, nothing retires
 
-	document []byte // the key set, public parts only
-	etag     string
-	offered  []string // the algorithms in the key set
+	document   []byte // the key set, public parts only
+	etag       string
+	algorithms []string // the algorithms in the key set
 }
 
+// sort puts the keys into the order in which they sign.
 func (r *ring) sort() {
 	slices.SortStableFunc(r.keys, func(a, b *key) int {
 		if c := a.signsFrom.Compare(b.signsFrom); c != 0 {
@@ -37,7 +41,7 @@ func (r *ring) sort() {
 	})
 }
 
-// active is the key that signs now: the latest whose time has come, of the
+// active returns the key that signs now: the latest whose time has come, of the
 // wanted algorithm if there is one. Where no key's time has come, because the
 // clock was set back, it is the first.
 func (r *ring) active(algorithm string, now time.Time) *key {
@@ -59,7 +63,7 @@ func (r *ring) active(algorithm string, now time.Time) *key {
 	return first
 }
 
-// next is the earliest key of the algorithm that is published and does not
+// next returns the earliest key of the algorithm that is published and does not
 // sign yet.
 func (r *ring) next(algorithm string, now time.Time) *key {
 	for _, k := range r.keys {
@@ -70,7 +74,7 @@ func (r *ring) next(algorithm string, now time.Time) *key {
 	return nil
 }
 
-// due tells when the next key must be made, at the latest: the moment from
+// due returns when the next key must be made, at the latest: the moment from
 // which it is still published for the overlap before the present one ends.
 // It is false where a next key is there already.
 func (r *ring) due(c Config, now time.Time) (signsFrom time.Time, due bool) {
@@ -81,7 +85,7 @@ func (r *ring) due(c Config, now time.Time) (signsFrom time.Time, due bool) {
 	present := r.active(c.Algorithm, now)
 	switch {
 	case present == nil && len(r.keys) == 0:
-		// The very first key: nobody can have cached a set without it.
+		// The very first key: no cached set is without it.
 		return now, true
 	case present == nil || present.algorithm != c.Algorithm:
 		return now.Add(overlap), true
@@ -96,7 +100,7 @@ func (r *ring) due(c Config, now time.Time) (signsFrom time.Time, due bool) {
 	return ends, true
 }
 
-// publishedUntil is when a retired key leaves the key set: when the last
+// publishedUntil returns when a retired key leaves the key set: when the last
 // token that any node can have signed with it has expired. It is false for a
 // key that signs or will sign.
 func (r *ring) publishedUntil(k *key, c Config, now time.Time) (time.Time, bool) {
@@ -106,7 +110,7 @@ func (r *ring) publishedUntil(k *key, c Config, now time.Time) (time.Time, bool)
 	for _, later := range r.keys {
 		if later.algorithm == k.algorithm && later.signsFrom.After(k.signsFrom) && !later.signsFrom.After(now) {
 			// A node learns of a key that signs at once by its next look.
-			return later.signsFrom.Add(lookInterval(c) + r.longest + skew), true
+			return later.signsFrom.Add(pollInterval(c) + r.longest + skew), true
 		}
 	}
 	if present := r.active(c.Algorithm, now); present != nil && present.algorithm != k.algorithm && !k.signsFrom.After(now) {
@@ -116,12 +120,12 @@ func (r *ring) publishedUntil(k *key, c Config, now time.Time) (time.Time, bool)
 		if ends.Before(present.signsFrom) {
 			ends = present.signsFrom
 		}
-		return ends.Add(lookInterval(c) + r.longest + skew), true
+		return ends.Add(pollInterval(c) + r.longest + skew), true
 	}
 	return time.Time{}, false
 }
 
-// without gives the ring without keys that are past their publication.
+// without returns the ring without keys that are past their publication.
 func (r *ring) without(c Config, now time.Time) (kept *ring, dropped bool) {
 	kept = &ring{longest: r.longest, fixed: r.fixed}
 	for _, k := range r.keys {
@@ -148,13 +152,13 @@ func (r *ring) publish(c Config, now time.Time) error {
 			set.Keys = append(set.Keys, k.public)
 		}
 	}
-	r.offered = r.offered[:0:0]
+	r.algorithms = r.algorithms[:0:0]
 	for _, k := range set.Keys {
 		if !k.IsPublic() {
 			return fmt.Errorf("publishing signing keys: not a public key: %w", ErrKey)
 		}
-		if !slices.Contains(r.offered, k.Algorithm) {
-			r.offered = append(r.offered, k.Algorithm)
+		if !slices.Contains(r.algorithms, k.Algorithm) {
+			r.algorithms = append(r.algorithms, k.Algorithm)
 		}
 	}
 	document, err := json.Marshal(set)

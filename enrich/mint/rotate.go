@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-// errLocked says that another node held the lock all the time.
+// This file changes the keys that a cluster shares: on time, or because an
+// operator asks for it.
+
+// errLocked says that another node held the lock for the whole wait.
 var errLocked = errors.New("the lock on the signing keys is held")
 
 // refresh brings the keys up to date: it takes over what other nodes stored,
@@ -45,7 +48,7 @@ func (s *Signer) refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.amend(ctx, due, func(r *ring, made *key, now time.Time) (*ring, bool) {
+	return s.update(ctx, due, func(r *ring, made *key, now time.Time) (*ring, bool) {
 		short := r.longest < longest
 		r.longest = max(r.longest, longest)
 		amended, old := r.without(s.config, now)
@@ -71,7 +74,7 @@ func (s *Signer) Rotate(ctx context.Context, atOnce bool) error {
 	}
 	s.change.Lock()
 	defer s.change.Unlock()
-	return s.amend(ctx, true, func(r *ring, made *key, now time.Time) (*ring, bool) {
+	return s.update(ctx, true, func(r *ring, made *key, now time.Time) (*ring, bool) {
 		amended, _ := r.without(s.config, now)
 		from := now.Add(time.Duration(s.config.RotateOverlap))
 		switch {
@@ -92,17 +95,18 @@ func (s *Signer) Rotate(ctx context.Context, atOnce bool) error {
 	})
 }
 
+// add puts a new key into the ring.
 func (r *ring) add(k *key, now, signsFrom time.Time) {
 	k.created, k.signsFrom = now.UTC(), signsFrom.UTC()
 	r.keys = append(r.keys, k)
 	r.sort()
 }
 
-// amend changes the stored keys under the lock. A key that may be needed is
+// update changes the stored keys under the lock. A key that may be needed is
 // made before, so that the lock is held for two calls to the storage only;
 // and as locks can be lost, what is used afterwards is what the storage then
 // holds, not what was meant to be there.
-func (s *Signer) amend(ctx context.Context, needKey bool, how func(r *ring, made *key, now time.Time) (*ring, bool)) (err error) {
+func (s *Signer) update(ctx context.Context, needKey bool, how func(r *ring, made *key, now time.Time) (*ring, bool)) (err error) {
 	var made *key
 	if needKey {
 		if made, err = generate(s.config.Algorithm, s.rand); err != nil {
@@ -140,6 +144,8 @@ func (s *Signer) amend(ctx context.Context, needKey bool, how func(r *ring, made
 	return s.use(r)
 }
 
+// lock takes the lock that all nodes share. Where another one holds it for the
+// whole wait, the error is errLocked.
 func (s *Signer) lock(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
@@ -153,7 +159,7 @@ func (s *Signer) lock(ctx context.Context) error {
 	return nil
 }
 
-// unlock gives the lock back even when the worker is being stopped.
+// unlock releases the lock even when the worker is being stopped.
 func (s *Signer) unlock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
 	defer cancel()

@@ -171,7 +171,7 @@ func TestRotationOnDemandMakesOneNextKey(t *testing.T) {
 		if signs(t, b) != first {
 			t.Error("the other node cannot know yet")
 		}
-		time.Sleep(maxLook)
+		time.Sleep(maxPollInterval)
 		synctest.Wait()
 		if signs(t, b) != now {
 			t.Error("the other node did not follow at its next look")

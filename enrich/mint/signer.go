@@ -17,10 +17,10 @@ const (
 	// person will wait, and longer than a storage takes that is well.
 	firstWait = 2 * time.Second
 
-	// maxLook bounds the time between two looks for new keys.
-	maxLook = 10 * time.Minute
+	// maxPollInterval bounds the time between two polls for new keys.
+	maxPollInterval = 10 * time.Minute
 
-	// retryFirst and retryLast bound the time after which a failed look is
+	// retryFirst and retryLast bound the time after which a failed poll is
 	// repeated; it doubles in between.
 	retryFirst = 250 * time.Millisecond
 	retryLast  = 30 * time.Second
@@ -31,7 +31,7 @@ type Options struct {
 	// Storage holds the keys. Required, unless they come from files.
 	Storage Storage
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of randomness. Default: crypto/rand.
@@ -54,12 +54,12 @@ type Signer struct {
 	ready   chan struct{} // closed when the first ring is there
 	longest atomic.Int64  // of this node, in seconds
 	change  sync.Mutex    // held while the stored keys are read and changed
-	wake    chan struct{} // asks the worker to look now
+	wake    chan struct{} // makes the worker refresh now
 
 	mu     sync.Mutex // guards what follows
 	stop   context.CancelFunc
 	done   chan struct{}
-	failed error // of the last look
+	failed error // of the last refresh
 	since  time.Time
 }
 
@@ -98,20 +98,20 @@ func New(c Config, o Options) (*Signer, error) {
 	return s, nil
 }
 
-// String names the issuer: no format verb prints what lies behind it.
+// String names the issuer, so that no format verb prints keys.
 func (s *Signer) String() string { return "signer of " + s.config.Issuer }
 
 // GoString keeps %#v from printing keys.
 func (s *Signer) GoString() string { return s.String() }
 
 // Start begins the worker that loads the keys, makes and retires them, until
-// ctx ends or Stop is called. A second call while it runs has it look at once:
-// key files may have been exchanged.
+// ctx ends or Stop is called. A second call while it runs makes it refresh at once:
+// key files may have been replaced.
 func (s *Signer) Start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stop != nil {
-		s.look()
+		s.poll()
 		return
 	}
 	ctx, s.stop = context.WithCancel(ctx)
@@ -133,8 +133,8 @@ func (s *Signer) Stop() {
 	}
 }
 
-// KeepFor says that tokens will live for up to ttl, so that a retired key is
-// published at least that long. It never shortens the time.
+// KeepFor has a retired key published for at least ttl, the life of the tokens
+// that it signs. It never shortens the time.
 func (s *Signer) KeepFor(ttl time.Duration) {
 	seconds := int64(min(ttl, MaxTTL) / time.Second)
 	for {
@@ -143,24 +143,28 @@ func (s *Signer) KeepFor(ttl time.Duration) {
 			return
 		}
 		if s.longest.CompareAndSwap(have, seconds) {
-			s.look()
+			s.poll()
 			return
 		}
 	}
 }
 
-// look asks the worker to look for keys at once.
-func (s *Signer) look() {
+// poll makes the worker refresh the keys at once.
+func (s *Signer) poll() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// lookInterval is how often a node looks for keys that others made: ten times
+// pollInterval returns how often a node polls for keys that others made: ten times
 // within the overlap, so that all publish a key before any signs with it.
-func lookInterval(c Config) time.Duration { return min(time.Duration(c.RotateOverlap)/10, maxLook) }
+func pollInterval(c Config) time.Duration {
+	return min(time.Duration(c.RotateOverlap)/10, maxPollInterval)
+}
 
+// work refreshes the keys until ctx ends. After a failure it tries again, at
+// growing intervals.
 func (s *Signer) work(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	retry := retryFirst
@@ -169,8 +173,8 @@ func (s *Signer) work(ctx context.Context, done chan<- struct{}) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.note(err)
-		wait := lookInterval(s.config)
+		s.report(err)
+		wait := pollInterval(s.config)
 		if err != nil {
 			wait = min(wait, retry)
 			retry = min(2*retry, retryLast)
@@ -190,7 +194,7 @@ func (s *Signer) work(ctx context.Context, done chan<- struct{}) {
 	}
 }
 
-// untilChange is the time until the next key begins to sign, so that the key
+// untilChange returns the time until the next key begins to sign, so that the key
 // set is rendered anew at that moment.
 func (s *Signer) untilChange() time.Duration {
 	now := s.clock()
@@ -199,11 +203,11 @@ func (s *Signer) untilChange() time.Duration {
 			return max(k.signsFrom.Sub(now), time.Millisecond)
 		}
 	}
-	return maxLook
+	return maxPollInterval
 }
 
-// note logs a failure once per change of state.
-func (s *Signer) note(err error) {
+// report logs a failure once per change of state.
+func (s *Signer) report(err error) {
 	s.mu.Lock()
 	changed := (err == nil) != (s.failed == nil)
 	s.failed = err
@@ -230,8 +234,8 @@ func (s *Signer) use(r *ring) error {
 	return nil
 }
 
-// present gives the ring, waiting for the first one at most firstWait.
-func (s *Signer) present(ctx context.Context) (*ring, error) {
+// awaitRing returns the ring, waiting for the first one at most firstWait.
+func (s *Signer) awaitRing(ctx context.Context) (*ring, error) {
 	if r := s.ring.Load(); r != nil {
 		return r, nil
 	}
@@ -247,8 +251,9 @@ func (s *Signer) present(ctx context.Context) (*ring, error) {
 	}
 }
 
-// Signs reports whether the key of that id is the one that signs now.
-func (s *Signer) Signs(keyID string) bool {
+// IsActive reports whether the key with the id is the one that signs now. A
+// cached token of another key is signed anew.
+func (s *Signer) IsActive(keyID string) bool {
 	r := s.ring.Load()
 	if r == nil {
 		return false
@@ -257,7 +262,7 @@ func (s *Signer) Signs(keyID string) bool {
 	return k != nil && k.id == keyID
 }
 
-// Status tells how the keys are, for an operator.
+// Status is the state of the keys, for an operator.
 type Status struct {
 	// Ready says that tokens can be signed.
 	Ready bool `json:"ready"`
@@ -270,7 +275,7 @@ type Status struct {
 	Keys int `json:"keys"`
 }
 
-// Status tells how the keys are.
+// Status returns the state of the keys.
 func (s *Signer) Status() Status {
 	s.mu.Lock()
 	st := Status{Since: s.since, Error: class(s.failed)}
@@ -281,6 +286,7 @@ func (s *Signer) Status() Status {
 	return st
 }
 
+// class returns the error's class for Status.Error.
 func class(err error) string {
 	switch {
 	case err == nil:

@@ -14,14 +14,14 @@ import (
 // Storage is where the nodes of a cluster share their keys. It is a part of
 // certmagic's Storage, so that Caddy's own can be handed over as it is.
 type Storage interface {
-	// Load gives the value of a name, or an error that is fs.ErrNotExist.
+	// Load returns the value of a name, or fs.ErrNotExist in its chain.
 	Load(ctx context.Context, name string) ([]byte, error)
 
 	// Store replaces the value of a name, whole or not at all.
 	Store(ctx context.Context, name string, value []byte) error
 
 	// Lock waits for a lock that all nodes respect, until ctx ends. Unlock
-	// gives it back.
+	// releases it.
 	Lock(ctx context.Context, name string) error
 	Unlock(ctx context.Context, name string) error
 }
@@ -68,7 +68,7 @@ type storedKey struct {
 	PKCS8     []byte    `json:"pkcs8"`
 }
 
-// read loads the keys; a storage without any gives an empty ring.
+// read loads the keys; a storage without any returns an empty ring.
 func (s *Signer) read(ctx context.Context) (*ring, error) {
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()

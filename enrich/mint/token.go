@@ -29,9 +29,9 @@ type Request struct {
 	// Principal is the verified incoming token. Required.
 	Principal *identity.Principal
 
-	// Claims are what the claim rules gave; Computed holds the name of every
-	// rule, also of one that gave nothing and so takes the incoming token's
-	// claim away. A name in Claims counts as computed in any case.
+	// Claims are the values of the claim rules. Computed holds the name of every
+	// rule: one without a value takes the incoming token's claim away. A name in
+	// Claims counts as computed in any case.
 	Claims   map[string]any
 	Computed map[string]bool
 
@@ -50,13 +50,13 @@ type Minted struct {
 	Expiry   time.Time
 }
 
-// Serves tells whether a cached token may still be handed out: until half its
+// Reusable reports whether a cached token may still be handed out: until half its
 // life is gone, so that an application never receives one about to expire.
-func (m Minted) Serves(now time.Time) bool {
+func (m Minted) Reusable(now time.Time) bool {
 	return !now.Before(m.IssuedAt) && now.Sub(m.IssuedAt) < m.Expiry.Sub(m.IssuedAt)/2
 }
 
-// String gives the token's id: no log shows the token by mistake.
+// String returns the token's id, so that no log shows the token.
 func (m Minted) String() string { return "token " + m.ID }
 
 // GoString keeps %#v from printing the token.
@@ -78,7 +78,7 @@ func (s *Signer) Mint(ctx context.Context, t *Template, q Request) (Minted, erro
 	if err != nil {
 		return Minted{}, err
 	}
-	r, err := s.present(ctx)
+	r, err := s.awaitRing(ctx)
 	if err != nil {
 		return Minted{}, err
 	}
@@ -117,7 +117,7 @@ func (s *Signer) Mint(ctx context.Context, t *Template, q Request) (Minted, erro
 	return m, nil
 }
 
-// Check tells whether a token could be made, with the errors of Mint, and signs
+// Check reports whether a token could be made, with the errors of Mint, and signs
 // nothing. Keys and size are left out.
 func (t *Template) Check(q Request) error {
 	_, err := expiry(t, q)
@@ -146,6 +146,7 @@ func expiry(t *Template, q Request) (time.Time, error) {
 	return time.Time{}, ErrExpired
 }
 
+// earlier returns the earlier of two times.
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
@@ -153,7 +154,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// claim is the value that a claim has after the rules: what a rule gave, or
+// claim returns the value that a claim has after the rules: that of a rule, or
 // else, where no rule has that name, what the incoming token says.
 func (q Request) claim(name string) (any, bool) {
 	if v, ok := q.Claims[name]; ok {
@@ -188,30 +189,30 @@ func subject(t *Template, q Request) (string, error) {
 }
 
 // payload renders the claims: those that every token has, in the order of
-// RFC 7519, then the others by name, so that equal claims give equal bytes.
+// RFC 7519, then the others by name, so that equal claims make equal bytes.
 func (s *Signer) payload(t *Template, q Request, m Minted, subject string) ([]byte, error) {
 	b := make([]byte, 0, 1024)
-	b = appendString(append(b, `{"iss":`...), s.config.Issuer)
-	b = appendString(append(b, `,"sub":`...), subject)
+	b = identity.AppendString(append(b, `{"iss":`...), s.config.Issuer)
+	b = identity.AppendString(append(b, `,"sub":`...), subject)
 	b = append(append(b, `,"aud":`...), t.audience...)
 	b = strconv.AppendInt(append(b, `,"exp":`...), m.Expiry.Unix(), 10)
 	b = strconv.AppendInt(append(b, `,"nbf":`...), m.IssuedAt.Unix(), 10)
 	b = strconv.AppendInt(append(b, `,"iat":`...), m.IssuedAt.Unix(), 10)
-	b = appendString(append(b, `,"jti":`...), m.ID)
+	b = identity.AppendString(append(b, `,"jti":`...), m.ID)
 	if q.Principal.Client != "" {
-		b = appendString(append(b, `,"client_id":`...), q.Principal.Client)
+		b = identity.AppendString(append(b, `,"client_id":`...), q.Principal.Client)
 	}
 	if len(q.Principal.Scopes) > 0 {
-		b = appendString(append(b, `,"scope":`...), strings.Join(q.Principal.Scopes, " "))
+		b = identity.AppendString(append(b, `,"scope":`...), strings.Join(q.Principal.Scopes, " "))
 	}
 	for _, name := range names(t, q) {
 		v, ok := q.claim(name)
 		if !ok {
 			continue
 		}
-		b = append(appendString(append(b, ','), name), ':')
+		b = append(identity.AppendString(append(b, ','), name), ':')
 		var err error
-		if b, err = appendValue(b, v, 0); err != nil {
+		if b, err = identity.AppendJSON(b, v, nil); err != nil {
 			return nil, fmt.Errorf("encoding claim %q: %w", name, err)
 		}
 		if len(b) > MaxToken {

@@ -321,7 +321,7 @@ func TestEqualClaimsGiveEqualBytes(t *testing.T) {
 func TestCachedTokenServesHalfItsLife(t *testing.T) {
 	m := Minted{IssuedAt: time.Unix(100, 0), Expiry: time.Unix(400, 0)}
 	for second, want := range map[int64]bool{99: false, 100: true, 249: true, 250: false, 400: false} {
-		if got := m.Serves(time.Unix(second, 0)); got != want {
+		if got := m.Reusable(time.Unix(second, 0)); got != want {
 			t.Errorf("at %d: %v", second, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package mint
+package identity
 
 import (
 	"encoding/json"
@@ -6,27 +6,25 @@ import (
 	"math"
 	"reflect"
 	"testing"
-
-	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
 // What is written reads back as the same value, and as encoding/json reads it.
-func FuzzAppendValue(f *testing.F) {
+func FuzzAppendJSON(f *testing.F) {
 	for _, s := range []string{
 		`null`, `{"b":[1,2.5,-0,1e300,12345678901234567890],"a":"\u0000\"\\\u2028é"}`, `"\ud800"`, `[[[[]]]]`, `1e-7`, `123456789012345678901234567890`,
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		v, err := identity.DecodeJSON(text)
+		v, err := DecodeJSON(text)
 		if err != nil {
 			return
 		}
-		written, err := appendValue(nil, v, 0)
+		written, err := AppendJSON(nil, v, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		again, err := identity.DecodeJSON(written)
+		again, err := DecodeJSON(written)
 		if err != nil || !reflect.DeepEqual(again, whole(t, v)) {
 			t.Errorf("%s is written %s and read back %v, %v", text, written, again, err)
 		}
@@ -42,7 +40,7 @@ func whole(t *testing.T, v any) any {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := identity.DecodeJSON(text)
+		n, err := DecodeJSON(text)
 		if f, ok := n.(float64); err != nil || ok && f != x {
 			t.Fatalf("%v is written %s", x, text)
 		}
@@ -59,9 +57,9 @@ func whole(t *testing.T, v any) any {
 	return v
 }
 
-func TestAppendValueRefusesWhatIsNotCanonical(t *testing.T) {
+func TestAppendJSONRefusesWhatIsNotCanonical(t *testing.T) {
 	var deep any
-	for range identity.MaxDepth + 2 {
+	for range MaxDepth + 2 {
 		deep = []any{deep}
 	}
 	for name, v := range map[string]any{
@@ -69,14 +67,14 @@ func TestAppendValueRefusesWhatIsNotCanonical(t *testing.T) {
 		"no number": json.Number("abc"), "a text as number": json.Number(`"x"`), "an injected member": json.Number(`1,"admin":true`),
 		"deep": deep, "inside a list": []any{math.NaN()}, "inside an object": map[string]any{"a": math.NaN()},
 	} {
-		if got, err := appendValue(nil, v, 0); !errors.Is(err, identity.ErrNotCanonical) {
+		if got, err := AppendJSON(nil, v, nil); !errors.Is(err, ErrNotCanonical) {
 			t.Errorf("%s: got %s, %v", name, got, err)
 		}
 	}
 }
 
 func TestAppendStringReplacesWhatIsNotUTF8(t *testing.T) {
-	if got := string(appendString(nil, "a\xffb\xc3")); got != "\"a\uFFFDb\uFFFD\"" {
+	if got := string(AppendString(nil, "a\xffb\xc3")); got != "\"a\uFFFDb\uFFFD\"" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -1,4 +1,4 @@
-package mint
+package identity
 
 import (
 	"encoding/json"
@@ -8,16 +8,26 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
-
-	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// appendValue writes a canonical value as JSON. Members stand in the order of
-// their names and numbers as they came, so that equal values give equal bytes
-// and no identifier is rounded.
-func appendValue(b []byte, v any, depth int) ([]byte, error) {
-	if depth > identity.MaxDepth {
-		return nil, fmt.Errorf("nested over %d levels: %w", identity.MaxDepth, identity.ErrNotCanonical)
+// TextWriter appends a text as a JSON string (RFC 8259, section 7).
+type TextWriter func(b []byte, s string) ([]byte, error)
+
+// AppendJSON appends a canonical value as JSON without white space. Members
+// stand in the order of their names and numbers as they came, so that equal
+// values give equal bytes and no identifier is rounded. Texts and names are
+// written by text; nil means AppendString. The error is that of text, or
+// ErrNotCanonical.
+func AppendJSON(b []byte, v any, text TextWriter) ([]byte, error) {
+	if text == nil {
+		text = func(b []byte, s string) ([]byte, error) { return AppendString(b, s), nil }
+	}
+	return appendJSON(b, v, text, 0)
+}
+
+func appendJSON(b []byte, v any, text TextWriter, depth int) ([]byte, error) {
+	if depth > MaxDepth {
+		return nil, fmt.Errorf("nested over %d levels: %w", MaxDepth, ErrNotCanonical)
 	}
 	var err error
 	switch x := v.(type) {
@@ -26,12 +36,12 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 	case bool:
 		return strconv.AppendBool(b, x), nil
 	case string:
-		return appendString(b, x), nil
+		return text(b, x)
 	case int64:
 		return strconv.AppendInt(b, x, 10), nil
 	case json.Number:
 		if x == "" || x[0] != '-' && (x[0] < '0' || x[0] > '9') || !json.Valid([]byte(x)) {
-			return nil, fmt.Errorf("a number that is none: %w", identity.ErrNotCanonical)
+			return nil, fmt.Errorf("a number that is none: %w", ErrNotCanonical)
 		}
 		return append(b, x...), nil
 	case float64:
@@ -42,7 +52,7 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			if b, err = appendValue(b, e, depth+1); err != nil {
+			if b, err = appendJSON(b, e, text, depth+1); err != nil {
 				return nil, err
 			}
 		}
@@ -53,20 +63,23 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(appendString(b, name), ':')
-			if b, err = appendValue(b, x[name], depth+1); err != nil {
+			if b, err = text(b, name); err != nil {
+				return nil, err
+			}
+			b = append(b, ':')
+			if b, err = appendJSON(b, x[name], text, depth+1); err != nil {
 				return nil, err
 			}
 		}
 		return append(b, '}'), nil
 	}
-	return nil, fmt.Errorf("%T: %w", v, identity.ErrNotCanonical)
+	return nil, fmt.Errorf("%T: %w", v, ErrNotCanonical)
 }
 
 // appendFloat writes the shortest text that reads back as the same number.
 func appendFloat(b []byte, f float64) ([]byte, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil, fmt.Errorf("number is not finite: %w", identity.ErrNotCanonical)
+		return nil, fmt.Errorf("number is not finite: %w", ErrNotCanonical)
 	}
 	format := byte('f')
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
@@ -75,11 +88,11 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 	return strconv.AppendFloat(b, f, format, -1, 64), nil
 }
 
-const hex = "0123456789abcdef"
+const hexDigits = "0123456789abcdef"
 
-// appendString writes a JSON string (RFC 8259, section 7). What is not UTF-8
-// becomes the replacement character.
-func appendString(b []byte, s string) []byte {
+// AppendString appends a text as a JSON string. Only what JSON demands is
+// escaped. What is not UTF-8 becomes the replacement character.
+func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {
@@ -93,7 +106,7 @@ func appendString(b []byte, s string) []byte {
 			if c == '"' || c == '\\' {
 				b = append(b, '\\', c)
 			} else {
-				b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
 			}
 			i++
 			start = i
@@ -109,17 +122,4 @@ func appendString(b []byte, s string) []byte {
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"')
-}
-
-// appendAudience writes aud: text for one, a list for more (RFC 7519, section
-// 4.1.3).
-func appendAudience(b []byte, audience []string) []byte {
-	if len(audience) == 1 {
-		return appendString(b, audience[0])
-	}
-	for i, a := range audience {
-		b = append(b, "[,"[min(i, 1)])
-		b = appendString(b, a)
-	}
-	return append(b, ']')
 }
