@@ -242,8 +242,9 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 // RequirementAttributes lists the attributes of a root ("user", "app" or
 // "appuser") that requirements read by name, for check.
 func (p *Policy) RequirementAttributes(root string) []string {
-	var list []string
-	for _, r := range p.requirements.all() {
+	all := p.requirements.all()
+	list := make([]string, 0, len(all))
+	for _, r := range all {
 		list = append(list, r.Members(root)...)
 	}
 	slices.Sort(list)
