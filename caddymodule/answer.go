@@ -16,6 +16,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
+// This file holds what a policy says of a decision: to the client, in the answer
+// to a request that is not let through, and to other handlers, in placeholders.
+
 // refuse answers a request that is not let through: with the challenge and the
 // cache directives as headers, and the rest as a Caddy error, so that
 // handle_errors can make a page of it. The text reveals nothing to the client;
@@ -23,10 +26,11 @@ import (
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decision, err error) error {
 	var refusal *enrich.Refusal
 	if !errors.As(err, &refusal) {
+		// Its kind is KindInternal then, which is answered with 500.
 		refusal = &enrich.Refusal{Cause: err}
 	}
 	header := w.Header()
-	header.Set("Cache-Control", "no-store")
+	header.Set("Cache-Control", "no-store") // the answer depends on the token
 	for _, way := range h.app.issuers.Challenges(h.Issuers) {
 		if challenge := h.policy.compiled.Challenge(refusal, way); challenge != "" {
 			header.Add("WWW-Authenticate", challenge)
@@ -40,6 +44,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decis
 	}
 	h.logDecision(r, d, refusal)
 	answer := caddyhttp.Error(refusal.Kind.Status(), refusal)
+	// A client can cause any 4xx at will, so only our own failures are errors.
 	level := zapcore.DebugLevel
 	if answer.StatusCode >= http.StatusInternalServerError {
 		level = zapcore.ErrorLevel
@@ -66,6 +71,7 @@ func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error
 	}
 	p.decision = d
 	if err != nil {
+		// What was decided before does not hold for a refused request.
 		p.decision, p.refusal = nil, err
 	}
 	if h.UserPlaceholder == "on" && err == nil && d != nil && d.Principal != nil {
@@ -76,14 +82,15 @@ func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error
 // placeholders hold what {token_enrich.*} show for one request. Another policy
 // may decide after the first: the next block of a site, or one in an error route.
 type placeholders struct {
-	mapped   bool
-	decision *enrich.Decision
-	refusal  error // the last one; an error route shows it, whatever decides there
+	mapped   bool             // the replacer of the request has them
+	decision *enrich.Decision // nil: none, or the request was refused
+	refusal  error            // the last one; an error route shows it, whatever decides there
 }
 
 // userPlaceholder is what user_placeholder sets.
 const userPlaceholder = "http.auth.user.id"
 
+// placeholderPrefix is that of every placeholder of the gateway.
 const placeholderPrefix = "token_enrich."
 
 // get returns the value of a placeholder, and whether its name is one of ours.

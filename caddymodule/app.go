@@ -73,9 +73,9 @@ type App struct {
 	proofs      *issuer.LocalReplayMemory
 	decisions   *enrich.DecisionCache
 
-	// settings tells configurations apart whose decisions must not be shared;
-	// sourced tells directories apart whose answers must not be, and is the same
-	// on every node.
+	// settings differ between configurations whose decisions must not be shared;
+	// sourced differs between directories whose answers must not be, and is the
+	// same on every node.
 	settings       []byte
 	issuerSettings []byte
 	sourced        [sha256.Size]byte

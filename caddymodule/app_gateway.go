@@ -31,6 +31,8 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 	if err := waitForPurgeLog(ctx, store.Log()); err != nil {
 		return nil, err
 	}
+	// Requests that waited together must come to one gateway, which tracks the
+	// long-lived ones.
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if g := a.gateway.Load(); g != nil {
@@ -76,6 +78,8 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		Log:                 store.Log(),
 		Keyer:               store.KeyDeriver(),
 
+		// With the resources' own names: after one was closed and opened anew,
+		// decisions that were made from it must not be found.
 		Fingerprint: sha256.Sum256(appendPart(appendPart(nil, string(a.settings)), string(a.releases.instances))),
 		Clock:       time.Now,
 		Observer:    a.metrics,

@@ -40,6 +40,8 @@ func (a *App) openIssuers() error {
 	if err := issuer.ResolveNames(configs); err != nil {
 		return err
 	}
+	// An issuer that the running configuration has, too, keeps its keys and
+	// when they were fetched.
 	issuers := make([]*issuer.Issuer, len(configs))
 	for i, c := range configs {
 		// With what its files hold: a key that was taken out of one is gone
@@ -68,6 +70,7 @@ func (a *App) openIssuers() error {
 		}
 		a.settings = appendPart(a.settings, key)
 	}
+	// Before anything else is added to them: directories depend on issuers.
 	a.issuerSettings = slices.Clone(a.settings)
 	a.known = configs
 	var err error
@@ -88,6 +91,7 @@ func (a *App) openDirectories() error {
 	if err != nil {
 		return fmt.Errorf("loading directories: %w", err)
 	}
+	// In the order of the configuration, in which they are merged.
 	var members []directory.Source
 	for i, mod := range mods.([]any) {
 		d, ok := mod.(DirectoryModule)
@@ -100,7 +104,8 @@ func (a *App) openDirectories() error {
 		}
 		members = append(members, m)
 	}
-	// Under the cache's keyed hash, so the secrets in it reveal nothing.
+	// The cache uses it in keyed hashes only, so it does not reveal the secrets
+	// in the text. It must not depend on this process: other nodes share entries.
 	text, err := json.Marshal(mods)
 	if err != nil {
 		return fmt.Errorf("taking the directories' fingerprint: %w", err)
@@ -166,7 +171,9 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 		return directory.Source{}, err
 	}
 	a.settings = appendPart(a.settings, key)
+	// The circuit breaker may be open since the configuration before.
 	a.metrics.DirectoryState(s.Name, guarded.State())
+	// For check, which warns of attributes that no directory keeps.
 	kept := guarded.Attributes()
 	if len(s.Attributes) > 0 {
 		kept.User = s.Attributes
@@ -220,6 +227,7 @@ func (a *App) openSigner() error {
 		return fmt.Errorf("signing: %w", err)
 	}
 	c := a.Signing.Config
+	// The keys are in the storage, so another storage is another signer.
 	storage := a.ctx.Storage()
 	key, err := digest(c, fmt.Sprintf("%T %v", storage, storage))
 	if err != nil {
@@ -237,6 +245,8 @@ func (a *App) openSigner() error {
 
 // openDecisions acquires the decision cache.
 func (a *App) openDecisions() error {
+	// Decisions of configurations that differ have different keys, so the cache
+	// can be shared by all of the same size.
 	size := a.Cache.decisionMemory()
 	var err error
 	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.DecisionCache, error) {

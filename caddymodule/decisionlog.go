@@ -12,6 +12,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
+// This file writes what policies log of requests. No line holds a token or a
+// claim, and of the subject only what log_subject allows.
+
 // logDecision writes the decision log, and the same fields into Caddy's access
 // log: policy, outcome, status, decision, issuer, client, and the subject as
 // log_subject says. They never hold a token or a claim. The access log has a
@@ -39,6 +42,7 @@ func (h *Handler) logDecision(r *http.Request, d *enrich.Decision, refusal *enri
 			}
 		}
 	}
+	// By which lines are sampled whose token was not verified.
 	reason := reasonAnonymous
 	if refusal != nil {
 		reason = refusal.Kind.String()

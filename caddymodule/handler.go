@@ -145,7 +145,7 @@ type Handler struct {
 	at       places            // of the options in the Caddyfile
 	claimsAt []caddyfile.Token // likewise, of claim and okta_claims in one list
 	app      *App
-	list     any // the list of routes that the policy stands in, to compare
+	list     any // identifies the list of routes that the policy is in
 	matchers caddyhttp.MatcherSets
 	chooses  pathMatchers // the matchers, for each reading of a path
 	policy   *policy

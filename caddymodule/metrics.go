@@ -30,7 +30,7 @@ type metrics struct {
 	directoryState  *prometheus.GaugeVec
 	keyFetches      *prometheus.CounterVec
 	keysSkipped     *prometheus.CounterVec
-	keysConfirmed   sync.Map // issuer → time.Time
+	keysConfirmed   sync.Map // issuer → time.Time of the last confirmation
 	introspections  *prometheus.CounterVec
 	scrubbed        *prometheus.CounterVec
 	overflow        *prometheus.CounterVec
@@ -48,7 +48,9 @@ const (
 // secondsBuckets reach from a hit in memory (microseconds) to a slow directory.
 var secondsBuckets = []float64{1e-6, 2e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, .01, .05, .1, .5, 1, 3, 10}
 
-// newMetrics returns the counters, with no values yet.
+// newMetrics returns the counters, with no values yet. Labels whose value is not
+// in the configuration take it from a closed set: an outcome, a kind, a tier, an
+// origin.
 func newMetrics() *metrics {
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help}, labels)
@@ -94,6 +96,7 @@ func acquireMetrics(r *releases, ctx caddy.Context) (*metrics, error) {
 	if registry == nil {
 		return m, nil
 	}
+	// The registry is new for each configuration; the counters are not.
 	for _, c := range []prometheus.Collector{
 		m.decisions, m.decisionSeconds, m.cacheRequests, m.unseal, m.directories, m.directorySecs, m.directoryState,
 		m.keyFetches, m.keysSkipped,
@@ -252,7 +255,8 @@ func (sizes) Describe(to chan<- *prometheus.Desc) {
 	to <- logAgeDesc
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector. Before the store is open there is no
+// tier to collect.
 func (s sizes) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
@@ -271,7 +275,8 @@ func (s sizes) Collect(to chan<- prometheus.Metric) {
 	gauge(entriesDesc, float64(entries), "decisions")
 }
 
-// Interface guards
+// Interface guards. The packages of the core count through interfaces of their
+// own, so that none of them depends on Prometheus.
 var (
 	_ enrich.Observer    = (*metrics)(nil)
 	_ issuer.Observer    = (*metrics)(nil)

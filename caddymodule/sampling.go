@@ -33,8 +33,8 @@ type lineKind struct{ line, policy, reason string }
 // the first sampledLines of each kind in a window, and at its end how many were
 // left out. It holds one counter for each kind until its window ends.
 type logSampler struct {
-	logs    *logs
-	metrics *metrics
+	logs    *logs    // for the summaries
+	metrics *metrics // for the counts
 
 	mu      sync.Mutex
 	closed  bool
@@ -54,7 +54,8 @@ func newLogSampler(l *logs, m *metrics) *logSampler {
 	return &logSampler{logs: l, metrics: m, windows: make(map[lineKind]*sampleCount)}
 }
 
-// allow reports whether a line is written, and counts it where it is not.
+// allow reports whether a line is written. One that is not counts as left out in
+// its window and in the metric.
 func (s *logSampler) allow(kind lineKind, level zapcore.Level) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +63,7 @@ func (s *logSampler) allow(kind lineKind, level zapcore.Level) bool {
 	switch {
 	case c != nil:
 	case s.closed:
-		return true // a request that outlives its configuration, one of a few
+		return true // of one of the few requests that outlive their configuration
 	default:
 		c = &sampleCount{level: zapcore.DebugLevel, end: time.AfterFunc(sampleWindow, func() { s.end(kind) })}
 		s.windows[kind] = c

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 
@@ -167,9 +168,7 @@ func (s *requestState) attached(r *http.Request, match func(*http.Request) (bool
 	if c == nil {
 		return match(r)
 	}
-	for name, values := range c.headers {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, c.headers)
 	matched, err := match(r)
 	for name := range c.headers {
 		if name == "Cookie" && c.cookies != nil {

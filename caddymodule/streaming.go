@@ -11,6 +11,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
+// This file ends responses that outlive their token. Requests that announce that
+// they last are tracked before they are passed on (enrich.Gateway.Track); the
+// others are recognised here, when the response begins.
+
 // streamingWriter is a response writer that recognises a streaming response,
 // such as an event stream, by its header. Such a response must end with its
 // token, also where the request did not ask for one.
@@ -19,7 +23,7 @@ type streamingWriter struct {
 
 	gateway      *enrich.Gateway
 	decision     *enrich.Decision
-	purgeVersion uint64
+	purgeVersion uint64             // of before the decision
 	cancel       context.CancelFunc // of an HTTP/3 request
 	done         func()
 }

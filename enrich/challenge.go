@@ -8,9 +8,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// Challenge gives the WWW-Authenticate value of a refusal (RFC 6750, section
+// Challenge returns the WWW-Authenticate value of a refusal (RFC 6750, section
 // 3; RFC 9470, section 3; RFC 9728, section 5.1), or nothing where the status
-// needs none. All of it is fit for strangers.
+// needs none.
 func (p *Policy) Challenge(r *Refusal, c issuer.Challenge) string {
 	var b strings.Builder
 	b.WriteString(c.Scheme)

@@ -17,9 +17,9 @@ import (
 // decision itself comes from the cache: those that need no token first, then
 // those of the decision.
 
-// checkRequest refuses a request that requirements cannot judge: its path leads
-// elsewhere in one reading, or its method is not what the application may take
-// it for (P55, P64). Its error is a *Refusal.
+// checkRequest refuses a request on which requirements cannot be evaluated: its
+// path leads elsewhere in one reading, or the application may take its method
+// for another (P55, P64). Its error is a *Refusal.
 func (p *Policy) checkRequest(r *http.Request) error {
 	if err := CheckPath(r); err != nil {
 		return err
@@ -36,10 +36,10 @@ func (p *Policy) checkRequest(r *http.Request) error {
 	return nil
 }
 
-// crossOrigin refuses what a foreign page could make a browser send with our
-// cookie: unsafe methods, and WebSocket upgrades, which no method protects.
-// Go's CrossOriginProtection judges by Sec-Fetch-Site and Origin; a handshake
-// is a GET, so it is shown to it as a POST.
+// crossOrigin refuses what a page of another origin could make a browser send
+// with our cookie: unsafe methods, and WebSocket upgrades, which the method does
+// not tell apart. Go's CrossOriginProtection checks Sec-Fetch-Site and Origin; a
+// handshake is a GET, so it is passed to it as a POST.
 func crossOrigin(r *http.Request, p *Policy, found token.Found) error {
 	if p.definition.AllowCrossOrigin || found.Place.Kind != token.Cookie {
 		return nil
@@ -47,8 +47,8 @@ func crossOrigin(r *http.Request, p *Policy, found token.Found) error {
 	probe := r
 	if isUpgrade(r) {
 		probe = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
-		// A browser always sends Origin with a handshake; what sends none is
-		// no browser.
+		// A browser always sends Origin with a handshake; a client that sends
+		// none is no browser.
 		if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) {
 			return refuse(KindCrossOrigin, ErrCrossOrigin)
 		}
@@ -59,16 +59,18 @@ func crossOrigin(r *http.Request, p *Policy, found token.Found) error {
 	return nil
 }
 
+// sameOrigin reports whether an Origin header names the host, with any scheme.
 func sameOrigin(origin, host string) bool {
 	_, rest, ok := strings.Cut(origin, "://")
 	return ok && strings.EqualFold(rest, host)
 }
 
+// isUpgrade reports whether a request asks for another protocol or a tunnel.
 func isUpgrade(r *http.Request) bool {
 	return r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect
 }
 
-// callerOf is what a request shows of its sender besides the token.
+// callerOf returns what a request shows of its sender besides the token.
 func callerOf(r *http.Request, found token.Found, info RequestInfo) *issuer.Caller {
 	c := issuer.CallerOf(r, found.Token, found.Scheme)
 	if info.URL != nil {
@@ -135,7 +137,7 @@ func (g *Gateway) checkAuthentication(c requestCheck) error {
 }
 
 // checkDecision applies the decision itself. It comes after the deny list, so
-// that a revoked token is not told what its user lacks.
+// that the answer to a revoked token does not depend on its user.
 func (*Gateway) checkDecision(c requestCheck) error {
 	if c.decision.denial != nil {
 		return c.decision.denial
@@ -151,7 +153,8 @@ func (*Gateway) checkRequestRequirements(c requestCheck) error {
 	return c.decision.requirements.checkRequest(c.request, c.clientIP, c.requirements)
 }
 
-// seconds reads a NumericDate (RFC 7519, section 2).
+// seconds returns the time of a NumericDate (RFC 7519, section 2), and whether v
+// is one.
 func seconds(v any) (time.Time, bool) {
 	switch n := v.(type) {
 	case int64:
@@ -162,9 +165,9 @@ func seconds(v any) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// anonymous is the way of a request without a token where the policy allows
-// it: no rule runs, no header is written, nothing is minted. Requirements see
-// null for user, groups and token; one that is not true asks for a token.
+// anonymous decides a request without a token where the policy allows it: no
+// rule runs, no header is written, no token is signed. Requirements read null
+// for user, groups and token; one that is not true asks for a token.
 func (g *Gateway) anonymous(r *http.Request, p *Policy, info RequestInfo) (*Decision, error) {
 	if len(p.definition.RequireScope) > 0 || len(p.definition.RequireACR) > 0 || p.definition.MaxAge > 0 {
 		return nil, refuse(KindNoToken, token.ErrNone)

@@ -14,12 +14,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// The codecs turn the parts of a record into the bytes that Redis holds and
-// back. encoding/json sorts the members of maps, so equal parts have equal
-// bytes, by which a refresh with equal content is known.
+// The codecs encode the parts of a record for Redis and decode them. encoding/json
+// sorts the members of maps, so equal parts have equal bytes, by which the cache
+// recognises a refresh with equal content.
 
 type personCodec struct{}
 
+// newPerson returns a person with the index of its groups.
 func newPerson(p *identity.Person) *person {
 	return &person{Person: p, index: oktael.IndexGroups(p.Groups)}
 }
@@ -52,6 +53,7 @@ func (personCodec) Decode(text []byte) (*person, error) {
 	return newPerson(&p), nil
 }
 
+// linked lists the users of the linked objects that are there.
 func linked(p *identity.Person) []*identity.User {
 	var users []*identity.User
 	for _, u := range p.Linked {
@@ -79,7 +81,7 @@ func (personCodec) Cost(p *person) int {
 	return n + (len(p.Origin)+len(p.GroupOrigins))*memberOverhead
 }
 
-// Names lists what a purge may name a person by.
+// Names lists the ids that a purge may name a person by.
 func (personCodec) Names(p *person) []cache.ID {
 	ids := userIDs(p.User, 3+len(p.Groups))
 	for _, u := range linked(p.Person) {
@@ -96,8 +98,8 @@ func (personCodec) Names(p *person) []cache.ID {
 	return ids
 }
 
-// userIDs lists what a purge may name a user by, besides the subject, with room
-// for more.
+// userIDs lists the ids that a purge may name a user by, besides the subject,
+// with room for more.
 func userIDs(u *identity.User, room int) []cache.ID {
 	ids := make([]cache.ID, 0, room)
 	for _, v := range append([]string{u.ID, u.Login}, u.Emails()...) {
@@ -111,6 +113,7 @@ func userIDs(u *identity.User, room int) []cache.ID {
 // Bound implements cache.Bounded.
 func (personCodec) Bound(p *person) (time.Duration, bool) { return bound(p.Keep) }
 
+// bound returns how long a source lets its answer be used, if it says so.
 func bound(keep *time.Duration) (time.Duration, bool) {
 	if keep == nil {
 		return 0, false
@@ -185,8 +188,8 @@ func encode(v any) ([]byte, error) {
 	return text, nil
 }
 
-// decode reads exactly one JSON value with known members only: what an older
-// or newer version wrote is a miss, not a guess.
+// decode reads exactly one JSON value with known members only, so that an entry
+// of an older or newer version is a miss.
 func decode(text []byte, to any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -200,8 +203,8 @@ func decode(text []byte, to any) error {
 	return nil
 }
 
-// canonical turns the numbers of a decoded profile into what the source's
-// answer had.
+// canonical turns the numbers of a decoded profile into those of the source's
+// answer.
 func canonical(profile *map[string]any) error {
 	if *profile == nil {
 		return nil

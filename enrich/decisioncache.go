@@ -14,19 +14,17 @@ import (
 // DefaultDecisionMemory bounds the decision cache, in bytes.
 const DefaultDecisionMemory = 64 << 20
 
-// DecisionCache remembers, in memory only, what was decided about a token under a
-// policy, rendered and ready to be written. It is a short cut and never an
-// authority: a decision is used again only while everything that it was made
-// from is unchanged (see Decision.valid).
+// DecisionCache holds, in memory only, the decisions about tokens under policies,
+// rendered and ready to be written. A decision is used again only while
+// everything that it was made from is unchanged (see Decision.valid).
 type DecisionCache struct {
 	cache  *otter.Cache[decisionKey, *Decision]
 	secret [32]byte
 	hashes sync.Pool
 }
 
-// decisionKey is a keyed hash of the token and of everything that tells two
-// decisions about one token apart, so that no token stays in memory for the
-// cache's sake.
+// decisionKey is a keyed hash of the token and of everything else by which two
+// decisions about one token differ. So the cache keeps no token in memory.
 type decisionKey [sha256.Size]byte
 
 // NewDecisionCache returns a decision cache of that many bytes; 0 means
@@ -103,7 +101,7 @@ func (c *DecisionCache) get(config Fingerprint, p *Policy, token string, l *Look
 	return d
 }
 
-// put remembers a decision if everything that it was made from can tell when
+// put caches a decision if everything that it was made from can tell when
 // it is no longer valid.
 func (c *DecisionCache) put(config Fingerprint, p *Policy, token string, d *Decision) {
 	if p.cacheable() && !d.incomplete {

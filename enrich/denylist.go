@@ -7,7 +7,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// What a denial may name of a token.
+// The claims by which a denial may name a token.
 const (
 	DenyTokenID = "jti"
 	DenySession = "sid"
@@ -56,4 +56,5 @@ func (g *Gateway) DenyListUnconfirmed(now time.Time) bool {
 	return g.Denials != nil && !g.ContinueUnconfirmed && g.DenyMaxAge > 0 && g.denialsMatter() && g.Denials.Age(now) > g.DenyMaxAge
 }
 
+// denialsMatter reports whether any denial was ever made or could be.
 func (g *Gateway) denialsMatter() bool { return g.DenialsConfigured || g.Denials.Used() }

@@ -8,8 +8,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// Kind is the class of a refusal. One table (kinds) gives each its HTTP
-// status and its word; no status is decided anywhere else.
+// Kind is the class of a refusal. One table (kinds) maps each to its HTTP status
+// and its word; no status is decided anywhere else.
 type Kind uint8
 
 const (
@@ -30,7 +30,7 @@ const (
 	KindInsufficientAuthentication
 	// KindCrossOrigin: an unsafe cross-origin request with a cookie token.
 	KindCrossOrigin
-	// KindDenied: a requirement does not hold, or the account is barred.
+	// KindDenied: a requirement is not true, or the account is disabled.
 	KindDenied
 	// KindMissingUser: the directory knows no such user.
 	KindMissingUser
@@ -43,8 +43,8 @@ const (
 	KindHeader
 )
 
-// kinds is the one table from kind to HTTP status, to the word that logs and
-// {token_enrich.reason} show, and to the text that a stranger may read.
+// kinds maps each kind to its HTTP status, to the word that logs and
+// {token_enrich.reason} show, and to the text that the client may read.
 var kinds = [...]struct {
 	status int
 	word   string
@@ -64,10 +64,10 @@ var kinds = [...]struct {
 	KindHeader:                     {http.StatusInternalServerError, "header_error", "internal error"},
 }
 
-// String gives the word for logs and the reason placeholder.
+// String returns the word for logs and the reason placeholder.
 func (k Kind) String() string { return kinds[k].word }
 
-// Status gives the HTTP status that a refusal of this kind is answered with.
+// Status returns the HTTP status that a refusal of this kind is answered with.
 func (k Kind) Status() int { return kinds[k].status }
 
 // decides reports whether a refusal of this kind by the stages is a decision
@@ -77,9 +77,9 @@ func (k Kind) decides() bool {
 	return k == KindMissingUser || k == KindDenied || k == KindInsufficientScope
 }
 
-// Sentinels of this package. The cause of a refusal can be told by errors.Is.
+// Sentinels of this package. errors.Is finds the cause of a refusal.
 var (
-	// ErrPanic stands behind a refusal that a recovered panic became.
+	// ErrPanic is the cause of a refusal after a recovered panic.
 	ErrPanic = errors.New("a stage panicked")
 	// ErrPath: applications may read the target's path otherwise than a matcher
 	// or a requirement does.
@@ -103,13 +103,13 @@ var (
 	ErrRevoked = errors.New("the token was revoked")
 	// ErrDenyListUnconfirmed: the deny list is older than it may be.
 	ErrDenyListUnconfirmed = errors.New("the deny list is unconfirmed")
-	// ErrDirectory: the directory failed and nothing usable is held.
+	// ErrDirectory: the directory failed and nothing usable is cached.
 	ErrDirectory = errors.New("the directory cannot be asked")
 )
 
-// Refusal is an answer to a request that is not let through. Its text is fit
-// for strangers: the same for an unknown user, a bad signature and an expired
-// token. The cause stands behind it, for the log.
+// Refusal is an answer to a request that is not let through. Its text may be
+// sent to the client: it is the same for an unknown user, a bad signature and an
+// expired token. The cause is for the log.
 type Refusal struct { //nolint:errname // an answer, which is also an error
 	// Kind decides the status.
 	Kind Kind
@@ -135,13 +135,13 @@ type Refusal struct { //nolint:errname // an answer, which is also an error
 	DPoPNonce string
 }
 
-// Error gives the text for strangers.
+// Error returns the text that may be sent to the client.
 func (r *Refusal) Error() string { return kinds[r.Kind].text }
 
-// Unwrap gives the cause, so that errors.Is finds the sentinel behind it.
+// Unwrap returns the cause, so that errors.Is finds its sentinel.
 func (r *Refusal) Unwrap() error { return r.Cause }
 
-// refuse makes a refusal of an error.
+// refuse returns the refusal of a kind for a cause.
 func refuse(kind Kind, cause error) *Refusal {
 	r := &Refusal{Kind: kind, Cause: cause}
 	if kind == KindUnavailable {
@@ -150,14 +150,14 @@ func refuse(kind Kind, cause error) *Refusal {
 	return r
 }
 
-// defaultRetryAfter is what a 503 asks the client to wait: long enough to be
-// of use to what is down, short enough for a person who waits.
+// defaultRetryAfter is how long a 503 asks the client to wait: long enough to
+// relieve what is down, short enough for a person who waits.
 const defaultRetryAfter = 5 * time.Second
 
-// Unavailable makes a refusal of something that cannot be reached now.
+// Unavailable returns the refusal for something that cannot be reached now.
 func Unavailable(cause error) *Refusal { return refuse(KindUnavailable, cause) }
 
-// refuseToken makes a refusal of what the issuer's room says of a token.
+// refuseToken returns the refusal for an error of package issuer.
 func refuseToken(err error) *Refusal {
 	if errors.Is(err, issuer.ErrInvalidToken) {
 		r := refuse(KindInvalidToken, err)

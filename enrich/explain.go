@@ -14,16 +14,16 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// ExplainRequest says whose decision is to be explained: that of a token, or that of a
-// made-up caller.
+// ExplainRequest says whose decision is to be explained: that of a token, or
+// that of a made-up caller.
 type ExplainRequest struct {
-	// Token is a token as a client would send it. The sender is not checked,
-	// because nobody sends it: a token that is bound is taken to come with its
-	// proof or certificate.
+	// Token is a token as a client would send it. There is no sender to check: a
+	// token that is bound is taken to come with its proof or certificate.
 	Token string
 
 	// Issuer is the configured name of an issuer, with Subject, Client and
-	// Scopes of somebody who might come with a token of it.
+	// Scopes of a principal who might come with a token of it. They are read
+	// only without a Token.
 	Issuer, Subject, Client string
 	Scopes                  []string
 
@@ -37,13 +37,13 @@ type ExplainRequest struct {
 }
 
 // Explanation is a decision with everything it rests on, for an operator. It
-// never holds the token, and nothing in it was signed.
+// never holds the token or a signed one.
 type Explanation struct {
 	Policy  string `json:"policy"`
 	Outcome string `json:"outcome"`
 	Allowed bool   `json:"allowed"`
 	Status  string `json:"status,omitempty"`
-	// Cause is the whole reason of a refusal.
+	// Cause is the whole reason of a refusal, which clients are not shown.
 	Cause string `json:"cause,omitempty"`
 
 	Principal    *ExplainedPrincipal    `json:"principal,omitempty"`
@@ -64,20 +64,19 @@ func (e *Explanation) Undecided() bool {
 	return !e.Allowed && (e.kind == KindUnavailable || e.kind == KindInternal)
 }
 
-// ExplainedPrincipal is what the token says.
+// ExplainedPrincipal is what the token says of its bearer.
 type ExplainedPrincipal struct {
 	Issuer         string   `json:"issuer"`
 	Subject        string   `json:"subject,omitempty"`
 	Client         string   `json:"client,omitempty"`
 	ServiceAccount bool     `json:"machine,omitempty"`
 	Scopes         []string `json:"scopes,omitempty"`
-	// Bound says that the token is good only with its DPoP proof or client
-	// certificate, which nobody shows to explain.
+	// Bound says that the token is valid only with its DPoP proof or client
+	// certificate, which explain does not check.
 	Bound bool `json:"bound,omitempty"`
 	// Claims are the values, or the types where values are not shown.
 	Claims map[string]any `json:"claims,omitempty"`
-	// Groups is how many groups the token brings; -1 where it says nothing or
-	// left them out.
+	// Groups is how many groups the token brings; -1 where they are unknown.
 	Groups int `json:"groups"`
 	// GroupsUnknown says why they are unknown although the token speaks of them.
 	GroupsUnknown string    `json:"groups_unknown,omitempty"`
@@ -94,10 +93,10 @@ type ExplainedRecord struct {
 	UserOrigin *identity.UserOrigin `json:"user_origin,omitempty"`
 	Attributes []ExplainedAttribute `json:"attributes,omitempty"`
 	// Groups is their number; -1 where they are unknown. GroupsUnknown says why,
-	// where a directory or the token speaks of groups.
+	// where a directory or the token has something of groups.
 	Groups        int    `json:"groups"`
 	GroupsUnknown string `json:"groups_unknown,omitempty"`
-	// GroupOrigins tells how many of them, in their order, came from which
+	// GroupOrigins says how many of them, in their order, came from which
 	// directory.
 	GroupOrigins  []identity.GroupOrigin `json:"group_origins,omitempty"`
 	GroupNames    []string               `json:"group_names,omitempty"`
@@ -121,7 +120,7 @@ type ExplainedAttribute struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// ExplainedRule is what became of one claim rule.
+// ExplainedRule is the result of one claim rule.
 type ExplainedRule struct {
 	Claim  string `json:"claim"`
 	Result string `json:"result"`
@@ -151,9 +150,9 @@ type ExplainedHeader struct {
 	Values []string `json:"values,omitempty"`
 }
 
-// Explain goes the way of a request under a policy and tells what each stage
-// found. It decides anew, keeps nothing and signs nothing. Its error is for a
-// question that cannot be asked; a refusal is an answer.
+// Explain takes a made-up request through the stages of a policy and returns
+// what each of them found. It decides anew, caches nothing and signs nothing.
+// The error is for a request that names no principal; a refusal is an answer.
 func (g *Gateway) Explain(ctx context.Context, p *Policy, q ExplainRequest) (*Explanation, error) {
 	verified, err := g.assume(ctx, p, q)
 	e := &Explanation{Policy: p.name}
@@ -214,6 +213,7 @@ func explainCheck(p *Policy, d *Decision, r *http.Request, now time.Time) reques
 	return c
 }
 
+// refused sets what a refusal says.
 func (e *Explanation) refused(r *Refusal) {
 	e.Outcome, e.kind = r.Kind.String(), r.Kind
 	if r.Cause != nil {
@@ -310,7 +310,7 @@ func explainRecord(r *LookupResult, values bool, now time.Time) *ExplainedRecord
 	return e
 }
 
-// age gives the whole seconds since a fetch, or nil where there was none.
+// age returns the whole seconds since a fetch, or nil where there was none.
 func age(fetched, now time.Time) *int64 {
 	if fetched.IsZero() {
 		return nil
@@ -374,8 +374,8 @@ func (q *requirements) explain(in requirementInput, request *http.Request) []Exp
 	return list
 }
 
-// shape tells the type of a value, and of a list its length, without showing
-// it.
+// shape returns the type of a value, and the length of text, lists and objects,
+// without the value.
 func shape(v any) string {
 	switch x := v.(type) {
 	case nil:

@@ -1,6 +1,10 @@
 // Package enrich is the gateway itself: the stages that a request passes, in
-// one direction and in one order. Everything it needs it is given: issuers,
-// directories, caches, clock and logger. It knows nothing of Caddy.
+// one direction and in one order. Issuers, directories, caches, clock and logger
+// are injected. It does not depend on Caddy.
+//
+// A request's way is Gateway.Enrich (gateway.go): checks.go and the deny list on
+// every request, decisioncache.go for a token that was seen before,
+// evaluation.go for one that was not, and forward.go to write the headers.
 package enrich
 
 import (
@@ -22,52 +26,52 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// Gateway takes requests through the stages. It is made once per
+// Gateway takes requests through the stages. There is one for each
 // configuration; what must outlive a configuration (keys, caches, clients) is
-// given to it and not owned by it.
+// injected and not owned by it.
 type Gateway struct {
-	// Issuers verify tokens.
+	// Issuers verify tokens. Required.
 	Issuers *issuer.Set
 
-	// Lookup gives records; nil where no directory is configured.
+	// Lookup looks up records; nil where no directory is configured.
 	Lookup *Lookup
 
-	// Proofs is what the gateway's nodes know of DPoP proofs together; nil where
-	// each issuer knows its own.
+	// Proofs remembers the DPoP proofs that any node of the gateway has seen; nil
+	// where each issuer remembers its own.
 	Proofs *issuer.ProofMemory
 
-	// LongLived ends long requests with their tokens.
+	// LongLived tracks the requests that are to end with their tokens.
 	LongLived *LongLived
 
-	// Decisions short-cuts the stages for a token already seen.
+	// Decisions caches the decisions about tokens that were seen before.
 	Decisions *DecisionCache
 
 	// Signer signs new tokens; nil where no policy forwards one.
 	Signer *mint.Signer
 
-	// Denials is the deny list; DenyMaxAge is how long it serves without
-	// having been confirmed, and ContinueUnconfirmed goes on after that. An
-	// unconfirmed list matters where denials were ever made, or where
-	// DenialsConfigured says that a hook can make them.
+	// Denials is the deny list; nil means none. DenyMaxAge is how long it is used
+	// without having been confirmed, 0 meaning any time, and ContinueUnconfirmed
+	// uses it after that. An unconfirmed list matters where denials were ever
+	// made, or where DenialsConfigured says that a hook can make them.
 	Denials             *purgelog.DenyList
 	DenyMaxAge          time.Duration
 	ContinueUnconfirmed bool
 	DenialsConfigured   bool
 
-	// Log is the purge log, and Keyer makes the names that it and the deny
-	// list know things by.
+	// Log is the purge log; nil means none. Keyer derives the name hashes that it
+	// and the deny list hold.
 	Log   *purgelog.Log
 	Keyer *cache.KeyDeriver
 
-	// Fingerprint tells configurations apart whose decisions must not be
-	// shared: issuers and directories with all their settings.
+	// Fingerprint differs between configurations whose decisions must not be
+	// shared: it covers issuers and directories with all their settings.
 	Fingerprint Fingerprint
 
 	// loggedReasons are the reasons for unknown groups that have been logged: a
 	// few for each issuer and directory.
 	loggedReasons sync.Map
 
-	// Clock tells the time, Logger takes what an operator should see, and
+	// Clock returns the time, Logger takes what an operator should see, and
 	// Observer counts. All are required.
 	Clock    func() time.Time
 	Logger   *slog.Logger

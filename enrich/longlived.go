@@ -11,50 +11,52 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
-// ErrRequestEnded is the cause with which a long request's context ends when
-// its token does, when max_connection is over, or when token or user were
+// ErrRequestEnded is the cause with which the context of a long-lived request
+// ends: its token has expired, its time limit is over, or token or user were
 // denied or purged meanwhile.
 var ErrRequestEnded = errors.New("the request outlived its decision")
 
-// LongLived holds requests that last to the life of their tokens: upgraded
-// connections, event streams, gRPC. They are decided once and could go on for
-// days. Short requests are not attended: they end by themselves.
+// LongLived tracks requests that may outlive their tokens: upgraded connections,
+// event streams, gRPC. They are decided once and could go on for days. Other
+// requests are not tracked: they end by themselves.
 type LongLived struct {
 	mu       sync.Mutex
 	live     map[*trackedRequest]struct{}
-	watching bool // somebody looks after them
+	watching bool // the goroutine of watch runs
 }
 
-// trackedRequest is one long request.
+// trackedRequest is one long-lived request.
 type trackedRequest struct {
 	gateway  *Gateway
 	decision *Decision
 	end      context.CancelCauseFunc
 	until    time.Time // zero: no end of its own
-	version  uint64    // of the purge log, as far as it has been looked at
+	version  uint64    // of the purge log, as far as it has been checked
 	names    []purgelog.NameHash
-	unnamed  bool // the names are not known any more: any purge may mean it
+	nameless bool // some names are not known any more: any purge may mean it
 }
 
-// MaxLongLived bounds the long requests that are attended at once; one more is
+// MaxLongLived bounds the requests that are tracked at once; one more is
 // refused, because it could not be ended when it has to be.
 const MaxLongLived = 100_000
 
-// longLivedInterval is how often live streams are held against deny list and purge
-// log.
+// longLivedInterval is how often tracked requests are checked against the deny
+// list and the purge log.
 const longLivedInterval = time.Second
 
-// NewLongLived makes an empty set.
+// NewLongLived returns an empty set.
 func NewLongLived() *LongLived { return &LongLived{live: make(map[*trackedRequest]struct{})} }
 
-// Attend gives the request a context that ends with the decision's token, or
-// after limit (0: no other limit), or when the decision is denied or purged.
-// Requests that are not long are given back as they are. done must be called
-// when the request is over.
+// Track returns the request with a context that ends with the decision's token,
+// or after limit (0: no other limit), or when the decision is denied or purged.
+// Without a limit, requests that are not long-lived are returned as they are.
+// done must be called when the request is over. Where MaxLongLived requests are
+// tracked, the error is a *Refusal.
 //
-// since is what Mark gave before the decision: what was purged meanwhile counts.
+// since is what PurgeVersion returned before the decision, so that a purge
+// meanwhile counts.
 func (g *Gateway) Track(r *http.Request, d *Decision, limit time.Duration, since uint64) (_ *http.Request, done func(), err error) {
-	if limit == 0 && (d.Principal == nil || !isLong(r)) {
+	if limit == 0 && (d.Principal == nil || !isLongLived(r)) {
 		return r, func() {}, nil
 	}
 	until := d.Until()
@@ -71,7 +73,7 @@ func (g *Gateway) Track(r *http.Request, d *Decision, limit time.Duration, since
 		stopTimer = stop
 	}
 	st := newTrackedRequest(g, d, since, cancel)
-	st.until = until // the deadline above does not hear of a clock that is set
+	st.until = until // the deadline above does not follow a clock that is set
 	if !g.LongLived.add(st) {
 		cancel(nil)
 		stopTimer()
@@ -84,11 +86,11 @@ func (g *Gateway) Track(r *http.Request, d *Decision, limit time.Duration, since
 	}, nil
 }
 
-// Late attends a request whose answer turned out to last, such as an event
-// stream that the client did not ask for by name. Its context was made long
-// ago, so end is called instead, from another goroutine, and again until the
-// request is over: a writer may have moved its deadline meanwhile.
-// since is as for Attend.
+// TrackResponse tracks a request whose response turned out to be a streaming
+// one, such as an event stream that the client did not ask for by name. Its
+// context was made before, so end is called instead, from another goroutine, and
+// again until the request is over: a writer may have moved its deadline
+// meanwhile. since is as for Track. done must be called when the request is over.
 func (g *Gateway) TrackResponse(d *Decision, since uint64, end func()) (done func()) {
 	st := newTrackedRequest(g, d, since, func(error) { end() })
 	st.until = d.Until()
@@ -98,8 +100,8 @@ func (g *Gateway) TrackResponse(d *Decision, since uint64, end func()) (done fun
 	return func() { g.LongLived.remove(st) }
 }
 
-// Mark is the place in the purge log up to which a decision that is made from
-// now on has heard of everything.
+// PurgeVersion returns the version of the purge log. A decision that is made
+// from now on takes all purges up to it into account.
 func (g *Gateway) PurgeVersion() uint64 {
 	if g.Log == nil {
 		return 0
@@ -107,6 +109,8 @@ func (g *Gateway) PurgeVersion() uint64 {
 	return g.Log.Version()
 }
 
+// newTrackedRequest returns a request that end ends, with the names that a purge
+// may name its decision by.
 func newTrackedRequest(g *Gateway, d *Decision, since uint64, end context.CancelCauseFunc) *trackedRequest {
 	st := &trackedRequest{gateway: g, decision: d, end: end, version: since}
 	if g.Log == nil || d.Principal == nil {
@@ -115,23 +119,23 @@ func newTrackedRequest(g *Gateway, d *Decision, since uint64, end context.Cancel
 	for i := range d.parts {
 		names, ok := d.parts[i].Names()
 		st.names = append(st.names, names...)
-		st.unnamed = st.unnamed || !ok
+		st.nameless = st.nameless || !ok
 	}
 	return st
 }
 
-// isLong reports whether a request is one that may last: an upgrade, an event
-// stream, gRPC.
-func isLong(r *http.Request) bool {
+// isLongLived reports whether a request is an upgrade, for an event stream or
+// gRPC.
+func isLongLived(r *http.Request) bool {
 	return isUpgrade(r) || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") ||
 		strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
-// add takes a stream in and begins to look after them with the first.
+// add tracks a request, unless there are too many. With the first, watch starts.
 func (s *LongLived) add(st *trackedRequest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Whoever comes without a token leaves half of the places to the others.
+	// Anonymous requests may take half of the places.
 	if n := len(s.live); n >= MaxLongLived || n >= MaxLongLived/2 && st.decision.Principal == nil {
 		return false
 	}
@@ -149,7 +153,7 @@ func (s *LongLived) remove(st *trackedRequest) {
 	delete(s.live, st)
 }
 
-// watch ends what is denied or purged, until no stream is left.
+// watch ends the requests that are not valid any more, until none is left.
 func (s *LongLived) watch() {
 	ticker := time.NewTicker(longLivedInterval)
 	defer ticker.Stop()
@@ -173,7 +177,8 @@ func (s *LongLived) watch() {
 	}
 }
 
-// valid reports whether neither deny list nor purge log name the decision.
+// valid reports whether the token has not expired and neither the deny list nor
+// the purge log names the decision.
 func (st *trackedRequest) valid() bool {
 	g, d := st.gateway, st.decision
 	if d.Principal == nil {
@@ -189,9 +194,9 @@ func (st *trackedRequest) valid() bool {
 		return true
 	}
 	if g.Log.Closed() {
-		return false // a denial would not be heard of any more
+		return false // a further denial would not be noticed
 	}
-	if st.unnamed {
+	if st.nameless {
 		return g.Log.Version() == st.version
 	}
 	version, ok := g.Log.ValidSince(st.version, func() ([]purgelog.NameHash, bool) { return st.names, true })

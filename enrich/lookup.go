@@ -13,7 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// Lookup gives records: the person by issuer and subject, the app by its id,
+// Lookup looks up records: the person by issuer and subject, the app by its id,
 // the app user by both. Each part is cached by itself, so a person who uses
 // twenty apps is fetched once, and a change of an app reaches all its users.
 type Lookup struct {
@@ -47,8 +47,8 @@ func (l *Lookup) unavailableFacts(p *identity.Principal) identity.Facts {
 	return 0
 }
 
-// ttls gives how long an answer is used: one that only a caller's own token
-// can renew is never renewed behind a request.
+// ttls returns how long an answer is used. One that only a caller's own token
+// can renew is not refreshed behind a request and not used once it is stale.
 func (l *Lookup) ttls(on directory.CacheScope) cache.TTLs {
 	life := *l.life
 	if on.Token {
@@ -64,9 +64,9 @@ type person struct {
 	index oktael.GroupIndex
 }
 
-// NewLookup makes a Lookup over a directory and a store. fingerprint stands
-// for the directory with every setting that shapes its answers; life is how
-// long this configuration uses them.
+// NewLookup returns a Lookup over a directory and a store. fingerprint
+// identifies the directory with every setting that shapes its answers; life is
+// how long this configuration uses them.
 func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, life cache.TTLs) *Lookup {
 	return &Lookup{
 		directory: d, fingerprint: fingerprint, keyer: store.KeyDeriver(), life: &life,
@@ -76,12 +76,14 @@ func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, li
 	}
 }
 
-// LookupResult is a record with what a decision needs to know of it: the index of
-// the person's groups, and the handles by which it learns later whether the
-// parts still stand.
+// LookupResult is a record with what a decision needs of it.
 type LookupResult struct {
 	identity.Record
+
+	// Index is that of the person's groups.
 	Index oktael.GroupIndex
+
+	// Parts are handles that tell whether the parts are still valid.
 	Parts []cache.Handle
 
 	// When the fetches of the parts began; zero for a part that is not there.
@@ -96,25 +98,25 @@ type partAnswer struct {
 	err     error
 }
 
-// Record looks the parts up that somebody reads, in parallel. The person is
-// always looked up, because a barred or unknown user must not pass whatever
-// the rules read; a client on its own behalf has none. The error says why a
-// part failed; the record's states say which.
+// Record looks up in parallel the parts that reads names. The person is always
+// looked up, because a disabled or unknown user must not pass whatever the rules
+// read; a service account has none. The error says why a part failed; the
+// record's states say which.
 func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Inputs) (LookupResult, error) {
 	var r LookupResult
 	var ofPerson, ofApp, ofAppUser partAnswer
 	var wg sync.WaitGroup
-	machine := q.Principal.ServiceAccount
+	serviceAccount := q.Principal.ServiceAccount
 	on := l.cacheScope(q.Principal)
 	wantApp := app != "" && reads&oktael.InputApp != 0
-	wantAppUser := app != "" && !machine && reads&oktael.InputAppUser != 0
+	wantAppUser := app != "" && !serviceAccount && reads&oktael.InputAppUser != 0
 	if wantApp {
 		wg.Go(func() { r.App, ofApp = l.app(ctx, q, app, on) })
 	}
 	if wantAppUser {
 		wg.Go(func() { r.AppUser, ofAppUser = l.appUser(ctx, q, app, on) })
 	}
-	if !machine {
+	if !serviceAccount {
 		r.Person, r.Index, ofPerson = l.person(ctx, q, on)
 	}
 	wg.Wait()
@@ -122,7 +124,7 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 		// What is held of the user's assignments is known by few of the names
 		// that a purge may come with.
 		who := userIDs(r.Person.User, 3)
-		for range maxPurged {
+		for range maxRepeats {
 			again := wantAppUser && l.appUsers.DropIfPurged(ofAppUser.part, who)
 			if again {
 				r.AppUser, ofAppUser = l.appUser(ctx, q, app, on, who...)
@@ -150,24 +152,25 @@ func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, read
 	return r, err
 }
 
-// maxPurged bounds how often a part is looked up again because it was purged:
-// the first time may bring what was under way before.
-const maxPurged = 3
+// maxRepeats bounds how often a part is looked up again because it was purged
+// meanwhile: the first time may join a fetch that began before the purge.
+const maxRepeats = 3
 
-// refresh fetches parts anew that are due, behind the request: looking them
-// up is enough, because the cache refreshes what is due and serves what it
-// has. Answers for a caller's own token are left to requests that bring it.
+// refresh fetches the parts that are due anew, behind the request. To look them
+// up is enough, because the cache refreshes what is due and returns what it has.
+// Answers for a caller's own token are left to requests that bring it.
 //
 // It takes no context of the request: the fetch outlives it.
 func (l *Lookup) refresh(p *identity.Principal, app string, reads oktael.Inputs) {
 	if l.cacheScope(p).Token {
-		return // without the caller's token nobody may ask
+		return // only a request that brings the token may ask
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // begin what is due and wait for nothing
 	_, _ = l.Record(ctx, directory.Query{Principal: p}, app, reads)
 }
 
+// person looks up the principal's person, and the index of its groups.
 func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.CacheScope) (*identity.Person, oktael.GroupIndex, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("person", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
@@ -175,20 +178,22 @@ func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Cac
 	res, err := l.persons.Get(ctx, key, l.ttls(on), names, func(ctx context.Context) (*person, error) {
 		v, err := l.directory.Person(ctx, q)
 		if err != nil {
-			return nil, absent(err)
+			return nil, asNotFound(err)
 		}
 		if v.User == nil {
 			return nil, fmt.Errorf("looking up a person: %w", directory.ErrMalformed)
 		}
 		return newPerson(v), nil
 	})
-	a := judged(res, err)
+	a := partAnswerOf(res, err)
 	if res.Value == nil {
 		return nil, oktael.GroupIndex{}, a
 	}
 	return res.Value.Person, res.Value.index, a
 }
 
+// app looks up an app. who are further names that a purge may name the user by,
+// on whom the answer may depend.
 func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.CacheScope, who ...cache.ID) (*identity.App, partAnswer) {
 	life, names := *l.life, []cache.ID{{Kind: cache.AppID, Value: id}}
 	key := l.keyer.Key("app", l.fingerprint, id)
@@ -205,11 +210,12 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 			ctx = directory.WithUser(ctx, q)
 		}
 		v, err := l.directory.App(ctx, id)
-		return v, absent(err)
+		return v, asNotFound(err)
 	})
-	return res.Value, judged(res, err)
+	return res.Value, partAnswerOf(res, err)
 }
 
+// appUser looks up the principal's assignment to an app; who is as for app.
 func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.CacheScope, who ...cache.ID) (*identity.AppUser, partAnswer) {
 	p := q.Principal
 	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
@@ -218,23 +224,22 @@ func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on 
 	}
 	res, err := l.appUsers.Get(ctx, key, l.ttls(on), names, func(ctx context.Context) (*identity.AppUser, error) {
 		v, err := l.directory.AppUser(ctx, q, app)
-		return v, absent(err)
+		return v, asNotFound(err)
 	})
-	return res.Value, judged(res, err)
+	return res.Value, partAnswerOf(res, err)
 }
 
-// absent translates the directory's word for an authoritative absence into
-// the cache's. A subject that names two users is an error and nobody, and is
-// not kept.
-func absent(err error) error {
+// asNotFound translates the directory's error for an authoritative absence into
+// the cache's. A subject that names two users is an error, which is not cached.
+func asNotFound(err error) error {
 	if err != nil && errors.Is(err, directory.ErrNotFound) && !directory.Failed(err) {
 		return fmt.Errorf("%w: %w", cache.ErrNotFound, err)
 	}
 	return err
 }
 
-// judged says what a cache's result means for a record.
-func judged[V any](res cache.Result[V], err error) partAnswer {
+// partAnswerOf returns what a cache's result means for a record.
+func partAnswerOf[V any](res cache.Result[V], err error) partAnswer {
 	a := partAnswer{state: identity.Fresh, part: res.Handle, fetched: res.FetchedAt}
 	switch {
 	case errors.Is(err, directory.ErrNoDirectory):

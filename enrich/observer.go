@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Observer is told what metrics count. Its methods are called on the path of
-// requests and must not block; what they are given comes from closed sets.
+// Observer receives what metrics count. Its methods are called on the path of
+// requests and must not block; their arguments come from closed sets.
 type Observer interface {
-	// Decided tells of one request under a policy: its outcome (a Kind's word,
+	// Decided reports one request under a policy: its outcome (a Kind's word,
 	// "allowed" or "anonymous"), whether the decision came from the cache, and
 	// how long the stages took.
 	Decided(policy, outcome string, hit bool, took time.Duration)
 
-	// HeaderOverflowed tells that a header was too large.
+	// HeaderOverflowed reports that a header was too large.
 	HeaderOverflowed(policy, header string)
 
-	// Minted tells that a token was signed.
+	// Minted reports that a token was signed.
 	Minted(policy string)
 }
 
@@ -26,7 +26,7 @@ const (
 	OutcomeAnonymous = "anonymous"
 )
 
-// outcome gives the word for what became of a request.
+// outcome returns the word for the outcome of a request.
 func outcome(d *Decision, err error) string {
 	if err != nil {
 		if r, ok := errors.AsType[*Refusal](err); ok {

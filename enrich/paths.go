@@ -11,8 +11,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
-// This file holds what applications may make of the paths that a request names:
-// matchers and requirements judge them before they do.
+// This file holds what applications may read in the paths that a request names:
+// matchers and requirements must come to one result for all of it.
 
 // CheckPath refuses a request whose path, or whose destination, leads elsewhere
 // in one reading, whatever chooses by it. Its error is a *Refusal.
@@ -55,15 +55,16 @@ func PathReadings(r *http.Request, set pathreading.Set) ([]string, error) {
 	return append(list, more...), nil
 }
 
-// DifferentPaths is the *Refusal of a request that what, a matcher or a
-// requirement, takes for one reading of its path and not for the other.
+// DifferentPaths returns the *Refusal of a request that what, a matcher or a
+// requirement, takes in one reading of its path and not in the other.
 func DifferentPaths(what, takes, leaves string) error {
 	return ambiguousPath(fmt.Errorf("%s takes %s and not %s", what, shownPath(takes), shownPath(leaves)))
 }
 
-// maxShownPath is how many bytes of a path stand in a log line.
+// maxShownPath is how many bytes of a path a log line shows.
 const maxShownPath = 256
 
+// shownPath returns a path in quotation marks for a log line.
 func shownPath(path string) string {
 	if len(path) > maxShownPath {
 		return fmt.Sprintf("%q…", path[:maxShownPath])
@@ -71,7 +72,7 @@ func shownPath(path string) string {
 	return fmt.Sprintf("%q", path)
 }
 
-// ambiguousPath makes a *Refusal of why a path cannot be judged, if it cannot.
+// ambiguousPath returns the *Refusal for why a path is ambiguous, nil for nil.
 func ambiguousPath(why error) error {
 	if why == nil {
 		return nil

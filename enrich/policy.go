@@ -17,32 +17,33 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// PolicyDefinition is what one route does: claim rules, requirements, what to
-// forward. Its zero value denies what can be denied.
+// PolicyDefinition is the configuration of one policy: where its token is, claim
+// rules, requirements, what to forward. Its zero value is the strictest: each
+// option that allows more is off.
 type PolicyDefinition struct {
-	// Name stands in metrics, logs and explain.
+	// Name is the policy's name in metrics, logs and explain.
 	Name string
 
-	// Issuers are the names of the issuers that may vouch for a token; nil
-	// means all.
+	// Issuers are the names of the issuers whose tokens are accepted; nil means
+	// all.
 	Issuers []string
 
 	// App is the id of the protected app; empty means the token's client.
 	App string
 
-	// TokenFrom are the places where a token may stand; nil means
-	// Authorization with the scheme Bearer.
+	// TokenFrom are the places where a token may be; nil means Authorization with
+	// the scheme Bearer.
 	TokenFrom []token.Place
 
 	// PathReadings are the names of the readings of a path that matchers and
 	// requirements must agree in; nil means all.
 	PathReadings []string
 
-	// AllowCrossOrigin takes a cookie token also from unsafe cross-origin
+	// AllowCrossOrigin accepts a token in a cookie also with unsafe cross-origin
 	// requests and WebSocket upgrades.
 	AllowCrossOrigin bool
 
-	// Anonymous lets a request without a token go on without identity.
+	// Anonymous lets a request without a token pass, without identity.
 	Anonymous bool
 
 	// ContinueMissingUser and ContinueDirectoryError go on with the token's
@@ -53,10 +54,10 @@ type PolicyDefinition struct {
 	// Claims are the claim rules in order.
 	Claims []claim.Definition
 
-	// Require are expressions that must all be true.
+	// Require are expressions that must all be true, else 403.
 	Require []string
 
-	// RequireScope are scopes that must all have been granted.
+	// RequireScope are scopes that must all have been granted, else 403.
 	RequireScope []string
 
 	// RequireACR are the accepted values of acr; empty means any. MaxAge is
@@ -70,15 +71,15 @@ type PolicyDefinition struct {
 	// Tokens are the signed tokens that it receives.
 	Tokens []mint.TokenDefinition
 
-	// KeepToken lets the incoming token reach the application.
+	// KeepToken leaves the incoming token on the request for the application.
 	KeepToken bool
 
-	// Realm and ResourceMetadata go into challenges; empty means left out.
+	// Realm and ResourceMetadata are those of challenges; empty means none.
 	Realm            string
 	ResourceMetadata string
 
 	// DPoP adds the scheme DPoP beside Bearer to the places; set where one of
-	// the issuers takes DPoP tokens.
+	// the issuers accepts DPoP tokens.
 	DPoP bool
 }
 
@@ -154,9 +155,9 @@ func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 	return p, nil
 }
 
-// compilePlaces checks the places of the token. Where DPoP is taken, a place
-// with the scheme Bearer is joined by one with the scheme DPoP (RFC 9449,
-// section 7.1).
+// compilePlaces checks the places of the token. Where DPoP is accepted, one with
+// the scheme DPoP is added beside one with the scheme Bearer (RFC 9449, section
+// 7.1).
 func (p *Policy) compilePlaces(def PolicyDefinition) error {
 	if len(p.places) == 0 {
 		p.places = token.DefaultPlaces()
@@ -185,8 +186,8 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 	return nil
 }
 
-// compileTokens compiles the tokens that the policy forwards and gives the
-// places that they go to, which the policy owns.
+// compileTokens compiles the tokens that the policy forwards and returns where
+// they are written to.
 func (p *Policy) compileTokens(defs []mint.TokenDefinition) ([]forward.Target, error) {
 	var errs []error
 	targets := make([]forward.Target, 0, len(defs))
@@ -203,8 +204,8 @@ func (p *Policy) compileTokens(defs []mint.TokenDefinition) ([]forward.Target, e
 	return targets, errors.Join(errs...)
 }
 
-// TokenLife is the longest life of a token that the policy forwards; 0 where
-// it forwards none.
+// TokenLife returns the longest lifetime of a token that the policy forwards; 0
+// where it forwards none.
 func (p *Policy) TokenLife() time.Duration {
 	var longest time.Duration
 	for _, t := range p.tokens {
@@ -213,23 +214,23 @@ func (p *Policy) TokenLife() time.Duration {
 	return longest
 }
 
-// Name is the policy's name.
+// Name returns the policy's name.
 func (p *Policy) Name() string { return p.name }
 
-// Rules are the compiled claim rules, for check and explain.
+// Rules returns the compiled claim rules, for check and explain.
 func (p *Policy) Rules() *claim.Rules { return p.rules }
 
-// Contract is the compiled header contract, for check and selftest.
+// Contract returns the compiled headers, for check and selftest.
 func (p *Policy) Contract() *forward.HeaderPlan { return p.contract }
 
-// Readings are the readings of a path that must come to one result.
+// Readings returns the readings of a path that must come to one result.
 func (p *Policy) Readings() pathreading.Set { return p.readings }
 
-// Places are where the policy looks for a token.
+// Places returns where the policy looks for a token, normalized.
 func (p *Policy) Places() []token.Place { return p.places }
 
-// RequirementWarnings are the expression compiler's remarks on requirements,
-// for check.
+// RequirementWarnings returns the expression compiler's warnings on
+// requirements, for check.
 func (p *Policy) RequirementWarnings() []oktael.Warning {
 	var list []oktael.Warning
 	for _, r := range p.requirements.all() {
@@ -241,8 +242,9 @@ func (p *Policy) RequirementWarnings() []oktael.Warning {
 // RequirementAttributes lists the attributes of a root ("user", "app" or
 // "appuser") that requirements read by name, for check.
 func (p *Policy) RequirementAttributes(root string) []string {
-	var list []string
-	for _, r := range p.requirements.all() {
+	all := p.requirements.all()
+	list := make([]string, 0, len(all))
+	for _, r := range all {
 		list = append(list, r.Members(root)...)
 	}
 	slices.Sort(list)
@@ -255,6 +257,6 @@ func (p *Policy) ReadsHost() bool {
 	return slices.ContainsFunc(p.requirements.request, func(q requestRequirement) bool { return q.ReadsMember("request", "host") })
 }
 
-// cacheable reports whether decisions under the policy may be used again: not
-// where a rule reads the clock.
+// cacheable reports whether decisions under the policy may be used again, which
+// they may not where a rule reads the clock.
 func (p *Policy) cacheable() bool { return p.reads&oktael.InputClock == 0 }

@@ -10,9 +10,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// factRoots are the facts that an expression reads by a root of their own, so that it
-// is known when the configuration loads. Of all others it is found out when a rule
-// reads one.
+// factRoots are the facts that an expression reads by a root of their own, so
+// that a policy which reads them is known when the configuration loads. Other
+// facts are checked when a rule reads them.
 var factRoots = [...]struct {
 	fact identity.Facts
 	root oktael.Inputs
@@ -23,11 +23,11 @@ var factRoots = [...]struct {
 	{identity.FactAppUsers, oktael.InputAppUsers},
 }
 
-// CheckReads refuses claim rules and requirements that read any of the facts, which
-// no directory can say about anybody whom the policy lets in.
-func (p *Policy) CheckReads(untold identity.Facts) error {
+// CheckReads returns an error where claim rules or requirements read any of the
+// facts, which no directory can say about any principal of the policy.
+func (p *Policy) CheckReads(unavailable identity.Facts) error {
 	for _, f := range factRoots {
-		if untold&f.fact == 0 || p.reads&f.root == 0 {
+		if unavailable&f.fact == 0 || p.reads&f.root == 0 {
 			continue
 		}
 		return fmt.Errorf("%s reads %s, which no directory of the policy's issuers can say; name a directory that can, or leave it out",
@@ -41,7 +41,7 @@ func (p *Policy) CheckReads(untold identity.Facts) error {
 	return nil
 }
 
-// reader names a rule that reads the root.
+// reader returns the name of a rule that reads the root.
 func (p *Policy) reader(root oktael.Inputs) string {
 	if rules := p.rules.Reading(root); len(rules) > 0 {
 		return "claim " + rules[0]

@@ -16,12 +16,12 @@ import (
 // request are evaluated on every request, and those that read its path for
 // every reading of it.
 
-// requirementInputs is what a requirement may read: all that a claim rule may,
+// requirementRoots are what a requirement may read: all that a claim rule may,
 // and the request.
 const requirementInputs = oktael.AllInputs &^ oktael.InputVars
 
-// CompileRequirement checks one require expression; claims are the names that
-// it may read as claims.<name>, nil meaning any.
+// CompileRequirement compiles one require expression. claims are the names that
+// it may read as claims.<name>; nil means any. Its error shows the position.
 func CompileRequirement(source string, claims []string) (*oktael.Program, error) {
 	p, err := oktael.Compile(source, oktael.Options{Inputs: requirementInputs, Claims: claims, Result: oktael.ResultBool})
 	var place *oktael.Error
@@ -189,8 +189,8 @@ func denies(err error) bool {
 	return errors.As(err, &refusal) && refusal.Kind == KindDenied
 }
 
-// requestHost is the host of a Host header: lower case, without port and last
-// dot (P64).
+// requestHost returns the host of a Host header in lower case, without port and
+// last dot (P64).
 func requestHost(host string) string {
 	u := url.URL{Host: host}
 	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")

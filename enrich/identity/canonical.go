@@ -85,7 +85,7 @@ func canonical(v any, depth int) (any, error) {
 }
 
 // number keeps integers exact: an integer that fits is an int64, a larger one
-// stays as written, because rounding an identifier would name somebody else.
+// stays as written, because a rounded identifier would be another one.
 func number(n json.Number) (any, error) {
 	if i, err := strconv.ParseInt(string(n), 10, 64); err == nil {
 		return i, nil
@@ -100,6 +100,7 @@ func number(n json.Number) (any, error) {
 	return f, nil
 }
 
+// isInteger reports whether a JSON number has neither fraction nor exponent.
 func isInteger(s string) bool {
 	if len(s) > 0 && s[0] == '-' {
 		s = s[1:]
@@ -115,7 +116,7 @@ func isInteger(s string) bool {
 	return true
 }
 
-// DecodeJSON reads exactly one JSON value and gives its canonical form.
+// DecodeJSON reads exactly one JSON value and returns its canonical form.
 // Anything after the value is an error.
 func DecodeJSON(text []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))

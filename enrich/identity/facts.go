@@ -1,9 +1,9 @@
 package identity
 
-// This file names what a directory may be unable to say.
+// This file lists what a directory may be unable to say.
 
-// Facts are things that a record can hold and that not every directory can say. What
-// nobody could say is neither null nor false: whoever reads it is told so.
+// Facts are what a record can hold and not every directory can say. A fact that
+// no directory could say is neither null nor false: to read it is an error.
 type Facts uint32
 
 const (
@@ -46,7 +46,7 @@ var factNames = [...]string{
 	"linked objects", "assignments to other apps", "the app", "the assignment to the app",
 }
 
-// Names lists the facts in words.
+// Names returns the facts in words, for a message.
 func (f Facts) Names() []string {
 	var names []string
 	for i, name := range factNames {
@@ -57,9 +57,9 @@ func (f Facts) Names() []string {
 	return names
 }
 
-// UntoldOfGroups returns which facts about groups the person's source says of none of
-// them; nothing where there are none. Groups without a source are the directory's own
-// where types are told.
+// UntoldOfGroups returns the facts about groups that the person's source says of
+// none of them; zero where there are no groups. Where groups have types, those
+// without a source are the directory's own.
 func (p *Person) UntoldOfGroups() Facts {
 	if len(p.Groups) == 0 {
 		return 0

@@ -1,8 +1,8 @@
-// Package identity holds the words that every room shares: who asks (the
-// principal), what the directory says of them (user, group, app, app user),
-// and the record of one decision. It imports nothing but the standard
-// library, decides nothing, and its values are never changed once they have
-// been handed over: they are shared between requests.
+// Package identity holds the types that all packages share: the principal of a
+// token, what the directory says of it (user, group, app, app user), and the
+// record of one decision. It imports only the standard library and decides
+// nothing. Its values are shared between requests and must not be changed once
+// they have been passed on.
 package identity
 
 import (
@@ -10,29 +10,28 @@ import (
 	"time"
 )
 
-// Principal is a verified token. It exists only after signature, issuer,
-// audience, times and type have been checked; there is no way to hold an
-// unverified one.
+// Principal is a verified token. It is made only after signature, issuer,
+// audience, times and type have been checked.
 type Principal struct {
-	// Issuer is the token's iss, exactly as it stands there (RFC 9068,
-	// section 4: compared without normalising).
+	// Issuer is the token's iss, byte for byte (RFC 9068, section 4: compared
+	// without normalising).
 	Issuer string
 
 	// IssuerName is the configured name of that issuer; it is what logs,
 	// metrics and policies show.
 	IssuerName string
 
-	// Subject is the value of the issuer's subject claim. Together with
-	// Issuer it names the user in a directory; alone it names nobody
-	// (OpenID Connect Core, section 5.7).
+	// Subject is the value of the issuer's subject claim. It identifies the user
+	// in a directory only together with Issuer (OpenID Connect Core, section
+	// 5.7).
 	Subject string
 
 	// Client is the value of the first client claim that is present, or empty.
 	Client string
 
 	// ServiceAccount says that the token's sub equals its client id: the caller is
-	// a client on its own behalf (RFC 9068, section 5) and no user is looked
-	// up for it.
+	// a client that acts on its own behalf (RFC 9068, section 5), and no user is
+	// looked up for it.
 	ServiceAccount bool
 
 	// Scopes are the granted scopes in the token's order.
@@ -45,20 +44,20 @@ type Principal struct {
 	// mean something only where GroupsKnown is true.
 	Groups []string
 
-	// GroupsKnown is false where the token says nothing about groups, or
-	// says that it left them out for size. Unknown is not empty.
+	// GroupsKnown is false where the token says nothing about groups, or that it
+	// left them out for size. Unknown groups are not an empty list.
 	GroupsKnown bool
 
-	// GroupsUnknown says why the groups are unknown although the token speaks of
-	// them; empty where they are known or it says nothing about groups.
+	// GroupsUnknown says why the groups are unknown although the token has a claim
+	// about them; empty where they are known or it has none.
 	GroupsUnknown string
 
 	// GroupsClaim is the name of the claim that brings them.
 	GroupsClaim string
 
-	// GroupsPartial says that the token left groups out for size, or may
-	// have cut their list: what Claims holds under GroupsClaim is a part of
-	// it at best, and nobody is to take it for the whole.
+	// GroupsPartial says that the token left groups out for size, or may have cut
+	// their list: what Claims holds under GroupsClaim is a part at best and must
+	// not be taken for the whole.
 	GroupsPartial bool
 
 	// TokenID is the token's jti, or empty.
@@ -100,8 +99,8 @@ func (p *Principal) HasScope(scope string) bool {
 	return slices.Contains(p.Scopes, scope)
 }
 
-// PartialGroupsClaim is the name of the claim that the token brings in part at best;
-// empty where there is none.
+// PartialGroupsClaim returns the name of the groups claim where the token brings
+// it in part at best, else an empty string.
 func (p *Principal) PartialGroupsClaim() string {
 	if p.GroupsPartial {
 		return p.GroupsClaim

@@ -3,8 +3,8 @@ package identity
 import "time"
 
 // Person is a user together with the groups, as one directory answer. A nil
-// *Person means that the directory has no such user; it is never used for
-// "could not ask".
+// *Person means that the directory has no such user, never that it could not be
+// asked.
 type Person struct {
 	// User is nil where no directory answers for the principal: the person is
 	// then what the token says of groups.
@@ -17,9 +17,9 @@ type Person struct {
 	// user has. A requirement on unknown groups fails; unknown is not empty.
 	GroupsKnown bool `json:"groupsKnown"`
 
-	// GroupsUnknown says why the groups are unknown although a directory was to
-	// tell them: its answer was a part of them, or could not be read as groups.
-	// It is empty where they are known, or no directory says anything of groups.
+	// GroupsUnknown says why the groups are unknown although a directory has them:
+	// its answer was a part of them, or could not be read as groups. It is empty
+	// where they are known, or no directory has groups.
 	GroupsUnknown string `json:"groupsUnknown,omitempty"`
 
 	// Linked are the user's linked objects by primary name (manager, …).
@@ -29,18 +29,18 @@ type Person struct {
 	// them (directory and Workday look-ups).
 	AppUsers []AppUser `json:"appUsers,omitempty"`
 
-	// Untold are the facts that no directory which answered could say: nothing
-	// here speaks of them. LinkedNames are the only names of linked objects that
-	// were asked for; nil means that there was no such choice.
+	// Untold are the facts that no directory which answered could say.
+	// LinkedNames are the only names of linked objects that were asked for; nil
+	// means that all were.
 	Untold      Facts    `json:"untold,omitempty"`
 	LinkedNames []string `json:"linkedNames,omitempty"`
 
-	// Origin tells from which directory each profile attribute came.
+	// Origin is the directory that each profile attribute came from.
 	Origin map[string]string `json:"origin,omitempty"`
 
-	// UserOrigin tells from which directories the user's own fields came, and
-	// GroupOrigins the groups: each entry speaks of as many of Groups, in their
-	// order, because directories are merged one behind the other.
+	// UserOrigin says from which directories the user's own fields came, and
+	// GroupOrigins the groups: each entry covers as many of Groups, in their
+	// order, because directories are merged one after the other.
 	UserOrigin   UserOrigin    `json:"userOrigin,omitzero"`
 	GroupOrigins []GroupOrigin `json:"groupOrigins,omitempty"`
 
@@ -48,9 +48,9 @@ type Person struct {
 	// from this answer.
 	LeftOut []string `json:"leftOut,omitempty"`
 
-	// Keep bounds how long the answer may be used, counted from its fetch,
-	// where its source says so; zero is for the one decision that it was
-	// asked for. Nil, the rule, leaves it to the configuration.
+	// Keep bounds how long the answer may be used, counted from its fetch, where
+	// its source says so; zero means only for the decision that it was fetched
+	// for. Nil, the usual case, leaves it to the configuration.
 	Keep *time.Duration `json:"keep,omitempty"`
 }
 
@@ -68,24 +68,24 @@ type GroupOrigin struct {
 	Groups    int    `json:"groups"`
 }
 
-// State tells how much a part of a record is worth.
+// State is how much a part of a record can be relied on.
 type State uint8
 
 const (
-	// Unasked: no rule of the policy reads this part, or there is nobody to
-	// ask about (a client without a user). It is the zero value.
+	// Unasked: no rule of the policy reads this part, or there is no user to ask
+	// about (a service account). It is the zero value.
 	Unasked State = iota
-	// Fresh: fetched within its life.
+	// Fresh: fetched within its lifetime.
 	Fresh
-	// Stale: past its life, served because the directory fails.
+	// Stale: older than its lifetime, used because the directory fails.
 	Stale
 	// Missing: the directory said with authority that there is none.
 	Missing
-	// Failed: the directory could not be asked and nothing usable is held.
+	// Failed: the directory could not be asked and nothing usable is cached.
 	Failed
 )
 
-// String gives the word that logs and explain use.
+// String returns the word that logs and explain use.
 func (s State) String() string {
 	switch s {
 	case Fresh:

@@ -11,9 +11,9 @@ type User struct {
 	// directory has none.
 	Login string `json:"login,omitempty"`
 
-	// Status is the directory's word for the account's state, in Okta's
-	// spelling (ACTIVE, SUSPENDED, DEPROVISIONED, …). Empty means that the
-	// directory does not say, which counts as active.
+	// Status is the account's state, in Okta's spelling (ACTIVE, SUSPENDED,
+	// DEPROVISIONED, …). Empty means that the directory does not say, which
+	// counts as active.
 	Status string `json:"status,omitempty"`
 
 	// Created, LastUpdated, PasswordChanged and LastLogin are zero where the
@@ -27,7 +27,7 @@ type User struct {
 	Profile map[string]any `json:"profile,omitempty"`
 }
 
-// User states after which nobody is let in, in Okta's spelling
+// Statuses of an account, in Okta's spelling; all but the first disable it
 // (https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/).
 const (
 	StatusActive        = "ACTIVE"
@@ -46,8 +46,8 @@ func (u *User) Disabled() bool {
 	return false
 }
 
-// Emails gives the user's e-mail addresses: what the profile has as email, or
-// else as mail, which is LDAP's word for it (RFC 4524, section 2.16).
+// Emails returns the user's e-mail addresses: what the profile has as email, or
+// else as mail, which is LDAP's name for it (RFC 4524, section 2.16).
 func (u *User) Emails() []string {
 	v := u.Profile["email"]
 	if v == nil {
@@ -78,7 +78,7 @@ type Group struct {
 	// ID is the directory's identifier; allow lists name groups by it.
 	ID string `json:"id"`
 
-	// Name is what group filters match on. Where the directory gives a
+	// Name is what group filters match on. Where the directory has a
 	// profile, it is the profile's name.
 	Name string `json:"name,omitempty"`
 
@@ -90,7 +90,7 @@ type Group struct {
 	// (group.source.id); empty where there is none.
 	Source string `json:"source,omitempty"`
 
-	// ObjectClass is the list that Okta gives with each group, such as
+	// ObjectClass is the list that Okta has for each group, such as
 	// okta:user_group or okta:windows_security_principal.
 	ObjectClass []string `json:"objectClass,omitempty"`
 
@@ -122,7 +122,7 @@ type App struct {
 	Profile map[string]any `json:"profile,omitempty"`
 
 	// Attributes are further properties of the app (such as domain) that
-	// stand outside its profile.
+	// are outside its profile.
 	Attributes map[string]any `json:"attributes,omitempty"`
 
 	// Origin names the directory that it came from.

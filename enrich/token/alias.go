@@ -2,8 +2,8 @@ package token
 
 import "strings"
 
-// This file tells the names that an application may read as another name: what
-// frameworks decode, trim, cut and fold before they look a cookie or a
+// This file finds the names that an application may read as another name: those
+// that frameworks decode, trim, cut and fold before they look a cookie or a
 // parameter up.
 
 // MaxNameBytes bounds the name of a place, so that its canonical form fits on
@@ -99,6 +99,7 @@ func hexByte(s string, at int) (byte, bool) {
 	return high<<4 | low, high < 16 && low < 16
 }
 
+// hexDigit returns the value of a hexadecimal digit; 0xFF for another byte.
 func hexDigit(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':

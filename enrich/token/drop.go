@@ -46,9 +46,9 @@ func dropCookie(h http.Header, name string) {
 	h["Cookie"] = kept
 }
 
-// withoutCookie gives the line without the cookie of that name, and whether
-// nothing else stood there. The cookie takes the separator in front of it
-// along, or the one behind it if it is the first.
+// withoutCookie returns the line without the cookie of that name, and whether
+// there was nothing else. The separator in front of the cookie goes with it, or
+// the one behind it if it is the first.
 func withoutCookie(line, name string) (rest string, only bool) {
 	var b strings.Builder
 	removed, first := false, true

@@ -1,7 +1,7 @@
 // Package token finds the access token of a request and takes it out again.
 // It follows RFC 6750, section 2: a token is read only from the places that
 // are listed, from exactly one of them, and only once; request bodies are
-// never read. It judges nothing of the token but its length.
+// never read. It checks nothing of the token but its length.
 package token
 
 import (
@@ -22,13 +22,13 @@ var (
 	// with a challenge and without an error code (RFC 6750, section 3.1).
 	ErrNone = errors.New("request holds no token")
 
-	// ErrMalformedRequest says that two of the listed places hold a token,
-	// that one does so twice, or that a scheme stands without a token: 400
+	// ErrMalformedRequest says that two of the listed places hold a token, that
+	// one does so twice, or that there is a scheme without a token: 400
 	// invalid_request (RFC 6750, section 3.1).
 	ErrMalformedRequest = errors.New("request is malformed where its token stands")
 
 	// ErrTooLong says that the token is longer than allowed: 401
-	// invalid_token. It is found before anything else is done with the token.
+	// invalid_token. The length is checked before anything else.
 	ErrTooLong = errors.New("token is too long")
 )
 
@@ -101,9 +101,9 @@ func headerValues(r *http.Request, detached http.Header, name string) []string {
 	return r.Header[name]
 }
 
-// inHeader reads the token from a header's values. A header that stands
-// twice is malformed whatever its values are: which of them a later reader
-// would take is anybody's guess.
+// inHeader reads the token from a header's values. A header that is there twice
+// is malformed whatever its values are: readers differ in which of them they
+// take.
 func inHeader(values []string, scheme string) (string, error) {
 	switch len(values) {
 	case 0:
@@ -158,7 +158,7 @@ func inCookies(lines []string, name string) (string, error) {
 	return text, nil
 }
 
-// cookieValue gives the value of one name=value pair if it has that name.
+// cookieValue returns the value of one name=value pair if it has that name.
 // One pair of surrounding quotes is not part of the value (RFC 6265, section
 // 4.1.1).
 func cookieValue(pair, name string) (string, bool) {
@@ -216,9 +216,9 @@ const (
 	alias                  // some do
 )
 
-// readParameter tells what stands between two ampersands: the parameter of that
-// name and its value, or something with an alias in it. Old readers end a
-// parameter at a semicolon too.
+// readParameter returns what the text between two ampersands is: the parameter of
+// that name with its value, one that some application takes for it, or another.
+// Old readers end a parameter at a semicolon too.
 func readParameter(pair, name string) (value string, as reading) {
 	encoded, value, _ := strings.Cut(pair, "=")
 	if isAlias(encoded, name) {

@@ -19,11 +19,11 @@ const (
 	Query = "query"
 )
 
-// ErrPlace says that a Place is written wrongly in the configuration.
+// ErrPlace says that a Place in the configuration is invalid.
 var ErrPlace = errors.New("place of a token is invalid")
 
-// Place is one place of the request where a token may stand. Places that are
-// not listed are not looked at, and bodies are never read.
+// Place is one place of the request where a token may be. Places that are not
+// listed are not looked at, and bodies are never read.
 type Place struct {
 	// Where to look: "header", "cookie" or "query".
 	Kind string `json:"kind"`
@@ -39,14 +39,14 @@ type Place struct {
 	Scheme string `json:"scheme,omitempty"`
 }
 
-// DefaultPlaces gives the list that applies where none is configured, the
-// place that RFC 6750, section 2.1 prescribes: the Authorization header with
-// the scheme Bearer.
+// DefaultPlaces returns the list for where none is configured, the place that
+// RFC 6750, section 2.1 prescribes: the Authorization header with the scheme
+// Bearer.
 func DefaultPlaces() []Place {
 	return []Place{{Kind: Header, Name: "Authorization", Scheme: "Bearer"}}
 }
 
-// Normalize checks the place and gives it with its header name in canonical
+// Normalize checks the place and returns it with its header name in canonical
 // case, so that Find need not rewrite it for each request. Its errors wrap
 // ErrPlace.
 func (p Place) Normalize() (Place, error) {
@@ -88,13 +88,13 @@ func (p Place) Normalize() (Place, error) {
 	return p, nil
 }
 
-// Same reports whether two places are one, so that a token there would be
-// found twice. Both are normalized.
+// Same reports whether two normalized places are one, so that a token there
+// would be found twice.
 func (p Place) Same(q Place) bool {
 	return p.Kind == q.Kind && p.Name == q.Name && strings.EqualFold(p.Scheme, q.Scheme)
 }
 
-// String names the place for a message; it holds nothing of any request.
+// String returns the place for a message, without anything of a request.
 func (p Place) String() string {
 	return strings.TrimRight(p.Kind+" "+p.Name+" "+p.Scheme, " ")
 }
@@ -113,6 +113,7 @@ func isToken(s string) bool {
 	return true
 }
 
+// isTokenChar reports whether c may be in a token (RFC 9110, section 5.6.2).
 func isTokenChar(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
