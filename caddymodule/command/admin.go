@@ -154,7 +154,7 @@ func request(cmd *cobra.Command, method, endpoint string, q any) ([]byte, error)
 		body = bytes.NewReader(text)
 		header.Set("Content-Type", "application/json")
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, admin.Prefix+endpoint, header, body)
+	resp, err := caddycmd.AdminAPIRequest(address, method, admin.PathPrefix+endpoint, header, body)
 	if err != nil {
 		return nil, fmt.Errorf("asking the gateway at %s: %w", address, err)
 	}
