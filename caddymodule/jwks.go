@@ -26,8 +26,8 @@ func init() {
 // signing's issuer has a path, both are below that path as well. Any other
 // request goes to the next handler.
 //
-// GET and HEAD alone are answered; another method is 405. While there are no
-// keys yet, the key set is 503.
+// Only GET and HEAD are answered; another method is 405. While there are no keys
+// yet, both documents are 503.
 type JWKS struct {
 	app  *App
 	base string // the path of signing's issuer, without a slash at its end

@@ -25,7 +25,8 @@ type request struct {
 	log *zap.Logger
 }
 
-// maxBody bounds the body of a request: a token and a few names.
+// maxBody bounds the body of a request, in bytes. It holds a token and a few
+// names.
 const maxBody = 64 << 10
 
 // readJSON reads the body, a JSON object, into a struct. A member that is
@@ -71,7 +72,8 @@ func writeJSON(w http.ResponseWriter, answer any) error {
 	return json.NewEncoder(w).Encode(answer)
 }
 
-// apiError returns an error that Caddy answers with this status.
+// apiError returns an error that Caddy's admin endpoint answers with this status
+// and the error's text as JSON.
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
 
 // one reports whether exactly one of set is true.

@@ -19,7 +19,8 @@ import (
 )
 
 // This file follows the routes of Caddy's HTTP app to the policy that would
-// decide a request. No handler is run.
+// decide a request. Matchers are asked as for a request, but no handler is run:
+// a rewrite in front of a policy is not seen, and error routes are not followed.
 
 // policyAt returns the policy that would decide a GET request for a site and
 // path, and that request. A host may be on several servers with different

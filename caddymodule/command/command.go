@@ -14,6 +14,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
+// init registers token-enrich. Called without a command it prints its help, and
+// with an unknown one the name that is nearest; both are misuse.
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "token-enrich",

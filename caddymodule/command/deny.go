@@ -15,7 +15,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
-// denyCommand returns the command deny, which lists the denials too.
+// denyCommand returns the command deny, which lists the denials too. What the
+// gateway would refuse is refused here first, in the words of the flags and with
+// the status of misuse.
 func denyCommand() *cobra.Command {
 	var q admin.DenyRequest
 	var list bool
@@ -66,7 +68,8 @@ that a list has no names.
 	return cmd
 }
 
-// undenyCommand returns the command undeny.
+// undenyCommand returns the command undeny. Its argument, if there is one, is the
+// id of an entry of the list.
 func undenyCommand() *cobra.Command {
 	var q admin.UndenyRequest
 	cmd := &cobra.Command{
@@ -101,7 +104,7 @@ func undenyCommand() *cobra.Command {
 	return cmd
 }
 
-// addTargetFlags adds the flags that name what is denied.
+// addTargetFlags adds the flags that name what is denied and sets t by them.
 func addTargetFlags(cmd *cobra.Command, t *admin.DenialTarget) {
 	cmd.Flags().StringVar(&t.JTI, "jti", "", "A token's id")
 	cmd.Flags().StringVar(&t.SID, "sid", "", "A session's id")
@@ -109,7 +112,7 @@ func addTargetFlags(cmd *cobra.Command, t *admin.DenialTarget) {
 	cmd.Flags().StringVar(&t.Issuer, "issuer", "", "The configured name of the issuer")
 }
 
-// printDenials prints the deny list as a table.
+// printDenials prints the deny list as a table, in the order of the answer.
 func printDenials(out io.Writer, list admin.DenialList) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "ENTRY\tKIND\tUNTIL\tREASON")

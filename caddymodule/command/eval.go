@@ -15,7 +15,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// evalCommand returns the command eval.
+// evalCommand returns the command eval. It works on an expression alone: no
+// configuration is loaded and no gateway is called.
 func evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval [--context FILE] [--dialect classic|identity_engine] EXPRESSION",
@@ -47,7 +48,8 @@ or from a directory file: --directory FILE --user X --app Y --scope "a b".
 	return cmd
 }
 
-// eval compiles the expression, evaluates it and prints its value.
+// eval compiles the expression, evaluates it and prints its value. The expression
+// may read every input, whatever a claim rule or a requirement is allowed.
 func eval(cmd *cobra.Command, args []string) error {
 	flags := cmd.Flags()
 	word, _ := flags.GetString("dialect")

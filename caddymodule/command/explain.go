@@ -13,7 +13,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// explainCommand returns the command explain.
+// explainCommand returns the command explain. The decision is made by the same
+// stages as for a request, either in a running gateway or, with --offline, in
+// this process.
 func explainCommand() *cobra.Command {
 	var q admin.ExplainRequest
 	var tokenFile, scope string
@@ -71,7 +73,7 @@ status is 1 where the decision is a denial.
 	return cmd
 }
 
-// explainOnline has a running gateway decide.
+// explainOnline asks a running gateway, by its configuration and with its caches.
 func explainOnline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
 	body, err := request(cmd, http.MethodPost, "explain", q)
 	if err != nil {
@@ -84,7 +86,8 @@ func explainOnline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanat
 	return e, nil
 }
 
-// explainOffline loads a configuration file and decides in this process.
+// explainOffline loads a configuration file and decides in this process. Nothing
+// is cached from one run to the next, so directories are asked each time.
 func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")

@@ -10,7 +10,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
-// keysCommand returns the command keys, with list and rotate below it.
+// keysCommand returns the command keys, with list and rotate below it. Both print
+// the keys that are published once they are done.
 func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys list|rotate",

@@ -10,7 +10,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
-// purgeCommand returns the command purge.
+// purgeCommand returns the command purge. What is purged is looked up again when
+// it is next used; nothing is denied by it.
 func purgeCommand() *cobra.Command {
 	var q admin.PurgeRequest
 	cmd := &cobra.Command{

@@ -1,6 +1,6 @@
 // Package standard imports every module of the gateway, for the ordinary
-// build. A slim build imports caddymodule and the kinds of directory that it
-// needs.
+// build. A slim build imports caddymodule, the packages below it that it needs
+// and the kinds of directory of its own.
 package standard
 
 import (
