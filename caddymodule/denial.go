@@ -37,6 +37,7 @@ func Propagation(reach cache.Reach) string {
 		return "this one, the others as soon as Redis can be reached"
 	case cache.AllNodes:
 		return "all"
+	default:
+		return "this one"
 	}
-	return "this one"
 }

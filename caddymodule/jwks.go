@@ -63,8 +63,7 @@ var errNothingToPublish = errors.New("token_enrich_jwks: the global option token
 
 // ServeHTTP answers the paths of the two documents.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// An error of this handler may end in an error route that proxies, which must
-	// not forward identity headers of the client.
+	// A refusal of ours may end in an error route that proxies.
 	j.app.scrubEarly(r)
 	var body []byte
 	var etag string

@@ -70,12 +70,12 @@ func (h *Ready) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // one that introspects needs no keys.
 func (a *App) readiness(ctx context.Context) (status int, body string) {
 	issuers := a.issuers.Issuers()
-	some, all := len(issuers) == 0, true
+	able, all := len(issuers) == 0, true
 	for n, i := range issuers {
-		some = some || i.Ready() || a.Issuers[n].Introspect != nil
+		able = able || i.Ready() || a.Issuers[n].Introspect != nil
 		all = all && i.Ready()
 	}
-	if !some || a.signer != nil && !a.signer.Status().Ready || a.store.peek() == nil {
+	if !able || a.signer != nil && !a.signer.Status().Ready || a.store.peek() == nil {
 		return http.StatusServiceUnavailable, "not ready"
 	}
 	// With a deny list that is too old, every request is refused.

@@ -52,8 +52,8 @@ or from a directory file: --directory FILE --user X --app Y --scope "a b".
 // may read every input, whatever a claim rule or a requirement is allowed.
 func eval(cmd *cobra.Command, args []string) error {
 	flags := cmd.Flags()
-	word, _ := flags.GetString("dialect")
-	dialect, err := oktael.ParseDialect(word)
+	name, _ := flags.GetString("dialect")
+	dialect, err := oktael.ParseDialect(name)
 	if err != nil {
 		return misuse("--dialect: %w", err)
 	}

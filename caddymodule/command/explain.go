@@ -137,7 +137,7 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 	}
 	if r := e.Record; r != nil {
 		line("directory: person %s%s, groups %s, app %s%s%s%s, app user %s%s%s", r.Person, old(r.PersonAge), countOf(r.Groups),
-			r.App, named(r.AppID), from(r.AppOrigin), old(r.AppAge), r.AppUser, from(r.AppUserOrigin), old(r.AppUserAge))
+			r.App, behind(" ", r.AppID), from(r.AppOrigin), old(r.AppAge), r.AppUser, from(r.AppUserOrigin), old(r.AppUserAge))
 		if u := r.UserOrigin; u != nil {
 			line("  user: id%s, login%s, status%s", from(u.ID), from(u.Login), from(u.Status))
 		}
@@ -179,19 +179,14 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 // say.
 
 // from returns the name of the directory that a value came from.
-func from(directory string) string {
-	if directory == "" {
-		return ""
-	}
-	return " from " + directory
-}
+func from(directory string) string { return behind(" from ", directory) }
 
-// named returns the name that stands behind a state.
-func named(id string) string {
-	if id == "" {
+// behind returns a text with what stands before it, or nothing without a text.
+func behind(prefix, text string) string {
+	if text == "" {
 		return ""
 	}
-	return " " + id
+	return prefix + text
 }
 
 // old returns how long ago something was fetched, in seconds.

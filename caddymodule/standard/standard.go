@@ -6,8 +6,9 @@ package standard
 import (
 	// The gateway itself: app and handlers.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule"
-	// The admin endpoints and the commands.
+	// The admin endpoints.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
+	// The command line.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/command"
 	// The kinds of directory.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/directories"
