@@ -41,8 +41,9 @@ func call[A any](cmd *cobra.Command, method, endpoint string, q any, show func(o
 	return show(cmd.OutOrStdout(), answer)
 }
 
-// request sends a request to an endpoint and returns the body of the answer. Any
-// status but success is an error.
+// request sends a request to an endpoint and returns the body of the answer. The
+// address is that of --address, else that of the configuration file, else
+// Caddy's default. Any status but success is an error with the answer's text.
 func request(cmd *cobra.Command, method, endpoint string, q any) ([]byte, error) {
 	f := cmd.Flags()
 	config, _ := f.GetString("config")

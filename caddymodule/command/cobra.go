@@ -35,7 +35,8 @@ func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, [
 }
 
 // finish prints the error of a command and returns the one that sets the exit
-// status.
+// status: 1 as for every error, or 2 for misuse. Caddy and cobra print nothing
+// more.
 func finish(cmd *cobra.Command, err error) error {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	var wrong misuseError
@@ -84,7 +85,8 @@ func printJSON(cmd *cobra.Command, v any) error {
 	return e.Encode(v)
 }
 
-// jsonText returns a value as JSON, or nothing for one that has no JSON.
+// jsonText returns a value as JSON on one line, or nothing for a value that
+// cannot be encoded.
 func jsonText(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

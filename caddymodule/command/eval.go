@@ -93,7 +93,8 @@ func expressionError(cmd *cobra.Command, err error) error {
 }
 
 // evalContext returns what the expression may read, from --context or from
-// --directory.
+// --directory. With neither, the user is empty and in no group. The time is now
+// unless the context has one.
 func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	flags := cmd.Flags()
 	contextFile, _ := flags.GetString("context")

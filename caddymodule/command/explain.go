@@ -122,7 +122,8 @@ func printDecision(cmd *cobra.Command, e *enrich.Explanation) error {
 }
 
 // printExplanation prints an explanation as lines of text, in the order of the
-// stages: policy, token, directory, claims, requirements, headers.
+// stages: policy, token, directory, claims, requirements, headers. A stage that
+// was not reached has no lines.
 func printExplanation(out io.Writer, e *enrich.Explanation) {
 	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	line("policy %s: %s", e.Policy, e.Outcome)

@@ -17,7 +17,8 @@ import (
 type testResult = caddymodule.TestResult
 
 // runTests runs the tests of all policies of an app that LoadOffline returned.
-// Directories and key servers are asked only where there is a test.
+// Directories and key servers are asked only where there is a test. It is an error
+// that a test could not be run; one that fails is a result.
 func runTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
 	list := []testResult{}
 	var g *enrich.Gateway
@@ -114,7 +115,8 @@ func equals(got any, want string) bool {
 	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(jsonText(got)), &g) == nil && reflect.DeepEqual(w, g)
 }
 
-// headerOf returns the lines of a header as one (RFC 9110, section 5.3).
+// headerOf returns the lines of a header as one, joined as RFC 9110, section 5.3,
+// allows. It is empty where the header is not written.
 func headerOf(e *enrich.Explanation, name string) string {
 	var lines []string
 	for _, h := range e.Headers {
