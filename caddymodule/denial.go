@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
@@ -15,19 +14,30 @@ import (
 // a denial names tokens that this node has not seen.
 const DefaultDenyFor = 25 * time.Hour
 
-// denialKinds are the words for what a denial names, by its claim.
-var denialKinds = map[string]string{enrich.DenyTokenID: "jti", enrich.DenySession: "sid", enrich.DenyUser: "user"}
-
 // DenialKind returns the word for what a record of the deny list names: jti,
-// sid or user. A record that a node of an older version made does not say it,
-// and is unknown.
-func DenialKind(r purgelog.Record) string { return cmp.Or(denialKinds[r.Claim], "unknown") }
-
-// propagations are the words for how far a record of the purge log has got.
-var propagations = map[purgelog.Propagation]string{
-	purgelog.ThisNode: "this one", purgelog.Pending: "this one, the others as soon as Redis can be reached", purgelog.AllNodes: "all",
+// sid or user. It is unknown for a record of a node of an older version, which
+// does not say it.
+func DenialKind(r purgelog.Record) string {
+	switch r.Claim {
+	case enrich.DenyTokenID:
+		return "jti"
+	case enrich.DenySession:
+		return "sid"
+	case enrich.DenyUser:
+		return "user"
+	}
+	return "unknown"
 }
 
 // Propagation returns the words for the nodes at which a record of the purge
 // log holds.
-func Propagation(reach purgelog.Propagation) string { return propagations[reach] }
+func Propagation(reach purgelog.Propagation) string {
+	switch reach {
+	case purgelog.Pending:
+		return "this one, the others as soon as Redis can be reached"
+	case purgelog.AllNodes:
+		return "all"
+	default:
+		return "this one"
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 )
 
@@ -17,8 +18,12 @@ func (a *App) warnOfDevelopmentSecrets() {
 	if !a.developmentSecrets {
 		return
 	}
-	app, err := a.HTTPApp()
+	v, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
+		return
+	}
+	app, ok := v.(*caddyhttp.App)
+	if !ok {
 		return
 	}
 	for name, server := range app.Servers {

@@ -20,13 +20,17 @@ func init() {
 	caddy.RegisterModule(new(JWKS))
 }
 
-// JWKS publishes the keys that verify the gateway's own tokens, at
-// /.well-known/jwks.json, and the metadata from which libraries find them, at
-// /.well-known/openid-configuration; where the gateway's own issuer has a path,
-// below that path as well. Other requests go on.
+// JWKS publishes the keys that verify the gateway's own tokens (RFC 7517) at
+// /.well-known/jwks.json, and the metadata from which libraries find them
+// (OpenID Connect Discovery 1.0) at /.well-known/openid-configuration. Where
+// signing's issuer has a path, both are below that path as well. Any other
+// request goes to the next handler.
+//
+// Only GET and HEAD are answered; another method is 405. While there are no keys
+// yet, both documents are 503.
 type JWKS struct {
 	app  *App
-	base string // the issuer's path, without a slash at its end
+	base string // the path of signing's issuer, without a slash at its end
 }
 
 // CaddyModule returns the Caddy module information.
@@ -37,7 +41,7 @@ func (*JWKS) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the app; without signing there is nothing to publish.
+// Provision finds the app. It is an error that the app has no signing.
 func (j *JWKS) Provision(ctx caddy.Context) error {
 	app, err := loadApp(ctx)
 	if err != nil {
@@ -54,10 +58,10 @@ func (j *JWKS) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// errNothingToPublish says that there are no keys.
+// errNothingToPublish reports that the configuration has no signing keys.
 var errNothingToPublish = errors.New("token_enrich_jwks: the global option token_enrich has no signing { issuer … }")
 
-// ServeHTTP answers the two documents' paths.
+// ServeHTTP answers the paths of the two documents.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// A refusal of ours may end in an error route that proxies.
 	j.app.scrubReserved(r)
@@ -89,41 +93,12 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(j.app.signer.KeySetMaxAge()/time.Second)))
 	if etag != "" {
 		h.Set("ETag", etag)
-		if unchanged(r.Header.Values("If-None-Match"), etag) {
+		if matchesETag(r.Header.Values("If-None-Match"), etag) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
 	}
-	return writeJSON(w, r, body)
-}
-
-// unchanged holds RFC 9110, section 13.1.2: a star, or a list of tags that are
-// compared weakly. Our tags hold no comma.
-func unchanged(conditions []string, etag string) bool {
-	for _, condition := range conditions {
-		for tag := range strings.SplitSeq(condition, ",") {
-			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// writeJSON answers with a document that scripts of any origin may read:
-// there is nothing private in it.
-func writeJSON(w http.ResponseWriter, r *http.Request, body []byte) error {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	_, err := w.Write(body)
-	return err
+	return writeDocument(w, r, body)
 }
 
 // Interface guards

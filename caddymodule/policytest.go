@@ -8,40 +8,56 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Test is an example decision: what a made-up caller gets under this policy.
+// This file is the configuration of a policy's tests. The command check runs
+// them; a server that loads the configuration only validates them.
+
+// Test is an example decision: what a policy decides for a made-up caller.
 type Test struct {
-	// What the test shows; it stands in the check command's answer.
+	// What the test shows, for the check command's answer. Required, and
+	// different from the policy's other tests.
 	Name string `json:"name"`
 
-	// The caller's subject. Left out: the client on its own behalf.
+	// The caller's subject. Default: the client, acting on its own behalf.
 	Subject string `json:"subject,omitempty"`
 
-	// The configured name of the issuer of the caller's token. Default: the
-	// policy's only one.
+	// The configured name of the issuer of the caller's token. Default: the one
+	// that the policy accepts; required where it accepts several.
 	Issuer string `json:"issuer,omitempty"`
 
-	// The client that the token was issued to.
+	// The id of the client that the token was issued to. Required without
+	// subject.
 	Client string `json:"client,omitempty"`
 
-	// The scopes that were granted.
+	// The scopes that were granted. Default: none.
 	Scopes []string `json:"scopes,omitempty"`
 
-	// What is expected. Each must hold.
+	// What is expected, all of it. At least one; a denial stands alone.
 	Expect []Expectation `json:"expect,omitempty"`
 }
 
 // Expectation is one line that a test expects.
 type Expectation struct {
-	// claim, header or denied.
+	// What is compared: claim, header or denied.
 	Kind string `json:"kind"`
-	// The claim's or header's name.
+
+	// The name of the claim or header.
 	Name string `json:"name,omitempty"`
-	// The value. A claim that is no text is compared as JSON, one that is
-	// absent is null; a header's lines are joined by ", ", and one that is not
-	// written is empty.
+
+	// The expected value. A claim that is not text is compared as JSON, and is
+	// null where it is absent. The lines of a header are joined by ", "; a header
+	// that is not written is empty.
 	Value string `json:"value,omitempty"`
 }
 
+// unmarshalTest parses one test. Syntax:
+//
+//	test <name> {
+//	    subject <subject>
+//	    issuer  <name>
+//	    client  <id>
+//	    scope   <scopes...>
+//	    expect  claim <name> <value> | header <name> <value> | denied
+//	}
 func (h *Handler) unmarshalTest(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -78,7 +94,8 @@ func (h *Handler) unmarshalTest(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// checkTests reports a test that says nothing, or says it wrongly.
+// checkTests returns an error for a test that is incomplete or contradicts
+// itself.
 func checkTests(tests []Test) error {
 	for i, t := range tests {
 		switch {

@@ -15,12 +15,16 @@ func init() {
 	caddy.RegisterModule(new(Ready))
 }
 
-// Ready tells load balancers whether the gateway can decide: 200 if every
-// issuer has keys and, where tokens are signed, there is a key to sign with;
-// 503 otherwise. The body is ready, degraded (a directory or Redis is down,
-// and what is held still serves) or not ready. Other requests go on.
+// Ready answers the probe of a load balancer: whether the gateway can decide
+// requests now. Any other request goes to the next handler.
+//
+//   - 200, body ready: everything that policies use is there.
+//   - 200, body degraded: requests are decided, but one of several issuers has
+//     no keys, or a directory or Redis is down and cached answers serve.
+//   - 503, body not ready: no issuer has keys, there is no key to sign with where
+//     tokens are signed, the cache is not open, or the deny list is too old.
 type Ready struct {
-	// The path that is answered.
+	// The path that is answered, exactly. Required.
 	Path string `json:"path"`
 
 	app *App
@@ -53,17 +57,18 @@ func (h *Ready) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if r.URL.Path != h.Path {
 		return next.ServeHTTP(w, r)
 	}
-	status, word := h.app.readiness(r.Context())
+	status, body := h.app.readiness(r.Context())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, err := w.Write([]byte(word + "\n"))
+	_, err := w.Write([]byte(body + "\n"))
 	return err
 }
 
-// readiness says whether requests can be decided now. One issuer in trouble is
-// no reason to send nobody: those of the others are decided.
-func (a *App) readiness(ctx context.Context) (status int, word string) {
+// readiness returns the status and body of Ready. One issuer without keys does
+// not take the node out of service, because tokens of the others are decided;
+// one that introspects needs no keys.
+func (a *App) readiness(ctx context.Context) (status int, body string) {
 	issuers := a.issuers.Issuers()
 	able, all := len(issuers) == 0, true
 	for n, i := range issuers {
@@ -73,7 +78,7 @@ func (a *App) readiness(ctx context.Context) (status int, word string) {
 	if !able || a.signer != nil && !a.signer.Status().Ready || a.store.current() == nil {
 		return http.StatusServiceUnavailable, "not ready"
 	}
-	// With a deny list that is too old, nobody is let in.
+	// With a deny list that is too old, every request is refused.
 	if g, err := a.ready(ctx); err != nil || g.DenyListUnconfirmed(time.Now()) {
 		return http.StatusServiceUnavailable, "not ready"
 	}
@@ -99,7 +104,7 @@ func (a *App) readiness(ctx context.Context) (status int, word string) {
 	return http.StatusOK, "ready"
 }
 
-// parseReady reads the directive. Syntax:
+// parseReady parses the directive. Syntax:
 //
 //	token_enrich_ready <path>
 func parseReady(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {

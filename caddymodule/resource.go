@@ -94,5 +94,5 @@ func (m *metadata) serve(w http.ResponseWriter, r *http.Request) (served bool, e
 		return false, nil
 	}
 	w.Header().Set("Cache-Control", "public, max-age=3600")
-	return true, writeJSON(w, r, m.body)
+	return true, writeDocument(w, r, m.body)
 }

@@ -1,17 +1,18 @@
+// Package admin is the gateway's part of Caddy's admin API: what an operator
+// reads from a gateway that runs, and changes in it.
+//
+// Each request works on the configuration that runs when it comes, through the
+// view that caddymodule exports. One file holds one endpoint, with the types of
+// its JSON, which the commands that call it share.
 package admin
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	strictjson "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
@@ -21,9 +22,8 @@ func init() {
 	caddy.RegisterModule(new(API))
 }
 
-// API answers below /token_enrich/ on Caddy's admin listener: status,
-// explain, purge, deny and keys. What it works on is the configuration that
-// runs when the request comes.
+// API answers below /token_enrich/ on Caddy's admin listener: status, explain,
+// purge, deny and keys.
 type API struct {
 	log *zap.Logger
 }
@@ -36,127 +36,84 @@ func (*API) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision takes the logger. It must not ask for the app: admin modules are
-// provisioned before any app.
+// Provision takes the logger. It must not ask for the app: Caddy provisions
+// admin modules before any app.
 func (a *API) Provision(ctx caddy.Context) error {
 	a.log = ctx.Logger().Named("admin.api.token_enrich") // admin modules have no ancestor to name them
 	return nil
 }
 
-// Prefix is where the endpoints live.
-const Prefix = "/token_enrich/"
+// PathPrefix is the path below which all endpoints are.
+const PathPrefix = "/token_enrich/"
 
-// maxAdminBody bounds the body of a request: a token and a few names.
-const maxAdminBody = 64 << 10
-
-// Routes lists the endpoints.
+// Routes returns the one route under which all endpoints are served.
 func (a *API) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: Prefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
+	return []caddy.AdminRoute{{Pattern: PathPrefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
 }
 
-// endpoint answers one path and method; changes says that it changes something,
-// which is logged. The deny list logs its entries by itself.
+// endpoint answers one method of one path.
 type endpoint struct {
-	method  string
-	changes bool
-	answer  func(*API, *caddymodule.App, *http.Request) (any, error)
+	method string
+	answer func(*request) (any, error)
+	logged bool // each success is logged here; the others log by themselves, or change nothing
 }
 
-// endpoints are the admin endpoints by path and method.
-var endpoints = map[string][]endpoint{
-	"status":  {{http.MethodGet, false, (*API).status}},
-	"explain": {{http.MethodPost, false, (*API).explain}},
-	"purge":   {{http.MethodPost, true, (*API).purge}},
-	"deny": {
-		{http.MethodGet, false, (*API).denials},
-		{http.MethodPost, false, (*API).deny},
-		{http.MethodDelete, false, (*API).undeny},
-	},
-	"keys": {{http.MethodGet, false, (*API).keys}, {http.MethodPost, true, (*API).rotate}},
+// endpoints returns the endpoints by path below PathPrefix.
+func endpoints(path string) []endpoint {
+	switch path {
+	case "status":
+		return []endpoint{{http.MethodGet, getStatus, false}}
+	case "explain":
+		return []endpoint{{http.MethodPost, postExplain, false}}
+	case "purge":
+		return []endpoint{{http.MethodPost, postPurge, true}}
+	case "deny":
+		return []endpoint{{http.MethodGet, getDenials, false}, {http.MethodPost, postDenial, false}, {http.MethodDelete, deleteDenial, false}}
+	case "keys":
+		return []endpoint{{http.MethodGet, getKeys, false}, {http.MethodPost, postKeys, true}}
+	}
+	return nil
 }
 
+// serve finds the endpoint of a request and writes its answer as JSON. An error
+// is a caddy.APIError, which Caddy writes.
 func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
-	list, ok := endpoints[strings.TrimPrefix(r.URL.Path, Prefix)]
-	if !ok {
+	list := endpoints(strings.TrimPrefix(r.URL.Path, PathPrefix))
+	if list == nil {
 		return apiError(http.StatusNotFound, errors.New("no such endpoint: there are status, explain, purge, deny and keys"))
 	}
-	var methods []string
-	for _, e := range list {
-		methods = append(methods, e.method)
-		if e.method != r.Method {
-			continue
+	methods := make([]string, len(list))
+	for i, e := range list {
+		if e.method == r.Method {
+			return a.answer(e, w, r)
 		}
-		if r.Method != http.MethodGet {
-			// A page in the operator's browser must not purge, deny or ask.
-			if err := http.NewCrossOriginProtection().Check(r); err != nil {
-				return apiError(http.StatusForbidden, errors.New("cross-origin request"))
-			}
-		}
-		app, err := caddymodule.ActiveApp()
-		if err != nil {
-			return apiError(http.StatusServiceUnavailable, err)
-		}
-		answer, err := e.answer(a, app, r)
-		if err != nil {
-			return err
-		}
-		if e.changes {
-			a.log.Info("admin request", zap.String("endpoint", r.URL.Path), zap.String("remote", r.RemoteAddr))
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		return json.NewEncoder(w).Encode(answer)
+		methods[i] = e.method
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
 	return apiError(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not answered here", r.Method))
 }
 
-// readBody reads the request's JSON object: known members only, in their own
-// spelling and once, so that nobody believes to have named what was not read.
-func readBody(r *http.Request, to any) error {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxAdminBody))
+// answer answers a request of the right path and method.
+func (a *API) answer(e endpoint, w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		// A page in the operator's browser must not purge, deny or ask.
+		if err := http.NewCrossOriginProtection().Check(r); err != nil {
+			return apiError(http.StatusForbidden, errors.New("cross-origin request"))
+		}
+	}
+	app, err := caddymodule.ActiveApp()
 	if err != nil {
-		return apiError(http.StatusBadRequest, errors.New("reading the request: it cannot be read, or is too long"))
+		return apiError(http.StatusServiceUnavailable, err)
 	}
-	if err := strictjson.Unmarshal(body, to, strictjson.RejectUnknownMembers(true)); err != nil {
-		return apiError(http.StatusBadRequest, fmt.Errorf("reading the request: %w", withoutValues(body, err)))
+	answer, err := e.answer(&request{Request: r, app: app, log: a.log})
+	if err != nil {
+		return err
 	}
-	return nil
+	if e.logged {
+		a.log.Info("admin request", zap.String("endpoint", r.URL.Path), zap.String("remote", r.RemoteAddr))
+	}
+	return writeJSON(w, answer)
 }
-
-// withoutValues keeps what was sent (perhaps a token) out of an error.
-func withoutValues(body []byte, err error) error {
-	var syntax *jsontext.SyntacticError
-	var meaning *strictjson.SemanticError
-	switch {
-	case len(bytes.TrimSpace(body)) == 0:
-		return errors.New("it is empty")
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return errors.New("a member stands twice")
-	case errors.As(err, &syntax):
-		return fmt.Errorf("not JSON, or more than one value, byte %d", syntax.ByteOffset)
-	case errors.Is(err, strictjson.ErrUnknownName):
-		return errors.New("it holds a member that is not known here")
-	case errors.As(err, &meaning):
-		for name := range meaning.JSONPointer.Tokens() {
-			return fmt.Errorf("member %q has the wrong type", name)
-		}
-	}
-	return errors.New("it is no JSON object")
-}
-
-// one reports whether exactly one of them is true.
-func one(set ...bool) bool {
-	n := 0
-	for _, s := range set {
-		if s {
-			n++
-		}
-	}
-	return n == 1
-}
-
-func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
 
 // Interface guards
 var (

@@ -18,21 +18,23 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// The deny list at the admin endpoint.
-
-// Bounds of the time that an operator gives. A denial holds its place in the
-// log, and all that comes after it, until it ends.
+// Bounds of the time that an operator gives. Until it ends, a denial keeps its
+// place in the purge log, and with it all records that come after.
 const (
 	MinDenyFor = time.Second
 	MaxDenyFor = 30 * 24 * time.Hour
 )
 
-// DenialTarget names what is denied: one of jti, sid and user, and the
-// configured name of the issuer.
+// DenialTarget names whose tokens are denied: exactly one of JTI, SID and User
+// is set.
 type DenialTarget struct {
-	JTI    string `json:"jti,omitempty"`
-	SID    string `json:"sid,omitempty"`
-	User   string `json:"user,omitempty"`
+	// JTI is the id of one token.
+	JTI string `json:"jti,omitempty"`
+	// SID is the id of a session.
+	SID string `json:"sid,omitempty"`
+	// User is a subject.
+	User string `json:"user,omitempty"`
+	// Issuer is the configured name of the tokens' issuer.
 	Issuer string `json:"issuer,omitempty"`
 }
 
@@ -47,19 +49,21 @@ func (t DenialTarget) Claim() (claim, value string, ok bool) {
 	return claim, value, one(t.JTI != "", t.SID != "", t.User != "")
 }
 
-// DenyRequest is what POST /token_enrich/deny takes.
+// DenyRequest is the body of POST /token_enrich/deny.
 type DenyRequest struct {
 	DenialTarget
-	// For is how long the denial holds, as a duration ("2h", "1d").
+	// For is how long the denial holds, as a duration such as 2h or 1d. Default:
+	// caddymodule.DefaultDenyFor.
 	For string `json:"for,omitempty"`
-	// Reason is shown in the list.
+	// Reason is shown in the list. It is optional.
 	Reason string `json:"reason,omitempty"`
 }
 
-// UndenyRequest is what DELETE /token_enrich/deny takes: an entry's id, or what
-// was denied. The issuer may be omitted where there is one only.
+// UndenyRequest is the body of DELETE /token_enrich/deny: an entry's id, or what
+// was denied. Issuer may be omitted where one is configured.
 type UndenyRequest struct {
 	DenialTarget
+	// ID is the id of an entry in the list.
 	ID string `json:"id,omitempty"`
 }
 
@@ -68,37 +72,46 @@ func (q UndenyRequest) NamesOne() bool {
 	return one(q.ID != "", q.JTI != "", q.SID != "", q.User != "")
 }
 
-// Denial is one entry of the deny list, without the name that it hashes.
+// Denial is one entry of the deny list. The list holds the hash of what is
+// denied, which is not shown.
 type Denial struct {
-	ID     string    `json:"id"`
-	Kind   string    `json:"kind"`
-	Until  time.Time `json:"until"`
-	Reason string    `json:"reason,omitempty"`
+	// ID names the entry, on every node alike.
+	ID string `json:"id"`
+	// Kind is what the entry denies: jti, sid, user or unknown.
+	Kind string `json:"kind"`
+	// Until is when the denial ends, in UTC.
+	Until time.Time `json:"until"`
+	// Reason is the operator's own text.
+	Reason string `json:"reason,omitempty"`
 }
 
-// DenialList is what GET /token_enrich/deny answers.
+// DenialList is the answer of GET /token_enrich/deny: first the denial that ends
+// first.
 type DenialList struct {
 	Entries []Denial `json:"entries"`
 }
 
-// DenyResult is what POST /token_enrich/deny answers.
+// DenyResult is the answer of POST /token_enrich/deny: the entry that was made.
 type DenyResult struct {
 	Denial
 	Change
 }
 
-// UndenyResult is what DELETE /token_enrich/deny answers: what was taken back.
+// UndenyResult is the answer of DELETE /token_enrich/deny: the entries that were
+// removed.
 type UndenyResult struct {
 	DenialList
 	Change
 }
 
-// newDenial shows a record of the deny list.
+// newDenial returns a record of the deny list as an entry.
 func newDenial(r purgelog.Record) Denial {
 	return Denial{ID: r.ID(), Kind: caddymodule.DenialKind(r), Until: r.Until.UTC(), Reason: r.Reason}
 }
 
-// ParseDenyFor reads how long a denial is to hold.
+// ParseDenyFor parses the time that a denial holds, from MinDenyFor to
+// MaxDenyFor. Empty text means caddymodule.DefaultDenyFor. Its error begins with
+// the name of the option, "for".
 func ParseDenyFor(text string) (time.Duration, error) {
 	if text == "" {
 		return caddymodule.DefaultDenyFor, nil
@@ -113,19 +126,30 @@ func ParseDenyFor(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// FormatDuration writes a duration without minutes and seconds that are none.
+// FormatDuration returns a duration as text, without minutes and seconds where
+// both are zero: 25h instead of 25h0m0s.
 func FormatDuration(d time.Duration) string { return strings.TrimSuffix(d.String(), "0m0s") }
 
-func (a *API) deny(app *caddymodule.App, r *http.Request) (any, error) {
+// getDenials answers GET /token_enrich/deny.
+func getDenials(r *request) (any, error) {
+	records, err := r.app.Denials(r.Context())
+	if err != nil {
+		return nil, apiError(http.StatusServiceUnavailable, err)
+	}
+	return newDenialList(records), nil
+}
+
+// postDenial answers POST /token_enrich/deny.
+func postDenial(r *request) (any, error) {
 	var q DenyRequest
-	if err := readBody(r, &q); err != nil {
+	if err := r.readJSON(&q); err != nil {
 		return nil, err
 	}
 	claim, value, ok := q.Claim()
 	if !ok {
 		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of jti, sid and user"))
 	}
-	is, err := app.IssuerNamed(q.Issuer)
+	is, err := r.app.IssuerNamed(q.Issuer)
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
@@ -136,33 +160,26 @@ func (a *API) deny(app *caddymodule.App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	store, err := app.Store(r.Context())
+	store, err := r.app.Store(r.Context())
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
 	entries, reach, err := store.Log().Deny(r.Context(), purgelog.Record{
 		Name: store.KeyDeriver().DenialHash(is.Identifier(), claim, value), Until: time.Now().Add(d), Claim: claim, Reason: q.Reason,
 	})
-	nodes, err := reached(reach, err)
+	change, err := newChange(reach, err)
 	if err != nil {
 		return nil, err
 	}
-	answer := DenyResult{newDenial(entries[0]), nodes}
-	a.auditDenial("denied", answer.Denial, nodes, r)
+	answer := DenyResult{newDenial(entries[0]), change}
+	r.logDenial("denied", answer.Denial, change)
 	return answer, nil
 }
 
-func (*API) denials(app *caddymodule.App, r *http.Request) (any, error) {
-	records, err := app.Denials(r.Context())
-	if err != nil {
-		return nil, apiError(http.StatusServiceUnavailable, err)
-	}
-	return newDenialList(records), nil
-}
-
-func (a *API) undeny(app *caddymodule.App, r *http.Request) (any, error) {
+// deleteDenial answers DELETE /token_enrich/deny.
+func deleteDenial(r *request) (any, error) {
 	var q UndenyRequest
-	if err := readBody(r, &q); err != nil {
+	if err := r.readJSON(&q); err != nil {
 		return nil, err
 	}
 	claim, value, named := q.Claim()
@@ -175,15 +192,15 @@ func (a *API) undeny(app *caddymodule.App, r *http.Request) (any, error) {
 	var is *issuer.Issuer
 	if named {
 		var err error
-		if is, err = app.IssuerNamed(cmp.Or(q.Issuer, onlyIssuer(app))); err != nil {
+		if is, err = r.app.IssuerNamed(cmp.Or(q.Issuer, onlyIssuer(r.app))); err != nil {
 			return nil, apiError(http.StatusBadRequest, err)
 		}
 	}
-	store, err := app.Store(r.Context())
+	records, err := r.app.Denials(r.Context())
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
-	records, err := app.Denials(r.Context())
+	store, err := r.app.Store(r.Context())
 	if err != nil {
 		return nil, apiError(http.StatusServiceUnavailable, err)
 	}
@@ -196,19 +213,18 @@ func (a *API) undeny(app *caddymodule.App, r *http.Request) (any, error) {
 	if len(records) == 0 {
 		return nil, apiError(http.StatusNotFound, errors.New("the deny list of this node has no such entry"))
 	}
-	reach, err := store.Log().Undeny(r.Context(), records...)
-	nodes, err := reached(reach, err)
+	change, err := newChange(store.Log().Undeny(r.Context(), records...))
 	if err != nil {
 		return nil, err
 	}
-	answer := UndenyResult{newDenialList(records), nodes}
+	answer := UndenyResult{newDenialList(records), change}
 	for _, e := range answer.Entries {
-		a.auditDenial("denial taken back", e, nodes, r)
+		r.logDenial("denial taken back", e, change)
 	}
 	return answer, nil
 }
 
-// newDenialList shows records, the one that ends first in front.
+// newDenialList returns records as a list of entries.
 func newDenialList(records []purgelog.Record) DenialList {
 	list := DenialList{Entries: make([]Denial, len(records))}
 	for i, r := range records {
@@ -220,7 +236,8 @@ func newDenialList(records []purgelog.Record) DenialList {
 	return list
 }
 
-// onlyIssuer returns the name of the issuer where there is one, else nothing.
+// onlyIssuer returns the name of the configured issuer, or nothing where there
+// are several.
 func onlyIssuer(app *caddymodule.App) string {
 	if names := app.IssuerSet().Names(); len(names) == 1 {
 		return names[0]
@@ -228,9 +245,9 @@ func onlyIssuer(app *caddymodule.App) string {
 	return ""
 }
 
-// auditDenial logs what an operator Change. The reason is left out: it may
-// name a person.
-func (a *API) auditDenial(message string, e Denial, nodes Change, r *http.Request) {
-	a.log.Info(message, zap.String("entry", e.ID), zap.String("kind", e.Kind), zap.Time("until", e.Until),
-		zap.String("nodes", nodes.Nodes), zap.String("remote", r.RemoteAddr))
+// logDenial logs a change of the deny list. It omits the reason, which may name
+// a person.
+func (r *request) logDenial(message string, e Denial, change Change) {
+	r.log.Info(message, zap.String("entry", e.ID), zap.String("kind", e.Kind), zap.Time("until", e.Until),
+		zap.String("nodes", change.Nodes), zap.String("remote", r.RemoteAddr))
 }

@@ -1,13 +1,12 @@
+// Package command is the gateway's command line: caddy token-enrich and the
+// commands below it.
+//
+// Some commands work on a configuration file, which they load without serving
+// it; others call the admin API of a running gateway. One file holds one
+// command. What all of them share is in cobra.go, client.go and offline.go.
 package command
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
@@ -15,6 +14,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
+// init registers token-enrich. Called without a command it prints its help, and
+// with an unknown one the name that is nearest; both are misuse.
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "token-enrich",
@@ -28,7 +29,7 @@ Results are written to stdout, diagnostics to stderr. The exit status is 0 for
 good, 1 if it failed or the decision is a denial, and 2 for misuse.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(evalCommand(), caddymodule.CheckCommand(runPolicyTests), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), caddymodule.SelftestCommand())
+			cmd.AddCommand(evalCommand(), caddymodule.CheckCommand(runTests), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), caddymodule.SelftestCommand())
 			cmd.PersistentFlags().Bool("json", false, "Write results as JSON")
 			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, misuse("%w", err)) })
 			cmd.Args = cobra.ArbitraryArgs
@@ -46,101 +47,3 @@ good, 1 if it failed or the decision is a denial, and 2 for misuse.
 		},
 	})
 }
-
-// misuseError is an error of whoever typed the command: exit status 2.
-type misuseError struct{ error }
-
-func (e misuseError) Unwrap() error { return e.error }
-
-func misuse(format string, args ...any) error { return misuseError{fmt.Errorf(format, args...)} }
-
-// errDenied makes a command end with status 1 without a word: what it printed
-// says everything.
-var errDenied = errors.New("denied")
-
-// run makes a cobra function of one that returns an error: it is printed to
-// stderr once, in full, and becomes the exit status.
-func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error { return finish(cmd, f(cmd, args)) }
-}
-
-func finish(cmd *cobra.Command, err error) error {
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	var wrong misuseError
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errDenied):
-		return err
-	case errors.As(err, &wrong):
-		fmt.Fprintf(cmd.ErrOrStderr(), "Error: %v\nSee: %s --help\n", err, cmd.CommandPath())
-		return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return 2, nil })(cmd, nil)
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Error: %v\n", err)
-	return err
-}
-
-// exactly makes an argument check whose failure is misuse.
-func exactly(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return finish(cmd, misuse("%s takes %s", cmd.Name(), what))
-		}
-		return nil
-	}
-}
-
-// contextOf gives the command's context; Caddy runs commands without one.
-func contextOf(cmd *cobra.Command) context.Context {
-	if ctx := cmd.Context(); ctx != nil {
-		return ctx
-	}
-	return context.Background()
-}
-
-// printJSON writes a value to stdout, indented, with a line end.
-func printJSON(cmd *cobra.Command, v any) error {
-	e := json.NewEncoder(cmd.OutOrStdout())
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-// jsonText returns a value as JSON, or nothing for one that has no JSON.
-func jsonText(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(text)
-}
-
-// wantsJSON reports whether --json was given.
-func wantsJSON(cmd *cobra.Command) bool {
-	v, err := cmd.Flags().GetBool("json")
-	return err == nil && v
-}
-
-// readFile reads a file, or stdin for "-". What it reads is bounded.
-func readFile(cmd *cobra.Command, name string) ([]byte, error) {
-	in := cmd.InOrStdin()
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxInput {
-		return nil, fmt.Errorf("%s: over %d bytes", name, maxInput)
-	}
-	return text, nil
-}
-
-// maxInput bounds what a command reads: a directory's file is the largest.
-const maxInput = 64 << 20

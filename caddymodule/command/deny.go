@@ -1,8 +1,8 @@
 package command
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"text/tabwriter"
@@ -15,7 +15,12 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
+// denyCommand returns the command deny, which lists the denials too. What the
+// gateway would refuse is refused here first, in the words of the flags and with
+// the status of misuse.
 func denyCommand() *cobra.Command {
+	var q admin.DenyRequest
+	var list bool
 	cmd := &cobra.Command{
 		Use:   "deny --jti J | --sid S | --user S, --issuer NAME [--for DURATION] [--reason TEXT] | --list",
 		Short: "Makes all nodes refuse a token, a session or a user's tokens, or lists what is denied",
@@ -31,15 +36,11 @@ that a list has no names.
 `, admin.FormatDuration(caddymodule.DefaultDenyFor)),
 		Args: exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			q := admin.DenyRequest{DenialTarget: targetFlags(cmd)}
-			f := cmd.Flags()
-			q.For, _ = f.GetString("for")
-			q.Reason, _ = f.GetString("reason")
-			if list, _ := f.GetBool("list"); list {
+			if list {
 				if q != (admin.DenyRequest{}) {
 					return misuse("--list cannot be combined with what is to be denied")
 				}
-				return listDenials(cmd)
+				return call(cmd, http.MethodGet, "deny", nil, printDenials)
 			}
 			switch _, _, ok := q.Claim(); {
 			case !ok:
@@ -53,20 +54,24 @@ that a list has no names.
 			if err := purgelog.CheckReason(q.Reason); err != nil {
 				return misuse("--reason: %w", err)
 			}
-			return tell(cmd, http.MethodPost, "deny", q, func(d admin.DenyResult) string {
-				return fmt.Sprintf("denied until %s, entry %s", d.Until.Format(time.RFC3339), d.ID)
+			return call(cmd, http.MethodPost, "deny", q, func(out io.Writer, d admin.DenyResult) error {
+				_, err := fmt.Fprintf(out, "denied until %s, entry %s; nodes: %s\n", d.Until.Format(time.RFC3339), d.ID, d.Nodes)
+				return err
 			})
 		}),
 	}
-	adminFlags(cmd)
-	addTargetFlags(cmd)
-	cmd.Flags().String("for", "", fmt.Sprintf("How long, such as 2h or 1d: from %s to %s (default %s)", admin.FormatDuration(admin.MinDenyFor), admin.FormatDuration(admin.MaxDenyFor), admin.FormatDuration(caddymodule.DefaultDenyFor)))
-	cmd.Flags().String("reason", "", fmt.Sprintf("Why, for the list: printable text of at most %d bytes", purgelog.MaxReason))
-	cmd.Flags().Bool("list", false, "List the denials that hold")
+	addAdminFlags(cmd)
+	addTargetFlags(cmd, &q.DenialTarget)
+	cmd.Flags().StringVar(&q.For, "for", "", fmt.Sprintf("How long, such as 2h or 1d: from %s to %s (default %s)", admin.FormatDuration(admin.MinDenyFor), admin.FormatDuration(admin.MaxDenyFor), admin.FormatDuration(caddymodule.DefaultDenyFor)))
+	cmd.Flags().StringVar(&q.Reason, "reason", "", fmt.Sprintf("Why, for the list: printable text of at most %d bytes", purgelog.MaxReason))
+	cmd.Flags().BoolVar(&list, "list", false, "List the denials that hold")
 	return cmd
 }
 
+// undenyCommand returns the command undeny. Its argument, if there is one, is the
+// id of an entry of the list.
 func undenyCommand() *cobra.Command {
+	var q admin.UndenyRequest
 	cmd := &cobra.Command{
 		Use:   "undeny --jti J | --sid S | --user S [--issuer NAME] | ENTRY",
 		Short: "Takes denials back on all nodes: those of a token, session or user, or one entry of the list",
@@ -77,58 +82,39 @@ func undenyCommand() *cobra.Command {
 			return nil
 		},
 		RunE: run(func(cmd *cobra.Command, args []string) error {
-			q := admin.UndenyRequest{DenialTarget: targetFlags(cmd), ID: strings.Join(args, "")}
+			q.ID = strings.Join(args, "") // there is one at most
 			if !q.NamesOne() {
 				return misuse("name exactly one of --jti, --sid, --user and an entry of deny --list")
 			}
 			if q.ID != "" && q.Issuer != "" {
 				return misuse("--issuer goes with --jti, --sid and --user")
 			}
-			return tell(cmd, http.MethodDelete, "deny", q, func(u admin.UndenyResult) string {
+			return call(cmd, http.MethodDelete, "deny", q, func(out io.Writer, u admin.UndenyResult) error {
 				ids := make([]string, len(u.Entries))
 				for i, e := range u.Entries {
 					ids[i] = e.ID
 				}
-				return "taken back: " + strings.Join(ids, ", ")
+				_, err := fmt.Fprintf(out, "taken back: %s; nodes: %s\n", strings.Join(ids, ", "), u.Nodes)
+				return err
 			})
 		}),
 	}
-	adminFlags(cmd)
-	addTargetFlags(cmd)
+	addAdminFlags(cmd)
+	addTargetFlags(cmd, &q.DenialTarget)
 	return cmd
 }
 
-func addTargetFlags(cmd *cobra.Command) {
-	cmd.Flags().String("jti", "", "A token's id")
-	cmd.Flags().String("sid", "", "A session's id")
-	cmd.Flags().String("user", "", "A subject: all its tokens")
-	cmd.Flags().String("issuer", "", "The configured name of the issuer")
+// addTargetFlags adds the flags that name what is denied and sets t by them.
+func addTargetFlags(cmd *cobra.Command, t *admin.DenialTarget) {
+	cmd.Flags().StringVar(&t.JTI, "jti", "", "A token's id")
+	cmd.Flags().StringVar(&t.SID, "sid", "", "A session's id")
+	cmd.Flags().StringVar(&t.User, "user", "", "A subject: all its tokens")
+	cmd.Flags().StringVar(&t.Issuer, "issuer", "", "The configured name of the issuer")
 }
 
-func targetFlags(cmd *cobra.Command) (t admin.DenialTarget) {
-	f := cmd.Flags()
-	t.JTI, _ = f.GetString("jti")
-	t.SID, _ = f.GetString("sid")
-	t.User, _ = f.GetString("user")
-	t.Issuer, _ = f.GetString("issuer")
-	return t
-}
-
-// listDenials prints the deny list as a table.
-func listDenials(cmd *cobra.Command) error {
-	body, err := request(cmd, http.MethodGet, "deny", nil)
-	if err != nil {
-		return err
-	}
-	if wantsJSON(cmd) {
-		_, err := cmd.OutOrStdout().Write(body)
-		return err
-	}
-	var list admin.DenialList
-	if err := json.Unmarshal(body, &list); err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
-	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+// printDenials prints the deny list as a table, in the order of the answer.
+func printDenials(out io.Writer, list admin.DenialList) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "ENTRY\tKIND\tUNTIL\tREASON")
 	for _, e := range list.Entries {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.ID, e.Kind, e.Until.Format(time.RFC3339), e.Reason)

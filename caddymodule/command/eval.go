@@ -1,9 +1,7 @@
 package command
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,6 +15,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
+// evalCommand returns the command eval. It works on an expression alone: no
+// configuration is loaded and no gateway is called.
 func evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval [--context FILE] [--dialect classic|identity_engine] EXPRESSION",
@@ -48,10 +48,12 @@ or from a directory file: --directory FILE --user X --app Y --scope "a b".
 	return cmd
 }
 
+// eval compiles the expression, evaluates it and prints its value. The expression
+// may read every input, whatever a claim rule or a requirement is allowed.
 func eval(cmd *cobra.Command, args []string) error {
 	flags := cmd.Flags()
-	word, _ := flags.GetString("dialect")
-	dialect, err := oktael.ParseDialect(word)
+	name, _ := flags.GetString("dialect")
+	dialect, err := oktael.ParseDialect(name)
 	if err != nil {
 		return misuse("--dialect: %w", err)
 	}
@@ -67,18 +69,11 @@ func eval(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return expressionError(cmd, err)
 	}
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(value); err != nil {
-		return err
-	}
-	_, err = cmd.OutOrStdout().Write(out.Bytes())
-	return err
+	return newEncoder(cmd.OutOrStdout()).Encode(value)
 }
 
 // expressionError prints an error of an expression with a caret under its
-// place, or with --json as an object.
+// position, or with --json as an object. It returns errDenied.
 func expressionError(cmd *cobra.Command, err error) error {
 	var compile *oktael.Error
 	var run *oktael.EvalError
@@ -90,17 +85,16 @@ func expressionError(cmd *cobra.Command, err error) error {
 		line, column, message, caret = run.Line, run.Column, run.Msg, run.Caret()
 	}
 	if wantsJSON(cmd) {
-		e := json.NewEncoder(cmd.ErrOrStderr())
-		e.SetEscapeHTML(false)
-		_ = e.Encode(map[string]any{"error": message, "line": line, "column": column})
+		_ = newEncoder(cmd.ErrOrStderr()).Encode(map[string]any{"error": message, "line": line, "column": column})
 		return errDenied
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "Error: %v\n%s\n", err, caret)
 	return errDenied
 }
 
-// evalContext builds what the expression may read, from --context or from
-// --directory.
+// evalContext returns what the expression may read, from --context or from
+// --directory. With neither, the user is empty and in no group. The time is now
+// unless the context has one.
 func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	flags := cmd.Flags()
 	contextFile, _ := flags.GetString("context")
@@ -144,8 +138,9 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	return c, nil
 }
 
-// fromDirectory fills a context with what a directory says of a user and an
-// app.
+// fromDirectory fills a context with the records that a directory has of a user,
+// an app and the user's account in the app. An empty user or app is not looked
+// up; it is an error that one does not exist.
 func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory, user, app string) error {
 	q := directory.Query{Principal: &identity.Principal{Subject: user}}
 	if user != "" {

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -12,7 +13,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
+// explainCommand returns the command explain. The decision is made by the same
+// stages as for a request, either in a running gateway or, with --offline, in
+// this process.
 func explainCommand() *cobra.Command {
+	var q admin.ExplainRequest
+	var tokenFile, scope string
+	var offline bool
 	cmd := &cobra.Command{
 		Use:   "explain (--token FILE|- | --issuer NAME --subject S --client C --scope \"…\") [--policy NAME | --site HOST --path P]",
 		Short: "Tells how a request would be decided, and why",
@@ -28,82 +35,66 @@ types and counts. The token is never shown, and nothing is signed. The exit
 status is 1 where the decision is a denial.
 `,
 		Args: exactly(0, "flags only"),
-		RunE: run(explain),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			q.Scope = strings.Fields(scope)
+			q.Token = tokenFile // for Validate, which asks only whether there is one
+			if err := q.Validate(); err != nil {
+				return misuse("%w", err)
+			}
+			if tokenFile != "" {
+				text, err := readFile(cmd, tokenFile)
+				if err != nil {
+					return fmt.Errorf("--token: %w", err)
+				}
+				q.Token = strings.TrimSpace(string(text))
+			}
+			explain := explainOnline
+			if offline {
+				explain = explainOffline
+			}
+			e, err := explain(cmd, q)
+			if err != nil {
+				return err
+			}
+			return printDecision(cmd, e)
+		}),
 	}
-	adminFlags(cmd)
-	cmd.Flags().Bool("offline", false, "Load --config and decide here, instead of asking a running gateway")
-	cmd.Flags().String("token", "", "A file with a token; - is stdin")
-	cmd.Flags().String("issuer", "", "The configured name of an issuer, for a made-up caller")
-	cmd.Flags().String("subject", "", "The made-up caller's subject")
-	cmd.Flags().String("client", "", "The made-up caller's client id")
-	cmd.Flags().String("scope", "", "The made-up caller's scopes, separated by spaces")
-	cmd.Flags().String("policy", "", "The policy's name")
-	cmd.Flags().String("site", "", "The host of a request, with its port where several servers have it")
-	cmd.Flags().String("path", "", "The path of a request")
+	addAdminFlags(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&offline, "offline", false, "Load --config and decide here, instead of asking a running gateway")
+	f.StringVar(&tokenFile, "token", "", "A file with a token; - is stdin")
+	f.StringVar(&q.Issuer, "issuer", "", "The configured name of an issuer, for a made-up caller")
+	f.StringVar(&q.Subject, "subject", "", "The made-up caller's subject")
+	f.StringVar(&q.Client, "client", "", "The made-up caller's client id")
+	f.StringVar(&scope, "scope", "", "The made-up caller's scopes, separated by spaces")
+	f.StringVar(&q.Policy, "policy", "", "The policy's name")
+	f.StringVar(&q.Site, "site", "", "The host of a request, with its port where several servers have it")
+	f.StringVar(&q.Path, "path", "", "The path of a request")
 	return cmd
 }
 
-func explain(cmd *cobra.Command, _ []string) error {
-	f := cmd.Flags()
-	var q admin.ExplainRequest
-	q.Issuer, _ = f.GetString("issuer")
-	q.Subject, _ = f.GetString("subject")
-	q.Client, _ = f.GetString("client")
-	q.Policy, _ = f.GetString("policy")
-	q.Site, _ = f.GetString("site")
-	q.Path, _ = f.GetString("path")
-	scope, _ := f.GetString("scope")
-	q.Scope = strings.Fields(scope)
-	file, _ := f.GetString("token")
-	offline, _ := f.GetBool("offline")
-	q.Token = file // whether there is one is all that is asked
-	if err := q.Validate(); err != nil {
-		return misuse("%w", err)
+// explainOnline asks a running gateway, by its configuration and with its caches.
+func explainOnline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
+	body, err := request(cmd, http.MethodPost, "explain", q)
+	if err != nil {
+		return nil, err
 	}
-	if file != "" {
-		text, err := readFile(cmd, file)
-		if err != nil {
-			return fmt.Errorf("--token: %w", err)
-		}
-		q.Token = strings.TrimSpace(string(text))
+	e := new(enrich.Explanation)
+	if err := json.Unmarshal(body, e); err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
 	}
-	var e enrich.Explanation
-	if offline {
-		answer, err := explainOffline(cmd, q)
-		if err != nil {
-			return err
-		}
-		e = *answer
-	} else {
-		body, err := request(cmd, http.MethodPost, "explain", q)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(body, &e); err != nil {
-			return fmt.Errorf("reading the answer: %w", err)
-		}
-	}
-	if wantsJSON(cmd) {
-		if err := printJSON(cmd, e); err != nil {
-			return err
-		}
-	} else {
-		printExplanation(cmd, &e)
-	}
-	if !e.Allowed {
-		return errDenied
-	}
-	return nil
+	return e, nil
 }
 
-// explainOffline decides by a configuration file.
+// explainOffline loads a configuration file and decides in this process. Nothing
+// is cached from one run to the next, so directories are asked each time.
 func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
 	if config == "" {
 		return nil, misuse("--offline needs --config")
 	}
-	app, _, err := loadOffline(config, adapter)
+	app, err := loadOffline(config, adapter)
 	if err != nil {
 		return nil, err
 	}
@@ -114,32 +105,26 @@ func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explana
 	return admin.Explain(contextOf(cmd), app, g, q)
 }
 
-// from names the directory that a value came from.
-func from(directory string) string {
-	if directory == "" {
-		return ""
+// printDecision prints an explanation. Its error sets the exit status: a denial
+// is errDenied.
+func printDecision(cmd *cobra.Command, e *enrich.Explanation) error {
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd, e); err != nil {
+			return err
+		}
+	} else {
+		printExplanation(cmd.OutOrStdout(), e)
 	}
-	return " from " + directory
+	if !e.Allowed {
+		return errDenied
+	}
+	return nil
 }
 
-// named puts a name behind the state of what it names.
-func named(id string) string {
-	if id == "" {
-		return ""
-	}
-	return " " + id
-}
-
-// old says how long ago something was fetched.
-func old(age *int64) string {
-	if age == nil {
-		return ""
-	}
-	return fmt.Sprintf(" (%d s old)", *age)
-}
-
-func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
-	out := cmd.OutOrStdout()
+// printExplanation prints an explanation as lines of text, in the order of the
+// stages: policy, token, directory, claims, requirements, headers. A stage that
+// was not reached has no lines.
+func printExplanation(out io.Writer, e *enrich.Explanation) {
 	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	line("policy %s: %s", e.Policy, e.Outcome)
 	if e.Cause != "" {
@@ -153,7 +138,7 @@ func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 	}
 	if r := e.Record; r != nil {
 		line("directory: person %s%s, groups %s, app %s%s%s%s, app user %s%s%s", r.Person, old(r.PersonAge), countOf(r.Groups),
-			r.App, named(r.AppID), from(r.AppOrigin), old(r.AppAge), r.AppUser, from(r.AppUserOrigin), old(r.AppUserAge))
+			r.App, behind(" ", r.AppID), from(r.AppOrigin), old(r.AppAge), r.AppUser, from(r.AppUserOrigin), old(r.AppUserAge))
 		if u := r.UserOrigin; u != nil {
 			line("  user: id%s, login%s, status%s", from(u.ID), from(u.Login), from(u.Status))
 		}
@@ -191,6 +176,29 @@ func printExplanation(cmd *cobra.Command, e *enrich.Explanation) {
 	}
 }
 
+// The functions below return a part of a line, empty where there is nothing to
+// say.
+
+// from returns the name of the directory that a value came from.
+func from(directory string) string { return behind(" from ", directory) }
+
+// behind returns a text with what stands before it, or nothing without a text.
+func behind(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
+}
+
+// old returns how long ago something was fetched, in seconds.
+func old(age *int64) string {
+	if age == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%d s old)", *age)
+}
+
+// orNone returns a text, or a mark where it is empty.
 func orNone(s string) string {
 	if s == "" {
 		return "(none)"
@@ -198,6 +206,7 @@ func orNone(s string) string {
 	return s
 }
 
+// countOf returns a number of groups; -1 is one that is not known.
 func countOf(n int) string {
 	if n < 0 {
 		return "unknown"
@@ -205,6 +214,7 @@ func countOf(n int) string {
 	return fmt.Sprint(n)
 }
 
+// shown returns a value, which explains omit unless the configuration shows them.
 func shown(v any) string {
 	if v == nil {
 		return ""
@@ -212,6 +222,7 @@ func shown(v any) string {
 	return " = " + jsonText(v)
 }
 
+// shownList returns the values of a header.
 func shownList(values []string) string {
 	if len(values) == 0 {
 		return ""

@@ -6,13 +6,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 )
 
-// loadOffline loads a configuration file without starting it. It returns the
-// app and the configuration as JSON.
-func loadOffline(file, adapter string) (*caddymodule.App, []byte, error) {
+// loadOffline loads a configuration file without serving it and returns its app.
+func loadOffline(file, adapter string) (*caddymodule.App, error) {
 	text, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	app, err := caddymodule.LoadOffline(text)
-	return app, text, err
+	return caddymodule.LoadOffline(text)
 }

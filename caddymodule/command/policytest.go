@@ -11,12 +11,15 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
+// This file runs the test blocks of policies: offline, for made-up callers.
+
 // testResult is what became of one test of a policy.
 type testResult = caddymodule.TestResult
 
-// runPolicyTests tries the tests of all policies. It touches nothing where there
-// are none.
-func runPolicyTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
+// runTests runs the tests of all policies of an app that LoadOffline returned.
+// Directories and key servers are asked only where there is a test. It is an error
+// that a test could not be run; one that fails is a result.
+func runTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
 	list := []testResult{}
 	var g *enrich.Gateway
 	for _, p := range app.Policies() {
@@ -27,7 +30,7 @@ func runPolicyTests(ctx context.Context, app *caddymodule.App) ([]testResult, er
 					return nil, err
 				}
 			}
-			failed, err := runPolicyTest(ctx, app, g, p, t)
+			failed, err := runTest(ctx, app, g, p, t)
 			if err != nil {
 				return nil, fmt.Errorf("policy %q: test %q: %w", p.Name, t.Name, err)
 			}
@@ -37,9 +40,9 @@ func runPolicyTests(ctx context.Context, app *caddymodule.App) ([]testResult, er
 	return list, nil
 }
 
-// runPolicyTest decides for the made-up caller of a test and says what is not as
-// expected.
-func runPolicyTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, p *caddymodule.Handler, t caddymodule.Test) ([]string, error) {
+// runTest decides for the made-up caller of a test and returns what is not as
+// expected, a text for each expectation that failed.
+func runTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, p *caddymodule.Handler, t caddymodule.Test) ([]string, error) {
 	subject := t.Subject
 	if subject == "" {
 		subject = t.Client // on its own behalf
@@ -59,7 +62,8 @@ func runPolicyTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway,
 	return failed, nil
 }
 
-// difference says in what an explanation is not as expected; nothing where it is.
+// difference returns how an explanation differs from what is expected, or
+// nothing. It shows a value only where the configuration says explain values.
 func difference(app *caddymodule.App, e *enrich.Explanation, expected caddymodule.Expectation) string {
 	if expected.Kind == "denied" {
 		switch {
@@ -87,8 +91,8 @@ func difference(app *caddymodule.App, e *enrich.Explanation, expected caddymodul
 	return what + ": it is another value (explain values shows it)"
 }
 
-// claimOf gives the value of a claim: the rule's where one computes it, also
-// where it gave nothing, else the token's.
+// claimOf returns the value of a claim: that of the rule that computes it, even
+// if the rule omitted it, and else the token's own.
 func claimOf(e *enrich.Explanation, name string) any {
 	for _, r := range e.Rules {
 		if r.Claim == name {
@@ -101,7 +105,8 @@ func claimOf(e *enrich.Explanation, name string) any {
 	return e.Principal.Claims[name]
 }
 
-// equals compares a text as it stands, and anything else as JSON.
+// equals reports whether a value is the wanted one, which is read as JSON unless
+// the value is text.
 func equals(got any, want string) bool {
 	if s, ok := got.(string); ok {
 		return s == want
@@ -110,7 +115,8 @@ func equals(got any, want string) bool {
 	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(jsonText(got)), &g) == nil && reflect.DeepEqual(w, g)
 }
 
-// headerOf gives a header's lines as one (RFC 9110, section 5.3).
+// headerOf returns the lines of a header as one, joined as RFC 9110, section 5.3,
+// allows. It is empty where the header is not written.
 func headerOf(e *enrich.Explanation, name string) string {
 	var lines []string
 	for _, h := range e.Headers {

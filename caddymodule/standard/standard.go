@@ -1,13 +1,14 @@
 // Package standard imports every module of the gateway, for the ordinary
-// build. A slim build imports caddymodule and the kinds of directory that it
-// needs.
+// build. A slim build imports caddymodule, the packages below it that it needs
+// and the kinds of directory of its own.
 package standard
 
 import (
 	// The gateway itself: app and handlers.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule"
-	// The admin endpoints and the commands.
+	// The admin endpoints.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
+	// The command line.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/command"
 	// The kinds of directory.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/directories"

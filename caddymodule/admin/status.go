@@ -1,0 +1,53 @@
+package admin
+
+import (
+	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
+)
+
+// status is the answer of GET /token_enrich/status. It names no person, no
+// token and no secret. Lists are in the order of the configuration and never
+// null.
+type status struct {
+	Issuers     []issuer.Status    `json:"issuers"`
+	Directories []directory.Status `json:"directories"`
+
+	// Tiers and PurgeLog are missing while the key that seals shared entries is
+	// not known.
+	Tiers    []cache.TierStatus `json:"tiers"`
+	PurgeLog *purgelog.Status   `json:"purge_log,omitempty"`
+
+	Decisions decisionStatus `json:"decisions"`
+	Keys      *mint.Status   `json:"keys"`     // null without signing
+	Policies  []string       `json:"policies"` // by name
+}
+
+// decisionStatus is the size of the decision cache.
+type decisionStatus struct {
+	Entries int    `json:"entries"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// getStatus answers GET /token_enrich/status.
+func getStatus(r *request) (any, error) {
+	s := status{Issuers: []issuer.Status{}, Directories: r.app.DirectoryStatus(), Tiers: []cache.TierStatus{}, Policies: []string{}}
+	for _, i := range r.app.IssuerSet().Issuers() {
+		s.Issuers = append(s.Issuers, i.Status())
+	}
+	if store := r.app.CurrentStore(); store != nil {
+		st := store.Status()
+		s.Tiers, s.PurgeLog = st.Tiers, &st.Log
+	}
+	s.Decisions.Entries, s.Decisions.Bytes = r.app.DecisionCache().Status()
+	if signer := r.app.Signer(); signer != nil {
+		k := signer.Status()
+		s.Keys = &k
+	}
+	for _, h := range r.app.Policies() {
+		s.Policies = append(s.Policies, h.Name)
+	}
+	return s, nil
+}

@@ -1,0 +1,127 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// This file is what every command is made of: exit status, input and output.
+
+// misuseError is an error in how a command was called. It ends the process with
+// status 2.
+type misuseError struct{ error }
+
+// Unwrap returns the error without its kind.
+func (e misuseError) Unwrap() error { return e.error }
+
+// misuse returns a misuseError of this text.
+func misuse(format string, args ...any) error { return misuseError{fmt.Errorf(format, args...)} }
+
+// errDenied ends the process with status 1 and no message, after a command that
+// has printed its result.
+var errDenied = errors.New("denied")
+
+// run returns the cobra function of a command. An error is printed to stderr
+// once and becomes the exit status.
+func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error { return finish(cmd, f(cmd, args)) }
+}
+
+// finish prints the error of a command and returns the one that sets the exit
+// status: 1 as for every error, or 2 for misuse. Caddy and cobra print nothing
+// more.
+func finish(cmd *cobra.Command, err error) error {
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	var wrong misuseError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errDenied):
+		return err
+	case errors.As(err, &wrong):
+		fmt.Fprintf(cmd.ErrOrStderr(), "Error: %v\nSee: %s --help\n", err, cmd.CommandPath())
+		return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return 2, nil })(cmd, nil)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "Error: %v\n", err)
+	return err
+}
+
+// exactly returns a check that a command has n arguments.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return finish(cmd, misuse("%s takes %s", cmd.Name(), what))
+		}
+		return nil
+	}
+}
+
+// contextOf returns the command's context. Caddy runs commands without one.
+func contextOf(cmd *cobra.Command) context.Context {
+	if ctx := cmd.Context(); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}
+
+// newEncoder returns a JSON encoder that leaves <, > and & as they are.
+func newEncoder(out io.Writer) *json.Encoder {
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	return e
+}
+
+// printJSON writes a value to stdout as indented JSON.
+func printJSON(cmd *cobra.Command, v any) error {
+	e := newEncoder(cmd.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// jsonText returns a value as JSON on one line, or nothing for a value that
+// cannot be encoded.
+func jsonText(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// wantsJSON reports whether --json was given.
+func wantsJSON(cmd *cobra.Command) bool {
+	v, err := cmd.Flags().GetBool("json")
+	return err == nil && v
+}
+
+// readFile reads a file of at most maxInput bytes, or stdin for "-".
+func readFile(cmd *cobra.Command, name string) ([]byte, error) {
+	in := cmd.InOrStdin()
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxInput {
+		return nil, fmt.Errorf("%s: over %d bytes", name, maxInput)
+	}
+	return text, nil
+}
+
+// maxInput bounds what a command reads, in bytes. The largest is the file of a
+// directory.
+const maxInput = 64 << 20

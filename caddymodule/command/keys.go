@@ -1,0 +1,65 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
+)
+
+// keysCommand returns the command keys, with list and rotate below it. Both print
+// the keys that are published once they are done.
+func keysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys list|rotate",
+		Short: "Lists or rotates the signing keys of a running gateway",
+		Args: func(cmd *cobra.Command, args []string) error {
+			return finish(cmd, misuse("keys takes list or rotate"))
+		},
+		RunE: run(func(*cobra.Command, []string) error { return misuse("keys takes list or rotate") }),
+	}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "Lists the keys that are published",
+		Args:  exactly(0, "flags only"),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			return call(cmd, http.MethodGet, "keys", nil, printKeys)
+		}),
+	}
+	q := admin.RotateRequest{Rotate: true}
+	rotate := &cobra.Command{
+		Use:   "rotate [--now]",
+		Short: "Makes a new key; it signs after the overlap, or at once with --now",
+		Args:  exactly(0, "flags only"),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			return call(cmd, http.MethodPost, "keys", q, printKeys)
+		}),
+	}
+	rotate.Flags().BoolVar(&q.Now, "now", false, "Sign with the new key at once: for a key that is no longer secret")
+	for _, c := range []*cobra.Command{list, rotate} {
+		addAdminFlags(c)
+		cmd.AddCommand(c)
+	}
+	return cmd
+}
+
+// signingKey is what the command prints of a key in the gateway's answer.
+type signingKey struct {
+	ID    string `json:"kid"`
+	Alg   string `json:"alg"`
+	State string `json:"state"`
+	From  string `json:"signs_from"` // as it was written
+}
+
+// printKeys prints one line for each key.
+func printKeys(out io.Writer, keys []signingKey) error {
+	for _, k := range keys {
+		if _, err := fmt.Fprintf(out, "%-44s %-6s %-8s %s\n", k.ID, k.Alg, k.State, k.From); err != nil {
+			return err
+		}
+	}
+	return nil
+}

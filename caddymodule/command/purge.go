@@ -1,0 +1,38 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
+)
+
+// purgeCommand returns the command purge. What is purged is looked up again when
+// it is next used; nothing is denied by it.
+func purgeCommand() *cobra.Command {
+	var q admin.PurgeRequest
+	cmd := &cobra.Command{
+		Use:   "purge --user S [--issuer NAME] | --group ID | --app ID | --all",
+		Short: "Makes a running gateway forget what it holds of a user, group or app, on all nodes",
+		Args:  exactly(0, "flags only"),
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			if !q.NamesOne() {
+				return misuse("name exactly one of --user, --group, --app and --all")
+			}
+			return call(cmd, http.MethodPost, "purge", q, func(out io.Writer, c admin.Change) error {
+				_, err := fmt.Fprintf(out, "purged; nodes: %s\n", c.Nodes)
+				return err
+			})
+		}),
+	}
+	addAdminFlags(cmd)
+	cmd.Flags().StringVar(&q.User, "user", "", "A subject, user id, login or e-mail address")
+	cmd.Flags().StringVar(&q.Issuer, "issuer", "", "The configured name of the user's issuer")
+	cmd.Flags().StringVar(&q.Group, "group", "", "A group's id: everybody who is in it")
+	cmd.Flags().StringVar(&q.App, "app", "", "An app's id")
+	cmd.Flags().BoolVar(&q.All, "all", false, "Everything")
+	return cmd
+}
