@@ -48,6 +48,7 @@ func walls() []wall {
 		{room: "~/enrich/claim/...", never: append([]string{"net/http", "~/cache/..."}, concrete...)},
 		{room: "~/enrich/forward/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{room: "~/enrich/mint/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
+		{room: "~/caddymodule/block/...", never: []string{"~/..."}, allowed: []string{"~/caddymodule/block/...", "~/enrich/nearest"}},
 		{room: "~/caddymodule/...", never: append(onlyForTests(), "~/cmd/...")},
 		{room: "~/cmd/caddy", never: append(onlyForTests(), "~/cmd/demo/...")},
 	}

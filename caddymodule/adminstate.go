@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
@@ -134,9 +135,9 @@ func (a *App) issuerNamed(name string) (*issuer.Issuer, error) {
 	}
 	names := a.issuers.Names()
 	if name == "" {
-		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", list(names))
+		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", block.JoinOr(names))
 	}
-	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), list(names))
+	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), block.JoinOr(names))
 }
 
 func (*AdminAPI) keys(app *App, _ *http.Request) (any, error) {

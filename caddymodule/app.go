@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
@@ -125,17 +126,17 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// choices are the options of one word.
-func (a *App) choices() []choice {
-	return []choice{
-		{"on_denylist_error", &a.OnDenylistError, []string{"deny", "continue"}},
-		{"explain", &a.Explain, []string{"shapes", "values"}},
+// enums are the options of one word out of a few.
+func (a *App) enums() []block.Option {
+	return []block.Option{
+		block.Enum("on_denylist_error", &a.OnDenylistError, "deny", "continue"),
+		block.Enum("explain", &a.Explain, "shapes", "values"),
 	}
 }
 
 // check checks what only a Caddyfile's reader has seen, for what came by JSON.
 func (a *App) check() error {
-	if err := checkChoices(a.choices()); err != nil {
+	if err := block.CheckValues(a.enums()...); err != nil {
 		return err
 	}
 	return a.checkDenyMaxAge()

@@ -6,6 +6,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 )
 
 func init() {
@@ -47,37 +49,37 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.ArgErr()
 	}
 	var directories writtenDirectories
-	at := newPlaces(d.Token())
-	err := parseBlock(d, "token_enrich", at.noting(chosen(app.choices(), []option{
-		{name: "issuer", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+	at := block.NewPositions(d.Token())
+	err := block.Parse(d, "token_enrich", at.Record(append([]block.Option{
+		{Name: "issuer", Repeatable: true, Parse: func(d *caddyfile.Dispenser) error {
 			at, i := d.Token(), new(Issuer)
 			app.Issuers = append(app.Issuers, i)
 			if err := i.UnmarshalCaddyfile(d); err != nil {
 				return err
 			}
 			if _, err := writtenNames(app.Issuers); err != nil {
-				return errorAt(at, err)
+				return block.ErrorAt(at, err)
 			}
 			return nil
 		}},
-		{name: "directory", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+		{Name: "directory", Repeatable: true, Parse: func(d *caddyfile.Dispenser) error {
 			return directories.unmarshal(d)
 		}},
-		{name: "cache", parse: func(d *caddyfile.Dispenser) error {
+		{Name: "cache", Parse: func(d *caddyfile.Dispenser) error {
 			app.Cache = new(Cache)
 			return app.Cache.UnmarshalCaddyfile(d)
 		}},
-		{name: "signing", parse: func(d *caddyfile.Dispenser) error {
+		{Name: "signing", Parse: func(d *caddyfile.Dispenser) error {
 			app.Signing = new(Signing)
 			return app.Signing.UnmarshalCaddyfile(d)
 		}},
-		duration("deny_max_age", &app.DenyMaxAge),
-	}...)))
+		block.Duration("deny_max_age", &app.DenyMaxAge),
+	}, app.enums()...)))
 	if err != nil {
 		return nil, err
 	}
 	if err := app.checkDenyMaxAge(); err != nil {
-		return nil, at.locate(&optionError{option: "deny_max_age", err: err})
+		return nil, at.Locate(&block.OptionError{Option: "deny_max_age", Err: err})
 	}
 	app.DirectoriesRaw = directories.raw()
 	if err := directories.check(app.Issuers); err != nil {
@@ -109,7 +111,7 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, err
 	}
 	if err := w.policy(handler, h.IsNamedRoute()); err != nil {
-		return nil, handler.at.locate(err)
+		return nil, handler.at.Locate(err)
 	}
 	return newRoute(h, handler), nil
 }

@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -49,7 +49,7 @@ func (w *writtenDirectories) unmarshal(d *caddyfile.Dispenser) error {
 		for _, m := range caddy.GetModules(directoryNamespace) {
 			kinds = append(kinds, m.ID.Name())
 		}
-		return d.Errf("there is no kind of directory %q%s; there are %s", kind, nearest.Hint(kind, kinds), list(kinds))
+		return d.Errf("there is no kind of directory %q%s; there are %s", kind, nearest.Hint(kind, kinds), block.JoinOr(kinds))
 	}
 	guest, err := caddyfile.UnmarshalModule(d, directoryNamespace+"."+kind)
 	if err != nil {
@@ -113,12 +113,12 @@ func (w *writtenDirectory) check(issuers []string) error {
 func (w *writtenDirectory) locate(err error) error {
 	at := w.mod.Settings().at
 	if at == nil {
-		at = newPlaces(w.at)
+		at = block.NewPositions(w.at)
 	}
 	if setting, ok := errors.AsType[*directory.SettingError](err); ok {
-		err = &optionError{option: setting.Option, err: err}
+		err = &block.OptionError{Option: setting.Option, Err: err}
 	}
-	return at.locate(err)
+	return at.Locate(err)
 }
 
 // writtenNames gives the names of the issuers as a Caddyfile has them, none
@@ -140,17 +140,11 @@ func writtenNames(issuers []*Issuer) ([]string, error) {
 func writtenIssuers(issuers []*Issuer) ([]*issuer.Config, error) {
 	configs := make([]*issuer.Config, len(issuers))
 	for i, is := range issuers {
-		if is.Name == "" && Unexpanded(is.Issuer) {
+		if is.Name == "" && block.HasPlaceholder(is.Issuer) {
 			return nil, nil
 		}
 		config := is.Config
 		configs[i] = &config
 	}
 	return configs, issuer.ResolveNames(configs)
-}
-
-// Unexpanded reports whether a text holds a placeholder that Expand would
-// resolve, so that nobody knows it yet while a Caddyfile is read.
-func Unexpanded(text string) bool {
-	return strings.Contains(text, "{env.") || strings.Contains(text, "{file.")
 }

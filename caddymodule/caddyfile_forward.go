@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
@@ -16,8 +17,8 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 		return d.Err("header takes a header name and a claim")
 	}
 	def := forward.HeaderDefinition{Name: args[0], Claim: args[1]}
-	err := parseBlock(d, "header "+def.Name, []option{
-		{name: "list", parse: func(d *caddyfile.Dispenser) error {
+	err := block.Parse(d, "header "+def.Name, []block.Option{
+		{Name: "list", Parse: func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			if len(args) == 0 {
 				return d.ArgErr()
@@ -32,10 +33,10 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 			}
 			return oneArgument(d, args, "list", "json", "repeat", "first", "delimiter")
 		}},
-		flag("count", &def.Count),
-		word("escape", &def.Escape, "backslash", "percent", "refuse"),
-		word("encode", &def.Encode, "ascii", "utf8", "latin1", "percent", "base64", "base64url", "rfc2047", "rfc8187"),
-		{name: "on_empty", parse: func(d *caddyfile.Dispenser) error {
+		block.Flag("count", &def.Count),
+		block.Enum("escape", &def.Escape, "backslash", "percent", "refuse"),
+		block.Enum("encode", &def.Encode, "ascii", "utf8", "latin1", "percent", "base64", "base64url", "rfc2047", "rfc8187"),
+		{Name: "on_empty", Parse: func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			if len(args) == 0 {
 				return d.ArgErr()
@@ -50,10 +51,10 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 			}
 			return oneArgument(d, args, "on_empty", "omit", "empty", "deny", "default")
 		}},
-		count("max_bytes", &def.MaxBytes),
-		word("on_overflow", &def.OnOverflow, "deny", "omit", "truncate_list", "split"),
-		flag("exact", &def.Exact),
-		word("value", &def.Value, "cn"),
+		block.Count("max_bytes", &def.MaxBytes),
+		block.Enum("on_overflow", &def.OnOverflow, "deny", "omit", "truncate_list", "split"),
+		block.Flag("exact", &def.Exact),
+		block.Enum("value", &def.Value, "cn"),
 	})
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 
 // oneArgument checks that args is exactly one of words.
 func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...string) error {
-	if err := oneOf(name, args[0], words); err != nil {
+	if err := block.CheckEnum(name, args[0], words); err != nil {
 		return d.Err(err.Error())
 	}
 	if len(args) > 1 {
@@ -75,7 +76,7 @@ func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...st
 
 func (h *Handler) unmarshalPreset(d *caddyfile.Dispenser) error {
 	at := d.Token()
-	if err := text("preset", &h.Preset).parse(d); err != nil {
+	if err := block.Text("preset", &h.Preset).Parse(d); err != nil {
 		return err
 	}
 	return h.checkForward(at)
@@ -94,7 +95,7 @@ func (h *Handler) unmarshalHeadersFrom(d *caddyfile.Dispenser) error {
 func (h *Handler) unmarshalBudget(d *caddyfile.Dispenser) error {
 	at := d.Token()
 	var budget int64
-	if err := byteSize("header_budget", &budget).parse(d); err != nil {
+	if err := block.ByteSize("header_budget", &budget).Parse(d); err != nil {
 		return err
 	}
 	h.Budget = int(budget)
@@ -105,7 +106,7 @@ func (h *Handler) unmarshalBudget(d *caddyfile.Dispenser) error {
 // so that an error names the line that brought it.
 func (h *Handler) checkForward(at caddyfile.Token) error {
 	if _, err := h.contract(); err != nil {
-		return errorAt(at, err)
+		return block.ErrorAt(at, err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -51,54 +52,56 @@ import (
 // Expressions are compiled here already, so that an error names the line.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
-	h.at = newPlaces(d.Token())
+	h.at = block.NewPositions(d.Token())
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	err := parseBlock(d, "token_enrich", h.at.noting(chosen(h.choices(), []option{
-		text("name", &h.Name),
-		texts("issuers", &h.Issuers),
-		{name: "app", parse: func(d *caddyfile.Dispenser) error {
-			if err := text("app", &h.App).parse(d); err != nil {
+	err := block.Parse(d, "token_enrich", h.at.Record(append([]block.Option{
+		block.Text("name", &h.Name),
+		block.Texts("issuers", &h.Issuers),
+		{Name: "app", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Text("app", &h.App).Parse(d); err != nil {
 				return err
 			}
-			return wrapped(d, unplaced("app", h.App))
+			return block.WrapErr(d, block.RejectPlaceholders("app", h.App))
 		}},
-		{name: "token_from", repeatable: true, parse: h.unmarshalTokenFrom},
-		{name: "path_readings", parse: func(d *caddyfile.Dispenser) error {
-			if err := words("path_readings", &h.PathReadings, pathreading.Names()...).parse(d); err != nil {
+		{Name: "token_from", Repeatable: true, Parse: h.unmarshalTokenFrom},
+		{Name: "path_readings", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Enums("path_readings", &h.PathReadings, pathreading.Names()...).Parse(d); err != nil {
 				return err
 			}
-			_, err := pathreading.Parse(h.PathReadings)
-			return wrapped(d, prefixed("path_readings", err))
+			if _, err := pathreading.Parse(h.PathReadings); err != nil {
+				return d.WrapErr(fmt.Errorf("path_readings: %w", err))
+			}
+			return nil
 		}},
-		flag("anonymous", &h.Anonymous),
-		{name: "claim", repeatable: true, parse: h.unmarshalClaim},
-		{name: "okta_claims", repeatable: true, parse: h.unmarshalOktaClaims},
-		{name: "require", repeatable: true, parse: h.unmarshalRequire},
-		{name: "require_scope", repeatable: true, parse: h.unmarshalScope},
-		{name: "require_acr", parse: h.unmarshalACR},
-		{name: "preset", parse: h.unmarshalPreset},
-		{name: "header", repeatable: true, parse: h.unmarshalHeader},
-		{name: "headers_from", repeatable: true, parse: h.unmarshalHeadersFrom},
-		{name: "header_budget", parse: h.unmarshalBudget},
-		{name: "token", repeatable: true, parse: h.unmarshalToken},
-		{name: "realm", parse: func(d *caddyfile.Dispenser) error {
-			if err := text("realm", &h.Realm).parse(d); err != nil {
+		block.Flag("anonymous", &h.Anonymous),
+		{Name: "claim", Repeatable: true, Parse: h.unmarshalClaim},
+		{Name: "okta_claims", Repeatable: true, Parse: h.unmarshalOktaClaims},
+		{Name: "require", Repeatable: true, Parse: h.unmarshalRequire},
+		{Name: "require_scope", Repeatable: true, Parse: h.unmarshalScope},
+		{Name: "require_acr", Parse: h.unmarshalACR},
+		{Name: "preset", Parse: h.unmarshalPreset},
+		{Name: "header", Repeatable: true, Parse: h.unmarshalHeader},
+		{Name: "headers_from", Repeatable: true, Parse: h.unmarshalHeadersFrom},
+		{Name: "header_budget", Parse: h.unmarshalBudget},
+		{Name: "token", Repeatable: true, Parse: h.unmarshalToken},
+		{Name: "realm", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Text("realm", &h.Realm).Parse(d); err != nil {
 				return err
 			}
-			return wrapped(d, checkRealm(h.Realm))
+			return block.WrapErr(d, checkRealm(h.Realm))
 		}},
-		{name: "resource", parse: func(d *caddyfile.Dispenser) error {
-			if err := text("resource", &h.Resource).parse(d); err != nil || Unexpanded(h.Resource) {
+		{Name: "resource", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Text("resource", &h.Resource).Parse(d); err != nil || block.HasPlaceholder(h.Resource) {
 				return err
 			}
 			_, err := parseResource(h.Resource)
-			return wrapped(d, err)
+			return block.WrapErr(d, err)
 		}},
-		duration("max_connection", &h.MaxConnection),
-		{name: "test", repeatable: true, parse: h.unmarshalTest},
-	}...)))
+		block.Duration("max_connection", &h.MaxConnection),
+		{Name: "test", Repeatable: true, Parse: h.unmarshalTest},
+	}, h.enums()...)))
 	if err != nil {
 		return err
 	}
@@ -139,7 +142,7 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 	}
 	h.Claims = append(h.Claims, ClaimRule{Definition: &def})
 	if err := rewritten(def); err != nil {
-		return errorAt(h.claimsAt[len(h.claimsAt)-1], err)
+		return block.ErrorAt(h.claimsAt[len(h.claimsAt)-1], err)
 	}
 	return nil
 }
@@ -194,7 +197,7 @@ func (h *Handler) checkRules() error {
 	var errs []error
 	for i, source := range h.Require {
 		if _, err := enrich.CompileRequirement(source, names); err != nil {
-			errs = append(errs, h.at.locate(&optionError{option: "require", index: i, err: err}))
+			errs = append(errs, h.at.Locate(&block.OptionError{Option: "require", Index: i, Err: err}))
 		}
 	}
 	contract, err := h.contract()
@@ -202,30 +205,21 @@ func (h *Handler) checkRules() error {
 		return err
 	}
 	if err := contract.CheckClaims(rules.Names()); err != nil {
-		errs = append(errs, h.at.locate(&optionError{option: "headers_from", err: err}))
+		errs = append(errs, h.at.Locate(&block.OptionError{Option: "headers_from", Err: err}))
 	}
 	return errors.Join(errs...)
 }
 
 // locateRules puts before each error of a rule where it stands.
 func (h *Handler) locateRules(err error) error {
-	lines := slices.Clone(unjoined(err))
+	lines := slices.Clone(block.Unjoin(err))
 	for i, e := range lines {
 		var def *claim.DefinitionError
 		if errors.As(e, &def) && def.Index < len(h.claimsAt) {
-			lines[i] = errorAt(h.claimsAt[def.Index], e)
+			lines[i] = block.ErrorAt(h.claimsAt[def.Index], e)
 		}
 	}
 	return errors.Join(lines...)
-}
-
-// unjoined gives the errors that errors.Join put together.
-func unjoined(err error) []error {
-	var list interface{ Unwrap() []error }
-	if errors.As(err, &list) {
-		return list.Unwrap()
-	}
-	return []error{err}
 }
 
 func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
@@ -255,7 +249,7 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 		return d.Err("require takes one expression; put backticks around one with spaces")
 	}
 	if err := notRewritten(source); err != nil {
-		return errorAt(at, fmt.Errorf("require: %w", err))
+		return block.ErrorAt(at, fmt.Errorf("require: %w", err))
 	}
 	h.Require = append(h.Require, source)
 	return nil
@@ -282,7 +276,7 @@ func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 		h.RequireACR.MaxAge = caddy.Duration(v)
 		break
 	}
-	return wrapped(d, checkWords("require_acr", h.RequireACR.Values))
+	return block.WrapErr(d, checkWords("require_acr", h.RequireACR.Values))
 }
 
 func (h *Handler) unmarshalScope(d *caddyfile.Dispenser) error {
@@ -291,18 +285,5 @@ func (h *Handler) unmarshalScope(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	h.RequireScope = append(h.RequireScope, args...)
-	return wrapped(d, checkWords("require_scope", args))
-}
-
-// wrapped gives an error, where there is one, the line that d stands on.
-func wrapped(d *caddyfile.Dispenser, err error) error {
-	if err == nil {
-		return nil
-	}
-	return d.WrapErr(err)
-}
-
-// errorAt gives an error the place in the Caddyfile that it is about.
-func errorAt(at caddyfile.Token, err error) error {
-	return fmt.Errorf("%s:%d: %w", at.File, at.Line, err)
+	return block.WrapErr(d, checkWords("require_scope", args))
 }

@@ -81,7 +81,7 @@ func (w *written) giveName(h *Handler) error {
 	if err := h.writeText(); err != nil {
 		return err
 	}
-	head := h.at[""][0]
+	head := h.at.Head()
 	key := fmt.Sprintf("%s:%d %s", head.File, head.Line, h.text)
 	if w.unnamed[key] == "" {
 		w.unnamed[key] = defaultName(len(w.unnamed) + 1)

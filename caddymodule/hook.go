@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
@@ -101,7 +102,7 @@ func checkPath(path string) error {
 
 // unknownHook names the kinds that there are.
 func unknownHook(kind string) error {
-	return fmt.Errorf("there is no kind of hook %q%s; there is %s", kind, nearest.Hint(kind, hookKinds), list(hookKinds))
+	return fmt.Errorf("there is no kind of hook %q%s; there is %s", kind, nearest.Hint(kind, hookKinds), block.JoinOr(hookKinds))
 }
 
 // ServeHTTP answers the path.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -111,7 +112,7 @@ func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, 
 
 // inFiles puts before the errors of rules that stand in files which file it is.
 func inFiles(err error, files []string) error {
-	list := slices.Clone(unjoined(err))
+	list := slices.Clone(block.Unjoin(err))
 	for i, e := range list {
 		if def, ok := errors.AsType[*claim.DefinitionError](e); ok && files[def.Index] != "" {
 			list[i] = fmt.Errorf("okta_claims %s: %w", files[def.Index], e)
@@ -141,17 +142,14 @@ func checkRealm(realm string) error {
 
 // check checks what only a Caddyfile's reader has seen, for what came by JSON.
 func (h *Handler) check() error {
-	if err := checkChoices(h.choices()); err != nil {
+	if err := block.CheckValues(append(h.enums(), block.Duration("max_connection", &h.MaxConnection))...); err != nil {
 		return err
 	}
-	if err := checkPeriods(period{"max_connection", h.MaxConnection}); err != nil {
-		return err
-	}
-	if err := unplaced("app", h.App); err != nil {
+	if err := block.RejectPlaceholders("app", h.App); err != nil {
 		return err
 	}
 	for _, name := range h.PathReadings {
-		if err := oneOf("path_readings", name, pathreading.Names()); err != nil {
+		if err := block.CheckEnum("path_readings", name, pathreading.Names()); err != nil {
 			return err
 		}
 	}
@@ -165,7 +163,7 @@ func (h *Handler) check() error {
 		if err := checkWords("require_acr", a.Values); err != nil {
 			return err
 		}
-		if err := checkPeriods(period{"require_acr: max_age", a.MaxAge}); err != nil {
+		if err := block.CheckValues(block.Duration("require_acr: max_age", &a.MaxAge)); err != nil {
 			return err
 		}
 	}
@@ -176,22 +174,22 @@ func (h *Handler) check() error {
 // error is an *optionError.
 func (h *Handler) checkBeside(issuers []*issuer.Config, signs bool) error {
 	if len(issuers) == 0 {
-		return &optionError{err: errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")}
+		return &block.OptionError{Err: errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")}
 	}
 	if err := issuer.CheckAllowed(issuers, h.Issuers); err != nil {
-		return &optionError{option: "issuers", err: err}
+		return &block.OptionError{Option: "issuers", Err: err}
 	}
 	accepted := h.accepted(issuers)
 	for i, t := range h.Tests {
 		switch {
 		case t.Issuer == "" && len(accepted) > 1:
-			return &optionError{option: "test", index: i, err: fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, list(accepted))}
+			return &block.OptionError{Option: "test", Index: i, Err: fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, block.JoinOr(accepted))}
 		case t.Issuer != "" && !slices.Contains(accepted, t.Issuer):
-			return &optionError{option: "test", index: i, err: fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted))}
+			return &block.OptionError{Option: "test", Index: i, Err: fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted))}
 		}
 	}
 	if len(h.Tokens) > 0 && !signs {
-		return &optionError{option: "token", err: errors.New("token: the global option token_enrich has no signing { issuer … }")}
+		return &block.OptionError{Option: "token", Err: errors.New("token: the global option token_enrich has no signing { issuer … }")}
 	}
 	return nil
 }
@@ -221,7 +219,7 @@ func (h *Handler) issuers() []*Issuer {
 
 // load reads the file of an okta_claims option.
 func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
-	if err := Expand(&o.File); err != nil {
+	if err := block.Expand(&o.File); err != nil {
 		return nil, nil, err
 	}
 	text, err := os.ReadFile(o.File)
@@ -232,7 +230,7 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	if kind == "" {
 		kind = claim.TokenAccess
 	}
-	if err := oneOf("okta_claims: token", kind, []string{claim.TokenAccess, claim.TokenID}); err != nil {
+	if err := block.CheckEnum("okta_claims: token", kind, []string{claim.TokenAccess, claim.TokenID}); err != nil {
 		return nil, nil, err
 	}
 	defs, notes, err := claim.Import(text, kind)

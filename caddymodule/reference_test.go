@@ -36,13 +36,13 @@ const referencePage = "../docs/reference.md"
 // blocksOfParsers says in which section of the reference the options stand
 // that a function reads.
 var blocksOfParsers = map[string]string{
-	"caddyfile.go parseApp": "Global options", "app.go choices": "Global options",
+	"caddyfile.go parseApp": "Global options", "app.go enums": "Global options",
 	"issuer.go UnmarshalCaddyfile": "issuer", "issuer.go unmarshalIntrospect": "introspect",
 	"cache.go UnmarshalCaddyfile":   "cache and redis and tls",
 	"signing.go UnmarshalCaddyfile": "signing", "signing.go unmarshalToken": "token",
-	"guest.go ParseDirectory":                    "every kind",
+	"directory.go ParseDirectory":                "every kind",
 	"caddyfile_policy.go UnmarshalCaddyfile":     "token_enrich",
-	"handler.go choices":                         "token_enrich",
+	"handler.go enums":                           "token_enrich",
 	"caddyfile_claim.go parseClaim":              "claim",
 	"caddyfile_forward.go unmarshalHeader":       "header",
 	"caddyfile_forward.go unmarshalPreset":       "token_enrich",
@@ -61,8 +61,7 @@ var blocksOfParsers = map[string]string{
 // readers are the functions that make an option of the name that is their
 // first argument.
 var readers = []string{
-	"text", "texts", "flag", "word", "words", "duration", "pointer", "number", "count", "byteSize", "onOff",
-	"TextOption", "TextsOption", "FlagOption", "WordOption", "CustomOption",
+	"Text", "Texts", "Flag", "Enum", "Enums", "OnOff", "Duration", "OptionalDuration", "Number", "Count", "ByteSize",
 }
 
 // TestTheReferenceNamesEveryOption reads the names of the options out of the
@@ -78,7 +77,6 @@ func TestTheReferenceNamesEveryOption(t *testing.T) {
 		}
 		known[heading] = append(known[heading], names...)
 	}
-	known["http"] = append(known["http"], "header") // taken out of the block by hand
 	for heading, names := range known {
 		var told []string
 		for one := range strings.SplitSeq(heading, " and ") {
@@ -258,7 +256,10 @@ func parsedOptions(t *testing.T) map[string][]string {
 			}
 			where := filepath.ToSlash(name) + " " + f.Name.Name
 			ast.Inspect(f, func(n ast.Node) bool {
-				if option, ok := optionName(n, f.Name.Name == "choices"); ok && !slices.Contains(options[where], option) {
+				if call, ok := n.(*ast.CallExpr); ok && calledName(call) == "CheckValues" {
+					return false // the same options once more, for what came by JSON
+				}
+				if option, ok := optionName(n); ok && !slices.Contains(options[where], option) {
 					options[where] = append(options[where], option)
 				}
 				return true
@@ -268,30 +269,39 @@ func parsedOptions(t *testing.T) map[string][]string {
 	return options
 }
 
+// calledName returns the name of the function that is called.
+func calledName(call *ast.CallExpr) string {
+	switch called := call.Fun.(type) {
+	case *ast.SelectorExpr:
+		return called.Sel.Name
+	case *ast.Ident:
+		return called.Name
+	}
+	return ""
+}
+
 // optionName gives the name of an option that is made at a node.
-func optionName(n ast.Node, choices bool) (string, bool) {
+func optionName(n ast.Node) (string, bool) {
 	var first ast.Expr
 	switch x := n.(type) {
 	case *ast.CallExpr:
-		called := x.Fun
-		if selector, ok := called.(*ast.SelectorExpr); ok {
-			called = selector.Sel
-		}
-		name, ok := called.(*ast.Ident)
-		if !ok || len(x.Args) == 0 || !slices.Contains(readers, name.Name) {
+		if len(x.Args) == 0 || !slices.Contains(readers, calledName(x)) {
 			return "", false
 		}
 		first = x.Args[0]
-	case *ast.KeyValueExpr:
-		if key, ok := x.Key.(*ast.Ident); !ok || key.Name != "name" {
-			return "", false
-		}
-		first = x.Value
 	case *ast.CompositeLit:
-		if !choices || x.Type != nil || len(x.Elts) == 0 {
+		fields := map[string]ast.Expr{}
+		for _, element := range x.Elts {
+			if pair, ok := element.(*ast.KeyValueExpr); ok {
+				if key, ok := pair.Key.(*ast.Ident); ok {
+					fields[key.Name] = pair.Value
+				}
+			}
+		}
+		if fields["Parse"] == nil {
 			return "", false
 		}
-		first = x.Elts[0]
+		first = fields["Name"]
 	}
 	literal, ok := first.(*ast.BasicLit)
 	if !ok || literal.Kind != token.STRING {

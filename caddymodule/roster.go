@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
@@ -22,10 +23,10 @@ func (r *roster) add(p *policy) (*forward.Owned, error) {
 	contracts := make([]*forward.Contract, 0, len(r.policies)+1)
 	for _, q := range r.policies {
 		if p.name != "" && q.name == p.name {
-			if q.handler.text == p.handler.text && q.handler.at.sameHead(p.handler.at) {
+			if q.handler.text == p.handler.text && q.handler.at.SameHead(p.handler.at) {
 				return nil, nil //nolint:nilnil // nothing new
 			}
-			return nil, &optionError{option: "name", err: fmt.Errorf("two policies are named %q", p.name)}
+			return nil, &block.OptionError{Option: "name", Err: fmt.Errorf("two policies are named %q", p.name)}
 		}
 		contracts = append(contracts, q.compiled.Contract())
 	}

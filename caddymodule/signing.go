@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
 
@@ -21,12 +22,12 @@ func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	at := d.Token()
-	if err := parseBlock(d, "signing", []option{
-		text("issuer", &s.Issuer),
-		word("algorithm", &s.Algorithm, "ES256", "ES384", "EdDSA", "RS256", "PS256"),
-		duration("rotate", &s.Rotate),
-		duration("rotate_overlap", &s.RotateOverlap),
-		texts("key_file", &s.KeyFiles),
+	if err := block.Parse(d, "signing", []block.Option{
+		block.Text("issuer", &s.Issuer),
+		block.Enum("algorithm", &s.Algorithm, "ES256", "ES384", "EdDSA", "RS256", "PS256"),
+		block.Duration("rotate", &s.Rotate),
+		block.Duration("rotate_overlap", &s.RotateOverlap),
+		block.Texts("key_file", &s.KeyFiles),
 	}); err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		c.Issuer = "https://known.when.loaded" // placeholders are expanded then
 	}
 	if err := c.Validate(); err != nil {
-		return errorAt(at, fmt.Errorf("signing: %w", err))
+		return block.ErrorAt(at, fmt.Errorf("signing: %w", err))
 	}
 	return nil
 }
@@ -50,7 +51,7 @@ func (s *Signing) expand() error {
 	for i := range s.KeyFiles {
 		texts = append(texts, &s.KeyFiles[i])
 	}
-	return Expand(texts...)
+	return block.Expand(texts...)
 }
 
 // unmarshalToken reads the token option of a policy.
@@ -60,8 +61,8 @@ func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 	}
 	at := d.Token()
 	var t mint.TokenDefinition
-	err := parseBlock(d, "token", []option{
-		{name: "header", parse: func(d *caddyfile.Dispenser) error {
+	err := block.Parse(d, "token", []block.Option{
+		{Name: "header", Parse: func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			switch {
 			case len(args) == 2 && args[0] == "cookie":
@@ -75,12 +76,12 @@ func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		}},
-		texts("audience", &t.Audience),
-		duration("ttl", &t.TTL),
-		text("subject", &t.Subject),
-		texts("claims", &t.Claims),
-		word("type", &t.Type, mint.TypeAccess, mint.TypePlain),
-		word("mint", &t.Mint, mint.MintCached, mint.MintPerRequest),
+		block.Texts("audience", &t.Audience),
+		block.Duration("ttl", &t.TTL),
+		block.Text("subject", &t.Subject),
+		block.Texts("claims", &t.Claims),
+		block.Enum("type", &t.Type, mint.TypeAccess, mint.TypePlain),
+		block.Enum("mint", &t.Mint, mint.MintCached, mint.MintPerRequest),
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/file"
 )
@@ -36,7 +37,7 @@ func (*File) CaddyModule() caddy.ModuleInfo {
 
 // Provision expands the placeholders of the path.
 func (f *File) Provision(caddy.Context) error {
-	return caddymodule.Expand(&f.Path)
+	return block.Expand(&f.Path)
 }
 
 // Open reads the file; one that is missing or broken is an error.

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
 )
@@ -100,7 +101,7 @@ func (h *HTTP) Provision(caddy.Context) error {
 	if err := expandHeaders(&h.Headers); err != nil {
 		return err
 	}
-	return caddymodule.Expand(&h.AppURL, &h.CA)
+	return block.Expand(&h.AppURL, &h.CA)
 }
 
 // Files implements caddymodule.DirectoryFiles.
@@ -122,7 +123,7 @@ func (h *HTTP) config() rest.Config {
 // Check implements caddymodule.DirectoryChecker.
 func (h *HTTP) Check([]string) error {
 	c := h.config()
-	if caddymodule.Unexpanded(c.URL + c.AppURL) {
+	if block.HasPlaceholder(c.URL + c.AppURL) {
 		// Both are at one host.
 		c.URL, c.AppURL = "https://host/{subject}", ""
 	} else if err := expandTemplate(&c.URL); err != nil {
@@ -152,19 +153,19 @@ func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := address(d, &h.URL); err != nil {
 		return err
 	}
-	return caddymodule.ParseDirectory(d, &h.DirectorySettings, "http", []caddymodule.Option{
-		caddymodule.WordOption("method", &h.Method, http.MethodGet, http.MethodPost),
-		caddymodule.RepeatedOption("header", h.unmarshalHeader),
-		caddymodule.TextOption("body", &h.Body),
-		caddymodule.TextOption("profile_path", &h.ProfilePath),
-		caddymodule.TextOption("groups_path", &h.GroupsPath),
-		caddymodule.TextOption("groups_delimiter", &h.GroupsDelimiter),
-		caddymodule.TextOption("next", &h.Next),
-		caddymodule.TextOption("app_path", &h.AppPath),
-		caddymodule.TextOption("app_url", &h.AppURL),
-		caddymodule.FlagOption("honour_cache", &h.HonourCache),
-		caddymodule.TextOption("ca", &h.CA),
-		caddymodule.FlagOption("insecure_plaintext", &h.InsecurePlaintext),
+	return caddymodule.ParseDirectory(d, &h.DirectorySettings, "http", []block.Option{
+		block.Enum("method", &h.Method, http.MethodGet, http.MethodPost),
+		{Name: "header", Parse: h.unmarshalHeader, Repeatable: true},
+		block.Text("body", &h.Body),
+		block.Text("profile_path", &h.ProfilePath),
+		block.Text("groups_path", &h.GroupsPath),
+		block.Text("groups_delimiter", &h.GroupsDelimiter),
+		block.Text("next", &h.Next),
+		block.Text("app_path", &h.AppPath),
+		block.Text("app_url", &h.AppURL),
+		block.Flag("honour_cache", &h.HonourCache),
+		block.Text("ca", &h.CA),
+		block.Flag("insecure_plaintext", &h.InsecurePlaintext),
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/ldap"
 )
@@ -100,7 +101,7 @@ func (*LDAP) CaddyModule() caddy.ModuleInfo {
 // Provision expands the placeholders of address, account and password. Filters
 // and base never meet them.
 func (l *LDAP) Provision(caddy.Context) error {
-	return caddymodule.Expand(&l.URL, &l.BindDN, &l.BindPassword, &l.CA, &l.ServerName)
+	return block.Expand(&l.URL, &l.BindDN, &l.BindPassword, &l.CA, &l.ServerName)
 }
 
 // Files implements caddymodule.DirectoryFiles.
@@ -126,7 +127,7 @@ func (l *LDAP) config() ldap.Config {
 // Check implements caddymodule.DirectoryChecker.
 func (l *LDAP) Check([]string) error {
 	c := l.config()
-	if caddymodule.Unexpanded(c.URL) {
+	if block.HasPlaceholder(c.URL) {
 		c.URL, c.StartTLS, c.ServerName = "ldaps://host", false, ""
 	}
 	return ldap.Check(c)
@@ -178,26 +179,26 @@ func (l *LDAP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := address(d, &l.URL); err != nil {
 		return err
 	}
-	return caddymodule.ParseDirectory(d, &l.DirectorySettings, "ldap", []caddymodule.Option{
-		caddymodule.TextOption("bind_dn", &l.BindDN),
-		caddymodule.TextOption("bind_password", &l.BindPassword),
-		caddymodule.TextOption("base", &l.Base),
-		caddymodule.TextOption("user_filter", &l.UserFilter),
-		caddymodule.TextOption("user_id", &l.UserID),
-		caddymodule.TextOption("login", &l.Login),
-		caddymodule.TextsOption("lists", &l.Lists),
-		onOff("groups", &l.Groups),
-		caddymodule.TextOption("group_base", &l.GroupBase),
-		caddymodule.TextOption("group_filter", &l.GroupFilter),
-		caddymodule.TextOption("group_id", &l.GroupID),
-		caddymodule.TextOption("group_name", &l.GroupName),
-		caddymodule.FlagOption("member_of", &l.MemberOf),
-		onOff("nested", &l.Nested),
-		caddymodule.FlagOption("start_tls", &l.StartTLS),
-		caddymodule.TextOption("ca", &l.CA),
-		caddymodule.TextOption("server_name", &l.ServerName),
-		count("connections", &l.Connections),
-		caddymodule.FlagOption("insecure_plaintext", &l.InsecurePlaintext),
+	return caddymodule.ParseDirectory(d, &l.DirectorySettings, "ldap", []block.Option{
+		block.Text("bind_dn", &l.BindDN),
+		block.Text("bind_password", &l.BindPassword),
+		block.Text("base", &l.Base),
+		block.Text("user_filter", &l.UserFilter),
+		block.Text("user_id", &l.UserID),
+		block.Text("login", &l.Login),
+		block.Texts("lists", &l.Lists),
+		block.OnOff("groups", &l.Groups),
+		block.Text("group_base", &l.GroupBase),
+		block.Text("group_filter", &l.GroupFilter),
+		block.Text("group_id", &l.GroupID),
+		block.Text("group_name", &l.GroupName),
+		block.Flag("member_of", &l.MemberOf),
+		block.OnOff("nested", &l.Nested),
+		block.Flag("start_tls", &l.StartTLS),
+		block.Text("ca", &l.CA),
+		block.Text("server_name", &l.ServerName),
+		block.Count("connections", &l.Connections),
+		block.Flag("insecure_plaintext", &l.InsecurePlaintext),
 	})
 }
 

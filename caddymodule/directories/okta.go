@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/okta"
 )
@@ -69,7 +70,7 @@ func (*Okta) CaddyModule() caddy.ModuleInfo {
 // Provision expands the placeholders of address, client id, secrets and paths,
 // and reads the file of the private key.
 func (o *Okta) Provision(caddy.Context) error {
-	if err := caddymodule.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID, &o.CA); err != nil {
+	if err := block.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID, &o.CA); err != nil {
 		return err
 	}
 	return expandKey(&o.PrivateKey)
@@ -86,7 +87,7 @@ func expandKey(key *string) error {
 	if *key == "" || isKey(*key) {
 		return nil
 	}
-	if err := caddymodule.Expand(key); err != nil {
+	if err := block.Expand(key); err != nil {
 		return err
 	}
 	if isKey(*key) {
@@ -150,15 +151,15 @@ func (o *Okta) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := address(d, &o.URL); err != nil {
 		return err
 	}
-	return caddymodule.ParseDirectory(d, &o.DirectorySettings, "okta", []caddymodule.Option{
-		caddymodule.TextOption("token", &o.Token),
-		caddymodule.TextOption("client_id", &o.ClientID),
-		caddymodule.TextOption("private_key", &o.PrivateKey),
-		caddymodule.TextOption("key_id", &o.KeyID),
-		caddymodule.TextsOption("scopes", &o.Scopes),
-		onOff("app_users", &o.AppUsers),
-		caddymodule.TextsOption("linked", &o.Linked),
-		caddymodule.TextOption("ca", &o.CA),
+	return caddymodule.ParseDirectory(d, &o.DirectorySettings, "okta", []block.Option{
+		block.Text("token", &o.Token),
+		block.Text("client_id", &o.ClientID),
+		block.Text("private_key", &o.PrivateKey),
+		block.Text("key_id", &o.KeyID),
+		block.Texts("scopes", &o.Scopes),
+		block.OnOff("app_users", &o.AppUsers),
+		block.Texts("linked", &o.Linked),
+		block.Text("ca", &o.CA),
 	})
 }
 

@@ -5,64 +5,14 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
-
-// onOff reads an option that is on or off, where absent is neither.
-func onOff(name string, to **bool) caddymodule.Option {
-	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
-		word, err := oneArg(d)
-		if err != nil {
-			return err
-		}
-		if word != "on" && word != "off" {
-			return d.Errf("%s: %q is neither on nor off%s", name, word, nearest.Hint(word, []string{"on", "off"}))
-		}
-		on := word == "on"
-		*to = &on
-		return nil
-	})
-}
-
-// count reads an option whose one argument is a whole number from 1 up.
-func count(name string, to *int) caddymodule.Option {
-	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
-		word, err := oneArg(d)
-		if err != nil {
-			return err
-		}
-		n, err := strconv.Atoi(word)
-		if err != nil || n < 1 {
-			return d.Errf("%s: %q is not a whole number from 1 up", name, word)
-		}
-		*to = n
-		return nil
-	})
-}
-
-// duration reads an option whose one argument is a Caddy duration.
-func duration(name string, to *caddy.Duration) caddymodule.Option {
-	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
-		word, err := oneArg(d)
-		if err != nil {
-			return err
-		}
-		v, err := caddy.ParseDuration(word)
-		if err != nil || v <= 0 {
-			return d.Errf("%s: %q is not a duration such as 3s or 500ms", name, word)
-		}
-		*to = caddy.Duration(v)
-		return nil
-	})
-}
 
 // oneArg reads exactly one argument.
 func oneArg(d *caddyfile.Dispenser) (string, error) {
@@ -85,7 +35,7 @@ func address(d *caddyfile.Dispenser, to *string) error {
 // written gives a setting as it stands in a Caddyfile, or the other text where
 // it holds a placeholder and cannot be judged yet.
 func written(setting, other string) string {
-	if caddymodule.Unexpanded(setting) {
+	if block.HasPlaceholder(setting) {
 		return other
 	}
 	return setting
@@ -96,7 +46,7 @@ func written(setting, other string) string {
 var word = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
 
 // expandTemplate expands the placeholders of a URL in which, besides what
-// caddymodule.Expand knows, {issuer} and {client} stand for the directory.
+// block.Expand knows, {issuer} and {client} stand for the directory.
 func expandTemplate(text *string) error {
 	for _, m := range word.FindAllStringSubmatch(*text, -1) {
 		if places := rest.Places(); !slices.Contains(places, m[1]) {
@@ -106,7 +56,7 @@ func expandTemplate(text *string) error {
 	places := strings.NewReplacer("{issuer}", "\x00{issuer}\x00", "{client}", "\x00{client}\x00").Replace(*text)
 	parts := strings.Split(places, "\x00")
 	for i := 0; i < len(parts); i += 2 {
-		if err := caddymodule.Expand(&parts[i]); err != nil {
+		if err := block.Expand(&parts[i]); err != nil {
 			return err
 		}
 	}
@@ -124,7 +74,7 @@ func expandHeaders(h *http.Header) error {
 	out := h.Clone()
 	for _, values := range out {
 		for i := range values {
-			if err := caddymodule.Expand(&values[i]); err != nil {
+			if err := block.Expand(&values[i]); err != nil {
 				return err
 			}
 		}

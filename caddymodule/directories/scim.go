@@ -5,6 +5,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/scim"
 )
@@ -53,7 +54,7 @@ func (*SCIM) CaddyModule() caddy.ModuleInfo {
 
 // Provision expands the placeholders of address, user name, secrets and path.
 func (s *SCIM) Provision(caddy.Context) error {
-	return caddymodule.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password, &s.CA)
+	return block.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password, &s.CA)
 }
 
 // Files implements caddymodule.DirectoryFiles.
@@ -93,17 +94,17 @@ func (s *SCIM) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := address(d, &s.URL); err != nil {
 		return err
 	}
-	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "scim", []caddymodule.Option{
-		caddymodule.TextOption("bearer", &s.Bearer),
-		caddymodule.CustomOption("basic", func(d *caddyfile.Dispenser) error {
+	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "scim", []block.Option{
+		block.Text("bearer", &s.Bearer),
+		{Name: "basic", Parse: func(d *caddyfile.Dispenser) error {
 			if !d.AllArgs(&s.Username, &s.Password) {
 				return d.ArgErr()
 			}
 			return nil
-		}),
-		caddymodule.WordOption("user_filter", &s.UserFilter, scim.ByUserName, scim.ByExternalID, scim.ByEmail, scim.ByID),
-		caddymodule.WordOption("groups", &s.Groups, scim.GroupsAuto, scim.GroupsOfUser, scim.GroupsByMember, scim.GroupsUnknown),
-		caddymodule.TextOption("ca", &s.CA),
+		}},
+		block.Enum("user_filter", &s.UserFilter, scim.ByUserName, scim.ByExternalID, scim.ByEmail, scim.ByID),
+		block.Enum("groups", &s.Groups, scim.GroupsAuto, scim.GroupsOfUser, scim.GroupsByMember, scim.GroupsUnknown),
+		block.Text("ca", &s.CA),
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/sql"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -77,7 +78,7 @@ func (*SQL) CaddyModule() caddy.ModuleInfo {
 
 // Provision expands the placeholders of the address. Queries never meet them.
 func (s *SQL) Provision(caddy.Context) error {
-	return caddymodule.Expand(&s.DSN)
+	return block.Expand(&s.DSN)
 }
 
 // Open makes the directory. Connections are made when the first question comes.
@@ -103,7 +104,7 @@ var namesFile = regexp.MustCompile(`(sslrootcert|sslcert|sslkey|passfile|service
 // Check implements caddymodule.DirectoryChecker. It leaves files for the load.
 func (s *SQL) Check([]string) error {
 	c := s.config()
-	if caddymodule.Unexpanded(c.DSN) || namesFile.MatchString(c.DSN) {
+	if block.HasPlaceholder(c.DSN) || namesFile.MatchString(c.DSN) {
 		c.DSN = "postgres://localhost"
 	}
 	return sql.Check(c)
@@ -130,15 +131,15 @@ func (s *SQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if s.Driver != "postgres" {
 		return d.Errf("directory sql: %q is no kind of database%s; there is postgres", s.Driver, nearest.Hint(s.Driver, []string{"postgres"}))
 	}
-	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "sql", []caddymodule.Option{
-		caddymodule.TextOption("user_query", &s.UserQuery),
-		caddymodule.TextOption("groups_query", &s.GroupsQuery),
-		caddymodule.TextOption("app_query", &s.AppQuery),
-		caddymodule.TextOption("app_user_query", &s.AppUserQuery),
-		duration("statement_timeout", &s.StatementTimeout),
-		count("connections", &s.Connections),
-		caddymodule.FlagOption("insecure_skip_match", &s.InsecureSkipMatch),
-		caddymodule.FlagOption("insecure_plaintext", &s.InsecurePlaintext),
+	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "sql", []block.Option{
+		block.Text("user_query", &s.UserQuery),
+		block.Text("groups_query", &s.GroupsQuery),
+		block.Text("app_query", &s.AppQuery),
+		block.Text("app_user_query", &s.AppUserQuery),
+		block.Duration("statement_timeout", &s.StatementTimeout),
+		block.Count("connections", &s.Connections),
+		block.Flag("insecure_skip_match", &s.InsecureSkipMatch),
+		block.Flag("insecure_plaintext", &s.InsecurePlaintext),
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/userinfo"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -51,7 +52,7 @@ func (u *Userinfo) Provision(caddy.Context) error {
 	if err := u.bind(); err != nil {
 		return err
 	}
-	return caddymodule.Expand(&u.CA)
+	return block.Expand(&u.CA)
 }
 
 func (u *Userinfo) bind() error {
@@ -120,10 +121,10 @@ func (u *Userinfo) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return caddymodule.ParseDirectory(d, &u.DirectorySettings, "userinfo", []caddymodule.Option{
-		caddymodule.TextOption("issuer", &u.Issuer),
-		caddymodule.TextOption("groups_claim", &u.GroupsClaim),
-		caddymodule.TextOption("ca", &u.CA),
+	return caddymodule.ParseDirectory(d, &u.DirectorySettings, "userinfo", []block.Option{
+		block.Text("issuer", &u.Issuer),
+		block.Text("groups_claim", &u.GroupsClaim),
+		block.Text("ca", &u.CA),
 	})
 }
 

@@ -1,7 +1,6 @@
-package caddymodule
+package block
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,47 +12,21 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// option reads one option of a block; the dispenser stands on its name.
-type option struct {
-	name  string
-	parse func(d *caddyfile.Dispenser) error
+// Option reads one option of a block; the dispenser stands on its name.
+type Option struct {
+	Name  string
+	Parse func(d *caddyfile.Dispenser) error
+	// check checks the value that the option holds, as CheckValues has it; nil:
+	// there is nothing to check.
+	check func() error
 	// repeatable options may stand more than once; of all others a repeat is
 	// an error, because one of the two would be lost silently.
-	repeatable bool
-}
-
-// Option is an option of a directory kind, for the guests of
-// token_enrich.directories.
-type Option option
-
-// TextOption reads an option of exactly one argument.
-func TextOption(name string, to *string) Option { return Option(text(name, to)) }
-
-// TextsOption reads an option of one or more arguments.
-func TextsOption(name string, to *[]string) Option { return Option(texts(name, to)) }
-
-// FlagOption reads an option without arguments.
-func FlagOption(name string, to *bool) Option { return Option(flag(name, to)) }
-
-// WordOption reads an option whose one argument is one of words.
-func WordOption(name string, to *string, words ...string) Option {
-	return Option(word(name, to, words...))
-}
-
-// CustomOption reads an option by a function of the guest's own; the
-// dispenser stands on its name.
-func CustomOption(name string, parse func(d *caddyfile.Dispenser) error) Option {
-	return Option{name: name, parse: parse}
-}
-
-// RepeatedOption is a CustomOption that may stand more than once.
-func RepeatedOption(name string, parse func(d *caddyfile.Dispenser) error) Option {
-	return Option{name: name, parse: parse, repeatable: true}
+	Repeatable bool
 }
 
 // parseBlock reads the block that d stands before. An unknown or repeated
 // option is an error that names the block, the word and the nearest right one.
-func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {
+func Parse(d *caddyfile.Dispenser, block string, options []Option) error {
 	seen := make(map[string]bool, len(options))
 	last := ""
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -62,19 +35,19 @@ func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {
 			return d.Errf("%s takes no block", last)
 		}
 		last = name
-		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+		i := slices.IndexFunc(options, func(o Option) bool { return o.Name == name })
 		if i < 0 {
 			names := make([]string, len(options))
 			for i, o := range options {
-				names[i] = o.name
+				names[i] = o.Name
 			}
-			return d.Errf("%s has no option %q%s%s", block, name, nearest.Hint(name, names), homeHint(name))
+			return d.Errf("%s has no option %q%s", block, name, nearest.Hint(name, names))
 		}
-		if seen[name] && !options[i].repeatable {
+		if seen[name] && !options[i].Repeatable {
 			return d.Errf("%s: option %q stands twice", block, name)
 		}
 		seen[name] = true
-		if err := options[i].parse(d); err != nil {
+		if err := options[i].Parse(d); err != nil {
 			return err
 		}
 	}
@@ -84,8 +57,8 @@ func parseBlock(d *caddyfile.Dispenser, block string, options []option) error {
 // text reads an option of exactly one argument. An empty one is refused: it
 // would be taken for an option that was left out, as when a variable between
 // quotes is not set.
-func text(name string, to *string) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+func Text(name string, to *string) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
@@ -98,8 +71,8 @@ func text(name string, to *string) option {
 }
 
 // texts reads an option of one or more arguments, appended to what is there.
-func texts(name string, to *[]string) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+func Texts(name string, to *[]string) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		args := d.RemainingArgs()
 		if len(args) == 0 {
 			return d.ArgErr()
@@ -118,13 +91,13 @@ func texts(name string, to *[]string) option {
 }
 
 // words reads an option of one or more arguments, each one of known.
-func words(name string, to *[]string, known ...string) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
-		if err := texts(name, to).parse(d); err != nil {
+func Enums(name string, to *[]string, known ...string) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
+		if err := Texts(name, to).Parse(d); err != nil {
 			return err
 		}
 		for _, w := range *to {
-			if err := oneOf(name, w, known); err != nil {
+			if err := CheckEnum(name, w, known); err != nil {
 				return d.Err(err.Error())
 			}
 		}
@@ -133,44 +106,49 @@ func words(name string, to *[]string, known ...string) option {
 }
 
 // flag reads an option without arguments.
-func flag(name string, to *bool) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+func Flag(name string, to *bool) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		*to = true
 		return noMore(d)
 	}}
 }
 
 // word reads an option whose one argument is one of words.
-func word(name string, to *string, words ...string) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+func Enum(name string, to *string, words ...string) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
-		if err := oneOf(name, d.Val(), words); err != nil {
+		if err := CheckEnum(name, d.Val(), words); err != nil {
 			return d.Err(err.Error())
 		}
 		*to = d.Val()
 		return noMore(d)
+	}, check: func() error {
+		if *to == "" {
+			return nil
+		}
+		return CheckEnum(name, *to, words)
 	}}
 }
 
 // duration reads an option whose one argument is a Caddy duration. None at all
 // is refused: it would be taken for an option that was left out.
-func duration[D ~int64](name string, to *D) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
-		if err := pointer(name, &to).parse(d); err != nil {
+func Duration[D ~int64](name string, to *D) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
+		if err := OptionalDuration(name, &to).Parse(d); err != nil {
 			return err
 		}
 		if *to == 0 {
 			return d.Errf("%s: %q is no time at all; leave it out for the default", name, d.Val())
 		}
 		return nil
-	}}
+	}, check: func() error { return checkDuration(name, *to) }}
 }
 
 // pointer reads a duration of which 0 means something else than "left out".
-func pointer[D ~int64](name string, to **D) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+func OptionalDuration[D ~int64](name string, to **D) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
@@ -183,12 +161,17 @@ func pointer[D ~int64](name string, to **D) option {
 		}
 		**to = D(v)
 		return noMore(d)
+	}, check: func() error {
+		if *to == nil {
+			return nil
+		}
+		return checkDuration(name, **to)
 	}}
 }
 
 // number reads an option whose one argument is a whole number from 0 up.
-func number(name string, to *int) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+func Number(name string, to *int) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
@@ -202,8 +185,8 @@ func number(name string, to *int) option {
 }
 
 // count reads an option whose one argument is a whole number from 1 up.
-func count(name string, to *int) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+func Count(name string, to *int) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
@@ -217,8 +200,8 @@ func count(name string, to *int) option {
 }
 
 // byteSize reads an option whose one argument is a size such as 8KiB.
-func byteSize(name string, to *int64) option {
-	return option{name: name, parse: func(d *caddyfile.Dispenser) error {
+func ByteSize(name string, to *int64) Option {
+	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
@@ -244,7 +227,7 @@ func noMore(d *caddyfile.Dispenser) error {
 }
 
 // list gives words as a sentence has them: a, b or c.
-func list(words []string) string {
+func JoinOr(words []string) string {
 	var s strings.Builder
 	for i, w := range words {
 		switch {
@@ -257,12 +240,4 @@ func list(words []string) string {
 		s.WriteString(w)
 	}
 	return s.String()
-}
-
-// prefixed puts the name of an option before an error, where there is one.
-func prefixed(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", name, err)
 }

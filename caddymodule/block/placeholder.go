@@ -1,4 +1,4 @@
-package caddymodule
+package block
 
 import (
 	"fmt"
@@ -45,8 +45,8 @@ func Expand(texts ...*string) error {
 // unplaced refuses a placeholder in texts that are never expanded. Taken as it
 // stands it would equal nothing: no token has such an audience, no directory
 // such an app.
-func unplaced(option string, texts ...string) error {
-	if slices.ContainsFunc(texts, Unexpanded) {
+func RejectPlaceholders(option string, texts ...string) error {
+	if slices.ContainsFunc(texts, HasPlaceholder) {
 		return fmt.Errorf("%s: {env.*} and {file.*} are not expanded here; a Caddyfile reads {$NAME}", option)
 	}
 	return nil
@@ -61,4 +61,10 @@ func placeholderName(name string) string {
 		}
 	}
 	return ""
+}
+
+// HasPlaceholder reports whether a text holds a placeholder that Expand would
+// resolve, so that nobody knows it yet while a Caddyfile is read.
+func HasPlaceholder(text string) bool {
+	return strings.Contains(text, "{env.") || strings.Contains(text, "{file.")
 }

@@ -2,11 +2,13 @@ package caddymodule
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
@@ -90,7 +92,7 @@ type DirectorySettings struct {
 	// Default: id, login.
 	Match []string `json:"match,omitempty"`
 
-	at places // of the options in a Caddyfile
+	at block.Positions // of the options in a Caddyfile
 }
 
 // Settings gives the settings themselves; with it, a guest that embeds them
@@ -99,24 +101,20 @@ func (s *DirectorySettings) Settings() *DirectorySettings { return s }
 
 // ParseDirectory reads the block of a directory: the options that every kind
 // has and those of the kind. It is for guests' UnmarshalCaddyfile.
-func ParseDirectory(d *caddyfile.Dispenser, s *DirectorySettings, kind string, own []Option) error {
-	options := make([]option, 0, len(own)+8)
-	for _, o := range own {
-		options = append(options, option(o))
-	}
+func ParseDirectory(d *caddyfile.Dispenser, s *DirectorySettings, kind string, own []block.Option) error {
 	var required bool
-	options = append(options,
-		text("name", &s.Name),
-		duration("timeout", &s.Timeout),
-		count("concurrency", &s.Concurrency),
-		flag("required", &required),
-		flag("optional", &s.Optional),
-		texts("attributes", &s.Attributes),
-		texts("issuers", &s.Issuers),
-		texts("match", &s.Match),
+	options := append(slices.Clone(own),
+		block.Text("name", &s.Name),
+		block.Duration("timeout", &s.Timeout),
+		block.Count("concurrency", &s.Concurrency),
+		block.Flag("required", &required),
+		block.Flag("optional", &s.Optional),
+		block.Texts("attributes", &s.Attributes),
+		block.Texts("issuers", &s.Issuers),
+		block.Texts("match", &s.Match),
 	)
-	s.at = newPlaces(d.Token())
-	if err := parseBlock(d, "directory "+kind, s.at.noting(options)); err != nil {
+	s.at = block.NewPositions(d.Token())
+	if err := block.Parse(d, "directory "+kind, s.at.Record(options)); err != nil {
 		return err
 	}
 	if required && s.Optional {
