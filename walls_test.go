@@ -37,6 +37,7 @@ func walls() []wall {
 		{room: "~/cache/...", never: []string{"github.com/caddyserver/...", "go.uber.org/zap/...", "~/caddymodule/...", "~/cmd/...", "~/enrich/..."}},
 		{room: "~/enrich", never: concrete},
 		{room: "~/enrich/identity", stdOnly: true},
+		{room: "~/enrich/setting", stdOnly: true},
 		{room: "~/enrich/pathreading", stdOnly: true},
 		{room: "~/enrich/token", never: []string{"~/cache/...", "~/enrich/issuer/...", "~/enrich/directory/...", "github.com/redis/..."}},
 		{room: "~/enrich/token", never: []string{"net", "net/rpc", "net/smtp", "database/sql"}, direct: true},
@@ -48,7 +49,7 @@ func walls() []wall {
 		{room: "~/enrich/claim/...", never: append([]string{"net/http", "~/cache/..."}, concrete...)},
 		{room: "~/enrich/forward/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{room: "~/enrich/mint/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
-		{room: "~/caddymodule/block/...", never: []string{"~/..."}, allowed: []string{"~/caddymodule/block/...", "~/enrich/nearest"}},
+		{room: "~/caddymodule/block/...", never: []string{"~/..."}, allowed: []string{"~/caddymodule/block/...", "~/enrich/nearest", "~/enrich/setting"}},
 		{room: "~/caddymodule/...", never: append(onlyForTests(), "~/cmd/...")},
 		{room: "~/cmd/caddy", never: append(onlyForTests(), "~/cmd/demo/...")},
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
 func init() {
@@ -51,7 +52,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	var directories writtenDirectories
 	at := block.NewPositions(d.Token())
 	err := block.Parse(d, "token_enrich", at.Record(append([]block.Option{
-		{Name: "issuer", Repeatable: true, Parse: func(d *caddyfile.Dispenser) error {
+		{Name: "issuer", List: "issuers", Parse: func(d *caddyfile.Dispenser) error {
 			at, i := d.Token(), new(Issuer)
 			app.Issuers = append(app.Issuers, i)
 			if err := i.UnmarshalCaddyfile(d); err != nil {
@@ -62,7 +63,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			}
 			return nil
 		}},
-		{Name: "directory", Repeatable: true, Parse: func(d *caddyfile.Dispenser) error {
+		{Name: "directory", List: "directories", Parse: func(d *caddyfile.Dispenser) error {
 			return directories.unmarshal(d)
 		}},
 		{Name: "cache", Parse: func(d *caddyfile.Dispenser) error {
@@ -79,7 +80,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, err
 	}
 	if err := app.checkDenyMaxAge(); err != nil {
-		return nil, at.Locate(&block.OptionError{Option: "deny_max_age", Err: err})
+		return nil, at.Locate(setting.Wrap(err, "deny_max_age"))
 	}
 	app.DirectoriesRaw = directories.raw()
 	if err := directories.check(app.Issuers); err != nil {
@@ -111,7 +112,7 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, err
 	}
 	if err := w.policy(handler, h.IsNamedRoute()); err != nil {
-		return nil, handler.at.Locate(err)
+		return nil, err
 	}
 	return newRoute(h, handler), nil
 }

@@ -115,9 +115,6 @@ func (w *writtenDirectory) locate(err error) error {
 	if at == nil {
 		at = block.NewPositions(w.at)
 	}
-	if setting, ok := errors.AsType[*directory.SettingError](err); ok {
-		err = &block.OptionError{Option: setting.Option, Err: err}
-	}
 	return at.Locate(err)
 }
 

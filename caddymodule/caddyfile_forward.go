@@ -1,17 +1,13 @@
 package caddymodule
 
 import (
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
 
 func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
-	at := d.Token()
 	args := d.RemainingArgs()
 	if len(args) != 2 {
 		return d.Err("header takes a header name and a claim")
@@ -60,7 +56,7 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 		return err
 	}
 	h.Headers = append(h.Headers, def)
-	return h.checkForward(at)
+	return nil
 }
 
 // oneArgument checks that args is exactly one of words.
@@ -74,52 +70,11 @@ func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...st
 	return nil
 }
 
-func (h *Handler) unmarshalPreset(d *caddyfile.Dispenser) error {
-	at := d.Token()
-	if err := block.Text("preset", &h.Preset).Parse(d); err != nil {
-		return err
-	}
-	return h.checkForward(at)
-}
-
 func (h *Handler) unmarshalHeadersFrom(d *caddyfile.Dispenser) error {
-	at := d.Token()
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.ArgErr()
 	}
 	h.HeadersFrom = append(h.HeadersFrom, forward.HeadersFrom{Prefix: args[0], Claims: args[1:]})
-	return h.checkForward(at)
-}
-
-func (h *Handler) unmarshalBudget(d *caddyfile.Dispenser) error {
-	at := d.Token()
-	var budget int64
-	if err := block.ByteSize("header_budget", &budget).Parse(d); err != nil {
-		return err
-	}
-	h.Budget = int(budget)
-	return h.checkForward(at)
-}
-
-// checkForward compiles what the policy forwards as far as it has been read,
-// so that an error names the line that brought it.
-func (h *Handler) checkForward(at caddyfile.Token) error {
-	if _, err := h.contract(); err != nil {
-		return block.ErrorAt(at, err)
-	}
 	return nil
-}
-
-// contract compiles what is forwarded.
-func (h *Handler) contract() (*forward.Contract, error) {
-	targets := make([]forward.Target, 0, len(h.Tokens))
-	for _, t := range h.Tokens {
-		template, err := mint.Compile(t)
-		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
-		}
-		targets = append(targets, forward.Target{Header: template.Header(), Cookie: template.Cookie()})
-	}
-	return forward.Compile(h.Definition, targets...)
 }

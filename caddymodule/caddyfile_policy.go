@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
-	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
@@ -49,14 +48,15 @@ import (
 //		test               "<name>" { ... }
 //	}
 //
-// Expressions are compiled here already, so that an error names the line.
+// What it forwards and its expressions are compiled when the block is complete
+// (see parsedCaddyfile.policy), from where an error still names the line.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	h.at = block.NewPositions(d.Token())
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	err := block.Parse(d, "token_enrich", h.at.Record(append([]block.Option{
+	return block.Parse(d, "token_enrich", h.at.Record(append([]block.Option{
 		block.Text("name", &h.Name),
 		block.Texts("issuers", &h.Issuers),
 		{Name: "app", Parse: func(d *caddyfile.Dispenser) error {
@@ -65,7 +65,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			return block.WrapErr(d, block.RejectPlaceholders("app", h.App))
 		}},
-		{Name: "token_from", Repeatable: true, Parse: h.unmarshalTokenFrom},
+		{Name: "token_from", List: "token_from", Parse: h.unmarshalTokenFrom},
 		{Name: "path_readings", Parse: func(d *caddyfile.Dispenser) error {
 			if err := block.Enums("path_readings", &h.PathReadings, pathreading.Names()...).Parse(d); err != nil {
 				return err
@@ -76,16 +76,16 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return nil
 		}},
 		block.Flag("anonymous", &h.Anonymous),
-		{Name: "claim", Repeatable: true, Parse: h.unmarshalClaim},
-		{Name: "okta_claims", Repeatable: true, Parse: h.unmarshalOktaClaims},
-		{Name: "require", Repeatable: true, Parse: h.unmarshalRequire},
-		{Name: "require_scope", Repeatable: true, Parse: h.unmarshalScope},
+		{Name: "claim", List: "claims", Parse: h.unmarshalClaim},
+		{Name: "okta_claims", List: "claims", Parse: h.unmarshalOktaClaims},
+		{Name: "require", List: "require", Parse: h.unmarshalRequire},
+		{Name: "require_scope", List: "require_scope", Parse: h.unmarshalScope},
 		{Name: "require_acr", Parse: h.unmarshalACR},
-		{Name: "preset", Parse: h.unmarshalPreset},
-		{Name: "header", Repeatable: true, Parse: h.unmarshalHeader},
-		{Name: "headers_from", Repeatable: true, Parse: h.unmarshalHeadersFrom},
-		{Name: "header_budget", Parse: h.unmarshalBudget},
-		{Name: "token", Repeatable: true, Parse: h.unmarshalToken},
+		block.Text("preset", &h.Preset),
+		{Name: "header", List: "headers", Parse: h.unmarshalHeader},
+		{Name: "headers_from", List: "headers_from", Parse: h.unmarshalHeadersFrom},
+		block.ByteSize("header_budget", &h.Budget),
+		{Name: "token", List: "tokens", Parse: h.unmarshalToken},
 		{Name: "realm", Parse: func(d *caddyfile.Dispenser) error {
 			if err := block.Text("realm", &h.Realm).Parse(d); err != nil {
 				return err
@@ -100,12 +100,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return block.WrapErr(d, err)
 		}},
 		block.Duration("max_connection", &h.MaxConnection),
-		{Name: "test", Repeatable: true, Parse: h.unmarshalTest},
+		{Name: "test", List: "tests", Parse: h.unmarshalTest},
 	}, h.enums()...)))
-	if err != nil {
-		return err
-	}
-	return h.checkRules()
 }
 
 func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
@@ -135,14 +131,14 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
-	h.claimsAt = append(h.claimsAt, d.Token())
+	at := d.Token()
 	def, err := parseClaim(d)
 	if err != nil {
 		return err
 	}
 	h.Claims = append(h.Claims, ClaimRule{Definition: &def})
 	if err := rewritten(def); err != nil {
-		return block.ErrorAt(h.claimsAt[len(h.claimsAt)-1], err)
+		return block.ErrorAt(at, err)
 	}
 	return nil
 }
@@ -174,54 +170,6 @@ func notRewritten(text string) error {
 	return errors.New("it holds {http.…}: Caddy replaces its shorthands ({path}, {host}, …) in a Caddyfile, also between backticks; put a space behind the brace")
 }
 
-// checkRules checks the claim rules, and what reads the claims: requirements,
-// and a headers_from that takes every claim. What rules there are in a file is
-// known when the configuration loads; those before it can be judged here.
-func (h *Handler) checkRules() error {
-	var defs []claim.Definition
-	whole := true
-	for _, rule := range h.Claims {
-		if whole = rule.OktaClaims == nil; !whole {
-			break
-		}
-		defs = append(defs, *rule.Definition)
-	}
-	rules, err := claim.Compile(defs)
-	if err != nil {
-		return h.locateRules(err)
-	}
-	var names []string // nil: any
-	if whole {
-		names = append([]string{}, rules.Names()...)
-	}
-	var errs []error
-	for i, source := range h.Require {
-		if _, err := enrich.CompileRequirement(source, names); err != nil {
-			errs = append(errs, h.at.Locate(&block.OptionError{Option: "require", Index: i, Err: err}))
-		}
-	}
-	contract, err := h.contract()
-	if err != nil {
-		return err
-	}
-	if err := contract.CheckClaims(rules.Names()); err != nil {
-		errs = append(errs, h.at.Locate(&block.OptionError{Option: "headers_from", Err: err}))
-	}
-	return errors.Join(errs...)
-}
-
-// locateRules puts before each error of a rule where it stands.
-func (h *Handler) locateRules(err error) error {
-	lines := slices.Clone(block.Unjoin(err))
-	for i, e := range lines {
-		var def *claim.DefinitionError
-		if errors.As(e, &def) && def.Index < len(h.claimsAt) {
-			lines[i] = block.ErrorAt(h.claimsAt[def.Index], e)
-		}
-	}
-	return errors.Join(lines...)
-}
-
 func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 2 {
@@ -234,7 +182,6 @@ func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 		}
 		c.Token = args[1]
 	}
-	h.claimsAt = append(h.claimsAt, d.Token())
 	h.Claims = append(h.Claims, ClaimRule{OktaClaims: c})
 	return nil
 }

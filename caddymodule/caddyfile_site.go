@@ -18,6 +18,7 @@ type written struct {
 	issuers []*issuer.Config // with their names; none where those wait for placeholders
 	roster  roster
 	unnamed map[string]string // names that were given, by place and settings of the policy
+	compile func(enrich.PolicyDefinition) (*enrich.Policy, error)
 }
 
 // writtenKey is the name under which the state of an adaptation holds it.
@@ -28,7 +29,7 @@ func writtenIn(h httpcaddyfile.Helper) (*written, error) {
 	if w, ok := h.State[writtenKey].(*written); ok {
 		return w, nil
 	}
-	w := &written{unnamed: map[string]string{}}
+	w := &written{unnamed: map[string]string{}, compile: enrich.CompilePolicy}
 	if option, ok := h.Option("token_enrich").(httpcaddyfile.App); ok {
 		w.app = new(App)
 		if err := json.Unmarshal(option.Value, w.app); err != nil {
@@ -48,31 +49,46 @@ func (w *written) known() bool {
 	return w.app != nil && len(w.issuers) == len(w.app.Issuers)
 }
 
-// policy judges a policy, and remembers it for those that follow. One without a
-// name is given one, unless it is in a named route: those are read before the
-// sites, and know nothing of them.
+// policy compiles a policy, checks it, and remembers it for those that follow.
+// One without a name is given one, unless it is in a named route: those are read
+// before the sites, and know nothing of them.
 func (w *written) policy(h *Handler, inNamedRoute bool) error {
-	if w.known() {
-		if err := h.checkBeside(w.issuers, w.app.Signing != nil); err != nil {
-			return err
-		}
-	}
 	if h.Name == "" && !inNamedRoute {
 		if err := w.giveName(h); err != nil {
 			return err
 		}
 	}
-	// Only what concerns others: the rest was judged line by line, and files
-	// are read when the configuration loads.
-	compiled, err := enrich.CompilePolicy(enrich.PolicyDefinition{Name: h.Name, TokenFrom: h.TokenFrom, Forward: h.Definition, Tokens: h.Tokens})
+	compiled, err := w.compile(h.parsed())
 	if err != nil {
-		return err
+		return h.at.LocateEach(err)
+	}
+	if w.known() {
+		if err := h.checkBeside(w.issuers, w.app.Signing != nil); err != nil {
+			return h.at.Locate(err)
+		}
 	}
 	if err := h.writeText(); err != nil {
 		return err
 	}
-	_, err = w.roster.add(&policy{name: h.Name, compiled: compiled, handler: h})
-	return err
+	if _, err := w.roster.add(&policy{name: h.Name, compiled: compiled, handler: h}); err != nil {
+		return h.at.Locate(err)
+	}
+	return nil
+}
+
+// parsed returns what of a policy's definition is known while a Caddyfile is
+// read and can be wrong in more than one option together; what can be wrong in
+// one option alone has been checked with it. Of the claim rules it is those
+// before the first file of rules, which is read when the configuration loads.
+func (h *Handler) parsed() enrich.PolicyDefinition {
+	def := enrich.PolicyDefinition{Name: h.Name, TokenFrom: h.TokenFrom, Require: h.Require, Forward: h.Definition, Tokens: h.Tokens}
+	for _, rule := range h.Claims {
+		if def.MoreClaims = rule.OktaClaims != nil; def.MoreClaims {
+			break
+		}
+		def.Claims = append(def.Claims, *rule.Definition)
+	}
+	return def
 }
 
 // giveName names a policy by its place in the Caddyfile. A snippet that is

@@ -40,7 +40,7 @@ type DirectoryFiles interface {
 // DirectoryChecker is what a guest implements besides that can tell what is
 // wrong in its settings as a Caddyfile has them, before their placeholders are
 // expanded (see Unexpanded). The error is told with the line of the option that
-// a directory.SettingError in it names.
+// an error of directory.Setting in it names.
 type DirectoryChecker interface {
 	// Check touches no file and no network. The guest is not used afterwards.
 	// issuers are the configured issuers' names; none where they are not
@@ -92,7 +92,7 @@ type DirectorySettings struct {
 	// Default: id, login.
 	Match []string `json:"match,omitempty"`
 
-	at block.Positions // of the options in a Caddyfile
+	at *block.Positions // of the options in a Caddyfile
 }
 
 // Settings gives the settings themselves; with it, a guest that embeds them

@@ -57,7 +57,7 @@ func (h *Handler) unmarshalTest(d *caddyfile.Dispenser) error {
 		block.Text("issuer", &t.Issuer),
 		block.Text("client", &t.Client),
 		block.Texts("scope", &t.Scopes),
-		{Name: "expect", Repeatable: true, Parse: func(d *caddyfile.Dispenser) error {
+		{Name: "expect", List: "expect", Parse: func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			switch {
 			case len(args) == 1 && args[0] == "denied":

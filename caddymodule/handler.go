@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -142,9 +141,8 @@ type Handler struct {
 	// Examples that the check command tries.
 	Tests []Test `json:"tests,omitempty"`
 
-	text     string            // the configuration as JSON; loading changes the fields
-	at       block.Positions   // of the options in the Caddyfile
-	claimsAt []caddyfile.Token // likewise, of claim and okta_claims in one list
+	text     string           // the configuration as JSON; loading changes the fields
+	at       *block.Positions // of the options in the Caddyfile
 	app      *App
 	list     any // the list of routes that the policy stands in, to compare
 	matchers caddyhttp.MatcherSets

@@ -22,10 +22,10 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
-	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
 const (
@@ -75,7 +75,7 @@ func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, erro
 // told to be for us.
 func (h *Hook) sender(issuers []*issuer.Config) (n int, err error) {
 	if h.Issuer == "" {
-		return 0, &block.OptionError{Option: "issuer", Err: errors.New("issuer is missing: the configured name of the issuer that sends logout tokens")}
+		return 0, setting.Wrap(errors.New("issuer is missing: the configured name of the issuer that sends logout tokens"), "issuer")
 	}
 	names := make([]string, len(issuers))
 	for i, c := range issuers {
@@ -83,10 +83,10 @@ func (h *Hook) sender(issuers []*issuer.Config) (n int, err error) {
 	}
 	n = slices.Index(names, h.Issuer)
 	if n < 0 {
-		return 0, &block.OptionError{Option: "issuer", Err: fmt.Errorf("no issuer is named %q%s", h.Issuer, nearest.Hint(h.Issuer, names))}
+		return 0, setting.Wrap(fmt.Errorf("no issuer is named %q%s", h.Issuer, nearest.Hint(h.Issuer, names)), "issuer")
 	}
 	if issuers[n].AnyAudience && len(h.Audience) == 0 {
-		return 0, &block.OptionError{Option: "issuer", Err: fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer)}
+		return 0, setting.Wrap(fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer), "issuer")
 	}
 	return n, nil
 }

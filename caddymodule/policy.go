@@ -16,6 +16,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -49,9 +50,6 @@ func (h *Handler) compile() (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := claim.Compile(claims); err != nil {
-		return nil, inFiles(err, files)
-	}
 	def := enrich.PolicyDefinition{
 		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom, PathReadings: h.PathReadings,
 		AllowCrossOrigin: h.CrossOrigin == "allow", Anonymous: h.Anonymous,
@@ -76,7 +74,7 @@ func (h *Handler) compile() (*policy, error) {
 		def.ResourceMetadata = p.resource.url
 	}
 	if p.compiled, err = enrich.CompilePolicy(def); err != nil {
-		return nil, err
+		return nil, inFiles(err, files)
 	}
 	if missing := p.compiled.Readings().Missing(); len(missing) > 0 {
 		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "path_readings", Text: fmt.Sprintf(
@@ -112,7 +110,7 @@ func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, 
 
 // inFiles puts before the errors of rules that stand in files which file it is.
 func inFiles(err error, files []string) error {
-	list := slices.Clone(block.Unjoin(err))
+	list := block.Split(err)
 	for i, e := range list {
 		if def, ok := errors.AsType[*claim.DefinitionError](e); ok && files[def.Index] != "" {
 			list[i] = fmt.Errorf("okta_claims %s: %w", files[def.Index], e)
@@ -171,25 +169,25 @@ func (h *Handler) check() error {
 }
 
 // checkBeside checks the policy against what the global option configures. Its
-// error is an *optionError.
+// error says which setting it is about.
 func (h *Handler) checkBeside(issuers []*issuer.Config, signs bool) error {
 	if len(issuers) == 0 {
-		return &block.OptionError{Err: errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")}
+		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
 	}
 	if err := issuer.CheckAllowed(issuers, h.Issuers); err != nil {
-		return &block.OptionError{Option: "issuers", Err: err}
+		return setting.Wrap(err, "issuers")
 	}
 	accepted := h.accepted(issuers)
 	for i, t := range h.Tests {
 		switch {
 		case t.Issuer == "" && len(accepted) > 1:
-			return &block.OptionError{Option: "test", Index: i, Err: fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, block.JoinOr(accepted))}
+			return setting.Wrap(fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, block.JoinOr(accepted)), setting.Index("tests", i))
 		case t.Issuer != "" && !slices.Contains(accepted, t.Issuer):
-			return &block.OptionError{Option: "test", Index: i, Err: fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted))}
+			return setting.Wrap(fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted)), setting.Index("tests", i))
 		}
 	}
 	if len(h.Tokens) > 0 && !signs {
-		return &block.OptionError{Option: "token", Err: errors.New("token: the global option token_enrich has no signing { issuer … }")}
+		return setting.Wrap(errors.New("token: the global option token_enrich has no signing { issuer … }"), "tokens[0]")
 	}
 	return nil
 }

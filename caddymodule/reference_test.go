@@ -45,8 +45,6 @@ var blocksOfParsers = map[string]string{
 	"handler.go enums":                           "token_enrich",
 	"caddyfile_claim.go parseClaim":              "claim",
 	"caddyfile_forward.go unmarshalHeader":       "header",
-	"caddyfile_forward.go unmarshalPreset":       "token_enrich",
-	"caddyfile_forward.go unmarshalBudget":       "token_enrich",
 	"caddyfile_hook.go parseHook":                "token_enrich_hook",
 	"examples.go unmarshalTest":                  "test",
 	"directories/file.go UnmarshalCaddyfile":     "file",

@@ -3,8 +3,8 @@ package caddymodule
 import (
 	"fmt"
 
-	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -26,7 +26,7 @@ func (r *roster) add(p *policy) (*forward.Owned, error) {
 			if q.handler.text == p.handler.text && q.handler.at.SameHead(p.handler.at) {
 				return nil, nil //nolint:nilnil // nothing new
 			}
-			return nil, &block.OptionError{Option: "name", Err: fmt.Errorf("two policies are named %q", p.name)}
+			return nil, setting.Wrap(fmt.Errorf("two policies are named %q", p.name), "name")
 		}
 		contracts = append(contracts, q.compiled.Contract())
 	}

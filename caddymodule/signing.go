@@ -59,7 +59,6 @@ func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	at := d.Token()
 	var t mint.TokenDefinition
 	err := block.Parse(d, "token", []block.Option{
 		{Name: "header", Parse: func(d *caddyfile.Dispenser) error {
@@ -87,5 +86,5 @@ func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 		return err
 	}
 	h.Tokens = append(h.Tokens, t)
-	return h.checkForward(at)
+	return nil
 }

@@ -19,9 +19,10 @@ type Option struct {
 	// check checks the value that the option holds, as CheckValues has it; nil:
 	// there is nothing to check.
 	check func() error
-	// repeatable options may stand more than once; of all others a repeat is
-	// an error, because one of the two would be lost silently.
-	Repeatable bool
+	// List is the name, in JSON, of the list that the option adds an element to.
+	// Such an option may be repeated; of all others a repeat is an error,
+	// because one of the two would be lost silently.
+	List string
 }
 
 // parseBlock reads the block that d stands before. An unknown or repeated
@@ -43,7 +44,7 @@ func Parse(d *caddyfile.Dispenser, block string, options []Option) error {
 			}
 			return d.Errf("%s has no option %q%s", block, name, nearest.Hint(name, names))
 		}
-		if seen[name] && !options[i].Repeatable {
+		if seen[name] && options[i].List == "" {
 			return d.Errf("%s: option %q stands twice", block, name)
 		}
 		seen[name] = true
@@ -200,16 +201,16 @@ func Count(name string, to *int) Option {
 }
 
 // byteSize reads an option whose one argument is a size such as 8KiB.
-func ByteSize(name string, to *int64) Option {
+func ByteSize[N int | int64](name string, to *N) Option {
 	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
 		n, err := humanize.ParseBytes(d.Val())
-		if err != nil || n == 0 || n > maxBytesOption {
+		if err != nil || n == 0 || n > maxBytesOption || uint64(N(n)) != n {
 			return d.Errf("%s: %q is not a size such as 8KiB or 256MiB", name, d.Val())
 		}
-		*to = int64(n)
+		*to = N(n)
 		return noMore(d)
 	}}
 }

@@ -3,25 +3,38 @@ package block
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
-// places are where the options of a block stand in a Caddyfile, and under the
-// empty name its head, for what is judged when the whole block is known. What
-// came as JSON has none.
-type Positions map[string][]caddyfile.Token
-
-func NewPositions(head caddyfile.Token) Positions {
-	return Positions{"": {head}}
+// Positions are the source positions of a block's options in a Caddyfile, by
+// their paths in JSON: realm, headers[2]. The block itself is under the empty
+// path. What came as JSON has none, and nil for them. With them, an error that is
+// found when the whole block is known still names the line that it is about.
+type Positions struct {
+	at map[string]position
 }
 
-// Head returns where the block itself stands.
-func (p Positions) Head() caddyfile.Token { return p[""][0] }
+// position is where one option stands.
+type position struct {
+	caddyfile.Token
+	order int // in which the options were read: an import mixes lines and files
+}
 
-// SameHead reports whether two blocks are one, as of a snippet that is imported
-// twice. Where nothing is known of it, they are.
-func (p Positions) SameHead(other Positions) bool {
+// NewPositions returns the positions of a block that begins at head.
+func NewPositions(head caddyfile.Token) *Positions {
+	return &Positions{at: map[string]position{"": {Token: head}}}
+}
+
+// Head returns the position of the block itself.
+func (p *Positions) Head() caddyfile.Token { return p.at[""].Token }
+
+// SameHead reports whether two blocks begin at the same place, as those of a
+// snippet do that is imported twice. It reports true where either came as JSON.
+func (p *Positions) SameHead(other *Positions) bool {
 	if p == nil || other == nil {
 		return true
 	}
@@ -29,41 +42,68 @@ func (p Positions) SameHead(other Positions) bool {
 	return a.File == b.File && a.Line == b.Line
 }
 
-// noting has the options note their places as they are read.
-func (p Positions) Record(options []Option) []Option {
-	noting := make([]Option, len(options))
+// Record returns the options such that parsing them records their positions.
+func (p *Positions) Record(options []Option) []Option {
+	recording := make([]Option, len(options))
+	elements := make(map[string]int) // by list
 	for i, o := range options {
-		noting[i] = o
-		noting[i].Parse = func(d *caddyfile.Dispenser) error {
-			p[o.Name] = append(p[o.Name], d.Token())
+		recording[i] = o
+		recording[i].Parse = func(d *caddyfile.Dispenser) error {
+			path := o.Name
+			if o.List != "" {
+				path = setting.Index(o.List, elements[o.List])
+				elements[o.List]++
+			}
+			p.at[path] = position{Token: d.Token(), order: len(p.at)}
 			return o.Parse(d)
 		}
 	}
-	return noting
+	return recording
 }
 
-// locate puts before an error the place of the option that an *optionError in it
-// names, or that of the head.
-func (p Positions) Locate(err error) error {
-	at := p.Head()
-	if wrong, ok := errors.AsType[*OptionError](err); ok && wrong.Index < len(p[wrong.Option]) {
-		at = p[wrong.Option][wrong.Index]
+// Locate puts before an error the file and line of the setting that it is about:
+// the nearest recorded one around each path of the error, and of several the
+// one that stands last, because the block was right without it. An error
+// without a path is about the block.
+func (p *Positions) Locate(err error) error {
+	at := p.at[""]
+	var located interface{ SettingPaths() []string }
+	if errors.As(err, &located) {
+		for _, path := range located.SettingPaths() {
+			if t := p.around(path); t.order > at.order {
+				at = t
+			}
+		}
 	}
-	return ErrorAt(at, err)
+	return ErrorAt(at.Token, err)
 }
 
-// optionError is an error in one option of a block.
-type OptionError struct {
-	Option string // nothing: the block as a whole
-	Index  int    // of an option that may stand more than once
-	Err    error
+// LocateEach locates each of the errors that errors.Join put together.
+func (p *Positions) LocateEach(err error) error {
+	list := Split(err)
+	for i, e := range list {
+		list[i] = p.Locate(e)
+	}
+	return errors.Join(list...)
 }
 
-func (e *OptionError) Error() string { return e.Err.Error() }
+// around returns the position of the innermost recorded setting that holds the
+// one of that path: of headers[2] for headers[2].encode.
+func (p *Positions) around(path string) position {
+	for {
+		if at, ok := p.at[path]; ok {
+			return at
+		}
+		path = path[:max(0, strings.LastIndexByte(path, '.'))]
+	}
+}
 
-func (e *OptionError) Unwrap() error { return e.Err }
+// ErrorAt puts before an error the file and line that it is about.
+func ErrorAt(at caddyfile.Token, err error) error {
+	return fmt.Errorf("%s:%d: %w", at.File, at.Line, err)
+}
 
-// WrapErr gives an error, where there is one, the line that d stands on.
+// WrapErr adds to an error the line that d stands on; nil stays nil.
 func WrapErr(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
@@ -71,16 +111,19 @@ func WrapErr(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// ErrorAt gives an error the place in the Caddyfile that it is about.
-func ErrorAt(at caddyfile.Token, err error) error {
-	return fmt.Errorf("%s:%d: %w", at.File, at.Line, err)
-}
-
-// Unjoin gives the errors that errors.Join put together.
-func Unjoin(err error) []error {
-	var list interface{ Unwrap() []error }
-	if errors.As(err, &list) {
-		return list.Unwrap()
+// Split returns the errors that errors.Join put together, at any depth; one that
+// is about a setting stays whole.
+func Split(err error) []error {
+	if _, ok := err.(interface{ SettingPaths() []string }); ok { //nolint:errorlint // what is within stays within
+		return []error{err}
 	}
-	return []error{err}
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // likewise
+	if !ok {
+		return []error{err}
+	}
+	var list []error
+	for _, e := range joined.Unwrap() {
+		list = append(list, Split(e)...)
+	}
+	return list
 }

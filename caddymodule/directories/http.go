@@ -155,7 +155,7 @@ func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return caddymodule.ParseDirectory(d, &h.DirectorySettings, "http", []block.Option{
 		block.Enum("method", &h.Method, http.MethodGet, http.MethodPost),
-		{Name: "header", Parse: h.unmarshalHeader, Repeatable: true},
+		{Name: "header", List: "headers", Parse: h.unmarshalHeader},
 		block.Text("body", &h.Body),
 		block.Text("profile_path", &h.ProfilePath),
 		block.Text("groups_path", &h.GroupsPath),

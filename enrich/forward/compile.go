@@ -7,12 +7,15 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
 // Contract is a compiled [Definition].
 type Contract struct {
 	headers []header
 	every   []string // prefixes of headers_from that take every claim
+	everyAt []string // the paths of their settings
 	budget  int
 	targets []Target
 
@@ -79,37 +82,45 @@ type header struct {
 	maxBytes   int
 	delimiter  string
 	fallback   string // the default text, encoded
+	setting    string // the path of the setting that it comes from
 
 	backslashes *strings.Replacer // nil but with escape backslash
 }
 
 // Compile checks a definition and makes a contract of it. The targets are
 // where the policy's re-signed token goes; the contract owns them too, but
-// writing the token is left to [Target.Write]. Errors name the header.
+// writing the token is left to [Target.Write]. An error names the header; it is
+// a *[setting.Error], in whose paths tokens[0] is the first target.
 func Compile(d Definition, targets ...Target) (*Contract, error) {
 	c := &Contract{budget: d.Budget, folds: make(map[string]string)}
 	switch {
 	case d.Budget == 0:
 		c.budget = DefaultBudget
 	case d.Budget < 0:
-		return nil, errors.New("header_budget is negative")
+		return nil, setting.Wrap(errors.New("header_budget is negative"), "header_budget")
 	case d.Budget > MaxBudget:
-		return nil, fmt.Errorf("header_budget is over %d bytes, which no common server accepts", MaxBudget)
+		return nil, setting.Wrap(fmt.Errorf("header_budget is over %d bytes, which no common server accepts", MaxBudget), "header_budget")
 	}
 	defs, err := withPreset(d)
 	if err != nil {
-		return nil, err
+		return nil, setting.Wrap(err, "preset")
 	}
+	fromPreset := len(defs) - len(d.Headers)
 	if len(defs) > MaxHeaders {
-		return nil, fmt.Errorf("%d headers in one policy, at most %d", len(defs), MaxHeaders)
+		return nil, setting.Wrap(fmt.Errorf("%d headers in one policy, at most %d", len(defs), MaxHeaders), "preset", setting.Index("headers", MaxHeaders-fromPreset))
 	}
-	for _, hd := range defs {
+	for i, hd := range defs {
+		path := "preset"
+		if i >= fromPreset {
+			path = setting.Index("headers", i-fromPreset)
+		}
 		h, err := compileHeader(hd)
 		if err != nil {
-			return nil, fmt.Errorf("header %q: %w", hd.Name, err)
+			return nil, setting.Wrap(fmt.Errorf("header %q: %w", hd.Name, err), path)
 		}
+		h.setting = path
 		if err := c.own(h); err != nil {
-			return nil, err
+			return nil, setting.Wrap(err, path)
 		}
 	}
 	if err := c.ownPrefixes(d.HeadersFrom); err != nil {
@@ -288,18 +299,19 @@ func (c *Contract) own(h *header) error {
 
 func (c *Contract) ownPrefixes(from []HeadersFrom) error {
 	for i, f := range from {
+		path := setting.Index("headers_from", i)
 		if err := checkPrefix(f.Prefix); err != nil {
-			return fmt.Errorf("headers_from %q: %w", f.Prefix, err)
+			return setting.Wrap(fmt.Errorf("headers_from %q: %w", f.Prefix, err), path)
 		}
 		fold := Fold(f.Prefix)
 		for _, other := range from[:i] {
 			if o := Fold(other.Prefix); strings.HasPrefix(fold, o) || strings.HasPrefix(o, fold) {
-				return fmt.Errorf("headers_from %q: %w: its names overlap with those of %q", f.Prefix, ErrName, other.Prefix)
+				return setting.Wrap(fmt.Errorf("headers_from %q: %w: its names overlap with those of %q", f.Prefix, ErrName, other.Prefix), path)
 			}
 		}
 		c.owns = append(c.owns, OwnedName{Name: f.Prefix, Fold: fold, Kind: OwnedPrefix})
 		if len(f.Claims) == 0 {
-			c.every = append(c.every, f.Prefix)
+			c.every, c.everyAt = append(c.every, f.Prefix), append(c.everyAt, path)
 			continue
 		}
 		for _, claim := range f.Claims {
@@ -308,17 +320,34 @@ func (c *Contract) ownPrefixes(from []HeadersFrom) error {
 				err = errors.New("headers_from takes every claim where it names none")
 			}
 			if err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err)
+				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path)
 			}
+			h.setting = path
 			if err := c.own(h); err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err)
+				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path, c.settingOf(Fold(h.name)))
 			}
 		}
 		if len(c.headers) > MaxHeaders {
-			return fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, MaxHeaders)
+			return setting.Wrap(fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, MaxHeaders), path, c.headers[0].setting)
 		}
 	}
 	return nil
+}
+
+// settingOf returns the path of the setting that writes a header of that fold,
+// empty where none does.
+func (c *Contract) settingOf(fold string) string {
+	for i := range c.headers {
+		if Fold(c.headers[i].name) == fold {
+			return c.headers[i].setting
+		}
+	}
+	for i, t := range c.targets {
+		if t.Header != "" && Fold(t.Header) == fold {
+			return setting.Index("tokens", i)
+		}
+	}
+	return ""
 }
 
 // fromClaim makes the header that headers_from derives from a claim.
@@ -347,19 +376,22 @@ func (c *Contract) Shows(claim string) bool {
 // two headers one name under a headers_from that takes every claim. It finds
 // at load what Render would otherwise have to refuse at the first request.
 func (c *Contract) CheckClaims(names []string) error {
-	for _, prefix := range c.every {
+	for i, prefix := range c.every {
+		wrong := func(err error) error {
+			return setting.Wrap(fmt.Errorf("headers_from %q: %w", prefix, err), c.everyAt[i])
+		}
 		seen := make(map[string]string, len(names))
 		for _, claim := range names {
 			h, err := fromClaim(prefix, claim)
 			if err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", prefix, claim, err)
+				return wrong(fmt.Errorf("claim %q: %w", claim, err))
 			}
 			fold := Fold(h.name)
 			if other, twice := seen[fold]; twice && other != claim {
-				return fmt.Errorf("headers_from %q: %w: the claims %q and %q give the same header", prefix, ErrName, other, claim)
+				return wrong(fmt.Errorf("%w: the claims %q and %q give the same header", ErrName, other, claim))
 			}
 			if other, twice := c.writes(fold); twice {
-				return fmt.Errorf("headers_from %q: %w: the claim %q gives the header %q, which is written too", prefix, ErrName, claim, other)
+				return wrong(fmt.Errorf("%w: the claim %q gives the header %q, which is written too", ErrName, claim, other))
 			}
 			seen[fold] = claim
 		}
@@ -411,9 +443,10 @@ func (c *Contract) Label(header string) string {
 // written there.
 func (c *Contract) ownTargets(targets []Target) error {
 	cookies := make(map[string]string)
-	for _, t := range targets {
+	for i, t := range targets {
+		path := setting.Index("tokens", i)
 		if err := t.check(); err != nil {
-			return err
+			return setting.Wrap(err, path)
 		}
 		names, name := c.folds, t.Header
 		if t.Cookie != "" {
@@ -421,7 +454,7 @@ func (c *Contract) ownTargets(targets []Target) error {
 		}
 		fold := Fold(name)
 		if other, twice := names[fold]; twice {
-			return fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, ErrName, other)
+			return setting.Wrap(fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, ErrName, other), path, c.settingOf(fold))
 		}
 		names[fold] = name
 	}
@@ -439,7 +472,7 @@ func (c *Contract) checkParts() error {
 		}
 		for fold, name := range c.folds {
 			if base, isPart := partOf(fold); isPart && base == Fold(h.name) {
-				return fmt.Errorf("header %q: %w: on_overflow split may write it for %q", name, ErrName, h.name)
+				return setting.Wrap(fmt.Errorf("header %q: %w: on_overflow split may write it for %q", name, ErrName, h.name), h.setting, c.settingOf(fold))
 			}
 		}
 	}
