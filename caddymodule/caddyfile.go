@@ -49,7 +49,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
-	var directories writtenDirectories
+	var directories parsedDirectories
 	at := block.NewPositions(d.Token())
 	err := block.Parse(d, "token_enrich", at.Record(append([]block.Option{
 		{Name: "issuer", List: "issuers", Parse: func(d *caddyfile.Dispenser) error {
@@ -58,7 +58,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			if err := i.UnmarshalCaddyfile(d); err != nil {
 				return err
 			}
-			if _, err := writtenNames(app.Issuers); err != nil {
+			if _, err := parsedIssuerNames(app.Issuers); err != nil {
 				return block.ErrorAt(at, err)
 			}
 			return nil
@@ -107,7 +107,7 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	w, err := writtenIn(h)
+	w, err := parsedIn(h)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := writtenIn(h)
+	w, err := parsedIn(h)
 	if err != nil {
 		return nil, err
 	}

@@ -19,14 +19,14 @@ import (
 const directoryNamespace = "token_enrich.directories"
 
 // writtenDirectory is a directory as it stands in a Caddyfile.
-type writtenDirectory struct {
+type parsedDirectory struct {
 	at   caddyfile.Token
 	kind string
 	mod  DirectoryModule
 }
 
 // name is the directory's name: its kind where it was given none.
-func (w *writtenDirectory) name() string {
+func (w *parsedDirectory) name() string {
 	if name := w.mod.Settings().Name; name != "" {
 		return name
 	}
@@ -34,11 +34,11 @@ func (w *writtenDirectory) name() string {
 }
 
 // writtenDirectories are those of a Caddyfile, in order.
-type writtenDirectories []writtenDirectory
+type parsedDirectories []parsedDirectory
 
 // unmarshal reads the directory option; d stands on the word directory, and the
 // kind that follows is a guest module.
-func (w *writtenDirectories) unmarshal(d *caddyfile.Dispenser) error {
+func (w *parsedDirectories) unmarshal(d *caddyfile.Dispenser) error {
 	at := d.Token()
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -59,7 +59,7 @@ func (w *writtenDirectories) unmarshal(d *caddyfile.Dispenser) error {
 	if !ok {
 		return d.Errf("module %s.%s is no kind of directory", directoryNamespace, kind)
 	}
-	one := writtenDirectory{at: at, kind: kind, mod: mod}
+	one := parsedDirectory{at: at, kind: kind, mod: mod}
 	for i := range *w {
 		if (*w)[i].name() == one.name() {
 			return d.Errf("two directories are named %q; tell them apart by the option name", one.name())
@@ -70,7 +70,7 @@ func (w *writtenDirectories) unmarshal(d *caddyfile.Dispenser) error {
 }
 
 // raw gives the directories as the configuration's JSON has them.
-func (w writtenDirectories) raw() []json.RawMessage {
+func (w parsedDirectories) raw() []json.RawMessage {
 	out := make([]json.RawMessage, len(w))
 	for i := range w {
 		out[i] = caddyconfig.JSONModuleObject(w[i].mod, "kind", w[i].kind, nil)
@@ -80,8 +80,8 @@ func (w writtenDirectories) raw() []json.RawMessage {
 
 // check tells, with file and line, what is wrong in the directories' settings as
 // far as that can be judged before placeholders are expanded.
-func (w writtenDirectories) check(issuers []*Issuer) error {
-	names, err := writtenNames(issuers)
+func (w parsedDirectories) check(issuers []*Issuer) error {
+	names, err := parsedIssuerNames(issuers)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (w writtenDirectories) check(issuers []*Issuer) error {
 	return errors.Join(errs...)
 }
 
-func (w *writtenDirectory) check(issuers []string) error {
+func (w *parsedDirectory) check(issuers []string) error {
 	if c, ok := w.mod.(DirectoryChecker); ok {
 		if err := c.Check(issuers); err != nil {
 			return fmt.Errorf("directory %q: %w", w.name(), err)
@@ -110,7 +110,7 @@ func (w *writtenDirectory) check(issuers []string) error {
 
 // locate gives an error the line of the option that it is about, or else of the
 // directory.
-func (w *writtenDirectory) locate(err error) error {
+func (w *parsedDirectory) locate(err error) error {
 	at := w.mod.Settings().at
 	if at == nil {
 		at = block.NewPositions(w.at)
@@ -120,8 +120,8 @@ func (w *writtenDirectory) locate(err error) error {
 
 // writtenNames gives the names of the issuers as a Caddyfile has them, none
 // where those are not known before placeholders are expanded.
-func writtenNames(issuers []*Issuer) ([]string, error) {
-	configs, err := writtenIssuers(issuers)
+func parsedIssuerNames(issuers []*Issuer) ([]string, error) {
+	configs, err := parsedIssuers(issuers)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func writtenNames(issuers []*Issuer) ([]string, error) {
 
 // writtenIssuers gives the settings of the issuers with their names, none where
 // those are not known before placeholders are expanded.
-func writtenIssuers(issuers []*Issuer) ([]*issuer.Config, error) {
+func parsedIssuers(issuers []*Issuer) ([]*issuer.Config, error) {
 	configs := make([]*issuer.Config, len(issuers))
 	for i, is := range issuers {
 		if is.Name == "" && block.HasPlaceholder(is.Issuer) {

@@ -37,7 +37,7 @@ func parseHook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if hook.Issuer == "" {
 		return nil, h.Err("token_enrich_hook: issuer is missing: the configured name of the issuer that sends logout tokens")
 	}
-	w, err := writtenIn(h)
+	w, err := parsedIn(h)
 	if err != nil {
 		return nil, err
 	}

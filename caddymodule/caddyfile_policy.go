@@ -137,7 +137,7 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 		return err
 	}
 	h.Claims = append(h.Claims, ClaimRule{Definition: &def})
-	if err := rewritten(def); err != nil {
+	if err := checkRewritten(def); err != nil {
 		return block.ErrorAt(at, err)
 	}
 	return nil
@@ -146,7 +146,7 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 // rewritten refuses a rule whose text Caddy has changed while it read the
 // Caddyfile: in a site it turns shorthands such as {path} and {host} into
 // placeholders, also between backticks. Such a text is not what was written.
-func rewritten(def claim.Definition) error {
+func checkRewritten(def claim.Definition) error {
 	texts := []string{def.Expression}
 	if l := def.AllowList; l != nil {
 		texts = append(texts, l.Expression, l.Value)
@@ -156,14 +156,14 @@ func rewritten(def claim.Definition) error {
 		texts = append(texts, g.Pattern)
 	}
 	for _, t := range texts {
-		if err := notRewritten(t); err != nil {
+		if err := rejectRewritten(t); err != nil {
 			return fmt.Errorf("claim %q: %w", def.Name, err)
 		}
 	}
 	return nil
 }
 
-func notRewritten(text string) error {
+func rejectRewritten(text string) error {
 	if !strings.Contains(text, "{http.") {
 		return nil
 	}
@@ -195,7 +195,7 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("require takes one expression; put backticks around one with spaces")
 	}
-	if err := notRewritten(source); err != nil {
+	if err := rejectRewritten(source); err != nil {
 		return block.ErrorAt(at, fmt.Errorf("require: %w", err))
 	}
 	h.Require = append(h.Require, source)

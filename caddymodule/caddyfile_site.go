@@ -13,7 +13,7 @@ import (
 // written is what the sites' directives of one Caddyfile are judged against:
 // the global option, which Caddy reads before them, and each other. What it
 // finds wrong would not load either, but loading knows no lines.
-type written struct {
+type parsedCaddyfile struct {
 	app     *App             // nil: there is no global option
 	issuers []*issuer.Config // with their names; none where those wait for placeholders
 	roster  roster
@@ -22,39 +22,39 @@ type written struct {
 }
 
 // writtenKey is the name under which the state of an adaptation holds it.
-const writtenKey = "token_enrich"
+const parsedKey = "token_enrich"
 
 // writtenIn gives what belongs to the Caddyfile that is being read.
-func writtenIn(h httpcaddyfile.Helper) (*written, error) {
-	if w, ok := h.State[writtenKey].(*written); ok {
+func parsedIn(h httpcaddyfile.Helper) (*parsedCaddyfile, error) {
+	if w, ok := h.State[parsedKey].(*parsedCaddyfile); ok {
 		return w, nil
 	}
-	w := &written{unnamed: map[string]string{}, compile: enrich.CompilePolicy}
+	w := &parsedCaddyfile{unnamed: map[string]string{}, compile: enrich.CompilePolicy}
 	if option, ok := h.Option("token_enrich").(httpcaddyfile.App); ok {
 		w.app = new(App)
 		if err := json.Unmarshal(option.Value, w.app); err != nil {
 			return nil, fmt.Errorf("reading the global option token_enrich: %w", err)
 		}
 		var err error
-		if w.issuers, err = writtenIssuers(w.app.Issuers); err != nil {
+		if w.issuers, err = parsedIssuers(w.app.Issuers); err != nil {
 			return nil, err
 		}
 	}
-	h.State[writtenKey] = w
+	h.State[parsedKey] = w
 	return w, nil
 }
 
 // known reports whether the issuers and their names are known.
-func (w *written) known() bool {
+func (w *parsedCaddyfile) known() bool {
 	return w.app != nil && len(w.issuers) == len(w.app.Issuers)
 }
 
 // policy compiles a policy, checks it, and remembers it for those that follow.
 // One without a name is given one, unless it is in a named route: those are read
 // before the sites, and know nothing of them.
-func (w *written) policy(h *Handler, inNamedRoute bool) error {
+func (w *parsedCaddyfile) policy(h *Handler, inNamedRoute bool) error {
 	if h.Name == "" && !inNamedRoute {
-		if err := w.giveName(h); err != nil {
+		if err := w.assignName(h); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (w *written) policy(h *Handler, inNamedRoute bool) error {
 		return h.at.LocateEach(err)
 	}
 	if w.known() {
-		if err := h.checkBeside(w.issuers, w.app.Signing != nil); err != nil {
+		if err := h.checkGlobals(w.issuers, w.app.Signing != nil); err != nil {
 			return h.at.Locate(err)
 		}
 	}
@@ -93,7 +93,7 @@ func (h *Handler) parsed() enrich.PolicyDefinition {
 
 // giveName names a policy by its place in the Caddyfile. A snippet that is
 // imported twice without a difference is one policy.
-func (w *written) giveName(h *Handler) error {
+func (w *parsedCaddyfile) assignName(h *Handler) error {
 	if err := h.writeText(); err != nil {
 		return err
 	}
@@ -107,10 +107,10 @@ func (w *written) giveName(h *Handler) error {
 }
 
 // hook judges a hook.
-func (w *written) hook(h *Hook) error {
+func (w *parsedCaddyfile) hook(h *Hook) error {
 	if !w.known() {
 		return nil
 	}
-	_, err := h.sender(w.issuers)
+	_, err := h.sendingIssuer(w.issuers)
 	return err
 }

@@ -214,7 +214,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	raw := h.MatcherSetsRaw // which loading empties
 	h.app.readRoutes(provisionedHTTP(ctx))
 	if h.Name == "" {
-		h.Name = h.app.nameOf(h.text)
+		h.Name = h.app.defaultNameOf(h.text)
 	}
 	h.list = routeListOf(ctx, h.text)
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")

@@ -42,7 +42,7 @@ type Hook struct {
 
 	app    *App
 	logger *zap.Logger
-	take   func(http.ResponseWriter, *http.Request) error
+	handle   func(http.ResponseWriter, *http.Request) error
 }
 
 // hookBackchannelLogout is the one kind of hook.
@@ -71,7 +71,7 @@ func (h *Hook) Provision(ctx caddy.Context) error {
 	}
 	switch h.Kind {
 	case hookBackchannelLogout:
-		h.take, err = h.newLogout()
+		h.handle, err = h.newLogout()
 	default:
 		err = unknownHook(h.Kind)
 	}
@@ -117,7 +117,7 @@ func (h *Hook) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		w.Header().Set("Allow", http.MethodPost)
 		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST is answered here"))
 	}
-	return h.take(w, r)
+	return h.handle(w, r)
 }
 
 // hookError is the body of a 400, in the form of OAuth 2.0 (RFC 6749, section

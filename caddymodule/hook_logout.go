@@ -62,7 +62,7 @@ type logout struct {
 
 // newLogout checks the settings of this kind.
 func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, error) {
-	n, err := h.sender(h.app.known)
+	n, err := h.sendingIssuer(h.app.known)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, erro
 
 // sender finds the issuer that sends, and checks that its logout tokens can be
 // told to be for us.
-func (h *Hook) sender(issuers []*issuer.Config) (n int, err error) {
+func (h *Hook) sendingIssuer(issuers []*issuer.Config) (n int, err error) {
 	if h.Issuer == "" {
 		return 0, setting.Wrap(errors.New("issuer is missing: the configured name of the issuer that sends logout tokens"), "issuer")
 	}

@@ -36,7 +36,7 @@ func (h *Handler) compile() (*policy, error) {
 		return nil, err
 	}
 	p := &policy{name: h.Name, handler: h}
-	if err := h.checkBeside(h.app.known, h.app.signer != nil); err != nil {
+	if err := h.checkGlobals(h.app.known, h.app.signer != nil); err != nil {
 		return nil, err
 	}
 	accepted := h.accepted(h.app.known)
@@ -170,7 +170,7 @@ func (h *Handler) check() error {
 
 // checkBeside checks the policy against what the global option configures. Its
 // error says which setting it is about.
-func (h *Handler) checkBeside(issuers []*issuer.Config, signs bool) error {
+func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 	if len(issuers) == 0 {
 		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
 	}
@@ -241,7 +241,7 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 // nameOf returns the name of a policy that has none, by its settings. Policies that
 // stand in no route of the HTTP app are counted in the order in which they are
 // loaded.
-func (a *App) nameOf(settings string) string {
+func (a *App) defaultNameOf(settings string) string {
 	if a.routes != nil {
 		if name := a.routes.names[settingsKey(json.RawMessage(settings))]; name != "" {
 			return name
