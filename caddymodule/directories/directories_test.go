@@ -107,7 +107,7 @@ func TestWhatIsMisspeltIsNamedWithTheRightWord(t *testing.T) {
 		"directory http https://h/{subject} {\n header X-A\n}":               "ount",
 		"directory http https://h/{subject} {\n header X-A b c\n}":           "ount",
 		"directory http https://h/{subject} {\n header X-A b {\n c\n }\n}":   "header takes no block",
-		"directory http https://h/{subject} {\n honour_cache on\n}":          "ount",
+		"directory http https://h/{subject} {\n insecure_plaintext on\n}":    "ount",
 		"directory http":                                         "ount",
 		"directory http https://a https://b":                     "ount",
 		"directory okta https://a {\n tokn x\n}":                 `did you mean "token"?`,

@@ -71,12 +71,6 @@ type HTTP struct {
 	// the same host. Default: the app is read from the answer about a user.
 	AppURL string `json:"app_url,omitempty"`
 
-	// Heed what the service says of keeping its answers: use none longer than
-	// its Cache-Control allows (max-age, no-cache, no-store), and ask whether
-	// one that it can confirm (ETag, Last-Modified) still holds. It makes no
-	// answer live longer than the cache's fresh. Default: off.
-	HonourCache bool `json:"honour_cache,omitempty"`
-
 	// A PEM file with the certificates to trust instead of the system's.
 	CA string `json:"ca,omitempty"`
 
@@ -116,7 +110,7 @@ func (h *HTTP) config() rest.Config {
 	return rest.Config{
 		URL: h.URL, Method: h.Method, Header: h.Headers, Body: h.Body,
 		ProfilePath: h.ProfilePath, GroupsPath: h.GroupsPath, GroupsDelimiter: h.GroupsDelimiter, Next: h.Next, AppPath: h.AppPath, AppURL: h.AppURL,
-		Match: h.Match, HonourCache: h.HonourCache, CAFile: h.CA, Plaintext: h.InsecurePlaintext,
+		Match: h.Match, CAFile: h.CA, Plaintext: h.InsecurePlaintext,
 	}
 }
 
@@ -144,7 +138,6 @@ func (h *HTTP) Check([]string) error {
 //		next               <jsonpath>|link|none
 //		app_path           <jsonpath>
 //		app_url            <url>
-//		honour_cache
 //		ca                 <file>
 //		insecure_plaintext
 //		<options of every directory>
@@ -163,7 +156,6 @@ func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		block.Text("next", &h.Next),
 		block.Text("app_path", &h.AppPath),
 		block.Text("app_url", &h.AppURL),
-		block.Flag("honour_cache", &h.HonourCache),
 		block.Text("ca", &h.CA),
 		block.Flag("insecure_plaintext", &h.InsecurePlaintext),
 	})

@@ -70,14 +70,6 @@ type Config struct {
 	// the answer has any of them, one must. Default: id and login.
 	Match []string
 
-	// HonourCache heeds what the service says of keeping its answers. None is
-	// used longer than its Cache-Control allows (max-age; no-store, no-cache:
-	// not without asking), where that is less than the cache's own time; more
-	// makes no difference, because a purge must reach the service. Answers to
-	// GET that have an ETag or Last-Modified and no no-store are held, so that
-	// the next question is whether they still hold (RFC 9110, section 13).
-	HonourCache bool
-
 	// Plaintext allows http to a host that is not this machine.
 	Plaintext bool
 
@@ -201,9 +193,6 @@ func compile(c Config) (*Directory, error) {
 	d := &Directory{match: c.Match}
 	if len(d.match) == 0 {
 		d.match = directory.DefaultMatch()
-	}
-	if c.HonourCache {
-		d.held = newHeld()
 	}
 	err := CheckHeader(c.Header)
 	if err != nil {

@@ -2,10 +2,7 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
@@ -22,7 +19,6 @@ type Directory struct {
 	user   *question
 	app    *question // nil: apps are read from the answer about a user
 	match  []string
-	held   *held // nil: nothing is kept
 
 	profilePath, groupsPath, appPath *path
 
@@ -61,7 +57,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	if !ok || !d.appsInAnswers() {
 		return nil, fmt.Errorf("looking up an app: the service is not asked for apps: %w", directory.ErrNotFound)
 	}
-	answer, p, err := d.askUser(ctx, q, id)
+	answer, _, err := d.askUser(ctx, q, id)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +68,6 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	case a == nil || !is(a, id):
 		return nil, fmt.Errorf("looking up an app: the answer speaks of none or of another: %w", directory.ErrNotFound)
 	}
-	a.Keep = p.Keep
 	return named(a, id), nil
 }
 
@@ -90,7 +85,6 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 	case !is(a, id):
 		return nil, fmt.Errorf("looking up an app: the answer is another app: %w", directory.ErrForeign)
 	}
-	a.Keep = answer.keep
 	return named(a, id), nil
 }
 
@@ -119,7 +113,6 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	if err != nil {
 		return nil, err
 	}
-	u.Keep = p.Keep
 	return u, nil
 }
 
@@ -137,23 +130,11 @@ func (d *Directory) Dependence(p *identity.Principal) directory.Dependence {
 // appsInAnswers reports whether answers about users speak of an app.
 func (d *Directory) appsInAnswers() bool { return d.shaped() || d.appPath != nil }
 
-// reply is an answer of the service. Of its header, only what pageHeaders names
-// is there where it was held.
+// reply is an answer of the service with its JSON value.
 type reply struct {
 	*fetch.Response
 
 	value any
-	// keep is how long the service lets the answer be used, where we are told to
-	// heed that.
-	keep *time.Duration
-}
-
-func newReply(r *fetch.Response, keep *time.Duration) (*reply, error) {
-	value, err := r.JSON()
-	if err != nil {
-		return nil, err
-	}
-	return &reply{Response: r, value: value, keep: keep}, nil
 }
 
 // askUser asks about a user and reads who it is, without the groups.
@@ -170,7 +151,6 @@ func (d *Directory) askUser(ctx context.Context, q directory.Query, app string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	p.Keep = answer.keep
 	return answer, p, nil
 }
 
@@ -183,48 +163,17 @@ func (d *Directory) ask(ctx context.Context, q *question, in inputs) (*reply, er
 	return d.send(ctx, r)
 }
 
+// send sends a request and reads the answer's JSON.
 func (d *Directory) send(ctx context.Context, r fetch.Request) (*reply, error) {
-	if d.held != nil && r.Method == http.MethodGet {
-		return d.askAgain(ctx, r)
-	}
 	response, err := d.client.Do(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	var keep *time.Duration
-	if d.held != nil {
-		keep = keepOf(response.Header)
-	}
-	return newReply(response, keep)
-}
-
-// askAgain asks whether the answer that is held for the question still holds.
-func (d *Directory) askAgain(ctx context.Context, r fetch.Request) (*reply, error) {
-	before := d.held.get(r.URL)
-	if before != nil {
-		r.Header = before.condition()
-	}
-	response, err := d.client.Do(ctx, r)
-	var status *fetch.StatusError
-	switch {
-	case before != nil && errors.As(err, &status) && status.Status == http.StatusNotModified:
-		keep := keepOf(status.Header())
-		if keep == nil {
-			keep = before.keep // it need not be said again (RFC 9110, section 15.4.5)
-		}
-		return newReply(before.answer, keep)
-	case errors.Is(err, directory.ErrNotFound):
-		d.held.drop(r.URL)
-		return nil, err
-	case err != nil:
-		return nil, err
-	}
-	answer, err := newReply(response, keepOf(response.Header))
+	value, err := response.JSON()
 	if err != nil {
 		return nil, err
 	}
-	d.held.keep(r.URL, response)
-	return answer, nil
+	return &reply{Response: response, value: value}, nil
 }
 
 // Close ends the idle connections.

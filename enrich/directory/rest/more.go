@@ -14,9 +14,6 @@ import (
 	"github.com/theory/jsonpath/spec"
 )
 
-// pageHeaders are the headers that tell of pages.
-var pageHeaders = [...]string{"Link", "Content-Range", "X-Next-Page", "X-Total-Count"}
-
 // nextMembers are the members of an answer that tell of more by having a value,
 // without regard to case, _ and -.
 var nextMembers = set(

@@ -108,9 +108,6 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		if nodes = append(nodes, list...); len(nodes) > directory.MaxGroups {
 			return fmt.Errorf("reading an answer: over %d groups: %w", directory.MaxGroups, directory.ErrTooLarge)
 		}
-		if answer.keep != nil && (p.Keep == nil || *answer.keep < *p.Keep) {
-			p.Keep = answer.keep // the whole is used no longer than each page may be
-		}
 		so.pages = page
 		if n, known := d.next.list.length(answer.value); known {
 			so.listed += n

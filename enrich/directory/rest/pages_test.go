@@ -202,7 +202,6 @@ func TestPagesAreFollowed(t *testing.T) {
 			a["user"] = object{"login": "ada"}
 			return false
 		}}, nil},
-		"with honour_cache": {paged{pages: 3}, func(c *Config) { c.HonourCache = true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := openPaged(t, &c.service, c.change)
