@@ -42,7 +42,7 @@ type Hook struct {
 
 	app    *App
 	logger *zap.Logger
-	handle   func(http.ResponseWriter, *http.Request) error
+	handle func(http.ResponseWriter, *http.Request) error
 }
 
 // hookBackchannelLogout is the one kind of hook.

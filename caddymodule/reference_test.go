@@ -23,6 +23,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/file"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/ldap"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/okta"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/scim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/sql"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/userinfo"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
@@ -103,9 +110,9 @@ func TestTheReferenceNamesEveryField(t *testing.T) {
 	for heading, values := range map[string][]any{
 		"Global options": {caddymodule.App{}}, "issuer": {issuer.Config{}}, "introspect": {issuer.Introspection{}},
 		"cache": {caddymodule.Cache{}}, "redis": {redis.Config{}}, "tls": {redis.TLS{}}, "signing": {mint.Config{}},
-		"every kind": {caddymodule.DirectorySettings{}}, "file": {directories.File{}}, "okta": {directories.Okta{}},
-		"scim": {directories.SCIM{}}, "ldap": {directories.LDAP{}}, "sql": {directories.SQL{}}, "http": {directories.HTTP{}},
-		"userinfo": {directories.Userinfo{}},
+		"every kind": {caddymodule.DirectorySettings{}}, "file": {file.Config{}}, "okta": {okta.Config{}},
+		"scim": {scim.Config{}}, "ldap": {ldap.Config{}}, "sql": {directories.SQL{}, sql.Config{}}, "http": {rest.Config{}},
+		"userinfo": {userinfo.Config{}},
 		"token_enrich": {
 			caddymodule.Handler{}, forward.Definition{}, tokens.Place{}, caddymodule.OktaClaims{}, caddymodule.RequireACR{}, forward.HeadersFrom{},
 		},
@@ -116,7 +123,7 @@ func TestTheReferenceNamesEveryField(t *testing.T) {
 		for _, v := range values {
 			for field := range reflect.TypeOf(v).Fields() {
 				name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-				if name == "" {
+				if name == "" || name == "-" {
 					continue // embedded, or not of the configuration
 				}
 				if !regexp.MustCompile("`([a-z_]+\\[\\]\\.)?" + name + "(\\[\\])?`").MatchString(sections[heading]) {

@@ -22,9 +22,7 @@ func init() {
 // leaves the last good state in place and is logged.
 type File struct {
 	caddymodule.DirectorySettings
-
-	// The file. A relative path counts from the working directory.
-	Path string `json:"path"`
+	file.Config
 }
 
 // CaddyModule returns the Caddy module information.
@@ -42,11 +40,14 @@ func (f *File) Provision(caddy.Context) error {
 
 // Open reads the file; one that is missing or broken is an error.
 func (f *File) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
-	return file.New(file.Config{Path: f.Path, Match: f.Match, Logger: ctx.Logger, OnEdit: func(err error) {
+	c := f.Config
+	c.Match, c.Logger = f.DirectorySettings.Match, ctx.Logger
+	c.OnEdit = func(err error) {
 		if err == nil {
 			ctx.Changed()
 		}
-	}})
+	}
+	return file.New(c)
 }
 
 // UnmarshalCaddyfile reads the directory option. Syntax:

@@ -24,39 +24,7 @@ func init() {
 // users, groups, apps with their profiles, and assignments.
 type Okta struct {
 	caddymodule.DirectorySettings
-
-	// The organization's address, such as https://acme.okta.com.
-	URL string `json:"url"`
-
-	// An API token (SSWS). It has the rights of the administrator who made it.
-	// Give it as {env.…} or {file.…}. Either it or client_id with private_key
-	// is required.
-	Token string `json:"token,omitempty"`
-
-	// The client id of an API service app, which signs in with its private key
-	// and needs an administrator role besides its scopes.
-	ClientID string `json:"client_id,omitempty"`
-
-	// The service app's private key, PEM or a JSON Web Key: the path of a
-	// file, or {env.…} or {file.…} with the key itself.
-	PrivateKey string `json:"private_key,omitempty"`
-
-	// The id under which Okta knows the key. Default: the JSON Web Key's own.
-	KeyID string `json:"key_id,omitempty"`
-
-	// The scopes that the service app asks for. Default: okta.users.read,
-	// okta.groups.read, okta.apps.read.
-	Scopes []string `json:"scopes,omitempty"`
-
-	// Whether assignments of users to apps are read. Default: true.
-	AppUsers *bool `json:"app_users,omitempty"`
-
-	// The linked objects to read with each user, by primary name (manager).
-	// Each costs two requests. Default: none.
-	Linked []string `json:"linked,omitempty"`
-
-	// A PEM file with the certificates to trust instead of the system's.
-	CA string `json:"ca,omitempty"`
+	okta.Config
 }
 
 // CaddyModule returns the Caddy module information.
@@ -70,7 +38,7 @@ func (*Okta) CaddyModule() caddy.ModuleInfo {
 // Provision expands the placeholders of address, client id, secrets and paths,
 // and reads the file of the private key.
 func (o *Okta) Provision(caddy.Context) error {
-	if err := block.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID, &o.CA); err != nil {
+	if err := block.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID, &o.CAFile); err != nil {
 		return err
 	}
 	return expandKey(&o.PrivateKey)
@@ -113,18 +81,18 @@ func isKey(text string) bool {
 }
 
 // Files implements caddymodule.DirectoryFiles.
-func (o *Okta) Files() []string { return []string{o.CA} }
+func (o *Okta) Files() []string { return []string{o.CAFile} }
 
 // Open makes the directory.
 func (o *Okta) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return okta.New(o.config(), okta.Options{Clock: ctx.Clock, Logger: ctx.Logger})
 }
 
+// config returns the settings of the kind, with those that every kind has.
 func (o *Okta) config() okta.Config {
-	return okta.Config{
-		URL: o.URL, Token: o.Token, ClientID: o.ClientID, PrivateKey: o.PrivateKey, KeyID: o.KeyID,
-		Scopes: o.Scopes, AppUsers: o.AppUsers, Linked: o.Linked, Match: o.Match, CAFile: o.CA,
-	}
+	c := o.Config
+	c.Match = o.DirectorySettings.Match
+	return c
 }
 
 // Check implements caddymodule.DirectoryChecker.
@@ -159,7 +127,7 @@ func (o *Okta) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		block.Texts("scopes", &o.Scopes),
 		block.OnOff("app_users", &o.AppUsers),
 		block.Texts("linked", &o.Linked),
-		block.Text("ca", &o.CA),
+		block.Text("ca", &o.CAFile),
 	})
 }
 

@@ -1,6 +1,7 @@
 package directories
 
 import (
+	"cmp"
 	"regexp"
 	"time"
 
@@ -23,49 +24,10 @@ func init() {
 // become attributes.
 type SQL struct {
 	caddymodule.DirectorySettings
-
-	// The kind of database: postgres.
-	Driver string `json:"driver"`
-
-	// How to reach it, such as
-	// postgres://user:{env.DB_PASSWORD}@host/people?sslmode=verify-full.
-	DSN string `json:"dsn"`
-
-	// The query that gives one row for the subject in $1, or none. The columns
-	// id, login, status, created, lastUpdated, passwordChanged and lastLogin
-	// are the user's own; all others are attributes. The row must hold the
-	// subject: byte for byte in id or login, or as match says.
-	UserQuery string `json:"user_query"`
-
-	// The query that gives a row for each group of the subject in $1: id, name,
-	// type, source, profile; or one column, which is id and name at once.
-	// Default: a column groups of user_query; without that too, the groups are
-	// unknown.
-	GroupsQuery string `json:"groups_query,omitempty"`
-
-	// The query that gives the row of the app whose id or client id is $1. The
-	// row must hold it in id or client_id, byte for byte.
-	AppQuery string `json:"app_query,omitempty"`
-
-	// The query that gives the row of the assignment of the subject in $1 to
-	// the app in $2.
-	AppUserQuery string `json:"app_user_query,omitempty"`
+	sql.Config
 
 	// How long the database works on one query. Default: the timeout.
 	StatementTimeout caddy.Duration `json:"statement_timeout,omitempty"`
-
-	// How many connections may be open. Default: 16.
-	Connections int `json:"connections,omitempty"`
-
-	// Take the rows of user_query and app_query whether or not they hold what
-	// was asked for. Whatever the database takes for one name is then one user:
-	// 7 and 007 in a column of numbers. Cannot be combined with match.
-	// Default: false.
-	InsecureSkipMatch bool `json:"insecure_skip_match,omitempty"`
-
-	// Allow a connection to another host without verified TLS. Anybody on the
-	// way can then read the password.
-	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -86,16 +48,12 @@ func (s *SQL) Open(caddymodule.DirectoryContext) (directory.Directory, error) {
 	return sql.New(s.config())
 }
 
+// config returns the settings of the kind, with those that every kind has.
 func (s *SQL) config() sql.Config {
-	statement := s.StatementTimeout
-	if statement == 0 {
-		statement = s.Timeout
-	}
-	return sql.Config{
-		Driver: s.Driver, DSN: s.DSN, Plaintext: s.InsecurePlaintext,
-		UserQuery: s.UserQuery, GroupsQuery: s.GroupsQuery, AppQuery: s.AppQuery, AppUserQuery: s.AppUserQuery,
-		Match: s.Match, SkipMatch: s.InsecureSkipMatch, StatementTimeout: time.Duration(statement), Connections: s.Connections,
-	}
+	c := s.Config
+	c.Match = s.DirectorySettings.Match
+	c.StatementTimeout = time.Duration(cmp.Or(s.StatementTimeout, s.Timeout))
+	return c
 }
 
 // namesFile is what of a DSN makes the driver read a file.
@@ -138,8 +96,8 @@ func (s *SQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		block.Text("app_user_query", &s.AppUserQuery),
 		block.Duration("statement_timeout", &s.StatementTimeout),
 		block.Count("connections", &s.Connections),
-		block.Flag("insecure_skip_match", &s.InsecureSkipMatch),
-		block.Flag("insecure_plaintext", &s.InsecurePlaintext),
+		block.Flag("insecure_skip_match", &s.SkipMatch),
+		block.Flag("insecure_plaintext", &s.Plaintext),
 	})
 }
 

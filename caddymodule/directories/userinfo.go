@@ -25,17 +25,7 @@ func init() {
 // from the issuer's metadata, whatever its keys come from.
 type Userinfo struct {
 	caddymodule.DirectorySettings
-
-	// The name of the issuer. The directory answers for its subjects only.
-	Issuer string `json:"issuer"`
-
-	// The member of the answer that holds the groups: a list of texts, which
-	// are id and name at once, or of objects with id or name. A text in its
-	// place is what the issuer's groups_delimiter says. Default: groups.
-	GroupsClaim string `json:"groups_claim,omitempty"`
-
-	// A PEM file with the certificates to trust instead of the system's.
-	CA string `json:"ca,omitempty"`
+	userinfo.Config
 }
 
 // CaddyModule returns the Caddy module information.
@@ -52,7 +42,7 @@ func (u *Userinfo) Provision(caddy.Context) error {
 	if err := u.bind(); err != nil {
 		return err
 	}
-	return block.Expand(&u.CA)
+	return block.Expand(&u.CAFile)
 }
 
 func (u *Userinfo) bind() error {
@@ -78,13 +68,8 @@ func (u *Userinfo) Check(issuers []string) error {
 	return directory.Setting("issuer", fmt.Errorf("no issuer is named %q%s", u.Issuer, nearest.Hint(u.Issuer, issuers)))
 }
 
-// signatory is an issuer that can check what else it has signed.
-type signatory interface {
-	VerifyUserinfo(ctx context.Context, raw string) (map[string]any, error)
-}
-
 // Files implements caddymodule.DirectoryFiles.
-func (u *Userinfo) Files() []string { return []string{u.CA} }
+func (u *Userinfo) Files() []string { return []string{u.CAFile} }
 
 // Open makes the directory. It does not ask for the issuer's metadata yet.
 func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
@@ -92,19 +77,16 @@ func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, 
 	if is == nil {
 		return nil, fmt.Errorf("no issuer is named %q", u.Issuer)
 	}
-	c := userinfo.Config{
-		Name: is.Name(), Identifier: is.Identifier(), GroupsClaim: u.GroupsClaim, GroupsDelimiter: is.GroupsDelimiter(), CAFile: u.CA,
-		Endpoint: func(ctx context.Context) (string, error) {
-			m, err := is.Metadata(ctx)
-			if err != nil {
-				return "", err
-			}
-			return m.UserinfoEndpoint, nil
-		},
+	c := u.Config
+	c.Identifier, c.GroupsDelimiter = is.Identifier(), is.GroupsDelimiter()
+	c.Endpoint = func(ctx context.Context) (string, error) {
+		m, err := is.Metadata(ctx)
+		if err != nil {
+			return "", err
+		}
+		return m.UserinfoEndpoint, nil
 	}
-	if s, ok := any(is).(signatory); ok {
-		c.Verify = s.VerifyUserinfo
-	}
+	c.Verify = is.VerifyUserinfo
 	return userinfo.New(c, userinfo.Options{Clock: ctx.Clock})
 }
 
@@ -124,7 +106,7 @@ func (u *Userinfo) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return caddymodule.ParseDirectory(d, &u.DirectorySettings, "userinfo", []block.Option{
 		block.Text("issuer", &u.Issuer),
 		block.Text("groups_claim", &u.GroupsClaim),
-		block.Text("ca", &u.CA),
+		block.Text("ca", &u.CAFile),
 	})
 }
 
