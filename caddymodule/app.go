@@ -173,7 +173,9 @@ func (a *App) register(p *policy) error {
 func (a *App) Start() error {
 	a.logs.started.Store(a.logger)
 	a.metrics.begin(a)
-	a.warnOfDevelopmentSecrets()
+	if a.developmentSecrets {
+		warnOfDevelopmentSecrets(a.ctx, a.logger)
+	}
 	a.issuers.Start(context.Background())
 	if a.directories != nil {
 		if err := a.directories.Start(); err != nil {

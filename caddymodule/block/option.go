@@ -1,3 +1,7 @@
+// Package block reads the blocks of a Caddyfile: options with their types, enums
+// and durations that are checked alike in a Caddyfile and in JSON, source
+// positions for errors that are found later, and the placeholders that
+// configuration may hold. Directory modules of other authors use it too.
 package block
 
 import (
@@ -12,42 +16,49 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// Option reads one option of a block; the dispenser stands on its name.
+// Option is one option of a block. The functions of this package make those of
+// the common types; one with a syntax of its own sets Parse.
 type Option struct {
-	Name  string
+	// Name is the word that begins the option.
+	Name string
+
+	// Parse reads the option's arguments and block; d stands on the name.
 	Parse func(d *caddyfile.Dispenser) error
-	// check checks the value that the option holds, as CheckValues has it; nil:
-	// there is nothing to check.
-	check func() error
+
 	// List is the name, in JSON, of the list that the option adds an element to.
-	// Such an option may be repeated; of all others a repeat is an error,
-	// because one of the two would be lost silently.
+	// Such an option may be repeated; a repeat of any other is an error, because
+	// one of the two would be lost silently.
 	List string
+
+	// check checks the value that the option holds, for CheckValues. Nil: every
+	// value is valid.
+	check func() error
 }
 
-// parseBlock reads the block that d stands before. An unknown or repeated
-// option is an error that names the block, the word and the nearest right one.
-func Parse(d *caddyfile.Dispenser, block string, options []Option) error {
+// Parse reads the block that d stands before. name is that of the block, for
+// errors: an unknown option (with the nearest known one), a repeated option, a
+// block behind an option that takes none.
+func Parse(d *caddyfile.Dispenser, name string, options []Option) error {
 	seen := make(map[string]bool, len(options))
 	last := ""
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		if name == "{" && last != "" {
+		word := d.Val()
+		if word == "{" && last != "" {
 			return d.Errf("%s takes no block", last)
 		}
-		last = name
-		i := slices.IndexFunc(options, func(o Option) bool { return o.Name == name })
+		last = word
+		i := slices.IndexFunc(options, func(o Option) bool { return o.Name == word })
 		if i < 0 {
-			names := make([]string, len(options))
+			known := make([]string, len(options))
 			for i, o := range options {
-				names[i] = o.Name
+				known[i] = o.Name
 			}
-			return d.Errf("%s has no option %q%s", block, name, nearest.Hint(name, names))
+			return d.Errf("%s has no option %q%s", name, word, nearest.Hint(word, known))
 		}
-		if seen[name] && options[i].List == "" {
-			return d.Errf("%s: option %q stands twice", block, name)
+		if seen[word] && options[i].List == "" {
+			return d.Errf("%s: option %q stands twice", name, word)
 		}
-		seen[name] = true
+		seen[word] = true
 		if err := options[i].Parse(d); err != nil {
 			return err
 		}
@@ -55,23 +66,41 @@ func Parse(d *caddyfile.Dispenser, block string, options []Option) error {
 	return nil
 }
 
-// text reads an option of exactly one argument. An empty one is refused: it
-// would be taken for an option that was left out, as when a variable between
-// quotes is not set.
-func Text(name string, to *string) Option {
+// single returns an option of exactly one argument, which set takes.
+func single(name string, set func(d *caddyfile.Dispenser, arg string) error) Option {
 	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
 		}
-		if d.Val() == "" {
-			return d.Errf("%s: the text is empty; leave the option out for the default", name)
+		if err := set(d, d.Val()); err != nil {
+			return err
 		}
-		*to = d.Val()
-		return noMore(d)
+		return noMoreArgs(d)
 	}}
 }
 
-// texts reads an option of one or more arguments, appended to what is there.
+// noMoreArgs returns an error where d has a further argument.
+func noMoreArgs(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// Text returns an option of exactly one argument. An empty one is an error: it
+// would count as the default, as when a variable between quotes is not set.
+func Text(name string, to *string) Option {
+	return single(name, func(d *caddyfile.Dispenser, arg string) error {
+		if arg == "" {
+			return d.Errf("%s: the text is empty; leave the option out for the default", name)
+		}
+		*to = arg
+		return nil
+	})
+}
+
+// Texts returns an option of one or more arguments, which are appended. An
+// empty or repeated one is an error.
 func Texts(name string, to *[]string) Option {
 	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		args := d.RemainingArgs()
@@ -87,158 +116,104 @@ func Texts(name string, to *[]string) Option {
 			}
 			*to = append(*to, arg)
 		}
-		return noMore(d)
+		return noMoreArgs(d)
 	}}
 }
 
-// words reads an option of one or more arguments, each one of known.
-func Enums(name string, to *[]string, known ...string) Option {
-	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
-		if err := Texts(name, to).Parse(d); err != nil {
-			return err
-		}
-		for _, w := range *to {
-			if err := CheckEnum(name, w, known); err != nil {
-				return d.Err(err.Error())
-			}
-		}
-		return nil
-	}}
-}
-
-// flag reads an option without arguments.
+// Flag returns an option without arguments, which sets to.
 func Flag(name string, to *bool) Option {
 	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
 		*to = true
-		return noMore(d)
+		return noMoreArgs(d)
 	}}
 }
 
-// word reads an option whose one argument is one of words.
-func Enum(name string, to *string, words ...string) Option {
-	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
-		if !d.NextArg() {
-			return d.ArgErr()
-		}
-		if err := CheckEnum(name, d.Val(), words); err != nil {
-			return d.Err(err.Error())
-		}
-		*to = d.Val()
-		return noMore(d)
-	}, check: func() error {
-		if *to == "" {
-			return nil
-		}
-		return CheckEnum(name, *to, words)
-	}}
-}
-
-// duration reads an option whose one argument is a Caddy duration. None at all
-// is refused: it would be taken for an option that was left out.
+// Duration returns an option of one Caddy duration, such as 30s, 5m or 1d. Zero
+// is an error: it would count as the default.
 func Duration[D ~int64](name string, to *D) Option {
-	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
-		if err := OptionalDuration(name, &to).Parse(d); err != nil {
+	return single(name, func(d *caddyfile.Dispenser, arg string) error {
+		v, err := parseDuration(d, name, arg)
+		if err != nil {
 			return err
 		}
-		if *to == 0 {
-			return d.Errf("%s: %q is no time at all; leave it out for the default", name, d.Val())
+		if v == 0 {
+			return d.Errf("%s: %q is no time at all; leave it out for the default", name, arg)
 		}
+		*to = D(v)
 		return nil
-	}, check: func() error { return checkDuration(name, *to) }}
+	}).checkedBy(func() error { return checkDuration(name, *to) })
 }
 
-// pointer reads a duration of which 0 means something else than "left out".
+// OptionalDuration returns an option of one Caddy duration of which zero differs
+// from the default, which is nil.
 func OptionalDuration[D ~int64](name string, to **D) Option {
-	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
-		if !d.NextArg() {
-			return d.ArgErr()
+	return single(name, func(d *caddyfile.Dispenser, arg string) error {
+		v, err := parseDuration(d, name, arg)
+		if err != nil {
+			return err
 		}
-		v, err := caddy.ParseDuration(d.Val())
-		if err != nil || v < 0 {
-			return d.Errf("%s: %q is not a duration such as 30s, 5m or 1d", name, d.Val())
-		}
-		if *to == nil {
-			*to = new(D)
-		}
+		*to = new(D)
 		**to = D(v)
-		return noMore(d)
-	}, check: func() error {
+		return nil
+	}).checkedBy(func() error {
 		if *to == nil {
 			return nil
 		}
 		return checkDuration(name, **to)
-	}}
+	})
 }
 
-// number reads an option whose one argument is a whole number from 0 up.
+func parseDuration(d *caddyfile.Dispenser, name, arg string) (int64, error) {
+	v, err := caddy.ParseDuration(arg)
+	if err != nil || v < 0 {
+		return 0, d.Errf("%s: %q is not a duration such as 30s, 5m or 1d", name, arg)
+	}
+	return int64(v), nil
+}
+
+// Number returns an option of one whole number from 0 up.
 func Number(name string, to *int) Option {
-	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
-		if !d.NextArg() {
-			return d.ArgErr()
-		}
-		n, err := strconv.Atoi(d.Val())
-		if err != nil || n < 0 {
-			return d.Errf("%s: %q is not a whole number", name, d.Val())
-		}
-		*to = n
-		return noMore(d)
-	}}
+	return whole(name, to, 0, "a whole number")
 }
 
-// count reads an option whose one argument is a whole number from 1 up.
+// Count returns an option of one whole number from 1 up.
 func Count(name string, to *int) Option {
-	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
-		if !d.NextArg() {
-			return d.ArgErr()
-		}
-		n, err := strconv.Atoi(d.Val())
-		if err != nil || n < 1 {
-			return d.Errf("%s: %q is not a whole number from 1 up", name, d.Val())
-		}
-		*to = n
-		return noMore(d)
-	}}
+	return whole(name, to, 1, "a whole number from 1 up")
 }
 
-// byteSize reads an option whose one argument is a size such as 8KiB.
-func ByteSize[N int | int64](name string, to *N) Option {
-	return Option{Name: name, Parse: func(d *caddyfile.Dispenser) error {
-		if !d.NextArg() {
-			return d.ArgErr()
+func whole(name string, to *int, least int, want string) Option {
+	return single(name, func(d *caddyfile.Dispenser, arg string) error {
+		n, err := strconv.Atoi(arg)
+		if err != nil || n < least {
+			return d.Errf("%s: %q is not %s", name, arg, want)
 		}
-		n, err := humanize.ParseBytes(d.Val())
-		if err != nil || n == 0 || n > maxBytesOption || uint64(N(n)) != n {
-			return d.Errf("%s: %q is not a size such as 8KiB or 256MiB", name, d.Val())
+		*to = n
+		return nil
+	})
+}
+
+// maxBytes bounds a size, so that a mistyped one does not ask for more memory
+// than any machine has: 1 TiB.
+const maxBytes = 1 << 40
+
+// ByteSize returns an option of one size in bytes, such as 8KiB; zero is an
+// error.
+func ByteSize[N int | int64](name string, to *N) Option {
+	return single(name, func(d *caddyfile.Dispenser, arg string) error {
+		n, err := humanize.ParseBytes(arg)
+		if err != nil || n == 0 || n > maxBytes || uint64(N(n)) != n {
+			return d.Errf("%s: %q is not a size such as 8KiB or 256MiB", name, arg)
 		}
 		*to = N(n)
-		return noMore(d)
-	}}
+		return nil
+	})
 }
 
-// maxBytesOption keeps a slip of the keyboard from asking for more memory
-// than any machine has: 1 TiB.
-const maxBytesOption = 1 << 40
-
-// noMore refuses further arguments, and a block where none belongs.
-func noMore(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-// list gives words as a sentence has them: a, b or c.
+// JoinOr returns words as a sentence lists them: a, b or c.
 func JoinOr(words []string) string {
-	var s strings.Builder
-	for i, w := range words {
-		switch {
-		case i == 0:
-		case i == len(words)-1:
-			s.WriteString(" or ")
-		default:
-			s.WriteString(", ")
-		}
-		s.WriteString(w)
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
 	}
-	return s.String()
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
