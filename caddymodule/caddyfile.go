@@ -14,9 +14,8 @@ import (
 func init() {
 	httpcaddyfile.RegisterGlobalOption("token_enrich", parseApp)
 
-	// The scrub stands before everything that could read a header; what
-	// answers its own paths stands before authentication, the policy behind
-	// it.
+	// The scrub comes before everything that could read a header; what answers
+	// paths of its own comes before authentication, the policy after it.
 	httpcaddyfile.RegisterDirective("token_enrich_scrub", parseScrub)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich_scrub", httpcaddyfile.Before, "tracing")
 	httpcaddyfile.RegisterDirective("token_enrich_jwks", parseJWKS)
@@ -90,8 +89,8 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 }
 
 // parseHandler reads the token_enrich directive of a site. The matcher goes
-// into the handler: the route itself has none, so that a request which the
-// matcher leaves out is scrubbed all the same.
+// becomes part of the handler: the route itself has none, so that a request that
+// does not match is scrubbed all the same.
 func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -117,10 +116,10 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return newRoute(h, handler), nil
 }
 
-// newRoute makes the route of a directive. It has no matcher, so that each
-// request takes it. Of a named route whose routes have no matchers, Caddy keeps
-// the first handler and loses the others, a policy among them perhaps; there, a
-// matcher of all paths has it keep them.
+// newRoute returns the route of a directive. It has no matcher, so that each
+// request takes it. Where no route within a named route has a matcher, Caddy keeps
+// the first handler and drops the others, which may be a policy; a matcher of all
+// paths makes it keep them.
 func newRoute(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) []httpcaddyfile.ConfigValue {
 	if h.IsNamedRoute() {
 		return h.NewRoute(caddy.ModuleMap{"path": h.JSON([]string{"*"})}, handler)
@@ -149,6 +148,7 @@ func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return routes, nil
 }
 
+// parseBare reads a directive without matcher, arguments and options.
 func parseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // consume directive name
 	name := h.Val()

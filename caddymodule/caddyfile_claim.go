@@ -31,8 +31,8 @@ import (
 //	}
 //	claim <name> allow_list expression <expression> { ... }
 //
-// With one argument behind the name, that argument is an expression; with
-// two or more, the first names the form.
+// One argument after the name is an expression; of two or more, the first names
+// the form.
 func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 	var def claim.Definition
 	args := d.RemainingArgs()

@@ -7,6 +7,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
+// This file reads the options of a policy that say which headers it forwards.
+// They are compiled together when the block is complete.
+
+// unmarshalHeader reads one header. Syntax:
+//
+//	header <Name> <claim> {
+//		list        json|repeat|first|delimiter <text>
+//		count
+//		escape      backslash|percent|refuse
+//		encode      ascii|utf8|latin1|percent|base64|base64url|rfc2047|rfc8187
+//		on_empty    omit|empty|deny|default <text>
+//		max_bytes   <number>
+//		on_overflow deny|omit|truncate_list|split
+//		exact
+//		value       cn
+//	}
 func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 2 {
@@ -59,7 +75,7 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// oneArgument checks that args is exactly one of words.
+// oneArgument checks that args holds exactly one value, which is one of words.
 func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...string) error {
 	if err := block.CheckEnum(name, args[0], words); err != nil {
 		return d.Err(err.Error())
@@ -70,6 +86,10 @@ func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...st
 	return nil
 }
 
+// unmarshalHeadersFrom reads a prefix and the claims whose names follow it; no
+// claims means all. Syntax:
+//
+//	headers_from <prefix> [<claim>...]
 func (h *Handler) unmarshalHeadersFrom(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {

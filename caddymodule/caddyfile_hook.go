@@ -8,7 +8,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 )
 
-// parseHook reads the directive. Syntax:
+// parseHook reads the token_enrich_hook directive. Syntax:
 //
 //	token_enrich_hook <path> backchannel_logout {
 //		issuer   <name>

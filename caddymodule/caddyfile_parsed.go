@@ -10,76 +10,83 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// written is what the sites' directives of one Caddyfile are judged against:
-// the global option, which Caddy reads before them, and each other. What it
-// finds wrong would not load either, but loading knows no lines.
+// This file checks the directives of a Caddyfile against the global option and
+// against each other, while Caddy adapts it. What is wrong there would not load
+// either, but only here is the file and line of a setting known.
+
+// parsedCaddyfile is what has been read of one Caddyfile: the global option,
+// which Caddy reads before the sites, and the policies so far.
 type parsedCaddyfile struct {
 	app     *App             // nil: there is no global option
-	issuers []*issuer.Config // with their names; none where those wait for placeholders
+	issuers []*issuer.Config // with their names; none where those depend on placeholders
 	roster  roster
-	unnamed map[string]string // names that were given, by place and settings of the policy
+	unnamed map[string]string // assigned names, by source position and settings of the policy
+
+	// compile is enrich.CompilePolicy; a test counts its calls.
 	compile func(enrich.PolicyDefinition) (*enrich.Policy, error)
 }
 
-// writtenKey is the name under which the state of an adaptation holds it.
+// parsedKey is the key of the *parsedCaddyfile in the state of an adaptation.
 const parsedKey = "token_enrich"
 
-// writtenIn gives what belongs to the Caddyfile that is being read.
+// parsedIn returns what has been read of the Caddyfile that h belongs to.
 func parsedIn(h httpcaddyfile.Helper) (*parsedCaddyfile, error) {
-	if w, ok := h.State[parsedKey].(*parsedCaddyfile); ok {
-		return w, nil
+	if p, ok := h.State[parsedKey].(*parsedCaddyfile); ok {
+		return p, nil
 	}
-	w := &parsedCaddyfile{unnamed: map[string]string{}, compile: enrich.CompilePolicy}
+	p := &parsedCaddyfile{unnamed: map[string]string{}, compile: enrich.CompilePolicy}
 	if option, ok := h.Option("token_enrich").(httpcaddyfile.App); ok {
-		w.app = new(App)
-		if err := json.Unmarshal(option.Value, w.app); err != nil {
-			return nil, fmt.Errorf("reading the global option token_enrich: %w", err)
+		p.app = new(App)
+		if err := json.Unmarshal(option.Value, p.app); err != nil {
+			return nil, fmt.Errorf("reading the global option token_enrich: %p", err)
 		}
 		var err error
-		if w.issuers, err = parsedIssuers(w.app.Issuers); err != nil {
+		if p.issuers, err = parsedIssuers(p.app.Issuers); err != nil {
 			return nil, err
 		}
 	}
-	h.State[parsedKey] = w
-	return w, nil
+	h.State[parsedKey] = p
+	return p, nil
 }
 
-// known reports whether the issuers and their names are known.
-func (w *parsedCaddyfile) known() bool {
-	return w.app != nil && len(w.issuers) == len(w.app.Issuers)
+// known reports whether the issuers and their names are known: not without a
+// global option, and not where a name depends on a placeholder.
+func (p *parsedCaddyfile) known() bool {
+	return p.app != nil && len(p.issuers) == len(p.app.Issuers)
 }
 
-// policy compiles a policy, checks it, and remembers it for those that follow.
-// One without a name is given one, unless it is in a named route: those are read
-// before the sites, and know nothing of them.
-func (w *parsedCaddyfile) policy(h *Handler, inNamedRoute bool) error {
+// policy compiles a policy, once, checks it against the global option and the
+// policies before it, and adds it to them. Its errors name file and line. A
+// policy without a name is assigned one, unless it is in a named route: Caddy
+// reads named routes before the sites, whose policies are counted first.
+func (p *parsedCaddyfile) policy(h *Handler, inNamedRoute bool) error {
 	if h.Name == "" && !inNamedRoute {
-		if err := w.assignName(h); err != nil {
+		if err := p.assignName(h); err != nil {
 			return err
 		}
 	}
-	compiled, err := w.compile(h.parsed())
+	compiled, err := p.compile(h.parsed())
 	if err != nil {
 		return h.at.LocateEach(err)
 	}
-	if w.known() {
-		if err := h.checkGlobals(w.issuers, w.app.Signing != nil); err != nil {
+	if p.known() {
+		if err := h.checkGlobals(p.issuers, p.app.Signing != nil); err != nil {
 			return h.at.Locate(err)
 		}
 	}
 	if err := h.writeText(); err != nil {
 		return err
 	}
-	if _, err := w.roster.add(&policy{name: h.Name, compiled: compiled, handler: h}); err != nil {
+	if _, err := p.roster.add(&policy{name: h.Name, compiled: compiled, handler: h}); err != nil {
 		return h.at.Locate(err)
 	}
 	return nil
 }
 
-// parsed returns what of a policy's definition is known while a Caddyfile is
-// read and can be wrong in more than one option together; what can be wrong in
-// one option alone has been checked with it. Of the claim rules it is those
-// before the first file of rules, which is read when the configuration loads.
+// parsed returns the part of a policy's definition that is compiled while a
+// Caddyfile is read: what is forwarded, and the expressions. Every other option
+// was checked by itself when it was read. Of the claim rules it holds those
+// before the first file of rules, because files are read at load.
 func (h *Handler) parsed() enrich.PolicyDefinition {
 	def := enrich.PolicyDefinition{Name: h.Name, TokenFrom: h.TokenFrom, Require: h.Require, Forward: h.Definition, Tokens: h.Tokens}
 	for _, rule := range h.Claims {
@@ -91,26 +98,27 @@ func (h *Handler) parsed() enrich.PolicyDefinition {
 	return def
 }
 
-// giveName names a policy by its place in the Caddyfile. A snippet that is
-// imported twice without a difference is one policy.
-func (w *parsedCaddyfile) assignName(h *Handler) error {
+// assignName names a policy after its position among those without a name. A
+// snippet that is imported twice without a difference is one policy.
+func (p *parsedCaddyfile) assignName(h *Handler) error {
 	if err := h.writeText(); err != nil {
 		return err
 	}
 	head := h.at.Head()
 	key := fmt.Sprintf("%s:%d %s", head.File, head.Line, h.text)
-	if w.unnamed[key] == "" {
-		w.unnamed[key] = defaultName(len(w.unnamed) + 1)
+	if p.unnamed[key] == "" {
+		p.unnamed[key] = defaultName(len(p.unnamed) + 1)
 	}
-	h.Name = w.unnamed[key]
+	h.Name = p.unnamed[key]
 	return nil
 }
 
-// hook judges a hook.
-func (w *parsedCaddyfile) hook(h *Hook) error {
-	if !w.known() {
+// hook checks that the issuer of a hook is configured, once the issuers are
+// known.
+func (p *parsedCaddyfile) hook(h *Hook) error {
+	if !p.known() {
 		return nil
 	}
-	_, err := h.sendingIssuer(w.issuers)
+	_, err := h.sendingIssuer(p.issuers)
 	return err
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// UnmarshalCaddyfile reads the directive of a site. Syntax:
+// UnmarshalCaddyfile reads the token_enrich directive of a site. Syntax:
 //
 //	token_enrich [<matcher>] {
 //		name               <name>
@@ -48,8 +48,9 @@ import (
 //		test               "<name>" { ... }
 //	}
 //
-// What it forwards and its expressions are compiled when the block is complete
-// (see parsedCaddyfile.policy), from where an error still names the line.
+// Each option is checked by itself here. What is forwarded and the expressions
+// are compiled together, once, when the block is complete: see
+// parsedCaddyfile.policy.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	h.at = block.NewPositions(d.Token())
@@ -104,6 +105,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}, h.enums()...)))
 }
 
+// unmarshalTokenFrom reads a place where a token may be: a header with or without
+// a scheme, a cookie, or a parameter of the query.
 func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) < 2 || len(args) > 3 || len(args) == 3 && args[0] != token.Header {
@@ -130,6 +133,7 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// unmarshalClaim reads a claim rule; parseClaim has the syntax.
 func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 	at := d.Token()
 	def, err := parseClaim(d)
@@ -143,9 +147,10 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// rewritten refuses a rule whose text Caddy has changed while it read the
-// Caddyfile: in a site it turns shorthands such as {path} and {host} into
-// placeholders, also between backticks. Such a text is not what was written.
+// checkRewritten returns an error where Caddy has changed a text of the rule while
+// it read the Caddyfile: in a site it turns shorthands such as {path} and {host}
+// into placeholders, also between backticks. Such a text is not what its author
+// wrote.
 func checkRewritten(def claim.Definition) error {
 	texts := []string{def.Expression}
 	if l := def.AllowList; l != nil {
@@ -163,6 +168,7 @@ func checkRewritten(def claim.Definition) error {
 	return nil
 }
 
+// rejectRewritten returns an error where text holds such a placeholder.
 func rejectRewritten(text string) error {
 	if !strings.Contains(text, "{http.") {
 		return nil
@@ -170,6 +176,8 @@ func rejectRewritten(text string) error {
 	return errors.New("it holds {http.…}: Caddy replaces its shorthands ({path}, {host}, …) in a Caddyfile, also between backticks; put a space behind the brace")
 }
 
+// unmarshalOktaClaims reads the name of a file of claims, and for which kind of
+// token they are: access (default) or id. The file itself is read at load.
 func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 2 {
@@ -186,6 +194,7 @@ func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// unmarshalRequire reads an expression that must be true.
 func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 	at := d.Token()
 	if !d.NextArg() {
@@ -202,6 +211,8 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// unmarshalACR reads the accepted values of acr, the largest age of the login, or
+// both (RFC 9470).
 func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
@@ -226,6 +237,8 @@ func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 	return block.WrapErr(d, checkWords("require_acr", h.RequireACR.Values))
 }
 
+// unmarshalScope reads scopes that must all have been granted. The option may be
+// repeated.
 func (h *Handler) unmarshalScope(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {

@@ -7,7 +7,17 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
 
-// unmarshalToken reads the token option of a policy.
+// unmarshalToken reads a signed token that a policy forwards. Syntax:
+//
+//	token {
+//		header   <name> [<scheme>] | cookie <name>
+//		audience <audience>...
+//		ttl      <duration>
+//		subject  <claim>
+//		claims   <claim>...
+//		type     at+jwt|JWT
+//		mint     cached|per_request
+//	}
 func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// developmentSealKey is the key in examples/dev. It is public and protects
-// nothing; it is meant for one's own machine.
+// developmentSealKey is the seal key in examples/dev. It is public and protects
+// nothing; it is for a gateway that only its own machine can reach.
 const developmentSealKey = "only for development, no secret."
 
 // warnOfDevelopmentSecrets logs a warning where a server of a configuration that
@@ -34,8 +34,8 @@ func warnOfDevelopmentSecrets(ctx caddy.Context, logger *zap.Logger) {
 	}
 }
 
-// onLoopback reports whether a listen address can be reached from this machine
-// only.
+// onLoopback reports whether a listen address, in Caddy's syntax, can be reached
+// from this machine only.
 func onLoopback(address string) bool {
 	a, err := caddy.ParseNetworkAddress(address)
 	if err != nil {

@@ -11,14 +11,43 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// Issuer is who signs the tokens that are accepted: an OpenID provider or an
-// OAuth 2.0 authorization server. Its documents and keys are fetched in the
-// background; a configuration loads while it is down.
+// Issuer is an OpenID provider or an OAuth 2.0 authorization server whose tokens
+// are accepted. Its metadata and keys are fetched in the background, so that a
+// configuration loads while it is down.
 type Issuer struct {
 	issuer.Config
 }
 
-// UnmarshalCaddyfile reads the issuer option; d stands on the word issuer.
+// UnmarshalCaddyfile reads the issuer option; d stands on the word issuer. Syntax:
+//
+//	issuer <url> {
+//		name             <name>
+//		audience         <audience>...
+//		any_audience
+//		tokens           access|id|any
+//		types            <typ>...
+//		algorithms       <algorithm>...
+//		discovery_url    <url>
+//		jwks_url         <url>
+//		jwks_file        <file>
+//		key_refresh      <duration>
+//		key_min_interval <duration>
+//		key_max_stale    <duration>
+//		leeway           <duration>
+//		subject_claim    <claim>
+//		client_claim     <claim>...
+//		scope_claim      <claim>...
+//		groups_claim     <claim>
+//		groups_delimiter <text>|json|none
+//		introspect       <url> { ... }
+//		dpop             off|accept|require
+//		dpop_nonce
+//		dpop_replay      shared|local
+//		mtls             off|require
+//		external_url     <url>
+//		timeout          <duration>
+//		ca               <file>
+//	}
 func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -78,8 +107,8 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// check tells what is wrong in the settings as far as that can be judged
-// before placeholders are expanded.
+// check returns what is wrong in the settings, as far as it can be known before
+// placeholders are expanded: an address that holds one counts as valid.
 func (i *Issuer) check() error {
 	c := i.Config
 	if block.HasPlaceholder(c.Issuer) {
@@ -99,6 +128,19 @@ func (i *Issuer) check() error {
 	return c.Check()
 }
 
+// unmarshalIntrospect reads the introspection endpoint and how the gateway
+// authenticates there. Syntax:
+//
+//	introspect <url> {
+//		client_id     <id>
+//		client_secret <secret>
+//		private_key   <file or key>
+//		key_id        <id>
+//		auth_method   basic|post|private_key_jwt
+//		signed
+//		when          opaque|always
+//		ttl           <duration>
+//	}
 func (i *Issuer) unmarshalIntrospect(d *caddyfile.Dispenser) error {
 	n := new(issuer.Introspection)
 	i.Introspect = n
@@ -121,7 +163,8 @@ func (i *Issuer) unmarshalIntrospect(d *caddyfile.Dispenser) error {
 	})
 }
 
-// expand resolves the placeholders of an issuer.
+// expand replaces the placeholders of addresses, files and credentials. An
+// audience never holds one.
 func (i *Issuer) expand() error {
 	if err := block.RejectPlaceholders("audience", i.Audience...); err != nil {
 		return err

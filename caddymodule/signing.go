@@ -10,13 +10,22 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
 
-// Signing is how the gateway signs its own tokens. The key set is served by
-// token_enrich_jwks.
+// Signing configures how the gateway signs its own tokens. The key set is served
+// by token_enrich_jwks.
 type Signing struct {
 	mint.Config
 }
 
 // UnmarshalCaddyfile reads the signing option; d stands on the word signing.
+// Syntax:
+//
+//	signing {
+//		issuer         <url>
+//		algorithm      ES256|ES384|EdDSA|RS256|PS256
+//		rotate         <duration>
+//		rotate_overlap <duration>
+//		key_file       <file>...
+//	}
 func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
@@ -44,7 +53,7 @@ func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// expand resolves the placeholders of the signing settings.
+// expand replaces the placeholders of the issuer and the key files.
 func (s *Signing) expand() error {
 	texts := make([]*string, 0, len(s.KeyFiles)+1)
 	texts = append(texts, &s.Issuer)
