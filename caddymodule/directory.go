@@ -13,56 +13,64 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// DirectoryModule is what a guest in the namespace token_enrich.directories
-// implements: one kind of directory with its settings. A guest expands its
-// placeholders in Provision and touches neither network nor storage there;
-// the directory itself is opened once and shared by every configuration with
-// the same settings.
+// This file is the interface between the gateway and the directory modules, its
+// own and those of other authors.
+
+// DirectoryModule is a Caddy module in the namespace token_enrich.directories: one
+// kind of directory with its settings. It expands its placeholders in Provision
+// (see block.Expand) and touches neither network nor storage there. The directory
+// itself is opened once and shared by all configurations with equal settings.
 type DirectoryModule interface {
 	caddy.Module
 
-	// Settings gives the options that every kind has.
+	// Settings returns the options that every kind has; never nil.
 	Settings() *DirectorySettings
 
-	// Open makes the directory. It must not touch the network: connections
-	// are made when the first question comes.
+	// Open returns a directory with the module's settings. It must not touch the
+	// network: connections are made at the first look-up. Its error fails the
+	// load of the configuration.
 	Open(DirectoryContext) (directory.Directory, error)
 }
 
-// DirectoryFiles is what a guest implements besides whose settings name files
-// that Open reads. A reload after one of them was exchanged opens the directory
+// DirectoryFiles is implemented by a directory module whose Open reads files that
+// its settings name. A reload after one of them has changed opens the directory
 // anew.
 type DirectoryFiles interface {
-	// Files gives their names, placeholders expanded; an empty one is none.
+	// Files returns their names, placeholders expanded. An empty name is skipped.
 	Files() []string
 }
 
-// DirectoryChecker is what a guest implements besides that can tell what is
-// wrong in its settings as a Caddyfile has them, before their placeholders are
-// expanded (see Unexpanded). The error is told with the line of the option that
-// an error of directory.Setting in it names.
+// DirectoryChecker is implemented by a directory module that can check its settings
+// while a Caddyfile is read, before placeholders are expanded (see
+// block.HasPlaceholder). An error of directory.Setting is reported with the line
+// of the option that it names, any other with that of the directory.
 type DirectoryChecker interface {
-	// Check touches no file and no network. The guest is not used afterwards.
-	// issuers are the configured issuers' names; none where they are not
-	// known yet.
+	// Check returns what is wrong in the settings. It touches no file and no
+	// network. issuers are the names of the configured issuers, none where they
+	// depend on placeholders. It may change the settings, which have been encoded
+	// before.
 	Check(issuers []string) error
 }
 
-// DirectoryContext is what a directory may use of its surroundings.
+// DirectoryContext is what the gateway offers to a directory that it opens.
 type DirectoryContext struct {
-	// Logger is Caddy's, for the life of the process; it names the directory.
+	// Logger writes to Caddy's log, with the directory's name, for as long as the
+	// process runs.
 	Logger *slog.Logger
-	// Clock tells the time.
+
+	// Clock returns the current time.
 	Clock func() time.Time
-	// Issuer gives the issuer of that name, for the kind that asks the
-	// issuer itself; nil where there is none.
+
+	// Issuer returns the issuer with that configured name, nil where there is
+	// none. A kind that asks the issuer itself uses it.
 	Issuer func(name string) *issuer.Issuer
-	// Changed makes the gateway forget what it holds, for a kind that knows
-	// when its answers have changed. It may be called at any time.
+
+	// Changed purges every cached answer, for a kind that knows when its answers
+	// have changed. It may be called at any time.
 	Changed func()
 }
 
-// DirectorySettings are the options of every kind of directory. A guest
+// DirectorySettings are the options of every kind of directory. A directory module
 // embeds them.
 type DirectorySettings struct {
 	// The name in logs, metrics and explain. Default: the kind.
@@ -76,31 +84,32 @@ type DirectorySettings struct {
 	// 64.
 	Concurrency int `json:"concurrency,omitempty"`
 
-	// When true, a failure of this directory leaves it out of the answer,
-	// which then says so. Default: a failure fails the look-up.
+	// When true, a failure of this directory does not fail the look-up: the
+	// answer then lacks its part and says so. Default: false.
 	Optional bool `json:"optional,omitempty"`
 
 	// Keep only these attributes of the profile. Default: all.
 	Attributes []string `json:"attributes,omitempty"`
 
-	// The names of the issuers whose subjects this directory answers for.
-	// Required as soon as two issuers are configured, so that no issuer can
-	// name another's users.
+	// The names of the issuers whose subjects this directory knows. Required as
+	// soon as two issuers are configured, so that no issuer can name another's
+	// users. Default: the only issuer.
 	Issuers []string `json:"issuers,omitempty"`
 
-	// What of a user may be equal to the token's subject: id, login, email.
-	// Default: id, login.
+	// The properties of a user of which one must equal the token's subject: id,
+	// login, email, or any attribute. Default: id, login.
 	Match []string `json:"match,omitempty"`
 
 	at *block.Positions // of the options in a Caddyfile
 }
 
-// Settings gives the settings themselves; with it, a guest that embeds them
-// implements that part of DirectoryModule.
+// Settings returns the settings themselves, so that a module that embeds them has
+// the method of DirectoryModule.
 func (s *DirectorySettings) Settings() *DirectorySettings { return s }
 
-// ParseDirectory reads the block of a directory: the options that every kind
-// has and those of the kind. It is for guests' UnmarshalCaddyfile.
+// ParseDirectory reads the block of a directory, d standing before it: the options
+// that every kind has and those of the kind, own. A module's UnmarshalCaddyfile
+// calls it after the kind's arguments.
 func ParseDirectory(d *caddyfile.Dispenser, s *DirectorySettings, kind string, own []block.Option) error {
 	var required bool
 	options := append(slices.Clone(own),

@@ -20,6 +20,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
+// This file compiles a policy when a configuration loads, from a Caddyfile or
+// from JSON, and checks what only a Caddyfile's reader has checked before.
+
 // policy is a handler's configuration, compiled.
 type policy struct {
 	name     string
@@ -30,7 +33,8 @@ type policy struct {
 	notes    []claim.Note // what okta_claims left out, for check
 }
 
-// compile turns the handler's configuration into a policy.
+// compile compiles the handler's configuration, every part of it once. It reads
+// files of claims and touches no network.
 func (h *Handler) compile() (*policy, error) {
 	if err := h.check(); err != nil {
 		return nil, err
@@ -83,8 +87,9 @@ func (h *Handler) compile() (*policy, error) {
 	return p, nil
 }
 
-// claims gives the claim rules, those of files among them, and by the rules'
-// order the files. It leaves with the policy what a file held beside them.
+// claims returns the claim rules, those of okta_claims files included, and for
+// each rule its file, empty for a rule of the configuration itself. What else a
+// file held is noted in p.
 func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, err error) {
 	for i, rule := range h.Claims {
 		switch {
@@ -108,7 +113,7 @@ func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, 
 	return claims, files, nil
 }
 
-// inFiles puts before the errors of rules that stand in files which file it is.
+// inFiles puts before each error of a rule from a file the name of the file.
 func inFiles(err error, files []string) error {
 	list := block.Split(err)
 	for i, e := range list {
@@ -119,8 +124,9 @@ func inFiles(err error, files []string) error {
 	return errors.Join(list...)
 }
 
-// checkWords refuses scopes and values of acr that no token can have: both are
-// told in lists that spaces part (RFC 6749, section 3.3; RFC 9470, section 4).
+// checkWords returns an error for a scope or a value of acr that no token can
+// have: both are sent in lists separated by spaces (RFC 6749, section 3.3; RFC
+// 9470, section 4).
 func checkWords(option string, words []string) error {
 	for _, w := range words {
 		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
@@ -130,7 +136,7 @@ func checkWords(option string, words []string) error {
 	return nil
 }
 
-// checkRealm refuses what cannot stand in a header.
+// checkRealm returns an error where the realm cannot be sent in a header.
 func checkRealm(realm string) error {
 	if strings.ContainsFunc(realm, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return fmt.Errorf("realm: %q holds a control character", realm)
@@ -138,7 +144,8 @@ func checkRealm(realm string) error {
 	return nil
 }
 
-// check checks what only a Caddyfile's reader has seen, for what came by JSON.
+// check checks the options by themselves, for a configuration that came as JSON:
+// the reader of a Caddyfile has checked each when it read it.
 func (h *Handler) check() error {
 	if err := block.CheckValues(append(h.enums(), block.Duration("max_connection", &h.MaxConnection))...); err != nil {
 		return err
@@ -168,8 +175,9 @@ func (h *Handler) check() error {
 	return checkTests(h.Tests)
 }
 
-// checkBeside checks the policy against what the global option configures. Its
-// error says which setting it is about.
+// checkGlobals checks the policy against the global option: the configured
+// issuers, and whether the gateway signs tokens. Its error says which setting it
+// is about.
 func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 	if len(issuers) == 0 {
 		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
@@ -192,7 +200,7 @@ func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 	return nil
 }
 
-// accepted are the names of the issuers that the policy accepts.
+// accepted returns the names of the issuers that the policy accepts.
 func (h *Handler) accepted(issuers []*issuer.Config) []string {
 	if len(h.Issuers) > 0 {
 		return h.Issuers
@@ -204,7 +212,7 @@ func (h *Handler) accepted(issuers []*issuer.Config) []string {
 	return names
 }
 
-// issuers are the configurations of the issuers that the policy accepts.
+// issuers returns the configurations of the issuers that the policy accepts.
 func (h *Handler) issuers() []*Issuer {
 	var list []*Issuer
 	for i, is := range h.app.issuers.Issuers() {
@@ -215,7 +223,8 @@ func (h *Handler) issuers() []*Issuer {
 	return list
 }
 
-// load reads the file of an okta_claims option.
+// load reads the file of an okta_claims option. The notes are on what in the file
+// is no claim for this kind of token.
 func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	if err := block.Expand(&o.File); err != nil {
 		return nil, nil, err
@@ -238,9 +247,10 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	return defs, notes, nil
 }
 
-// nameOf returns the name of a policy that has none, by its settings. Policies that
-// stand in no route of the HTTP app are counted in the order in which they are
-// loaded.
+// defaultNameOf returns the name of a policy that has none, by its settings.
+// Policies in routes were all named when the first of them was loaded, in the
+// order of the servers' names, because Caddy loads servers in no order. Policies
+// in no route of the HTTP app are counted in the order in which they load.
 func (a *App) defaultNameOf(settings string) string {
 	if a.routes != nil {
 		if name := a.routes.names[settingsKey(json.RawMessage(settings))]; name != "" {

@@ -1,6 +1,6 @@
-// Package directories holds the kinds of directory as Caddy modules: their
-// settings and their Caddyfile, and nothing else. What they do stands in the
-// packages below enrich/directory.
+// Package directories has the kinds of directory as Caddy modules: settings and
+// Caddyfile syntax. Each embeds the configuration of its kind, and adds what every
+// directory has; the look-ups are in the packages below enrich/directory.
 package directories
 
 import (
@@ -17,9 +17,9 @@ func init() {
 	caddy.RegisterModule(new(File))
 }
 
-// File is a directory of users, groups and apps in a YAML or JSON file. The
-// file is watched: an edit takes effect at once, and a broken or empty one
-// leaves the last good state in place and is logged.
+// File is a directory of users, groups and apps in a YAML or JSON file. The file
+// is watched: an edit takes effect at once. A broken or empty file is logged, and
+// the last good state stays in use.
 type File struct {
 	caddymodule.DirectorySettings
 	file.Config
@@ -50,7 +50,7 @@ func (f *File) Open(ctx caddymodule.DirectoryContext) (directory.Directory, erro
 	return file.New(c)
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory file <path> {
 //		<options of every directory>

@@ -16,8 +16,9 @@ func init() {
 	caddy.RegisterModule(new(HTTP))
 }
 
-// HTTP is a directory that a service of one's own is: one question for a user,
-// answered in JSON. Only what URL and body declare reaches the service.
+// HTTP is a directory behind an HTTP service of the operator's own: one request
+// for a user, answered in JSON. Of a caller, only what URL and body declare
+// reaches the service.
 type HTTP struct {
 	caddymodule.DirectorySettings
 	rest.Config
@@ -31,7 +32,7 @@ func (*HTTP) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision expands the placeholders of URLs, headers and paths of files.
+// Provision expands the placeholders of URLs, headers and the CA file.
 func (h *HTTP) Provision(caddy.Context) error {
 	if err := expandTemplate(&h.URL); err != nil {
 		return err
@@ -42,10 +43,10 @@ func (h *HTTP) Provision(caddy.Context) error {
 	return block.Expand(&h.AppURL, &h.CAFile)
 }
 
-// Files implements caddymodule.DirectoryFiles.
+// Files implements caddymodule.DirectoryFiles: the file of certificates.
 func (h *HTTP) Files() []string { return []string{h.CAFile} }
 
-// Open makes the directory.
+// Open returns the directory. It does not touch the network.
 func (h *HTTP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return rest.New(h.config(), rest.Options{Clock: ctx.Clock})
 }
@@ -61,7 +62,8 @@ func (h *HTTP) config() rest.Config {
 func (h *HTTP) Check([]string) error {
 	c := h.config()
 	if block.HasPlaceholder(c.URL + c.AppURL) {
-		// Both are at one host.
+		// Both must be at one host, which is unknown until placeholders are
+		// expanded.
 		c.URL, c.AppURL = "https://host/{subject}", ""
 	} else if err := expandTemplate(&c.URL); err != nil {
 		return err
@@ -69,7 +71,7 @@ func (h *HTTP) Check([]string) error {
 	return rest.Check(c)
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory http <url> {
 //		method             GET|POST
@@ -104,6 +106,7 @@ func (h *HTTP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	})
 }
 
+// unmarshalHeader reads the name and the value of a header.
 func (h *HTTP) unmarshalHeader(d *caddyfile.Dispenser) error {
 	var name, value string
 	if !d.AllArgs(&name, &value) {

@@ -18,7 +18,7 @@ func init() {
 }
 
 // LDAP is a directory that speaks LDAP: OpenLDAP, 389 Directory Server, FreeIPA,
-// Active Directory. It knows users and their groups, and no apps.
+// Active Directory. It has users and their groups, but no apps.
 type LDAP struct {
 	caddymodule.DirectorySettings
 	ldap.Config
@@ -32,16 +32,16 @@ func (*LDAP) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision expands the placeholders of address, account and password. Filters
-// and base never meet them.
+// Provision expands the placeholders of address, account, password and CA file.
+// Filters and base hold none.
 func (l *LDAP) Provision(caddy.Context) error {
 	return block.Expand(&l.URL, &l.BindDN, &l.BindPassword, &l.CAFile, &l.ServerName)
 }
 
-// Files implements caddymodule.DirectoryFiles.
+// Files implements caddymodule.DirectoryFiles: the file of certificates.
 func (l *LDAP) Files() []string { return []string{l.CAFile} }
 
-// Open makes the directory.
+// Open returns the directory. It does not touch the network.
 func (l *LDAP) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	c := l.config()
 	c.Clock, c.Logger = ctx.Clock, ctx.Logger
@@ -82,7 +82,7 @@ func (l *LDAP) attributes() []string {
 	return names
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory ldap <url> {
 //		bind_dn            <dn>

@@ -20,8 +20,8 @@ func init() {
 	caddy.RegisterModule(new(Okta))
 }
 
-// Okta is a directory that an Okta organization is, read by its management API:
-// users, groups, apps with their profiles, and assignments.
+// Okta is the directory of an Okta organization, read by its management API: users,
+// groups, apps with their profiles, and assignments.
 type Okta struct {
 	caddymodule.DirectorySettings
 	okta.Config
@@ -44,13 +44,13 @@ func (o *Okta) Provision(caddy.Context) error {
 	return expandKey(&o.PrivateKey)
 }
 
-// maxKeyFile bounds the file of a private key, in bytes; the largest real ones
+// maxKeyFile bounds the file of a private key, in bytes. The largest real ones
 // have 13 KB.
 const maxKeyFile = 64 << 10
 
-// expandKey gives the text of a key: one that is written out stays as it is,
-// because the braces of a JSON Web Key are no placeholder; anything else is the
-// path of a file, once its placeholders have been expanded.
+// expandKey replaces a setting by the text of the private key. A key itself stays
+// as it is, because the braces of a JSON Web Key are no placeholder. Anything else,
+// once its placeholders are expanded, is a key or the path of a file with one.
 func expandKey(key *string) error {
 	if *key == "" || isKey(*key) {
 		return nil
@@ -63,7 +63,7 @@ func expandKey(key *string) error {
 	}
 	f, err := os.Open(*key)
 	if err != nil {
-		// Its words repeat the name, which may be a key in another form.
+		// The text of err repeats the name, which may be a key in another form.
 		return errors.New("reading the private key: neither PEM, nor a JSON Web Key, nor a file that can be read")
 	}
 	defer func() { _ = f.Close() }()
@@ -80,10 +80,10 @@ func isKey(text string) bool {
 	return strings.Contains(text, "-----BEGIN") || strings.HasPrefix(strings.TrimSpace(text), "{") && strings.Contains(text, `"kty"`)
 }
 
-// Files implements caddymodule.DirectoryFiles.
+// Files implements caddymodule.DirectoryFiles: the file of certificates.
 func (o *Okta) Files() []string { return []string{o.CAFile} }
 
-// Open makes the directory.
+// Open returns the directory. It does not touch the network.
 func (o *Okta) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return okta.New(o.config(), okta.Options{Clock: ctx.Clock, Logger: ctx.Logger})
 }
@@ -98,11 +98,11 @@ func (o *Okta) config() okta.Config {
 // Check implements caddymodule.DirectoryChecker.
 func (o *Okta) Check([]string) error {
 	c := o.config()
-	c.URL, c.Token = written(c.URL, "https://host"), written(c.Token, "x")
+	c.URL, c.Token = knownOr(c.URL, "https://host"), knownOr(c.Token, "x")
 	return okta.Check(c)
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory okta <url> {
 //		token       <secret>

@@ -14,41 +14,35 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// oneArg reads exactly one argument.
-func oneArg(d *caddyfile.Dispenser) (string, error) {
-	var arg string
-	if !d.AllArgs(&arg) {
-		return "", d.ArgErr()
-	}
-	return arg, nil
-}
+// This file has what several kinds need to read their settings.
 
 // address reads the kind, which d stands before, and the one argument that
 // follows it.
 func address(d *caddyfile.Dispenser, to *string) error {
 	d.Next() // the kind
-	var err error
-	*to, err = oneArg(d)
-	return err
+	if !d.AllArgs(to) {
+		return d.ArgErr()
+	}
+	return nil
 }
 
-// written gives a setting as it stands in a Caddyfile, or the other text where
-// it holds a placeholder and cannot be judged yet.
-func written(setting, other string) string {
+// knownOr returns a setting as a Caddyfile has it, or a valid stand-in where it
+// holds a placeholder and cannot be checked yet.
+func knownOr(setting, standIn string) string {
 	if block.HasPlaceholder(setting) {
-		return other
+		return standIn
 	}
 	return setting
 }
 
-// word is a word in braces, which is no placeholder of Caddy's: those have a
-// dot.
-var word = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
+// wordInBraces is no placeholder of Caddy's: those have a dot.
+var wordInBraces = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
 
-// expandTemplate expands the placeholders of a URL in which, besides what
-// block.Expand knows, {issuer} and {client} stand for the directory.
+// expandTemplate expands the placeholders of a URL, but for those that the
+// directory replaces at each look-up: {subject}, {issuer}, {client} and {app}. Any
+// other word in braces is an error.
 func expandTemplate(text *string) error {
-	for _, m := range word.FindAllStringSubmatch(*text, -1) {
+	for _, m := range wordInBraces.FindAllStringSubmatch(*text, -1) {
 		if places := rest.Places(); !slices.Contains(places, m[1]) {
 			return fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], places))
 		}
@@ -64,9 +58,9 @@ func expandTemplate(text *string) error {
 	return nil
 }
 
-// expandHeaders expands the placeholders of header values, which are secrets
-// more often than not. The map is made anew, because it may be shared with the
-// configuration as it was written.
+// expandHeaders expands the placeholders of header values, most of which are
+// secrets. It makes a new map, because the old one may be shared with the
+// configuration before expansion.
 func expandHeaders(h *http.Header) error {
 	if *h == nil {
 		return nil

@@ -14,8 +14,8 @@ func init() {
 	caddy.RegisterModule(new(SCIM))
 }
 
-// SCIM is a directory that a SCIM 2.0 service is (RFC 7643, 7644): users with
-// their groups. It knows no apps.
+// SCIM is the directory of a SCIM 2.0 service (RFC 7643, 7644): users with their
+// groups. It has no apps.
 type SCIM struct {
 	caddymodule.DirectorySettings
 	scim.Config
@@ -34,10 +34,10 @@ func (s *SCIM) Provision(caddy.Context) error {
 	return block.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password, &s.CAFile)
 }
 
-// Files implements caddymodule.DirectoryFiles.
+// Files implements caddymodule.DirectoryFiles: the file of certificates.
 func (s *SCIM) Files() []string { return []string{s.CAFile} }
 
-// Open makes the directory.
+// Open returns the directory. It does not touch the network.
 func (s *SCIM) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return scim.New(s.Config, scim.Options{Clock: ctx.Clock})
 }
@@ -45,12 +45,12 @@ func (s *SCIM) Open(ctx caddymodule.DirectoryContext) (directory.Directory, erro
 // Check implements caddymodule.DirectoryChecker.
 func (s *SCIM) Check([]string) error {
 	c := s.Config
-	c.URL = written(c.URL, "https://host")
-	c.Bearer, c.Username, c.Password = written(c.Bearer, "x"), written(c.Username, "x"), written(c.Password, "x")
+	c.URL = knownOr(c.URL, "https://host")
+	c.Bearer, c.Username, c.Password = knownOr(c.Bearer, "x"), knownOr(c.Username, "x"), knownOr(c.Password, "x")
 	return scim.Check(c)
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory scim <url> {
 //		bearer      <secret>

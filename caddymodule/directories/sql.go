@@ -19,14 +19,14 @@ func init() {
 	caddy.RegisterModule(new(SQL))
 }
 
-// SQL is a directory that lives in a database: each question is a query of
-// one's own, with the subject or the app's id as a bound parameter. Columns
-// become attributes.
+// SQL is a directory in a database: each look-up is a query of the operator's own,
+// with the subject or the app's id as a bound parameter. Columns become attributes.
 type SQL struct {
 	caddymodule.DirectorySettings
 	sql.Config
 
-	// How long the database works on one query. Default: the timeout.
+	// How long the database works on one query. Default, and what 0 means: the
+	// timeout of the directory.
 	StatementTimeout caddy.Duration `json:"statement_timeout,omitempty"`
 }
 
@@ -38,12 +38,12 @@ func (*SQL) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision expands the placeholders of the address. Queries never meet them.
+// Provision expands the placeholders of the address. Queries hold none.
 func (s *SQL) Provision(caddy.Context) error {
 	return block.Expand(&s.DSN)
 }
 
-// Open makes the directory. Connections are made when the first question comes.
+// Open returns the directory. It connects at the first look-up.
 func (s *SQL) Open(caddymodule.DirectoryContext) (directory.Directory, error) {
 	return sql.New(s.config())
 }
@@ -56,7 +56,7 @@ func (s *SQL) config() sql.Config {
 	return c
 }
 
-// namesFile is what of a DSN makes the driver read a file.
+// namesFile matches the parts of a DSN that make the driver read a file.
 var namesFile = regexp.MustCompile(`(sslrootcert|sslcert|sslkey|passfile|servicefile|service)\s*=`)
 
 // Check implements caddymodule.DirectoryChecker. It leaves files for the load.
@@ -68,7 +68,7 @@ func (s *SQL) Check([]string) error {
 	return sql.Check(c)
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory sql postgres <dsn> {
 //		user_query         <query>

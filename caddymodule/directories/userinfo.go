@@ -20,9 +20,9 @@ func init() {
 	caddy.RegisterModule(new(Userinfo))
 }
 
-// Userinfo is a directory that an issuer's userinfo endpoint is, asked with the
-// caller's own token. It knows the caller only, and no apps. The endpoint comes
-// from the issuer's metadata, whatever its keys come from.
+// Userinfo is the userinfo endpoint of an issuer as a directory, asked with the
+// caller's own token. It has the caller only, and no apps. The endpoint comes from
+// the issuer's metadata, also where its keys come from elsewhere.
 type Userinfo struct {
 	caddymodule.DirectorySettings
 	userinfo.Config
@@ -45,6 +45,7 @@ func (u *Userinfo) Provision(caddy.Context) error {
 	return block.Expand(&u.CAFile)
 }
 
+// bind makes the directory answer for its issuer only.
 func (u *Userinfo) bind() error {
 	switch {
 	case u.Issuer == "":
@@ -68,10 +69,10 @@ func (u *Userinfo) Check(issuers []string) error {
 	return directory.Setting("issuer", fmt.Errorf("no issuer is named %q%s", u.Issuer, nearest.Hint(u.Issuer, issuers)))
 }
 
-// Files implements caddymodule.DirectoryFiles.
+// Files implements caddymodule.DirectoryFiles: the file of certificates.
 func (u *Userinfo) Files() []string { return []string{u.CAFile} }
 
-// Open makes the directory. It does not ask for the issuer's metadata yet.
+// Open returns the directory. It fetches the issuer's metadata at the first look-up.
 func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	is := ctx.Issuer(u.Issuer)
 	if is == nil {
@@ -90,7 +91,7 @@ func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, 
 	return userinfo.New(c, userinfo.Options{Clock: ctx.Clock})
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory userinfo {
 //		issuer       <name>
