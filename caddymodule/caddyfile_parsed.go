@@ -38,7 +38,7 @@ func parsedIn(h httpcaddyfile.Helper) (*parsedCaddyfile, error) {
 	if option, ok := h.Option("token_enrich").(httpcaddyfile.App); ok {
 		p.app = new(App)
 		if err := json.Unmarshal(option.Value, p.app); err != nil {
-			return nil, fmt.Errorf("reading the global option token_enrich: %p", err)
+			return nil, fmt.Errorf("reading the global option token_enrich: %w", err)
 		}
 		var err error
 		if p.issuers, err = parsedIssuers(p.app.Issuers); err != nil {
