@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -123,18 +124,18 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// choices lists the options that take one of a few values.
-func (a *App) choices() []choice {
-	return []choice{
-		{"on_denylist_error", &a.OnDenylistError, []string{"deny", "continue"}},
-		{"explain", &a.Explain, []string{"shapes", "values"}},
+// enums are the options of one word out of a few.
+func (a *App) enums() []block.Option {
+	return []block.Option{
+		block.Enum("on_denylist_error", &a.OnDenylistError, "deny", "continue"),
+		block.Enum("explain", &a.Explain, "shapes", "values"),
 	}
 }
 
 // check checks what the Caddyfile parser has checked, for a configuration that
 // came as JSON.
 func (a *App) check() error {
-	if err := checkChoices(a.choices()); err != nil {
+	if err := block.CheckValues(a.enums()...); err != nil {
 		return err
 	}
 	return a.checkDenyMaxAge()
@@ -170,7 +171,9 @@ func (a *App) register(p *policy) error {
 func (a *App) Start() error {
 	a.logs.started.Store(a.logger)
 	a.metrics.initialize(a)
-	a.warnOfDevelopmentSecrets()
+	if a.developmentSecrets {
+		warnOfDevelopmentSecrets(a.ctx, a.logger)
+	}
 	a.issuers.Start(context.Background())
 	if a.directories != nil {
 		if err := a.directories.Start(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/memory"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 )
 
 // Cache configures how long answers of the directory are used, and where they are
@@ -64,15 +65,15 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	at := d.Token()
-	err := parseBlock(d, "cache", []option{
-		duration("fresh", &c.Fresh),
-		duration("refresh_after", &c.RefreshAfter),
-		pointer("stale_if_error", &c.StaleIfError),
-		pointer("negative", &c.Negative),
-		duration("unconfirmed_max", &c.UnconfirmedMax),
-		byteSize("memory", &c.Memory),
-		byteSize("decision_memory", &c.DecisionMemory),
-		{name: "redis", parse: func(d *caddyfile.Dispenser) error {
+	err := block.Parse(d, "cache", []block.Option{
+		block.Duration("fresh", &c.Fresh),
+		block.Duration("refresh_after", &c.RefreshAfter),
+		block.OptionalDuration("stale_if_error", &c.StaleIfError),
+		block.OptionalDuration("negative", &c.Negative),
+		block.Duration("unconfirmed_max", &c.UnconfirmedMax),
+		block.ByteSize("memory", &c.Memory),
+		block.ByteSize("decision_memory", &c.DecisionMemory),
+		{Name: "redis", Parse: func(d *caddyfile.Dispenser) error {
 			c.Redis = new(Redis)
 			err := c.Redis.UnmarshalCaddyfile(d)
 			if c.Redis.URL == "" && len(c.Redis.Addresses) == 0 {
@@ -81,13 +82,13 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			return err
 		}},
-		texts("seal_key", &c.SealKeys),
+		block.Texts("seal_key", &c.SealKeys),
 	})
 	if err != nil {
 		return err
 	}
 	if err := c.check(); err != nil {
-		return errorAt(at, fmt.Errorf("cache: %w", err))
+		return block.ErrorAt(at, fmt.Errorf("cache: %w", err))
 	}
 	return nil
 }
@@ -101,18 +102,14 @@ func (c *Cache) check() error {
 	if c.DecisionMemory < 0 {
 		return errors.New("decision_memory is negative")
 	}
-	periods := []period{{"fresh", c.Fresh}, {"refresh_after", c.RefreshAfter}, {"unconfirmed_max", c.UnconfirmedMax}}
-	if c.StaleIfError != nil {
-		periods = append(periods, period{"stale_if_error", *c.StaleIfError})
-	}
-	if c.Negative != nil {
-		periods = append(periods, period{"negative", *c.Negative})
-	}
-	if err := checkPeriods(periods...); err != nil {
+	if err := block.CheckValues(
+		block.Duration("fresh", &c.Fresh), block.Duration("refresh_after", &c.RefreshAfter), block.Duration("unconfirmed_max", &c.UnconfirmedMax),
+		block.OptionalDuration("stale_if_error", &c.StaleIfError), block.OptionalDuration("negative", &c.Negative),
+	); err != nil {
 		return err
 	}
 	for i, text := range c.SealKeys {
-		if _, err := seal.ParseKey(text); err != nil && !Unexpanded(text) {
+		if _, err := seal.ParseKey(text); err != nil && !block.HasPlaceholder(text) {
 			return fmt.Errorf("seal_key %d: %w", i+1, err)
 		}
 	}
@@ -137,7 +134,7 @@ func (c *Cache) expand() error {
 			texts = append(texts, &r.TLS.CA, &r.TLS.Cert, &r.TLS.Key, &r.TLS.ServerName)
 		}
 	}
-	return Expand(texts...)
+	return block.Expand(texts...)
 }
 
 // ttls gives how long answers are used, with the defaults filled in.
@@ -178,36 +175,36 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	err := parseBlock(d, "redis", []option{
-		texts("address", &r.Addresses),
-		text("master_name", &r.MasterName),
-		text("username", &r.Username),
-		text("password", &r.Password),
-		text("sentinel_username", &r.SentinelUsername),
-		text("sentinel_password", &r.SentinelPassword),
-		flag("cluster", &r.Cluster),
-		number("db", &r.DB),
-		{name: "tls", parse: func(d *caddyfile.Dispenser) error {
+	err := block.Parse(d, "redis", []block.Option{
+		block.Texts("address", &r.Addresses),
+		block.Text("master_name", &r.MasterName),
+		block.Text("username", &r.Username),
+		block.Text("password", &r.Password),
+		block.Text("sentinel_username", &r.SentinelUsername),
+		block.Text("sentinel_password", &r.SentinelPassword),
+		block.Flag("cluster", &r.Cluster),
+		block.Number("db", &r.DB),
+		{Name: "tls", Parse: func(d *caddyfile.Dispenser) error {
 			if d.NextArg() {
 				return d.ArgErr()
 			}
 			r.TLS = new(redis.TLS)
-			return parseBlock(d, "tls", []option{
-				text("ca", &r.TLS.CA),
-				text("cert", &r.TLS.Cert),
-				text("key", &r.TLS.Key),
-				text("server_name", &r.TLS.ServerName),
+			return block.Parse(d, "tls", []block.Option{
+				block.Text("ca", &r.TLS.CA),
+				block.Text("cert", &r.TLS.Cert),
+				block.Text("key", &r.TLS.Key),
+				block.Text("server_name", &r.TLS.ServerName),
 			})
 		}},
-		text("prefix", &r.Prefix),
-		duration("timeout", &r.Timeout),
-		flag("insecure_plaintext", &r.InsecurePlaintext),
+		block.Text("prefix", &r.Prefix),
+		block.Duration("timeout", &r.Timeout),
+		block.Flag("insecure_plaintext", &r.InsecurePlaintext),
 	})
 	if err != nil || r.URL == "" && len(r.Addresses) == 0 {
 		return err
 	}
 	if err := r.check(); err != nil {
-		return errorAt(at, err)
+		return block.ErrorAt(at, err)
 	}
 	return nil
 }
@@ -216,7 +213,7 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // and without a look at files: nothing where the address is not known yet.
 func (r *Redis) check() error {
 	c := r.Config
-	if slices.ContainsFunc(append(c.Addresses, c.URL), Unexpanded) {
+	if slices.ContainsFunc(append(c.Addresses, c.URL), block.HasPlaceholder) {
 		return nil
 	}
 	if c.TLS != nil {

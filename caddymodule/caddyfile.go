@@ -6,14 +6,16 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
 func init() {
 	httpcaddyfile.RegisterGlobalOption("token_enrich", parseApp)
 
-	// The scrub stands before everything that could read a header; what
-	// answers its own paths stands before authentication, the policy behind
-	// it.
+	// The scrub comes before everything that could read a header; what answers
+	// paths of its own comes before authentication, the policy after it.
 	httpcaddyfile.RegisterDirective("token_enrich_scrub", parseScrub)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich_scrub", httpcaddyfile.Before, "tracing")
 	httpcaddyfile.RegisterDirective("token_enrich_jwks", parseJWKS)
@@ -46,38 +48,38 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
-	var directories writtenDirectories
-	at := newPlaces(d.Token())
-	err := parseBlock(d, "token_enrich", at.noting(chosen(app.choices(), []option{
-		{name: "issuer", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+	var directories parsedDirectories
+	at := block.NewPositions(d.Token())
+	err := block.Parse(d, "token_enrich", at.Record(append([]block.Option{
+		{Name: "issuer", List: "issuers", Parse: func(d *caddyfile.Dispenser) error {
 			at, i := d.Token(), new(Issuer)
 			app.Issuers = append(app.Issuers, i)
 			if err := i.UnmarshalCaddyfile(d); err != nil {
 				return err
 			}
-			if _, err := writtenNames(app.Issuers); err != nil {
-				return errorAt(at, err)
+			if _, err := parsedIssuerNames(app.Issuers); err != nil {
+				return block.ErrorAt(at, err)
 			}
 			return nil
 		}},
-		{name: "directory", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+		{Name: "directory", List: "directories", Parse: func(d *caddyfile.Dispenser) error {
 			return directories.unmarshal(d)
 		}},
-		{name: "cache", parse: func(d *caddyfile.Dispenser) error {
+		{Name: "cache", Parse: func(d *caddyfile.Dispenser) error {
 			app.Cache = new(Cache)
 			return app.Cache.UnmarshalCaddyfile(d)
 		}},
-		{name: "signing", parse: func(d *caddyfile.Dispenser) error {
+		{Name: "signing", Parse: func(d *caddyfile.Dispenser) error {
 			app.Signing = new(Signing)
 			return app.Signing.UnmarshalCaddyfile(d)
 		}},
-		duration("deny_max_age", &app.DenyMaxAge),
-	}...)))
+		block.Duration("deny_max_age", &app.DenyMaxAge),
+	}, app.enums()...)))
 	if err != nil {
 		return nil, err
 	}
 	if err := app.checkDenyMaxAge(); err != nil {
-		return nil, at.locate(&optionError{option: "deny_max_age", err: err})
+		return nil, at.Locate(setting.Wrap(err, "deny_max_age"))
 	}
 	app.DirectoriesRaw = directories.raw()
 	if err := directories.check(app.Issuers); err != nil {
@@ -87,8 +89,8 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 }
 
 // parseHandler reads the token_enrich directive of a site. The matcher goes
-// into the handler: the route itself has none, so that a request which the
-// matcher leaves out is scrubbed all the same.
+// becomes part of the handler: the route itself has none, so that a request that
+// does not match is scrubbed all the same.
 func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -104,20 +106,20 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	w, err := writtenIn(h)
+	w, err := parsedIn(h)
 	if err != nil {
 		return nil, err
 	}
 	if err := w.policy(handler, h.IsNamedRoute()); err != nil {
-		return nil, handler.at.locate(err)
+		return nil, err
 	}
 	return newRoute(h, handler), nil
 }
 
-// newRoute makes the route of a directive. It has no matcher, so that each
-// request takes it. Of a named route whose routes have no matchers, Caddy keeps
-// the first handler and loses the others, a policy among them perhaps; there, a
-// matcher of all paths has it keep them.
+// newRoute returns the route of a directive. It has no matcher, so that each
+// request takes it. Where no route within a named route has a matcher, Caddy keeps
+// the first handler and drops the others, which may be a policy; a matcher of all
+// paths makes it keep them.
 func newRoute(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) []httpcaddyfile.ConfigValue {
 	if h.IsNamedRoute() {
 		return h.NewRoute(caddy.ModuleMap{"path": h.JSON([]string{"*"})}, handler)
@@ -136,7 +138,7 @@ func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := writtenIn(h)
+	w, err := parsedIn(h)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +148,7 @@ func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return routes, nil
 }
 
+// parseBare reads a directive without matcher, arguments and options.
 func parseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // consume directive name
 	name := h.Val()

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
@@ -30,8 +31,8 @@ import (
 //	}
 //	claim <name> allow_list expression <expression> { ... }
 //
-// With one argument behind the name, that argument is an expression; with
-// two or more, the first names the form.
+// One argument after the name is an expression; of two or more, the first names
+// the form.
 func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 	var def claim.Definition
 	args := d.RemainingArgs()
@@ -39,13 +40,13 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 		return def, d.ArgErr()
 	}
 	def.Name = args[0]
-	options := []option{
-		texts("scopes", &def.Scopes),
-		word("on_error", &def.OnError, claim.OnErrorDeny, claim.OnErrorOmit),
-		word("on_empty", &def.OnEmpty, claim.OnEmptyOmit, claim.OnEmptyEmit),
-		word("dialect", &def.Dialect, "classic", "identity_engine"),
-		word("status", &def.Status, claim.StatusActive, claim.StatusInactive),
-		word("token", &def.Token, claim.TokenAccess, claim.TokenID, claim.TokenAny),
+	options := []block.Option{
+		block.Texts("scopes", &def.Scopes),
+		block.Enum("on_error", &def.OnError, claim.OnErrorDeny, claim.OnErrorOmit),
+		block.Enum("on_empty", &def.OnEmpty, claim.OnEmptyOmit, claim.OnEmptyEmit),
+		block.Enum("dialect", &def.Dialect, "classic", "identity_engine"),
+		block.Enum("status", &def.Status, claim.StatusActive, claim.StatusInactive),
+		block.Enum("token", &def.Token, claim.TokenAccess, claim.TokenID, claim.TokenAny),
 	}
 	switch {
 	case len(args) == 2 && args[1] == "allow_list":
@@ -59,10 +60,10 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 		f := &claim.GroupFilter{Match: args[2], Pattern: args[3]}
 		def.Groups = f
 		options = append(options,
-			count("limit", &f.Limit),
-			word("on_limit", &f.OnLimit, claim.OnLimitError, claim.OnLimitTruncate),
-			word("value", &f.Value, claim.ValueName, claim.ValueID),
-			texts("types", &f.Types))
+			block.Count("limit", &f.Limit),
+			block.Enum("on_limit", &f.OnLimit, claim.OnLimitError, claim.OnLimitTruncate),
+			block.Enum("value", &f.Value, claim.ValueName, claim.ValueID),
+			block.Texts("types", &f.Types))
 	case args[1] == "allow_list":
 		l := &claim.AllowList{IDs: args[2:]}
 		if word, near := nearest.Word(args[2], []string{"expression"}); near && args[2] != word {
@@ -76,12 +77,12 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 		}
 		def.AllowList = l
 		options = append(options,
-			text("value", &l.Value),
-			count("limit", &l.Limit),
-			word("on_limit", &l.OnLimit, claim.OnLimitError, claim.OnLimitTruncate))
+			block.Text("value", &l.Value),
+			block.Count("limit", &l.Limit),
+			block.Enum("on_limit", &l.OnLimit, claim.OnLimitError, claim.OnLimitTruncate))
 	default:
 		return def, d.Errf("claim %s: %q is neither groups nor allow_list%s; an expression with spaces stands in backticks",
 			def.Name, args[1], nearest.Hint(args[1], []string{"groups", "allow_list"}))
 	}
-	return def, parseBlock(d, "claim "+def.Name, options)
+	return def, block.Parse(d, "claim "+def.Name, options)
 }

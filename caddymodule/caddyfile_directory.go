@@ -4,41 +4,44 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// directoryNamespace is where the kinds of directory live.
+// This file reads the directory options of a Caddyfile and checks them while
+// their source positions are known.
+
+// directoryNamespace is the namespace of the directory modules.
 const directoryNamespace = "token_enrich.directories"
 
-// writtenDirectory is a directory as it stands in a Caddyfile.
-type writtenDirectory struct {
+// parsedDirectory is a directory option of a Caddyfile.
+type parsedDirectory struct {
 	at   caddyfile.Token
 	kind string
 	mod  DirectoryModule
 }
 
-// name is the directory's name: its kind where it was given none.
-func (w *writtenDirectory) name() string {
-	if name := w.mod.Settings().Name; name != "" {
+// name returns the directory's name. Default: its kind.
+func (p *parsedDirectory) name() string {
+	if name := p.mod.Settings().Name; name != "" {
 		return name
 	}
-	return w.kind
+	return p.kind
 }
 
-// writtenDirectories are those of a Caddyfile, in order.
-type writtenDirectories []writtenDirectory
+// parsedDirectories are the directory options of a Caddyfile, in order.
+type parsedDirectories []parsedDirectory
 
-// unmarshal reads the directory option; d stands on the word directory, and the
-// kind that follows is a guest module.
-func (w *writtenDirectories) unmarshal(d *caddyfile.Dispenser) error {
+// unmarshal reads a directory option; d stands on the word directory. The kind
+// that follows is a directory module, which reads the rest.
+func (p *parsedDirectories) unmarshal(d *caddyfile.Dispenser) error {
 	at := d.Token()
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -49,82 +52,81 @@ func (w *writtenDirectories) unmarshal(d *caddyfile.Dispenser) error {
 		for _, m := range caddy.GetModules(directoryNamespace) {
 			kinds = append(kinds, m.ID.Name())
 		}
-		return d.Errf("there is no kind of directory %q%s; there are %s", kind, nearest.Hint(kind, kinds), list(kinds))
+		return d.Errf("there is no kind of directory %q%s; there are %s", kind, nearest.Hint(kind, kinds), block.JoinOr(kinds))
 	}
-	guest, err := caddyfile.UnmarshalModule(d, directoryNamespace+"."+kind)
+	module, err := caddyfile.UnmarshalModule(d, directoryNamespace+"."+kind)
 	if err != nil {
 		return err
 	}
-	mod, ok := guest.(DirectoryModule)
+	mod, ok := module.(DirectoryModule)
 	if !ok {
 		return d.Errf("module %s.%s is no kind of directory", directoryNamespace, kind)
 	}
-	one := writtenDirectory{at: at, kind: kind, mod: mod}
-	for i := range *w {
-		if (*w)[i].name() == one.name() {
+	one := parsedDirectory{at: at, kind: kind, mod: mod}
+	for i := range *p {
+		if (*p)[i].name() == one.name() {
 			return d.Errf("two directories are named %q; tell them apart by the option name", one.name())
 		}
 	}
-	*w = append(*w, one)
+	*p = append(*p, one)
 	return nil
 }
 
-// raw gives the directories as the configuration's JSON has them.
-func (w writtenDirectories) raw() []json.RawMessage {
-	out := make([]json.RawMessage, len(w))
-	for i := range w {
-		out[i] = caddyconfig.JSONModuleObject(w[i].mod, "kind", w[i].kind, nil)
+// raw returns the directories in the form of the configuration's JSON.
+func (p parsedDirectories) raw() []json.RawMessage {
+	out := make([]json.RawMessage, len(p))
+	for i := range p {
+		out[i] = caddyconfig.JSONModuleObject(p[i].mod, "kind", p[i].kind, nil)
 	}
 	return out
 }
 
-// check tells, with file and line, what is wrong in the directories' settings as
-// far as that can be judged before placeholders are expanded.
-func (w writtenDirectories) check(issuers []*Issuer) error {
-	names, err := writtenNames(issuers)
+// check returns what is wrong in the directories' settings, with file and line,
+// as far as it can be known before placeholders are expanded.
+func (p parsedDirectories) check(issuers []*Issuer) error {
+	names, err := parsedIssuerNames(issuers)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for i := range w {
-		if err := w[i].check(names); err != nil {
-			errs = append(errs, w[i].locate(err))
+	for i := range p {
+		if err := p[i].check(names); err != nil {
+			errs = append(errs, p[i].locate(err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (w *writtenDirectory) check(issuers []string) error {
-	if c, ok := w.mod.(DirectoryChecker); ok {
+// check checks one directory. issuers are the names of the issuers, none where
+// those are not known yet.
+func (p *parsedDirectory) check(issuers []string) error {
+	if c, ok := p.mod.(DirectoryChecker); ok {
 		if err := c.Check(issuers); err != nil {
-			return fmt.Errorf("directory %q: %w", w.name(), err)
+			return fmt.Errorf("directory %q: %w", p.name(), err)
 		}
 	}
-	s := w.mod.Settings()
-	member := directory.Source{Name: w.name(), Issuers: s.Issuers, Match: s.Match}
+	s := p.mod.Settings()
+	member := directory.Source{Name: p.name(), Issuers: s.Issuers, Match: s.Match}
 	if err := member.CheckMatch(); err != nil || len(issuers) == 0 {
 		return err
 	}
 	return member.Validate(issuers)
 }
 
-// locate gives an error the line of the option that it is about, or else of the
-// directory.
-func (w *writtenDirectory) locate(err error) error {
-	at := w.mod.Settings().at
+// locate adds to an error the file and line of the option that it is about, or
+// of the directory.
+func (p *parsedDirectory) locate(err error) error {
+	at := p.mod.Settings().at
 	if at == nil {
-		at = newPlaces(w.at)
+		at = block.NewPositions(p.at)
 	}
-	if setting, ok := errors.AsType[*directory.SettingError](err); ok {
-		err = &optionError{option: setting.Option, err: err}
-	}
-	return at.locate(err)
+	return at.Locate(err)
 }
 
-// writtenNames gives the names of the issuers as a Caddyfile has them, none
-// where those are not known before placeholders are expanded.
-func writtenNames(issuers []*Issuer) ([]string, error) {
-	configs, err := writtenIssuers(issuers)
+// parsedIssuerNames returns the names of the issuers of a Caddyfile, none where
+// one depends on a placeholder.
+func parsedIssuerNames(issuers []*Issuer) ([]string, error) {
+	configs, err := parsedIssuers(issuers)
 	if err != nil {
 		return nil, err
 	}
@@ -135,22 +137,16 @@ func writtenNames(issuers []*Issuer) ([]string, error) {
 	return names, nil
 }
 
-// writtenIssuers gives the settings of the issuers with their names, none where
-// those are not known before placeholders are expanded.
-func writtenIssuers(issuers []*Issuer) ([]*issuer.Config, error) {
+// parsedIssuers returns copies of the issuers' settings with their names, none
+// where one depends on a placeholder.
+func parsedIssuers(issuers []*Issuer) ([]*issuer.Config, error) {
 	configs := make([]*issuer.Config, len(issuers))
 	for i, is := range issuers {
-		if is.Name == "" && Unexpanded(is.Issuer) {
+		if is.Name == "" && block.HasPlaceholder(is.Issuer) {
 			return nil, nil
 		}
 		config := is.Config
 		configs[i] = &config
 	}
 	return configs, issuer.ResolveNames(configs)
-}
-
-// Unexpanded reports whether a text holds a placeholder that Expand would
-// resolve, so that nobody knows it yet while a Caddyfile is read.
-func Unexpanded(text string) bool {
-	return strings.Contains(text, "{env.") || strings.Contains(text, "{file.")
 }

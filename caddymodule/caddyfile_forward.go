@@ -1,23 +1,36 @@
 package caddymodule
 
 import (
-	"fmt"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
 
+// This file reads the options of a policy that say which headers it forwards.
+// They are compiled together when the block is complete.
+
+// unmarshalHeader reads one header. Syntax:
+//
+//	header <Name> <claim> {
+//		list        json|repeat|first|delimiter <text>
+//		count
+//		escape      backslash|percent|refuse
+//		encode      ascii|utf8|latin1|percent|base64|base64url|rfc2047|rfc8187
+//		on_empty    omit|empty|deny|default <text>
+//		max_bytes   <number>
+//		on_overflow deny|omit|truncate_list|split
+//		exact
+//		value       cn
+//	}
 func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
-	at := d.Token()
 	args := d.RemainingArgs()
 	if len(args) != 2 {
 		return d.Err("header takes a header name and a claim")
 	}
 	def := forward.HeaderDefinition{Name: args[0], Claim: args[1]}
-	err := parseBlock(d, "header "+def.Name, []option{
-		{name: "list", parse: func(d *caddyfile.Dispenser) error {
+	err := block.Parse(d, "header "+def.Name, []block.Option{
+		{Name: "list", Parse: func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			if len(args) == 0 {
 				return d.ArgErr()
@@ -32,10 +45,10 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 			}
 			return oneArgument(d, args, "list", "json", "repeat", "first", "delimiter")
 		}},
-		flag("count", &def.Count),
-		word("escape", &def.Escape, "backslash", "percent", "refuse"),
-		word("encode", &def.Encode, "ascii", "utf8", "latin1", "percent", "base64", "base64url", "rfc2047", "rfc8187"),
-		{name: "on_empty", parse: func(d *caddyfile.Dispenser) error {
+		block.Flag("count", &def.Count),
+		block.Enum("escape", &def.Escape, "backslash", "percent", "refuse"),
+		block.Enum("encode", &def.Encode, "ascii", "utf8", "latin1", "percent", "base64", "base64url", "rfc2047", "rfc8187"),
+		{Name: "on_empty", Parse: func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			if len(args) == 0 {
 				return d.ArgErr()
@@ -50,21 +63,21 @@ func (h *Handler) unmarshalHeader(d *caddyfile.Dispenser) error {
 			}
 			return oneArgument(d, args, "on_empty", "omit", "empty", "deny", "default")
 		}},
-		count("max_bytes", &def.MaxBytes),
-		word("on_overflow", &def.OnOverflow, "deny", "omit", "truncate_list", "split"),
-		flag("exact", &def.Exact),
-		word("value", &def.Value, "cn"),
+		block.Count("max_bytes", &def.MaxBytes),
+		block.Enum("on_overflow", &def.OnOverflow, "deny", "omit", "truncate_list", "split"),
+		block.Flag("exact", &def.Exact),
+		block.Enum("value", &def.Value, "cn"),
 	})
 	if err != nil {
 		return err
 	}
 	h.Headers = append(h.Headers, def)
-	return h.checkForward(at)
+	return nil
 }
 
-// oneArgument checks that args is exactly one of words.
+// oneArgument checks that args holds exactly one value, which is one of words.
 func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...string) error {
-	if err := oneOf(name, args[0], words); err != nil {
+	if err := block.CheckEnum(name, args[0], words); err != nil {
 		return d.Err(err.Error())
 	}
 	if len(args) > 1 {
@@ -73,52 +86,15 @@ func oneArgument(d *caddyfile.Dispenser, args []string, name string, words ...st
 	return nil
 }
 
-func (h *Handler) unmarshalPreset(d *caddyfile.Dispenser) error {
-	at := d.Token()
-	if err := text("preset", &h.Preset).parse(d); err != nil {
-		return err
-	}
-	return h.checkForward(at)
-}
-
+// unmarshalHeadersFrom reads a prefix and the claims whose names follow it; no
+// claims means all. Syntax:
+//
+//	headers_from <prefix> [<claim>...]
 func (h *Handler) unmarshalHeadersFrom(d *caddyfile.Dispenser) error {
-	at := d.Token()
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.ArgErr()
 	}
 	h.HeadersFrom = append(h.HeadersFrom, forward.HeadersFrom{Prefix: args[0], Claims: args[1:]})
-	return h.checkForward(at)
-}
-
-func (h *Handler) unmarshalBudget(d *caddyfile.Dispenser) error {
-	at := d.Token()
-	var budget int64
-	if err := byteSize("header_budget", &budget).parse(d); err != nil {
-		return err
-	}
-	h.Budget = int(budget)
-	return h.checkForward(at)
-}
-
-// checkForward compiles what the policy forwards as far as it has been read,
-// so that an error names the line that brought it.
-func (h *Handler) checkForward(at caddyfile.Token) error {
-	if _, err := h.contract(); err != nil {
-		return errorAt(at, err)
-	}
 	return nil
-}
-
-// contract compiles what is forwarded.
-func (h *Handler) contract() (*forward.HeaderPlan, error) {
-	targets := make([]forward.Target, 0, len(h.Tokens))
-	for _, t := range h.Tokens {
-		template, err := mint.Compile(t)
-		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
-		}
-		targets = append(targets, forward.Target{Header: template.Header(), Cookie: template.Cookie()})
-	}
-	return forward.Compile(h.Definition, targets...)
 }

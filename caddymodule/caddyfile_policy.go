@@ -9,14 +9,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// UnmarshalCaddyfile reads the directive of a site. Syntax:
+// UnmarshalCaddyfile reads the token_enrich directive of a site. Syntax:
 //
 //	token_enrich [<matcher>] {
 //		name               <name>
@@ -48,63 +48,65 @@ import (
 //		test               "<name>" { ... }
 //	}
 //
-// Expressions are compiled here already, so that an error names the line.
+// Each option is checked by itself here. What is forwarded and the expressions
+// are compiled together, once, when the block is complete: see
+// parsedCaddyfile.policy.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
-	h.at = newPlaces(d.Token())
+	h.at = block.NewPositions(d.Token())
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	err := parseBlock(d, "token_enrich", h.at.noting(chosen(h.choices(), []option{
-		text("name", &h.Name),
-		texts("issuers", &h.Issuers),
-		{name: "app", parse: func(d *caddyfile.Dispenser) error {
-			if err := text("app", &h.App).parse(d); err != nil {
+	return block.Parse(d, "token_enrich", h.at.Record(append([]block.Option{
+		block.Text("name", &h.Name),
+		block.Texts("issuers", &h.Issuers),
+		{Name: "app", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Text("app", &h.App).Parse(d); err != nil {
 				return err
 			}
-			return wrapped(d, unplaced("app", h.App))
+			return block.WrapErr(d, block.RejectPlaceholders("app", h.App))
 		}},
-		{name: "token_from", repeatable: true, parse: h.unmarshalTokenFrom},
-		{name: "path_readings", parse: func(d *caddyfile.Dispenser) error {
-			if err := words("path_readings", &h.PathReadings, pathreading.Names()...).parse(d); err != nil {
+		{Name: "token_from", List: "token_from", Parse: h.unmarshalTokenFrom},
+		{Name: "path_readings", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Enums("path_readings", &h.PathReadings, pathreading.Names()...).Parse(d); err != nil {
 				return err
 			}
-			_, err := pathreading.Parse(h.PathReadings)
-			return wrapped(d, prefixed("path_readings", err))
+			if _, err := pathreading.Parse(h.PathReadings); err != nil {
+				return d.WrapErr(fmt.Errorf("path_readings: %w", err))
+			}
+			return nil
 		}},
-		flag("anonymous", &h.Anonymous),
-		{name: "claim", repeatable: true, parse: h.unmarshalClaim},
-		{name: "okta_claims", repeatable: true, parse: h.unmarshalOktaClaims},
-		{name: "require", repeatable: true, parse: h.unmarshalRequire},
-		{name: "require_scope", repeatable: true, parse: h.unmarshalScope},
-		{name: "require_acr", parse: h.unmarshalACR},
-		{name: "preset", parse: h.unmarshalPreset},
-		{name: "header", repeatable: true, parse: h.unmarshalHeader},
-		{name: "headers_from", repeatable: true, parse: h.unmarshalHeadersFrom},
-		{name: "header_budget", parse: h.unmarshalBudget},
-		{name: "token", repeatable: true, parse: h.unmarshalToken},
-		{name: "realm", parse: func(d *caddyfile.Dispenser) error {
-			if err := text("realm", &h.Realm).parse(d); err != nil {
+		block.Flag("anonymous", &h.Anonymous),
+		{Name: "claim", List: "claims", Parse: h.unmarshalClaim},
+		{Name: "okta_claims", List: "claims", Parse: h.unmarshalOktaClaims},
+		{Name: "require", List: "require", Parse: h.unmarshalRequire},
+		{Name: "require_scope", List: "require_scope", Parse: h.unmarshalScope},
+		{Name: "require_acr", Parse: h.unmarshalACR},
+		block.Text("preset", &h.Preset),
+		{Name: "header", List: "headers", Parse: h.unmarshalHeader},
+		{Name: "headers_from", List: "headers_from", Parse: h.unmarshalHeadersFrom},
+		block.ByteSize("header_budget", &h.Budget),
+		{Name: "token", List: "tokens", Parse: h.unmarshalToken},
+		{Name: "realm", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Text("realm", &h.Realm).Parse(d); err != nil {
 				return err
 			}
-			return wrapped(d, checkRealm(h.Realm))
+			return block.WrapErr(d, checkRealm(h.Realm))
 		}},
-		{name: "resource", parse: func(d *caddyfile.Dispenser) error {
-			if err := text("resource", &h.Resource).parse(d); err != nil || Unexpanded(h.Resource) {
+		{Name: "resource", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Text("resource", &h.Resource).Parse(d); err != nil || block.HasPlaceholder(h.Resource) {
 				return err
 			}
 			_, err := parseResource(h.Resource)
-			return wrapped(d, err)
+			return block.WrapErr(d, err)
 		}},
-		duration("max_connection", &h.MaxConnection),
-		{name: "test", repeatable: true, parse: h.unmarshalTest},
-	}...)))
-	if err != nil {
-		return err
-	}
-	return h.checkRules()
+		block.Duration("max_connection", &h.MaxConnection),
+		{Name: "test", List: "tests", Parse: h.unmarshalTest},
+	}, h.enums()...)))
 }
 
+// unmarshalTokenFrom reads a place where a token may be: a header with or without
+// a scheme, a cookie, or a parameter of the query.
 func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) < 2 || len(args) > 3 || len(args) == 3 && args[0] != token.Header {
@@ -131,23 +133,25 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// unmarshalClaim reads a claim rule; parseClaim has the syntax.
 func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
-	h.claimsAt = append(h.claimsAt, d.Token())
+	at := d.Token()
 	def, err := parseClaim(d)
 	if err != nil {
 		return err
 	}
 	h.Claims = append(h.Claims, ClaimRule{Definition: &def})
-	if err := rewritten(def); err != nil {
-		return errorAt(h.claimsAt[len(h.claimsAt)-1], err)
+	if err := checkRewritten(def); err != nil {
+		return block.ErrorAt(at, err)
 	}
 	return nil
 }
 
-// rewritten refuses a rule whose text Caddy has changed while it read the
-// Caddyfile: in a site it turns shorthands such as {path} and {host} into
-// placeholders, also between backticks. Such a text is not what was written.
-func rewritten(def claim.Definition) error {
+// checkRewritten returns an error where Caddy has changed a text of the rule while
+// it read the Caddyfile: in a site it turns shorthands such as {path} and {host}
+// into placeholders, also between backticks. Such a text is not what its author
+// wrote.
+func checkRewritten(def claim.Definition) error {
 	texts := []string{def.Expression}
 	if l := def.AllowList; l != nil {
 		texts = append(texts, l.Expression, l.Value)
@@ -157,77 +161,23 @@ func rewritten(def claim.Definition) error {
 		texts = append(texts, g.Pattern)
 	}
 	for _, t := range texts {
-		if err := notRewritten(t); err != nil {
+		if err := rejectRewritten(t); err != nil {
 			return fmt.Errorf("claim %q: %w", def.Name, err)
 		}
 	}
 	return nil
 }
 
-func notRewritten(text string) error {
+// rejectRewritten returns an error where text holds such a placeholder.
+func rejectRewritten(text string) error {
 	if !strings.Contains(text, "{http.") {
 		return nil
 	}
 	return errors.New("it holds {http.…}: Caddy replaces its shorthands ({path}, {host}, …) in a Caddyfile, also between backticks; put a space behind the brace")
 }
 
-// checkRules checks the claim rules, and what reads the claims: requirements,
-// and a headers_from that takes every claim. What rules there are in a file is
-// known when the configuration loads; those before it can be judged here.
-func (h *Handler) checkRules() error {
-	var defs []claim.Definition
-	whole := true
-	for _, rule := range h.Claims {
-		if whole = rule.OktaClaims == nil; !whole {
-			break
-		}
-		defs = append(defs, *rule.Definition)
-	}
-	rules, err := claim.Compile(defs)
-	if err != nil {
-		return h.locateRules(err)
-	}
-	var names []string // nil: any
-	if whole {
-		names = append([]string{}, rules.Names()...)
-	}
-	var errs []error
-	for i, source := range h.Require {
-		if _, err := enrich.CompileRequirement(source, names); err != nil {
-			errs = append(errs, h.at.locate(&optionError{option: "require", index: i, err: err}))
-		}
-	}
-	contract, err := h.contract()
-	if err != nil {
-		return err
-	}
-	if err := contract.CheckClaims(rules.Names()); err != nil {
-		errs = append(errs, h.at.locate(&optionError{option: "headers_from", err: err}))
-	}
-	return errors.Join(errs...)
-}
-
-// locateRules puts before each error of a rule where it stands.
-func (h *Handler) locateRules(err error) error {
-	lines := slices.Clone(unjoined(err))
-	for i, e := range lines {
-		var def *claim.DefinitionError
-		if errors.As(e, &def) && def.Index < len(h.claimsAt) {
-			lines[i] = errorAt(h.claimsAt[def.Index], e)
-		}
-	}
-	return errors.Join(lines...)
-}
-
-// unjoined gives the errors that errors.Join put together.
-func unjoined(err error) []error {
-	var list interface{ Unwrap() []error }
-	if errors.As(err, &list) {
-		return list.Unwrap()
-	}
-	return []error{err}
-}
-
+// unmarshalOktaClaims reads the name of a file of claims, and for which kind of
+// token they are: access (default) or id. The file itself is read at load.
 func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 2 {
@@ -240,11 +190,11 @@ func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 		}
 		c.Token = args[1]
 	}
-	h.claimsAt = append(h.claimsAt, d.Token())
 	h.Claims = append(h.Claims, ClaimRule{OktaClaims: c})
 	return nil
 }
 
+// unmarshalRequire reads an expression that must be true.
 func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 	at := d.Token()
 	if !d.NextArg() {
@@ -254,13 +204,15 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("require takes one expression; put backticks around one with spaces")
 	}
-	if err := notRewritten(source); err != nil {
-		return errorAt(at, fmt.Errorf("require: %w", err))
+	if err := rejectRewritten(source); err != nil {
+		return block.ErrorAt(at, fmt.Errorf("require: %w", err))
 	}
 	h.Require = append(h.Require, source)
 	return nil
 }
 
+// unmarshalACR reads the accepted values of acr, the largest age of the login, or
+// both (RFC 9470).
 func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
@@ -282,27 +234,16 @@ func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 		h.RequireACR.MaxAge = caddy.Duration(v)
 		break
 	}
-	return wrapped(d, checkWords("require_acr", h.RequireACR.Values))
+	return block.WrapErr(d, checkWords("require_acr", h.RequireACR.Values))
 }
 
+// unmarshalScope reads scopes that must all have been granted. The option may be
+// repeated.
 func (h *Handler) unmarshalScope(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.ArgErr()
 	}
 	h.RequireScope = append(h.RequireScope, args...)
-	return wrapped(d, checkWords("require_scope", args))
-}
-
-// wrapped gives an error, where there is one, the line that d stands on.
-func wrapped(d *caddyfile.Dispenser, err error) error {
-	if err == nil {
-		return nil
-	}
-	return d.WrapErr(err)
-}
-
-// errorAt gives an error the place in the Caddyfile that it is about.
-func errorAt(at caddyfile.Token, err error) error {
-	return fmt.Errorf("%s:%d: %w", at.File, at.Line, err)
+	return block.WrapErr(d, checkWords("require_scope", args))
 }

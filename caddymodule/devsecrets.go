@@ -8,17 +8,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// developmentSealKey is the key in examples/dev. It is public and protects
-// nothing; it is meant for one's own machine.
+// developmentSealKey is the seal key in examples/dev. It is public and protects
+// nothing; it is for a gateway that only its own machine can reach.
 const developmentSealKey = "only for development, no secret."
 
-// warnOfDevelopmentSecrets logs a warning where a public key protects a
-// gateway that others can reach.
-func (a *App) warnOfDevelopmentSecrets() {
-	if !a.developmentSecrets {
-		return
-	}
-	v, err := a.ctx.AppIfConfigured("http")
+// warnOfDevelopmentSecrets logs a warning where a server of a configuration that
+// uses a public seal key can be reached from other machines.
+func warnOfDevelopmentSecrets(ctx caddy.Context, logger *zap.Logger) {
+	v, err := ctx.AppIfConfigured("http")
 	if err != nil {
 		return
 	}
@@ -29,7 +26,7 @@ func (a *App) warnOfDevelopmentSecrets() {
 	for name, server := range app.Servers {
 		for _, address := range server.Listen {
 			if !onLoopback(address) {
-				a.logger.Warn("a seal key of examples/dev is in use, which everybody knows, and the server listens beyond this machine: make your own with openssl rand -base64 32",
+				logger.Warn("a seal key of examples/dev is in use, which everybody knows, and the server listens beyond this machine: make your own with openssl rand -base64 32",
 					zap.String("server", name), zap.String("listen", address))
 				return
 			}
@@ -37,8 +34,8 @@ func (a *App) warnOfDevelopmentSecrets() {
 	}
 }
 
-// onLoopback reports whether a listen address can be reached from this machine
-// only.
+// onLoopback reports whether a listen address, in Caddy's syntax, can be reached
+// from this machine only.
 func onLoopback(address string) bool {
 	a, err := caddy.ParseNetworkAddress(address)
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
@@ -141,9 +141,8 @@ type Handler struct {
 	// Examples that the check command tries.
 	Tests []Test `json:"tests,omitempty"`
 
-	text     string            // the configuration as JSON; loading changes the fields
-	at       places            // of the options in the Caddyfile
-	claimsAt []caddyfile.Token // likewise, of claim and okta_claims in one list
+	text     string           // the configuration as JSON; loading changes the fields
+	at       *block.Positions // of the options in the Caddyfile
 	app      *App
 	list     any // identifies the list of routes that the policy is in
 	matchers caddyhttp.MatcherSets
@@ -180,16 +179,16 @@ type RequireACR struct {
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 }
 
-// choices lists the options that take one of a few values.
-func (h *Handler) choices() []choice {
-	return []choice{
-		{"cross_origin", &h.CrossOrigin, []string{"deny", "allow"}},
-		{"on_missing_user", &h.OnMissingUser, []string{"deny", "continue"}},
-		{"on_directory_error", &h.OnDirectoryError, []string{"deny", "continue"}},
-		{"upstream_token", &h.UpstreamToken, []string{"drop", "keep"}},
-		{"log_decision", &h.LogDecision, []string{"off", "denied", "all"}},
-		{"log_subject", &h.LogSubject, []string{"off", "hash", "plain"}},
-		{"user_placeholder", &h.UserPlaceholder, []string{"on", "off"}},
+// enums are the options of one word out of a few.
+func (h *Handler) enums() []block.Option {
+	return []block.Option{
+		block.Enum("cross_origin", &h.CrossOrigin, "deny", "allow"),
+		block.Enum("on_missing_user", &h.OnMissingUser, "deny", "continue"),
+		block.Enum("on_directory_error", &h.OnDirectoryError, "deny", "continue"),
+		block.Enum("upstream_token", &h.UpstreamToken, "drop", "keep"),
+		block.Enum("log_decision", &h.LogDecision, "off", "denied", "all"),
+		block.Enum("log_subject", &h.LogSubject, "off", "hash", "plain"),
+		block.Enum("user_placeholder", &h.UserPlaceholder, "on", "off"),
 	}
 }
 
@@ -215,7 +214,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	raw := h.MatcherSetsRaw // which loading empties
 	h.app.readRoutes(provisionedHTTP(ctx))
 	if h.Name == "" {
-		h.Name = h.app.nameOf(h.text)
+		h.Name = h.app.defaultNameOf(h.text)
 	}
 	h.list = routeListOf(ctx, h.text)
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")

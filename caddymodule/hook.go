@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
@@ -18,30 +19,30 @@ func init() {
 	caddy.RegisterModule(new(Hook))
 }
 
-// Hook takes messages that an identity provider sends by itself, and acts on
-// them on all nodes. It answers one path; other requests go on.
+// Hook receives messages that an identity provider sends by itself, and acts on
+// them on all nodes. It answers one path and passes other requests on.
 //
 // Kind | What is sent | What it does
 // -----|--------------|-------------
 // `backchannel_logout` | A logout token (OpenID Connect Back-Channel Logout 1.0) | Denies the tokens of the session that it names, or those that its subject was issued before it
 type Hook struct {
-	// The path that is answered, as the provider was told.
+	// The path that is answered, as registered at the provider. Required.
 	Path string `json:"path"`
 
-	// What is sent: backchannel_logout.
+	// What is sent: backchannel_logout. Required.
 	Kind string `json:"kind"`
 
 	// The configured name of the issuer that sends. Required.
 	Issuer string `json:"issuer,omitempty"`
 
-	// For whom a logout token is: the client ids under which users sign in at
-	// the issuer; it must name one of them. Default: the issuer's audiences,
-	// which often are others. Required where the issuer has any_audience.
+	// The client ids under which users sign in at the issuer; a logout token must
+	// name one of them in aud. Default: the issuer's audiences, which often are
+	// others. Required where the issuer has any_audience.
 	Audience []string `json:"audience,omitempty"`
 
 	app    *App
 	logger *zap.Logger
-	take   func(http.ResponseWriter, *http.Request) error
+	handle func(http.ResponseWriter, *http.Request) error
 }
 
 // hookBackchannelLogout is the one kind of hook.
@@ -70,7 +71,7 @@ func (h *Hook) Provision(ctx caddy.Context) error {
 	}
 	switch h.Kind {
 	case hookBackchannelLogout:
-		h.take, err = h.newLogout()
+		h.handle, err = h.newLogout()
 	default:
 		err = unknownHook(h.Kind)
 	}
@@ -80,6 +81,7 @@ func (h *Hook) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// checkPath checks the path of the hook.
 func (h *Hook) checkPath() error {
 	if err := checkPath(h.Path); err != nil {
 		return fmt.Errorf("token_enrich_hook: %w", err)
@@ -87,8 +89,8 @@ func (h *Hook) checkPath() error {
 	return nil
 }
 
-// checkPath checks the one path that a handler answers. It is compared as it
-// stands, so that what other directives take for a pattern would match nothing.
+// checkPath checks the one path that a handler answers. It is compared literally:
+// what other directives take for a pattern would match nothing.
 func checkPath(path string) error {
 	switch {
 	case path == "" || path[0] != '/':
@@ -99,34 +101,34 @@ func checkPath(path string) error {
 	return nil
 }
 
-// unknownHook names the kinds that there are.
+// unknownHook returns an error that lists the kinds.
 func unknownHook(kind string) error {
-	return fmt.Errorf("there is no kind of hook %q%s; there is %s", kind, nearest.Hint(kind, hookKinds), list(hookKinds))
+	return fmt.Errorf("there is no kind of hook %q%s; there is %s", kind, nearest.Hint(kind, hookKinds), block.JoinOr(hookKinds))
 }
 
-// ServeHTTP answers the path.
+// ServeHTTP answers a request for the path, and passes any other on.
 func (h *Hook) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if r.URL.Path != h.Path {
 		return next.ServeHTTP(w, r)
 	}
-	// A refusal of ours may end in an error route that proxies.
+	// A refusal may end in an error route that proxies the request.
 	h.app.scrub(r)
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST is answered here"))
 	}
-	return h.take(w, r)
+	return h.handle(w, r)
 }
 
 // hookError is the body of a 400, in the form of OAuth 2.0 (RFC 6749, section
-// 5.2). Its text is fit for strangers.
+// 5.2). Its text discloses nothing to an unauthenticated sender.
 type hookError struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
 }
 
-// refuseHook answers a message that is none.
+// refuseHook answers an invalid message.
 func refuseHook(w http.ResponseWriter, description string) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusBadRequest)

@@ -26,28 +26,29 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
 const (
-	// maxLogoutBody bounds a logout request: a token of at most 16 KiB, and
-	// values that are not ours beside it.
+	// maxLogoutBody bounds a logout request, in bytes: a token of at most 16 KiB,
+	// and other values of the form.
 	maxLogoutBody = 64 << 10
 
 	// logoutMemory is how long a logout token's jti is remembered: from the
-	// earliest moment at which one is taken (an iat five minutes ahead) to the
-	// latest (five minutes after it, and the largest leeway), and some more.
+	// earliest moment at which it is accepted (an iat five minutes ahead) to the
+	// latest (five minutes after it, and the largest leeway), with a margin.
 	logoutMemory = 20 * time.Minute
 
-	// denyLogout is the claim under which the deny list remembers the jti of
-	// a logout token. No access token is ever looked up under it.
+	// denyLogout is the claim under which the deny list remembers the jti of a
+	// logout token. No access token is looked up under it.
 	denyLogout = "logout_jti"
 )
 
-// errLogoutReplayed says that a logout token has been used before.
+// errLogoutReplayed means that a logout token has been used before.
 var errLogoutReplayed = errors.New("the logout token was used before")
 
-// logout takes logout tokens of one issuer (OpenID Connect Back-Channel Logout
-// 1.0, sections 2.5 to 2.8).
+// logout handles the logout tokens of one issuer (OpenID Connect Back-Channel
+// Logout 1.0, sections 2.5 to 2.8).
 type logout struct {
 	app      *App
 	issuer   *issuer.Issuer
@@ -55,14 +56,14 @@ type logout struct {
 	logger   *zap.Logger
 
 	mu sync.Mutex
-	// underWay holds the tokens that are being acted on, so that the same one
-	// sent twice at once counts as sent twice.
+	// underWay holds the tokens that are being handled, so that one that is sent
+	// twice at the same time is refused once.
 	underWay map[purgelog.NameHash]struct{}
 }
 
-// newLogout checks the settings of this kind.
+// newLogout checks the settings of this kind of hook and returns its handler.
 func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, error) {
-	n, err := h.sender(h.app.known)
+	n, err := h.sendingIssuer(h.app.known)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +72,12 @@ func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, erro
 	return l.take, nil
 }
 
-// sender finds the issuer that sends, and checks that its logout tokens can be
-// told to be for us.
-func (h *Hook) sender(issuers []*issuer.Config) (n int, err error) {
+// sendingIssuer returns the index of the issuer that sends, and checks that the
+// audience of its logout tokens is known. Its error says which setting it is
+// about.
+func (h *Hook) sendingIssuer(issuers []*issuer.Config) (n int, err error) {
 	if h.Issuer == "" {
-		return 0, &optionError{option: "issuer", err: errors.New("issuer is missing: the configured name of the issuer that sends logout tokens")}
+		return 0, setting.Wrap(errors.New("issuer is missing: the configured name of the issuer that sends logout tokens"), "issuer")
 	}
 	names := make([]string, len(issuers))
 	for i, c := range issuers {
@@ -83,16 +85,16 @@ func (h *Hook) sender(issuers []*issuer.Config) (n int, err error) {
 	}
 	n = slices.Index(names, h.Issuer)
 	if n < 0 {
-		return 0, &optionError{option: "issuer", err: fmt.Errorf("no issuer is named %q%s", h.Issuer, nearest.Hint(h.Issuer, names))}
+		return 0, setting.Wrap(fmt.Errorf("no issuer is named %q%s", h.Issuer, nearest.Hint(h.Issuer, names)), "issuer")
 	}
 	if issuers[n].AnyAudience && len(h.Audience) == 0 {
-		return 0, &optionError{option: "issuer", err: fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer)}
+		return 0, setting.Wrap(fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer), "issuer")
 	}
 	return n, nil
 }
 
-// take answers one logout request. What cannot be judged now is 503, so that
-// the provider can tell it from a token that is refused.
+// take answers one logout request. Where a token cannot be verified at the moment,
+// the answer is 503, so that the provider can tell it from a refused token.
 func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	raw, err := logoutToken(r)
 	if err != nil {
@@ -114,16 +116,16 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logStranger writes a line that anybody can cause who finds the hook; not all
-// of them are written.
+// logStranger writes a line that anybody who finds the hook can cause. The lines
+// are sampled.
 func (l *logout) logStranger(level zapcore.Level, line string, err error) {
 	if c := l.app.sampler.check(l.logger, level, line, "", reasonLogout); c != nil {
 		c.Write(zap.String("issuer", l.issuer.Name()), zap.Error(err))
 	}
 }
 
-// logoutToken reads the one logout token of a form body. Other values of the
-// form are for others (section 2.5); the query is not looked at.
+// logoutToken reads the one logout token of a form body. Other values of the form
+// are ignored (section 2.5), and so is the query.
 func logoutToken(r *http.Request) (string, error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/x-www-form-urlencoded" {
@@ -170,27 +172,28 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 		denial.Name = keyer.DenialHash(id, enrich.DenySession, out.SessionID)
 	} else {
 		denial.Claim = enrich.DenyUser
-		// The issuer dates logout token and access tokens by one clock, so
-		// what it issued before is told from a later login whatever ours says.
+		// The issuer dates logout tokens and access tokens by one clock, so that
+		// its iat separates earlier tokens from a later login, whatever the
+		// clock of this machine says.
 		denial.Name = keyer.DenialHash(id, enrich.DenyUser, out.Subject)
 		denial.IssuedBefore = issuedAt(raw, now)
 	}
-	// In one go, the denial first: a token whose denial found no room can be
+	// In one call, the denial first: a token whose denial found no room can be
 	// sent again.
 	entries, reach, err := store.Log().Deny(ctx, denial, used)
 	if err != nil && !errors.Is(err, cache.ErrUnavailable) {
 		return fmt.Errorf("denying: %w", err)
 	}
-	// Without Redis in reach it holds here at once, and elsewhere as soon as
-	// the record gets there.
+	// Where Redis cannot be reached, the denial is effective here at once, and on
+	// other nodes as soon as the record arrives there.
 	e := entries[0]
 	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("entry", e.ID()), zap.String("kind", DenialKind(e)),
 		zap.Time("until", e.Until.UTC()), zap.String("nodes", Propagation(reach)))
 	return nil
 }
 
-// begin reports whether a logout token is used for the first time. The deny
-// list remembers its jti: it is bounded, and every node has it.
+// begin reports whether a logout token is used for the first time. The deny list
+// remembers its jti, because that list is bounded and on every node.
 func (l *logout) begin(store *cache.Store, name purgelog.NameHash, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -201,14 +204,15 @@ func (l *logout) begin(store *cache.Store, name purgelog.NameHash, now time.Time
 	return true
 }
 
+// end marks a token as no longer being handled.
 func (l *logout) end(name purgelog.NameHash) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.underWay, name)
 }
 
-// issuedAt reads the iat of a token that has been verified; now where it has
-// none, which is the wider denial.
+// issuedAt returns the iat of a token that has been verified, and now where it has
+// none, which denies more.
 func issuedAt(raw string, now time.Time) time.Time {
 	_, rest, _ := strings.Cut(raw, ".")
 	payload, _, _ := strings.Cut(rest, ".")

@@ -6,19 +6,49 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
-// Issuer is who signs the tokens that are accepted: an OpenID provider or an
-// OAuth 2.0 authorization server. Its documents and keys are fetched in the
-// background; a configuration loads while it is down.
+// Issuer is an OpenID provider or an OAuth 2.0 authorization server whose tokens
+// are accepted. Its metadata and keys are fetched in the background, so that a
+// configuration loads while it is down.
 type Issuer struct {
 	issuer.Config
 }
 
-// UnmarshalCaddyfile reads the issuer option; d stands on the word issuer.
+// UnmarshalCaddyfile reads the issuer option; d stands on the word issuer. Syntax:
+//
+//	issuer <url> {
+//		name             <name>
+//		audience         <audience>...
+//		any_audience
+//		tokens           access|id|any
+//		types            <typ>...
+//		algorithms       <algorithm>...
+//		discovery_url    <url>
+//		jwks_url         <url>
+//		jwks_file        <file>
+//		key_refresh      <duration>
+//		key_min_interval <duration>
+//		key_max_stale    <duration>
+//		leeway           <duration>
+//		subject_claim    <claim>
+//		client_claim     <claim>...
+//		scope_claim      <claim>...
+//		groups_claim     <claim>
+//		groups_delimiter <text>|json|none
+//		introspect       <url> { ... }
+//		dpop             off|accept|require
+//		dpop_nonce
+//		dpop_replay      shared|local
+//		mtls             off|require
+//		external_url     <url>
+//		timeout          <duration>
+//		ca               <file>
+//	}
 func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -28,31 +58,31 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	head := d.Token()
-	err := parseBlock(d, "issuer", []option{
-		text("name", &i.Name),
-		{name: "audience", parse: func(d *caddyfile.Dispenser) error {
-			if err := texts("audience", &i.Audience).parse(d); err != nil {
+	err := block.Parse(d, "issuer", []block.Option{
+		block.Text("name", &i.Name),
+		{Name: "audience", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Texts("audience", &i.Audience).Parse(d); err != nil {
 				return err
 			}
-			return wrapped(d, unplaced("audience", i.Audience...))
+			return block.WrapErr(d, block.RejectPlaceholders("audience", i.Audience...))
 		}},
-		flag("any_audience", &i.AnyAudience),
-		word("tokens", &i.Tokens, "access", "id", "any"),
-		texts("types", &i.Types),
-		words("algorithms", &i.Algorithms, jose.AlgorithmNames()...),
-		text("discovery_url", &i.DiscoveryURL),
-		text("jwks_url", &i.JWKSURL),
-		text("jwks_file", &i.JWKSFile),
-		duration("key_refresh", &i.KeyRefresh),
-		duration("key_min_interval", &i.KeyMinInterval),
-		duration("key_max_stale", &i.KeyMaxStale),
-		pointer("leeway", &i.Leeway),
-		text("subject_claim", &i.SubjectClaim),
-		texts("client_claim", &i.ClientClaim),
-		texts("scope_claim", &i.ScopeClaim),
-		text("groups_claim", &i.GroupsClaim),
-		{name: "groups_delimiter", parse: func(d *caddyfile.Dispenser) error {
-			if err := text("groups_delimiter", &i.GroupsDelimiter).parse(d); err != nil {
+		block.Flag("any_audience", &i.AnyAudience),
+		block.Enum("tokens", &i.Tokens, "access", "id", "any"),
+		block.Texts("types", &i.Types),
+		block.Enums("algorithms", &i.Algorithms, jose.AlgorithmNames()...),
+		block.Text("discovery_url", &i.DiscoveryURL),
+		block.Text("jwks_url", &i.JWKSURL),
+		block.Text("jwks_file", &i.JWKSFile),
+		block.Duration("key_refresh", &i.KeyRefresh),
+		block.Duration("key_min_interval", &i.KeyMinInterval),
+		block.Duration("key_max_stale", &i.KeyMaxStale),
+		block.OptionalDuration("leeway", &i.Leeway),
+		block.Text("subject_claim", &i.SubjectClaim),
+		block.Texts("client_claim", &i.ClientClaim),
+		block.Texts("scope_claim", &i.ScopeClaim),
+		block.Text("groups_claim", &i.GroupsClaim),
+		{Name: "groups_delimiter", Parse: func(d *caddyfile.Dispenser) error {
+			if err := block.Text("groups_delimiter", &i.GroupsDelimiter).Parse(d); err != nil {
 				return err
 			}
 			if err := grouplist.Check(i.GroupsDelimiter); err != nil {
@@ -60,29 +90,29 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		}},
-		{name: "introspect", parse: i.unmarshalIntrospect},
-		word("dpop", &i.DPoP, "off", "accept", "require"),
-		flag("dpop_nonce", &i.DPoPNonce),
-		word("dpop_replay", &i.DPoPReplay, "shared", "local"),
-		word("mtls", &i.MTLS, "off", "require"),
-		text("external_url", &i.ExternalURL),
-		duration("timeout", &i.Timeout),
-		text("ca", &i.CA),
+		{Name: "introspect", Parse: i.unmarshalIntrospect},
+		block.Enum("dpop", &i.DPoP, "off", "accept", "require"),
+		block.Flag("dpop_nonce", &i.DPoPNonce),
+		block.Enum("dpop_replay", &i.DPoPReplay, "shared", "local"),
+		block.Enum("mtls", &i.MTLS, "off", "require"),
+		block.Text("external_url", &i.ExternalURL),
+		block.Duration("timeout", &i.Timeout),
+		block.Text("ca", &i.CA),
 	})
 	if err != nil {
 		return err
 	}
 	if err := i.check(); err != nil {
-		return errorAt(head, err)
+		return block.ErrorAt(head, err)
 	}
 	return nil
 }
 
-// check tells what is wrong in the settings as far as that can be judged
-// before placeholders are expanded.
+// check returns what is wrong in the settings, as far as it can be known before
+// placeholders are expanded: an address that holds one counts as valid.
 func (i *Issuer) check() error {
 	c := i.Config
-	if Unexpanded(c.Issuer) {
+	if block.HasPlaceholder(c.Issuer) {
 		return nil // an error would not know whose it is
 	}
 	addresses := []*string{&c.DiscoveryURL, &c.JWKSURL, &c.ExternalURL}
@@ -92,13 +122,26 @@ func (i *Issuer) check() error {
 		addresses = append(addresses, &n.URL)
 	}
 	for _, address := range addresses {
-		if Unexpanded(*address) {
+		if block.HasPlaceholder(*address) {
 			*address = "https://known.when.loaded"
 		}
 	}
 	return c.Check()
 }
 
+// unmarshalIntrospect reads the introspection endpoint and how the gateway
+// authenticates there. Syntax:
+//
+//	introspect <url> {
+//		client_id     <id>
+//		client_secret <secret>
+//		private_key   <file or key>
+//		key_id        <id>
+//		auth_method   basic|post|private_key_jwt
+//		signed
+//		when          opaque|always
+//		ttl           <duration>
+//	}
 func (i *Issuer) unmarshalIntrospect(d *caddyfile.Dispenser) error {
 	n := new(issuer.Introspection)
 	i.Introspect = n
@@ -109,31 +152,32 @@ func (i *Issuer) unmarshalIntrospect(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return parseBlock(d, "introspect", []option{
-		text("client_id", &n.ClientID),
-		text("client_secret", &n.ClientSecret),
-		text("private_key", &n.PrivateKey),
-		text("key_id", &n.KeyID),
-		word("auth_method", &n.AuthMethod, "basic", "post", "private_key_jwt"),
-		flag("signed", &n.Signed),
-		word("when", &n.When, "opaque", "always"),
-		duration("ttl", &n.TTL),
+	return block.Parse(d, "introspect", []block.Option{
+		block.Text("client_id", &n.ClientID),
+		block.Text("client_secret", &n.ClientSecret),
+		block.Text("private_key", &n.PrivateKey),
+		block.Text("key_id", &n.KeyID),
+		block.Enum("auth_method", &n.AuthMethod, "basic", "post", "private_key_jwt"),
+		block.Flag("signed", &n.Signed),
+		block.Enum("when", &n.When, "opaque", "always"),
+		block.Duration("ttl", &n.TTL),
 	})
 }
 
-// expand resolves the placeholders of an issuer.
+// expand replaces the placeholders of addresses, files and credentials. An
+// audience never holds one.
 func (i *Issuer) expand() error {
-	if err := unplaced("audience", i.Audience...); err != nil {
+	if err := block.RejectPlaceholders("audience", i.Audience...); err != nil {
 		return err
 	}
-	if err := Expand(&i.Issuer, &i.DiscoveryURL, &i.JWKSURL, &i.JWKSFile, &i.ExternalURL, &i.CA); err != nil {
+	if err := block.Expand(&i.Issuer, &i.DiscoveryURL, &i.JWKSURL, &i.JWKSFile, &i.ExternalURL, &i.CA); err != nil {
 		return err
 	}
 	if _, err := url.Parse(i.Issuer); err != nil || i.Issuer == "" {
 		return errors.New("an issuer needs a URL")
 	}
 	if n := i.Introspect; n != nil {
-		return Expand(&n.URL, &n.ClientID, &n.ClientSecret, &n.PrivateKey, &n.KeyID)
+		return block.Expand(&n.URL, &n.ClientID, &n.ClientSecret, &n.PrivateKey, &n.KeyID)
 	}
 	return nil
 }

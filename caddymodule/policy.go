@@ -9,14 +9,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
+
+// This file compiles a policy when a configuration loads, from a Caddyfile or
+// from JSON, and checks what only a Caddyfile's reader has checked before.
 
 // policy is a handler's configuration, compiled.
 type policy struct {
@@ -28,13 +33,14 @@ type policy struct {
 	notes    []claim.Note // what okta_claims left out, for check
 }
 
-// compile turns the handler's configuration into a policy.
+// compile compiles the handler's configuration, every part of it once. It reads
+// files of claims and touches no network.
 func (h *Handler) compile() (*policy, error) {
 	if err := h.check(); err != nil {
 		return nil, err
 	}
 	p := &policy{name: h.Name, handler: h}
-	if err := h.checkBeside(h.app.known, h.app.signer != nil); err != nil {
+	if err := h.checkGlobals(h.app.known, h.app.signer != nil); err != nil {
 		return nil, err
 	}
 	accepted := h.accepted(h.app.known)
@@ -47,9 +53,6 @@ func (h *Handler) compile() (*policy, error) {
 	claims, files, err := h.claims(p)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := claim.Compile(claims); err != nil {
-		return nil, inFiles(err, files)
 	}
 	def := enrich.PolicyDefinition{
 		Name: h.Name, Issuers: h.Issuers, App: h.App, TokenFrom: h.TokenFrom, PathReadings: h.PathReadings,
@@ -75,7 +78,7 @@ func (h *Handler) compile() (*policy, error) {
 		def.ResourceMetadata = p.resource.url
 	}
 	if p.compiled, err = enrich.CompilePolicy(def); err != nil {
-		return nil, err
+		return nil, inFiles(err, files)
 	}
 	if missing := p.compiled.Readings().Missing(); len(missing) > 0 {
 		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "path_readings", Text: fmt.Sprintf(
@@ -84,8 +87,9 @@ func (h *Handler) compile() (*policy, error) {
 	return p, nil
 }
 
-// claims gives the claim rules, those of files among them, and by the rules'
-// order the files. It leaves with the policy what a file held beside them.
+// claims returns the claim rules, those of okta_claims files included, and for
+// each rule its file, empty for a rule of the configuration itself. What else a
+// file held is noted in p.
 func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, err error) {
 	for i, rule := range h.Claims {
 		switch {
@@ -109,9 +113,9 @@ func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, 
 	return claims, files, nil
 }
 
-// inFiles puts before the errors of rules that stand in files which file it is.
+// inFiles puts before each error of a rule from a file the name of the file.
 func inFiles(err error, files []string) error {
-	list := slices.Clone(unjoined(err))
+	list := block.Split(err)
 	for i, e := range list {
 		if def, ok := errors.AsType[*claim.DefinitionError](e); ok && files[def.Index] != "" {
 			list[i] = fmt.Errorf("okta_claims %s: %w", files[def.Index], e)
@@ -120,8 +124,9 @@ func inFiles(err error, files []string) error {
 	return errors.Join(list...)
 }
 
-// checkWords refuses scopes and values of acr that no token can have: both are
-// told in lists that spaces part (RFC 6749, section 3.3; RFC 9470, section 4).
+// checkWords returns an error for a scope or a value of acr that no token can
+// have: both are sent in lists separated by spaces (RFC 6749, section 3.3; RFC
+// 9470, section 4).
 func checkWords(option string, words []string) error {
 	for _, w := range words {
 		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
@@ -131,7 +136,7 @@ func checkWords(option string, words []string) error {
 	return nil
 }
 
-// checkRealm refuses what cannot stand in a header.
+// checkRealm returns an error where the realm cannot be sent in a header.
 func checkRealm(realm string) error {
 	if strings.ContainsFunc(realm, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return fmt.Errorf("realm: %q holds a control character", realm)
@@ -139,19 +144,17 @@ func checkRealm(realm string) error {
 	return nil
 }
 
-// check checks what only a Caddyfile's reader has seen, for what came by JSON.
+// check checks the options by themselves, for a configuration that came as JSON:
+// the reader of a Caddyfile has checked each when it read it.
 func (h *Handler) check() error {
-	if err := checkChoices(h.choices()); err != nil {
+	if err := block.CheckValues(append(h.enums(), block.Duration("max_connection", &h.MaxConnection))...); err != nil {
 		return err
 	}
-	if err := checkPeriods(period{"max_connection", h.MaxConnection}); err != nil {
-		return err
-	}
-	if err := unplaced("app", h.App); err != nil {
+	if err := block.RejectPlaceholders("app", h.App); err != nil {
 		return err
 	}
 	for _, name := range h.PathReadings {
-		if err := oneOf("path_readings", name, pathreading.Names()); err != nil {
+		if err := block.CheckEnum("path_readings", name, pathreading.Names()); err != nil {
 			return err
 		}
 	}
@@ -165,38 +168,39 @@ func (h *Handler) check() error {
 		if err := checkWords("require_acr", a.Values); err != nil {
 			return err
 		}
-		if err := checkPeriods(period{"require_acr: max_age", a.MaxAge}); err != nil {
+		if err := block.CheckValues(block.Duration("require_acr: max_age", &a.MaxAge)); err != nil {
 			return err
 		}
 	}
 	return checkTests(h.Tests)
 }
 
-// checkBeside checks the policy against what the global option configures. Its
-// error is an *optionError.
-func (h *Handler) checkBeside(issuers []*issuer.Config, signs bool) error {
+// checkGlobals checks the policy against the global option: the configured
+// issuers, and whether the gateway signs tokens. Its error says which setting it
+// is about.
+func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 	if len(issuers) == 0 {
-		return &optionError{err: errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")}
+		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
 	}
 	if err := issuer.CheckAllowed(issuers, h.Issuers); err != nil {
-		return &optionError{option: "issuers", err: err}
+		return setting.Wrap(err, "issuers")
 	}
 	accepted := h.accepted(issuers)
 	for i, t := range h.Tests {
 		switch {
 		case t.Issuer == "" && len(accepted) > 1:
-			return &optionError{option: "test", index: i, err: fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, list(accepted))}
+			return setting.Wrap(fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, block.JoinOr(accepted)), setting.Index("tests", i))
 		case t.Issuer != "" && !slices.Contains(accepted, t.Issuer):
-			return &optionError{option: "test", index: i, err: fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted))}
+			return setting.Wrap(fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted)), setting.Index("tests", i))
 		}
 	}
 	if len(h.Tokens) > 0 && !signs {
-		return &optionError{option: "token", err: errors.New("token: the global option token_enrich has no signing { issuer … }")}
+		return setting.Wrap(errors.New("token: the global option token_enrich has no signing { issuer … }"), "tokens[0]")
 	}
 	return nil
 }
 
-// accepted are the names of the issuers that the policy accepts.
+// accepted returns the names of the issuers that the policy accepts.
 func (h *Handler) accepted(issuers []*issuer.Config) []string {
 	if len(h.Issuers) > 0 {
 		return h.Issuers
@@ -208,7 +212,7 @@ func (h *Handler) accepted(issuers []*issuer.Config) []string {
 	return names
 }
 
-// issuers are the configurations of the issuers that the policy accepts.
+// issuers returns the configurations of the issuers that the policy accepts.
 func (h *Handler) issuers() []*Issuer {
 	var list []*Issuer
 	for i, is := range h.app.issuers.Issuers() {
@@ -219,9 +223,10 @@ func (h *Handler) issuers() []*Issuer {
 	return list
 }
 
-// load reads the file of an okta_claims option.
+// load reads the file of an okta_claims option. The notes are on what in the file
+// is no claim for this kind of token.
 func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
-	if err := Expand(&o.File); err != nil {
+	if err := block.Expand(&o.File); err != nil {
 		return nil, nil, err
 	}
 	text, err := os.ReadFile(o.File)
@@ -232,7 +237,7 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	if kind == "" {
 		kind = claim.TokenAccess
 	}
-	if err := oneOf("okta_claims: token", kind, []string{claim.TokenAccess, claim.TokenID}); err != nil {
+	if err := block.CheckEnum("okta_claims: token", kind, []string{claim.TokenAccess, claim.TokenID}); err != nil {
 		return nil, nil, err
 	}
 	defs, notes, err := claim.Import(text, kind)
@@ -242,10 +247,11 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 	return defs, notes, nil
 }
 
-// nameOf returns the name of a policy that has none, by its settings. Policies that
-// stand in no route of the HTTP app are counted in the order in which they are
-// loaded.
-func (a *App) nameOf(settings string) string {
+// defaultNameOf returns the name of a policy that has none, by its settings.
+// Policies in routes were all named when the first of them was loaded, in the
+// order of the servers' names, because Caddy loads servers in no order. Policies
+// in no route of the HTTP app are counted in the order in which they load.
+func (a *App) defaultNameOf(settings string) string {
 	if a.routes != nil {
 		if name := a.routes.names[settingsKey(json.RawMessage(settings))]; name != "" {
 			return name

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -22,10 +23,10 @@ type policyRegistry struct {
 // site on two ports, or of a snippet that two sites import, is registered already.
 func (r *policyRegistry) add(p *policy) (added bool, err error) {
 	if q := r.named[p.name]; q != nil {
-		if q.handler.text == p.handler.text && q.handler.at.sameHead(p.handler.at) {
+		if q.handler.text == p.handler.text && q.handler.at.SameHead(p.handler.at) {
 			return false, nil
 		}
-		return false, &optionError{option: "name", err: fmt.Errorf("two policies are named %q", p.name)}
+		return false, setting.Wrap(fmt.Errorf("two policies are named %q", p.name), "name")
 	}
 	if err := r.owned.add(p.compiled.Contract(), p.readFrom(forward.Sources{})); err != nil {
 		return false, r.clash(p, err)

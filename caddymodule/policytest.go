@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 )
 
 // This file is the configuration of a policy's tests. The command check runs
@@ -66,12 +68,12 @@ func (h *Handler) unmarshalTest(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	err := parseBlock(d, "test", []option{
-		text("subject", &t.Subject),
-		text("issuer", &t.Issuer),
-		text("client", &t.Client),
-		texts("scope", &t.Scopes),
-		{name: "expect", repeatable: true, parse: func(d *caddyfile.Dispenser) error {
+	err := block.Parse(d, "test", []block.Option{
+		block.Text("subject", &t.Subject),
+		block.Text("issuer", &t.Issuer),
+		block.Text("client", &t.Client),
+		block.Texts("scope", &t.Scopes),
+		{Name: "expect", List: "expect", Parse: func(d *caddyfile.Dispenser) error {
 			args := d.RemainingArgs()
 			switch {
 			case len(args) == 1 && args[0] == "denied":
@@ -110,7 +112,7 @@ func checkTests(tests []Test) error {
 		}
 		denied := false
 		for _, e := range t.Expect {
-			if err := oneOf("expect", e.Kind, []string{"claim", "header", "denied"}); err != nil {
+			if err := block.CheckEnum("expect", e.Kind, []string{"claim", "header", "denied"}); err != nil {
 				return fmt.Errorf("test %q: %w", t.Name, err)
 			}
 			denied = denied || e.Kind == "denied"

@@ -23,6 +23,13 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/file"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/ldap"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/okta"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/scim"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/sql"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/userinfo"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
@@ -36,17 +43,15 @@ const referencePage = "../docs/reference.md"
 // blocksOfParsers says in which section of the reference the options stand
 // that a function reads.
 var blocksOfParsers = map[string]string{
-	"caddyfile.go parseApp": "Global options", "app.go choices": "Global options",
+	"caddyfile.go parseApp": "Global options", "app.go enums": "Global options",
 	"issuer.go UnmarshalCaddyfile": "issuer", "issuer.go unmarshalIntrospect": "introspect",
 	"cache.go UnmarshalCaddyfile":   "cache and redis and tls",
-	"signing.go UnmarshalCaddyfile": "signing", "signing.go unmarshalToken": "token",
-	"guest.go ParseDirectory":                    "every kind",
+	"signing.go UnmarshalCaddyfile": "signing", "caddyfile_token.go unmarshalToken": "token",
+	"directory.go ParseDirectory":                "every kind",
 	"caddyfile_policy.go UnmarshalCaddyfile":     "token_enrich",
-	"handler.go choices":                         "token_enrich",
+	"handler.go enums":                           "token_enrich",
 	"caddyfile_claim.go parseClaim":              "claim",
 	"caddyfile_forward.go unmarshalHeader":       "header",
-	"caddyfile_forward.go unmarshalPreset":       "token_enrich",
-	"caddyfile_forward.go unmarshalBudget":       "token_enrich",
 	"caddyfile_hook.go parseHook":                "token_enrich_hook",
 	"policytest.go unmarshalTest":                "test",
 	"directories/file.go UnmarshalCaddyfile":     "file",
@@ -61,8 +66,7 @@ var blocksOfParsers = map[string]string{
 // readers are the functions that make an option of the name that is their
 // first argument.
 var readers = []string{
-	"text", "texts", "flag", "word", "words", "duration", "pointer", "number", "count", "byteSize", "onOff",
-	"TextOption", "TextsOption", "FlagOption", "WordOption", "CustomOption",
+	"Text", "Texts", "Flag", "Enum", "Enums", "OnOff", "Duration", "OptionalDuration", "Number", "Count", "ByteSize",
 }
 
 // TestTheReferenceNamesEveryOption reads the names of the options out of the
@@ -78,7 +82,6 @@ func TestTheReferenceNamesEveryOption(t *testing.T) {
 		}
 		known[heading] = append(known[heading], names...)
 	}
-	known["http"] = append(known["http"], "header") // taken out of the block by hand
 	for heading, names := range known {
 		var told []string
 		for one := range strings.SplitSeq(heading, " and ") {
@@ -107,9 +110,9 @@ func TestTheReferenceNamesEveryField(t *testing.T) {
 	for heading, values := range map[string][]any{
 		"Global options": {caddymodule.App{}}, "issuer": {issuer.Config{}}, "introspect": {issuer.Introspection{}},
 		"cache": {caddymodule.Cache{}}, "redis": {redis.Config{}}, "tls": {redis.TLS{}}, "signing": {mint.Config{}},
-		"every kind": {caddymodule.DirectorySettings{}}, "file": {directories.File{}}, "okta": {directories.Okta{}},
-		"scim": {directories.SCIM{}}, "ldap": {directories.LDAP{}}, "sql": {directories.SQL{}}, "http": {directories.HTTP{}},
-		"userinfo": {directories.Userinfo{}},
+		"every kind": {caddymodule.DirectorySettings{}}, "file": {file.Config{}}, "okta": {okta.Config{}},
+		"scim": {scim.Config{}}, "ldap": {ldap.Config{}}, "sql": {directories.SQL{}, sql.Config{}}, "http": {rest.Config{}},
+		"userinfo": {userinfo.Config{}},
 		"token_enrich": {
 			caddymodule.Handler{}, forward.Definition{}, tokens.Place{}, caddymodule.OktaClaims{}, caddymodule.RequireACR{}, forward.HeadersFrom{},
 		},
@@ -120,7 +123,7 @@ func TestTheReferenceNamesEveryField(t *testing.T) {
 		for _, v := range values {
 			for field := range reflect.TypeOf(v).Fields() {
 				name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-				if name == "" {
+				if name == "" || name == "-" {
 					continue // embedded, or not of the configuration
 				}
 				if !regexp.MustCompile("`([a-z_]+\\[\\]\\.)?" + name + "(\\[\\])?`").MatchString(sections[heading]) {
@@ -258,7 +261,10 @@ func parsedOptions(t *testing.T) map[string][]string {
 			}
 			where := filepath.ToSlash(name) + " " + f.Name.Name
 			ast.Inspect(f, func(n ast.Node) bool {
-				if option, ok := optionName(n, f.Name.Name == "choices"); ok && !slices.Contains(options[where], option) {
+				if call, ok := n.(*ast.CallExpr); ok && calledName(call) == "CheckValues" {
+					return false // the same options once more, for what came by JSON
+				}
+				if option, ok := optionName(n); ok && !slices.Contains(options[where], option) {
 					options[where] = append(options[where], option)
 				}
 				return true
@@ -268,30 +274,39 @@ func parsedOptions(t *testing.T) map[string][]string {
 	return options
 }
 
+// calledName returns the name of the function that is called.
+func calledName(call *ast.CallExpr) string {
+	switch called := call.Fun.(type) {
+	case *ast.SelectorExpr:
+		return called.Sel.Name
+	case *ast.Ident:
+		return called.Name
+	}
+	return ""
+}
+
 // optionName gives the name of an option that is made at a node.
-func optionName(n ast.Node, choices bool) (string, bool) {
+func optionName(n ast.Node) (string, bool) {
 	var first ast.Expr
 	switch x := n.(type) {
 	case *ast.CallExpr:
-		called := x.Fun
-		if selector, ok := called.(*ast.SelectorExpr); ok {
-			called = selector.Sel
-		}
-		name, ok := called.(*ast.Ident)
-		if !ok || len(x.Args) == 0 || !slices.Contains(readers, name.Name) {
+		if len(x.Args) == 0 || !slices.Contains(readers, calledName(x)) {
 			return "", false
 		}
 		first = x.Args[0]
-	case *ast.KeyValueExpr:
-		if key, ok := x.Key.(*ast.Ident); !ok || key.Name != "name" {
-			return "", false
-		}
-		first = x.Value
 	case *ast.CompositeLit:
-		if !choices || x.Type != nil || len(x.Elts) == 0 {
+		fields := map[string]ast.Expr{}
+		for _, element := range x.Elts {
+			if pair, ok := element.(*ast.KeyValueExpr); ok {
+				if key, ok := pair.Key.(*ast.Ident); ok {
+					fields[key.Name] = pair.Value
+				}
+			}
+		}
+		if fields["Parse"] == nil {
 			return "", false
 		}
-		first = x.Elts[0]
+		first = fields["Name"]
 	}
 	literal, ok := first.(*ast.BasicLit)
 	if !ok || literal.Kind != token.STRING {

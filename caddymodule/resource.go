@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
@@ -38,7 +39,7 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 	if h.Resource == "" {
 		return nil, nil //nolint:nilnil // a policy need not be one
 	}
-	if err := Expand(&h.Resource); err != nil {
+	if err := block.Expand(&h.Resource); err != nil {
 		return nil, fmt.Errorf("resource: %w", err)
 	}
 	u, err := parseResource(h.Resource)

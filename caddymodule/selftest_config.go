@@ -8,6 +8,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 )
 
 // privateConfig is a configuration, as JSON, made fit to run beside the real
@@ -127,7 +129,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 		c.servers = append(c.servers, s)
 	}
 	if len(hosts) == 1 {
-		return misuse("--site: no site is for %q; there are %s", c.host, list(known))
+		return misuse("--site: no site is for %q; there are %s", c.host, block.JoinOr(known))
 	}
 	var err error
 	c.pem, err = selfSigned(hosts)

@@ -6,27 +6,37 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
 
-// Signing is how the gateway signs its own tokens. The key set is served by
-// token_enrich_jwks.
+// Signing configures how the gateway signs its own tokens. The key set is served
+// by token_enrich_jwks.
 type Signing struct {
 	mint.Config
 }
 
 // UnmarshalCaddyfile reads the signing option; d stands on the word signing.
+// Syntax:
+//
+//	signing {
+//		issuer         <url>
+//		algorithm      ES256|ES384|EdDSA|RS256|PS256
+//		rotate         <duration>
+//		rotate_overlap <duration>
+//		key_file       <file>...
+//	}
 func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
 	at := d.Token()
-	if err := parseBlock(d, "signing", []option{
-		text("issuer", &s.Issuer),
-		word("algorithm", &s.Algorithm, "ES256", "ES384", "EdDSA", "RS256", "PS256"),
-		duration("rotate", &s.Rotate),
-		duration("rotate_overlap", &s.RotateOverlap),
-		texts("key_file", &s.KeyFiles),
+	if err := block.Parse(d, "signing", []block.Option{
+		block.Text("issuer", &s.Issuer),
+		block.Enum("algorithm", &s.Algorithm, "ES256", "ES384", "EdDSA", "RS256", "PS256"),
+		block.Duration("rotate", &s.Rotate),
+		block.Duration("rotate_overlap", &s.RotateOverlap),
+		block.Texts("key_file", &s.KeyFiles),
 	}); err != nil {
 		return err
 	}
@@ -38,53 +48,17 @@ func (s *Signing) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		c.Issuer = "https://known.when.loaded" // placeholders are expanded then
 	}
 	if err := c.Validate(); err != nil {
-		return errorAt(at, fmt.Errorf("signing: %w", err))
+		return block.ErrorAt(at, fmt.Errorf("signing: %w", err))
 	}
 	return nil
 }
 
-// expand resolves the placeholders of the signing settings.
+// expand replaces the placeholders of the issuer and the key files.
 func (s *Signing) expand() error {
 	texts := make([]*string, 0, len(s.KeyFiles)+1)
 	texts = append(texts, &s.Issuer)
 	for i := range s.KeyFiles {
 		texts = append(texts, &s.KeyFiles[i])
 	}
-	return Expand(texts...)
-}
-
-// unmarshalToken reads the token option of a policy.
-func (h *Handler) unmarshalToken(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	at := d.Token()
-	var t mint.TokenDefinition
-	err := parseBlock(d, "token", []option{
-		{name: "header", parse: func(d *caddyfile.Dispenser) error {
-			args := d.RemainingArgs()
-			switch {
-			case len(args) == 2 && args[0] == "cookie":
-				t.Cookie = args[1]
-			case len(args) == 2:
-				t.Header, t.Scheme = args[0], args[1]
-			case len(args) == 1 && args[0] != "cookie":
-				t.Header = args[0]
-			default:
-				return d.Err("header takes a header name with or without a scheme, or cookie and its name")
-			}
-			return nil
-		}},
-		texts("audience", &t.Audience),
-		duration("ttl", &t.TTL),
-		text("subject", &t.Subject),
-		texts("claims", &t.Claims),
-		word("type", &t.Type, mint.TypeAccess, mint.TypePlain),
-		word("mint", &t.Mint, mint.MintCached, mint.MintPerRequest),
-	})
-	if err != nil {
-		return err
-	}
-	h.Tokens = append(h.Tokens, t)
-	return h.checkForward(at)
+	return block.Expand(texts...)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 )
 
 // lazyStore is a cache store that may still wait for the key that seals its
@@ -272,7 +273,7 @@ func (a *App) checkDenyMaxAge() error {
 	if d := time.Duration(a.DenyMaxAge); a.Cache != nil && a.Cache.Redis != nil && 0 < d && d < minDenyMaxAge {
 		return fmt.Errorf("deny_max_age: %v is under %v: an idle deny list is confirmed once a second", d, minDenyMaxAge)
 	}
-	return checkPeriods(period{"deny_max_age", a.DenyMaxAge})
+	return block.CheckValues(block.Duration("deny_max_age", &a.DenyMaxAge))
 }
 
 // Where the seal key is in Caddy's storage, and the lock under which it is

@@ -17,13 +17,12 @@ func init() {
 }
 
 // Transport is Caddy's HTTP transport, with all its options, for applications
-// that read header names letter by letter. It gives the headers that a policy
-// writes with `exact` their spelling back, just before the request leaves:
-// reverse_proxy itself puts every name into the canonical form (Sm_user for
-// SM_USER) as soon as it edits headers, which it does for header_up and for
-// every upstream with TLS.
+// that compare header names byte by byte. It restores the spelling of the headers
+// that a policy writes with `exact`, just before the request leaves: reverse_proxy
+// puts every name into the canonical form (Sm_user for SM_USER) as soon as it
+// edits headers, which it does for header_up and for every upstream with TLS.
 //
-// Over HTTP/2 and HTTP/3 names are lower-case whatever is configured.
+// Over HTTP/2 and HTTP/3 names are always in lower case.
 type Transport struct {
 	reverseproxy.HTTPTransport
 
@@ -64,14 +63,14 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return t.HTTPTransport.UnmarshalCaddyfile(d)
 }
 
-// RoundTrip sends the request with the exact names respelled.
+// RoundTrip sends the request, its exact names spelled as configured.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.HTTPTransport.RoundTrip(t.spelled().respell(r))
 }
 
-// spelled gives the spellings that the policies of the configuration ask for.
-// Policies register while the configuration is provisioned, some of them
-// after this transport, so they are collected when a request needs them.
+// spelled returns the spellings that the policies of the configuration ask for.
+// Policies register while the configuration is provisioned, some of them after
+// this transport, so the spellings are collected when a request needs them.
 func (t *Transport) spelled() *spellings {
 	owned := t.app.owned.Load()
 	if s := t.spellings.Load(); s != nil && s.owned == owned {
@@ -87,11 +86,11 @@ func (t *Transport) spelled() *spellings {
 type spellings struct {
 	owned *forward.ReservedNames
 	names map[string]string
-	parts map[string]string // of headers that are split into Name-1 … Name-n
+	parts map[string]string // those of headers that are split into Name-1 … Name-n
 }
 
-// newSpellings collects the exact names. Where two policies spell one name
-// differently, the spelling of the policy that was loaded first holds.
+// newSpellings returns the spellings of the exact names. Where two policies spell
+// one name differently, the policy that was loaded first decides.
 func newSpellings(owned *forward.ReservedNames) *spellings {
 	s := &spellings{owned: owned, names: map[string]string{}, parts: map[string]string{}}
 	for _, n := range owned.Names() {
@@ -114,9 +113,9 @@ func newSpellings(owned *forward.ReservedNames) *spellings {
 	return s
 }
 
-// respell gives the request with its exact names spelled as configured. The
-// request itself stays as it is, because a transport must not change it and a
-// retry sends it again; where there is nothing to do, it is what comes back.
+// respell returns the request with its exact names spelled as configured. It is a
+// copy where a name changes, because a transport must not change the request and
+// a retry sends it again.
 func (s *spellings) respell(r *http.Request) *http.Request {
 	var changed http.Header
 	for key, values := range r.Header {
@@ -125,8 +124,8 @@ func (s *spellings) respell(r *http.Request) *http.Request {
 			continue
 		}
 		if _, there := r.Header[exact]; there {
-			// Somebody wrote the name twice, once in each spelling; which of
-			// the two is meant is not ours to say.
+			// The name was written in both spellings, and it is unknown which
+			// of the two is meant.
 			continue
 		}
 		if changed == nil {
@@ -143,7 +142,7 @@ func (s *spellings) respell(r *http.Request) *http.Request {
 	return r
 }
 
-// of gives the exact spelling of a canonical name, also of a numbered part.
+// of returns the exact spelling of a canonical name, also of a numbered part.
 func (s *spellings) of(key string) (string, bool) {
 	if exact, ok := s.names[key]; ok {
 		return exact, true
@@ -162,8 +161,8 @@ func (s *spellings) of(key string) (string, bool) {
 	return exact + key[i-1:], ok
 }
 
-// What reverse_proxy asks of a transport beyond the round trip. Losing one of
-// them would silently lose what it configures.
+// What reverse_proxy expects of a transport beyond the round trip. Without one of
+// these interfaces, the options that it serves would silently do nothing.
 var (
 	_ caddy.Provisioner                                = (*Transport)(nil)
 	_ caddy.CleanerUpper                               = (*Transport)(nil)

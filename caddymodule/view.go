@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -94,9 +95,9 @@ func (a *App) IssuerNamed(name string) (*issuer.Issuer, error) {
 	}
 	names := a.issuers.Names()
 	if name == "" {
-		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", list(names))
+		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", block.JoinOr(names))
 	}
-	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), list(names))
+	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), block.JoinOr(names))
 }
 
 // DirectoryStatus returns the state of each directory, in the order of the

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -53,6 +54,10 @@ type PolicyDefinition struct {
 
 	// Claims are the claim rules in order.
 	Claims []claim.Definition
+
+	// MoreClaims says that further rules will follow Claims, which are not known
+	// yet: a requirement may then read any claim.
+	MoreClaims bool
 
 	// Require are expressions that must all be true, else 403.
 	Require []string
@@ -109,23 +114,29 @@ type signedToken struct {
 	target   forward.Target
 }
 
-// CompilePolicy compiles every part of a definition. Its error names what is
-// wrong; nothing of it needs the network.
+// CompilePolicy compiles every part of a definition, each header and each
+// expression once. Its error joins all that is wrong; each part of it says by
+// a method SettingPaths, as [setting.Error] has, which setting it is about.
+// Nothing of it needs the network.
 func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 	p := &Policy{name: def.Name, definition: def, places: def.TokenFrom}
 	var errs []error
 	var err error
 	if p.readings, err = pathreading.Parse(def.PathReadings); err != nil {
-		errs = append(errs, fmt.Errorf("path_readings: %w", err))
+		errs = append(errs, setting.Wrap(fmt.Errorf("path_readings: %w", err), "path_readings"))
 	}
 	if p.rules, err = claim.Compile(def.Claims); err != nil {
 		errs = append(errs, err)
 	} else {
 		p.reads = p.rules.Reads()
-		for _, source := range def.Require {
-			reads, err := p.requirements.add(source, append([]string{}, p.rules.Names()...), p.readings)
+		var claims []string // nil: any
+		if !def.MoreClaims {
+			claims = append([]string{}, p.rules.Names()...)
+		}
+		for i, source := range def.Require {
+			reads, err := p.requirements.add(source, claims, p.readings)
 			if err != nil {
-				errs = append(errs, err)
+				errs = append(errs, setting.Wrap(err, setting.Index("require", i)))
 			}
 			p.reads |= reads
 		}
@@ -163,13 +174,13 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 		p.places = token.DefaultPlaces()
 	}
 	places := make([]token.Place, 0, len(p.places)+1)
-	for _, place := range p.places {
+	for i, place := range p.places {
 		n, err := place.Normalize()
 		if err != nil {
-			return fmt.Errorf("token_from: %w", err)
+			return setting.Wrap(fmt.Errorf("token_from: %w", err), setting.Index("token_from", i))
 		}
 		if slices.ContainsFunc(places, n.Same) {
-			return fmt.Errorf("token_from: %s stands twice: %w", n, token.ErrPlace)
+			return setting.Wrap(fmt.Errorf("token_from: %s stands twice: %w", n, token.ErrPlace), setting.Index("token_from", i))
 		}
 		places = append(places, n)
 		p.cookieToken = p.cookieToken || n.Kind == token.Cookie
@@ -186,22 +197,29 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 	return nil
 }
 
-// compileTokens compiles the tokens that the policy forwards and returns where
-// they are written to.
+// compileTokens compiles the tokens that the policy forwards and returns the
+// places that they go to, which the policy owns; none where one is wrong.
 func (p *Policy) compileTokens(defs []mint.TokenDefinition) ([]forward.Target, error) {
 	var errs []error
 	targets := make([]forward.Target, 0, len(defs))
 	for i, def := range defs {
 		t, err := mint.Compile(def)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("token %d: %w", i+1, err))
+			name := "token"
+			if len(defs) > 1 {
+				name = fmt.Sprintf("token %d", i+1)
+			}
+			errs = append(errs, setting.Wrap(fmt.Errorf("%s: %w", name, err), setting.Index("tokens", i)))
 			continue
 		}
 		target := forward.Target{Header: t.Header(), Cookie: t.Cookie()}
 		p.tokens = append(p.tokens, signedToken{template: t, target: target})
 		targets = append(targets, target)
 	}
-	return targets, errors.Join(errs...)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return targets, nil
 }
 
 // TokenLife returns the longest lifetime of a token that the policy forwards; 0

@@ -14,6 +14,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/ldap"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/sql"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
@@ -241,20 +244,20 @@ func TestWhatIsWrongFailsTheLoad(t *testing.T) {
 func TestPlaceholdersAreExpandedOnceAndOnlyWhereTheyMay(t *testing.T) {
 	secrets(t)
 	t.Setenv("TRICK", "{env.DB_PASSWORD}")
-	h := &HTTP{
+	h := &HTTP{Config: rest.Config{
 		URL: "https://h/{client}/{env.OKTA_CLIENT_ID}/{subject}?i={issuer}&a={app}", AppURL: "https://h/{app}/{env.OKTA_CLIENT_ID}",
-		Headers: map[string][]string{"Authorization": {"Bearer {env.SCIM_TOKEN}", "{env.TRICK}"}},
-		Body:    `{"a":"{env.SCIM_TOKEN}"}`, GroupsPath: "$.a[?@.b=='{env.SCIM_TOKEN}']",
-	}
-	written := h.Headers
+		Header: map[string][]string{"Authorization": {"Bearer {env.SCIM_TOKEN}", "{env.TRICK}"}},
+		Body:   `{"a":"{env.SCIM_TOKEN}"}`, GroupsPath: "$.a[?@.b=='{env.SCIM_TOKEN}']",
+	}}
+	written := h.Header
 	if err := h.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
 	if h.URL != "https://h/{client}/0oa9gateway/{subject}?i={issuer}&a={app}" || h.AppURL != "https://h/{app}/0oa9gateway" {
 		t.Errorf("URLs %s and %s", h.URL, h.AppURL)
 	}
-	if got := h.Headers["Authorization"]; got[0] != "Bearer "+secret || got[1] != "{env.DB_PASSWORD}" {
-		t.Errorf("headers %v", h.Headers)
+	if got := h.Header["Authorization"]; got[0] != "Bearer "+secret || got[1] != "{env.DB_PASSWORD}" {
+		t.Errorf("headers %v", h.Header)
 	}
 	if written.Get("Authorization") != "Bearer {env.SCIM_TOKEN}" {
 		t.Error("the configuration as it was written has changed")
@@ -262,14 +265,14 @@ func TestPlaceholdersAreExpandedOnceAndOnlyWhereTheyMay(t *testing.T) {
 	if !strings.Contains(h.Body+h.GroupsPath, "{env.SCIM_TOKEN}") || strings.Contains(h.Body+h.GroupsPath, secret) {
 		t.Error("a body or a path was expanded")
 	}
-	l := &LDAP{URL: "ldaps://{env.OKTA_CLIENT_ID}", BindPassword: "{env.LDAP_PASSWORD}", Base: "{env.LDAP_PASSWORD}", UserFilter: "(uid={env.LDAP_PASSWORD})", GroupFilter: "({dn})"}
+	l := &LDAP{Config: ldap.Config{URL: "ldaps://{env.OKTA_CLIENT_ID}", BindPassword: "{env.LDAP_PASSWORD}", Base: "{env.LDAP_PASSWORD}", UserFilter: "(uid={env.LDAP_PASSWORD})", GroupFilter: "({dn})"}}
 	if err := l.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
 	if l.BindPassword != secret || strings.Contains(l.Base+l.UserFilter+l.GroupFilter, secret) {
 		t.Errorf("%+v", l)
 	}
-	s := &SQL{DSN: "postgres://u:{env.DB_PASSWORD}@h/d", UserQuery: "select '{env.DB_PASSWORD}', $1"}
+	s := &SQL{Config: sql.Config{DSN: "postgres://u:{env.DB_PASSWORD}@h/d", UserQuery: "select '{env.DB_PASSWORD}', $1"}}
 	if err := s.Provision(caddy.Context{}); err != nil || s.DSN != "postgres://u:"+secret+"@h/d" || strings.Contains(s.UserQuery, secret) {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -301,15 +304,15 @@ func TestAPrivateKeyIsAFileOrTheKeyItself(t *testing.T) {
 
 func TestAskedAttributesHoldWhatTheSubjectIsComparedWith(t *testing.T) {
 	l := &LDAP{}
-	if l.asked() != nil {
+	if l.attributes() != nil {
 		t.Error("all attributes are asked for by name")
 	}
-	l.Attributes, l.Match = []string{"cn", "mail"}, []string{"login", "mail", "employeeNumber"}
-	if got := l.asked(); !slices.Equal(got, []string{"cn", "mail", "employeeNumber"}) || len(l.Attributes) != 2 {
+	l.DirectorySettings.Attributes, l.Match = []string{"cn", "mail"}, []string{"login", "mail", "employeeNumber"}
+	if got := l.attributes(); !slices.Equal(got, []string{"cn", "mail", "employeeNumber"}) || len(l.DirectorySettings.Attributes) != 2 {
 		t.Errorf("asked are %v", got)
 	}
-	l.Attributes, l.Match = []string{"cn"}, []string{"email"}
-	if got := l.asked(); !slices.Equal(got, []string{"cn", "mail", "email"}) {
+	l.DirectorySettings.Attributes, l.Match = []string{"cn"}, []string{"email"}
+	if got := l.attributes(); !slices.Equal(got, []string{"cn", "mail", "email"}) {
 		t.Errorf("asked are %v", got)
 	}
 }

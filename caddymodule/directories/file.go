@@ -1,6 +1,6 @@
-// Package directories holds the kinds of directory as Caddy modules: their
-// settings and their Caddyfile, and nothing else. What they do stands in the
-// packages below enrich/directory.
+// Package directories has the kinds of directory as Caddy modules: settings and
+// Caddyfile syntax. Each embeds the configuration of its kind, and adds what every
+// directory has; the look-ups are in the packages below enrich/directory.
 package directories
 
 import (
@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/file"
 )
@@ -16,14 +17,12 @@ func init() {
 	caddy.RegisterModule(new(File))
 }
 
-// File is a directory of users, groups and apps in a YAML or JSON file. The
-// file is watched: an edit takes effect at once, and a broken or empty one
-// leaves the last good state in place and is logged.
+// File is a directory of users, groups and apps in a YAML or JSON file. The file
+// is watched: an edit takes effect at once. A broken or empty file is logged, and
+// the last good state stays in use.
 type File struct {
 	caddymodule.DirectorySettings
-
-	// The file. A relative path counts from the working directory.
-	Path string `json:"path"`
+	file.Config
 }
 
 // CaddyModule returns the Caddy module information.
@@ -36,19 +35,22 @@ func (*File) CaddyModule() caddy.ModuleInfo {
 
 // Provision expands the placeholders of the path.
 func (f *File) Provision(caddy.Context) error {
-	return caddymodule.Expand(&f.Path)
+	return block.Expand(&f.Path)
 }
 
 // Open reads the file; one that is missing or broken is an error.
 func (f *File) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
-	return file.New(file.Config{Path: f.Path, Match: f.Match, Logger: ctx.Logger, OnEdit: func(err error) {
+	c := f.Config
+	c.Match, c.Logger = f.DirectorySettings.Match, ctx.Logger
+	c.OnEdit = func(err error) {
 		if err == nil {
 			ctx.Changed()
 		}
-	}})
+	}
+	return file.New(c)
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory file <path> {
 //		<options of every directory>

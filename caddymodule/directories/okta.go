@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/okta"
 )
@@ -19,43 +20,11 @@ func init() {
 	caddy.RegisterModule(new(Okta))
 }
 
-// Okta is a directory that an Okta organization is, read by its management API:
-// users, groups, apps with their profiles, and assignments.
+// Okta is the directory of an Okta organization, read by its management API: users,
+// groups, apps with their profiles, and assignments.
 type Okta struct {
 	caddymodule.DirectorySettings
-
-	// The organization's address, such as https://acme.okta.com.
-	URL string `json:"url"`
-
-	// An API token (SSWS). It has the rights of the administrator who made it.
-	// Give it as {env.…} or {file.…}. Either it or client_id with private_key
-	// is required.
-	Token string `json:"token,omitempty"`
-
-	// The client id of an API service app, which signs in with its private key
-	// and needs an administrator role besides its scopes.
-	ClientID string `json:"client_id,omitempty"`
-
-	// The service app's private key, PEM or a JSON Web Key: the path of a
-	// file, or {env.…} or {file.…} with the key itself.
-	PrivateKey string `json:"private_key,omitempty"`
-
-	// The id under which Okta knows the key. Default: the JSON Web Key's own.
-	KeyID string `json:"key_id,omitempty"`
-
-	// The scopes that the service app asks for. Default: okta.users.read,
-	// okta.groups.read, okta.apps.read.
-	Scopes []string `json:"scopes,omitempty"`
-
-	// Whether assignments of users to apps are read. Default: true.
-	AppUsers *bool `json:"app_users,omitempty"`
-
-	// The linked objects to read with each user, by primary name (manager).
-	// Each costs two requests. Default: none.
-	Linked []string `json:"linked,omitempty"`
-
-	// A PEM file with the certificates to trust instead of the system's.
-	CA string `json:"ca,omitempty"`
+	okta.Config
 }
 
 // CaddyModule returns the Caddy module information.
@@ -69,24 +38,24 @@ func (*Okta) CaddyModule() caddy.ModuleInfo {
 // Provision expands the placeholders of address, client id, secrets and paths,
 // and reads the file of the private key.
 func (o *Okta) Provision(caddy.Context) error {
-	if err := caddymodule.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID, &o.CA); err != nil {
+	if err := block.Expand(&o.URL, &o.Token, &o.ClientID, &o.KeyID, &o.CAFile); err != nil {
 		return err
 	}
 	return expandKey(&o.PrivateKey)
 }
 
-// maxKeyFile bounds the file of a private key, in bytes; the largest real ones
+// maxKeyFile bounds the file of a private key, in bytes. The largest real ones
 // have 13 KB.
 const maxKeyFile = 64 << 10
 
-// expandKey gives the text of a key: one that is written out stays as it is,
-// because the braces of a JSON Web Key are no placeholder; anything else is the
-// path of a file, once its placeholders have been expanded.
+// expandKey replaces a setting by the text of the private key. A key itself stays
+// as it is, because the braces of a JSON Web Key are no placeholder. Anything else,
+// once its placeholders are expanded, is a key or the path of a file with one.
 func expandKey(key *string) error {
 	if *key == "" || isKey(*key) {
 		return nil
 	}
-	if err := caddymodule.Expand(key); err != nil {
+	if err := block.Expand(key); err != nil {
 		return err
 	}
 	if isKey(*key) {
@@ -94,7 +63,7 @@ func expandKey(key *string) error {
 	}
 	f, err := os.Open(*key)
 	if err != nil {
-		// Its words repeat the name, which may be a key in another form.
+		// The text of err repeats the name, which may be a key in another form.
 		return errors.New("reading the private key: neither PEM, nor a JSON Web Key, nor a file that can be read")
 	}
 	defer func() { _ = f.Close() }()
@@ -111,29 +80,29 @@ func isKey(text string) bool {
 	return strings.Contains(text, "-----BEGIN") || strings.HasPrefix(strings.TrimSpace(text), "{") && strings.Contains(text, `"kty"`)
 }
 
-// Files implements caddymodule.DirectoryFiles.
-func (o *Okta) Files() []string { return []string{o.CA} }
+// Files implements caddymodule.DirectoryFiles: the file of certificates.
+func (o *Okta) Files() []string { return []string{o.CAFile} }
 
-// Open makes the directory.
+// Open returns the directory. It does not touch the network.
 func (o *Okta) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	return okta.New(o.config(), okta.Options{Clock: ctx.Clock, Logger: ctx.Logger})
 }
 
+// config returns the settings of the kind, with those that every kind has.
 func (o *Okta) config() okta.Config {
-	return okta.Config{
-		URL: o.URL, Token: o.Token, ClientID: o.ClientID, PrivateKey: o.PrivateKey, KeyID: o.KeyID,
-		Scopes: o.Scopes, AppUsers: o.AppUsers, Linked: o.Linked, Match: o.Match, CAFile: o.CA,
-	}
+	c := o.Config
+	c.Match = o.DirectorySettings.Match
+	return c
 }
 
 // Check implements caddymodule.DirectoryChecker.
 func (o *Okta) Check([]string) error {
 	c := o.config()
-	c.URL, c.Token = written(c.URL, "https://host"), written(c.Token, "x")
+	c.URL, c.Token = knownOr(c.URL, "https://host"), knownOr(c.Token, "x")
 	return okta.Check(c)
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory okta <url> {
 //		token       <secret>
@@ -150,15 +119,15 @@ func (o *Okta) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := address(d, &o.URL); err != nil {
 		return err
 	}
-	return caddymodule.ParseDirectory(d, &o.DirectorySettings, "okta", []caddymodule.Option{
-		caddymodule.TextOption("token", &o.Token),
-		caddymodule.TextOption("client_id", &o.ClientID),
-		caddymodule.TextOption("private_key", &o.PrivateKey),
-		caddymodule.TextOption("key_id", &o.KeyID),
-		caddymodule.TextsOption("scopes", &o.Scopes),
-		onOff("app_users", &o.AppUsers),
-		caddymodule.TextsOption("linked", &o.Linked),
-		caddymodule.TextOption("ca", &o.CA),
+	return caddymodule.ParseDirectory(d, &o.DirectorySettings, "okta", []block.Option{
+		block.Text("token", &o.Token),
+		block.Text("client_id", &o.ClientID),
+		block.Text("private_key", &o.PrivateKey),
+		block.Text("key_id", &o.KeyID),
+		block.Texts("scopes", &o.Scopes),
+		block.OnOff("app_users", &o.AppUsers),
+		block.Texts("linked", &o.Linked),
+		block.Text("ca", &o.CAFile),
 	})
 }
 

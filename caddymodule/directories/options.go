@@ -5,100 +5,44 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// onOff reads an option that is on or off, where absent is neither.
-func onOff(name string, to **bool) caddymodule.Option {
-	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
-		word, err := oneArg(d)
-		if err != nil {
-			return err
-		}
-		if word != "on" && word != "off" {
-			return d.Errf("%s: %q is neither on nor off%s", name, word, nearest.Hint(word, []string{"on", "off"}))
-		}
-		on := word == "on"
-		*to = &on
-		return nil
-	})
-}
-
-// count reads an option whose one argument is a whole number from 1 up.
-func count(name string, to *int) caddymodule.Option {
-	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
-		word, err := oneArg(d)
-		if err != nil {
-			return err
-		}
-		n, err := strconv.Atoi(word)
-		if err != nil || n < 1 {
-			return d.Errf("%s: %q is not a whole number from 1 up", name, word)
-		}
-		*to = n
-		return nil
-	})
-}
-
-// duration reads an option whose one argument is a Caddy duration.
-func duration(name string, to *caddy.Duration) caddymodule.Option {
-	return caddymodule.CustomOption(name, func(d *caddyfile.Dispenser) error {
-		word, err := oneArg(d)
-		if err != nil {
-			return err
-		}
-		v, err := caddy.ParseDuration(word)
-		if err != nil || v <= 0 {
-			return d.Errf("%s: %q is not a duration such as 3s or 500ms", name, word)
-		}
-		*to = caddy.Duration(v)
-		return nil
-	})
-}
-
-// oneArg reads exactly one argument.
-func oneArg(d *caddyfile.Dispenser) (string, error) {
-	var arg string
-	if !d.AllArgs(&arg) {
-		return "", d.ArgErr()
-	}
-	return arg, nil
-}
+// This file has what several kinds need to read their settings.
 
 // address reads the kind, which d stands before, and the one argument that
 // follows it.
 func address(d *caddyfile.Dispenser, to *string) error {
 	d.Next() // the kind
-	var err error
-	*to, err = oneArg(d)
-	return err
+	if !d.AllArgs(to) {
+		return d.ArgErr()
+	}
+	return nil
 }
 
-// written gives a setting as it stands in a Caddyfile, or the other text where
-// it holds a placeholder and cannot be judged yet.
-func written(setting, other string) string {
-	if caddymodule.Unexpanded(setting) {
-		return other
+// knownOr returns a setting as a Caddyfile has it, or a valid stand-in where it
+// holds a placeholder and cannot be checked yet.
+func knownOr(setting, standIn string) string {
+	if block.HasPlaceholder(setting) {
+		return standIn
 	}
 	return setting
 }
 
-// word is a word in braces, which is no placeholder of Caddy's: those have a
-// dot.
-var word = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
+// wordInBraces is no placeholder of Caddy's: those have a dot.
+var wordInBraces = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
 
-// expandTemplate expands the placeholders of a URL in which, besides what
-// caddymodule.Expand knows, {issuer} and {client} stand for the directory.
+// expandTemplate expands the placeholders of a URL, but for those that the
+// directory replaces at each look-up: {subject}, {issuer}, {client} and {app}. Any
+// other word in braces is an error.
 func expandTemplate(text *string) error {
-	for _, m := range word.FindAllStringSubmatch(*text, -1) {
+	for _, m := range wordInBraces.FindAllStringSubmatch(*text, -1) {
 		if places := rest.Places(); !slices.Contains(places, m[1]) {
 			return fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], places))
 		}
@@ -106,7 +50,7 @@ func expandTemplate(text *string) error {
 	places := strings.NewReplacer("{issuer}", "\x00{issuer}\x00", "{client}", "\x00{client}\x00").Replace(*text)
 	parts := strings.Split(places, "\x00")
 	for i := 0; i < len(parts); i += 2 {
-		if err := caddymodule.Expand(&parts[i]); err != nil {
+		if err := block.Expand(&parts[i]); err != nil {
 			return err
 		}
 	}
@@ -114,9 +58,9 @@ func expandTemplate(text *string) error {
 	return nil
 }
 
-// expandHeaders expands the placeholders of header values, which are secrets
-// more often than not. The map is made anew, because it may be shared with the
-// configuration as it was written.
+// expandHeaders expands the placeholders of header values, most of which are
+// secrets. It makes a new map, because the old one may be shared with the
+// configuration before expansion.
 func expandHeaders(h *http.Header) error {
 	if *h == nil {
 		return nil
@@ -124,7 +68,7 @@ func expandHeaders(h *http.Header) error {
 	out := h.Clone()
 	for _, values := range out {
 		for i := range values {
-			if err := caddymodule.Expand(&values[i]); err != nil {
+			if err := block.Expand(&values[i]); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/scim"
 )
@@ -13,34 +14,11 @@ func init() {
 	caddy.RegisterModule(new(SCIM))
 }
 
-// SCIM is a directory that a SCIM 2.0 service is (RFC 7643, 7644): users with
-// their groups. It knows no apps.
+// SCIM is the directory of a SCIM 2.0 service (RFC 7643, 7644): users with their
+// groups. It has no apps.
 type SCIM struct {
 	caddymodule.DirectorySettings
-
-	// The service's base address, such as https://host/scim/v2.
-	URL string `json:"url"`
-
-	// The bearer token that the service accepts. Give it as {env.…} or
-	// {file.…}. Either it or username with password is required.
-	Bearer string `json:"bearer,omitempty"`
-
-	// User name and password for a service that takes HTTP Basic
-	// authentication.
-	Username string `json:"username,omitempty"`
-	Password string `json:"password,omitempty"`
-
-	// The attribute that holds the subject: userName, externalId, emails.value
-	// or id. Default: userName.
-	UserFilter string `json:"user_filter,omitempty"`
-
-	// Where groups are read: user (the user's own list), member (the groups
-	// that have the user as member), unknown (not at all), or auto: the user's
-	// list, and by member where there is none. Default: auto.
-	Groups string `json:"groups,omitempty"`
-
-	// A PEM file with the certificates to trust instead of the system's.
-	CA string `json:"ca,omitempty"`
+	scim.Config
 }
 
 // CaddyModule returns the Caddy module information.
@@ -53,33 +31,26 @@ func (*SCIM) CaddyModule() caddy.ModuleInfo {
 
 // Provision expands the placeholders of address, user name, secrets and path.
 func (s *SCIM) Provision(caddy.Context) error {
-	return caddymodule.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password, &s.CA)
+	return block.Expand(&s.URL, &s.Bearer, &s.Username, &s.Password, &s.CAFile)
 }
 
-// Files implements caddymodule.DirectoryFiles.
-func (s *SCIM) Files() []string { return []string{s.CA} }
+// Files implements caddymodule.DirectoryFiles: the file of certificates.
+func (s *SCIM) Files() []string { return []string{s.CAFile} }
 
-// Open makes the directory.
+// Open returns the directory. It does not touch the network.
 func (s *SCIM) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
-	return scim.New(s.config(), scim.Options{Clock: ctx.Clock})
-}
-
-func (s *SCIM) config() scim.Config {
-	return scim.Config{
-		URL: s.URL, Bearer: s.Bearer, Username: s.Username, Password: s.Password, UserFilter: s.UserFilter, Groups: s.Groups,
-		CAFile: s.CA,
-	}
+	return scim.New(s.Config, scim.Options{Clock: ctx.Clock})
 }
 
 // Check implements caddymodule.DirectoryChecker.
 func (s *SCIM) Check([]string) error {
-	c := s.config()
-	c.URL = written(c.URL, "https://host")
-	c.Bearer, c.Username, c.Password = written(c.Bearer, "x"), written(c.Username, "x"), written(c.Password, "x")
+	c := s.Config
+	c.URL = knownOr(c.URL, "https://host")
+	c.Bearer, c.Username, c.Password = knownOr(c.Bearer, "x"), knownOr(c.Username, "x"), knownOr(c.Password, "x")
 	return scim.Check(c)
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory scim <url> {
 //		bearer      <secret>
@@ -93,17 +64,17 @@ func (s *SCIM) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := address(d, &s.URL); err != nil {
 		return err
 	}
-	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "scim", []caddymodule.Option{
-		caddymodule.TextOption("bearer", &s.Bearer),
-		caddymodule.CustomOption("basic", func(d *caddyfile.Dispenser) error {
+	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "scim", []block.Option{
+		block.Text("bearer", &s.Bearer),
+		{Name: "basic", Parse: func(d *caddyfile.Dispenser) error {
 			if !d.AllArgs(&s.Username, &s.Password) {
 				return d.ArgErr()
 			}
 			return nil
-		}),
-		caddymodule.WordOption("user_filter", &s.UserFilter, scim.ByUserName, scim.ByExternalID, scim.ByEmail, scim.ByID),
-		caddymodule.WordOption("groups", &s.Groups, scim.GroupsAuto, scim.GroupsOfUser, scim.GroupsByMember, scim.GroupsUnknown),
-		caddymodule.TextOption("ca", &s.CA),
+		}},
+		block.Enum("user_filter", &s.UserFilter, scim.ByUserName, scim.ByExternalID, scim.ByEmail, scim.ByID),
+		block.Enum("groups", &s.Groups, scim.GroupsAuto, scim.GroupsOfUser, scim.GroupsByMember, scim.GroupsUnknown),
+		block.Text("ca", &s.CAFile),
 	})
 }
 

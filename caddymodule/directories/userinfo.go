@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/userinfo"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -19,22 +20,12 @@ func init() {
 	caddy.RegisterModule(new(Userinfo))
 }
 
-// Userinfo is a directory that an issuer's userinfo endpoint is, asked with the
-// caller's own token. It knows the caller only, and no apps. The endpoint comes
-// from the issuer's metadata, whatever its keys come from.
+// Userinfo is the userinfo endpoint of an issuer as a directory, asked with the
+// caller's own token. It has the caller only, and no apps. The endpoint comes from
+// the issuer's metadata, also where its keys come from elsewhere.
 type Userinfo struct {
 	caddymodule.DirectorySettings
-
-	// The name of the issuer. The directory answers for its subjects only.
-	Issuer string `json:"issuer"`
-
-	// The member of the answer that holds the groups: a list of texts, which
-	// are id and name at once, or of objects with id or name. A text in its
-	// place is what the issuer's groups_delimiter says. Default: groups.
-	GroupsClaim string `json:"groups_claim,omitempty"`
-
-	// A PEM file with the certificates to trust instead of the system's.
-	CA string `json:"ca,omitempty"`
+	userinfo.Config
 }
 
 // CaddyModule returns the Caddy module information.
@@ -51,9 +42,10 @@ func (u *Userinfo) Provision(caddy.Context) error {
 	if err := u.bind(); err != nil {
 		return err
 	}
-	return caddymodule.Expand(&u.CA)
+	return block.Expand(&u.CAFile)
 }
 
+// bind makes the directory answer for its issuer only.
 func (u *Userinfo) bind() error {
 	switch {
 	case u.Issuer == "":
@@ -77,37 +69,29 @@ func (u *Userinfo) Check(issuers []string) error {
 	return directory.Setting("issuer", fmt.Errorf("no issuer is named %q%s", u.Issuer, nearest.Hint(u.Issuer, issuers)))
 }
 
-// signatory is an issuer that can check what else it has signed.
-type signatory interface {
-	VerifyUserinfo(ctx context.Context, raw string) (map[string]any, error)
-}
+// Files implements caddymodule.DirectoryFiles: the file of certificates.
+func (u *Userinfo) Files() []string { return []string{u.CAFile} }
 
-// Files implements caddymodule.DirectoryFiles.
-func (u *Userinfo) Files() []string { return []string{u.CA} }
-
-// Open makes the directory. It does not ask for the issuer's metadata yet.
+// Open returns the directory. It fetches the issuer's metadata at the first look-up.
 func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	is := ctx.Issuer(u.Issuer)
 	if is == nil {
 		return nil, fmt.Errorf("no issuer is named %q", u.Issuer)
 	}
-	c := userinfo.Config{
-		Name: is.Name(), Identifier: is.Identifier(), GroupsClaim: u.GroupsClaim, GroupsDelimiter: is.GroupsDelimiter(), CAFile: u.CA,
-		Endpoint: func(ctx context.Context) (string, error) {
-			m, err := is.Metadata(ctx)
-			if err != nil {
-				return "", err
-			}
-			return m.UserinfoEndpoint, nil
-		},
+	c := u.Config
+	c.Identifier, c.GroupsDelimiter = is.Identifier(), is.GroupsDelimiter()
+	c.Endpoint = func(ctx context.Context) (string, error) {
+		m, err := is.Metadata(ctx)
+		if err != nil {
+			return "", err
+		}
+		return m.UserinfoEndpoint, nil
 	}
-	if s, ok := any(is).(signatory); ok {
-		c.Verify = s.VerifyUserinfo
-	}
+	c.Verify = is.VerifyUserinfo
 	return userinfo.New(c, userinfo.Options{Clock: ctx.Clock})
 }
 
-// UnmarshalCaddyfile reads the directory option. Syntax:
+// UnmarshalCaddyfile reads the options of this kind of directory. Syntax:
 //
 //	directory userinfo {
 //		issuer       <name>
@@ -120,10 +104,10 @@ func (u *Userinfo) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return caddymodule.ParseDirectory(d, &u.DirectorySettings, "userinfo", []caddymodule.Option{
-		caddymodule.TextOption("issuer", &u.Issuer),
-		caddymodule.TextOption("groups_claim", &u.GroupsClaim),
-		caddymodule.TextOption("ca", &u.CA),
+	return caddymodule.ParseDirectory(d, &u.DirectorySettings, "userinfo", []block.Option{
+		block.Text("issuer", &u.Issuer),
+		block.Text("groups_claim", &u.GroupsClaim),
+		block.Text("ca", &u.CAFile),
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
 // ErrAllowList says that the value of a dynamic allow list's expression is not a
@@ -45,6 +47,15 @@ func (e *DefinitionError) Error() string {
 		b.WriteString(c)
 	}
 	return b.String()
+}
+
+// SettingPaths returns the path of what is wrong, as setting.Error does.
+func (e *DefinitionError) SettingPaths() []string {
+	path := setting.Index("claims", e.Index)
+	if e.Field != "" {
+		path += "." + e.Field
+	}
+	return []string{path}
 }
 
 // Caret returns the line of the expression that is wrong and a line with a caret

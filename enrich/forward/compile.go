@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
 // The values of the options, in the order of the names in enums.go.
@@ -65,6 +67,7 @@ type header struct {
 	maxBytes   int
 	delimiter  string
 	fallback   string // the default text, encoded
+	setting    string // the path of the setting that it comes from
 
 	backslashes *strings.Replacer // nil but with escape backslash
 }
@@ -79,24 +82,30 @@ func Compile(d Definition, targets ...Target) (*HeaderPlan, error) {
 	case d.Budget == 0:
 		p.budget = DefaultBudget
 	case d.Budget < 0:
-		return nil, errors.New("header_budget is negative")
+		return nil, setting.Wrap(errors.New("header_budget is negative"), "header_budget")
 	case d.Budget > MaxBudget:
-		return nil, fmt.Errorf("header_budget is over %d bytes, which no common server accepts", MaxBudget)
+		return nil, setting.Wrap(fmt.Errorf("header_budget is over %d bytes, which no common server accepts", MaxBudget), "header_budget")
 	}
 	defs, err := withPreset(d)
 	if err != nil {
-		return nil, err
+		return nil, setting.Wrap(err, "preset")
 	}
+	fromPreset := len(defs) - len(d.Headers)
 	if len(defs) > MaxHeaders {
-		return nil, fmt.Errorf("%d headers in one policy, at most %d", len(defs), MaxHeaders)
+		return nil, setting.Wrap(fmt.Errorf("%d headers in one policy, at most %d", len(defs), MaxHeaders), "preset", setting.Index("headers", MaxHeaders-fromPreset))
 	}
-	for _, hd := range defs {
+	for i, hd := range defs {
+		path := "preset"
+		if i >= fromPreset {
+			path = setting.Index("headers", i-fromPreset)
+		}
 		h, err := compileHeader(hd)
 		if err != nil {
-			return nil, fmt.Errorf("header %q: %w", hd.Name, err)
+			return nil, setting.Wrap(fmt.Errorf("header %q: %w", hd.Name, err), path)
 		}
+		h.setting = path
 		if err := p.own(h); err != nil {
-			return nil, err
+			return nil, setting.Wrap(err, path)
 		}
 	}
 	if err := p.ownPrefixes(d.HeadersFrom); err != nil {

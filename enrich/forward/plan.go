@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
 // This file holds what a compiled definition knows of its own names: which it
@@ -16,6 +18,7 @@ import (
 type HeaderPlan struct {
 	headers []header
 	every   []string // the prefixes of headers_from that take every claim
+	everyAt []string // the paths of their settings
 	budget  int
 	targets []Target
 
@@ -83,18 +86,19 @@ func (p *HeaderPlan) own(h *header) error {
 // that they name.
 func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
 	for i, f := range from {
+		path := setting.Index("headers_from", i)
 		if err := checkPrefix(f.Prefix); err != nil {
-			return fmt.Errorf("headers_from %q: %w", f.Prefix, err)
+			return setting.Wrap(fmt.Errorf("headers_from %q: %w", f.Prefix, err), path)
 		}
 		canonical := Canonicalize(f.Prefix)
 		for _, other := range from[:i] {
 			if o := Canonicalize(other.Prefix); strings.HasPrefix(canonical, o) || strings.HasPrefix(o, canonical) {
-				return fmt.Errorf("headers_from %q: %w: its names overlap with those of %q", f.Prefix, ErrName, other.Prefix)
+				return setting.Wrap(fmt.Errorf("headers_from %q: %w: its names overlap with those of %q", f.Prefix, ErrName, other.Prefix), path)
 			}
 		}
 		p.reserved = append(p.reserved, ReservedName{Name: f.Prefix, Canonical: canonical, Kind: ReservedPrefix})
 		if len(f.Claims) == 0 {
-			p.every = append(p.every, f.Prefix)
+			p.every, p.everyAt = append(p.every, f.Prefix), append(p.everyAt, path)
 			continue
 		}
 		for _, claim := range f.Claims {
@@ -103,17 +107,34 @@ func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
 				err = errors.New("headers_from takes every claim where it names none")
 			}
 			if err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err)
+				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path)
 			}
+			h.setting = path
 			if err := p.own(h); err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err)
+				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path, p.settingOf(Canonicalize(h.name)))
 			}
 		}
 		if len(p.headers) > MaxHeaders {
-			return fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, MaxHeaders)
+			return setting.Wrap(fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, MaxHeaders), path, p.headers[0].setting)
 		}
 	}
 	return nil
+}
+
+// settingOf returns the path of the setting that writes a header of that canonical
+// form, empty where none does.
+func (p *HeaderPlan) settingOf(canonical string) string {
+	for i := range p.headers {
+		if Canonicalize(p.headers[i].name) == canonical {
+			return p.headers[i].setting
+		}
+	}
+	for i, t := range p.targets {
+		if t.Header != "" && Canonicalize(t.Header) == canonical {
+			return setting.Index("tokens", i)
+		}
+	}
+	return ""
 }
 
 // Shows reports whether a header may show the claim.
@@ -125,19 +146,22 @@ func (p *HeaderPlan) Shows(claim string) bool {
 // written to one header by a headers_from that takes every claim. It finds at load
 // what Render would otherwise have to refuse at the first request.
 func (p *HeaderPlan) CheckClaims(names []string) error {
-	for _, prefix := range p.every {
+	for i, prefix := range p.every {
+		wrong := func(err error) error {
+			return setting.Wrap(fmt.Errorf("headers_from %q: %w", prefix, err), p.everyAt[i])
+		}
 		seen := make(map[string]string, len(names))
 		for _, claim := range names {
 			h, err := fromClaim(prefix, claim)
 			if err != nil {
-				return fmt.Errorf("headers_from %q: claim %q: %w", prefix, claim, err)
+				return wrong(fmt.Errorf("claim %q: %w", claim, err))
 			}
 			canonical := Canonicalize(h.name)
 			if other, twice := seen[canonical]; twice && other != claim {
-				return fmt.Errorf("headers_from %q: %w: the claims %q and %q give the same header", prefix, ErrName, other, claim)
+				return wrong(fmt.Errorf("%w: the claims %q and %q give the same header", ErrName, other, claim))
 			}
 			if other, twice := p.writes(canonical); twice {
-				return fmt.Errorf("headers_from %q: %w: the claim %q gives the header %q, which is written too", prefix, ErrName, claim, other)
+				return wrong(fmt.Errorf("%w: the claim %q gives the header %q, which is written too", ErrName, claim, other))
 			}
 			seen[canonical] = claim
 		}
@@ -189,9 +213,10 @@ func (p *HeaderPlan) Label(header string) string {
 // there.
 func (p *HeaderPlan) ownTargets(targets []Target) error {
 	cookies := make(map[string]string)
-	for _, t := range targets {
+	for i, t := range targets {
+		path := setting.Index("tokens", i)
 		if err := t.check(); err != nil {
-			return err
+			return setting.Wrap(err, path)
 		}
 		names, name := p.written, t.Header
 		if t.Cookie != "" {
@@ -199,7 +224,7 @@ func (p *HeaderPlan) ownTargets(targets []Target) error {
 		}
 		canonical := Canonicalize(name)
 		if other, twice := names[canonical]; twice {
-			return fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, ErrName, other)
+			return setting.Wrap(fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, ErrName, other), path, p.settingOf(canonical))
 		}
 		names[canonical] = name
 	}
@@ -217,7 +242,7 @@ func (p *HeaderPlan) checkParts() error {
 		}
 		for canonical, name := range p.written {
 			if base, isPart := partOf(canonical); isPart && base == Canonicalize(h.name) {
-				return fmt.Errorf("header %q: %w: on_overflow split may write it for %q", name, ErrName, h.name)
+				return setting.Wrap(fmt.Errorf("header %q: %w: on_overflow split may write it for %q", name, ErrName, h.name), h.setting, p.settingOf(canonical))
 			}
 		}
 	}

@@ -24,26 +24,28 @@ import (
 
 // Config says which file and how to look up in it.
 type Config struct {
-	// Path of the file. Required.
-	Path string
+	// The file, in YAML or JSON. A relative path counts from the working
+	// directory. Required.
+	Path string `json:"path,omitempty"`
 
 	// Match names the properties of a user that may hold the subject: id,
-	// login, email, or any attribute of the profile. Default: id and login.
-	Match []string
+	// login, email, or any attribute of the profile. Default: id and login. It
+	// is an option of every kind of directory, which the caller passes on.
+	Match []string `json:"-"`
 
 	// Poll is how often the file's time and size are looked at, besides
 	// being told of changes by the system. Default: 10 s.
-	Poll time.Duration
+	Poll time.Duration `json:"-"`
 
 	// PollOnly leaves the system's notifications out.
-	PollOnly bool
+	PollOnly bool `json:"-"`
 
 	// OnEdit is told after each edit: nil when the new copy is in use, else
 	// why it is not. It must not block.
-	OnEdit func(error)
+	OnEdit func(error) `json:"-"`
 
 	// Logger is told of each edit once.
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-"`
 }
 
 // Directory answers from the last good copy of a file. Its look-ups never block

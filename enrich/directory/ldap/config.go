@@ -31,107 +31,111 @@ import (
 
 // Config says where to ask and what for. URL and Base are required.
 type Config struct {
-	// URL is ldaps://host[:port], or ldap://host[:port] with StartTLS.
-	URL string
+	// ldaps://host[:port], or ldap://host[:port] with start_tls. Required.
+	URL string `json:"url,omitempty"`
 
-	// StartTLS upgrades an ldap:// connection before anything is said on it
-	// (RFC 4511, section 4.14). A server that does not know it is an error.
-	StartTLS bool
+	// The account that searches. Default: an anonymous search. It and
+	// bind_password are given together: an empty password would bind as nobody
+	// and succeed (RFC 4513, section 5.1.2).
+	BindDN string `json:"bind_dn,omitempty"`
 
-	// Plaintext allows ldap:// without StartTLS to a host that is not this
-	// machine. Without it that is an error at load.
-	Plaintext bool
+	// The account's password. Give it as {env.…} or {file.…}.
+	BindPassword string `json:"bind_password,omitempty"`
 
-	// CAFile is a PEM file with the certificates to trust instead of the
-	// system's; it is read once, by New.
-	CAFile string
+	// The entry below which users are searched. Required.
+	Base string `json:"base,omitempty"`
 
-	// ServerName is the name that the server's certificate must carry.
-	// Default: the host of URL.
-	ServerName string
+	// The filter that finds the user. It compares at least one attribute with
+	// {subject} by equality, and the entry found must show that value. Default:
+	// (uid={subject}).
+	UserFilter string `json:"user_filter,omitempty"`
 
-	// BindDN and BindPassword are the account that searches. Neither means
-	// an anonymous search; one without the other is an error, because an
-	// empty password would bind as nobody and succeed (RFC 4513, section 5.1.2).
-	BindDN       string
-	BindPassword string
+	// The attribute that is the user's id. Default: the first that the entry
+	// has of entryUUID, objectGUID, nsUniqueId and ipaUniqueID, else its
+	// distinguished name.
+	UserID string `json:"user_id,omitempty"`
 
-	// Base is the entry under which users are searched, with all below it.
-	Base string
+	// The attribute that is the user's login. Default: the first that the
+	// entry has of uid, sAMAccountName and userPrincipalName.
+	Login string `json:"login,omitempty"`
 
-	// UserFilter finds the user. It compares at least one attribute with
-	// {subject} by equality, and the entry found must show that value.
-	// Default: (uid={subject}).
-	UserFilter string
+	// The attributes that are lists also where they have one value. Default:
+	// memberOf, objectClass.
+	Lists []string `json:"lists,omitempty"`
 
-	// UserID names the attribute that is the user's id. Default: the first
-	// that the entry has of entryUUID, objectGUID, nsUniqueId and
-	// ipaUniqueID, else its distinguished name.
-	UserID string
+	// Whether groups are read. Without, they are unknown, not empty. Default:
+	// true.
+	Groups *bool `json:"groups,omitempty"`
 
-	// Login names the attribute that is the user's login. Default: the first
-	// that the entry has of uid, sAMAccountName and userPrincipalName.
-	Login string
+	// The entry below which groups are searched. Default: base.
+	GroupBase string `json:"group_base,omitempty"`
 
-	// Attributes are asked for; default: all user attributes. What is not
-	// text comes along only where it is named here, in base64.
-	Attributes []string
-
-	// Lists names attributes that are lists also where they have one value.
-	// Default: memberOf, objectClass.
-	Lists []string
-
-	// NoGroups leaves groups out: they are then unknown, not empty.
-	NoGroups bool
-
-	// MemberOf takes the groups from the user's own memberOf attribute
-	// instead of searching them, all but the primary group (see GroupFilter).
-	// Their ids are distinguished names, and Nested is not possible. An entry
-	// without the attribute has no groups.
-	MemberOf bool
-
-	// GroupBase is the entry under which groups are searched. Default: Base.
-	GroupBase string
-
-	// GroupFilter finds the groups of a user by {dn} or {subject}.
+	// The filter that finds the groups of a user, by {dn} or {subject}.
 	// Default: (member={dn}).
 	//
 	// Active Directory lists an account neither among the members of its
 	// primary group, most often Domain Users, nor that group in memberOf, but
-	// gives its number in primaryGroupID
+	// has its number in primaryGroupID
 	// (https://learn.microsoft.com/windows/win32/adschema/a-primarygroupid). Where
 	// an entry shows that attribute and objectSid, the primary group is
-	// searched as well: under GroupBase, with the filter's further conditions,
+	// searched as well: under group_base, with the filter's further conditions,
 	// the group's own objectSid taking the place of the comparison with {dn}.
-	GroupFilter string
+	GroupFilter string `json:"group_filter,omitempty"`
 
-	// GroupID names the attribute that is a group's id: dn, entryUUID, cn, …
-	// Default: dn.
-	GroupID string
+	// The attribute that is a group's id: dn, entryUUID, cn. Default: dn.
+	GroupID string `json:"group_id,omitempty"`
 
-	// GroupName names the attribute that is a group's name. Default: cn.
-	GroupName string
+	// The attribute that is a group's name. Default: cn.
+	GroupName string `json:"group_name,omitempty"`
 
-	// Nested adds the groups that hold the groups, to any depth: by the
-	// server's own rule where it has one that works, as Active Directory
-	// does, else by searching level after level within bounds.
-	Nested bool
+	// Take the groups from the user's memberOf instead of searching them, all
+	// but the primary group (see group_filter). Their ids are distinguished
+	// names, and nested is not possible. An entry without memberOf has no
+	// groups. Default: false.
+	MemberOf bool `json:"member_of,omitempty"`
 
-	// Connections bounds the open connections. Default: 32.
-	Connections int
+	// Add the groups that hold the groups, to any depth: by the server's own
+	// rule where it has one that works, as Active Directory does, else by
+	// searching level after level within bounds. Default: false.
+	Nested bool `json:"nested,omitempty"`
+
+	// Upgrade an ldap:// connection to TLS before anything is said on it (RFC
+	// 4511, section 4.14). A server that cannot is an error. Default: false.
+	StartTLS bool `json:"start_tls,omitempty"`
+
+	// A PEM file with the certificates to trust instead of the system's. It is
+	// read once, by New.
+	CAFile string `json:"ca,omitempty"`
+
+	// The name that the server's certificate must carry. Default: the host.
+	ServerName string `json:"server_name,omitempty"`
+
+	// How many connections may be open. Default: 32; at most 1024.
+	Connections int `json:"connections,omitempty"`
+
+	// Allow ldap:// without TLS to another host. Anybody on the way can then
+	// read the password. Default: false.
+	Plaintext bool `json:"insecure_plaintext,omitempty"`
+
+	// Attributes are asked for; default: all user attributes. What is not
+	// text comes along only where it is named here, in base64.
+	Attributes []string `json:"-"`
 
 	// Timeout bounds connecting, with TLS and bind. Default: 3 s.
-	Timeout time.Duration
+	Timeout time.Duration `json:"-"`
 
 	// Dial replaces the network's. Default: a TCP dialer.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial func(ctx context.Context, network, address string) (net.Conn, error) `json:"-"`
 
-	// Clock is what expiry dates are held to. Default: time.Now.
-	Clock func() time.Time
+	// Clock is what expiry dates are compared with. Default: time.Now.
+	Clock func() time.Time `json:"-"`
 
 	// Logger is told, once, how nested groups are found.
-	Logger *slog.Logger
+	Logger *slog.Logger `json:"-"`
 }
+
+// readsGroups reports whether groups are read.
+func (c *Config) readsGroups() bool { return c.Groups == nil || *c.Groups }
 
 // Limits of this kind.
 const (
@@ -353,7 +357,7 @@ func (s *settings) checkFilters() error {
 	if !s.Nested {
 		return nil
 	}
-	if s.MemberOf || s.NoGroups {
+	if s.MemberOf || !s.readsGroups() {
 		return directory.Setting("nested", errors.New("reading LDAP settings: nested groups are found by searching groups"))
 	}
 	if s.inChain, err = s.group.withRule(inChainRule); err != nil {

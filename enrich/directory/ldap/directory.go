@@ -56,7 +56,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		if person.User.ID == "" {
 			return fmt.Errorf("checking the answer: the entry does not show the attribute that is its id: %w", directory.ErrMalformed)
 		}
-		if !d.set.NoGroups {
+		if d.set.readsGroups() {
 			groups, err := d.groups(ctx, c, entry, spelt)
 			switch {
 			case err != nil:

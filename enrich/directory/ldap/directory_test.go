@@ -231,7 +231,7 @@ func TestGroupsMayComeFromTheUsersEntryOrNotAtAll(t *testing.T) {
 	if err != nil || !p.GroupsKnown || !slices.Equal(names(p.Groups), []string{"IT", "R, D"}) || p.Groups[1].ID != "cn=IT,"+suffix {
 		t.Errorf("memberOf: %+v, %v", p, err)
 	}
-	c.MemberOf, c.NoGroups = false, true
+	c.MemberOf, c.Groups = false, new(bool)
 	if p, err = look(t, open(t, c), "ada"); err != nil || p.GroupsKnown || p.Groups != nil {
 		t.Errorf("no groups: %+v, %v", p, err)
 	}

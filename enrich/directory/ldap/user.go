@@ -45,7 +45,7 @@ func (s *settings) userAttributes() []string {
 	names = append(names, idAttributes[:]...)
 	names = append(names, loginAttributes[:]...)
 	names = append(names, stateAttributes[:]...)
-	if s.primary != nil && !s.NoGroups {
+	if s.primary != nil && s.readsGroups() {
 		names = append(names, "objectSid", "primaryGroupID")
 	}
 	for _, c := range s.user.checks {

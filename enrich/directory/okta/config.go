@@ -27,7 +27,7 @@ type Config struct {
 	URL string `json:"url,omitempty"`
 
 	// An API token (SSWS). It has the rights of the administrator who made
-	// it. Either token, or client_id with private_key, is required.
+	// it. Give it as {env.…} or {file.…}. Either token, or client_id with private_key, is required.
 	Token string `json:"token,omitempty"`
 
 	// The client id of an API service app, which signs in with private_key
@@ -36,8 +36,9 @@ type Config struct {
 	// is not supported.
 	ClientID string `json:"client_id,omitempty"`
 
-	// The service app's private key: PEM or a JSON Web Key, as text; RSA of at
-	// least 2048 bits, or EC on P-256, P-384 or P-521.
+	// The service app's private key, PEM or a JSON Web Key, as text: RSA of at
+	// least 2048 bits, or EC on P-256, P-384 or P-521. In a configuration of
+	// Caddy's also the path of a file with it, or {env.…} or {file.…}.
 	PrivateKey string `json:"private_key,omitempty"`
 
 	// The id under which Okta knows the public key. Default: the JSON Web
@@ -58,8 +59,9 @@ type Config struct {
 
 	// The properties that may hold the subject: id and login are asked for
 	// directly, any other attribute by a search, which Okta answers some
-	// seconds behind. Default: id and login.
-	Match []string `json:"match,omitempty"`
+	// seconds behind. Default: id and login. It is an option of every kind of
+	// directory, which the caller passes on.
+	Match []string `json:"-"`
 
 	// A PEM file with the certificates to trust instead of the system's. It is
 	// read once, by New. Default: the system's.

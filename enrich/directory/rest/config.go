@@ -26,59 +26,72 @@ import (
 
 // Config says which service, and how it is asked. URL is required.
 type Config struct {
-	// URL asks for a user, such as https://host/profile/{subject}. In path
-	// and query it may hold {subject}, {issuer} (the token's iss) and
-	// {client}; in the query also {app}, which is empty where a user is asked
-	// for. Never in scheme, host or port: what a user is called does not
-	// decide who is asked.
-	URL string
+	// The URL that a user is asked for by, such as
+	// https://host/profile/{subject}. Required. Path and query may hold
+	// {subject}, {issuer} (the token's iss) and {client}; the query also {app},
+	// which is empty where a user is asked for. Scheme, host and port hold none:
+	// what a user is called does not decide who is asked. A 404 means that there
+	// is no such user.
+	URL string `json:"url,omitempty"`
 
-	// Method is GET (default) or POST.
-	Method string
+	// GET or POST. Default: GET.
+	Method string `json:"method,omitempty"`
 
-	// Header is sent with every question, as it stands.
-	Header http.Header
+	// Headers to send with every question, as they stand. Give secrets as
+	// {env.…} or {file.…}.
+	Header http.Header `json:"headers,omitempty"`
 
-	// Body is the JSON that a POST sends. {subject}, {issuer}, {client} and
-	// {app} in it, with or without quotes around them, are replaced by JSON
-	// strings. Each is a whole value and never part of a longer string.
-	// Default: none.
-	Body string
+	// The JSON that a POST sends, in which {subject}, {issuer}, {client} and
+	// {app}, with or without quotes around them, are replaced by JSON strings.
+	// Each is a whole value: within a longer string, such as a GraphQL query,
+	// it is a load error. It is not expanded otherwise. Default: none.
+	Body string `json:"body,omitempty"`
 
-	// ProfilePath selects the object whose members are the user's
-	// attributes. GroupsPath selects the groups: texts, which are id and name
-	// at once, or objects with id, name or profile. AppPath selects the app.
-	// With any of them, what has no path is not read; with none, the answer
-	// has the shape of an evaluation's context.
-	ProfilePath, GroupsPath, AppPath string
+	// The JSONPath query (RFC 9535) of the object whose members are the user's
+	// attributes. Where any path is given, what has none is not read; without
+	// any, the answer has the shape of the context of an evaluation: user,
+	// groups, app, appuser.
+	ProfilePath string `json:"profile_path,omitempty"`
 
-	// GroupsDelimiter says what a text is that stands in the place of the list
-	// of groups; see grouplist.Read. Default: unknown where it may hold a list.
-	GroupsDelimiter string
+	// The JSONPath query of the groups: texts, which are id and name at once,
+	// or objects with id, name or profile.
+	GroupsPath string `json:"groups_path,omitempty"`
 
-	// Next says where an answer names the next page of its groups: a JSONPath
-	// query that selects the page's URL, "link" for a Link header with rel="next"
-	// (RFC 8288), or "none": nothing in an answer means that there is more.
-	// Pages are asked for by GET, with the same headers, at the same origin only.
-	// Default: no page is followed, and an answer that says that there is more
-	// makes the groups unknown.
-	Next string
+	// How a text in the place of the list of groups is read: a delimiter such
+	// as "," (square brackets around the text and blanks around its parts are
+	// cut), "json" for a list in JSON, or "none" for one group. Default: a text
+	// of nothing but letters, digits and -_.:/@\ is one group; any other may
+	// hold a list, and the groups then are unknown.
+	GroupsDelimiter string `json:"groups_delimiter,omitempty"`
 
-	// AppURL asks for an app instead, by GET, such as
-	// https://host/apps/{app}; it must be at URL's host. Default: the app is
-	// read from the answer about a user.
-	AppURL string
+	// Where an answer names the next page of its groups: the JSONPath query of
+	// the page's URL, "link" for a Link header with rel="next" (RFC 8288), or
+	// "none" where nothing in an answer means that there is more. Pages are asked
+	// for by GET with the same headers at the same origin, 50 at most, within the
+	// time-out. Default: no page is followed, and an answer that says that there
+	// is more makes the groups unknown.
+	Next string `json:"next,omitempty"`
 
-	// Match names the properties of a user that may hold the subject. Where
-	// the answer has any of them, one must. Default: id and login.
-	Match []string
+	// The JSONPath query of the app.
+	AppPath string `json:"app_path,omitempty"`
 
-	// Plaintext allows http to a host that is not this machine.
-	Plaintext bool
+	// The URL that an app is asked for by, with GET, such as
+	// https://host/apps/{app}, at the same host. Default: the app is read from
+	// the answer about a user.
+	AppURL string `json:"app_url,omitempty"`
 
-	// CAFile is a PEM file with the certificates to trust instead of the
-	// system's. It is read once, by New.
-	CAFile string
+	// A PEM file with the certificates to trust instead of the system's. It is
+	// read once, by New.
+	CAFile string `json:"ca,omitempty"`
+
+	// Allow http:// to another host. Anybody on the way can then read what is
+	// asked and answered. Default: false.
+	Plaintext bool `json:"insecure_plaintext,omitempty"`
+
+	// Match names the properties of a user that may hold the subject. Where the
+	// answer has any of them, one must. Default: id and login. It is an option of
+	// every kind of directory, which the caller passes on.
+	Match []string `json:"-"`
 }
 
 // Options are what a Directory uses from outside. Each field may be left at its

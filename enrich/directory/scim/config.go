@@ -45,7 +45,8 @@ type Config struct {
 	// The service's base address, such as https://host/scim/v2. Required.
 	URL string `json:"url,omitempty"`
 
-	// The bearer token that the service accepts.
+	// The bearer token that the service accepts. Give it as {env.…} or
+	// {file.…}.
 	Bearer string `json:"bearer,omitempty"`
 
 	// User name and password, where the service takes HTTP Basic
@@ -59,7 +60,9 @@ type Config struct {
 	// the other two exactly. Default: userName.
 	UserFilter string `json:"user_filter,omitempty"`
 
-	// Where groups are read: auto, user, member or unknown. Default: auto.
+	// Where groups are read: user (the user's own list), member (the groups
+	// that have the user as member), unknown (not at all), or auto: the user's
+	// list, and by member where there is none. Default: auto.
 	Groups string `json:"groups,omitempty"`
 
 	// A PEM file with the certificates to trust instead of the system's. It is

@@ -23,61 +23,66 @@ import (
 // Config says which database to ask, and what. Driver, DSN and UserQuery are
 // required.
 type Config struct {
-	// Driver is the kind of database: postgres.
-	Driver string
+	// The kind of database: postgres. Required.
+	Driver string `json:"driver,omitempty"`
 
-	// DSN is how to reach it: postgres://user:password@host/database?sslmode=verify-full
-	// or the same in key=value form. To another machine the server's
-	// certificate must be verified (sslmode verify-ca or verify-full).
-	DSN string
+	// How to reach it, such as
+	// postgres://user:{env.DB_PASSWORD}@host/people?sslmode=verify-full, or the
+	// same in key=value form. To another machine the server's certificate must
+	// be verified (sslmode verify-ca or verify-full). Required.
+	DSN string `json:"dsn,omitempty"`
 
-	// Plaintext allows a DSN without that. Without it such a one is an error
-	// at load.
-	Plaintext bool
+	// The query that returns one row for the subject in $1, or none. Required.
+	// Two rows mean that the subject is ambiguous, so it has no limit 1. The
+	// columns id, login, status, created, lastUpdated, passwordChanged and
+	// lastLogin (also as last_updated, …) are the user's own; profile, a JSON
+	// object, and every other column are attributes. The row must hold the
+	// subject: byte for byte in id or login, or as match says; one without an id
+	// has the subject as its id. status is a word of Okta's (ACTIVE, SUSPENDED,
+	// …), in any case; another word is an error. A null attribute counts as
+	// absent.
+	UserQuery string `json:"user_query,omitempty"`
 
-	// UserQuery gives one row for the subject in $1, or none. Two rows mean
-	// that the subject is ambiguous, so it has no limit 1. The columns id,
-	// login, status, created, lastUpdated, passwordChanged and lastLogin
-	// (also as last_updated, …) are the user's own; profile, a JSON object,
-	// and every other column are attributes. A row without an id has the
-	// subject as its id. status is a word of Okta's (ACTIVE, SUSPENDED, …),
-	// in any case; another word is an error. Null is the lack of a value.
-	UserQuery string
+	// The query that returns a row for each group of the subject in $1: id, name,
+	// type, source, profile, and further attributes; or one column alone, which
+	// is id and name at once. Default: a column groups of user_query, an array of
+	// texts or integers, or of JSON objects with id and name; without that too,
+	// the groups are unknown.
+	GroupsQuery string `json:"groups_query,omitempty"`
 
-	// GroupsQuery gives a row for each group of the subject in $1: id, name,
-	// type, source, profile, and further attributes; or one column alone,
-	// which is both id and name. Without it a column groups of UserQuery
-	// counts: an array of texts or integers, or of JSON objects with id and name.
-	// Without that too the groups are unknown.
-	GroupsQuery string
+	// The query that returns the row of the app whose id or client id is $1: id,
+	// clientId, name, label, status, profile, and further attributes. The row
+	// must hold it in id or client_id, byte for byte.
+	AppQuery string `json:"app_query,omitempty"`
 
-	// AppQuery gives the row of the app whose id or client id is $1: id,
-	// clientId, name, label, status, profile, and further attributes.
-	AppQuery string
-
-	// AppUserQuery gives the row of the assignment of the subject in $1 to
+	// The query that returns the row of the assignment of the subject in $1 to
 	// the app in $2: userName, status, profile, and further attributes.
-	AppUserQuery string
+	AppUserQuery string `json:"app_user_query,omitempty"`
 
-	// Match names columns of UserQuery (id, login, or an attribute) of which
+	// How many connections may be open. Default: 16; at most 1024.
+	Connections int `json:"connections,omitempty"`
+
+	// Take the rows of user_query and app_query whether or not they hold what
+	// was asked for. Whatever the database takes for one name is then one user:
+	// 7 and 007 in a column of numbers. Cannot be combined with match.
+	// Default: false.
+	SkipMatch bool `json:"insecure_skip_match,omitempty"`
+
+	// Allow a connection to another host without verified TLS. Anybody on the
+	// way can then read the password. Default: false.
+	Plaintext bool `json:"insecure_plaintext,omitempty"`
+
+	// Match names columns of user_query (id, login, or an attribute) of which
 	// one must hold the subject, as directory.Answers compares; a row in which
 	// none does is directory.ErrForeign. Default: id or login, byte for byte,
 	// so that no comparison of the database's (of numbers, UUIDs, char(n),
-	// citext, by a collation) makes one user of two subjects.
-	Match []string
+	// citext, by a collation) makes one user of two subjects. It is an option of
+	// every kind of directory, which the caller passes on.
+	Match []string `json:"-"`
 
-	// SkipMatch takes the rows of UserQuery and AppQuery for what was asked
-	// for, whatever they hold. It cannot be combined with Match. Default: the
-	// row of a user is held to the subject, by Match, and the row of an app
-	// must have the app's id as its id or client id.
-	SkipMatch bool
-
-	// StatementTimeout is how long the database works on one query.
-	// Default: 3 s.
-	StatementTimeout time.Duration
-
-	// Connections bounds the open connections. Default: 16.
-	Connections int
+	// StatementTimeout is how long the database works on one query. Default:
+	// 3 s. The caller reads it, as a duration of its own configuration.
+	StatementTimeout time.Duration `json:"-"`
 }
 
 // Limits of this kind.

@@ -13,35 +13,37 @@ import (
 	"time"
 )
 
-// Config says whose endpoint is asked. Name, Identifier and Endpoint are
-// required.
+// Config says whose endpoint is asked.
 type Config struct {
-	// Name is the issuer's configured name. A token of any other issuer is
-	// never sent to the endpoint.
-	Name string
+	// The configured name of the issuer. The directory answers for its subjects
+	// only, and a token of any other issuer is never sent to the endpoint.
+	// Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The member of the answer that holds the groups: a list of texts, which
+	// are id and name at once, or of objects with id or name. A text in its
+	// place is read as the issuer's groups_delimiter says. Default: groups.
+	GroupsClaim string `json:"groups_claim,omitempty"`
+
+	// A PEM file with the certificates to trust instead of the system's. It is
+	// read for each client that is made. Default: the system's.
+	CAFile string `json:"ca,omitempty"`
 
 	// Identifier is the issuer's iss. An endpoint on this machine is used
-	// only where the issuer is on this machine.
-	Identifier string
+	// only where the issuer is on this machine. Required.
+	Identifier string `json:"-"`
 
-	// Endpoint gives the address of the endpoint, from the issuer's metadata.
-	// It is called for every question and holds on to what it knows.
-	Endpoint func(ctx context.Context) (string, error)
+	// Endpoint returns the address of the endpoint, from the issuer's metadata.
+	// It is called for every question and holds on to what it knows. Required.
+	Endpoint func(ctx context.Context) (string, error) `json:"-"`
 
 	// Verify checks the signature of an answer that is a JWT, and that its
-	// iss is the issuer's, and gives its claims. Nil refuses such answers.
-	Verify func(ctx context.Context, raw string) (map[string]any, error)
+	// iss is the issuer's, and returns its claims. Nil refuses such answers.
+	Verify func(ctx context.Context, raw string) (map[string]any, error) `json:"-"`
 
-	// GroupsClaim is the member with the groups. Default: groups.
-	GroupsClaim string
-
-	// GroupsDelimiter says what a text is that stands in the place of the list
-	// of groups; see grouplist.Read. Default: unknown where it may hold a list.
-	GroupsDelimiter string
-
-	// CAFile is a PEM file with the certificates to trust instead of the
-	// system's.
-	CAFile string
+	// GroupsDelimiter is the issuer's; see grouplist.Read. Default: a text that
+	// may hold a list makes the groups unknown.
+	GroupsDelimiter string `json:"-"`
 }
 
 // Options are what a Directory uses from outside. Each field may be left at its
@@ -64,7 +66,7 @@ const defaultGroupsClaim = "groups"
 // the first look-up finds the endpoint.
 func New(c Config, o Options) (*Directory, error) {
 	switch {
-	case c.Name == "" || c.Identifier == "":
+	case c.Issuer == "" || c.Identifier == "":
 		return nil, errors.New("configuring the userinfo directory: no issuer given")
 	case c.Endpoint == nil:
 		return nil, errors.New("configuring the userinfo directory: no way to the endpoint given")

@@ -166,7 +166,7 @@ type harness struct{ signed bool }
 
 func (h harness) Open(t *testing.T, w directorytest.World, f directorytest.Fault) directory.Directory {
 	e := &endpoint{world: w, fault: f, ended: make(chan struct{}), issuer: issuer}
-	c := Config{Name: "corp", Identifier: issuer}
+	c := Config{Issuer: "corp", Identifier: issuer}
 	if h.signed {
 		e.signer = newSigner(t)
 		c.Verify = e.signer.verify

@@ -75,7 +75,7 @@ func (d *Directory) check(q directory.Query) (string, error) {
 	p := q.Principal
 	sub, _ := p.Claims["sub"].(string)
 	switch {
-	case p.IssuerName != d.config.Name || p.Issuer != d.config.Identifier:
+	case p.IssuerName != d.config.Issuer || p.Issuer != d.config.Identifier:
 		return "", fmt.Errorf("asking: the token is another issuer's: %w", directory.ErrRejected)
 	case p.Confirmation.Bound():
 		// It cannot be used without the sender's key.

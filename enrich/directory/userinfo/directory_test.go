@@ -48,8 +48,8 @@ const far = "https://idp.example.com"
 // answering gives a directory over an endpoint that answers body.
 func answering(t testing.TB, c Config, body string) (*Directory, *canned) {
 	t.Helper()
-	if c.Name == "" {
-		c.Name, c.Identifier = "corp", far
+	if c.Issuer == "" {
+		c.Issuer, c.Identifier = "corp", far
 	}
 	if c.Endpoint == nil {
 		c.Endpoint = func(context.Context) (string, error) { return far + "/userinfo", nil }
@@ -147,7 +147,7 @@ func TestAnEndpointThatIsNotSafeIsNotAsked(t *testing.T) {
 		"with a fragment":             {far, far + "/me#x", nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, service := answering(t, Config{Name: "corp", Identifier: c.identifier, Endpoint: func(context.Context) (string, error) {
+			d, service := answering(t, Config{Issuer: "corp", Identifier: c.identifier, Endpoint: func(context.Context) (string, error) {
 				return c.endpoint, c.fails
 			}}, `{"sub":"ada"}`)
 			_, err := d.Person(t.Context(), query(func(p *identity.Principal) { p.Issuer = c.identifier }))
@@ -398,9 +398,9 @@ func TestConfigurationsThatAreWrongInThemselvesAreRefused(t *testing.T) {
 	at := func(context.Context) (string, error) { return far, nil }
 	for name, c := range map[string]Config{
 		"no name":       {Identifier: far, Endpoint: at},
-		"no identifier": {Name: "corp", Endpoint: at},
-		"no endpoint":   {Name: "corp", Identifier: far},
-		"missing CA":    {Name: "corp", Identifier: far, Endpoint: at, CAFile: "/nowhere/ca.pem"},
+		"no identifier": {Issuer: "corp", Endpoint: at},
+		"no endpoint":   {Issuer: "corp", Identifier: far},
+		"missing CA":    {Issuer: "corp", Identifier: far, Endpoint: at, CAFile: "/nowhere/ca.pem"},
 	} {
 		if _, err := New(c, Options{}); err == nil {
 			t.Errorf("%s is accepted", name)
@@ -426,7 +426,7 @@ func TestACertifiedProvider(t *testing.T) {
 	if err := json.NewDecoder(answer.Body).Decode(&metadata); err != nil || metadata.Userinfo == "" {
 		t.Fatalf("metadata: %v", err)
 	}
-	d, err := New(Config{Name: "corp", Identifier: op.Issuer, Endpoint: func(context.Context) (string, error) { return metadata.Userinfo, nil }}, Options{})
+	d, err := New(Config{Issuer: "corp", Identifier: op.Issuer, Endpoint: func(context.Context) (string, error) { return metadata.Userinfo, nil }}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

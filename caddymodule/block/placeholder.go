@@ -1,4 +1,4 @@
-package caddymodule
+package block
 
 import (
 	"fmt"
@@ -8,10 +8,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Expand replaces the placeholders {env.*} and {file.*} in each of texts,
-// once. Only addresses, paths, user names and secrets are ever expanded; one
-// that is missing or empty is an error, because a half-filled secret must not
-// be sent anywhere. {subject} and {dn} are left for the directory.
+// Expand replaces the placeholders {env.*} and {file.*} in each of texts, once:
+// what they stand for is never expanded again. It is for addresses, paths, user
+// names and secrets, and is called in Provision. A placeholder that is missing or
+// empty is an error, because a half-filled secret must not be sent anywhere; so
+// is any other one. {subject}, {dn} and {app} stay for the directory. A final
+// line break of a file is cut.
 func Expand(texts ...*string) error {
 	repl := caddy.NewReplacer()
 	for _, t := range texts {
@@ -42,18 +44,19 @@ func Expand(texts ...*string) error {
 	return nil
 }
 
-// unplaced refuses a placeholder in texts that are never expanded. Taken as it
-// stands it would equal nothing: no token has such an audience, no directory
-// such an app.
-func unplaced(option string, texts ...string) error {
-	if slices.ContainsFunc(texts, Unexpanded) {
+// RejectPlaceholders returns an error where one of the texts, which are those of
+// an option that is never expanded, holds a placeholder. As plain text it would
+// equal nothing: no token has such an audience, no directory such an app.
+func RejectPlaceholders(option string, texts ...string) error {
+	if slices.ContainsFunc(texts, HasPlaceholder) {
 		return fmt.Errorf("%s: {env.*} and {file.*} are not expanded here; a Caddyfile reads {$NAME}", option)
 	}
 	return nil
 }
 
-// placeholderName names a placeholder of Caddy's for an error. Anything else
-// between braces may be part of a secret and is not repeated.
+// placeholderName returns the name of one of Caddy's own placeholders, for an
+// error, and nothing for any other: what is between braces may be part of a
+// secret.
 func placeholderName(name string) string {
 	for _, known := range []string{"http.", "system.", "time.", "vars."} {
 		if strings.HasPrefix(name, known) {
@@ -61,4 +64,10 @@ func placeholderName(name string) string {
 		}
 	}
 	return ""
+}
+
+// HasPlaceholder reports whether a text holds a placeholder that Expand replaces,
+// so that its value is not known while a Caddyfile is read.
+func HasPlaceholder(text string) bool {
+	return strings.Contains(text, "{env.") || strings.Contains(text, "{file.")
 }
