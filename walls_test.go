@@ -49,6 +49,13 @@ func walls() []wall {
 		{room: "~/enrich/forward/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{room: "~/enrich/mint/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{room: "~/caddymodule/...", never: append(onlyForTests(), "~/cmd/...")},
+		{room: "~/caddymodule/...", never: []string{"github.com/quic-go/..."}, direct: true},
+		{room: "~/caddymodule/jsontree", stdOnly: true},
+		{room: "~/caddymodule/routes", never: []string{"~/caddymodule", "~/caddymodule/pathmatch/..."}},
+		{room: "~/caddymodule/pathmatch", never: []string{"~/caddymodule"}},
+		{room: "~/caddymodule", never: []string{"~/caddymodule/check/...", "~/caddymodule/selftest/...", "~/caddymodule/command/..."}},
+		{room: "~/caddymodule/check", never: []string{"~/caddymodule/selftest/...", "~/caddymodule/command/..."}},
+		{room: "~/caddymodule/selftest", never: []string{"~/caddymodule/check/...", "~/caddymodule/command/..."}},
 		{room: "~/cmd/caddy", never: append(onlyForTests(), "~/cmd/demo/...")},
 	}
 	return slices.Concat(all, apart("~/enrich/directory/", kinds), apart("~/cache/", []string{"memory", "redis", "seal"}))

@@ -66,8 +66,8 @@ type App struct {
 	issuers     *issuer.Set
 	known       []*issuer.Config // those of issuers, with their names
 	directories *directory.Merged
-	kept        []directory.Attributes // of each directory
-	doubts      []finding              // what directories hold that is hardly meant, for check
+	attributes  []directory.Attributes // of each directory
+	warnings    []Warning              // what directories hold that is hardly meant, for check
 	store       *storeFuture
 	signer      *mint.Signer
 	proofs      *issuer.LocalReplayMemory

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
@@ -84,7 +85,7 @@ func (w *written) giveName(h *Handler) error {
 	head := h.at[""][0]
 	key := fmt.Sprintf("%s:%d %s", head.File, head.Line, h.text)
 	if w.unnamed[key] == "" {
-		w.unnamed[key] = defaultName(len(w.unnamed) + 1)
+		w.unnamed[key] = routes.DefaultName(len(w.unnamed) + 1)
 	}
 	h.Name = w.unnamed[key]
 	return nil

@@ -239,7 +239,7 @@ func (h *Handler) takes(r *http.Request) (*policy, error) {
 	if len(h.matchers) == 0 {
 		return h.policy, refusedPath(enrich.CheckPath(r))
 	}
-	match, err := h.chooses.match(r)
+	match, err := h.chooses.Match(r)
 	if !match {
 		return nil, refusedPath(err)
 	}

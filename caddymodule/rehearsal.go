@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
@@ -109,7 +110,7 @@ func (a *App) differs(e *enrich.Explanation, expected Expectation) string {
 	case equals(got, expected.Value):
 		return ""
 	case a.Explain == "values":
-		return what + ": it is " + textOf(got)
+		return what + ": it is " + jsontree.Text(got)
 	}
 	return what + ": it is another value (explain values shows it)"
 }
@@ -134,7 +135,7 @@ func equals(got any, want string) bool {
 		return s == want
 	}
 	var w, g any
-	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(textOf(got)), &g) == nil && reflect.DeepEqual(w, g)
+	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(jsontree.Text(got)), &g) == nil && reflect.DeepEqual(w, g)
 }
 
 // headerOf gives a header's lines as one (RFC 9110, section 5.3).

@@ -6,6 +6,8 @@ package standard
 import (
 	// The gateway itself: app, handlers, commands, admin endpoints.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	// The command line.
+	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/command"
 	// The kinds of directory.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/directories"
 )

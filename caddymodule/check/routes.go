@@ -1,0 +1,71 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
+)
+
+// server checks the sites of one server for what is probably not meant. What is
+// certainly wrong has not loaded.
+func (c *checker) server(name string, server map[string]any) {
+	s := routes.Walk(name, server, c.owned)
+	for _, w := range s.Sites {
+		c.site(w)
+	}
+	s.Failed(func(w *routes.Site, r routes.Reader, scrubbed string) {
+		if scrubbed == "token_enrich" {
+			c.add("", w.Name, "%s in handle_errors meets requests that failed before token_enrich, with whatever identity headers the client made up: put token_enrich_scrub into the site or into handle_errors", r.What)
+		}
+	})
+	for _, h := range routes.HandlersOf(server, "token_enrich_hook") {
+		c.secrets("token_enrich_hook", h)
+	}
+}
+
+// site adds what the walk through a site found.
+func (c *checker) site(w *routes.Site) {
+	for _, r := range w.Readers {
+		if w.HasPolicy && !r.Forwards {
+			c.add("", w.Name, "%s stands before token_enrich and meets requests with whatever identity headers the client made up: put token_enrich_scrub into the site", r.What)
+		}
+	}
+	if len(w.Exact) > 0 {
+		names := strings.Join(slices.Compact(slices.Sorted(slices.Values(w.Exact))), ", ")
+		for _, p := range w.Proxies {
+			if why := losesSpelling(p.Node); why != "" {
+				c.add("", w.Name, "%s does not keep the exact spelling of %s: %s", p.What, names, why)
+			}
+		}
+	}
+}
+
+// losesSpelling tells why a reverse_proxy does not keep exact names, and what
+// to do; empty where it does. CGI variables have no spelling to lose.
+func losesSpelling(h map[string]any) string {
+	transport := jsontree.Object(h["transport"])
+	protocol, _ := transport["protocol"].(string)
+	_, secure := transport["tls"]
+	versions := jsontree.Strings(transport["versions"])
+	one := len(versions) == 0 || slices.Contains(versions, "1.1")
+	switch protocol {
+	case "", "http", "token_enrich":
+	default:
+		return ""
+	}
+	switch {
+	case slices.Contains(versions, "h2c") || !one:
+		return "HTTP/2 and HTTP/3 write names in lower case; use HTTP/1.1 upstream, or let the application ignore case"
+	case protocol == "token_enrich" && secure && (len(versions) == 0 || slices.Contains(versions, "2")):
+		return "over TLS the upstream may choose HTTP/2, which writes names in lower case; add `versions 1.1` to its transport"
+	case protocol == "token_enrich":
+		return ""
+	case secure:
+		return "over TLS reverse_proxy puts names into the canonical form; write `transport token_enrich` in it, with `versions 1.1`"
+	case len(jsontree.Object(jsontree.Object(h, "headers")["request"])) > 0:
+		return "header_up puts names into the canonical form; write `transport token_enrich` in it"
+	}
+	return ""
+}

@@ -1,0 +1,124 @@
+package pathmatch
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
+)
+
+// This file tells by the configuration of matchers what they read of a path.
+
+// matcherReads is what matchers read of a request's path.
+type matcherReads struct {
+	path    bool // something depends on it
+	letters bool // and something tells capitals from others
+	rigid   bool // of which a folded path would be another
+}
+
+// readingsOf narrows a set of readings to what can make a difference to
+// matchers. Letters are folded, and kept, where the path is compared with
+// literals alone, of which none that holds a slash has capitals; elsewhere
+// Caddy's path matcher folds them by itself.
+func readingsOf(set pathreading.Set, raw caddyhttp.RawMatcherSets) (narrowed pathreading.Set, readsPath bool) {
+	var reads matcherReads
+	for _, matchers := range raw {
+		reads.set(matchers)
+	}
+	if !reads.letters || reads.rigid {
+		set &^= pathreading.LetterCase
+	}
+	return set, reads.path
+}
+
+func (m *matcherReads) set(matchers map[string]json.RawMessage) {
+	for name, text := range matchers {
+		m.matcher(name, text)
+	}
+}
+
+func (m *matcherReads) matcher(name string, text json.RawMessage) {
+	switch name {
+	case "host", "method", "protocol", "tls", "remote_ip", "client_ip":
+	case "query", "header", "header_regexp":
+		if strings.Contains(string(text), "{http.request.") {
+			m.path, m.rigid = true, true
+		}
+	case "path", pathMatcherName:
+		var patterns []string
+		m.path, m.letters = true, true
+		m.rigid = m.rigid || json.Unmarshal(text, &patterns) != nil || slices.ContainsFunc(patterns, func(p string) bool {
+			return strings.Contains(p, "{") || !pathreading.FoldsLetters(p)
+		})
+	case "not":
+		var sets []map[string]json.RawMessage
+		if json.Unmarshal(text, &sets) != nil {
+			m.path, m.rigid = true, true
+		}
+		for _, set := range sets {
+			m.set(set)
+		}
+	case "path_regexp":
+		var re struct {
+			Pattern string `json:"pattern"`
+		}
+		m.path, m.letters = true, true
+		m.rigid = m.rigid || json.Unmarshal(text, &re) != nil || !pathreading.FoldsLetters(re.Pattern)
+	case "expression":
+		m.path, m.letters = true, true
+		m.rigid = m.rigid || !foldsExpression(text)
+	case "vars":
+		var values map[string][]string
+		m.rigid = m.rigid || json.Unmarshal(text, &values) != nil
+		m.path = true
+		for name, list := range values {
+			m.letters = m.letters || readsPath(name)
+			for _, value := range list {
+				m.rigid = m.rigid || strings.Contains(value, "{") || !pathreading.FoldsLetters(value)
+			}
+		}
+	default:
+		m.path, m.rigid = true, true // what others do is not known
+	}
+}
+
+// readsPath reports whether a text is the placeholder of the path.
+func readsPath(text string) bool {
+	return text == "{http.request.uri.path}" || text == "{http.request.uri}"
+}
+
+var (
+	celText        = regexp.MustCompile(`"[^"]*"|'[^']*'`)
+	celPlaceholder = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
+)
+
+// foldsExpression reports whether an expression may be asked about a folded
+// path: it reads placeholders of the request line alone, and no literal of it
+// tells capitals.
+func foldsExpression(text json.RawMessage) bool {
+	var e struct {
+		Expr string `json:"expr"`
+	}
+	if json.Unmarshal(text, &e.Expr) != nil && json.Unmarshal(text, &e) != nil {
+		return false
+	}
+	for _, literal := range celText.FindAllString(e.Expr, -1) {
+		if !pathreading.FoldsLetters(literal) {
+			return false
+		}
+	}
+	for _, name := range celPlaceholder.FindAllStringSubmatch(e.Expr, -1) {
+		if !slices.Contains([]string{
+			"http.request.uri", "http.request.uri.path", "http.request.orig_uri.path", "http.request.method", "http.request.host",
+			"http.request.hostport", "http.request.port", "http.request.scheme", "http.request.proto",
+			"http.request.uri.path.dir", "http.request.uri.path.file",
+		}, name[1]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,124 @@
+package pathmatch
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
+)
+
+// This file warns of matchers that leave out paths which an application takes
+// for those that they name.
+
+// Warnings lists what is likely to be a mistake in the matchers of a policy
+// that is being provisioned, and in the routes around it.
+func Warnings(ctx caddy.Context, raw caddyhttp.RawMatcherSets) []string {
+	list := patternWarnings(raw)
+	if slices.ContainsFunc(ctx.Modules(), chosenByPath) {
+		list = append(list, "the policy is in a route chosen by Caddy's path matcher, which knows only one reading of a path: "+
+			"use the policy's own matcher, or token_enrich_path")
+	}
+	return list
+}
+
+// patternWarnings names path patterns that cover a path and not what most
+// routers take for the same: /admin/* without /admin, /admin without /admin/.
+func patternWarnings(raw caddyhttp.RawMatcherSets) []string {
+	var patterns, list []string
+	for _, set := range raw {
+		for _, name := range []string{"path", pathMatcherName} {
+			var some []string
+			if text, ok := set[name]; ok && json.Unmarshal(text, &some) == nil {
+				patterns = append(patterns, some...)
+			}
+		}
+	}
+	for _, pattern := range patterns {
+		other, found := counterpart(pattern)
+		if found && !covered(other, patterns) {
+			list = append(list, fmt.Sprintf("the pattern %s does not cover %s, which most applications take for the same place: name both", pattern, other))
+		}
+	}
+	return list
+}
+
+// counterpart returns the path that a pattern leaves out by its last slash. A
+// pattern that ends in another wildcard has none.
+func counterpart(pattern string) (string, bool) {
+	base, below := strings.CutSuffix(pattern, "/*")
+	switch {
+	case pattern == "" || pattern == "/" || strings.HasPrefix(pattern, "*"):
+		return "", false
+	case below:
+		return base, base != ""
+	case strings.HasSuffix(pattern, "*") || strings.HasSuffix(pattern, "}"):
+		return "", false
+	case strings.HasSuffix(pattern, "/"):
+		return strings.TrimSuffix(pattern, "/"), true
+	}
+	return pattern + "/", true
+}
+
+// covered reports whether one of the patterns matches a path.
+func covered(path string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		begin, prefix := strings.CutSuffix(strings.ToLower(pattern), "*")
+		return strings.EqualFold(pattern, path) || prefix && strings.HasPrefix(strings.ToLower(path), begin)
+	})
+}
+
+// chosenByPath reports whether Caddy's path matcher chooses the route that is
+// being provisioned in a module, or the one before it that it is the rest of.
+func chosenByPath(m caddy.Module) bool {
+	var lists []caddyhttp.RouteList
+	switch m := m.(type) {
+	case *caddyhttp.App:
+		for _, server := range m.Servers {
+			lists = append(lists, server.Routes)
+			if server.Errors != nil {
+				lists = append(lists, server.Errors.Routes)
+			}
+		}
+	case *caddyhttp.Subroute:
+		lists = append(lists, m.Routes)
+		if m.Errors != nil {
+			lists = append(lists, m.Errors.Routes)
+		}
+	}
+	for _, list := range lists {
+		route := routes.UnderWay(list)
+		if route == nil {
+			continue
+		}
+		for i := range list {
+			if &list[i] != route && (route.Group == "" || list[i].Group != route.Group) {
+				continue
+			}
+			if slices.ContainsFunc(list[i].MatcherSets, matchesPath) {
+				return true
+			}
+			if &list[i] == route {
+				break
+			}
+		}
+	}
+	return false
+}
+
+// matchesPath reports whether Caddy's path matchers are among a set.
+func matchesPath(set caddyhttp.MatcherSet) bool {
+	return slices.ContainsFunc(set, func(matcher any) bool {
+		switch m := matcher.(type) {
+		case *caddyhttp.MatchPath, caddyhttp.MatchPath, *caddyhttp.MatchPathRE, caddyhttp.MatchPathRE:
+			return true
+		case *caddyhttp.MatchNot:
+			return slices.ContainsFunc(m.MatcherSets, matchesPath)
+		}
+		return false
+	})
+}

@@ -1,0 +1,118 @@
+package routes
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
+)
+
+// This file says of matchers what can be proven without a request: that they
+// match each one, or each one that others match.
+
+// condition is the matcher sets of a route or policy, of which one must match.
+type condition struct {
+	sets []any
+	// path counts what may have changed the request's path, query or method
+	// before: only conditions of one count speak of the same.
+	path int
+}
+
+// always reports whether the condition holds for each request.
+func (c condition) always() bool {
+	return len(c.sets) == 0 || slices.ContainsFunc(c.sets, func(set any) bool {
+		patterns := jsontree.Strings(jsontree.Object(set)["path"])
+		return len(jsontree.Object(set)) == 0 || len(jsontree.Object(set)) == 1 && slices.Contains(patterns, "*")
+	})
+}
+
+// impliedBy reports whether the condition holds for each request for which all
+// the others hold.
+func (c condition) impliedBy(others []condition) bool {
+	return c.always() || slices.ContainsFunc(others, func(o condition) bool {
+		return c.path == o.path && (c.sameAs(o) || c.coversPaths(o))
+	})
+}
+
+// sameAs reports whether two conditions are one, of matchers whose answer
+// nothing between them changes.
+func (c condition) sameAs(o condition) bool {
+	for _, set := range c.sets {
+		for kind := range jsontree.Object(set) {
+			switch kind {
+			case "host", "method", "path", "path_regexp", "token_enrich_path", "protocol", "query", "remote_ip", "client_ip":
+			default:
+				return false
+			}
+		}
+	}
+	return jsontree.Text(c.sets) == jsontree.Text(o.sets)
+}
+
+// pathMatcherKinds are the kinds of matchers that are lists of path patterns.
+var pathMatcherKinds = [...]string{"path", "token_enrich_path"}
+
+// coversPaths reports whether the condition asks for nothing but paths, and the
+// other one only holds for such. What else the other asks for only narrows it.
+func (c condition) coversPaths(o condition) bool {
+	var patterns []string
+	for _, set := range c.sets {
+		if len(jsontree.Object(set)) != 1 {
+			continue
+		}
+		for _, kind := range pathMatcherKinds {
+			patterns = append(patterns, jsontree.Strings(jsontree.Object(set)[kind])...)
+		}
+	}
+	covered := func(set any) bool {
+		return slices.ContainsFunc(pathMatcherKinds[:], func(kind string) bool {
+			list := jsontree.Strings(jsontree.Object(set)[kind])
+			for _, q := range list {
+				if !slices.ContainsFunc(patterns, func(p string) bool { return patternCovers(p, q) }) {
+					return false
+				}
+			}
+			return len(list) > 0
+		})
+	}
+	for _, set := range o.sets {
+		if !covered(set) {
+			return false
+		}
+	}
+	return len(o.sets) > 0
+}
+
+// patternCovers reports whether the path pattern p provably matches each path
+// that q matches. Caddy compares without case.
+func patternCovers(p, q string) bool {
+	p, q = strings.ToLower(p), strings.ToLower(q)
+	if p == "*" || p == q {
+		return true
+	}
+	prefix, wild := strings.CutSuffix(p, "*")
+	if !wild || prefix == "" || unclearPattern(p) || unclearPattern(q) || strings.ContainsAny(prefix, `*?[\`) {
+		return false
+	}
+	if end := strings.IndexAny(q, `*?[\`); end >= 0 {
+		q = q[:end]
+	}
+	return strings.HasPrefix(q, prefix)
+}
+
+// unclearPattern reports whether what a pattern matches depends on more than
+// the cleaned path.
+func unclearPattern(p string) bool {
+	return strings.ContainsAny(p, "%{") || strings.Contains(p, "//")
+}
+
+// pathsOf lists the path patterns of matcher sets.
+func pathsOf(sets []any) []string {
+	list := make([]string, 0, len(sets))
+	for _, set := range sets {
+		for _, kind := range pathMatcherKinds {
+			list = append(list, jsontree.Strings(jsontree.Object(set)[kind])...)
+		}
+	}
+	return list
+}

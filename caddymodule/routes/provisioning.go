@@ -1,0 +1,84 @@
+package routes
+
+import (
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// HostIsFixed reports whether the site that is being provisioned accepts
+// requests for hosts that its own address names, and for no others. A handler
+// does not know the site that it stands in, but the HTTP app among its
+// ancestors does: routes are provisioned in order, matchers before handlers,
+// so the route under way is the first whose handlers are still raw. Where
+// that fits several routes, all of them must have fixed hosts.
+func HostIsFixed(ctx caddy.Context) bool {
+	for _, m := range ctx.Modules() {
+		app, ok := m.(*caddyhttp.App)
+		if !ok {
+			continue
+		}
+		found := false
+		for _, server := range app.Servers {
+			lists := []caddyhttp.RouteList{server.Routes}
+			if server.Errors != nil {
+				lists = append(lists, server.Errors.Routes)
+			}
+			for _, routes := range lists {
+				route := UnderWay(routes)
+				if route == nil {
+					continue
+				}
+				if !fixedHost(route.MatcherSets) {
+					return false
+				}
+				found = true
+			}
+		}
+		return found
+	}
+	return false
+}
+
+// UnderWay gives the first route whose handlers are still raw, if its matchers
+// are not; nil where the list is done or has not been begun.
+func UnderWay(routes caddyhttp.RouteList) *caddyhttp.Route {
+	for i := range routes {
+		r := &routes[i]
+		if len(r.HandlersRaw) == 0 || len(r.Handlers) > 0 {
+			continue
+		}
+		if len(r.MatcherSetsRaw) > 0 {
+			return nil
+		}
+		return r
+	}
+	return nil
+}
+
+// fixedHost reports whether every set of matchers names hosts without
+// wildcards and placeholders.
+func fixedHost(sets caddyhttp.MatcherSets) bool {
+	for _, set := range sets {
+		fixed := false
+		for _, m := range set {
+			var hosts caddyhttp.MatchHost
+			switch h := m.(type) {
+			case *caddyhttp.MatchHost:
+				hosts = *h
+			case caddyhttp.MatchHost:
+				hosts = h
+			}
+			plain := len(hosts) > 0
+			for _, host := range hosts {
+				plain = plain && !strings.ContainsAny(host, "*{")
+			}
+			fixed = fixed || plain
+		}
+		if !fixed {
+			return false
+		}
+	}
+	return len(sets) > 0
+}

@@ -1,0 +1,261 @@
+package selftest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
+)
+
+// privateConfig is a configuration, as JSON, made fit to run beside the real
+// one: it listens on loopback only, proxies to probes only, keeps what it
+// stores in a folder of its own, logs nothing, and takes part in nothing that
+// is shared: no Redis, no signing keys of one's own, no apps besides those
+// that answer requests.
+type privateConfig struct {
+	root    map[string]any
+	folder  string
+	host    string // what to try; empty: every site
+	path    string // what to try there; empty: what the matchers name
+	pem     certificatePEM
+	probes  *probes
+	servers []privateServer
+	notes   []string
+}
+
+// privateServer is one server of the configuration and where it listens now.
+type privateServer struct {
+	addr    string
+	sites   []site
+	methods []string // that are tried besides GET
+}
+
+// UnknownSiteError says that no site of a configuration is for the host that was
+// chosen.
+type UnknownSiteError struct {
+	Site  string   // the host that was chosen
+	Known []string // those of the configuration, as it names them
+}
+
+// Error names the host and the sites that there are.
+func (e *UnknownSiteError) Error() string {
+	last := len(e.Known) - 1
+	known := strings.Join(e.Known[:max(last, 0)], ", ")
+	if last > 0 {
+		known += " or "
+	}
+	if last >= 0 {
+		known += e.Known[last]
+	}
+	return fmt.Sprintf("no site is for %q; there are %s", e.Site, known)
+}
+
+// keptApps answer requests; of every other app nothing is known, and it might
+// listen or act in the real world.
+var keptApps = [...]string{"http", "token_enrich"}
+
+// rewriteAll turns the real configuration into the private one.
+func (c *privateConfig) rewriteAll(text []byte) error {
+	if err := json.Unmarshal(text, &c.root); err != nil {
+		return fmt.Errorf("decoding the configuration: %w", err)
+	}
+	apps := jsontree.Object(c.root, "apps")
+	switch {
+	case apps["token_enrich"] == nil:
+		return errors.New("the configuration has no global option token_enrich")
+	case len(jsontree.Object(apps, "http", "servers")) == 0:
+		return errors.New("the configuration has no server")
+	}
+	for name := range jsontree.Ordered(apps) {
+		if !slices.Contains(keptApps[:], name) {
+			delete(apps, name)
+			if name != "tls" && name != "pki" && name != "events" {
+				c.note("the app %s was left out", name)
+			}
+		}
+	}
+	if err := c.rewriteHTTP(jsontree.Object(apps, "http")); err != nil {
+		return err
+	}
+	c.rewriteGateway(jsontree.Object(apps, "token_enrich"))
+	// What a certificate authority would do beyond issuing: trust itself.
+	apps["pki"] = map[string]any{"certificate_authorities": map[string]any{"local": map[string]any{"install_trust": false}}}
+	apps["tls"] = map[string]any{
+		"certificates":          map[string]any{"load_pem": []any{map[string]any{"certificate": c.pem.certificate, "key": c.pem.key}}},
+		"disable_ocsp_stapling": true,
+	}
+	c.root = map[string]any{
+		"admin":   map[string]any{"disabled": true, "config": map[string]any{"persist": false}},
+		"storage": map[string]any{"module": "file_system", "root": c.folder},
+		"logging": map[string]any{"logs": map[string]any{"default": map[string]any{"writer": map[string]any{"output": "discard"}}}},
+		"apps":    apps,
+	}
+	return c.probes.failed
+}
+
+func (c *privateConfig) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(c.notes, text) {
+		c.notes = append(c.notes, text)
+	}
+}
+
+// text gives the configuration as JSON.
+func (c *privateConfig) text() ([]byte, error) { return json.Marshal(c.root) }
+
+// What of a server or of the HTTP app concerns the outside: addresses,
+// certificates, access logs.
+var (
+	outwardServer = [...]string{
+		"listener_wrappers", "packet_conn_wrappers", "listen_protocols", "tls_connection_policies", "strict_sni_host", "logs", "protocols",
+	}
+	outwardHTTP = [...]string{"http_port", "https_port", "shutdown_delay", "metrics"}
+)
+
+func (c *privateConfig) rewriteHTTP(http map[string]any) error {
+	for _, name := range outwardHTTP {
+		delete(http, name)
+	}
+	http["grace_period"] = "1s"
+	hosts, known := []string{madeUpHost}, []string{}
+	for _, v := range jsontree.Ordered(jsontree.Object(http["servers"])) {
+		server := jsontree.Object(v)
+		for _, o := range outwardServer {
+			delete(server, o)
+		}
+		addr, err := c.freeLoopback()
+		if err != nil {
+			return err
+		}
+		s := privateServer{addr: addr, methods: methodsOf(server)}
+		for _, site := range sitesOf(server, c.note) {
+			known = append(known, site.pattern)
+			if c.choose(&site) {
+				s.sites, hosts = append(s.sites, site), append(hosts, site.host)
+			}
+		}
+		if kinds := unforeseen(server); len(kinds) > 0 {
+			c.note("routes with matchers of the kind %s were met only by requests that happen to fit", strings.Join(kinds, ", "))
+		}
+		server["listen"] = []any{addr}
+		server["protocols"] = []any{"h1", "h2", "h3"}
+		server["automatic_https"] = map[string]any{"disable": true}
+		server["tls_connection_policies"] = []any{map[string]any{"default_sni": madeUpHost, "fallback_sni": madeUpHost}}
+		c.rewrite(server)
+		c.servers = append(c.servers, s)
+	}
+	if len(hosts) == 1 {
+		return &UnknownSiteError{Site: c.host, Known: known}
+	}
+	var err error
+	c.pem, err = selfSigned(hosts)
+	return err
+}
+
+// rewriteGateway takes out what nodes share: what the test makes up must not
+// reach the cache of a real one, and no live key is to sign for it.
+func (c *privateConfig) rewriteGateway(app map[string]any) {
+	if cache := jsontree.Object(app["cache"]); cache["redis"] != nil {
+		delete(cache, "redis")
+	}
+	if signing := jsontree.Object(app["signing"]); signing["key_files"] != nil {
+		delete(signing, "key_files")
+	}
+}
+
+// rewrite goes through everything below a server and turns each proxy to a
+// probe.
+func (c *privateConfig) rewrite(v any) {
+	switch x := v.(type) {
+	case []any:
+		for _, e := range x {
+			c.rewrite(e)
+		}
+	case map[string]any:
+		for name, e := range x {
+			if list, ok := e.([]any); ok && name == "handle" {
+				// It would report these requests to a collector.
+				x[name] = slices.DeleteFunc(list, func(h any) bool { return jsontree.Object(h)["handler"] == "tracing" })
+			}
+			c.rewrite(x[name])
+		}
+		if x["handler"] == "reverse_proxy" {
+			c.rewriteProxy(x)
+		}
+	}
+}
+
+// What of a proxy chooses among upstreams or reaches them; a probe needs none
+// of it.
+var (
+	outwardProxy     = [...]string{"dynamic_upstreams", "load_balancing", "health_checks", "circuit_breaker"}
+	outwardTransport = [...]string{"tls", "resolver", "proxy_protocol", "forward_proxy_url", "network_proxy", "local_address", "versions"}
+)
+
+func (c *privateConfig) rewriteProxy(proxy map[string]any) {
+	label := strings.Join(routes.Dials(proxy), " ")
+	if source := jsontree.Object(proxy["dynamic_upstreams"]); label == "" && source != nil {
+		label = fmt.Sprintf("dynamic %v", source["source"])
+	}
+	for _, o := range outwardProxy {
+		delete(proxy, o)
+	}
+	protocol := "http"
+	transport := jsontree.Object(proxy["transport"])
+	if transport != nil {
+		protocol, _ = transport["protocol"].(string)
+	}
+	switch protocol {
+	case "fastcgi":
+		proxy["upstreams"] = []any{map[string]any{"dial": c.probes.fastCGI(label)}}
+		return
+	case "http", "token_enrich":
+		for _, o := range outwardTransport {
+			delete(transport, o)
+		}
+	default:
+		c.note("the transport %s of %s was replaced by HTTP", protocol, label)
+		delete(proxy, "transport")
+	}
+	proxy["upstreams"] = []any{map[string]any{"dial": c.probes.http(label)}}
+}
+
+// The ports that servers listen on are looked for below those that systems give
+// by themselves, to connections and to the probes: until Caddy listens there,
+// none of these gets one.
+const (
+	firstPort  = 10_000
+	portCount  = 20_000
+	portsToTry = 1000
+)
+
+// freeLoopback gives a loopback address whose port is free for TCP and UDP, and
+// which no other server of this configuration has.
+func (c *privateConfig) freeLoopback() (string, error) {
+	last := errors.New("others have it")
+	for range portsToTry {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(portCount)) // #nosec G404 -- no secret
+		if slices.ContainsFunc(c.servers, func(s privateServer) bool { return s.addr == addr }) {
+			continue
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			last = err
+			continue
+		}
+		u, err := net.ListenPacket("udp", addr)
+		_ = l.Close()
+		if err != nil {
+			last = err
+			continue
+		}
+		_ = u.Close()
+		return addr, nil
+	}
+	return "", fmt.Errorf("looking for a free port: %w", last)
+}

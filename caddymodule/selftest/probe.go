@@ -1,0 +1,105 @@
+package selftest
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/fcgi"
+	"sync"
+	"time"
+)
+
+// probes stand in for the applications of a configuration: each upstream gets
+// one, which keeps what it receives.
+type probes struct {
+	mu       sync.Mutex
+	received []observation
+	open     []io.Closer
+	byLabel  map[string]string // kind and label → address
+	failed   error
+}
+
+// observation is one request as a probe received it.
+type observation struct {
+	upstream string
+	path     string // as it stands in the request line
+	header   http.Header
+	trailer  http.Header
+}
+
+// Bounds of a probe: far over what one tried request leads to.
+const (
+	maxProbes     = 256
+	maxProbedBody = 1 << 20
+	maxProbed     = 256
+	probeTimeout  = 10 * time.Second
+)
+
+func newProbes() *probes { return &probes{byLabel: map[string]string{}} }
+
+// http gives the address of a probe that speaks HTTP/1.1.
+func (p *probes) http(label string) string {
+	return p.start("http", label, func(l net.Listener, h http.Handler) io.Closer {
+		s := &http.Server{Handler: h, ReadHeaderTimeout: probeTimeout, ErrorLog: log.New(io.Discard, "", 0)}
+		go func() { _ = s.Serve(l) }()
+		return s
+	})
+}
+
+// fastCGI gives the address of a probe that speaks FastCGI.
+func (p *probes) fastCGI(label string) string {
+	return p.start("fastcgi", label, func(l net.Listener, h http.Handler) io.Closer {
+		go func() { _ = fcgi.Serve(l, h) }()
+		return l
+	})
+}
+
+func (p *probes) start(kind, label string, serve func(net.Listener, http.Handler) io.Closer) string {
+	if addr, ok := p.byLabel[kind+" "+label]; ok {
+		return addr
+	}
+	if len(p.byLabel) >= maxProbes {
+		p.failed = fmt.Errorf("the configuration has over %d upstreams", maxProbes)
+		return "127.0.0.1:1"
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		p.failed = fmt.Errorf("starting a probe: %w", err)
+		return "127.0.0.1:1"
+	}
+	p.open = append(p.open, serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.keep(label, w, r) })))
+	addr := l.Addr().String()
+	p.byLabel[kind+" "+label] = addr
+	return addr
+}
+
+// keep remembers a request, trailers included, and says that all is well.
+func (p *probes) keep(label string, w http.ResponseWriter, r *http.Request) {
+	// The trailer is complete when the body has ended.
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxProbedBody))
+	p.mu.Lock()
+	if len(p.received) < maxProbed {
+		p.received = append(p.received, observation{upstream: label, path: r.RequestURI, header: r.Header.Clone(), trailer: r.Trailer.Clone()})
+	}
+	p.mu.Unlock()
+	w.Header().Set("Content-Type", "text/plain")
+	_, _ = io.WriteString(w, "ok")
+}
+
+// take gives what has come since the last call.
+func (p *probes) take() []observation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.received
+	p.received = nil
+	return list
+}
+
+// Close stops the probes.
+func (p *probes) Close() {
+	for _, c := range p.open {
+		_ = c.Close()
+	}
+}

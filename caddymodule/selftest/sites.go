@@ -1,0 +1,240 @@
+package selftest
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
+)
+
+// site is a host and the paths that are tried there.
+type site struct {
+	pattern string // the host as configured
+	host    string // one that it matches
+	paths   []string
+}
+
+// Bounds of what is tried of one configuration; --site and --path choose
+// within larger ones.
+const (
+	maxSites = 32
+	maxPaths = 24
+)
+
+// made-up names that no configuration has.
+const (
+	madeUpWord = "selftest"
+	madeUpPath = "/token-enrich-selftest"
+	madeUpHost = "localhost"
+
+	// anyHost is the pattern of routes that name no host.
+	anyHost = "*"
+)
+
+// sitesOf lists the hosts that a server's routes name, each with paths of its
+// matchers, and with one that no matcher has. Routes without hosts are tried
+// as a host of their own. It notes what there are too many of.
+func sitesOf(server map[string]any, note func(string, ...any)) []site {
+	var list []site
+	add := func(pattern string, paths []string) {
+		i := slices.IndexFunc(list, func(s site) bool { return s.pattern == pattern })
+		if i < 0 {
+			list = append(list, site{pattern: pattern, host: strings.ReplaceAll(pattern, "*", madeUpWord)})
+			if pattern == anyHost {
+				list[len(list)-1].host = madeUpHost
+			}
+			i = len(list) - 1
+		}
+		list[i].paths = append(list[i].paths, paths...)
+	}
+	for _, route := range jsontree.Objects(server["routes"]) {
+		paths := concretePaths(route, nil)
+		hosts := routes.HostsOf(route)
+		if len(hosts) == 0 {
+			hosts = []string{anyHost}
+		}
+		for _, host := range hosts {
+			if !strings.Contains(host, "{") {
+				add(host, paths)
+			}
+		}
+	}
+	if len(list) == 0 {
+		add(anyHost, nil)
+	}
+	for i := range list {
+		all := append([]string{"/", madeUpPath}, list[i].paths...)
+		var distinct []string
+		for _, p := range all {
+			if !slices.Contains(distinct, p) {
+				distinct = append(distinct, p)
+			}
+		}
+		if len(distinct) > maxPaths {
+			note("of site %s, %d paths were not tried: choose with --site and --path", list[i].pattern, len(distinct)-maxPaths)
+			distinct = distinct[:maxPaths]
+		}
+		list[i].paths = distinct
+	}
+	if len(list) > maxSites {
+		note("%d sites were not tried: choose with --site", len(list)-maxSites)
+		list = list[:maxSites]
+	}
+	return list
+}
+
+// choose reports whether a site is among those that --site and --path leave,
+// and narrows it to what they name.
+func (c *privateConfig) choose(s *site) bool {
+	if c.path != "" {
+		s.paths = []string{c.path, madeUpPath}
+	}
+	if c.host == "" {
+		return true
+	}
+	if s.pattern != anyHost && !hostMatches(s.pattern, c.host) {
+		return false
+	}
+	s.host = c.host
+	return true
+}
+
+// hostMatches reports whether a host fits a pattern, in which an asterisk
+// stands for one label.
+func hostMatches(pattern, host string) bool {
+	want, have := strings.Split(pattern, "."), strings.Split(host, ".")
+	return slices.EqualFunc(want, have, func(w, h string) bool { return w == "*" || strings.EqualFold(w, h) })
+}
+
+// pathLiterals lists the paths that requirements on request.path name.
+func pathLiterals(require []string) []string {
+	var list []string
+	for _, expression := range require {
+		if !strings.Contains(expression, "request.path") {
+			continue
+		}
+		for _, found := range pathLiteral.FindAllStringSubmatch(expression, -1) {
+			literal := found[1]
+			if strings.HasSuffix(literal, "/") {
+				literal += "*"
+			}
+			list = append(list, literal)
+		}
+	}
+	return list
+}
+
+// pathLiteral is a text in an expression that begins with a slash.
+var pathLiteral = regexp.MustCompile(`["'](/[^"']*)["']`)
+
+// concretePaths returns a path for each path pattern below a route, and for each
+// path that a requirement names.
+func concretePaths(v any, paths []string) []string {
+	switch x := v.(type) {
+	case []any:
+		for _, e := range x {
+			paths = concretePaths(e, paths)
+		}
+	case map[string]any:
+		for name, e := range jsontree.Ordered(x) {
+			var patterns []string
+			switch name {
+			case "path", "token_enrich_path":
+				patterns = jsontree.Strings(e)
+			case "require":
+				patterns = pathLiterals(jsontree.Strings(e))
+			}
+			for _, pattern := range patterns {
+				if p, ok := concrete(pattern); ok {
+					paths = append(paths, p)
+				}
+			}
+			paths = concretePaths(e, paths)
+		}
+	}
+	return paths
+}
+
+// foreseen are the matchers that the attempts take into account, or that hold
+// for none of what they vary.
+var foreseen = [...]string{"host", "path", "token_enrich_path", "method", "protocol", "not", "file"}
+
+// unforeseen lists the kinds of matchers of a server's routes by which a route
+// may be missed. A policy's own matcher is none of them: what it leaves out is
+// scrubbed all the same.
+func unforeseen(server map[string]any) []string {
+	var kinds []string
+	var look func(v any, matchers bool)
+	look = func(v any, matchers bool) {
+		switch x := v.(type) {
+		case []any:
+			for _, e := range x {
+				look(e, matchers)
+			}
+		case map[string]any:
+			for name, e := range jsontree.Ordered(x) {
+				_, sets := e.([]any) // a matcher of answers is none
+				switch {
+				case !matchers && name == "match" && sets && x["handler"] == nil, matchers && name == "not":
+					look(e, true)
+				case !matchers:
+					look(e, false)
+				case !slices.Contains(foreseen[:], name) && !slices.Contains(kinds, name):
+					kinds = append(kinds, name)
+				}
+			}
+		}
+	}
+	look(server["routes"], false)
+	look(jsontree.Object(server, "errors")["routes"], false)
+	slices.Sort(kinds)
+	return kinds
+}
+
+// maxMethods bounds the methods that are tried.
+const maxMethods = 8
+
+// methodsOf lists the methods that a server's matchers name, besides GET and
+// with OPTIONS in any case.
+func methodsOf(server map[string]any) []string {
+	methods := []string{http.MethodOptions}
+	var look func(v any)
+	look = func(v any) {
+		switch x := v.(type) {
+		case []any:
+			for _, e := range x {
+				look(e)
+			}
+		case map[string]any:
+			for name, e := range jsontree.Ordered(x) {
+				if name == "method" {
+					for _, m := range jsontree.Strings(e) {
+						// CONNECT asks for a tunnel and not for a path.
+						known := m == http.MethodGet || m == http.MethodConnect || slices.Contains(methods, m)
+						if !known && !strings.ContainsAny(m, "{ ") && len(methods) < maxMethods {
+							methods = append(methods, m)
+						}
+					}
+				}
+				look(e)
+			}
+		}
+	}
+	look(server)
+	return methods
+}
+
+// concrete puts a word where a pattern has an asterisk.
+func concrete(pattern string) (string, bool) {
+	if strings.ContainsAny(pattern, "{}?# %\\") {
+		return "", false
+	}
+	p := strings.ReplaceAll(pattern, "*", madeUpWord)
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	return p, true
+}
