@@ -19,12 +19,11 @@ func selftestCommand() *cobra.Command {
 Runs a configuration in a Caddy of its own, on loopback, with a probe in the
 place of every application. To each site and path it sends every spelling of
 every header and cookie that the gateway writes or reads a token from, over
-HTTP/1.1, 2 and 3, in header and trailer sections, repeated, named in
-Connection, with the token and without, by GET and by OPTIONS and whatever
-other methods matchers name. Of each path that a matcher or a requirement names
-and that is refused, with the token or without, it sends over HTTP/1.1 and 2 the
-spellings that applications may read as that path. It reports what got through:
-exit status 0 if nothing did, 1 with a table if something did.
+HTTP/1.1 and 2, in header and trailer sections, repeated, named in Connection,
+with the token and without. Of each path that a matcher or a requirement names
+and that is refused, with the token or without, it sends the spellings that
+applications may read as that path. It reports what got through: exit status 0
+if nothing did, 1 with a table if something did.
 
 Issuers and directories are asked as usual. Redis, signing keys and apps other
 than http and token_enrich are left out, nothing is logged, and what has to be

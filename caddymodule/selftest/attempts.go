@@ -20,10 +20,10 @@ type attempt struct {
 
 // attempts lists everything that is tried at a target: each spelling of each
 // name in header and trailer sections of each protocol, repeated names, names
-// in Connection, cookies, other methods.
+// in Connection, cookies.
 func (s *selftester) attempts(t *target) []attempt {
 	var all []attempt
-	for _, protocol := range []string{protocol1, protocol2, protocol3} {
+	for _, protocol := range []string{protocol1, protocol2} {
 		common, alone := s.spellings(protocol, t)
 		for _, names := range batches(common, headerBytes) {
 			all = append(all, s.make(t, protocol, "header", names))
@@ -47,23 +47,8 @@ func (s *selftester) attempts(t *target) []attempt {
 			all = append(all, a)
 		}
 		all = append(all, s.cookies(t, protocol)...)
-		all = append(all, s.otherMethods(t, protocol)...)
 	}
 	return append(all, s.hops(t)...)
-}
-
-// otherMethods sends the plain names with methods that a configuration may
-// treat apart, as many do with the OPTIONS of browsers' preflight requests.
-func (s *selftester) otherMethods(t *target, protocol string) []attempt {
-	all := make([]attempt, 0, 2*len(s.methods))
-	for _, method := range s.methods {
-		for _, names := range batches(s.plainNames(t), headerBytes) {
-			a := s.make(t, protocol, "header of "+method, names)
-			a.method = method
-			all = append(all, a)
-		}
-	}
-	return all
 }
 
 // spellings are the names that a protocol can carry. Those that a token is

@@ -20,16 +20,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
 )
 
 // The protocols that are tried, by what they are called.
 const (
 	protocol1 = "HTTP/1.1"
 	protocol2 = "HTTP/2"
-	protocol3 = "HTTP/3"
 )
 
 // line is one header or trailer line as it is sent.
@@ -38,7 +34,6 @@ type line struct{ name, value string }
 // request is one request that tries to get something past the gateway.
 type request struct {
 	protocol   string
-	method     string // GET where empty
 	host, path string
 	raw        string // the path as it is sent, where it is not path escaped
 	query      string
@@ -61,12 +56,11 @@ const (
 	maxReplyBody   = 256 << 10
 )
 
-// wire speaks to one server in three protocols.
+// wire speaks to one server in two protocols.
 type wire struct {
 	addr   string
 	tls    *tls.Config
 	second *http.Client
-	third  *http.Client
 	close  func()
 }
 
@@ -82,20 +76,9 @@ func newWire(addr string, pool *x509.CertPool) *wire {
 			return new(net.Dialer).DialContext(ctx, network, addr)
 		},
 	}
-	third := &http3.Transport{
-		TLSClientConfig: w.tls.Clone(), DisableCompression: true,
-		QUICConfig: &quic.Config{HandshakeIdleTimeout: attemptTimeout, MaxIdleTimeout: attemptTimeout},
-		Dial: func(ctx context.Context, _ string, t *tls.Config, q *quic.Config) (*quic.Conn, error) {
-			return quic.DialAddrEarly(ctx, addr, t, q)
-		},
-	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	w.second = &http.Client{Transport: second, CheckRedirect: stay}
-	w.third = &http.Client{Transport: third, CheckRedirect: stay}
-	w.close = func() {
-		second.CloseIdleConnections()
-		_ = third.Close()
-	}
+	w.close = second.CloseIdleConnections
 	return w
 }
 
@@ -113,11 +96,8 @@ func (w *wire) send(ctx context.Context, a request) (*reply, error) {
 func (w *wire) once(ctx context.Context, a request) (*reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	switch a.protocol {
-	case protocol2:
-		return w.fields(ctx, w.second, a)
-	case protocol3:
-		return w.fields(ctx, w.third, a)
+	if a.protocol == protocol2 {
+		return w.fields(ctx, a)
 	}
 	return w.text(ctx, a)
 }
@@ -133,7 +113,7 @@ func (w *wire) text(ctx context.Context, a request) (*reply, error) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n", cmp.Or(a.method, http.MethodGet), a.target(), a.host, strings.Join(append([]string{"close"}, a.connection...), ", "))
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n", a.target(), a.host, strings.Join(append([]string{"close"}, a.connection...), ", "))
 	for _, l := range a.lines {
 		fmt.Fprintf(&b, "%s: %s\r\n", l.name, l.value)
 	}
@@ -150,7 +130,7 @@ func (w *wire) text(ctx context.Context, a request) (*reply, error) {
 	}
 	in := bufio.NewReader(io.LimitReader(c, 2*maxReplyBody))
 	for {
-		resp, err := http.ReadResponse(in, &http.Request{Method: cmp.Or(a.method, http.MethodGet)})
+		resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodGet})
 		if err != nil {
 			return nil, err
 		}
@@ -160,9 +140,9 @@ func (w *wire) text(ctx context.Context, a request) (*reply, error) {
 	}
 }
 
-// fields sends over HTTP/2 or HTTP/3.
-func (w *wire) fields(ctx context.Context, client *http.Client, a request) (*reply, error) {
-	r, err := http.NewRequestWithContext(ctx, cmp.Or(a.method, http.MethodGet), "https://"+bracketed(a.host), nil)
+// fields sends over HTTP/2.
+func (w *wire) fields(ctx context.Context, a request) (*reply, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+bracketed(a.host), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +158,7 @@ func (w *wire) fields(ctx context.Context, client *http.Client, a request) (*rep
 		r.Body = io.NopCloser(&trailingBody{Reader: strings.NewReader("body"), to: r.Trailer, lines: a.trailers})
 		r.ContentLength = -1
 	}
-	resp, err := client.Do(r)
+	resp, err := w.second.Do(r)
 	if err != nil {
 		return nil, err
 	}

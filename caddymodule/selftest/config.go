@@ -31,9 +31,8 @@ type privateConfig struct {
 
 // privateServer is one server of the configuration and where it listens now.
 type privateServer struct {
-	addr    string
-	sites   []site
-	methods []string // that are tried besides GET
+	addr  string
+	sites []site
 }
 
 // UnknownSiteError says that no site of a configuration is for the host that was
@@ -132,7 +131,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 		if err != nil {
 			return err
 		}
-		s := privateServer{addr: addr, methods: methodsOf(server)}
+		s := privateServer{addr: addr}
 		for _, site := range sitesOf(server, c.note) {
 			known = append(known, site.pattern)
 			if c.choose(&site) {
@@ -143,7 +142,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 			c.note("routes with matchers of the kind %s were met only by requests that happen to fit", strings.Join(kinds, ", "))
 		}
 		server["listen"] = []any{addr}
-		server["protocols"] = []any{"h1", "h2", "h3"}
+		server["protocols"] = []any{"h1", "h2"}
 		server["automatic_https"] = map[string]any{"disable": true}
 		server["tls_connection_policies"] = []any{map[string]any{"default_sni": madeUpHost, "fallback_sni": madeUpHost}}
 		c.rewrite(server)
@@ -234,8 +233,8 @@ const (
 	portsToTry = 1000
 )
 
-// freeLoopback gives a loopback address whose port is free for TCP and UDP, and
-// which no other server of this configuration has.
+// freeLoopback gives a loopback address whose port is free, and which
+// no other server of this configuration has.
 func (c *privateConfig) freeLoopback() (string, error) {
 	last := errors.New("others have it")
 	for range portsToTry {
@@ -248,13 +247,7 @@ func (c *privateConfig) freeLoopback() (string, error) {
 			last = err
 			continue
 		}
-		u, err := net.ListenPacket("udp", addr)
 		_ = l.Close()
-		if err != nil {
-			last = err
-			continue
-		}
-		_ = u.Close()
 		return addr, nil
 	}
 	return "", fmt.Errorf("looking for a free port: %w", last)

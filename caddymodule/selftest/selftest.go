@@ -76,7 +76,6 @@ func Run(ctx context.Context, adapted []byte, host, path, text string) (_ *Repor
 	for _, server := range private.servers {
 		w := newWire(server.addr, private.pem.pool())
 		defer w.close()
-		s.methods = server.methods
 		for _, site := range server.sites {
 			if err := s.try(ctx, w, site); err != nil {
 				return nil, err
@@ -102,8 +101,6 @@ type selftester struct {
 	probes *probes
 	mark   string          // what values of the client begin with
 	judged pathreading.Set // the readings of a path that every policy judges
-
-	methods []string // those that are tried besides GET
 	Report
 }
 
@@ -310,7 +307,7 @@ func (s *selftester) send(ctx context.Context, t *target, a attempt) error {
 	received := s.probes.take()
 	if len(received) > 0 {
 		s.Reached++
-	} else if len(t.baseline) > 0 && a.method == "" && !a.maybeToken {
+	} else if len(t.baseline) > 0 && !a.maybeToken {
 		s.Refused[fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))]++
 	}
 	for _, p := range received {
@@ -321,9 +318,7 @@ func (s *selftester) send(ctx context.Context, t *target, a attempt) error {
 				}
 			}
 		}
-		if a.method == "" { // the usual was measured with GET
-			s.compare(t, a, p)
-		}
+		s.compare(t, a, p)
 	}
 	for name, values := range r.header {
 		for _, l := range s.marked(strings.Join(values, "\n"), a) {

@@ -1,7 +1,6 @@
 package selftest
 
 import (
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -160,7 +159,7 @@ func concretePaths(v any, paths []string) []string {
 
 // foreseen are the matchers that the attempts take into account, or that hold
 // for none of what they vary.
-var foreseen = [...]string{"host", "path", "token_enrich_path", "method", "protocol", "not", "file"}
+var foreseen = [...]string{"host", "path", "token_enrich_path", "protocol", "not", "file"}
 
 // unforeseen lists the kinds of matchers of a server's routes by which a route
 // may be missed. A policy's own matcher is none of them: what it leaves out is
@@ -192,39 +191,6 @@ func unforeseen(server map[string]any) []string {
 	look(jsontree.Object(server, "errors")["routes"], false)
 	slices.Sort(kinds)
 	return kinds
-}
-
-// maxMethods bounds the methods that are tried.
-const maxMethods = 8
-
-// methodsOf lists the methods that a server's matchers name, besides GET and
-// with OPTIONS in any case.
-func methodsOf(server map[string]any) []string {
-	methods := []string{http.MethodOptions}
-	var look func(v any)
-	look = func(v any) {
-		switch x := v.(type) {
-		case []any:
-			for _, e := range x {
-				look(e)
-			}
-		case map[string]any:
-			for name, e := range jsontree.Ordered(x) {
-				if name == "method" {
-					for _, m := range jsontree.Strings(e) {
-						// CONNECT asks for a tunnel and not for a path.
-						known := m == http.MethodGet || m == http.MethodConnect || slices.Contains(methods, m)
-						if !known && !strings.ContainsAny(m, "{ ") && len(methods) < maxMethods {
-							methods = append(methods, m)
-						}
-					}
-				}
-				look(e)
-			}
-		}
-	}
-	look(server)
-	return methods
 }
 
 // concrete puts a word where a pattern has an asterisk.
