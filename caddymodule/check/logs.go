@@ -3,91 +3,162 @@ package check
 import (
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
+
+// This file warns of logs without a filter for what a request holds of tokens
+// and people. It looks for the filter of a field and does not judge what the
+// filter leaves of it.
 
 // What Caddy names the loggers that write requests.
 const (
 	accessLogger = "http.log.access"
 	errorLogger  = "http.log.error"              // always there, whether a site has a log or not
-	proxyLogger  = "http.handlers.reverse_proxy" // with the headers it sends on: at debug level always, else where an answer is cut short
+	proxyLogger  = "http.handlers.reverse_proxy" // with the headers that it sends on: each request at level DEBUG, else where an answer is cut short
 )
 
-// logs looks for logs that would hold a token, or identity, because their
-// encoder does not take them out. Caddy writes requests as they came, before
-// any handler of ours; it redacts Authorization and Cookie by itself, unless a
-// server is told not to (log_credentials).
+// logs looks for logs that would hold a token, or identity, because they have no
+// filter for it. Caddy writes requests as they came, before any handler of the
+// gateway; it redacts Authorization and Cookie by itself, unless a server is
+// configured with log_credentials.
 func (c *checker) logs(root any) {
-	secret, query := c.loggedSecrets(!logsCredentials(root))
-	var owned, signed, open []string // open: names that no filter can list
-	for _, n := range c.owned.Names() {
-		if n.Token && n.Kind == forward.OwnedHeader && !redacted(n.Name) {
-			signed = append(signed, http.CanonicalHeaderKey(n.Name))
-		}
-		switch {
-		case n.Kind == forward.OwnedHeader && !redacted(n.Name):
-			owned = append(owned, http.CanonicalHeaderKey(n.Name))
-		case n.Kind == forward.OwnedPrefix:
-			open = append(open, n.Name+"…")
-		case n.Kind == forward.OwnedParts:
-			open = append(open, n.Name+"-1 …")
-		}
-	}
-	slices.Sort(owned)
-	owned = slices.Compact(owned)
+	secret := c.tokenFields(!logsCredentials(root))
+	people, signed, prefixes := c.identityFields()
 	access, errors := requestLoggers(root)
 	appends := c.appendedTokens(root)
-	sinks := jsontree.Object(root, "logging", "logs")
-	if sinks["default"] == nil {
-		all := map[string]any{"default": map[string]any{}}
-		maps.Copy(all, sinks)
-		sinks = all
-	}
+	sinks := map[string]any{"default": map[string]any{}} // which Caddy adds
+	maps.Copy(sinks, jsontree.Object(root, "logging", "logs"))
 	for name, s := range jsontree.Ordered(sinks) {
 		sink := jsontree.Object(s)
-		writesRequests := slices.ContainsFunc(access, func(l string) bool { return accepts(sink, l) })
-		writesErrors := slices.ContainsFunc(errors, func(l string) bool { return accepts(sink, l) })
-		level, _ := sink["level"].(string)
-		writesSent := accepts(sink, proxyLogger)
-		writesProxied := writesSent && strings.EqualFold(level, "debug")
-		fields, known := filtered(sink["encoder"])
+		filters, known := filtersOf(sink["encoder"])
 		if !known {
 			continue
 		}
-		if writesRequests || writesErrors {
+		where := "log " + name
+		writesRequests := acceptsAny(sink, access)
+		level, _ := sink["level"].(string)
+		writesSent := acceptsAny(sink, []string{proxyLogger})
+		writesProxied := writesSent && strings.EqualFold(level, "debug")
+		if writesRequests || acceptsAny(sink, errors) {
 			what := "requests"
 			if !writesRequests {
 				what = "the requests of errors"
 			}
-			if missing := fields.missing(secret, query); len(missing) > 0 {
-				c.add("", "log "+name, "it writes %s with tokens in them (%s): put `format filter` with `%s` into the log", what, strings.Join(missing, ", "), fields.remedy(secret, query))
+			if missing := filters.missing(secret); len(missing) > 0 {
+				c.add("", where, "it writes %s with tokens in them (%s): put `format filter` with `%s` into the log", what, strings.Join(missing, ", "), secret.remedy())
 			}
 		}
-		for _, added := range appends {
-			if writesRequests && !hides(fields[added.field]) {
-				c.add("", "log "+name, "log_append writes %s, in which a token may stand, as %s: leave it out, or delete %[2]s with `format filter`", added.placeholder, added.field)
+		for _, a := range appends {
+			if writesRequests && filters[a.field] == nil {
+				c.add("", where, "log_append writes %s, in which a token may stand, as %s: leave it out, or delete %[2]s with `format filter`", a.placeholder, a.field)
 			}
 		}
-		if writesProxied && len(open) > 0 && fields["request"] == nil && fields["request>headers"] == nil {
-			c.add("", "log "+name, "at level DEBUG it writes headers about people whose names cannot be listed (%s): delete `request>headers` as a whole with `format filter`", strings.Join(open, ", "))
+		if writesProxied && len(prefixes) > 0 && !filters.allHeaders() {
+			c.add("", where, "at level DEBUG it writes headers about people whose names cannot be listed (%s): delete `request>headers` as a whole with `format filter`", strings.Join(prefixes, ", "))
 			continue
 		}
 		if writesRequests || writesProxied {
-			if missing := fields.missing(owned, nil); len(missing) > 0 {
-				writesSent = false // said already
-				c.add("", "log "+name, "it writes headers about people (%s), which clients can make up in an access log and this gateway fills in at level DEBUG: delete `request>headers>%s` and the others with `format filter`, or `request>headers` as a whole", strings.Join(missing, ", "), missing[0])
+			if missing := filters.missing(people); len(missing) > 0 {
+				writesSent = false // signed tokens are among these headers
+				c.add("", where, "it writes headers about people (%s), which clients can make up in an access log and this gateway fills in at level DEBUG: delete `request>headers>%s` and the others with `format filter`, or `request>headers` as a whole", strings.Join(missing, ", "), missing[0])
 			}
 		}
-		if missing := fields.missing(signed, nil); writesSent && len(missing) > 0 {
-			c.add("", "log "+name, "it writes what reverse_proxy sent on, where an answer is cut short (a client that goes away is enough), with signed tokens in it (%s): put `format filter` with `%s` into the log", strings.Join(missing, ", "), fields.remedy(missing, nil))
+		if missing := filters.missing(signed); writesSent && len(missing) > 0 {
+			c.add("", where, "it writes what reverse_proxy sent on, where an answer is cut short (a client that goes away is enough), with signed tokens in it (%s): put `format filter` with `%s` into the log", strings.Join(missing, ", "), fields{headers: missing}.remedy())
 		}
 	}
+}
+
+// fields are parts of a logged request, by the names of headers and of query
+// parameters.
+type fields struct{ headers, query []string }
+
+// remedy returns the lines of a filter that deletes the fields.
+func (f fields) remedy() string {
+	lines := make([]string, 0, len(f.headers)+len(f.query))
+	for _, h := range f.headers {
+		lines = append(lines, "request>headers>"+h+" delete")
+	}
+	for _, q := range f.query {
+		lines = append(lines, "request>uri query { delete "+q+" }")
+	}
+	return strings.Join(lines, "; ")
+}
+
+// tokenFields returns the headers and query parameters in which requests bring
+// tokens and proofs, and applications receive tokens. Where Caddy redacts, those
+// that it redacts are left out.
+func (c *checker) tokenFields(redacts bool) fields {
+	var f fields
+	header := func(name string) {
+		if !redacts || !redacted(name) {
+			f.headers = append(f.headers, http.CanonicalHeaderKey(name))
+		}
+	}
+	for _, n := range c.owned.Names() {
+		switch {
+		case n.Kind == forward.OwnedCookie:
+			header("Cookie")
+		case n.Token && redacted(n.Name):
+			header(n.Name) // others are signed tokens of identityFields
+		}
+	}
+	for _, p := range c.app.Policies() {
+		for _, place := range p.Policy().Places() {
+			switch place.Kind {
+			case token.Query:
+				f.query = append(f.query, place.Name)
+			case token.Cookie:
+				header("Cookie")
+			case token.Header:
+				header(place.Name)
+				if place.Scheme == "DPoP" {
+					header("Dpop")
+				}
+			}
+		}
+	}
+	slices.Sort(f.headers)
+	slices.Sort(f.query)
+	return fields{slices.Compact(f.headers), slices.Compact(f.query)}
+}
+
+// identityFields returns the headers that the gateway writes and Caddy does not
+// redact, those of them that hold a signed token, and the prefixes of names that
+// no filter can list.
+func (c *checker) identityFields() (people, signed fields, prefixes []string) {
+	for _, n := range c.owned.Names() {
+		name := http.CanonicalHeaderKey(n.Name)
+		switch {
+		case n.Kind == forward.OwnedPrefix:
+			prefixes = append(prefixes, n.Name+"…")
+		case n.Kind == forward.OwnedParts:
+			prefixes = append(prefixes, n.Name+"-1 …")
+		case n.Kind == forward.OwnedHeader && !redacted(name):
+			people.headers = append(people.headers, name)
+			if n.Token {
+				signed.headers = append(signed.headers, name)
+			}
+		}
+	}
+	slices.Sort(people.headers)
+	people.headers = slices.Compact(people.headers)
+	return people, signed, prefixes
+}
+
+// redacted reports whether Caddy keeps a header's values out of logs by itself.
+func redacted(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie":
+		return true
+	}
+	return false
 }
 
 // logsCredentials reports whether a server with a policy logs Authorization and
@@ -101,53 +172,9 @@ func logsCredentials(root any) bool {
 	return false
 }
 
-// hasPolicy reports whether a policy stands in a server.
+// hasPolicy reports whether a route of a server has a policy.
 func hasPolicy(server any) bool {
 	return strings.Contains(jsontree.Text(server), `"handler":"token_enrich"`)
-}
-
-// loggedSecrets lists the headers and query parameters in which requests bring
-// tokens and proofs, and applications receive tokens, beyond those that Caddy
-// redacts where it does.
-func (c *checker) loggedSecrets(redacts bool) (headers, query []string) {
-	if !redacts {
-		for _, n := range c.owned.Names() {
-			switch {
-			case n.Kind == forward.OwnedCookie:
-				headers = append(headers, "Cookie")
-			case n.Token && redacted(n.Name):
-				headers = append(headers, http.CanonicalHeaderKey(n.Name))
-			}
-		}
-	}
-	for _, p := range c.app.Policies() {
-		for _, place := range p.Policy().Places() {
-			switch {
-			case place.Kind == token.Query:
-				query = append(query, place.Name)
-			case place.Kind == token.Header && place.Scheme == "DPoP":
-				headers = append(headers, "Dpop")
-			}
-			switch {
-			case place.Kind == token.Header && (!redacts || !redacted(place.Name)):
-				headers = append(headers, http.CanonicalHeaderKey(place.Name))
-			case place.Kind == token.Cookie && !redacts:
-				headers = append(headers, "Cookie")
-			}
-		}
-	}
-	slices.Sort(headers)
-	slices.Sort(query)
-	return slices.Compact(headers), slices.Compact(query)
-}
-
-// redacted reports whether Caddy keeps a header's values out of logs by itself.
-func redacted(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie":
-		return true
-	}
-	return false
 }
 
 // requestLoggers lists the loggers that servers with a policy write requests
@@ -157,14 +184,14 @@ func requestLoggers(root any) (access, errors []string) {
 		if !hasPolicy(server) {
 			continue
 		}
-		logs, ok := jsontree.Object(server)["logs"].(map[string]any)
-		// Requests of hosts that no entry names are not for a site of ours,
+		logs := jsontree.Object(server, "logs")
+		// Requests of hosts that no entry names are not for a site with a policy,
 		// unless there are no entries.
 		name, _ := logs["default_logger_name"].(string)
 		hosts := jsontree.Object(logs["logger_names"])
 		if name != "" || len(hosts) == 0 {
 			errors = append(errors, loggerName(errorLogger, name))
-			if ok {
+			if logs != nil {
 				access = append(access, loggerName(accessLogger, name))
 			}
 		}
@@ -185,137 +212,118 @@ func loggerName(base, name string) string {
 	return base + "." + name
 }
 
-// accepts reports whether a log takes what a logger writes: the longest name
-// that it includes or excludes decides.
-func accepts(sink map[string]any, logger string) bool {
+// acceptsAny reports whether a log takes what one of the loggers writes: the
+// longest name that it includes or excludes decides.
+func acceptsAny(sink map[string]any, loggers []string) bool {
 	include, exclude := jsontree.Strings(sink["include"]), jsontree.Strings(sink["exclude"])
-	longest := func(names []string) int {
-		best := 0
-		for _, n := range names {
-			if strings.HasPrefix(logger+".", n+".") {
-				best = max(best, len(n))
+	return slices.ContainsFunc(loggers, func(logger string) bool {
+		longest := func(names []string) (best int) {
+			for _, n := range names {
+				if strings.HasPrefix(logger+".", n+".") {
+					best = max(best, len(n))
+				}
 			}
+			return best
 		}
-		return best
-	}
-	in, out := longest(include), longest(exclude)
-	if in == 0 && out == 0 {
-		return len(include) == 0
-	}
-	return in > out
+		in, out := longest(include), longest(exclude)
+		return in > out || in == 0 && out == 0 && len(include) == 0
+	})
 }
 
-// logFields are the fields that a log's encoder leaves as they are not.
-type logFields map[string]map[string]any
+// filters are the filters of a log's encoder by the fields that they change.
+type filters map[string]map[string]any
 
-// filtered gives the fields that an encoder filters; false where the encoder
-// is of a kind that cannot be looked into.
-func filtered(encoder any) (logFields, bool) {
+// filtersOf returns the filters of an encoder. It is false where the encoder is
+// of a kind that says nothing of its fields.
+func filtersOf(encoder any) (filters, bool) {
 	e := jsontree.Object(encoder)
 	switch e["format"] {
 	case nil, "json", "console", "journald":
-		return nil, true
+		return filters{}, true
 	case "filter":
-		fields := logFields{}
-		inner, known := filtered(e["wrap"])
-		maps.Copy(fields, inner)
-		for name, f := range jsontree.Object(e["fields"]) {
-			fields[name] = jsontree.Object(f)
+		all, known := filtersOf(e["wrap"])
+		if !known {
+			return nil, false
 		}
-		return fields, known
+		for field, f := range jsontree.Object(e["fields"]) {
+			all[field] = jsontree.Object(f)
+		}
+		return all, true
 	case "append":
-		return filtered(e["wrap"])
+		return filtersOf(e["wrap"])
 	}
 	return nil, false
 }
 
-// missing lists the headers and query parameters that pass an encoder.
-func (f logFields) missing(headers, query []string) []string {
-	if f["request"] != nil {
-		return nil
-	}
+// allHeaders reports whether there is a filter for the headers as a whole.
+func (f filters) allHeaders() bool { return f["request"] != nil || f["request>headers"] != nil }
+
+// missing lists the fields without a filter.
+func (f filters) missing(wanted fields) []string {
 	var list []string
-	if f["request>headers"] == nil {
-		for _, h := range headers {
-			if !hides(f["request>headers>"+h]) {
-				list = append(list, h)
-			}
+	for _, h := range wanted.headers {
+		if !f.allHeaders() && f["request>headers>"+h] == nil {
+			list = append(list, h)
 		}
 	}
 	uri := f["request>uri"]
-	for _, q := range query {
-		if !hidesParameter(uri, q) {
+	for _, q := range wanted.query {
+		named := func(action any) bool { return jsontree.Object(action)["parameter"] == q }
+		filtered := uri != nil && (uri["filter"] != "query" || slices.ContainsFunc(jsontree.List(uri["actions"]), named))
+		if f["request"] == nil && !filtered {
 			list = append(list, "query "+q)
 		}
 	}
 	return list
 }
 
-// hidesParameter reports whether a filter of the URI takes a query parameter
-// out.
-func hidesParameter(filter map[string]any, name string) bool {
-	if filter["filter"] != "query" {
-		return hides(filter, "/a?"+name+"=", "/a?b=c&"+name+"=")
-	}
-	for _, action := range jsontree.List(filter["actions"]) {
-		if jsontree.Object(action)["parameter"] == name {
-			return true
+// appended is a field that log_append adds to an access log, with a placeholder
+// that may hold a token: nothing redacts it.
+type appended struct{ field, placeholder string }
+
+// appendedTokens returns those of the servers with a policy.
+func (c *checker) appendedTokens(root any) []appended {
+	secret := c.tokenPlaceholders()
+	var list []appended
+	for _, server := range jsontree.Ordered(jsontree.Object(root, "apps", "http", "servers")) {
+		if !hasPolicy(server) {
+			continue
 		}
-	}
-	return false
-}
-
-// tokenLikes look like tokens: one that is a JWT, one that is opaque.
-var tokenLikes = [...]string{"eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiJhIn0.c2ln_-8", "00Tb4_Zq-9xKw~7/+a=="}
-
-// hides reports whether a filter leaves nothing of a token that stands behind
-// one of the beginnings. Filters that replace by a pattern are tried; of those
-// that know parts of a value, cookie is believed.
-func hides(filter map[string]any, beginnings ...string) bool {
-	switch filter["filter"] {
-	case "delete", "replace", "hash", "cookie":
-		return true
-	case "regexp":
-		return replaces([]any{filter}, beginnings)
-	case "multi_regexp":
-		return replaces(jsontree.List(filter["operations"]), beginnings)
-	}
-	return false // rename, ip_mask
-}
-
-// replaces reports whether replacements, one after another, leave nothing of a
-// token.
-func replaces(operations []any, beginnings []string) bool {
-	if len(beginnings) == 0 {
-		beginnings = []string{"", "Bearer ", "a=b; c="}
-	}
-	for _, beginning := range beginnings {
-		for _, probe := range tokenLikes {
-			text := beginning + probe
-			for _, o := range operations {
-				pattern, _ := jsontree.Object(o)["regexp"].(string)
-				value, _ := jsontree.Object(o)["value"].(string)
-				if re, err := regexp.Compile(pattern); err == nil {
-					text = re.ReplaceAllString(text, value)
-				}
-			}
-			// The end is what makes a token good: a JWT's signature.
-			if strings.Contains(text, probe[len(probe)-8:]) {
-				return false
+		for _, h := range routes.HandlersOf(server, "log_append") {
+			field, _ := h["key"].(string)
+			value, _ := h["value"].(string)
+			if slices.ContainsFunc(secret, func(p string) bool { return strings.EqualFold(value, "{http.request."+p+"}") }) {
+				list = append(list, appended{field, value})
 			}
 		}
 	}
-	return true
+	return list
 }
 
-// remedy writes the lines that are to stand in the filter.
-func (f logFields) remedy(headers, query []string) string {
-	lines := make([]string, 0, len(headers)+len(query))
-	for _, h := range headers {
-		lines = append(lines, "request>headers>"+h+" delete")
+// tokenPlaceholders returns the placeholders of a request that hold tokens,
+// without what all of them begin with.
+func (c *checker) tokenPlaceholders() []string {
+	var list []string
+	secret := c.tokenFields(false)
+	for _, h := range secret.headers {
+		list = append(list, "header."+h)
 	}
-	for _, q := range query {
-		lines = append(lines, "request>uri query { delete "+q+" }")
+	for _, q := range secret.query {
+		for _, uri := range []string{"uri", "orig_uri"} {
+			list = append(list, uri, uri+"_escaped", uri+".query", uri+".query_escaped", uri+".prefixed_query", uri+".query."+q)
+		}
 	}
-	return strings.Join(lines, "; ")
+	for _, n := range c.owned.Names() {
+		if n.Kind == forward.OwnedCookie {
+			list = append(list, "cookie."+n.Name)
+		}
+	}
+	for _, p := range c.app.Policies() {
+		for _, place := range p.Policy().Places() {
+			if place.Kind == token.Cookie {
+				list = append(list, "cookie."+place.Name)
+			}
+		}
+	}
+	return list
 }
