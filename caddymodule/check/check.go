@@ -1,3 +1,7 @@
+// Package check finds what is allowed in a configuration but probably not what is
+// meant: attributes that no directory has, routes that read identity headers of
+// the client, secrets that are written out, logs without a filter. It only reads
+// the loaded app, and needs no network.
 package check
 
 import (

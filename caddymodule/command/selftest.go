@@ -64,7 +64,7 @@ func runSelftest(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	report, err := selftest.Run(contextOf(cmd), adapted, host, path, strings.TrimSpace(string(text)))
+	report, err := selftest.Run(contextOf(cmd), adapted, selftest.Options{Site: host, Path: path, Token: strings.TrimSpace(string(text))})
 	if unknown, ok := errors.AsType[*selftest.UnknownSiteError](err); ok {
 		return misuse("--site: %w", unknown)
 	}

@@ -1,3 +1,6 @@
+// Package pathmatch matches requests by all readings of their path. Applications
+// read one path in several ways; matchers that come to different results for two
+// of them do not choose a policy, and the request is refused.
 package pathmatch
 
 import (

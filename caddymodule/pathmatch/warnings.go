@@ -91,7 +91,7 @@ func chosenByPath(m caddy.Module) bool {
 		}
 	}
 	for _, list := range lists {
-		route := routes.UnderWay(list)
+		route := routes.InProvision(list)
 		if route == nil {
 			continue
 		}

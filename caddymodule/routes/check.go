@@ -9,9 +9,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 )
 
-// This file judges the routes around policies, once for a configuration, while
-// it is provisioned: what leads a request past a policy, or to an application
-// with identity headers that the client made up, does not load.
+// This file checks the routes around policies while a configuration is
+// provisioned. A configuration does not load if requests get past a policy, or
+// reach an application with identity headers that the client made up.
 
 // Problem is something about the routes of a configuration that is wrong, or
 // probably not what is meant.
@@ -37,7 +37,7 @@ func Check(servers map[string]any, stricter func(policy, other map[string]any) b
 		s := Walk(name, jsontree.Object(server), nil)
 		walks = append(walks, s)
 		for _, w := range s.Sites {
-			for _, u := range w.behind {
+			for _, u := range w.protected {
 				if _, ok := protected[address(u)]; !ok {
 					protected[address(u)] = w.Name
 				}
@@ -81,8 +81,8 @@ func (c *checker) fatal(w *Site, format string, args ...any) {
 	c.add(Problem{Site: w.Name, Text: fmt.Sprintf(format, args...), Fatal: true})
 }
 
-// whereToScrub says where a token_enrich_scrub comes before what an error route
-// of the server does.
+// whereToScrub returns where a token_enrich_scrub comes before the handlers of an
+// error route of the server.
 func (s *Server) whereToScrub() string {
 	if s.strict {
 		return "into handle_errors (with strict_sni_host, requests fail before the site's own)"
@@ -90,7 +90,7 @@ func (s *Server) whereToScrub() string {
 	return "first into the site, or into handle_errors"
 }
 
-// unscrubbed finds what sends requests on, in a site with a policy, that
+// unscrubbed adds the handlers of a site with a policy that forward requests which
 // nothing has scrubbed.
 func (c *checker) unscrubbed(w *Site) {
 	if !w.HasPolicy {
@@ -98,17 +98,18 @@ func (c *checker) unscrubbed(w *Site) {
 	}
 	for _, r := range w.Readers {
 		if r.Forwards {
-			c.fatal(w, "%s%s is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the site, before it", r.What, r.where, w.guard)
+			c.fatal(w, "%s%s is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the site, before it", r.What, r.where, w.firstPolicy)
 		}
 	}
-	for _, r := range w.inErrors {
+	for _, r := range w.errorReaders {
 		if r.Forwards {
-			c.fatal(w, "%s%s, in an error route, is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the error route", r.What, r.where, w.guard)
+			c.fatal(w, "%s%s, in an error route, is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the error route", r.What, r.where, w.firstPolicy)
 		}
 	}
 }
 
-// secondSite finds what reaches an application that another site protects.
+// secondSite adds the handlers of a site without a policy that reach an application
+// which another site protects.
 func (c *checker) secondSite(w *Site, protected map[string]string) {
 	if w.HasPolicy {
 		return
@@ -122,9 +123,9 @@ func (c *checker) secondSite(w *Site, protected map[string]string) {
 	}
 }
 
-// Failed calls note for what sends requests on in the error routes of sites
-// with a policy. The last argument is the handler that scrubs each request
-// before it may fail, empty where there is none.
+// Failed calls note for each handler that forwards requests in the error routes
+// of sites with a policy. Its last argument is the handler that scrubs each
+// request before it may fail, empty where there is none.
 func (s *Server) Failed(note func(w *Site, r Reader, scrubbed string)) {
 	for i, w := range s.errors {
 		sites := s.Sites // any of them may have failed
@@ -135,7 +136,7 @@ func (s *Server) Failed(note func(w *Site, r Reader, scrubbed string)) {
 		for _, site := range sites {
 			if site.HasPolicy {
 				policy = true
-				scrubbed = min(scrubbed, site.first) // the weaker the handler, the shorter its name
+				scrubbed = min(scrubbed, site.scrubber) // the weaker the handler, the shorter its name
 			}
 		}
 		if !policy {
@@ -144,7 +145,7 @@ func (s *Server) Failed(note func(w *Site, r Reader, scrubbed string)) {
 		if s.strict {
 			scrubbed = ""
 		}
-		for _, r := range append(w.Readers, w.inErrors...) {
+		for _, r := range append(w.Readers, w.errorReaders...) {
 			if r.Forwards {
 				note(w, r, scrubbed)
 			}
@@ -152,7 +153,7 @@ func (s *Server) Failed(note func(w *Site, r Reader, scrubbed string)) {
 	}
 }
 
-// address writes the several names of this machine as one.
+// address returns the address of an upstream with one name for this machine.
 func address(dial string) string {
 	host, port, err := net.SplitHostPort(strings.ToLower(dial))
 	if err != nil {

@@ -7,14 +7,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 )
 
-// This file says of matchers what can be proven without a request: that they
-// match each one, or each one that others match.
+// This file proves, without a request, that matchers match each request, or each
+// one that other matchers match.
 
-// condition is the matcher sets of a route or policy, of which one must match.
+// condition holds the matcher sets of a route or policy. One of them must match.
 type condition struct {
 	sets []any
 	// path counts what may have changed the request's path, query or method
-	// before: only conditions of one count speak of the same.
+	// before. Only conditions with the same count are about the same request.
 	path int
 }
 
@@ -34,8 +34,8 @@ func (c condition) impliedBy(others []condition) bool {
 	})
 }
 
-// sameAs reports whether two conditions are one, of matchers whose answer
-// nothing between them changes.
+// sameAs reports whether two conditions are equal, and all their matchers read what
+// no handler between them changes.
 func (c condition) sameAs(o condition) bool {
 	for _, set := range c.sets {
 		for kind := range jsontree.Object(set) {
@@ -52,8 +52,9 @@ func (c condition) sameAs(o condition) bool {
 // pathMatcherKinds are the kinds of matchers that are lists of path patterns.
 var pathMatcherKinds = [...]string{"path", "token_enrich_path"}
 
-// coversPaths reports whether the condition asks for nothing but paths, and the
-// other one only holds for such. What else the other asks for only narrows it.
+// coversPaths reports whether the condition has path matchers alone, and the other
+// one matches only paths that they match. Further matchers of the other condition
+// only narrow it.
 func (c condition) coversPaths(o condition) bool {
 	var patterns []string
 	for _, set := range c.sets {
@@ -83,8 +84,8 @@ func (c condition) coversPaths(o condition) bool {
 	return len(o.sets) > 0
 }
 
-// patternCovers reports whether the path pattern p provably matches each path
-// that q matches. Caddy compares without case.
+// patternCovers reports whether the path pattern p provably matches each path that
+// q matches. Caddy compares paths without regard to case.
 func patternCovers(p, q string) bool {
 	p, q = strings.ToLower(p), strings.ToLower(q)
 	if p == "*" || p == q {
@@ -100,13 +101,13 @@ func patternCovers(p, q string) bool {
 	return strings.HasPrefix(q, prefix)
 }
 
-// unclearPattern reports whether what a pattern matches depends on more than
-// the cleaned path.
+// unclearPattern reports whether a pattern is matched with more than the cleaned
+// path, such as the escaped path or a placeholder.
 func unclearPattern(p string) bool {
 	return strings.ContainsAny(p, "%{") || strings.Contains(p, "//")
 }
 
-// pathsOf lists the path patterns of matcher sets.
+// pathsOf returns the path patterns of matcher sets.
 func pathsOf(sets []any) []string {
 	list := make([]string, 0, len(sets))
 	for _, set := range sets {

@@ -11,8 +11,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
+// This file walks through the handlers of a route and reads their settings.
+
 // handler visits a handler of a route in list, and reports whether requests are
-// scrubbed behind it. id names the handler.
+// scrubbed behind it. id identifies the handler.
 func (w *Site) handler(list, id string, h map[string]any, scrubbed bool) bool {
 	f := w.flow
 	kind, _ := h["handler"].(string)
@@ -23,7 +25,7 @@ func (w *Site) handler(list, id string, h map[string]any, scrubbed bool) bool {
 	case "token_enrich":
 		w.scrubs(kind)
 		if name, ok := h["name"].(string); ok && !w.HasPolicy {
-			w.guard = name
+			w.firstPolicy = name
 		}
 		w.HasPolicy = true
 		if w.server.owned != nil {
@@ -51,7 +53,7 @@ func (w *Site) handler(list, id string, h map[string]any, scrubbed bool) bool {
 		f.answers++
 		if !scrubbed {
 			w.mayFail()
-			w.read(Reader{What: authenticator(h)})
+			w.addReader(Reader{What: authenticator(h)})
 		}
 	default:
 		w.other(kind, h, scrubbed)
@@ -60,12 +62,13 @@ func (w *Site) handler(list, id string, h map[string]any, scrubbed bool) bool {
 	return scrubbed
 }
 
-// other visits a handler that is neither of ours nor one of routes.
+// other visits a handler that is neither a policy nor one with a walk of its own.
+// A handler of an unknown kind may do anything.
 func (w *Site) other(kind string, h map[string]any, scrubbed bool) {
 	known := true
 	switch kind {
 	case "vars", "map", "headers", "encode", "log_append", "tracing", "request_body", "push", "templates", "timeouts", "intercept", "copy_response_headers",
-		"token_enrich_jwks", "token_enrich_ready", "token_enrich_hook": // ours scrub before they fail
+		"token_enrich_jwks", "token_enrich_ready", "token_enrich_hook": // which scrub before they fail
 	case "rewrite":
 		w.flow.path++
 	case "static_response", "metrics", "acme_server", "copy_response":
@@ -85,31 +88,31 @@ func (w *Site) other(kind string, h map[string]any, scrubbed bool) {
 	}
 	if !known {
 		w.mayFail()
-		w.read(Reader{What: fmt.Sprintf("the handler %s, which may send requests on,", kind), Forwards: true})
+		w.addReader(Reader{What: fmt.Sprintf("the handler %s, which may send requests on,", kind), Forwards: true})
 	} else if name, ok := w.readsOwned(h); ok {
-		w.read(Reader{What: fmt.Sprintf("%s, which reads %s,", kind, name)})
+		w.addReader(Reader{What: fmt.Sprintf("%s, which reads %s,", kind, name)})
 	} else if (kind == "map" || kind == "vars") && strings.Contains(jsontree.Text(h), headerPlaceholder) {
-		w.read(Reader{What: fmt.Sprintf("%s, which reads headers,", kind)})
+		w.addReader(Reader{What: fmt.Sprintf("%s, which reads headers,", kind)})
 	}
 }
 
-// responses visits routes inside of a handler, which some requests take, and
-// none leaves.
+// responses visits the routes inside of a handler, such as handle_response of
+// reverse_proxy. Some requests take them, and none leaves them.
 func (w *Site) responses(id string, h map[string]any, scrubbed bool) {
 	lists := routeLists(h, nil)
 	if len(lists) == 0 {
 		return
 	}
-	w.parts++
+	w.branches++
 	leave := w.enter(level{list: id, unclear: true}, true)
 	for i, list := range lists {
 		w.routes(fmt.Sprintf("%s response %d", id, i), list, scrubbed)
 	}
 	leave()
-	w.parts--
+	w.branches--
 }
 
-// routeLists finds the lists of routes in the settings of a handler.
+// routeLists appends the lists of routes in the settings of a handler to lists.
 func routeLists(v any, lists [][]map[string]any) [][]map[string]any {
 	for _, x := range jsontree.List(v) {
 		lists = routeLists(x, lists)
@@ -124,8 +127,8 @@ func routeLists(v any, lists [][]map[string]any) [][]map[string]any {
 	return lists
 }
 
-// errorRoutes visits the error routes of a subroute. They are met by requests
-// that failed anywhere in it, and policies in them decide for themselves.
+// errorRoutes visits the error routes of a subroute. Requests that failed anywhere
+// in it come to them, and policies in them decide independently.
 func (w *Site) errorRoutes(id string, routes []map[string]any, scrubbed bool) {
 	if len(routes) == 0 {
 		return
@@ -133,26 +136,27 @@ func (w *Site) errorRoutes(id string, routes []map[string]any, scrubbed bool) {
 	inside := *w
 	inside.flow, inside.Readers, inside.fallible, inside.depth = new(flow), nil, true, max(w.depth, 1)
 	inside.routes(id, routes, scrubbed)
-	w.inErrors = append(inside.inErrors, inside.Readers...)
-	w.HasPolicy, w.guard, w.Exact = inside.HasPolicy, inside.guard, inside.Exact
+	w.errorReaders = append(inside.errorReaders, inside.Readers...)
+	w.HasPolicy, w.firstPolicy, w.Exact = inside.HasPolicy, inside.firstPolicy, inside.Exact
 }
 
+// proxy visits a reverse_proxy.
 func (w *Site) proxy(h map[string]any, scrubbed bool) {
 	upstreams := Dials(h)
 	what := proxyName(h, upstreams)
 	if scrubbed {
 		if w.HasPolicy {
-			w.behind = append(w.behind, upstreams...)
+			w.protected = append(w.protected, upstreams...)
 			w.Proxies = append(w.Proxies, Proxy{What: what, Node: h})
 		}
 		return
 	}
 	w.mayFail()
-	w.read(Reader{What: what, Forwards: true, upstreams: upstreams})
+	w.addReader(Reader{What: what, Forwards: true, upstreams: upstreams})
 }
 
-// exactNames lists the names that a policy, as JSON, writes with exact and
-// that have a spelling to lose.
+// exactNames returns the names that a policy, given as JSON, writes with exact and
+// whose canonical form is another one.
 func exactNames(h map[string]any) []string {
 	text, err := json.Marshal(h)
 	if err != nil {
@@ -175,7 +179,8 @@ func exactNames(h map[string]any) []string {
 	return names
 }
 
-// readsOwned finds a placeholder of a header of ours in a module's settings.
+// readsOwned returns the first header that policies own and that a placeholder in
+// a module's settings reads.
 func (w *Site) readsOwned(v any) (string, bool) {
 	if w.server.owned == nil {
 		return "", false
@@ -197,10 +202,10 @@ func (w *Site) readsOwned(v any) (string, bool) {
 	}
 }
 
-// headerPlaceholder is what a placeholder of a request header begins with.
+// headerPlaceholder begins the placeholder of a request header.
 const headerPlaceholder = "http.request.header."
 
-// authenticator names the directive behind an authentication handler.
+// authenticator returns the directive of an authentication handler.
 func authenticator(h map[string]any) string {
 	if _, ok := jsontree.Object(h, "providers")["http_basic"]; ok {
 		return "basic_auth"
@@ -208,7 +213,7 @@ func authenticator(h map[string]any) string {
 	return "authentication"
 }
 
-// proxyName names a reverse_proxy by the directive and what it proxies to.
+// proxyName returns the directive of a reverse_proxy handler with its upstreams.
 func proxyName(h map[string]any, upstreams []string) string {
 	directive := "reverse_proxy"
 	if jsontree.Object(h, "rewrite")["method"] == "GET" && len(jsontree.List(h["handle_response"])) > 0 {
@@ -220,6 +225,7 @@ func proxyName(h map[string]any, upstreams []string) string {
 	return strings.TrimSpace(directive + " " + strings.Join(upstreams, " "))
 }
 
+// Dials returns the addresses of the static upstreams of a reverse_proxy.
 func Dials(h map[string]any) []string {
 	var list []string
 	for _, u := range jsontree.List(h["upstreams"]) {
@@ -230,7 +236,7 @@ func Dials(h map[string]any) []string {
 	return list
 }
 
-// HostsOf lists what a route's host matchers name.
+// HostsOf returns the hosts that the matchers of a route name.
 func HostsOf(route map[string]any) []string {
 	hosts := make([]string, 0, 4)
 	for _, set := range jsontree.List(route["match"]) {
@@ -239,7 +245,8 @@ func HostsOf(route map[string]any) []string {
 	return hosts
 }
 
-// HandlersOf finds the handlers of a kind, however deep they stand.
+// HandlersOf returns the handlers of a kind in a configuration as JSON, at whatever
+// depth.
 func HandlersOf(v any, kind string) []map[string]any {
 	var list []map[string]any
 	for _, x := range jsontree.List(v) {

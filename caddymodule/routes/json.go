@@ -13,14 +13,14 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 )
 
-// This file shows the HTTP app, while Caddy provisions it, as the JSON that it
-// was made of. Of what is provisioned already, Caddy has thrown the JSON away.
-// That is never a route with a policy, or around one, if it is asked for by the
-// first policy: there it is enough to know the hosts, the kinds of the handlers
+// This file returns the HTTP app, while Caddy provisions it, as the JSON that it was
+// decoded from. Caddy drops the JSON of what it has provisioned. When the first
+// policy of a configuration asks, that is never a route with a policy or around
+// one; of other routes it is enough to know the hosts, the kinds of the handlers
 // and where they forward to.
 
-// HTTPApp returns the HTTP app that a module is provisioned in, nil where
-// it is in none.
+// HTTPApp returns the HTTP app that a module is provisioned in, nil where it is in
+// none.
 func HTTPApp(ctx caddy.Context) *caddyhttp.App {
 	for _, m := range ctx.Modules() {
 		if app, ok := m.(*caddyhttp.App); ok {
@@ -30,7 +30,9 @@ func HTTPApp(ctx caddy.Context) *caddyhttp.App {
 	return nil
 }
 
-// Servers returns the servers of an HTTP app by their names.
+// Servers returns the servers of an HTTP app as JSON, by their names. It has what
+// Check and NamePolicies read: routes, error routes, named routes, and
+// strict_sni_host with its default resolved.
 func Servers(app *caddyhttp.App) map[string]any {
 	servers := make(map[string]any, len(app.Servers))
 	for name, s := range app.Servers {
@@ -54,6 +56,7 @@ func Servers(app *caddyhttp.App) map[string]any {
 	return servers
 }
 
+// routesJSON returns a list of routes.
 func routesJSON(routes caddyhttp.RouteList) []any {
 	list := make([]any, len(routes))
 	for i, r := range routes {
@@ -62,6 +65,7 @@ func routesJSON(routes caddyhttp.RouteList) []any {
 	return list
 }
 
+// routeJSON returns a route, whether it is provisioned or not.
 func routeJSON(r caddyhttp.Route) map[string]any {
 	route := make(map[string]any, 4)
 	if r.Group != "" {
@@ -97,7 +101,8 @@ func routeJSON(r caddyhttp.Route) map[string]any {
 	return route
 }
 
-// handlerJSON returns a handler that is provisioned.
+// handlerJSON returns a handler that is provisioned as JSON, with the routes inside
+// of it.
 func handlerJSON(h caddyhttp.MiddlewareHandler) map[string]any {
 	handler := make(map[string]any, 4)
 	switch h := h.(type) {
@@ -123,6 +128,7 @@ func handlerJSON(h caddyhttp.MiddlewareHandler) map[string]any {
 	return handler
 }
 
+// responsesJSON returns the routes for answers of reverse_proxy and intercept.
 func responsesJSON(responses []caddyhttp.ResponseHandler) []any {
 	list := make([]any, len(responses))
 	for i, r := range responses {
@@ -131,8 +137,8 @@ func responsesJSON(responses []caddyhttp.ResponseHandler) []any {
 	return list
 }
 
-// strictSNI reports whether a server refuses requests whose host is not the one
-// of the handshake, which it does before any route.
+// strictSNI reports whether a server refuses requests whose host is not that of the
+// TLS handshake. It does so before any route.
 func strictSNI(server map[string]any) bool {
 	if strict, ok := server["strict_sni_host"].(bool); ok {
 		return strict

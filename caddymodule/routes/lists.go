@@ -10,13 +10,16 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 )
 
-// errorRoutes is the list of the error routes of a server or subroute.
+// This file identifies the list of routes that a handler is provisioned in.
+
+// errorRoutes identifies the list of the error routes of a server or subroute.
 type errorRoutes struct{ of any }
 
-// ListOf returns what tells the list of routes that a handler is provisioned
-// in from all others. Routes are provisioned in order, those for errors after
-// the others, and lose their JSON with that; named routes in no order. The
-// settings are those of the handler.
+// ListOf returns a value that identifies, by comparison, the list of routes that a
+// handler is provisioned in. Caddy provisions routes in order, error routes after
+// the others, and drops their JSON with that. It provisions named routes in no
+// order; of these, the list is found by the handler's settings as JSON. key returns
+// a text that is the same for equal settings.
 func ListOf(ctx caddy.Context, settings string, key func(settings any) string) any {
 	modules := ctx.Modules()
 	if len(modules) < 2 {
@@ -51,8 +54,8 @@ func ListOf(ctx caddy.Context, settings string, key func(settings any) string) a
 	return modules[len(modules)-1]
 }
 
-// routeWith returns the one route that waits for its handlers and has a policy
-// with these settings among them, nil where that is none or several.
+// routeWith returns the one route that is not provisioned yet and has a policy with
+// these settings. It is nil where that is none or several.
 func routeWith(named map[string]*caddyhttp.Route, settings string, key func(settings any) string) (found *caddyhttp.Route) {
 	wanted := key(json.RawMessage(settings))
 	for _, route := range named {
@@ -69,7 +72,7 @@ func routeWith(named map[string]*caddyhttp.Route, settings string, key func(sett
 	return found
 }
 
-// unprovisioned reports whether a route of the list waits for its handlers.
+// unprovisioned reports whether a route of the list is not provisioned yet.
 func unprovisioned(routes caddyhttp.RouteList) bool {
 	for i := range routes {
 		if len(routes[i].HandlersRaw) > 0 {

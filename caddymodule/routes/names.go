@@ -7,12 +7,13 @@ import (
 )
 
 // This file names policies that have no name. In a Caddyfile they are counted as
-// they are read. In JSON, Caddy provisions the servers in no order, so policies
-// are counted in the order of the servers' names and, within one, of its routes.
-// Two that are equal are one policy, as a site on two listeners is.
+// they are read. From JSON, Caddy provisions the servers in no order, so policies
+// are counted in the order of the servers' names and, within a server, of its
+// routes. Two that are equal are one policy, as of a site on two listeners.
 
-// NamePolicies gives names to the policies of servers, as JSON, that have none,
-// and returns them by the policies' settings.
+// NamePolicies names the policies without a name in servers, given as JSON, and
+// returns the names by the policies' settings. key returns a text that is the same
+// for equal settings, however they are spelled as JSON.
 func NamePolicies(servers map[string]any, key func(settings any) string) map[string]string {
 	var policies []map[string]any
 	for _, server := range jsontree.Ordered(servers) {
@@ -44,5 +45,5 @@ func NamePolicies(servers map[string]any, key func(settings any) string) map[str
 	return names
 }
 
-// DefaultName is the name of the nth policy without one.
+// DefaultName returns the name of the nth policy without one.
 func DefaultName(n int) string { return fmt.Sprintf("policy-%d", n) }

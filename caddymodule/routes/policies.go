@@ -7,50 +7,50 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 )
 
-// This file finds policies that stand in each other's way. Of one list of
-// routes, the first policy that matches a request decides it. A request that
-// was decided in one list and meets another policy in another is refused, since
-// nobody can tell which of the two was meant.
+// This file finds policies that conflict. In one list of routes, the first policy
+// that matches a request decides it, so that a later one may be unreachable. A
+// request that a policy of one list has decided is refused if it meets another
+// policy in another list, since it is not clear which of the two was meant.
 
-// placed is a policy where it stands.
-type placed struct {
+// placedPolicy is a policy with its place in the routes.
+type placedPolicy struct {
 	name     string
 	settings map[string]any
-	list     string  // the list of routes that it stands in
+	list     string  // the list of routes that it is in
 	levels   []level // the routes around
 	own      condition
 	answers  int    // what may have answered a request before
 	where    string // which requests or which route it is for, for people
 }
 
-// conflict is what was found about two policies.
+// conflict is a policy that conflicts with one that requests meet before it.
 type conflict struct {
-	policy, first *placed
+	policy, first *placedPolicy
 	site, text    string
 
-	// certain means that it is a mistake whatever the policies ask for; else
-	// it is one where the policy is stricter than the first one.
+	// certain means that it is a mistake whatever the policies require. Else it
+	// is one only where the policy is stricter than the first one.
 	certain bool
 }
 
-// policy notes a policy, and compares it with those that requests met before.
+// policy records a policy, and compares it with those that requests met before.
 func (w *Site) policy(list string, h map[string]any) {
 	f := w.flow
 	name, _ := h["name"].(string)
-	p := &placed{
+	p := &placedPolicy{
 		name: name, settings: h, list: list, levels: slices.Clone(f.levels), where: w.where(),
 		own: condition{sets: jsontree.List(h["match"]), path: f.path}, answers: f.answers,
 	}
 	if paths := pathsOf(p.own.sets); len(paths) > 0 {
-		p.where = " for " + few(paths)
+		p.where = " for " + firstFew(paths)
 	}
-	again := func(q *placed) bool { return q.name == p.name && q.list == p.list } // by invoke: it has had its turn
+	again := func(q *placedPolicy) bool { return q.name == p.name && q.list == p.list } // by invoke: it has had its turn
 	if slices.ContainsFunc(f.policies, again) {
 		f.policies = append(f.policies, p)
 		return
 	}
 	for _, before := range f.policies {
-		if text, certain := p.behind(before); text != "" {
+		if text, certain := p.conflictWith(before); text != "" {
 			w.server.conflicts = append(w.server.conflicts, conflict{policy: p, first: before, site: w.Name, text: text, certain: certain})
 			break
 		}
@@ -58,10 +58,10 @@ func (w *Site) policy(list string, h map[string]any) {
 	f.policies = append(f.policies, p)
 }
 
-// behind tells what is wrong with a policy that stands behind another one, and
-// whether that is certainly a mistake; nothing where it is in order, or nothing
-// can be proven. One policy in two places, as from a snippet, is.
-func (p *placed) behind(first *placed) (text string, certain bool) {
+// conflictWith returns how the policy conflicts with one that requests meet before
+// it, and whether that is a mistake whatever they require. The text is empty where
+// no conflict can be proven. One policy in two places, as from a snippet, is none.
+func (p *placedPolicy) conflictWith(first *placedPolicy) (text string, certain bool) {
 	if p.name == first.name {
 		return "", false
 	}
@@ -84,8 +84,8 @@ func (p *placed) behind(first *placed) (text string, certain bool) {
 	return "", false
 }
 
-// around counts the routes that stand around both policies.
-func (p *placed) around(other *placed) int {
+// around returns how many routes are around both policies.
+func (p *placedPolicy) around(other *placedPolicy) int {
 	n := 0
 	for n < len(p.levels) && n < len(other.levels) && p.levels[n].list == other.levels[n].list && p.levels[n].index == other.levels[n].index {
 		n++
@@ -93,9 +93,9 @@ func (p *placed) around(other *placed) int {
 	return n
 }
 
-// excludes reports whether a request takes the route of one policy only,
-// because both are of one group.
-func (p *placed) excludes(other *placed, around int) bool {
+// excludes reports whether a request takes the route of only one of the policies,
+// because both routes are of one group. around is the number of routes around both.
+func (p *placedPolicy) excludes(other *placedPolicy, around int) bool {
 	if around == len(p.levels) || around == len(other.levels) {
 		return false
 	}
@@ -103,8 +103,9 @@ func (p *placed) excludes(other *placed, around int) bool {
 	return a.list == b.list && a.group != "" && a.group == b.group
 }
 
-// conditions are all that hold for the requests that a policy would decide.
-func (p *placed) conditions() []condition {
+// conditions returns the conditions that hold for each request that the policy
+// would decide.
+func (p *placedPolicy) conditions() []condition {
 	list := make([]condition, 0, len(p.levels)+1)
 	for _, l := range p.levels {
 		if !l.unclear {
@@ -114,9 +115,9 @@ func (p *placed) conditions() []condition {
 	return append(list, p.own)
 }
 
-// covers reports whether the policy provably decides each request that the
-// other one would decide; that many routes stand around both.
-func (p *placed) covers(other *placed, around int) bool {
+// covers reports whether the policy provably decides each request that the other
+// one would decide. around is the number of routes around both.
+func (p *placedPolicy) covers(other *placedPolicy, around int) bool {
 	theirs := other.conditions()
 	for _, l := range p.levels[around:] {
 		if l.unclear || l.group != "" || !l.impliedBy(theirs) {
@@ -126,9 +127,9 @@ func (p *placed) covers(other *placed, around int) bool {
 	return p.own.impliedBy(theirs)
 }
 
-// reaches reports whether what the policy decides provably comes to the other
-// one: each request does, and nothing between them answers.
-func (p *placed) reaches(other *placed, around int) bool {
+// reaches reports whether each request that the policy decides provably comes to
+// the other one too: no condition is between them and nothing answers there.
+func (p *placedPolicy) reaches(other *placedPolicy, around int) bool {
 	unclear := func(l level) bool { return l.unclear }
 	for _, l := range other.levels[around:] {
 		if l.unclear || l.group != "" || !l.always() {
@@ -138,8 +139,8 @@ func (p *placed) reaches(other *placed, around int) bool {
 	return p.answers == other.answers && !slices.ContainsFunc(p.levels[around:], unclear)
 }
 
-// why tells by what the policy covers the other one.
-func (p *placed) why(other *placed) string {
+// why returns why the policy covers the other one, as part of a sentence.
+func (p *placedPolicy) why(other *placedPolicy) string {
 	if paths := p.widePaths(other); paths != "" {
 		return "takes its requests too" + paths
 	}
@@ -149,17 +150,17 @@ func (p *placed) why(other *placed) string {
 	return "has the same matcher"
 }
 
-// widePaths names the path patterns of both policies.
-func (p *placed) widePaths(other *placed) string {
+// widePaths returns the path patterns of both policies, as part of a sentence.
+func (p *placedPolicy) widePaths(other *placedPolicy) string {
 	wide, narrow := p.paths(), other.paths()
 	if len(wide) == 0 || len(narrow) == 0 || slices.Equal(wide, narrow) {
 		return ""
 	}
-	return fmt.Sprintf(" (%s covers %s)", few(wide), few(narrow))
+	return fmt.Sprintf(" (%s covers %s)", firstFew(wide), firstFew(narrow))
 }
 
-// paths are the patterns of the innermost matcher with any.
-func (p *placed) paths() []string {
+// paths returns the path patterns of the innermost matcher that has some.
+func (p *placedPolicy) paths() []string {
 	for _, c := range slices.Backward(p.conditions()) {
 		if paths := pathsOf(c.sets); len(paths) > 0 && !c.always() {
 			return paths

@@ -7,12 +7,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// HostIsFixed reports whether the site that is being provisioned accepts
-// requests for hosts that its own address names, and for no others. A handler
-// does not know the site that it stands in, but the HTTP app among its
-// ancestors does: routes are provisioned in order, matchers before handlers,
-// so the route under way is the first whose handlers are still raw. Where
-// that fits several routes, all of them must have fixed hosts.
+// This file finds the route that Caddy is provisioning. A handler does not know
+// the site that it is in, but the HTTP app among its ancestors does: Caddy
+// provisions routes in order, and the matchers of each before its handlers.
+
+// HostIsFixed reports whether the site that is being provisioned accepts requests
+// for the hosts that its own address names, and for no others. Where several
+// routes may be the one that is being provisioned, all must have fixed hosts.
 func HostIsFixed(ctx caddy.Context) bool {
 	for _, m := range ctx.Modules() {
 		app, ok := m.(*caddyhttp.App)
@@ -26,7 +27,7 @@ func HostIsFixed(ctx caddy.Context) bool {
 				lists = append(lists, server.Errors.Routes)
 			}
 			for _, routes := range lists {
-				route := UnderWay(routes)
+				route := InProvision(routes)
 				if route == nil {
 					continue
 				}
@@ -41,9 +42,10 @@ func HostIsFixed(ctx caddy.Context) bool {
 	return false
 }
 
-// UnderWay gives the first route whose handlers are still raw, if its matchers
-// are not; nil where the list is done or has not been begun.
-func UnderWay(routes caddyhttp.RouteList) *caddyhttp.Route {
+// InProvision returns the route of a list that is being provisioned: the first one
+// whose handlers are still raw, if its matchers are not. It is nil where Caddy has
+// finished the list or not begun it.
+func InProvision(routes caddyhttp.RouteList) *caddyhttp.Route {
 	for i := range routes {
 		r := &routes[i]
 		if len(r.HandlersRaw) == 0 || len(r.Handlers) > 0 {
@@ -57,8 +59,8 @@ func UnderWay(routes caddyhttp.RouteList) *caddyhttp.Route {
 	return nil
 }
 
-// fixedHost reports whether every set of matchers names hosts without
-// wildcards and placeholders.
+// fixedHost reports whether each matcher set names hosts, without wildcards and
+// placeholders.
 func fixedHost(sets caddyhttp.MatcherSets) bool {
 	for _, set := range sets {
 		fixed := false

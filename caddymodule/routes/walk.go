@@ -1,3 +1,7 @@
+// Package routes walks through the routes of Caddy's HTTP app as JSON, without a
+// request: which policies a request meets, what forwards or reads requests before
+// they are scrubbed, and which policies have no name. Loading a configuration and
+// the check command both use it.
 package routes
 
 import (
@@ -11,41 +15,46 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// This file goes through the routes of a server, as JSON, in the order in which
-// requests meet them, and notes what they meet: policies, and what sends them
-// on or reads them before they are scrubbed.
+// This file walks through the routes of a server, as JSON, in the order in which
+// requests meet them, and records what they meet: policies, and handlers and
+// matchers that forward or read them before they are scrubbed.
 
-// Server is the walk through one server.
+// Server is what a walk through one server found.
 type Server struct {
-	server    string
+	// Sites are the sites of the server. The first one stands for all routes that
+	// name no host.
+	Sites []*Site
+
+	name      string
 	strict    bool // requests may fail before any route
 	named     map[string]any
-	owned     *forward.Owned // nil: headers that handlers read are of no interest
-	Sites     []*Site        // the first is that of all routes that name no host
-	errors    []*Site        // likewise, of the error routes
+	owned     *forward.Owned // nil: it is not recorded which handlers read headers
+	errors    []*Site        // the sites of the error routes
 	conflicts []conflict
 }
 
-// Walk goes through a server.
+// Walk walks through a server, given as JSON. With the names that policies own,
+// it also records the handlers and matchers that read them; without, owned is
+// nil.
 func Walk(name string, server map[string]any, owned *forward.Owned) *Server {
-	s := &Server{server: name, strict: strictSNI(server), named: jsontree.Object(server, "named_routes"), owned: owned}
+	s := &Server{name: name, strict: strictSNI(server), named: jsontree.Object(server, "named_routes"), owned: owned}
 	s.Sites = s.walk("routes", jsontree.Objects(server["routes"]))
 	s.errors = s.walk("error routes", jsontree.Objects(jsontree.Object(server, "errors")["routes"]))
 	for _, w := range s.errors {
 		for _, site := range s.Sites {
 			if w.HasPolicy && !site.HasPolicy && w.hosts == site.hosts {
-				site.HasPolicy, site.guard = true, w.guard
+				site.HasPolicy, site.firstPolicy = true, w.firstPolicy
 			}
 		}
 	}
 	return s
 }
 
-// walk goes through a server's outermost routes. Those that name the same hosts
-// are a site; all that name none are one more.
+// walk walks through a server's outermost routes. Routes that name the same
+// hosts are one site, and all that name none are the first one.
 func (s *Server) walk(list string, routes []map[string]any) []*Site {
 	f := new(flow)
-	rest := &Site{server: s, flow: f, Name: "server " + s.server, depth: 1}
+	rest := &Site{server: s, flow: f, Name: "server " + s.name, depth: 1}
 	sites := []*Site{rest}
 	byHosts := map[string]*Site{}
 	groups := groupsOf(routes)
@@ -63,7 +72,7 @@ func (s *Server) walk(list string, routes []map[string]any) []*Site {
 			if more := len(hosts) - maxHosts; more > 0 {
 				name += fmt.Sprintf(" and %d more", more)
 			}
-			w = &Site{server: s, flow: f, Name: name, hosts: key, scrubbed: rest.scrubbed, first: rest.first, fallible: rest.fallible}
+			w = &Site{server: s, flow: f, Name: name, hosts: key, scrubbed: rest.scrubbed, scrubber: rest.scrubber, fallible: rest.fallible}
 			byHosts[key] = w
 			sites = append(sites, w)
 		}
@@ -73,11 +82,12 @@ func (s *Server) walk(list string, routes []map[string]any) []*Site {
 	return sites
 }
 
-// maxHosts bounds how many hosts name a site.
+// maxHosts bounds how many hosts the name of a site lists.
 const maxHosts = 5
 
-// hostsKey tells sites apart by their hosts, in whatever order, case or form.
-// What is provisioned has them as Caddy compares them.
+// hostsKey returns a text that is the same for the same hosts, whatever their
+// order, case and form (Unicode or Punycode). Routes that are provisioned have
+// hosts in the form in which Caddy compares them.
 func hostsKey(hosts []string) string {
 	list := make([]string, len(hosts))
 	for i, h := range hosts {
@@ -90,7 +100,8 @@ func hostsKey(hosts []string) string {
 	return strings.Join(list, " ")
 }
 
-// onlyHosts reports whether each request for a route's hosts takes it.
+// onlyHosts reports whether a route has no matchers besides hosts, so that each
+// request for these takes it.
 func onlyHosts(route map[string]any) bool {
 	for _, set := range jsontree.List(route["match"]) {
 		if len(jsontree.Object(set)) != 1 {
@@ -102,7 +113,7 @@ func onlyHosts(route map[string]any) bool {
 
 // flow is what requests have met on their way through the routes.
 type flow struct {
-	policies []*placed
+	policies []*placedPolicy
 	levels   []level  // the routes around
 	invoked  []string // the named routes among them
 	path     int      // counts what may have changed a request's path
@@ -118,48 +129,59 @@ type level struct {
 	unclear bool // it is not known which requests take it
 }
 
-// Site is what the requests of one site meet.
+// Site is what the requests for the hosts of one site meet.
 type Site struct {
-	server    *Server
-	flow      *flow
-	Name      string
-	hosts     string // tells sites apart; empty for that of no host
-	depth     int
-	parts     int    // how many routes around that not every request takes
-	scrubbed  bool   // what the outermost routes so far leave behind
-	HasPolicy bool   // a policy stands somewhere
-	guard     string // the first one's name
-	// fallible says that a request may fail, and go to the error routes,
-	// before it is scrubbed; first is the handler that scrubs each request
-	// before that, if there is one.
+	// Name is the site as an operator knows it.
+	Name string
+
+	// HasPolicy reports that one of the routes has a policy.
+	HasPolicy bool
+
+	// Readers meet requests before they are scrubbed, outside of error routes.
+	Readers []Reader
+
+	// Exact are the names that policies write with an exact spelling, and Proxies
+	// the proxies behind a policy, which may change it.
+	Exact   []string
+	Proxies []Proxy
+
+	server       *Server
+	flow         *flow
+	hosts        string // identifies the site; empty for that of no host
+	firstPolicy  string // the name of its first policy
+	depth        int
+	branches     int      // how many of the routes around take only some requests
+	scrubbed     bool     // whether requests are scrubbed behind the outermost routes so far
+	protected    []string // upstreams behind a policy
+	errorReaders []Reader // as Readers, in error routes inside of the site
+
+	// scrubber is the handler that scrubs each request before it may fail, and so
+	// before it may come to the error routes; empty where there is none. fallible
+	// means that a request may fail before it is scrubbed.
+	scrubber string
 	fallible bool
-	first    string
-	behind   []string // upstreams behind a policy
-	Readers  []Reader // what meets requests before they are scrubbed
-	inErrors []Reader // likewise, in error routes inside of the site
-	Exact    []string // exact names of the site's policies
-	Proxies  []Proxy
 }
 
-// Reader is a handler or matcher that unscrubbed requests meet.
+// Reader is a handler or matcher that meets requests before they are scrubbed.
 type Reader struct {
-	What      string
-	where     string // the route that it stands in, for people
-	Forwards  bool   // it sends requests on, or may do so
+	What     string // the directive and what it reads or forwards to
+	Forwards bool   // whether it forwards requests, or may do so
+
+	where     string // the route that it is in, as part of a sentence
 	upstreams []string
 }
 
 // Proxy is a reverse_proxy behind a policy.
 type Proxy struct {
-	What string
-	Node map[string]any
+	What string         // the directive and its upstreams
+	Node map[string]any // its settings as JSON
 }
 
-// maxDepth bounds the nesting of routes that is looked at.
+// maxDepth bounds the nesting of routes that a walk follows.
 const maxDepth = 64
 
-// groupsOf counts the routes of each group in a list. Of a group, such as
-// several handle, a request takes one.
+// groupsOf counts the routes of each group in a list. A request takes one route
+// of a group, as of several handle directives.
 func groupsOf(routes []map[string]any) map[string]int {
 	groups := map[string]int{}
 	for _, r := range routes {
@@ -176,8 +198,8 @@ func grouped(route map[string]any, groups map[string]int) bool {
 	return groups[g] > 1
 }
 
-// routes visits a list of routes whose requests are scrubbed already, or not,
-// and reports whether those that leave it are.
+// routes visits a list of routes. scrubbed says whether the requests that come
+// to it are scrubbed; it reports whether those that leave it are.
 func (w *Site) routes(list string, routes []map[string]any, scrubbed bool) bool {
 	groups := groupsOf(routes)
 	open := map[string]bool{} // groups of which a route does not scrub
@@ -196,8 +218,8 @@ func (w *Site) routes(list string, routes []map[string]any, scrubbed bool) bool 
 	return scrubbed
 }
 
-// route visits a route, and reports whether the requests that take it are
-// scrubbed behind it, and whether its matchers let only some take it.
+// route visits a route. It reports whether the requests that take it are scrubbed
+// behind it, and whether only some requests take it.
 func (w *Site) route(list string, i int, groups map[string]int, route map[string]any, scrubbed bool) (after, some bool) {
 	if w.depth == maxDepth {
 		return scrubbed, true
@@ -215,8 +237,8 @@ func (w *Site) route(list string, i int, groups map[string]int, route map[string
 	}
 	// The outermost hosts are the site itself.
 	if some && (w.depth > 1 || !onlyHosts(route)) || l.group != "" {
-		w.parts++
-		defer func() { w.parts-- }()
+		w.branches++
+		defer func() { w.branches-- }()
 	}
 	terminal, _ := route["terminal"].(bool)
 	defer w.enter(l, terminal)()
@@ -226,8 +248,8 @@ func (w *Site) route(list string, i int, groups map[string]int, route map[string
 	return scrubbed, some
 }
 
-// enter goes into a route. What it returns leaves it again; behind a route that
-// keeps its requests, its policies have been met by none.
+// enter goes into a route and returns the function that leaves it again. Requests
+// behind a route that keeps its requests have met none of its policies.
 func (w *Site) enter(l level, keeps bool) func() {
 	f := w.flow
 	met := len(f.policies)
@@ -240,7 +262,7 @@ func (w *Site) enter(l level, keeps bool) func() {
 	}
 }
 
-// matchers notes what the matchers of a route may do.
+// matchers records the matchers of a route that may fail or read owned headers.
 func (w *Site) matchers(sets any) {
 	for _, set := range jsontree.List(sets) {
 		for kind, m := range jsontree.Ordered(jsontree.Object(set)) {
@@ -248,35 +270,39 @@ func (w *Site) matchers(sets any) {
 			case "header", "header_regexp":
 				for name := range jsontree.Ordered(jsontree.Object(m)) {
 					if w.owns(name) {
-						w.read(Reader{What: fmt.Sprintf("a matcher that reads %s", name)})
+						w.addReader(Reader{What: fmt.Sprintf("a matcher that reads %s", name)})
 					}
 				}
 				continue
 			case "host", "method", "path", "path_regexp", "protocol", "query", "remote_ip", "client_ip", "vars", "vars_regexp", "not", "tls":
-			default: // an expression, a file or a path may not be readable
+			default: // an expression, a file or a path may end in an error
 				w.mayFail()
 			}
 			if name, ok := w.readsOwned(m); ok {
-				w.read(Reader{What: fmt.Sprintf("a matcher that reads %s", name)})
+				w.addReader(Reader{What: fmt.Sprintf("a matcher that reads %s", name)})
 			}
 		}
 	}
 }
 
+// owns reports whether a header is one that policies own.
 func (w *Site) owns(header string) bool {
 	return w.server.owned != nil && w.server.owned.OwnsHeader(header)
 }
 
-func (w *Site) mayFail() { w.fallible = w.fallible || w.first == "" }
+// mayFail records that a request may fail here, which matters where nothing has
+// scrubbed it.
+func (w *Site) mayFail() { w.fallible = w.fallible || w.scrubber == "" }
 
-// read notes a reader.
-func (w *Site) read(r Reader) {
+// addReader records a reader.
+func (w *Site) addReader(r Reader) {
 	r.where = w.where()
 	w.Readers = append(w.Readers, r)
 }
 
-// where names the innermost route around that is for some paths only. One for a
-// kind of file, as of php_fastcgi, says less than the one around it.
+// where returns the innermost route around that is for some paths only, as part
+// of a sentence. A route for a kind of file, such as *.php of php_fastcgi, says
+// less than the one around it.
 func (w *Site) where() string {
 	var best []string
 	for _, l := range slices.Backward(w.flow.levels) {
@@ -295,15 +321,15 @@ func (w *Site) where() string {
 	if len(best) == 0 {
 		return ""
 	}
-	return " in the route for " + few(best)
+	return " in the route for " + firstFew(best)
 }
 
-// few lists the first words of a list.
-func few(words []string) string { return strings.Join(words[:min(len(words), 3)], " ") }
+// firstFew joins the first words of a list.
+func firstFew(words []string) string { return strings.Join(words[:min(len(words), 3)], " ") }
 
-// scrubs notes a handler that scrubs the requests that it meets.
+// scrubs records a handler that scrubs the requests that it meets.
 func (w *Site) scrubs(kind string) {
-	if w.first == "" && !w.fallible && w.parts == 0 {
-		w.first = kind
+	if w.scrubber == "" && !w.fallible && w.branches == 0 {
+		w.scrubber = kind
 	}
 }

@@ -9,52 +9,54 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// attempt is a request that tries to get something past the gateway.
+// This file lists the attempts: requests that try to get identity past the gateway.
+
+// attempt is a dishonest request.
 type attempt struct {
 	request
 
-	section    string
-	cookies    []line // what stands in Cookie, cookie by cookie
+	section    string // where the names are, for the report
+	cookies    []line // the cookies of the Cookie header
 	maybeToken bool   // it may be refused, as a bad or a second token
 }
 
-// attempts lists everything that is tried at a target: each spelling of each
-// name in header and trailer sections of each protocol, repeated names, names
-// in Connection, cookies.
-func (s *selftester) attempts(t *target) []attempt {
+// attempts returns the attempts for a target: each spelling of each name in header
+// and trailer sections over each protocol, repeated names, cookies, and names in
+// Connection.
+func (s *tester) attempts(t *target) []attempt {
 	var all []attempt
 	for _, protocol := range []string{protocol1, protocol2} {
 		common, alone := s.spellings(protocol, t)
 		for _, names := range batches(common, headerBytes) {
-			all = append(all, s.make(t, protocol, "header", names))
+			all = append(all, s.inHeaders(t, protocol, "header", names))
 		}
 		for _, names := range batches(common, trailerBytes) {
-			all = append(all, s.trailing(t, protocol, names, false))
+			all = append(all, s.inTrailers(t, protocol, names, false))
 		}
 		for _, names := range batches(distinctFields(common), trailerBytes) {
-			all = append(all, s.trailing(t, protocol, names, true))
+			all = append(all, s.inTrailers(t, protocol, names, true))
 		}
 		repeated := make([]string, 0, 8)
-		for _, n := range s.plainNames(t) {
+		for _, n := range s.plainNames() {
 			repeated = append(repeated, n, n, n)
 		}
 		for _, names := range batches(repeated, headerBytes) {
-			all = append(all, s.make(t, protocol, "repeated header", names))
+			all = append(all, s.inHeaders(t, protocol, "repeated header", names))
 		}
 		for _, name := range alone {
-			a := s.make(t, protocol, "header", []string{name})
+			a := s.inHeaders(t, protocol, "header", []string{name})
 			a.maybeToken = true
 			all = append(all, a)
 		}
 		all = append(all, s.cookies(t, protocol)...)
 	}
-	return append(all, s.hops(t)...)
+	return append(all, s.inConnection(t)...)
 }
 
-// spellings are the names that a protocol can carry. Those that a token is
-// read from come alone, where none is sent: beside a token, or beside other
-// names, they would only make the request malformed.
-func (s *selftester) spellings(protocol string, t *target) (common, alone []string) {
+// spellings returns the names that a protocol can carry. Names that a token is read
+// from are sent alone and without a token: beside one, or beside other names, they
+// would only make the request malformed.
+func (s *tester) spellings(protocol string, t *target) (common, alone []string) {
 	seen := map[string]bool{}
 	for _, n := range s.names {
 		if n.Kind == forward.OwnedCookie {
@@ -81,14 +83,15 @@ func (s *selftester) spellings(protocol string, t *target) (common, alone []stri
 
 // carriesToken reports whether a header of that name is where a token is read,
 // or makes the request one with two tokens.
-func (s *selftester) carriesToken(name string) bool {
+func (s *tester) carriesToken(name string) bool {
 	return slices.ContainsFunc(s.places, func(p token.Place) bool {
 		return p.Kind == token.Header && forward.Fold(p.Name) == forward.Fold(name)
 	})
 }
 
-// plainNames are the owned header names as configured.
-func (s *selftester) plainNames(t *target) []string {
+// plainNames returns the owned header names as configured, without those that a
+// token is read from.
+func (s *tester) plainNames() []string {
 	var names []string
 	for _, n := range s.owned.Names() {
 		if n.Kind == forward.OwnedCookie {
@@ -102,29 +105,29 @@ func (s *selftester) plainNames(t *target) []string {
 	return names
 }
 
-// make puts names into the header section, each with a value of its own.
-func (s *selftester) make(t *target, protocol, section string, names []string) attempt {
+// inHeaders returns a request with names in its header section, each with a value of
+// its own.
+func (s *tester) inHeaders(t *target, protocol, section string, names []string) attempt {
 	a := attempt{request: request{protocol: protocol, host: t.host, path: t.path}, section: section}
 	s.credentials(&a.request, t)
-	a.lines = append(a.lines, s.valued(names)...)
+	a.lines = append(a.lines, s.withValues(names)...)
 	return a
 }
 
-// trailing puts names into the trailer section.
-func (s *selftester) trailing(t *target, protocol string, names []string, announced bool) attempt {
+// inTrailers returns a request with names in its trailer section.
+func (s *tester) inTrailers(t *target, protocol string, names []string, announced bool) attempt {
 	a := attempt{request: request{protocol: protocol, host: t.host, path: t.path, announced: announced}, section: "trailer"}
 	if announced {
 		a.section = "announced trailer"
 	}
 	s.credentials(&a.request, t)
-	a.trailers = s.valued(names)
+	a.trailers = s.withValues(names)
 	return a
 }
 
-// valued gives each name a value that tells it apart from all others of the
-// request. The last character keeps one value from being the beginning of
-// another.
-func (s *selftester) valued(names []string) []line {
+// withValues returns lines with a value of its own for each name. The last character
+// keeps one value from being the beginning of another.
+func (s *tester) withValues(names []string) []line {
 	lines := make([]line, len(names))
 	for i, name := range names {
 		value := fmt.Sprintf("%s%d.", s.mark, i)
@@ -137,10 +140,10 @@ func (s *selftester) valued(names []string) []line {
 	return lines
 }
 
-// cookies puts spellings of owned cookies into Cookie, beside the token where
-// that is a cookie. A cookie that a token is read from comes alone in its own
-// spelling, where no token is sent.
-func (s *selftester) cookies(t *target, protocol string) []attempt {
+// cookies returns requests with the spellings of owned cookies, beside the token
+// where that is a cookie. A cookie that a token is read from is sent alone in its
+// own spelling, without a token.
+func (s *tester) cookies(t *target, protocol string) []attempt {
 	var names []string
 	all := make([]attempt, 0, 16)
 	for _, n := range s.names {
@@ -166,11 +169,11 @@ func (s *selftester) cookies(t *target, protocol string) []attempt {
 	return all
 }
 
-// cookie puts cookies into one request, each with a value of its own.
-func (s *selftester) cookie(t *target, protocol string, names []string) attempt {
+// cookie returns a request with cookies, each with a value of its own.
+func (s *tester) cookie(t *target, protocol string, names []string) attempt {
 	a := attempt{request: request{protocol: protocol, host: t.host, path: t.path}, section: "cookie"}
 	s.credentials(&a.request, t)
-	a.cookies = s.valued(names)
+	a.cookies = s.withValues(names)
 	text := make([]string, len(a.cookies))
 	for i, c := range a.cookies {
 		text[i] = c.name + "=" + c.value
@@ -184,31 +187,31 @@ func (s *selftester) cookie(t *target, protocol string, names []string) attempt 
 	return a
 }
 
-// hops names our headers in Connection, so that the next proxy would delete
-// what the gateway wrote; and tries how else HTTP/1.1 can be bent.
-func (s *selftester) hops(t *target) []attempt {
-	names := s.plainNames(t)
+// inConnection returns requests that name owned headers in Connection, so that the
+// next proxy would delete what the gateway wrote, and requests that hide a header
+// behind a bare line feed.
+func (s *tester) inConnection(t *target) []attempt {
+	names := s.plainNames()
 	all := make([]attempt, 0, 16)
 	for _, batch := range batches(names, headerBytes) {
-		only := s.make(t, protocol1, "connection", nil)
+		only := s.inHeaders(t, protocol1, "connection", nil)
 		only.connection = batch
-		both := s.make(t, protocol1, "connection", batch)
+		both := s.inHeaders(t, protocol1, "connection", batch)
 		both.connection = batch
-		upgrade := s.make(t, protocol1, "upgrade", batch)
+		upgrade := s.inHeaders(t, protocol1, "upgrade", batch)
 		upgrade.connection = append([]string{"Upgrade"}, batch...)
 		upgrade.lines = append(upgrade.lines, line{"Upgrade", "websocket"}, line{"Te", "trailers"})
-		// A line that ends in a bare line feed, and one that goes on in the
-		// next: net/http reads both.
-		bent := s.make(t, protocol1, "bare line feed", nil)
-		for _, l := range s.valued(batch) {
-			bent.lines = append(bent.lines, line{"X-Selftest", "a\n" + l.name + ": " + l.value})
+		// net/http takes a bare line feed for the end of a line.
+		bareLF := s.inHeaders(t, protocol1, "bare line feed", nil)
+		for _, l := range s.withValues(batch) {
+			bareLF.lines = append(bareLF.lines, line{"X-Selftest", "a\n" + l.name + ": " + l.value})
 		}
-		all = append(all, only, both, upgrade, bent)
+		all = append(all, only, both, upgrade, bareLF)
 	}
 	return all
 }
 
-// batches splits names so that one request stays below common limits.
+// batches splits names into lists that take at most that many bytes as lines.
 func batches(names []string, bytes int) [][]string {
 	var all [][]string
 	batch := make([]string, 0, len(names))
@@ -227,8 +230,8 @@ func batches(names []string, bytes int) [][]string {
 	return all
 }
 
-// distinctFields keeps one spelling of names that differ in case only:
-// trailers are announced without regard to it.
+// distinctFields returns the names without those that differ from an earlier one in
+// case only: Trailer announces names without regard to case.
 func distinctFields(names []string) []string {
 	seen := map[string]bool{}
 	var list []string

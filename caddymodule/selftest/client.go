@@ -4,16 +4,11 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,20 +17,20 @@ import (
 	"time"
 )
 
-// The protocols that are tried, by what they are called.
+// The protocols of requests, as a report names them.
 const (
 	protocol1 = "HTTP/1.1"
 	protocol2 = "HTTP/2"
 )
 
-// line is one header or trailer line as it is sent.
+// line is one header or trailer line, sent as it is.
 type line struct{ name, value string }
 
-// request is one request that tries to get something past the gateway.
+// request is one request as it is sent. Requests are GET requests.
 type request struct {
 	protocol   string
 	host, path string
-	raw        string // the path as it is sent, where it is not path escaped
+	raw        string // the path as it is sent; empty: path, escaped
 	query      string
 	lines      []line
 	trailers   []line
@@ -43,7 +38,7 @@ type request struct {
 	connection []string // what Connection names; HTTP/1.1 only
 }
 
-// reply is what came back.
+// reply is the answer to a request.
 type reply struct {
 	status int
 	header http.Header
@@ -56,62 +51,64 @@ const (
 	maxReplyBody   = 256 << 10
 )
 
-// wire speaks to one server in two protocols.
-type wire struct {
-	addr   string
-	tls    *tls.Config
-	second *http.Client
-	close  func()
+// client speaks to one server in two protocols.
+type client struct {
+	addr  string
+	tls   *tls.Config
+	http2 *http.Client
+	close func()
 }
 
-// newWire makes clients that reach addr whatever host they ask for, and trust
-// nobody but the certificate that was made for the test.
-func newWire(addr string, pool *x509.CertPool) *wire {
-	w := &wire{addr: addr, tls: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}
+// newClient returns a client that reaches addr whatever host it asks for, and that
+// trusts only the certificate that was made for the test.
+func newClient(addr string, pool *x509.CertPool) *client {
+	c := &client{addr: addr, tls: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}
 	var only http.Protocols
 	only.SetHTTP2(true)
-	second := &http.Transport{
-		TLSClientConfig: w.tls.Clone(), Protocols: &only, DisableCompression: true,
+	transport := &http.Transport{
+		TLSClientConfig: c.tls.Clone(), Protocols: &only, DisableCompression: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, addr)
 		},
 	}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	w.second = &http.Client{Transport: second, CheckRedirect: stay}
-	w.close = second.CloseIdleConnections
-	return w
+	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.http2 = &http.Client{Transport: transport, CheckRedirect: noRedirect}
+	c.close = transport.CloseIdleConnections
+	return c
 }
 
-// send sends a request and gives the answer. An error means that there was
-// none, twice: a server may end a connection in use (HTTP/2 GOAWAY), and the
-// clients do not send a body again by themselves.
-func (w *wire) send(ctx context.Context, a request) (*reply, error) {
-	r, err := w.once(ctx, a)
+// send sends a request and returns the answer. An error means that there was none,
+// twice: a server may end a connection in use (HTTP/2 GOAWAY), and http.Client
+// does not send a body again by itself.
+func (c *client) send(ctx context.Context, a request) (*reply, error) {
+	r, err := c.sendOnce(ctx, a)
 	if err != nil && ctx.Err() == nil {
-		r, err = w.once(ctx, a)
+		r, err = c.sendOnce(ctx, a)
 	}
 	return r, err
 }
 
-func (w *wire) once(ctx context.Context, a request) (*reply, error) {
+// sendOnce sends a request once.
+func (c *client) sendOnce(ctx context.Context, a request) (*reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if a.protocol == protocol2 {
-		return w.fields(ctx, a)
+		return c.sendHTTP2(ctx, a)
 	}
-	return w.text(ctx, a)
+	return c.sendHTTP1(ctx, a)
 }
 
-// text sends HTTP/1.1, line by line as it stands.
-func (w *wire) text(ctx context.Context, a request) (*reply, error) {
-	config := w.tls.Clone()
+// sendHTTP1 sends a request over HTTP/1.1 line by line, so that a malformed one is
+// sent as it is.
+func (c *client) sendHTTP1(ctx context.Context, a request) (*reply, error) {
+	config := c.tls.Clone()
 	config.ServerName, config.NextProtos = a.host, []string{"http/1.1"}
-	c, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", w.addr)
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", c.addr)
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n", a.target(), a.host, strings.Join(append([]string{"close"}, a.connection...), ", "))
 	for _, l := range a.lines {
@@ -125,10 +122,10 @@ func (w *wire) text(ctx context.Context, a request) (*reply, error) {
 		}
 	}
 	b.WriteString("\r\n")
-	if _, err := io.WriteString(c, b.String()); err != nil {
+	if _, err := io.WriteString(conn, b.String()); err != nil {
 		return nil, err
 	}
-	in := bufio.NewReader(io.LimitReader(c, 2*maxReplyBody))
+	in := bufio.NewReader(io.LimitReader(conn, 2*maxReplyBody))
 	for {
 		resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodGet})
 		if err != nil {
@@ -140,13 +137,13 @@ func (w *wire) text(ctx context.Context, a request) (*reply, error) {
 	}
 }
 
-// fields sends over HTTP/2.
-func (w *wire) fields(ctx context.Context, a request) (*reply, error) {
+// sendHTTP2 sends a request over HTTP/2.
+func (c *client) sendHTTP2(ctx context.Context, a request) (*reply, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+bracketed(a.host), nil)
 	if err != nil {
 		return nil, err
 	}
-	r.URL.Opaque = "//" + r.URL.Host + a.target() // :path is what stands behind the host
+	r.URL.Opaque = "//" + r.URL.Host + a.target() // the part behind the host becomes :path
 	for _, l := range a.lines {
 		r.Header[l.name] = append(r.Header[l.name], l.value)
 	}
@@ -158,15 +155,15 @@ func (w *wire) fields(ctx context.Context, a request) (*reply, error) {
 		r.Body = io.NopCloser(&trailingBody{Reader: strings.NewReader("body"), to: r.Trailer, lines: a.trailers})
 		r.ContentLength = -1
 	}
-	resp, err := w.second.Do(r)
+	resp, err := c.http2.Do(r)
 	if err != nil {
 		return nil, err
 	}
 	return readReply(resp)
 }
 
-// trailingBody fills in trailers when the body has been sent: the clients
-// send what is there by then, announced or not.
+// trailingBody fills in trailers when the body has been sent. http.Client sends
+// those that are there by then, announced or not.
 type trailingBody struct {
 	io.Reader
 	to    http.Header
@@ -184,6 +181,7 @@ func (b *trailingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// readReply reads an answer with a bounded body.
 func readReply(resp *http.Response) (*reply, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyBody))
@@ -195,6 +193,7 @@ func readReply(resp *http.Response) (*reply, error) {
 	return &reply{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
 
+// target returns the request target: the path with its query.
 func (a request) target() string {
 	target := cmp.Or(a.raw, (&url.URL{Path: a.path}).EscapedPath())
 	if a.query != "" {
@@ -203,7 +202,7 @@ func (a request) target() string {
 	return target
 }
 
-// bracketed writes a host as it stands in a URL.
+// bracketed returns a host as it is written in a URL.
 func bracketed(host string) string {
 	if strings.Contains(host, ":") {
 		return "[" + host + "]"
@@ -211,9 +210,9 @@ func bracketed(host string) string {
 	return host
 }
 
-// announcedNames are what Trailer lists: the trailers, or else one that is
-// not sent. It opens the way for those that nobody announced: Go's server
-// makes one map of both, which handlers before the end of the body share.
+// announcedNames returns the names that Trailer lists: the trailers, or else one
+// that is not sent. The latter lets trailers through that are not announced: Go's
+// server merges both into one map, which handlers share before the body ends.
 func (a request) announcedNames() []string {
 	if !a.announced {
 		return []string{"X-Token-Enrich-Selftest"}
@@ -225,48 +224,4 @@ func (a request) announcedNames() []string {
 		}
 	}
 	return names
-}
-
-// certificatePEM is a certificate with its key.
-type certificatePEM struct{ certificate, key string }
-
-// pool trusts the certificate.
-func (c certificatePEM) pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AppendCertsFromPEM([]byte(c.certificate))
-	return p
-}
-
-// selfSigned makes a certificate for hosts that lives as long as the test
-// may.
-func selfSigned(hosts []string) (certificatePEM, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return certificatePEM{}, fmt.Errorf("making a certificate: %w", err)
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(2 * maxSelftest),
-		IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	for _, host := range hosts {
-		if ip := net.ParseIP(host); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, host)
-		}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return certificatePEM{}, fmt.Errorf("making a certificate: %w", err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return certificatePEM{}, fmt.Errorf("making a certificate: %w", err)
-	}
-	return certificatePEM{
-		certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		key:         string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
-	}, nil
 }

@@ -13,23 +13,23 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
-// privateConfig is a configuration, as JSON, made fit to run beside the real
-// one: it listens on loopback only, proxies to probes only, keeps what it
-// stores in a folder of its own, logs nothing, and takes part in nothing that
-// is shared: no Redis, no signing keys of one's own, no apps besides those
-// that answer requests.
+// privateConfig is a configuration, as JSON, rewritten to run beside the real one.
+// It listens on loopback only, proxies to probes only, stores in a folder of its
+// own and logs nothing. It shares nothing with other nodes: it has no Redis, no
+// configured signing keys, and only the apps that answer requests.
 type privateConfig struct {
 	root    map[string]any
 	folder  string
-	host    string // what to try; empty: every site
-	path    string // what to try there; empty: what the matchers name
+	host    string // the only host to test; empty: every site
+	path    string // the only path to test there; empty: those that matchers name
 	pem     certificatePEM
 	probes  *probes
 	servers []privateServer
 	notes   []string
 }
 
-// privateServer is one server of the configuration and where it listens now.
+// privateServer is one server of the configuration, with the address where it
+// listens and the sites to test.
 type privateServer struct {
 	addr  string
 	sites []site
@@ -55,11 +55,10 @@ func (e *UnknownSiteError) Error() string {
 	return fmt.Sprintf("no site is for %q; there are %s", e.Site, known)
 }
 
-// keptApps answer requests; of every other app nothing is known, and it might
-// listen or act in the real world.
+// keptApps answer requests. Any other app might listen or act outside.
 var keptApps = [...]string{"http", "token_enrich"}
 
-// rewriteAll turns the real configuration into the private one.
+// rewriteAll rewrites the real configuration.
 func (c *privateConfig) rewriteAll(text []byte) error {
 	if err := json.Unmarshal(text, &c.root); err != nil {
 		return fmt.Errorf("decoding the configuration: %w", err)
@@ -83,7 +82,7 @@ func (c *privateConfig) rewriteAll(text []byte) error {
 		return err
 	}
 	c.rewriteGateway(jsontree.Object(apps, "token_enrich"))
-	// What a certificate authority would do beyond issuing: trust itself.
+	// Caddy's own certificate authority would ask to be trusted by this machine.
 	apps["pki"] = map[string]any{"certificate_authorities": map[string]any{"local": map[string]any{"install_trust": false}}}
 	apps["tls"] = map[string]any{
 		"certificates":          map[string]any{"load_pem": []any{map[string]any{"certificate": c.pem.certificate, "key": c.pem.key}}},
@@ -98,17 +97,18 @@ func (c *privateConfig) rewriteAll(text []byte) error {
 	return c.probes.failed
 }
 
+// note adds a note to the report, once.
 func (c *privateConfig) note(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(c.notes, text) {
 		c.notes = append(c.notes, text)
 	}
 }
 
-// text gives the configuration as JSON.
+// text returns the configuration as JSON.
 func (c *privateConfig) text() ([]byte, error) { return json.Marshal(c.root) }
 
-// What of a server or of the HTTP app concerns the outside: addresses,
-// certificates, access logs.
+// Options of a server and of the HTTP app that concern the outside, and are deleted:
+// addresses, certificates, access logs.
 var (
 	outwardServer = [...]string{
 		"listener_wrappers", "packet_conn_wrappers", "listen_protocols", "tls_connection_policies", "strict_sni_host", "logs", "protocols",
@@ -116,12 +116,13 @@ var (
 	outwardHTTP = [...]string{"http_port", "https_port", "shutdown_delay", "metrics"}
 )
 
+// rewriteHTTP rewrites the HTTP app, and lists its servers with their sites.
 func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 	for _, name := range outwardHTTP {
 		delete(http, name)
 	}
 	http["grace_period"] = "1s"
-	hosts, known := []string{madeUpHost}, []string{}
+	hosts, known := []string{exampleHost}, []string{}
 	for _, v := range jsontree.Ordered(jsontree.Object(http["servers"])) {
 		server := jsontree.Object(v)
 		for _, o := range outwardServer {
@@ -134,17 +135,17 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 		s := privateServer{addr: addr}
 		for _, site := range sitesOf(server, c.note) {
 			known = append(known, site.pattern)
-			if c.choose(&site) {
+			if c.selects(&site) {
 				s.sites, hosts = append(s.sites, site), append(hosts, site.host)
 			}
 		}
-		if kinds := unforeseen(server); len(kinds) > 0 {
+		if kinds := uncoveredMatchers(server); len(kinds) > 0 {
 			c.note("routes with matchers of the kind %s were met only by requests that happen to fit", strings.Join(kinds, ", "))
 		}
 		server["listen"] = []any{addr}
 		server["protocols"] = []any{"h1", "h2"}
 		server["automatic_https"] = map[string]any{"disable": true}
-		server["tls_connection_policies"] = []any{map[string]any{"default_sni": madeUpHost, "fallback_sni": madeUpHost}}
+		server["tls_connection_policies"] = []any{map[string]any{"default_sni": exampleHost, "fallback_sni": exampleHost}}
 		c.rewrite(server)
 		c.servers = append(c.servers, s)
 	}
@@ -156,8 +157,8 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 	return err
 }
 
-// rewriteGateway takes out what nodes share: what the test makes up must not
-// reach the cache of a real one, and no live key is to sign for it.
+// rewriteGateway deletes what nodes share: made-up values must not reach the cache of
+// a real node, and no real key may sign for them.
 func (c *privateConfig) rewriteGateway(app map[string]any) {
 	if cache := jsontree.Object(app["cache"]); cache["redis"] != nil {
 		delete(cache, "redis")
@@ -167,8 +168,7 @@ func (c *privateConfig) rewriteGateway(app map[string]any) {
 	}
 }
 
-// rewrite goes through everything below a server and turns each proxy to a
-// probe.
+// rewrite goes through everything below a server and points each proxy to a probe.
 func (c *privateConfig) rewrite(v any) {
 	switch x := v.(type) {
 	case []any:
@@ -178,7 +178,7 @@ func (c *privateConfig) rewrite(v any) {
 	case map[string]any:
 		for name, e := range x {
 			if list, ok := e.([]any); ok && name == "handle" {
-				// It would report these requests to a collector.
+				// Tracing would report these requests to a collector.
 				x[name] = slices.DeleteFunc(list, func(h any) bool { return jsontree.Object(h)["handler"] == "tracing" })
 			}
 			c.rewrite(x[name])
@@ -189,13 +189,14 @@ func (c *privateConfig) rewrite(v any) {
 	}
 }
 
-// What of a proxy chooses among upstreams or reaches them; a probe needs none
-// of it.
+// Options of a proxy that choose among upstreams or reach them, and are deleted: a
+// probe needs none of them.
 var (
 	outwardProxy     = [...]string{"dynamic_upstreams", "load_balancing", "health_checks", "circuit_breaker"}
 	outwardTransport = [...]string{"tls", "resolver", "proxy_protocol", "forward_proxy_url", "network_proxy", "local_address", "versions"}
 )
 
+// rewriteProxy points a proxy to a probe that is named after its upstreams.
 func (c *privateConfig) rewriteProxy(proxy map[string]any) {
 	label := strings.Join(routes.Dials(proxy), " ")
 	if source := jsontree.Object(proxy["dynamic_upstreams"]); label == "" && source != nil {
@@ -224,16 +225,16 @@ func (c *privateConfig) rewriteProxy(proxy map[string]any) {
 	proxy["upstreams"] = []any{map[string]any{"dial": c.probes.http(label)}}
 }
 
-// The ports that servers listen on are looked for below those that systems give
-// by themselves, to connections and to the probes: until Caddy listens there,
-// none of these gets one.
+// Servers listen on ports below those that systems assign by themselves, to
+// connections and to the probes. So none of these takes a port before Caddy listens
+// there.
 const (
 	firstPort  = 10_000
 	portCount  = 20_000
 	portsToTry = 1000
 )
 
-// freeLoopback gives a loopback address whose port is free, and which
+// freeLoopback returns a loopback address whose port is free, and which
 // no other server of this configuration has.
 func (c *privateConfig) freeLoopback() (string, error) {
 	last := errors.New("others have it")

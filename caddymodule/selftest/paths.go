@@ -10,42 +10,43 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
-// This file tries the paths that policies guard: where a plain path is refused,
+// This file tests the paths that policies guard: where a plain path is refused,
 // another spelling of it must not reach its application.
 
-// refuses reports whether an answer is a refusal of ours, also where an error
-// route has made a page of it.
-func (r *reply) refuses(reached bool) bool {
+// isRefusal reports whether an answer is a refusal of the gateway, also where an
+// error route has made a page of it. reached says whether the request reached an
+// application.
+func (r *reply) isRefusal(reached bool) bool {
 	return r.header.Get("Cache-Control") == "no-store" && (!reached || r.status >= http.StatusBadRequest || r.header.Get("WWW-Authenticate") != "")
 }
 
-// tryGuarded sends the spellings of each target of a site that is refused as it
-// stands. An open target of the same site is where they seem to lead.
-func (s *selftester) tryGuarded(ctx context.Context, targets []*target) error {
+// sendGuarded sends the spellings of each target of a site that is refused as it is
+// written. Some of them seem to lead to an open target of the same site.
+func (s *tester) sendGuarded(ctx context.Context, targets []*target) error {
 	for _, t := range targets {
 		if !t.refused || strings.Trim(t.path, "/") == "" {
 			continue
 		}
 		open := "/x"
-		homes := map[string]bool{} // the path's applications, where they are known
+		applications := map[string]bool{} // the path's applications, where they are known
 		for _, other := range targets {
 			switch {
 			case other.refused:
 			case other.path == t.path:
 				for upstream := range other.baseline {
-					homes[upstream] = true
+					applications[upstream] = true
 				}
 			case (other.place == nil) == (t.place == nil) && len(other.baseline) > 0 && strings.Trim(other.path, "/") != "":
 				open = strings.TrimSuffix(other.path, "/")
 			}
 		}
 		s.Guarded.Paths++
-		for _, spelling := range pathSpellings(t.host, t.path, open, s.judged) {
+		for _, spelling := range pathSpellings(t.host, t.path, open, s.readings) {
 			for _, protocol := range []string{protocol1, protocol2} {
 				if protocol != protocol1 && !strings.HasPrefix(spelling, "/") {
 					continue // it is no :path
 				}
-				if err := s.trySpelling(ctx, t, protocol, spelling, homes); err != nil {
+				if err := s.sendSpelling(ctx, t, protocol, spelling, applications); err != nil {
 					return err
 				}
 			}
@@ -54,8 +55,9 @@ func (s *selftester) tryGuarded(ctx context.Context, targets []*target) error {
 	return nil
 }
 
-// trySpelling sends one spelling of a guarded path.
-func (s *selftester) trySpelling(ctx context.Context, t *target, protocol, spelling string, homes map[string]bool) error {
+// sendSpelling sends one spelling of a guarded path. It is a bypass where it reaches
+// one of the path's applications, or any where these are not known.
+func (s *tester) sendSpelling(ctx context.Context, t *target, protocol, spelling string, applications map[string]bool) error {
 	a := attempt{request: request{protocol: protocol, host: t.host, path: t.path, raw: spelling}, section: "path"}
 	s.credentials(&a.request, t)
 	s.Guarded.Spellings++
@@ -71,10 +73,10 @@ func (s *selftester) trySpelling(ctx context.Context, t *target, protocol, spell
 		return nil
 	}
 	received := s.probes.take()
-	if len(received) > 0 && !r.refuses(true) {
+	if len(received) > 0 && !r.isRefusal(true) {
 		for _, p := range received {
 			_, errorPage := t.baseline[p.upstream] // of the plain path's refusal
-			if !errorPage && (len(homes) == 0 || homes[p.upstream]) {
+			if !errorPage && (len(applications) == 0 || applications[p.upstream]) {
 				s.record(t, a, "reached", spelling, p.upstream, p.path)
 				return nil
 			}
@@ -84,17 +86,17 @@ func (s *selftester) trySpelling(ctx context.Context, t *target, protocol, spell
 	return nil
 }
 
-// pathSpellings lists spellings that an application may read as a path, or as
-// one below it: those of the readings that every policy judges. Some seem to
-// lead to an open path, or to come from there.
-func pathSpellings(host, path, open string, judged pathreading.Set) []string {
+// pathSpellings returns spellings that an application may read as a path, or as one
+// below it, within the readings that all policies match. Some seem to lead to an
+// open path, or to come from there.
+func pathSpellings(host, path, open string, readings pathreading.Set) []string {
 	first, rest, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	below := strings.TrimPrefix(path, "/"+first)
 	letter := fmt.Sprintf("%02X", first[0])
 	var list []string
 	add := func(needs pathreading.Set, spellings ...string) {
 		for _, spelling := range spellings {
-			if judged.Has(needs) && spelling != path && !slices.Contains(list, spelling) {
+			if readings.Has(needs) && spelling != path && !slices.Contains(list, spelling) {
 				list = append(list, spelling)
 			}
 		}
@@ -118,8 +120,8 @@ func pathSpellings(host, path, open string, judged pathreading.Set) []string {
 		add(pathreading.EncodedSlashes|pathreading.Backslashes, "/"+first+"%5c"+rest)
 		add(pathreading.EncodedSlashes|pathreading.DoubleDecoding, "/"+first+"%252f"+rest)
 	}
-	// A dot segment that not everybody sees, from the open path to this one and
-	// back, is refused whatever is judged.
+	// Dot segments that only some applications resolve, from the open path to this
+	// one and back, are refused whatever the readings.
 	for _, up := range []struct{ before, dots string }{
 		{"/", "..%2f"}, {"%2f", "..%2f"}, {"/", `..\`}, {"/", "..%5c"}, {"/", "..;/"}, {"/", "..;x/"}, {"/", "%252e%252e/"}, {"/", "..%252f"}, {"/", "..%20/"},
 	} {

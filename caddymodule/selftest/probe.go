@@ -11,8 +11,10 @@ import (
 	"time"
 )
 
-// probes stand in for the applications of a configuration: each upstream gets
-// one, which keeps what it receives.
+// This file has the servers that stand in for applications.
+
+// probes stand in for the applications of a configuration. Each upstream has one,
+// which records what it receives.
 type probes struct {
 	mu       sync.Mutex
 	received []observation
@@ -21,7 +23,7 @@ type probes struct {
 	failed   error
 }
 
-// observation is one request as a probe received it.
+// observation is a request as a probe received it.
 type observation struct {
 	upstream string
 	path     string // as it stands in the request line
@@ -29,7 +31,7 @@ type observation struct {
 	trailer  http.Header
 }
 
-// Bounds of a probe: far over what one tried request leads to.
+// Bounds of a probe, far above what one request leads to.
 const (
 	maxProbes     = 256
 	maxProbedBody = 1 << 20
@@ -39,7 +41,7 @@ const (
 
 func newProbes() *probes { return &probes{byLabel: map[string]string{}} }
 
-// http gives the address of a probe that speaks HTTP/1.1.
+// http returns the address of a probe that speaks HTTP/1.1.
 func (p *probes) http(label string) string {
 	return p.start("http", label, func(l net.Listener, h http.Handler) io.Closer {
 		s := &http.Server{Handler: h, ReadHeaderTimeout: probeTimeout, ErrorLog: log.New(io.Discard, "", 0)}
@@ -48,7 +50,7 @@ func (p *probes) http(label string) string {
 	})
 }
 
-// fastCGI gives the address of a probe that speaks FastCGI.
+// fastCGI returns the address of a probe that speaks FastCGI.
 func (p *probes) fastCGI(label string) string {
 	return p.start("fastcgi", label, func(l net.Listener, h http.Handler) io.Closer {
 		go func() { _ = fcgi.Serve(l, h) }()
@@ -56,6 +58,8 @@ func (p *probes) fastCGI(label string) string {
 	})
 }
 
+// start returns the address of the probe of a kind and label, and starts it where
+// there is none. Its error is left in failed.
 func (p *probes) start(kind, label string, serve func(net.Listener, http.Handler) io.Closer) string {
 	if addr, ok := p.byLabel[kind+" "+label]; ok {
 		return addr
@@ -69,14 +73,14 @@ func (p *probes) start(kind, label string, serve func(net.Listener, http.Handler
 		p.failed = fmt.Errorf("starting a probe: %w", err)
 		return "127.0.0.1:1"
 	}
-	p.open = append(p.open, serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.keep(label, w, r) })))
+	p.open = append(p.open, serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.record(label, w, r) })))
 	addr := l.Addr().String()
 	p.byLabel[kind+" "+label] = addr
 	return addr
 }
 
-// keep remembers a request, trailers included, and says that all is well.
-func (p *probes) keep(label string, w http.ResponseWriter, r *http.Request) {
+// record records a request with its trailers, and answers it.
+func (p *probes) record(label string, w http.ResponseWriter, r *http.Request) {
 	// The trailer is complete when the body has ended.
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxProbedBody))
 	p.mu.Lock()
@@ -88,7 +92,7 @@ func (p *probes) keep(label string, w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok")
 }
 
-// take gives what has come since the last call.
+// take returns what the probes received since the last call.
 func (p *probes) take() []observation {
 	p.mu.Lock()
 	defer p.mu.Unlock()

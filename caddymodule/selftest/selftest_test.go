@@ -37,7 +37,7 @@ func selftestOf(t *testing.T, sites, host, path string, claims ...enrichtest.Cla
 	for _, c := range claims {
 		maps.Copy(all, c)
 	}
-	v, err := Run(t.Context(), config, host, path, issuer.Mint(all))
+	v, err := Run(t.Context(), config, Options{Site: host, Path: path, Token: issuer.Mint(all)})
 	if v != nil {
 		t.Logf("%d requests, %d reached, %d spellings, refused %v, %d passed", v.Requests, v.Reached, v.Spellings, v.Refused, len(v.Bypasses)+v.More)
 	}

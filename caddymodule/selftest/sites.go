@@ -9,48 +9,49 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
-// site is a host and the paths that are tried there.
+// This file chooses the hosts and paths that are tested.
+
+// site is a host with the paths that are tested there.
 type site struct {
 	pattern string // the host as configured
 	host    string // one that it matches
 	paths   []string
 }
 
-// Bounds of what is tried of one configuration; --site and --path choose
-// within larger ones.
+// Bounds of what is tested of one configuration. Options choose within larger ones.
 const (
 	maxSites = 32
 	maxPaths = 24
 )
 
-// made-up names that no configuration has.
+// Names that no configuration has.
 const (
-	madeUpWord = "selftest"
-	madeUpPath = "/token-enrich-selftest"
-	madeUpHost = "localhost"
+	exampleWord = "selftest"
+	examplePath = "/token-enrich-selftest"
+	exampleHost = "localhost"
 
 	// anyHost is the pattern of routes that name no host.
 	anyHost = "*"
 )
 
-// sitesOf lists the hosts that a server's routes name, each with paths of its
-// matchers, and with one that no matcher has. Routes without hosts are tried
-// as a host of their own. It notes what there are too many of.
+// sitesOf returns the hosts that a server's routes name, each with paths of its
+// matchers and with one that no matcher names. Routes without hosts are a site of
+// their own. It notes what is left out.
 func sitesOf(server map[string]any, note func(string, ...any)) []site {
 	var list []site
 	add := func(pattern string, paths []string) {
 		i := slices.IndexFunc(list, func(s site) bool { return s.pattern == pattern })
 		if i < 0 {
-			list = append(list, site{pattern: pattern, host: strings.ReplaceAll(pattern, "*", madeUpWord)})
+			list = append(list, site{pattern: pattern, host: strings.ReplaceAll(pattern, "*", exampleWord)})
 			if pattern == anyHost {
-				list[len(list)-1].host = madeUpHost
+				list[len(list)-1].host = exampleHost
 			}
 			i = len(list) - 1
 		}
 		list[i].paths = append(list[i].paths, paths...)
 	}
 	for _, route := range jsontree.Objects(server["routes"]) {
-		paths := concretePaths(route, nil)
+		paths := pathsBelow(route, nil)
 		hosts := routes.HostsOf(route)
 		if len(hosts) == 0 {
 			hosts = []string{anyHost}
@@ -65,7 +66,7 @@ func sitesOf(server map[string]any, note func(string, ...any)) []site {
 		add(anyHost, nil)
 	}
 	for i := range list {
-		all := append([]string{"/", madeUpPath}, list[i].paths...)
+		all := append([]string{"/", examplePath}, list[i].paths...)
 		var distinct []string
 		for _, p := range all {
 			if !slices.Contains(distinct, p) {
@@ -85,11 +86,11 @@ func sitesOf(server map[string]any, note func(string, ...any)) []site {
 	return list
 }
 
-// choose reports whether a site is among those that --site and --path leave,
-// and narrows it to what they name.
-func (c *privateConfig) choose(s *site) bool {
+// selects reports whether a site is to be tested, and narrows it to the host and path
+// that were chosen.
+func (c *privateConfig) selects(s *site) bool {
 	if c.path != "" {
-		s.paths = []string{c.path, madeUpPath}
+		s.paths = []string{c.path, examplePath}
 	}
 	if c.host == "" {
 		return true
@@ -101,14 +102,14 @@ func (c *privateConfig) choose(s *site) bool {
 	return true
 }
 
-// hostMatches reports whether a host fits a pattern, in which an asterisk
-// stands for one label.
+// hostMatches reports whether a host matches a pattern, in which an asterisk stands
+// for one label.
 func hostMatches(pattern, host string) bool {
 	want, have := strings.Split(pattern, "."), strings.Split(host, ".")
 	return slices.EqualFunc(want, have, func(w, h string) bool { return w == "*" || strings.EqualFold(w, h) })
 }
 
-// pathLiterals lists the paths that requirements on request.path name.
+// pathLiterals returns the paths that requirements on request.path name.
 func pathLiterals(require []string) []string {
 	var list []string
 	for _, expression := range require {
@@ -126,16 +127,16 @@ func pathLiterals(require []string) []string {
 	return list
 }
 
-// pathLiteral is a text in an expression that begins with a slash.
+// pathLiteral matches a string literal of an expression that begins with a slash.
 var pathLiteral = regexp.MustCompile(`["'](/[^"']*)["']`)
 
-// concretePaths returns a path for each path pattern below a route, and for each
-// path that a requirement names.
-func concretePaths(v any, paths []string) []string {
+// pathsBelow appends a path for each path pattern in v and each path that a
+// requirement in it names.
+func pathsBelow(v any, paths []string) []string {
 	switch x := v.(type) {
 	case []any:
 		for _, e := range x {
-			paths = concretePaths(e, paths)
+			paths = pathsBelow(e, paths)
 		}
 	case map[string]any:
 		for name, e := range jsontree.Ordered(x) {
@@ -147,24 +148,24 @@ func concretePaths(v any, paths []string) []string {
 				patterns = pathLiterals(jsontree.Strings(e))
 			}
 			for _, pattern := range patterns {
-				if p, ok := concrete(pattern); ok {
+				if p, ok := pathFor(pattern); ok {
 					paths = append(paths, p)
 				}
 			}
-			paths = concretePaths(e, paths)
+			paths = pathsBelow(e, paths)
 		}
 	}
 	return paths
 }
 
-// foreseen are the matchers that the attempts take into account, or that hold
-// for none of what they vary.
-var foreseen = [...]string{"host", "path", "token_enrich_path", "protocol", "not", "file"}
+// coveredMatchers are the kinds of matchers that the attempts take into account, or
+// whose result no attempt changes.
+var coveredMatchers = [...]string{"host", "path", "token_enrich_path", "protocol", "not", "file"}
 
-// unforeseen lists the kinds of matchers of a server's routes by which a route
-// may be missed. A policy's own matcher is none of them: what it leaves out is
+// uncoveredMatchers returns the kinds of matchers for which a route may be missed. A
+// policy's own matcher is none of them: requests that it does not match are
 // scrubbed all the same.
-func unforeseen(server map[string]any) []string {
+func uncoveredMatchers(server map[string]any) []string {
 	var kinds []string
 	var look func(v any, matchers bool)
 	look = func(v any, matchers bool) {
@@ -175,13 +176,13 @@ func unforeseen(server map[string]any) []string {
 			}
 		case map[string]any:
 			for name, e := range jsontree.Ordered(x) {
-				_, sets := e.([]any) // a matcher of answers is none
+				_, sets := e.([]any) // a matcher of responses is an object
 				switch {
 				case !matchers && name == "match" && sets && x["handler"] == nil, matchers && name == "not":
 					look(e, true)
 				case !matchers:
 					look(e, false)
-				case !slices.Contains(foreseen[:], name) && !slices.Contains(kinds, name):
+				case !slices.Contains(coveredMatchers[:], name) && !slices.Contains(kinds, name):
 					kinds = append(kinds, name)
 				}
 			}
@@ -193,12 +194,13 @@ func unforeseen(server map[string]any) []string {
 	return kinds
 }
 
-// concrete puts a word where a pattern has an asterisk.
-func concrete(pattern string) (string, bool) {
+// pathFor returns a path that a pattern matches: a word replaces each asterisk. It is
+// false for a pattern with escapes or placeholders.
+func pathFor(pattern string) (string, bool) {
 	if strings.ContainsAny(pattern, "{}?# %\\") {
 		return "", false
 	}
-	p := strings.ReplaceAll(pattern, "*", madeUpWord)
+	p := strings.ReplaceAll(pattern, "*", exampleWord)
 	if !strings.HasPrefix(p, "/") {
 		p = "/" + p
 	}
