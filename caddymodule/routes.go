@@ -14,8 +14,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
-// ErrRoutes is what is wrong with a configuration whose routes lead past a
-// policy.
+// This file checks the routes around the policies while a configuration is loaded,
+// and names the policies without a name.
+
+// ErrRoutes means that routes lead requests past a policy, or to an application
+// unscrubbed. The configuration does not load.
 var ErrRoutes = errors.New("the routes lead past a policy")
 
 // maxRouteErrors bounds how many problems one error lists.
@@ -34,15 +37,15 @@ func routesError(fatal []string) error {
 	return fmt.Errorf("%w: %s", ErrRoutes, strings.Join(texts, "; "))
 }
 
-// checkedRoutes is what the app knows of the routes around its policies.
+// checkedRoutes is what the app keeps of the routes around its policies.
 type checkedRoutes struct {
 	servers  map[string]any    // nil as soon as they are checked
 	names    map[string]string // of the policies without one, by their settings
 	warnings []Warning
 }
 
-// readRoutes reads the routes of the HTTP app, when its first policy is
-// provisioned. A policy elsewhere has none.
+// readRoutes reads the routes of the HTTP app when its first policy is provisioned,
+// while Caddy still has their JSON. It does nothing for a policy in another app.
 func (a *App) readRoutes(http *caddyhttp.App) {
 	if a.routes == nil && http != nil {
 		servers := routes.Servers(http)
@@ -72,8 +75,8 @@ func (a *App) checkRoutes() error {
 	return routesError(fatal)
 }
 
-// settingsKey tells policies without a name apart by their settings, however
-// these are spelled as JSON.
+// settingsKey returns a text that is the same for policies with equal settings,
+// however these are spelled as JSON.
 func settingsKey(settings any) string {
 	h := new(Handler)
 	text, err := json.Marshal(settings)

@@ -10,16 +10,17 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// This file refuses a request that one policy has decided and that meets
-// another one in another list of routes.
+// This file refuses a request that one policy has decided and that meets another
+// policy in another list of routes.
 
-// ErrSecondPolicy is met by a request that two policies would decide.
+// ErrSecondPolicy is the cause of the refusal of a request that two policies would
+// decide.
 var ErrSecondPolicy = errors.New("the request meets a second policy")
 
-// refuseSecond refuses a request that the policy first has let in. Whether the
-// matcher of this policy fits is not asked: the request is not any more what
-// the client sent. What first wrote is taken away again, since an error route
-// may proxy, and a policy there decides for itself.
+// refuseSecond refuses a request that the policy first has allowed. It does not ask
+// the matcher of this policy, because the request is no longer what the client sent.
+// It deletes what first wrote: an error route may proxy the request, and a policy
+// there decides independently.
 func (h *Handler) refuseSecond(w http.ResponseWriter, r *http.Request, first *Handler) error {
 	stateOf(r).decided = nil
 	h.scrubRefused(r)

@@ -9,28 +9,31 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// ownAttributes are what every object has besides its profile, and what
-// expressions call on one.
-var ownAttributes = map[string][]string{
+// This file warns of attributes that no directory has.
+
+// builtinAttributes are the attributes that each object has besides its profile, and
+// the functions that expressions call on one, by root.
+var builtinAttributes = map[string][]string{
 	"user":    {"id", "login", "status", "created", "lastUpdated", "passwordChanged", "lastLogin", "profile", "email"},
 	"app":     {"id", "clientId", "name", "label", "status", "profile"},
 	"appuser": {"id", "app", "userName", "username", "status", "profile"},
 }
 
-// attributes names attributes that expressions read and that no
-// directory can give.
+// attributes warns of attributes that claims and requirements read and that no
+// directory has.
 func (c *checker) attributes() {
+	directories := c.app.DirectoryAttributes()
 	for _, p := range c.app.Policies() {
 		for _, root := range []string{"user", "app", "appuser"} {
-			kept, known := attributesOf(root, c.app.DirectoryAttributes())
+			kept, known := attributesOf(root, directories)
 			if !known {
 				continue
 			}
-			look := func(where string, read []string) {
+			warn := func(where string, read []string) {
 				for _, name := range read {
 					var text string
 					switch {
-					case len(c.app.DirectoryAttributes()) == 0:
+					case len(directories) == 0:
 						text = fmt.Sprintf("%s.%s cannot be read: no directory is configured, so that %[1]s is null", root, name)
 					case !slices.Contains(kept, name):
 						text = fmt.Sprintf("%s.%s is always null: no directory has an attribute of that name%s", root, name, nearest.Hint(name, kept))
@@ -42,21 +45,21 @@ func (c *checker) attributes() {
 			}
 			read := p.Policy().Rules().Attributes(root)
 			for _, claim := range p.Policy().Rules().Names() {
-				look("claim "+claim, read[claim])
+				warn("claim "+claim, read[claim])
 			}
-			look("require", p.Policy().RequirementAttributes(root))
+			warn("require", p.Policy().RequirementAttributes(root))
 		}
 	}
 }
 
-// attributesOf returns the attributes of a root. They are known where every
-// directory says which it keeps, or is a file, or where there is none.
+// attributesOf returns the attributes of a root in all directories. It is false where
+// a directory may have any.
 func attributesOf(root string, directories []directory.Attributes) (names []string, known bool) {
-	names = slices.Clone(ownAttributes[root])
+	names = slices.Clone(builtinAttributes[root])
 	for _, kept := range directories {
 		of := map[string][]string{"user": kept.User, "app": kept.App, "appuser": kept.AppUser}[root]
 		if len(of) == 0 {
-			return nil, false // this one may have any
+			return nil, false
 		}
 		names = append(names, of...)
 	}

@@ -8,24 +8,26 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// policyNames looks for header names that common servers drop or fold.
+// This file warns of header names, spellings and sizes.
+
+// policyNames warns of header names that common servers drop or fold.
 func (c *checker) policyNames(p *caddymodule.Handler) {
 	var odd []string
 	for _, n := range p.Policy().Contract().Owns() {
-		if (n.Kind == forward.OwnedHeader || n.Kind == forward.OwnedPrefix) && hyphens(n.Name) != n.Name {
+		if (n.Kind == forward.OwnedHeader || n.Kind == forward.OwnedPrefix) && hyphenated(n.Name) != n.Name {
 			odd = append(odd, n.Name)
 		}
 	}
 	if len(odd) == 0 {
 		return
 	}
-	plain := hyphens(odd[0])
+	plain := hyphenated(odd[0])
 	c.add(p.Name, "header "+strings.Join(odd, ", "), "nginx, Apache, gunicorn and another Caddy drop headers whose names hold anything but letters, digits and hyphens; keep such a name only where the application takes the header from this gateway itself: one that reads the variable HTTP_%s gets it from %s as well",
 		strings.ToUpper(strings.ReplaceAll(plain, "-", "_")), plain)
 }
 
-// hyphens writes a name with hyphens as its only separators.
-func hyphens(name string) string {
+// hyphenated returns a name with hyphens as its only separators.
+func hyphenated(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
@@ -35,8 +37,8 @@ func hyphens(name string) string {
 	}, name)
 }
 
-// spellingConflicts looks for one name that two policies spell differently:
-// the transport cannot know which one a request means.
+// spellingConflicts warns of a name that two policies spell differently: the
+// transport cannot know which spelling is meant for a request.
 func (c *checker) spellingConflicts() {
 	first := map[string]string{}
 	for _, n := range c.owned.Names() {
@@ -53,9 +55,9 @@ func (c *checker) spellingConflicts() {
 	}
 }
 
-// budget compares what headers may take with what all may take together.
-// Only limits that were written down count: the default of one header is half
-// of the default budget, and few headers ever come near it.
+// budget warns of headers that may be larger than the policy's budget, alone or
+// together. Together only limits that are configured count: the default of one header
+// is half of the default budget, and few headers come near it.
 func (c *checker) budget(p *caddymodule.Handler) {
 	def := p.Definition
 	budget := def.Budget

@@ -8,8 +8,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
-// server checks the sites of one server for what is probably not meant. What is
-// certainly wrong has not loaded.
+// This file warns of handlers that meet requests before they are scrubbed, and of
+// proxies that change the spelling of names. Routes that are certainly wrong do not
+// load.
+
+// server checks the sites and hooks of one server.
 func (c *checker) server(name string, server map[string]any) {
 	s := routes.Walk(name, server, c.owned)
 	for _, w := range s.Sites {
@@ -25,7 +28,7 @@ func (c *checker) server(name string, server map[string]any) {
 	}
 }
 
-// site adds what the walk through a site found.
+// site checks one site.
 func (c *checker) site(w *routes.Site) {
 	for _, r := range w.Readers {
 		if w.HasPolicy && !r.Forwards {
@@ -35,16 +38,17 @@ func (c *checker) site(w *routes.Site) {
 	if len(w.Exact) > 0 {
 		names := strings.Join(slices.Compact(slices.Sorted(slices.Values(w.Exact))), ", ")
 		for _, p := range w.Proxies {
-			if why := losesSpelling(p.Node); why != "" {
+			if why := spellingLoss(p.Node); why != "" {
 				c.add("", w.Name, "%s does not keep the exact spelling of %s: %s", p.What, names, why)
 			}
 		}
 	}
 }
 
-// losesSpelling tells why a reverse_proxy does not keep exact names, and what
-// to do; empty where it does. CGI variables have no spelling to lose.
-func losesSpelling(h map[string]any) string {
+// spellingLoss returns why a reverse_proxy does not keep exact names, and what to
+// write instead. It is empty where the proxy keeps them, and for CGI variables, which
+// have no case.
+func spellingLoss(h map[string]any) string {
 	transport := jsontree.Object(h["transport"])
 	protocol, _ := transport["protocol"].(string)
 	_, secure := transport["tls"]

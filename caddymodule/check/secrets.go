@@ -8,15 +8,17 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// secretNames are the options whose values are secrets, by their JSON names.
+// This file warns of secrets that are written out in the configuration.
+
+// secretNames are the JSON names of options whose values are secrets, or may hold
+// one.
 var secretNames = [...]string{
 	"client_secret", "password", "sentinel_password", "bind_password", "token", "bearer", "secret", "seal_keys",
 	"dsn", "url", "headers", "private_key",
 }
 
-// secrets looks for secrets that stand in the configuration as they are,
-// where everybody reads them who may read the configuration or ask the admin
-// endpoint for it.
+// secrets warns of secrets in the configuration itself, which anyone who can read the
+// file or reach the admin endpoint can read. where names the node for the operator.
 func (c *checker) secrets(where string, node any) {
 	switch x := node.(type) {
 	case []any:
@@ -25,7 +27,7 @@ func (c *checker) secrets(where string, node any) {
 		}
 	case map[string]any:
 		for name, v := range jsontree.Ordered(x) {
-			if slices.Contains(secretNames[:], name) && writtenOut(name, v) {
+			if slices.Contains(secretNames[:], name) && isWrittenOut(name, v) {
 				c.add("", where, "%s holds a secret as it is, which whoever reads the configuration can read: give it as {env.NAME} or {file./path}", strings.TrimSuffix(name, "s"))
 				continue
 			}
@@ -34,36 +36,37 @@ func (c *checker) secrets(where string, node any) {
 	}
 }
 
-// writtenOut reports whether the value of a secret option is a secret itself
-// and not a placeholder for one.
-func writtenOut(name string, v any) bool {
+// isWrittenOut reports whether the value of an option is a secret itself and not a
+// placeholder for one.
+func isWrittenOut(name string, v any) bool {
 	switch name {
 	case "url", "dsn":
 		text, _ := v.(string)
-		return passwordIn(text)
+		return hasPassword(text)
 	case "private_key":
 		text, _ := v.(string)
 		return strings.Contains(text, "-----BEGIN") || strings.Contains(text, `"kty"`)
 	case "headers":
 		for header, values := range jsontree.Object(v) {
-			if carriesCredentials(header) && slices.ContainsFunc(jsontree.Strings(values), literal) {
+			if carriesCredentials(header) && slices.ContainsFunc(jsontree.Strings(values), isLiteral) {
 				return true
 			}
 		}
 		return false
 	}
 	if text, ok := v.(string); ok {
-		return literal(text)
+		return isLiteral(text)
 	}
-	return slices.ContainsFunc(jsontree.Strings(v), literal)
+	return slices.ContainsFunc(jsontree.Strings(v), isLiteral)
 }
 
-func literal(text string) bool {
+// isLiteral reports whether a text has no placeholder of the environment or a file.
+func isLiteral(text string) bool {
 	return text != "" && !strings.Contains(text, "{env.") && !strings.Contains(text, "{file.")
 }
 
-// carriesCredentials reports whether a request header is there to say who
-// asks.
+// carriesCredentials reports whether a request header identifies the client, by its
+// name.
 func carriesCredentials(header string) bool {
 	fold := forward.Fold(header)
 	for _, word := range []string{"authorization", "key", "token", "secret", "cookie", "password"} {
@@ -74,20 +77,20 @@ func carriesCredentials(header string) bool {
 	return false
 }
 
-// passwordIn reports whether an address or data source name has a password
-// that is written out: user:password@host, or password=….
-func passwordIn(text string) bool {
+// hasPassword reports whether an address or data source name has a password that is
+// written out, as user:password@host or password=….
+func hasPassword(text string) bool {
 	if _, rest, ok := strings.Cut(text, "://"); ok {
 		authority, _, _ := strings.Cut(rest, "/")
 		if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 			_, password, has := strings.Cut(authority[:at], ":")
-			return has && literal(password)
+			return has && isLiteral(password)
 		}
 	}
 	if _, rest, ok := strings.Cut(text, "password="); ok {
 		value, _, _ := strings.Cut(rest, " ")
 		value, _, _ = strings.Cut(value, "&")
-		return literal(value)
+		return isLiteral(value)
 	}
 	return false
 }

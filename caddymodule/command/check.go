@@ -10,6 +10,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/check"
 )
 
+// checkCommand returns the command that checks a configuration.
 func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
@@ -29,6 +30,8 @@ that fails are status 1.
 	return cmd
 }
 
+// runCheck loads the configuration, and prints its warnings and the results of its
+// tests. A failed test makes the exit status 1.
 func runCheck(cmd *cobra.Command, _ []string) error {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
@@ -73,7 +76,7 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// quantity is a number with its word.
+// quantity returns a number with its noun.
 func quantity(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -81,6 +84,7 @@ func quantity(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
+// printCheck prints warnings and failed tests as text.
 func printCheck(cmd *cobra.Command, warnings []caddymodule.Warning, tests []tested) {
 	for _, w := range warnings {
 		fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", w)

@@ -11,6 +11,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/selftest"
 )
 
+// selftestCommand returns the command that runs a configuration against attempts to
+// get past it.
 func selftestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "selftest --config FILE [--site HOST --path P] --token FILE",
@@ -41,6 +43,7 @@ stored goes to a temporary folder.
 	return cmd
 }
 
+// runSelftest reads the flags and the token, and runs the selftest.
 func runSelftest(cmd *cobra.Command, _ []string) error {
 	flags := cmd.Flags()
 	config, _ := flags.GetString("config")
@@ -74,7 +77,7 @@ func runSelftest(cmd *cobra.Command, _ []string) error {
 	return printReport(cmd, report)
 }
 
-// printReport writes what a selftest found. Its error makes the exit status.
+// printReport prints the report. Its error makes the exit status.
 func printReport(cmd *cobra.Command, report *selftest.Report) error {
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd, report); err != nil {

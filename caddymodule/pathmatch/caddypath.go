@@ -11,36 +11,36 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// This file makes of Caddy's path matcher one that can be shown a reading of a
-// path: it folds letters by itself, and takes the escaped path for another form
-// of the path.
+// This file adapts Caddy's path matcher to readings. The matcher itself folds the
+// case of letters, and matches patterns with escapes against the escaped path.
 
-// keepsCapitals is the key of a context in which letters are not folded but by
-// the reading.
-type keepsCapitals struct{}
+// keepCase is the context key that tells the path matcher to keep the case of
+// letters, because a reading of its own folds them.
+type keepCase struct{}
 
-// readingPath is Caddy's path matcher.
-type readingPath struct {
+// caseMatchPath is Caddy's path matcher, which may keep the case of letters.
+type caseMatchPath struct {
 	caddyhttp.MatchPath                     // as configured
 	plain               caddyhttp.MatchPath // the patterns without escapes
 	escaped             caddyhttp.MatchPath // those with
 }
 
-// forReadings returns a set with it in the place of Caddy's.
-func forReadings(set caddyhttp.MatcherSet) caddyhttp.MatcherSet {
+// withReadings returns a matcher set in which caseMatchPath replaces Caddy's path
+// matcher, inside of not too.
+func withReadings(set caddyhttp.MatcherSet) caddyhttp.MatcherSet {
 	set = slices.Clone(set)
 	for i, matcher := range set {
 		switch m := matcher.(type) {
 		case *caddyhttp.MatchNot:
 			n := &caddyhttp.MatchNot{MatcherSetsRaw: m.MatcherSetsRaw}
 			for _, inner := range m.MatcherSets {
-				n.MatcherSets = append(n.MatcherSets, forReadings(inner))
+				n.MatcherSets = append(n.MatcherSets, withReadings(inner))
 			}
 			set[i] = n
 		case *MatchPath:
-			set[i] = m.matcher.sets[0][0] // whose readings are judged here
+			set[i] = m.matcher.sets[0][0] // its readings are among those of the set
 		case *caddyhttp.MatchPath:
-			p := &readingPath{MatchPath: *m}
+			p := &caseMatchPath{MatchPath: *m}
 			for _, pattern := range *m {
 				if strings.Contains(pattern, "%") {
 					p.escaped = append(p.escaped, pattern)
@@ -55,10 +55,10 @@ func forReadings(set caddyhttp.MatcherSet) caddyhttp.MatcherSet {
 }
 
 // MarshalJSON returns the patterns.
-func (m *readingPath) MarshalJSON() ([]byte, error) { return json.Marshal(m.MatchPath) }
+func (m *caseMatchPath) MarshalJSON() ([]byte, error) { return json.Marshal(m.MatchPath) }
 
 // MatchWithError reports whether one of the patterns matches.
-func (m *readingPath) MatchWithError(r *http.Request) (bool, error) {
+func (m *caseMatchPath) MatchWithError(r *http.Request) (bool, error) {
 	if match, err := m.matchPlain(r); match || err != nil || len(m.escaped) == 0 {
 		return match, err
 	}
@@ -68,29 +68,30 @@ func (m *readingPath) MatchWithError(r *http.Request) (bool, error) {
 	return m.escaped.MatchWithError(r)
 }
 
-func (m *readingPath) matchPlain(r *http.Request) (bool, error) {
+// matchPlain matches the patterns without escapes.
+func (m *caseMatchPath) matchPlain(r *http.Request) (bool, error) {
 	if len(m.plain) == 0 {
 		return false, nil
 	}
-	if keeps, _ := r.Context().Value(keepsCapitals{}).(bool); keeps {
-		defer withPath(r.URL, strings.Map(withoutCapitals, r.URL.Path))()
+	if keeps, _ := r.Context().Value(keepCase{}).(bool); keeps {
+		defer withPath(r.URL, strings.Map(replaceCapital, r.URL.Path))()
 	}
 	return m.plain.MatchWithError(r)
 }
 
-// withoutCapitals puts what no pattern names in the place of a capital, which
-// would be folded.
-func withoutCapitals(r rune) rune {
+// replaceCapital replaces a capital letter, which the matcher would fold, by a letter
+// that no pattern has.
+func replaceCapital(r rune) rune {
 	if unicode.ToLower(r) != r {
 		return capitalStandIn
 	}
 	return r
 }
 
-// capitalStandIn is of a private use area.
+// capitalStandIn is a code point for private use.
 const capitalStandIn = '\uE0C0'
 
-// withPath changes the path of a URL. It returns the function that undoes it.
+// withPath sets the path of a URL and returns the function that undoes it.
 func withPath(u *url.URL, path string) func() {
 	own := u.Path
 	u.Path = path

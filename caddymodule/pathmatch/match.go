@@ -19,29 +19,30 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
-// Matchers are matchers that must come to one result in every reading of a
-// request's path: to a Java application, "/admin;x/users" is "/admin/users",
-// which the matcher "/admin/*" does not see (P55).
+// Matchers are matcher sets that must come to one result for all readings of a
+// request's path. To a Java application, for example, "/admin;x/users" is
+// "/admin/users", which Caddy's matcher "/admin/*" does not match (P55).
 type Matchers struct {
 	sets     caddyhttp.MatcherSets
 	readings pathreading.Set
-	// readsPath reports that a matcher may depend on the path.
+	// readsPath means that a matcher may depend on the path.
 	readsPath bool
 }
 
-// New makes them of what a module has loaded from raw.
+// New returns matchers for the sets that a module has loaded from raw, and for those
+// of the readings that make a difference to them.
 func New(sets caddyhttp.MatcherSets, raw caddyhttp.RawMatcherSets, all pathreading.Set) Matchers {
 	var m Matchers
 	m.readings, m.readsPath = readingsOf(all, raw)
 	for _, set := range sets {
-		m.sets = append(m.sets, forReadings(set))
+		m.sets = append(m.sets, withReadings(set))
 	}
 	return m
 }
 
-// Match reports whether the matchers take the request. Where readings of its
-// path come to different results, or one of them leads elsewhere in itself, the
-// error is a *enrich.Refusal.
+// Match reports whether the matchers match the request. Where readings of its path
+// come to different results, or one of them leads elsewhere in itself, the error is
+// an *enrich.Refusal. The request's URL is as before when it returns.
 func (m *Matchers) Match(r *http.Request) (bool, error) {
 	if err := enrich.CheckPath(r); err != nil {
 		return false, err
@@ -53,47 +54,47 @@ func (m *Matchers) Match(r *http.Request) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	aside := m.besides(r)
-	first, err := resultFor(m.sets, aside, readings[0])
+	scratch := m.isolated(r)
+	first, err := resultFor(m.sets, scratch, readings[0])
 	if err != nil {
 		return false, err
 	}
 	for _, reading := range readings[1:] {
-		if match, err := resultFor(m.sets, aside, reading); err != nil {
+		if match, err := resultFor(m.sets, scratch, reading); err != nil {
 			return false, err
 		} else if match != first {
-			return false, m.different(aside, readings[0], reading, first)
+			return false, m.ambiguous(scratch, readings[0], reading, first)
 		}
 	}
-	// The path as it stands comes last, so that what matchers leave behind, such
-	// as captures of path_regexp, is about it. It has its slashes decoded.
-	last := asItStands
+	// The original path comes last, so that what matchers leave behind, such as
+	// captures of path_regexp, is about it. It has its slashes decoded.
+	last := original
 	if !m.readings.Has(pathreading.EncodedSlashes) && pathreading.HasEncodedSlash(r.URL) {
 		last = readings[0]
 	}
 	match, err := resultFor(m.sets, r, last)
 	if err == nil && match != first {
-		return false, m.different(aside, readings[0], last, first)
+		return false, m.ambiguous(scratch, readings[0], last, first)
 	}
 	return match, err
 }
 
-// asItStands is no reading, but the URL of the request.
-const asItStands = ""
+// original stands for the URL of the request instead of a reading.
+const original = ""
 
-// resultFor asks matchers about a reading. It stands in the request's own URL
-// meanwhile, because expressions read it there through placeholders.
+// resultFor returns the result of matchers for a reading. It sets the request's own
+// URL to the reading meanwhile, because expressions read it through placeholders.
 func resultFor(sets caddyhttp.MatcherSets, r *http.Request, reading string) (bool, error) {
-	if reading != asItStands {
-		defer showPath(r, reading)()
+	if reading != original {
+		defer setReading(r, reading)()
 	}
 	return sets.AnyMatchWithError(r)
 }
 
-// showPath puts a reading of the path into the URL of a request, and into that
-// of the request as it was sent where they have one path. It returns the
-// function that undoes it.
-func showPath(r *http.Request, reading string) func() {
+// setReading sets the URL of a request to a reading of its path, and the URL of the
+// request as it was sent where both have one path. It returns the function that
+// undoes it.
+func setReading(r *http.Request, reading string) func() {
 	urls := []*url.URL{r.URL}
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.URL != nil && sent.URL != r.URL && sent.URL.Path == r.URL.Path {
 		urls = append(urls, sent.URL)
@@ -111,10 +112,11 @@ func showPath(r *http.Request, reading string) func() {
 	}
 }
 
-// besides is the request with places of its own for what matchers leave behind:
-// placeholders and variables. It shares the URL with r.
-func (m *Matchers) besides(r *http.Request) *http.Request {
-	ctx := context.WithValue(r.Context(), keepsCapitals{}, m.readings.Has(pathreading.LetterCase))
+// isolated returns the request with a replacer and variables of its own, so that what
+// matchers leave behind there does not reach the request itself. It shares the URL
+// with r.
+func (m *Matchers) isolated(r *http.Request) *http.Request {
+	ctx := context.WithValue(r.Context(), keepCase{}, m.readings.Has(pathreading.LetterCase))
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		scratch := caddy.NewEmptyReplacer()
 		scratch.Map(repl.Get)
@@ -126,10 +128,9 @@ func (m *Matchers) besides(r *http.Request) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// different is the refusal of a request of which the matchers take one reading,
-// or leave it, and do the contrary with the other. It names the first matcher
-// that parts them.
-func (m *Matchers) different(r *http.Request, one, other string, takesOne bool) error {
+// ambiguous returns the refusal of a request for which the matchers come to different
+// results in two readings. It names the first matcher that does so by itself.
+func (m *Matchers) ambiguous(r *http.Request, one, other string, takesOne bool) error {
 	name := "the matchers together"
 	for _, set := range m.sets {
 		for _, matcher := range set {
@@ -141,7 +142,7 @@ func (m *Matchers) different(r *http.Request, one, other string, takesOne bool) 
 			}
 		}
 	}
-	if other == asItStands {
+	if other == original {
 		other = r.URL.Path
 	}
 	if !takesOne {
@@ -150,10 +151,10 @@ func (m *Matchers) different(r *http.Request, one, other string, takesOne bool) 
 	return enrich.DifferentPaths(name, one, other)
 }
 
-// maxShownMatcher is how many bytes of a matcher stand in a log line.
+// maxShownMatcher bounds how many bytes of a matcher's settings a log line has.
 const maxShownMatcher = 256
 
-// matcherName names a matcher for an operator: its module and its settings.
+// matcherName returns the module and settings of a matcher, for an operator.
 func matcherName(matcher any) string {
 	name := fmt.Sprintf("%T", matcher)
 	if m, ok := matcher.(caddy.Module); ok {

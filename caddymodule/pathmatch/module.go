@@ -18,15 +18,16 @@ func init() {
 	caddy.RegisterModule(new(MatchPath))
 }
 
-const pathMatcherName = "token_enrich_path"
+// moduleName is the name of the matcher in a Caddyfile and in JSON.
+const moduleName = "token_enrich_path"
 
-// MatchPath is Caddy's path matcher with the rule that a policy's matcher has:
-// a path that applications read in several ways must match in all of them or in
-// none. Else the request ends in an error with the status 400. It chooses a
-// handle block around a policy. In JSON it is the list of patterns.
+// MatchPath is Caddy's path matcher for all readings of a path, as in a policy's own
+// matcher: a path that applications read in several ways must match in all of them
+// or in none. Else the request ends in an error with status 400. Use it for a handle
+// block around a policy. In JSON it is the list of patterns.
 type MatchPath struct {
-	// Patterns as Caddy's path matcher takes them. A pattern that ends in /*
-	// does not cover the path without the slash: name both. Required.
+	// Patterns as of Caddy's path matcher. A pattern that ends in /* does not
+	// match the path without the slash: name both. Required.
 	Patterns []string
 
 	matcher Matchers
@@ -35,7 +36,7 @@ type MatchPath struct {
 
 // CaddyModule returns the Caddy module information.
 func (*MatchPath) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.matchers." + pathMatcherName, New: func() caddy.Module { return new(MatchPath) }}
+	return caddy.ModuleInfo{ID: "http.matchers." + moduleName, New: func() caddy.Module { return new(MatchPath) }}
 }
 
 // MarshalJSON returns the patterns.
@@ -55,7 +56,7 @@ func (m *MatchPath) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		m.Patterns = append(m.Patterns, args...)
 		if d.NextBlock(0) {
-			return d.Errf("%s takes no block", pathMatcherName)
+			return d.Errf("%s takes no block", moduleName)
 		}
 	}
 	return nil
@@ -67,7 +68,7 @@ func (m *MatchPath) Provision(ctx caddy.Context) error {
 		return errors.New("no pattern; name a path such as /admin, and /admin/* for what is below it")
 	}
 	m.logger = ctx.Logger()
-	path := caddyhttp.MatchPath(append([]string{}, m.Patterns...)) // which folds them in place
+	path := caddyhttp.MatchPath(append([]string{}, m.Patterns...)) // Provision folds the patterns in place
 	if err := path.Provision(ctx); err != nil {
 		return err
 	}

@@ -11,53 +11,55 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
-// This file tells by the configuration of matchers what they read of a path.
+// This file finds out from the configuration of matchers what they read of a path.
 
 // matcherReads is what matchers read of a request's path.
 type matcherReads struct {
-	path    bool // something depends on it
-	letters bool // and something tells capitals from others
-	rigid   bool // of which a folded path would be another
+	path          bool // a matcher depends on the path
+	letters       bool // a matcher compares its letters
+	caseSensitive bool // a matcher may mean another path by folded letters
 }
 
-// readingsOf narrows a set of readings to what can make a difference to
-// matchers. Letters are folded, and kept, where the path is compared with
-// literals alone, of which none that holds a slash has capitals; elsewhere
-// Caddy's path matcher folds them by itself.
+// readingsOf narrows a set of readings to those that can make a difference to
+// matchers, and reports whether they depend on the path at all. The reading that
+// folds letters stays where paths are compared only with literals that have no
+// capitals; elsewhere Caddy's path matcher folds letters by itself.
 func readingsOf(set pathreading.Set, raw caddyhttp.RawMatcherSets) (narrowed pathreading.Set, readsPath bool) {
 	var reads matcherReads
 	for _, matchers := range raw {
 		reads.set(matchers)
 	}
-	if !reads.letters || reads.rigid {
+	if !reads.letters || reads.caseSensitive {
 		set &^= pathreading.LetterCase
 	}
 	return set, reads.path
 }
 
+// set adds what the matchers of one set read.
 func (m *matcherReads) set(matchers map[string]json.RawMessage) {
 	for name, text := range matchers {
 		m.matcher(name, text)
 	}
 }
 
+// matcher adds what one matcher reads, by its name and settings.
 func (m *matcherReads) matcher(name string, text json.RawMessage) {
 	switch name {
 	case "host", "method", "protocol", "tls", "remote_ip", "client_ip":
 	case "query", "header", "header_regexp":
 		if strings.Contains(string(text), "{http.request.") {
-			m.path, m.rigid = true, true
+			m.path, m.caseSensitive = true, true
 		}
-	case "path", pathMatcherName:
+	case "path", moduleName:
 		var patterns []string
 		m.path, m.letters = true, true
-		m.rigid = m.rigid || json.Unmarshal(text, &patterns) != nil || slices.ContainsFunc(patterns, func(p string) bool {
+		m.caseSensitive = m.caseSensitive || json.Unmarshal(text, &patterns) != nil || slices.ContainsFunc(patterns, func(p string) bool {
 			return strings.Contains(p, "{") || !pathreading.FoldsLetters(p)
 		})
 	case "not":
 		var sets []map[string]json.RawMessage
 		if json.Unmarshal(text, &sets) != nil {
-			m.path, m.rigid = true, true
+			m.path, m.caseSensitive = true, true
 		}
 		for _, set := range sets {
 			m.set(set)
@@ -67,22 +69,22 @@ func (m *matcherReads) matcher(name string, text json.RawMessage) {
 			Pattern string `json:"pattern"`
 		}
 		m.path, m.letters = true, true
-		m.rigid = m.rigid || json.Unmarshal(text, &re) != nil || !pathreading.FoldsLetters(re.Pattern)
+		m.caseSensitive = m.caseSensitive || json.Unmarshal(text, &re) != nil || !pathreading.FoldsLetters(re.Pattern)
 	case "expression":
 		m.path, m.letters = true, true
-		m.rigid = m.rigid || !foldsExpression(text)
+		m.caseSensitive = m.caseSensitive || !foldsExpression(text)
 	case "vars":
 		var values map[string][]string
-		m.rigid = m.rigid || json.Unmarshal(text, &values) != nil
+		m.caseSensitive = m.caseSensitive || json.Unmarshal(text, &values) != nil
 		m.path = true
 		for name, list := range values {
 			m.letters = m.letters || readsPath(name)
 			for _, value := range list {
-				m.rigid = m.rigid || strings.Contains(value, "{") || !pathreading.FoldsLetters(value)
+				m.caseSensitive = m.caseSensitive || strings.Contains(value, "{") || !pathreading.FoldsLetters(value)
 			}
 		}
 	default:
-		m.path, m.rigid = true, true // what others do is not known
+		m.path, m.caseSensitive = true, true // other matchers may do anything
 	}
 }
 
@@ -96,9 +98,9 @@ var (
 	celPlaceholder = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
 )
 
-// foldsExpression reports whether an expression may be asked about a folded
-// path: it reads placeholders of the request line alone, and no literal of it
-// tells capitals.
+// foldsExpression reports whether an expression can be evaluated for a path with
+// folded letters: it reads only placeholders of the request line, and no literal of
+// it has capitals.
 func foldsExpression(text json.RawMessage) bool {
 	var e struct {
 		Expr string `json:"expr"`

@@ -12,11 +12,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
-// This file warns of matchers that leave out paths which an application takes
-// for those that they name.
+// This file warns of matchers that leave out paths which an application treats as
+// those that they name.
 
-// Warnings lists what is likely to be a mistake in the matchers of a policy
-// that is being provisioned, and in the routes around it.
+// Warnings returns what is likely to be a mistake in the matchers of a policy that is
+// being provisioned, and in the routes around it.
 func Warnings(ctx caddy.Context, raw caddyhttp.RawMatcherSets) []string {
 	list := patternWarnings(raw)
 	if slices.ContainsFunc(ctx.Modules(), chosenByPath) {
@@ -26,12 +26,12 @@ func Warnings(ctx caddy.Context, raw caddyhttp.RawMatcherSets) []string {
 	return list
 }
 
-// patternWarnings names path patterns that cover a path and not what most
-// routers take for the same: /admin/* without /admin, /admin without /admin/.
+// patternWarnings returns warnings of path patterns that match a path without the
+// one that most routers treat alike: /admin/* without /admin, /admin without /admin/.
 func patternWarnings(raw caddyhttp.RawMatcherSets) []string {
 	var patterns, list []string
 	for _, set := range raw {
-		for _, name := range []string{"path", pathMatcherName} {
+		for _, name := range []string{"path", moduleName} {
 			var some []string
 			if text, ok := set[name]; ok && json.Unmarshal(text, &some) == nil {
 				patterns = append(patterns, some...)
@@ -40,14 +40,14 @@ func patternWarnings(raw caddyhttp.RawMatcherSets) []string {
 	}
 	for _, pattern := range patterns {
 		other, found := counterpart(pattern)
-		if found && !covered(other, patterns) {
+		if found && !anyCovers(other, patterns) {
 			list = append(list, fmt.Sprintf("the pattern %s does not cover %s, which most applications take for the same place: name both", pattern, other))
 		}
 	}
 	return list
 }
 
-// counterpart returns the path that a pattern leaves out by its last slash. A
+// counterpart returns the path that differs from a pattern in its last slash. A
 // pattern that ends in another wildcard has none.
 func counterpart(pattern string) (string, bool) {
 	base, below := strings.CutSuffix(pattern, "/*")
@@ -64,16 +64,16 @@ func counterpart(pattern string) (string, bool) {
 	return pattern + "/", true
 }
 
-// covered reports whether one of the patterns matches a path.
-func covered(path string, patterns []string) bool {
+// anyCovers reports whether one of the patterns matches a path, without regard to case.
+func anyCovers(path string, patterns []string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		begin, prefix := strings.CutSuffix(strings.ToLower(pattern), "*")
 		return strings.EqualFold(pattern, path) || prefix && strings.HasPrefix(strings.ToLower(path), begin)
 	})
 }
 
-// chosenByPath reports whether Caddy's path matcher chooses the route that is
-// being provisioned in a module, or the one before it that it is the rest of.
+// chosenByPath reports whether Caddy's path matcher chooses the route that is being
+// provisioned in a module, or an earlier route of its group, whose rest it takes.
 func chosenByPath(m caddy.Module) bool {
 	var lists []caddyhttp.RouteList
 	switch m := m.(type) {
@@ -110,7 +110,7 @@ func chosenByPath(m caddy.Module) bool {
 	return false
 }
 
-// matchesPath reports whether Caddy's path matchers are among a set.
+// matchesPath reports whether a matcher set has one of Caddy's path matchers.
 func matchesPath(set caddyhttp.MatcherSet) bool {
 	return slices.ContainsFunc(set, func(matcher any) bool {
 		switch m := matcher.(type) {
