@@ -28,10 +28,11 @@ const (
 // gateway; it redacts Authorization and Cookie by itself, unless a server is
 // configured with log_credentials.
 func (c *checker) logs(root any) {
-	secret := c.tokenFields(!logsCredentials(root))
+	servers := policyServers(root)
+	secret := c.tokenFields(!logsCredentials(servers))
 	people, signed, prefixes := c.identityFields()
-	access, errors := requestLoggers(root)
-	appends := c.appendedTokens(root)
+	access, errors := requestLoggers(servers)
+	appends := c.appendedTokens(servers)
 	sinks := map[string]any{"default": map[string]any{}} // which Caddy adds
 	maps.Copy(sinks, jsontree.Object(root, "logging", "logs"))
 	for name, s := range jsontree.Ordered(sinks) {
@@ -75,9 +76,9 @@ func (c *checker) logs(root any) {
 	}
 }
 
-// fields are parts of a logged request, by the names of headers and of query
-// parameters.
-type fields struct{ headers, query []string }
+// fields are parts of a logged request: headers, and query parameters and cookies
+// that are inside of others.
+type fields struct{ headers, query, cookies []string }
 
 // remedy returns the lines of a filter that deletes the fields.
 func (f fields) remedy() string {
@@ -91,9 +92,9 @@ func (f fields) remedy() string {
 	return strings.Join(lines, "; ")
 }
 
-// tokenFields returns the headers and query parameters in which requests bring
-// tokens and proofs, and applications receive tokens. Where Caddy redacts, those
-// that it redacts are left out.
+// tokenFields returns the headers, query parameters and cookies in which requests
+// bring tokens and proofs, and applications receive tokens. Where Caddy redacts, the
+// headers that it redacts are left out.
 func (c *checker) tokenFields(redacts bool) fields {
 	var f fields
 	header := func(name string) {
@@ -101,10 +102,14 @@ func (c *checker) tokenFields(redacts bool) fields {
 			f.headers = append(f.headers, http.CanonicalHeaderKey(name))
 		}
 	}
+	cookie := func(name string) {
+		f.cookies = append(f.cookies, name)
+		header("Cookie")
+	}
 	for _, n := range c.owned.Names() {
 		switch {
 		case n.Kind == forward.OwnedCookie:
-			header("Cookie")
+			cookie(n.Name)
 		case n.Token && redacted(n.Name):
 			header(n.Name) // others are signed tokens of identityFields
 		}
@@ -115,7 +120,7 @@ func (c *checker) tokenFields(redacts bool) fields {
 			case token.Query:
 				f.query = append(f.query, place.Name)
 			case token.Cookie:
-				header("Cookie")
+				cookie(place.Name)
 			case token.Header:
 				header(place.Name)
 				if place.Scheme == "DPoP" {
@@ -126,7 +131,7 @@ func (c *checker) tokenFields(redacts bool) fields {
 	}
 	slices.Sort(f.headers)
 	slices.Sort(f.query)
-	return fields{slices.Compact(f.headers), slices.Compact(f.query)}
+	return fields{slices.Compact(f.headers), slices.Compact(f.query), f.cookies}
 }
 
 // identityFields returns the headers that the gateway writes and Caddy does not
@@ -161,29 +166,29 @@ func redacted(name string) bool {
 	return false
 }
 
-// logsCredentials reports whether a server with a policy logs Authorization and
-// Cookie as they come.
-func logsCredentials(root any) bool {
+// policyServers returns the servers of the HTTP app that have a policy.
+func policyServers(root any) []map[string]any {
+	var list []map[string]any
 	for _, server := range jsontree.Ordered(jsontree.Object(root, "apps", "http", "servers")) {
-		if jsontree.Object(server, "logs")["should_log_credentials"] == true && hasPolicy(server) {
-			return true
+		if strings.Contains(jsontree.Text(server), `"handler":"token_enrich"`) {
+			list = append(list, jsontree.Object(server))
 		}
 	}
-	return false
+	return list
 }
 
-// hasPolicy reports whether a route of a server has a policy.
-func hasPolicy(server any) bool {
-	return strings.Contains(jsontree.Text(server), `"handler":"token_enrich"`)
+// logsCredentials reports whether one of the servers logs Authorization and Cookie
+// as they come.
+func logsCredentials(servers []map[string]any) bool {
+	return slices.ContainsFunc(servers, func(server map[string]any) bool {
+		return jsontree.Object(server, "logs")["should_log_credentials"] == true
+	})
 }
 
-// requestLoggers lists the loggers that servers with a policy write requests
-// to: their access logs, and the logs of their errors.
-func requestLoggers(root any) (access, errors []string) {
-	for _, server := range jsontree.Ordered(jsontree.Object(root, "apps", "http", "servers")) {
-		if !hasPolicy(server) {
-			continue
-		}
+// requestLoggers returns the loggers that servers write requests to: their access
+// logs, and the logs of their errors.
+func requestLoggers(servers []map[string]any) (access, errors []string) {
+	for _, server := range servers {
 		logs := jsontree.Object(server, "logs")
 		// Requests of hosts that no entry names are not for a site with a policy,
 		// unless there are no entries.
@@ -205,6 +210,7 @@ func requestLoggers(root any) (access, errors []string) {
 	return access, errors
 }
 
+// loggerName returns the name of a logger of Caddy, or of one below it.
 func loggerName(base, name string) string {
 	if name == "" {
 		return base
@@ -281,47 +287,28 @@ func (f filters) missing(wanted fields) []string {
 // that may hold a token: nothing redacts it.
 type appended struct{ field, placeholder string }
 
-// appendedTokens returns those of the servers with a policy.
-func (c *checker) appendedTokens(root any) []appended {
-	secret := c.tokenPlaceholders()
-	var list []appended
-	for _, server := range jsontree.Ordered(jsontree.Object(root, "apps", "http", "servers")) {
-		if !hasPolicy(server) {
-			continue
-		}
-		for _, h := range routes.HandlersOf(server, "log_append") {
-			field, _ := h["key"].(string)
-			value, _ := h["value"].(string)
-			if slices.ContainsFunc(secret, func(p string) bool { return strings.EqualFold(value, "{http.request."+p+"}") }) {
-				list = append(list, appended{field, value})
-			}
-		}
-	}
-	return list
-}
-
-// tokenPlaceholders returns the placeholders of a request that hold tokens,
-// without what all of them begin with.
-func (c *checker) tokenPlaceholders() []string {
-	var list []string
+// appendedTokens returns those of the servers.
+func (c *checker) appendedTokens(servers []map[string]any) []appended {
 	secret := c.tokenFields(false)
+	var placeholders []string // without what all of them begin with
 	for _, h := range secret.headers {
-		list = append(list, "header."+h)
+		placeholders = append(placeholders, "header."+h)
+	}
+	for _, name := range secret.cookies {
+		placeholders = append(placeholders, "cookie."+name)
 	}
 	for _, q := range secret.query {
 		for _, uri := range []string{"uri", "orig_uri"} {
-			list = append(list, uri, uri+"_escaped", uri+".query", uri+".query_escaped", uri+".prefixed_query", uri+".query."+q)
+			placeholders = append(placeholders, uri, uri+"_escaped", uri+".query", uri+".query_escaped", uri+".prefixed_query", uri+".query."+q)
 		}
 	}
-	for _, n := range c.owned.Names() {
-		if n.Kind == forward.OwnedCookie {
-			list = append(list, "cookie."+n.Name)
-		}
-	}
-	for _, p := range c.app.Policies() {
-		for _, place := range p.Policy().Places() {
-			if place.Kind == token.Cookie {
-				list = append(list, "cookie."+place.Name)
+	var list []appended
+	for _, server := range servers {
+		for _, h := range routes.HandlersOf(server, "log_append") {
+			field, _ := h["key"].(string)
+			value, _ := h["value"].(string)
+			if slices.ContainsFunc(placeholders, func(p string) bool { return strings.EqualFold(value, "{http.request."+p+"}") }) {
+				list = append(list, appended{field, value})
 			}
 		}
 	}

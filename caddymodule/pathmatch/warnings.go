@@ -75,22 +75,7 @@ func anyCovers(path string, patterns []string) bool {
 // chosenByPath reports whether Caddy's path matcher chooses the route that is being
 // provisioned in a module, or an earlier route of its group, whose rest it takes.
 func chosenByPath(m caddy.Module) bool {
-	var lists []caddyhttp.RouteList
-	switch m := m.(type) {
-	case *caddyhttp.App:
-		for _, server := range m.Servers {
-			lists = append(lists, server.Routes)
-			if server.Errors != nil {
-				lists = append(lists, server.Errors.Routes)
-			}
-		}
-	case *caddyhttp.Subroute:
-		lists = append(lists, m.Routes)
-		if m.Errors != nil {
-			lists = append(lists, m.Errors.Routes)
-		}
-	}
-	for _, list := range lists {
+	for _, list := range routes.Lists(m) {
 		route := routes.InProvision(list)
 		if route == nil {
 			continue

@@ -15,31 +15,42 @@ import (
 // for the hosts that its own address names, and for no others. Where several
 // routes may be the one that is being provisioned, all must have fixed hosts.
 func HostIsFixed(ctx caddy.Context) bool {
-	for _, m := range ctx.Modules() {
-		app, ok := m.(*caddyhttp.App)
-		if !ok {
+	found := false
+	for _, list := range Lists(HTTPApp(ctx)) {
+		route := InProvision(list)
+		if route == nil {
 			continue
 		}
-		found := false
-		for _, server := range app.Servers {
-			lists := []caddyhttp.RouteList{server.Routes}
-			if server.Errors != nil {
-				lists = append(lists, server.Errors.Routes)
-			}
-			for _, routes := range lists {
-				route := InProvision(routes)
-				if route == nil {
-					continue
-				}
-				if !fixedHost(route.MatcherSets) {
-					return false
-				}
-				found = true
-			}
+		if !fixedHost(route.MatcherSets) {
+			return false
 		}
-		return found
+		found = true
 	}
-	return false
+	return found
+}
+
+// Lists returns the lists of routes of a module, those of its error routes
+// included, where it is the HTTP app or a subroute.
+func Lists(module caddy.Module) []caddyhttp.RouteList {
+	var lists []caddyhttp.RouteList
+	add := func(routes caddyhttp.RouteList, errors *caddyhttp.HTTPErrorConfig) {
+		lists = append(lists, routes)
+		if errors != nil {
+			lists = append(lists, errors.Routes)
+		}
+	}
+	switch m := module.(type) {
+	case *caddyhttp.App:
+		if m == nil {
+			return nil
+		}
+		for _, server := range m.Servers {
+			add(server.Routes, server.Errors)
+		}
+	case *caddyhttp.Subroute:
+		add(m.Routes, m.Errors)
+	}
+	return lists
 }
 
 // InProvision returns the route of a list that is being provisioned: the first one
