@@ -27,6 +27,7 @@ func (s *tester) attempts(t *target) []attempt {
 	var all []attempt
 	for _, protocol := range []string{protocol1, protocol2} {
 		common, alone := s.spellings(protocol, t)
+		// Each spelling once in each section.
 		for _, names := range batches(common, headerBytes) {
 			all = append(all, s.inHeaders(t, protocol, "header", names))
 		}
@@ -36,6 +37,7 @@ func (s *tester) attempts(t *target) []attempt {
 		for _, names := range batches(distinctFields(common), trailerBytes) {
 			all = append(all, s.inTrailers(t, protocol, names, true))
 		}
+		// A name three times: what deletes one line may leave the next.
 		repeated := make([]string, 0, 8)
 		for _, n := range s.plainNames() {
 			repeated = append(repeated, n, n, n)
@@ -43,6 +45,7 @@ func (s *tester) attempts(t *target) []attempt {
 		for _, names := range batches(repeated, headerBytes) {
 			all = append(all, s.inHeaders(t, protocol, "repeated header", names))
 		}
+		// What may be taken for a token, one name a request.
 		for _, name := range alone {
 			a := s.inHeaders(t, protocol, "header", []string{name})
 			a.maybeToken = true
@@ -63,7 +66,7 @@ func (s *tester) spellings(protocol string, t *target) (common, alone []string) 
 			continue
 		}
 		for _, a := range aliasesOf(n) {
-			if protocol != protocol1 {
+			if protocol != protocol1 { // names are in lower case (RFC 9113, section 8.2)
 				a = strings.ToLower(a)
 			}
 			if seen[a] {
@@ -194,6 +197,8 @@ func (s *tester) inConnection(t *target) []attempt {
 	names := s.plainNames()
 	all := make([]attempt, 0, 16)
 	for _, batch := range batches(names, headerBytes) {
+		// The names in Connection alone, with headers of these names, and with an
+		// upgrade, which proxies treat apart.
 		only := s.inHeaders(t, protocol1, "connection", nil)
 		only.connection = batch
 		both := s.inHeaders(t, protocol1, "connection", batch)
@@ -217,7 +222,7 @@ func batches(names []string, bytes int) [][]string {
 	batch := make([]string, 0, len(names))
 	size := 0
 	for _, n := range names {
-		cost := len(n) + 40
+		cost := len(n) + 40 // with the value and the separators
 		if len(batch) > 0 && (size+cost > bytes) {
 			all = append(all, batch)
 			batch, size = nil, 0

@@ -12,6 +12,8 @@ import (
 	"time"
 )
 
+// This file makes the certificate that the private servers use.
+
 // certificatePEM is a certificate with its key.
 type certificatePEM struct{ certificate, key string }
 
@@ -29,6 +31,7 @@ func selfSigned(hosts []string) (certificatePEM, error) {
 	if err != nil {
 		return certificatePEM{}, fmt.Errorf("making a certificate: %w", err)
 	}
+	// It begins an hour early, for clocks that were set back.
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(2 * maxSelftest),

@@ -90,6 +90,7 @@ func (c *client) send(ctx context.Context, a request) (*reply, error) {
 
 // sendOnce sends a request once.
 func (c *client) sendOnce(ctx context.Context, a request) (*reply, error) {
+	// The bound of one request, within that of the selftest.
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if a.protocol == protocol2 {
@@ -109,6 +110,7 @@ func (c *client) sendHTTP1(ctx context.Context, a request) (*reply, error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	// Built by hand: net/http refuses to send names and values that are malformed.
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n", a.target(), a.host, strings.Join(append([]string{"close"}, a.connection...), ", "))
 	for _, l := range a.lines {
@@ -126,7 +128,7 @@ func (c *client) sendHTTP1(ctx context.Context, a request) (*reply, error) {
 		return nil, err
 	}
 	in := bufio.NewReader(io.LimitReader(conn, 2*maxReplyBody))
-	for {
+	for { // until the final answer, behind those with a status of 1xx
 		resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodGet})
 		if err != nil {
 			return nil, err
@@ -170,6 +172,7 @@ type trailingBody struct {
 	lines []line
 }
 
+// Read reads the body. At its end, it fills in the trailers.
 func (b *trailingBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if errors.Is(err, io.EOF) {

@@ -64,6 +64,7 @@ func (c *privateConfig) rewriteAll(text []byte) error {
 		return fmt.Errorf("decoding the configuration: %w", err)
 	}
 	apps := jsontree.Object(c.root, "apps")
+	// Without these there is nothing to test.
 	switch {
 	case apps["token_enrich"] == nil:
 		return errors.New("the configuration has no global option token_enrich")
@@ -73,6 +74,7 @@ func (c *privateConfig) rewriteAll(text []byte) error {
 	for name := range jsontree.Ordered(apps) {
 		if !slices.Contains(keptApps[:], name) {
 			delete(apps, name)
+			// These three are replaced, or cannot change an answer.
 			if name != "tls" && name != "pki" && name != "events" {
 				c.note("the app %s was left out", name)
 			}
@@ -121,7 +123,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 	for _, name := range outwardHTTP {
 		delete(http, name)
 	}
-	http["grace_period"] = "1s"
+	http["grace_period"] = "1s" // a proxied request may hang
 	hosts, known := []string{exampleHost}, []string{}
 	for _, v := range jsontree.Ordered(jsontree.Object(http["servers"])) {
 		server := jsontree.Object(v)
@@ -143,12 +145,14 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 			c.note("routes with matchers of the kind %s were met only by requests that happen to fit", strings.Join(kinds, ", "))
 		}
 		server["listen"] = []any{addr}
+		// Requests over TLS only, with one certificate for all hosts.
 		server["protocols"] = []any{"h1", "h2"}
 		server["automatic_https"] = map[string]any{"disable": true}
 		server["tls_connection_policies"] = []any{map[string]any{"default_sni": exampleHost, "fallback_sni": exampleHost}}
 		c.rewrite(server)
 		c.servers = append(c.servers, s)
 	}
+	// The example host is always there.
 	if len(hosts) == 1 {
 		return &UnknownSiteError{Site: c.host, Known: known}
 	}
@@ -218,7 +222,7 @@ func (c *privateConfig) rewriteProxy(proxy map[string]any) {
 		for _, o := range outwardTransport {
 			delete(transport, o)
 		}
-	default:
+	default: // a transport of another module may reach anything
 		c.note("the transport %s of %s was replaced by HTTP", protocol, label)
 		delete(proxy, "transport")
 	}

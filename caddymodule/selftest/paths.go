@@ -27,6 +27,7 @@ func (s *tester) sendGuarded(ctx context.Context, targets []*target) error {
 		if !t.refused || strings.Trim(t.path, "/") == "" {
 			continue
 		}
+		// Where a spelling may seem to lead: an open path that takes the same token.
 		open := "/x"
 		applications := map[string]bool{} // the path's applications, where they are known
 		for _, other := range targets {
@@ -65,6 +66,7 @@ func (s *tester) sendSpelling(ctx context.Context, t *target, protocol, spelling
 	if ctx.Err() != nil {
 		return fmt.Errorf("the selftest took longer than %v: choose with --site and --path", maxSelftest)
 	}
+	// No answer is a refusal too, but the bound of requests ends the selftest.
 	if err != nil {
 		if s.Requests > maxAttempts {
 			return err
@@ -73,6 +75,7 @@ func (s *tester) sendSpelling(ctx context.Context, t *target, protocol, spelling
 		return nil
 	}
 	received := s.probes.take()
+	// An application that receives the refusal's error page is not reached.
 	if len(received) > 0 && !r.isRefusal(true) {
 		for _, p := range received {
 			_, errorPage := t.baseline[p.upstream] // of the plain path's refusal
@@ -90,6 +93,7 @@ func (s *tester) sendSpelling(ctx context.Context, t *target, protocol, spelling
 // below it, within the readings that all policies match. Some seem to lead to an
 // open path, or to come from there.
 func pathSpellings(host, path, open string, readings pathreading.Set) []string {
+	// The spellings change the first segment, where matchers of areas differ.
 	first, rest, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	below := strings.TrimPrefix(path, "/"+first)
 	letter := fmt.Sprintf("%02X", first[0])
@@ -101,6 +105,8 @@ func pathSpellings(host, path, open string, readings pathreading.Set) []string {
 			}
 		}
 	}
+	// Spellings that every application resolves: escapes, dot segments, two slashes,
+	// and the absolute form of a request target.
 	add(0, "/%"+letter+first[1:]+below,
 		"/"+path, "/."+path, "/%2e"+path, "/x/.."+path, "/x/%2e%2e"+path, open+strings.Repeat("/..", strings.Count(open, "/"))+path,
 		"http://"+bracketed(host)+path, "x:http://"+bracketed(host)+path)

@@ -17,15 +17,15 @@ import (
 // which records what it receives.
 type probes struct {
 	mu       sync.Mutex
-	received []observation
-	open     []io.Closer
+	received []observation     // since the last call of take
+	open     []io.Closer       // the servers
 	byLabel  map[string]string // kind and label → address
-	failed   error
+	failed   error             // of the last probe that could not be started
 }
 
 // observation is a request as a probe received it.
 type observation struct {
-	upstream string
+	upstream string // the label of the probe
 	path     string // as it stands in the request line
 	header   http.Header
 	trailer  http.Header
@@ -39,6 +39,7 @@ const (
 	probeTimeout  = 10 * time.Second
 )
 
+// newProbes returns probes none of which is started.
 func newProbes() *probes { return &probes{byLabel: map[string]string{}} }
 
 // http returns the address of a probe that speaks HTTP/1.1.

@@ -9,7 +9,8 @@ import (
 	"text/tabwriter"
 )
 
-// Report is what a selftest found.
+// Report is what a selftest found. It is proof only if Accepted is true and there are
+// no bypasses.
 type Report struct {
 	// How many requests were sent, and how many of the dishonest ones reached an
 	// application.

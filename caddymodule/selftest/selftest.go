@@ -1,6 +1,11 @@
 // Package selftest runs a configuration in private, with a probe in the place of
 // each application, and tries to get identity headers and guarded paths past the
 // gateway. It reports what got through.
+//
+// A selftest has four parts. config.go and sites.go rewrite the configuration and
+// choose the hosts and paths. probe.go has the servers in the place of applications.
+// attempts.go and paths.go list the dishonest requests, which client.go sends as they
+// are. tester.go compares what arrives with what an honest request leads to.
 package selftest
 
 import (
@@ -19,6 +24,7 @@ import (
 
 // Bounds of a selftest.
 const (
+	// A configuration with many sites takes minutes; whoever wants less chooses.
 	maxSelftest = 10 * time.Minute
 	maxAttempts = 50_000
 	maxBypasses = 1000 // listed in a report
@@ -44,6 +50,7 @@ type Options struct {
 func Run(ctx context.Context, config []byte, o Options) (_ *Report, err error) {
 	ctx, cancel := context.WithTimeout(ctx, maxSelftest)
 	defer cancel()
+	// Signing keys and certificates of the private configuration are stored here.
 	folder, err := os.MkdirTemp("", "token-enrich-selftest-")
 	if err != nil {
 		return nil, err
@@ -62,6 +69,7 @@ func Run(ctx context.Context, config []byte, o Options) (_ *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// Everything below this needs the configuration to run.
 	if err := caddy.Load(text, true); err != nil {
 		return nil, fmt.Errorf("running the configuration in private: %w%s", err, private.leftOut())
 	}
@@ -73,6 +81,8 @@ func Run(ctx context.Context, config []byte, o Options) (_ *Report, err error) {
 	if len(app.Policies()) == 0 {
 		return nil, errors.New("the configuration has no token_enrich directive")
 	}
+	// The names and places come from the app, so that they are those that requests
+	// are decided with.
 	s := newTester(app, o.Token, p)
 	s.Notes = private.notes
 	if missing := s.readings.Missing(); len(missing) > 0 {

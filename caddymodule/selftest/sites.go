@@ -57,7 +57,7 @@ func sitesOf(server map[string]any, note func(string, ...any)) []site {
 			hosts = []string{anyHost}
 		}
 		for _, host := range hosts {
-			if !strings.Contains(host, "{") {
+			if !strings.Contains(host, "{") { // a placeholder names no host
 				add(host, paths)
 			}
 		}
@@ -65,6 +65,8 @@ func sitesOf(server map[string]any, note func(string, ...any)) []site {
 	if len(list) == 0 {
 		add(anyHost, nil)
 	}
+	// Each site is tested at its root, at a path that no matcher names, and at those
+	// that matchers and requirements name.
 	for i := range list {
 		all := append([]string{"/", examplePath}, list[i].paths...)
 		var distinct []string
@@ -118,7 +120,7 @@ func pathLiterals(require []string) []string {
 		}
 		for _, found := range pathLiteral.FindAllStringSubmatch(expression, -1) {
 			literal := found[1]
-			if strings.HasSuffix(literal, "/") {
+			if strings.HasSuffix(literal, "/") { // as in String.startsWith
 				literal += "*"
 			}
 			list = append(list, literal)

@@ -16,6 +16,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
+// This file sends the requests, and compares what applications receive.
+
 // tester sends requests to one configuration that runs already, and records in the
 // report what got through.
 type tester struct {
@@ -32,10 +34,13 @@ type tester struct {
 // newTester returns a tester of a running app.
 func newTester(app *caddymodule.App, accepted string, p *probes) *tester {
 	s := &tester{owned: app.OwnedNames(), token: accepted, probes: p, readings: pathreading.All}
+	// Each run has a mark of its own, so that values of an earlier run, which an
+	// application may have stored, are not taken for its own.
 	var run [4]byte
 	_, _ = rand.Read(run[:]) // never fails (crypto/rand)
 	s.mark = "ste-" + hex.EncodeToString(run[:]) + "-"
 	s.Bypasses, s.Refused, s.Guarded.Refused = []Bypass{}, map[string]int{}, map[string]int{}
+	// A spelling is refused for certain only if each policy matches that reading.
 	for _, pol := range app.Policies() {
 		s.readings &= pol.Policy().Readings()
 		for _, place := range pol.Policy().Places() {
@@ -44,6 +49,8 @@ func newTester(app *caddymodule.App, accepted string, p *probes) *tester {
 			}
 		}
 	}
+	// Places of tokens are tested like owned names: what is there must not reach an
+	// application either.
 	spellings := map[string]bool{}
 	s.names = s.owned.Names()
 	for _, place := range s.places {
@@ -100,6 +107,7 @@ func (s *tester) testSite(ctx context.Context, c *client, at site) error {
 	targets := make([]*target, 0, 2*len(at.paths))
 	for _, path := range at.paths {
 		s.Targets++
+		// The baseline is measured without a token first, then with it.
 		bare := &target{client: c, host: at.host, path: path}
 		if _, _, err := s.measureBaseline(ctx, bare); err != nil {
 			return err
@@ -147,6 +155,7 @@ func (s *tester) tokenTarget(ctx context.Context, bare *target) (*target, error)
 // measureBaseline sends an honest request and records which headers of the gateway
 // arrive. It reports whether any does, and returns the answer as text.
 func (s *tester) measureBaseline(ctx context.Context, t *target) (enriched bool, answer string, err error) {
+	// HTTP/1.1 stands for both protocols: an honest request is the same in each.
 	a := request{protocol: protocol1, host: t.host, path: t.path}
 	s.credentials(&a, t)
 	r, err := s.exchange(ctx, t, a)
@@ -232,6 +241,7 @@ func (s *tester) send(ctx context.Context, t *target, a attempt) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("the selftest took longer than %v: choose with --site and --path", maxSelftest)
 	}
+	// A server may close the connection of a malformed request without an answer.
 	if err != nil {
 		s.Refused["no answer"]++
 		return nil
@@ -252,6 +262,7 @@ func (s *tester) send(ctx context.Context, t *target, a attempt) error {
 		}
 		s.compare(t, a, p)
 	}
+	// A value that comes back was read before the request was scrubbed.
 	for name, values := range r.header {
 		for _, l := range s.markedNames(strings.Join(values, "\n"), a) {
 			s.record(t, a, "answered", l, "", name)
@@ -268,7 +279,7 @@ func (s *tester) send(ctx context.Context, t *target, a attempt) error {
 func (s *tester) compare(t *target, a attempt, p observation) {
 	baseline := t.baseline[p.upstream]
 	if baseline == nil {
-		return
+		return // an application that honest requests do not reach
 	}
 	counts := s.count(p)
 	for name, n := range baseline {
