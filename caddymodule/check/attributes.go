@@ -22,6 +22,7 @@ var builtinAttributes = map[string][]string{
 // attributes warns of attributes that claims and requirements read and that no
 // directory has.
 func (c *checker) attributes() {
+	// Without a directory each attribute is null, which is worth another text.
 	directories := c.app.DirectoryAttributes()
 	for _, p := range c.app.Policies() {
 		for _, root := range []string{"user", "app", "appuser"} {

@@ -19,10 +19,12 @@ import (
 func Warnings(app *caddymodule.App, config []byte) []caddymodule.Warning {
 	c := &checker{app: app, owned: app.OwnedNames(), list: []caddymodule.Warning{}, seen: map[caddymodule.Warning]bool{}}
 	c.list = append(c.list, app.DirectoryWarnings()...)
+	// What the app knows by itself.
 	for _, p := range app.Policies() {
 		c.policy(p)
 	}
 	c.attributes()
+	// What only the whole configuration shows.
 	var root any
 	if json.Unmarshal(config, &root) != nil {
 		return c.list // Caddy itself has refused it
@@ -34,7 +36,7 @@ func Warnings(app *caddymodule.App, config []byte) []caddymodule.Warning {
 // checker gathers warnings about one configuration.
 type checker struct {
 	app   *caddymodule.App
-	owned *forward.Owned
+	owned *forward.Owned // the names that policies write
 	list  []caddymodule.Warning
 	seen  map[caddymodule.Warning]bool // what add has taken
 }
@@ -65,6 +67,8 @@ func (c *checker) policy(p *caddymodule.Handler) {
 // can be read, more bytes than the budget has.
 func (c *checker) forwarded(root any) {
 	c.list = append(c.list, c.app.RouteWarnings()...)
+	// The load has walked through the routes too, but without the names that all
+	// policies own, which it did not know yet.
 	for name, server := range jsontree.Ordered(jsontree.Object(root, "apps", "http", "servers")) {
 		c.server(name, jsontree.Object(server))
 	}

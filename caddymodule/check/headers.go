@@ -21,6 +21,7 @@ func (c *checker) policyNames(p *caddymodule.Handler) {
 	if len(odd) == 0 {
 		return
 	}
+	// CGI and WSGI servers make one variable of X_User and X-User.
 	plain := hyphenated(odd[0])
 	c.add(p.Name, "header "+strings.Join(odd, ", "), "nginx, Apache, gunicorn and another Caddy drop headers whose names hold anything but letters, digits and hyphens; keep such a name only where the application takes the header from this gateway itself: one that reads the variable HTTP_%s gets it from %s as well",
 		strings.ToUpper(strings.ReplaceAll(plain, "-", "_")), plain)
@@ -64,6 +65,7 @@ func (c *checker) budget(p *caddymodule.Handler) {
 	if budget == 0 {
 		budget = forward.DefaultBudget
 	}
+	// A limit that is not configured is 0 in the sum.
 	sum := 0
 	for _, h := range def.Headers {
 		sum += h.MaxBytes

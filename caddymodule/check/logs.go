@@ -33,20 +33,24 @@ func (c *checker) logs(root any) {
 	people, signed, prefixes := c.identityFields()
 	access, errors := requestLoggers(servers)
 	appends := c.appendedTokens(servers)
+	// Each log by itself: another one may have a filter.
 	sinks := map[string]any{"default": map[string]any{}} // which Caddy adds
 	maps.Copy(sinks, jsontree.Object(root, "logging", "logs"))
 	for name, s := range jsontree.Ordered(sinks) {
 		sink := jsontree.Object(s)
 		filters, known := filtersOf(sink["encoder"])
 		if !known {
-			continue
+			continue // an encoder of another module may do anything
 		}
 		where := "log " + name
 		writesRequests := acceptsAny(sink, access)
+		// At level DEBUG reverse_proxy logs each request as it sends it on, with the
+		// headers that the gateway wrote.
 		level, _ := sink["level"].(string)
 		writesSent := acceptsAny(sink, []string{proxyLogger})
 		writesProxied := writesSent && strings.EqualFold(level, "debug")
 		if writesRequests || acceptsAny(sink, errors) {
+			// Requests of errors are logged even where a site has no access log.
 			what := "requests"
 			if !writesRequests {
 				what = "the requests of errors"
@@ -138,6 +142,8 @@ func (c *checker) tokenFields(redacts bool) fields {
 // redact, those of them that hold a signed token, and the prefixes of names that
 // no filter can list.
 func (c *checker) identityFields() (people, signed fields, prefixes []string) {
+	// A name that begins with a prefix, or that has a number behind it, is any of many,
+	// while a filter takes one name or all headers.
 	for _, n := range c.owned.Names() {
 		name := http.CanonicalHeaderKey(n.Name)
 		switch {
@@ -221,6 +227,7 @@ func loggerName(base, name string) string {
 // acceptsAny reports whether a log takes what one of the loggers writes: the
 // longest name that it includes or excludes decides.
 func acceptsAny(sink map[string]any, loggers []string) bool {
+	// As Caddy does: without include, a log takes what it does not exclude.
 	include, exclude := jsontree.Strings(sink["include"]), jsontree.Strings(sink["exclude"])
 	return slices.ContainsFunc(loggers, func(logger string) bool {
 		longest := func(names []string) (best int) {
@@ -272,6 +279,8 @@ func (f filters) missing(wanted fields) []string {
 			list = append(list, h)
 		}
 	}
+	// A filter of query names the parameters that it changes; any other one of the
+	// URI is taken to mean all of it.
 	uri := f["request>uri"]
 	for _, q := range wanted.query {
 		named := func(action any) bool { return jsontree.Object(action)["parameter"] == q }
@@ -290,6 +299,7 @@ type appended struct{ field, placeholder string }
 // appendedTokens returns those of the servers.
 func (c *checker) appendedTokens(servers []map[string]any) []appended {
 	secret := c.tokenFields(false)
+	// Each placeholder as the Caddyfile adapter writes it out.
 	var placeholders []string // without what all of them begin with
 	for _, h := range secret.headers {
 		placeholders = append(placeholders, "header."+h)

@@ -18,6 +18,8 @@ func (c *checker) server(name string, server map[string]any) {
 	for _, w := range s.Sites {
 		c.site(w)
 	}
+	// Where token_enrich_scrub comes first, a failed request is scrubbed. Where nothing
+	// scrubs, the configuration does not load.
 	s.Failed(func(w *routes.Site, r routes.Reader, scrubbed string) {
 		if scrubbed == "token_enrich" {
 			c.add("", w.Name, "%s in handle_errors meets requests that failed before token_enrich, with whatever identity headers the client made up: put token_enrich_scrub into the site or into handle_errors", r.What)
@@ -54,6 +56,8 @@ func spellingLoss(h map[string]any) string {
 	_, secure := transport["tls"]
 	versions := jsontree.Strings(transport["versions"])
 	one := len(versions) == 0 || slices.Contains(versions, "1.1")
+	// FastCGI passes variables, which have no case. What transports of other modules
+	// do is not known.
 	switch protocol {
 	case "", "http", "token_enrich":
 	default:

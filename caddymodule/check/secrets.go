@@ -29,7 +29,7 @@ func (c *checker) secrets(where string, node any) {
 		for name, v := range jsontree.Ordered(x) {
 			if slices.Contains(secretNames[:], name) && isWrittenOut(name, v) {
 				c.add("", where, "%s holds a secret as it is, which whoever reads the configuration can read: give it as {env.NAME} or {file./path}", strings.TrimSuffix(name, "s"))
-				continue
+				continue // one warning for an option
 			}
 			c.secrets(where, v)
 		}
@@ -40,13 +40,13 @@ func (c *checker) secrets(where string, node any) {
 // placeholder for one.
 func isWrittenOut(name string, v any) bool {
 	switch name {
-	case "url", "dsn":
+	case "url", "dsn": // an address, which may have a password
 		text, _ := v.(string)
 		return hasPassword(text)
-	case "private_key":
+	case "private_key": // a file, unless it is PEM or a JSON Web Key
 		text, _ := v.(string)
 		return strings.Contains(text, "-----BEGIN") || strings.Contains(text, `"kty"`)
-	case "headers":
+	case "headers": // request headers of a directory, by name
 		for header, values := range jsontree.Object(v) {
 			if carriesCredentials(header) && slices.ContainsFunc(jsontree.Strings(values), isLiteral) {
 				return true
@@ -80,6 +80,7 @@ func carriesCredentials(header string) bool {
 // hasPassword reports whether an address or data source name has a password that is
 // written out, as user:password@host or password=….
 func hasPassword(text string) bool {
+	// An address may have an @ in the user name or password, but not behind it.
 	if _, rest, ok := strings.Cut(text, "://"); ok {
 		authority, _, _ := strings.Cut(rest, "/")
 		if at := strings.LastIndexByte(authority, '@'); at >= 0 {

@@ -37,7 +37,7 @@ func withReadings(set caddyhttp.MatcherSet) caddyhttp.MatcherSet {
 				n.MatcherSets = append(n.MatcherSets, withReadings(inner))
 			}
 			set[i] = n
-		case *MatchPath:
+		case *MatchPath: // of this package
 			set[i] = m.matcher.sets[0][0] // its readings are among those of the set
 		case *caddyhttp.MatchPath:
 			p := &caseMatchPath{MatchPath: *m}
@@ -62,6 +62,8 @@ func (m *caseMatchPath) MatchWithError(r *http.Request) (bool, error) {
 	if match, err := m.matchPlain(r); match || err != nil || len(m.escaped) == 0 {
 		return match, err
 	}
+	// Caddy matches these patterns against EscapedPath, which is RawPath only where
+	// Path is its decoded form.
 	if decoded, err := url.PathUnescape(r.URL.RawPath); r.URL.RawPath != "" && err == nil {
 		defer withPath(r.URL, decoded)()
 	}

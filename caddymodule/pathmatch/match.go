@@ -47,9 +47,11 @@ func (m *Matchers) Match(r *http.Request) (bool, error) {
 	if err := enrich.CheckPath(r); err != nil {
 		return false, err
 	}
+	// Most paths have one reading, and are matched once.
 	if !m.readsPath || enrich.HasOnePath(r, m.readings) {
 		return m.sets.AnyMatchWithError(r)
 	}
+	// Each reading is matched on a copy that takes what matchers leave behind.
 	readings, err := enrich.PathReadings(r, m.readings)
 	if err != nil {
 		return false, err
@@ -132,6 +134,7 @@ func (m *Matchers) isolated(r *http.Request) *http.Request {
 // results in two readings. It names the first matcher that does so by itself.
 func (m *Matchers) ambiguous(r *http.Request, one, other string, takesOne bool) error {
 	name := "the matchers together"
+	// Each matcher by itself, to name one that an operator can change.
 	for _, set := range m.sets {
 		for _, matcher := range set {
 			alone := caddyhttp.MatcherSets{{matcher}}

@@ -45,7 +45,9 @@ func (m *matcherReads) set(matchers map[string]json.RawMessage) {
 // matcher adds what one matcher reads, by its name and settings.
 func (m *matcherReads) matcher(name string, text json.RawMessage) {
 	switch name {
+	// These read nothing of the path.
 	case "host", "method", "protocol", "tls", "remote_ip", "client_ip":
+	// These read the path only through a placeholder.
 	case "query", "header", "header_regexp":
 		if strings.Contains(string(text), "{http.request.") {
 			m.path, m.caseSensitive = true, true
@@ -93,6 +95,7 @@ func readsPath(text string) bool {
 	return text == "{http.request.uri.path}" || text == "{http.request.uri}"
 }
 
+// celText matches string literals of an expression, celPlaceholder its placeholders.
 var (
 	celText        = regexp.MustCompile(`"[^"]*"|'[^']*'`)
 	celPlaceholder = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)\}`)
@@ -113,6 +116,7 @@ func foldsExpression(text json.RawMessage) bool {
 			return false
 		}
 	}
+	// Other placeholders may hold anything, with capitals too.
 	for _, name := range celPlaceholder.FindAllStringSubmatch(e.Expr, -1) {
 		if !slices.Contains([]string{
 			"http.request.uri", "http.request.uri.path", "http.request.orig_uri.path", "http.request.method", "http.request.host",

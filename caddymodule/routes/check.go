@@ -31,6 +31,8 @@ type Problem struct {
 // policy may refuse what another one lets through; it takes their settings.
 func Check(servers map[string]any, stricter func(policy, other map[string]any) bool) []Problem {
 	c := &checker{seen: map[Problem]bool{}}
+	// All servers are walked first: a site of one may protect an application that a
+	// site of another reaches.
 	var walks []*Server
 	protected := map[string]string{} // upstream → the first site with a policy before it
 	for name, server := range jsontree.Ordered(servers) {
@@ -67,6 +69,7 @@ type checker struct {
 	seen     map[Problem]bool // with Fatal unset
 }
 
+// add adds a problem that is not in the list yet.
 func (c *checker) add(p Problem) {
 	key := p
 	key.Fatal = false
@@ -129,6 +132,7 @@ func (c *checker) secondSite(w *Site, protected map[string]string) {
 func (s *Server) Failed(note func(w *Site, r Reader, scrubbed string)) {
 	for i, w := range s.errors {
 		sites := s.Sites // any of them may have failed
+		// Error routes with hosts are those of the site with the same hosts.
 		if n := slices.IndexFunc(sites, func(site *Site) bool { return site.hosts == w.hosts }); i > 0 && n > 0 {
 			sites = sites[n : n+1]
 		}
@@ -142,6 +146,7 @@ func (s *Server) Failed(note func(w *Site, r Reader, scrubbed string)) {
 		if !policy {
 			continue
 		}
+		// Requests for another host than that of the handshake fail before any route.
 		if s.strict {
 			scrubbed = ""
 		}

@@ -58,6 +58,7 @@ var pathMatcherKinds = [...]string{"path", "token_enrich_path"}
 func (c condition) coversPaths(o condition) bool {
 	var patterns []string
 	for _, set := range c.sets {
+		// A set with further matchers does not match each request for its paths.
 		if len(jsontree.Object(set)) != 1 {
 			continue
 		}
@@ -87,6 +88,7 @@ func (c condition) coversPaths(o condition) bool {
 // patternCovers reports whether the path pattern p provably matches each path that
 // q matches. Caddy compares paths without regard to case.
 func patternCovers(p, q string) bool {
+	// Provable is only a plain prefix with an asterisk at its end.
 	p, q = strings.ToLower(p), strings.ToLower(q)
 	if p == "*" || p == q {
 		return true

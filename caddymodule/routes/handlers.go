@@ -39,6 +39,7 @@ func (w *Site) handler(list, id string, h map[string]any, scrubbed bool) bool {
 		return after
 	case "invoke":
 		name, _ := h["name"].(string)
+		// A named route that invokes itself ends here.
 		if slices.Contains(f.invoked, name) {
 			return scrubbed
 		}
@@ -50,6 +51,7 @@ func (w *Site) handler(list, id string, h map[string]any, scrubbed bool) bool {
 		f.answers++
 		w.proxy(h, scrubbed)
 	case "authentication":
+		// It answers 401, and reads credentials before anything has scrubbed them.
 		f.answers++
 		if !scrubbed {
 			w.mayFail()
@@ -58,6 +60,7 @@ func (w *Site) handler(list, id string, h map[string]any, scrubbed bool) bool {
 	default:
 		w.other(kind, h, scrubbed)
 	}
+	// Routes inside of a handler leave nothing behind for those after it.
 	w.responses(id, h, scrubbed)
 	return scrubbed
 }
@@ -133,6 +136,7 @@ func (w *Site) errorRoutes(id string, routes []map[string]any, scrubbed bool) {
 	if len(routes) == 0 {
 		return
 	}
+	// The copy collects readers by itself; what it finds of policies is the site's.
 	inside := *w
 	inside.flow, inside.Readers, inside.fallible, inside.depth = new(flow), nil, true, max(w.depth, 1)
 	inside.routes(id, routes, scrubbed)
@@ -158,6 +162,7 @@ func (w *Site) proxy(h map[string]any, scrubbed bool) {
 // exactNames returns the names that a policy, given as JSON, writes with exact and
 // whose canonical form is another one.
 func exactNames(h map[string]any) []string {
+	// A policy whose headers do not compile is an error where it is provisioned.
 	text, err := json.Marshal(h)
 	if err != nil {
 		return nil
@@ -185,6 +190,7 @@ func (w *Site) readsOwned(v any) (string, bool) {
 	if w.server.owned == nil {
 		return "", false
 	}
+	// A placeholder ends at a brace, or inside of an expression at its next sign.
 	text := jsontree.Text(v)
 	for {
 		_, rest, ok := strings.Cut(text, headerPlaceholder)
@@ -215,6 +221,7 @@ func authenticator(h map[string]any) string {
 
 // proxyName returns the directive of a reverse_proxy handler with its upstreams.
 func proxyName(h map[string]any, upstreams []string) string {
+	// The Caddyfile's directives differ from the handler in these settings.
 	directive := "reverse_proxy"
 	if jsontree.Object(h, "rewrite")["method"] == "GET" && len(jsontree.List(h["handle_response"])) > 0 {
 		directive = "forward_auth"

@@ -44,6 +44,7 @@ func Servers(app *caddyhttp.App) map[string]any {
 		if s.Errors != nil {
 			server["errors"] = map[string]any{"routes": routesJSON(s.Errors.Routes)}
 		}
+		// Caddy turns strict_sni_host on where clients need certificates.
 		strict := slices.ContainsFunc(s.TLSConnPolicies, func(p *caddytls.ConnectionPolicy) bool {
 			return p.ClientAuthentication != nil && p.ClientAuthentication.Active()
 		})
@@ -74,6 +75,7 @@ func routeJSON(r caddyhttp.Route) map[string]any {
 	if r.Terminal {
 		route["terminal"] = true
 	}
+	// Caddy provisions matchers before handlers: either may still be raw.
 	if len(r.MatcherSetsRaw) > 0 {
 		route["match"] = jsontree.Of(r.MatcherSetsRaw)
 	} else if len(r.MatcherSets) > 0 {
@@ -114,6 +116,7 @@ func handlerJSON(h caddyhttp.MiddlewareHandler) map[string]any {
 	case *reverseproxy.Handler:
 		maps.Copy(handler, jsontree.Object(jsontree.Of(h)))
 		handler["handle_response"] = responsesJSON(h.HandleResponse)
+		// Only the kind of the transport is left.
 		if transport, ok := h.Transport.(caddy.Module); ok {
 			handler["transport"] = map[string]any{"protocol": transport.CaddyModule().ID.Name()}
 		}

@@ -21,6 +21,7 @@ type errorRoutes struct{ of any }
 // order; of these, the list is found by the handler's settings as JSON. key returns
 // a text that is the same for equal settings.
 func ListOf(ctx caddy.Context, settings string, key func(settings any) string) any {
+	// The last module is the handler itself, the one before it has its routes.
 	modules := ctx.Modules()
 	if len(modules) < 2 {
 		return modules[0]
@@ -42,6 +43,7 @@ func ListOf(ctx caddy.Context, settings string, key func(settings any) string) a
 	default:
 		return parent
 	}
+	// The first list with a raw route is the one that Caddy is at.
 	switch {
 	case unprovisioned(routes):
 		return list

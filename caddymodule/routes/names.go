@@ -21,6 +21,7 @@ func NamePolicies(servers map[string]any, key func(settings any) string) map[str
 			policies = append(policies, HandlersOf(jsontree.Object(server)[part], "token_enrich")...)
 		}
 	}
+	// A name that is configured is not given again.
 	taken := map[string]bool{}
 	for _, p := range policies {
 		if name, _ := p["name"].(string); name != "" {
@@ -33,6 +34,7 @@ func NamePolicies(servers map[string]any, key func(settings any) string) map[str
 		if name, _ := p["name"].(string); name != "" {
 			continue
 		}
+		// Equal policies have one name.
 		k := key(p)
 		for names[k] == "" {
 			n++

@@ -49,6 +49,7 @@ func (w *Site) policy(list string, h map[string]any) {
 		f.policies = append(f.policies, p)
 		return
 	}
+	// One conflict a policy is enough to act on.
 	for _, before := range f.policies {
 		if text, certain := p.conflictWith(before); text != "" {
 			w.server.conflicts = append(w.server.conflicts, conflict{policy: p, first: before, site: w.Name, text: text, certain: certain})
@@ -65,6 +66,8 @@ func (p *placedPolicy) conflictWith(first *placedPolicy) (text string, certain b
 	if p.name == first.name {
 		return "", false
 	}
+	// Of two routes of a group, a request takes the first one that matches. The policy
+	// of the second is unreachable where the first matches all its requests.
 	around := first.around(p)
 	if first.excludes(p, around) {
 		if !first.levels[around].impliedBy(p.conditions()) {
@@ -72,6 +75,8 @@ func (p *placedPolicy) conflictWith(first *placedPolicy) (text string, certain b
 		}
 		return fmt.Sprintf("unreachable%s: the route of policy %q comes first and takes every such request%s; put the narrower route first", p.where, first.name, first.widePaths(p)), false
 	}
+	// In one list, the first policy that matches decides. In two lists, a request that
+	// both would decide is refused.
 	covered := first.covers(p, around)
 	switch {
 	case p.list == first.list && covered:

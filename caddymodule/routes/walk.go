@@ -2,6 +2,11 @@
 // request: which policies a request meets, what forwards or reads requests before
 // they are scrubbed, and which policies have no name. Loading a configuration and
 // the check command both use it.
+//
+// json.go returns the app as JSON while Caddy provisions it. walk.go and handlers.go
+// walk through it. policies.go and conditions.go compare policies. check.go lists the
+// problems. names.go, lists.go and provisioning.go identify policies, lists of routes
+// and the route that is being provisioned.
 package routes
 
 import (
@@ -40,6 +45,8 @@ func Walk(name string, server map[string]any, owned *forward.Owned) *Server {
 	s := &Server{name: name, strict: strictSNI(server), named: jsontree.Object(server, "named_routes"), owned: owned}
 	s.Sites = s.walk("routes", jsontree.Objects(server["routes"]))
 	s.errors = s.walk("error routes", jsontree.Objects(jsontree.Object(server, "errors")["routes"]))
+	// A policy in the error routes makes its site one with a policy: requests come
+	// there from the site's routes.
 	for _, w := range s.errors {
 		for _, site := range s.Sites {
 			if w.HasPolicy && !site.HasPolicy && w.hosts == site.hosts {
@@ -60,6 +67,8 @@ func (s *Server) walk(list string, routes []map[string]any) []*Site {
 	groups := groupsOf(routes)
 	for i, route := range routes {
 		hosts := HostsOf(route)
+		// Requests of any host take a route without hosts, so that sites further down
+		// begin with what it leaves behind.
 		if len(hosts) == 0 {
 			after, some := rest.route(list, i, groups, route, rest.scrubbed)
 			rest.scrubbed = after && (rest.scrubbed || !some && !grouped(route, groups))
@@ -76,6 +85,7 @@ func (s *Server) walk(list string, routes []map[string]any) []*Site {
 			byHosts[key] = w
 			sites = append(sites, w)
 		}
+		// A route with further matchers, or of a group, may be passed by.
 		after, _ := w.route(list, i, groups, route, w.scrubbed)
 		w.scrubbed = after && (w.scrubbed || onlyHosts(route) && !grouped(route, groups))
 	}
@@ -221,6 +231,7 @@ func (w *Site) routes(list string, routes []map[string]any, scrubbed bool) bool 
 // route visits a route. It reports whether the requests that take it are scrubbed
 // behind it, and whether only some requests take it.
 func (w *Site) route(list string, i int, groups map[string]int, route map[string]any, scrubbed bool) (after, some bool) {
+	// Deeper routes are taken as they come: scrubbed or not as before.
 	if w.depth == maxDepth {
 		return scrubbed, true
 	}
@@ -274,6 +285,7 @@ func (w *Site) matchers(sets any) {
 					}
 				}
 				continue
+			// These never fail, and may read a header only through a placeholder.
 			case "host", "method", "path", "path_regexp", "protocol", "query", "remote_ip", "client_ip", "vars", "vars_regexp", "not", "tls":
 			default: // an expression, a file or a path may end in an error
 				w.mayFail()

@@ -51,6 +51,7 @@ func (s *tester) attempts(t *target) []attempt {
 			a.maybeToken = true
 			all = append(all, a)
 		}
+		// Cookies share one header, and so one request.
 		all = append(all, s.cookies(t, protocol)...)
 	}
 	return append(all, s.inConnection(t)...)
@@ -60,6 +61,7 @@ func (s *tester) attempts(t *target) []attempt {
 // from are sent alone and without a token: beside one, or beside other names, they
 // would only make the request malformed.
 func (s *tester) spellings(protocol string, t *target) (common, alone []string) {
+	// Two names may share a spelling, and over HTTP/2 spellings in another case.
 	seen := map[string]bool{}
 	for _, n := range s.names {
 		if n.Kind == forward.OwnedCookie {
@@ -76,6 +78,7 @@ func (s *tester) spellings(protocol string, t *target) (common, alone []string) 
 			switch {
 			case !s.carriesToken(a):
 				common = append(common, a)
+			// Where the target sends a token already, a second one is refused.
 			case t.place == nil:
 				alone = append(alone, a)
 			}
@@ -182,6 +185,7 @@ func (s *tester) cookie(t *target, protocol string, names []string) attempt {
 		text[i] = c.name + "=" + c.value
 	}
 	value := strings.Join(text, "; ")
+	// The token may be a cookie too. Two Cookie headers would be malformed.
 	if i := slices.IndexFunc(a.lines, func(l line) bool { return l.name == "Cookie" }); i >= 0 {
 		a.lines[i].value += "; " + value
 	} else {
@@ -220,7 +224,7 @@ func (s *tester) inConnection(t *target) []attempt {
 func batches(names []string, bytes int) [][]string {
 	var all [][]string
 	batch := make([]string, 0, len(names))
-	size := 0
+	size := 0 // of the batch, in bytes
 	for _, n := range names {
 		cost := len(n) + 40 // with the value and the separators
 		if len(batch) > 0 && (size+cost > bytes) {

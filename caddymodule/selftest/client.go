@@ -102,6 +102,7 @@ func (c *client) sendOnce(ctx context.Context, a request) (*reply, error) {
 // sendHTTP1 sends a request over HTTP/1.1 line by line, so that a malformed one is
 // sent as it is.
 func (c *client) sendHTTP1(ctx context.Context, a request) (*reply, error) {
+	// A connection for each request: a malformed one may leave it in any state.
 	config := c.tls.Clone()
 	config.ServerName, config.NextProtos = a.host, []string{"http/1.1"}
 	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", c.addr)
@@ -149,6 +150,7 @@ func (c *client) sendHTTP2(ctx context.Context, a request) (*reply, error) {
 	for _, l := range a.lines {
 		r.Header[l.name] = append(r.Header[l.name], l.value)
 	}
+	// http.Client sends trailers only behind a body of unknown length.
 	if len(a.trailers) > 0 {
 		r.Trailer = http.Header{}
 		for _, name := range a.announcedNames() {

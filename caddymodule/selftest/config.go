@@ -63,6 +63,7 @@ func (c *privateConfig) rewriteAll(text []byte) error {
 	if err := json.Unmarshal(text, &c.root); err != nil {
 		return fmt.Errorf("decoding the configuration: %w", err)
 	}
+	// The rewritten maps are those of c.root itself.
 	apps := jsontree.Object(c.root, "apps")
 	// Without these there is nothing to test.
 	switch {
@@ -90,6 +91,8 @@ func (c *privateConfig) rewriteAll(text []byte) error {
 		"certificates":          map[string]any{"load_pem": []any{map[string]any{"certificate": c.pem.certificate, "key": c.pem.key}}},
 		"disable_ocsp_stapling": true,
 	}
+	// What is left of the configuration is its apps. The admin endpoint would be
+	// another listener.
 	c.root = map[string]any{
 		"admin":   map[string]any{"disabled": true, "config": map[string]any{"persist": false}},
 		"storage": map[string]any{"module": "file_system", "root": c.folder},
@@ -156,6 +159,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 	if len(hosts) == 1 {
 		return &UnknownSiteError{Site: c.host, Known: known}
 	}
+	// One certificate is for all hosts, also where a site is chosen by its wildcard.
 	var err error
 	c.pem, err = selfSigned(hosts)
 	return err
@@ -202,6 +206,7 @@ var (
 
 // rewriteProxy points a proxy to a probe that is named after its upstreams.
 func (c *privateConfig) rewriteProxy(proxy map[string]any) {
+	// Proxies to the same upstreams share a probe, as they share an application.
 	label := strings.Join(routes.Dials(proxy), " ")
 	if source := jsontree.Object(proxy["dynamic_upstreams"]); label == "" && source != nil {
 		label = fmt.Sprintf("dynamic %v", source["source"])
@@ -241,6 +246,8 @@ const (
 // freeLoopback returns a loopback address whose port is free, and which
 // no other server of this configuration has.
 func (c *privateConfig) freeLoopback() (string, error) {
+	// Ports are tried at random, so that two selftests at once do not compete for the
+	// same ones.
 	last := errors.New("others have it")
 	for range portsToTry {
 		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(portCount)) // #nosec G404 -- no secret

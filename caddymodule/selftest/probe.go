@@ -62,12 +62,13 @@ func (p *probes) fastCGI(label string) string {
 // start returns the address of the probe of a kind and label, and starts it where
 // there is none. Its error is left in failed.
 func (p *probes) start(kind, label string, serve func(net.Listener, http.Handler) io.Closer) string {
+	// Upstreams of one label are one application.
 	if addr, ok := p.byLabel[kind+" "+label]; ok {
 		return addr
 	}
 	if len(p.byLabel) >= maxProbes {
 		p.failed = fmt.Errorf("the configuration has over %d upstreams", maxProbes)
-		return "127.0.0.1:1"
+		return "127.0.0.1:1" // where nothing listens; the error ends the selftest
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -20,8 +20,8 @@ type site struct {
 
 // Bounds of what is tested of one configuration. Options choose within larger ones.
 const (
-	maxSites = 32
-	maxPaths = 24
+	maxSites = 32 // of a server
+	maxPaths = 24 // of a site
 )
 
 // Names that no configuration has.
@@ -100,7 +100,7 @@ func (c *privateConfig) selects(s *site) bool {
 	if s.pattern != anyHost && !hostMatches(s.pattern, c.host) {
 		return false
 	}
-	s.host = c.host
+	s.host = c.host // in the place of one made from the pattern
 	return true
 }
 
@@ -142,6 +142,8 @@ func pathsBelow(v any, paths []string) []string {
 		}
 	case map[string]any:
 		for name, e := range jsontree.Ordered(x) {
+			// A policy's matcher, those of routes and requirements are found alike, at
+			// whatever depth.
 			var patterns []string
 			switch name {
 			case "path", "token_enrich_path":

@@ -168,6 +168,7 @@ func (s *tester) measureBaseline(ctx context.Context, t *target) (enriched bool,
 		t.baseline[p.upstream] = merge(t.baseline[p.upstream], counts)
 		enriched = enriched || len(counts) > 0
 	}
+	// A path that is refused with the token or without is a guarded one.
 	t.refused = r.isRefusal(len(t.baseline) > 0)
 	answer = fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))
 	if c := r.header.Get("WWW-Authenticate"); c != "" {
@@ -188,6 +189,7 @@ func (s *tester) count(p observation) map[string]int {
 					counts[forward.Fold(name)]++
 				}
 			}
+		// Cookies that the gateway writes: the client's own of that name are dropped.
 		case name == "Cookie":
 			for _, n := range s.owned.Names() {
 				if n.Kind == forward.OwnedCookie && strings.Contains("; "+strings.Join(values, "; "), "; "+n.Name+"=") {
@@ -290,6 +292,7 @@ func (s *tester) compare(t *target, a attempt, p observation) {
 			s.record(t, a, "doubled", "", p.upstream, name)
 		}
 	}
+	// A header that an honest request does not have was written once too often.
 	for name := range counts {
 		if baseline[name] == 0 {
 			s.record(t, a, "doubled", "", p.upstream, name)
@@ -316,6 +319,7 @@ func (s *tester) markedNames(text string, a attempt) []string {
 		return nil
 	}
 	var names []string
+	// The part behind the mark identifies the line.
 	for _, l := range slices.Concat(a.lines, a.trailers, a.cookies) {
 		_, value, ok := strings.Cut(l.value, s.mark)
 		if ok && strings.Contains(text+" ", s.mark+value) && !slices.Contains(names, l.name) {
