@@ -67,7 +67,7 @@ type App struct {
 	known       []*issuer.Config // those of issuers, with their names
 	directories *directory.Merged
 	attributes  []directory.Attributes // of each directory
-	warnings    []Warning              // what directories hold that is hardly meant, for check
+	warnings    []Warning              // what is suspicious in the data of directories, for check
 	store       *storeFuture
 	signer      *mint.Signer
 	proofs      *issuer.LocalReplayMemory
