@@ -300,7 +300,7 @@ type appended struct{ field, placeholder string }
 func (c *checker) appendedTokens(servers []map[string]any) []appended {
 	secret := c.tokenFields(false)
 	// Each placeholder as the Caddyfile adapter writes it out.
-	var placeholders []string // without what all of them begin with
+	placeholders := make([]string, 0, len(secret.headers)+len(secret.cookies)) // without what all of them begin with
 	for _, h := range secret.headers {
 		placeholders = append(placeholders, "header."+h)
 	}
