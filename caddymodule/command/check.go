@@ -47,7 +47,7 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	warnings := check.Warnings(app, text)
-	tests, err := tryTests(contextOf(cmd), app)
+	tests, err := runTests(contextOf(cmd), app)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func quantity(n int, one, many string) string {
 }
 
 // printCheck prints warnings and failed tests as text.
-func printCheck(cmd *cobra.Command, warnings []caddymodule.Warning, tests []tested) {
+func printCheck(cmd *cobra.Command, warnings []caddymodule.Warning, tests []testResult) {
 	for _, w := range warnings {
 		fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", w)
 	}

@@ -19,9 +19,9 @@ func init() {
 	caddymodule.RegisterSubcommand(selftestCommand)
 }
 
-type tested = caddymodule.TestResult
+type testResult = caddymodule.TestResult
 
-func tryTests(ctx context.Context, app *caddymodule.App) ([]tested, error) { return app.TryTests(ctx) }
+func runTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) { return app.TryTests(ctx) }
 
 // misuseError is an error of whoever typed the command: exit status 2.
 type misuseError struct{ error }
