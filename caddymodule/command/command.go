@@ -21,7 +21,9 @@ func init() {
 
 type testResult = caddymodule.TestResult
 
-func runTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) { return app.TryTests(ctx) }
+func runTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
+	return app.TryTests(ctx)
+}
 
 // misuseError is an error of whoever typed the command: exit status 2.
 type misuseError struct{ error }
