@@ -59,6 +59,13 @@ func walls() []wall {
 		{room: "~/caddymodule/...", never: append(onlyForTests(), "~/cmd/...")},
 		{room: "~/caddymodule/admin", never: []string{"~/caddymodule/command/...", "~/caddymodule/check/...", "~/caddymodule/selftest/...", "~/caddymodule/directories/..."}},
 		{room: "~/caddymodule/command", never: []string{"~/caddymodule/directories/...", "~/caddymodule/standard/..."}},
+		{room: "~/caddymodule/...", never: []string{"github.com/quic-go/..."}, direct: true},
+		{room: "~/caddymodule/jsontree", stdOnly: true},
+		{room: "~/caddymodule/routes", never: []string{"~/caddymodule", "~/caddymodule/pathmatch/..."}},
+		{room: "~/caddymodule/pathmatch", never: []string{"~/caddymodule"}},
+		{room: "~/caddymodule", never: []string{"~/caddymodule/check/...", "~/caddymodule/selftest/...", "~/caddymodule/command/..."}},
+		{room: "~/caddymodule/check", never: []string{"~/caddymodule/selftest/...", "~/caddymodule/command/..."}},
+		{room: "~/caddymodule/selftest", never: []string{"~/caddymodule/check/...", "~/caddymodule/command/..."}},
 		{room: "~/cmd/caddy", never: append(onlyForTests(), "~/cmd/demo/...")},
 	}
 	return slices.Concat(all, apart("~/enrich/directory/", kinds), apart("~/cache/", []string{"memory", "redis", "seal"}))

@@ -67,8 +67,8 @@ type App struct {
 	issuers     *issuer.Set
 	known       []*issuer.Config // those of issuers, with their names
 	directories *directory.Composite
-	kept        []directory.Attributes // of each directory
-	doubts      []finding              // suspicious entries of directories, for check
+	attributes  []directory.Attributes // of each directory
+	warnings    []Warning              // suspicious entries of directories, for check
 	store       *lazyStore
 	signer      *mint.Signer
 	proofs      *issuer.LocalReplayMemory

@@ -178,9 +178,9 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 	if len(s.Attributes) > 0 {
 		kept.User = s.Attributes
 	}
-	a.kept = append(a.kept, kept)
+	a.attributes = append(a.attributes, kept)
 	for _, text := range guarded.Warnings() {
-		a.doubts = append(a.doubts, finding{Where: "directory " + s.Name, Text: text})
+		a.warnings = append(a.warnings, Warning{Where: "directory " + s.Name, Text: text})
 	}
 	return directory.Source{
 		Directory: guarded, Name: s.Name, Required: !s.Optional, Issuers: s.Issuers, Match: s.Match, Attributes: s.Attributes,

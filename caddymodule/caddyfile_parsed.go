@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
@@ -107,7 +108,7 @@ func (p *parsedCaddyfile) assignName(h *Handler) error {
 	head := h.at.Head()
 	key := fmt.Sprintf("%s:%d %s", head.File, head.Line, h.text)
 	if p.unnamed[key] == "" {
-		p.unnamed[key] = defaultName(len(p.unnamed) + 1)
+		p.unnamed[key] = routes.DefaultName(len(p.unnamed) + 1)
 	}
 	h.Name = p.unnamed[key]
 	return nil

@@ -13,6 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/pathmatch"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
@@ -146,7 +148,7 @@ type Handler struct {
 	app      *App
 	list     any // identifies the list of routes that the policy is in
 	matchers caddyhttp.MatcherSets
-	chooses  pathMatchers // the matchers, for each reading of a path
+	chooses  pathmatch.Matchers // the matchers, for each reading of a path
 	policy   *policy
 	logger   *zap.Logger
 }
@@ -212,11 +214,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	raw := h.MatcherSetsRaw // which loading empties
-	h.app.readRoutes(provisionedHTTP(ctx))
+	h.app.readRoutes(routes.HTTPApp(ctx))
 	if h.Name == "" {
 		h.Name = h.app.defaultNameOf(h.text)
 	}
-	h.list = routeListOf(ctx, h.text)
+	h.list = routes.ListOf(ctx, h.text, settingsKey)
 	sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)
@@ -228,21 +230,21 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("policy %q: %w", h.Name, err)
 	}
-	if h.policy.compiled.ReadsHost() && !siteHostIsFixed(ctx) {
+	if h.policy.compiled.ReadsHost() && !routes.HostIsFixed(ctx) {
 		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
 	}
 	if err := h.policy.compiled.CheckReads(h.app.unavailableFacts(h.accepted(h.app.known))); err != nil {
 		return fmt.Errorf("policy %q: %w", h.policy.name, err)
 	}
-	h.chooses = newPathMatchers(h.matchers, raw, h.policy.compiled.Readings())
-	for _, warning := range pathWarnings(ctx, raw) {
+	h.chooses = pathmatch.New(h.matchers, raw, h.policy.compiled.Readings())
+	for _, warning := range pathmatch.Warnings(ctx, raw) {
 		h.logger.Warn(warning, zap.String("policy", h.Name))
-		h.policy.remarks = append(h.policy.remarks, finding{Policy: h.Name, Where: "matcher", Text: warning})
+		h.policy.warnings = append(h.policy.warnings, Warning{Policy: h.Name, Where: "matcher", Text: warning})
 	}
 	if err := h.app.register(h.policy); err != nil {
 		return err
 	}
-	return h.app.judgeRoutes()
+	return h.app.checkRoutes()
 }
 
 // writeText keeps the configuration as JSON, before loading changes it.
@@ -303,7 +305,7 @@ func (h *Handler) match(r *http.Request, state *requestState) (bool, error) {
 	if len(h.matchers) == 0 {
 		return true, nil
 	}
-	return state.attached(r, h.chooses.match)
+	return state.attached(r, h.chooses.Match)
 }
 
 // refuseMatch refuses a request that the matchers could not judge.

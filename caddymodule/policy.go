@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -25,12 +26,12 @@ import (
 
 // policy is a handler's configuration, compiled.
 type policy struct {
-	name     string
-	compiled *enrich.Policy
-	handler  *Handler
-	resource *metadata    // nil where the policy names none
-	remarks  []finding    // what the policy's own settings make likely to be a mistake
-	notes    []claim.Note // what okta_claims left out, for check
+	name           string
+	compiled       *enrich.Policy
+	handler        *Handler
+	resource       *metadata    // nil where the policy names none
+	warnings       []Warning    // what the policy's own settings make likely to be a mistake
+	importWarnings []claim.Note // what okta_claims left out, for check
 }
 
 // compile compiles the handler's configuration, every part of it once. It reads
@@ -65,7 +66,7 @@ func (h *Handler) compile() (*policy, error) {
 		def.RequireACR, def.MaxAge = h.RequireACR.Values, time.Duration(h.RequireACR.MaxAge)
 	}
 	if len(def.Tokens) > 0 && len(h.issuers()) > 1 && slices.ContainsFunc(h.Tokens, func(t mint.TokenDefinition) bool { return t.Subject == "" }) {
-		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "token", Text: "it accepts several issuers, whose subjects may be alike, and signs them all as one issuer: name a claim with subject that is unique over all of them"})
+		p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "token", Text: "it accepts several issuers, whose subjects may be alike, and signs them all as one issuer: name a claim with subject that is unique over all of them"})
 	}
 	places := h.TokenFrom
 	if len(places) == 0 {
@@ -81,7 +82,7 @@ func (h *Handler) compile() (*policy, error) {
 		return nil, inFiles(err, files)
 	}
 	if missing := p.compiled.Readings().Missing(); len(missing) > 0 {
-		p.remarks = append(p.remarks, finding{Policy: h.Name, Where: "path_readings", Text: fmt.Sprintf(
+		p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "path_readings", Text: fmt.Sprintf(
 			"paths are not judged by %s: an application that reads them so can be led past the policy", strings.Join(missing, ", "))})
 	}
 	return p, nil
@@ -108,7 +109,7 @@ func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, 
 		for _, def := range defs {
 			claims, files = append(claims, def), append(files, rule.OktaClaims.File)
 		}
-		p.notes = append(p.notes, notes...)
+		p.importWarnings = append(p.importWarnings, notes...)
 	}
 	return claims, files, nil
 }
@@ -261,7 +262,7 @@ func (a *App) defaultNameOf(settings string) string {
 	defer a.mu.Unlock()
 	for {
 		a.unnamed++
-		name := defaultName(a.unnamed)
+		name := routes.DefaultName(a.unnamed)
 		if a.named[name] == nil {
 			return name
 		}

@@ -65,7 +65,7 @@ func (h *Handler) Matches(r *http.Request) (bool, error) {
 		err := enrich.CheckPath(r)
 		return err == nil, err
 	}
-	return h.chooses.match(r)
+	return h.chooses.Match(r)
 }
 
 // HTTPApp returns Caddy's HTTP app of the same configuration. It is an error

@@ -10,7 +10,6 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
@@ -29,7 +28,7 @@ Results are written to stdout, diagnostics to stderr. The exit status is 0 for
 good, 1 if it failed or the decision is a denial, and 2 for misuse.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(evalCommand(), caddymodule.CheckCommand(runTests), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), caddymodule.SelftestCommand())
+			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), selftestCommand())
 			cmd.PersistentFlags().Bool("json", false, "Write results as JSON")
 			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, misuse("%w", err)) })
 			cmd.Args = cobra.ArbitraryArgs

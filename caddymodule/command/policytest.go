@@ -14,7 +14,12 @@ import (
 // This file runs the test blocks of policies: offline, for made-up callers.
 
 // testResult is what became of one test of a policy.
-type testResult = caddymodule.TestResult
+type testResult struct {
+	Policy string   `json:"policy"`
+	Test   string   `json:"test"`
+	Passed bool     `json:"passed"`
+	Failed []string `json:"failed,omitempty"`
+}
 
 // runTests runs the tests of all policies of an app that LoadOffline returned.
 // Directories and key servers are asked only where there is a test. It is an error

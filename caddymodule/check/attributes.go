@@ -1,0 +1,68 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+)
+
+// This file warns of attributes that no directory has.
+
+// builtinAttributes are the attributes that each object has besides its profile, and
+// the functions that expressions call on one, by root.
+var builtinAttributes = map[string][]string{
+	"user":    {"id", "login", "status", "created", "lastUpdated", "passwordChanged", "lastLogin", "profile", "email"},
+	"app":     {"id", "clientId", "name", "label", "status", "profile"},
+	"appuser": {"id", "app", "userName", "username", "status", "profile"},
+}
+
+// attributes warns of attributes that claims and requirements read and that no
+// directory has.
+func (c *checker) attributes() {
+	// Without a directory each attribute is null, which is worth another text.
+	directories := c.app.DirectoryAttributes()
+	for _, p := range c.app.Policies() {
+		for _, root := range []string{"user", "app", "appuser"} {
+			kept, known := attributesOf(root, directories)
+			if !known {
+				continue
+			}
+			warn := func(where string, read []string) {
+				for _, name := range read {
+					var text string
+					switch {
+					case len(directories) == 0:
+						text = fmt.Sprintf("%s.%s cannot be read: no directory is configured, so that %[1]s is null", root, name)
+					case !slices.Contains(kept, name):
+						text = fmt.Sprintf("%s.%s is always null: no directory has an attribute of that name%s", root, name, nearest.Hint(name, kept))
+					default:
+						continue
+					}
+					c.list = append(c.list, caddymodule.Warning{Policy: p.Name, Where: where, Text: text})
+				}
+			}
+			read := p.Policy().Rules().Attributes(root)
+			for _, claim := range p.Policy().Rules().Names() {
+				warn("claim "+claim, read[claim])
+			}
+			warn("require", p.Policy().RequirementAttributes(root))
+		}
+	}
+}
+
+// attributesOf returns the attributes of a root in all directories. It is false where
+// a directory may have any.
+func attributesOf(root string, directories []directory.Attributes) (names []string, known bool) {
+	names = slices.Clone(builtinAttributes[root])
+	for _, kept := range directories {
+		of := map[string][]string{"user": kept.User, "app": kept.App, "appuser": kept.AppUser}[root]
+		if len(of) == 0 {
+			return nil, false
+		}
+		names = append(names, of...)
+	}
+	return names, true
+}

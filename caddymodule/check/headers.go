@@ -1,0 +1,83 @@
+package check
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+)
+
+// This file warns of header names, spellings and sizes.
+
+// policyNames warns of header names that common servers drop or fold.
+func (c *checker) policyNames(p *caddymodule.Handler) {
+	var odd []string
+	for _, n := range p.Policy().Contract().Reserved() {
+		if (n.Kind == forward.ReservedHeader || n.Kind == forward.ReservedPrefix) && hyphenated(n.Name) != n.Name {
+			odd = append(odd, n.Name)
+		}
+	}
+	if len(odd) == 0 {
+		return
+	}
+	// CGI and WSGI servers make one variable of X_User and X-User.
+	plain := hyphenated(odd[0])
+	c.add(p.Name, "header "+strings.Join(odd, ", "), "nginx, Apache, gunicorn and another Caddy drop headers whose names hold anything but letters, digits and hyphens; keep such a name only where the application takes the header from this gateway itself: one that reads the variable HTTP_%s gets it from %s as well",
+		strings.ToUpper(strings.ReplaceAll(plain, "-", "_")), plain)
+}
+
+// hyphenated returns a name with hyphens as its only separators.
+func hyphenated(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+			return r
+		}
+		return '-'
+	}, name)
+}
+
+// spellingConflicts warns of a name that two policies spell differently: the
+// transport cannot know which spelling is meant for a request.
+func (c *checker) spellingConflicts() {
+	first := map[string]string{}
+	for _, n := range c.owned.Names() {
+		if !n.Exact || n.Kind != forward.ReservedHeader {
+			continue
+		}
+		key := http.CanonicalHeaderKey(n.Name)
+		switch before, ok := first[key]; {
+		case !ok:
+			first[key] = n.Name
+		case before != n.Name:
+			c.add("", "", "%s and %s are one header in two exact spellings: `transport token_enrich` writes the first of them everywhere; choose one", before, n.Name)
+		}
+	}
+}
+
+// budget warns of headers that may be larger than the policy's budget, alone or
+// together. Together only limits that are configured count: the default of one header
+// is half of the default budget, and few headers come near it.
+func (c *checker) budget(p *caddymodule.Handler) {
+	def := p.Definition
+	budget := def.Budget
+	if budget == 0 {
+		budget = forward.DefaultBudget
+	}
+	// A limit that is not configured is 0 in the sum.
+	sum := 0
+	for _, h := range def.Headers {
+		sum += h.MaxBytes
+		most := h.MaxBytes
+		if most == 0 {
+			most = forward.DefaultMaxBytes
+		}
+		if most > budget {
+			c.add(p.Name, "header "+h.Name, "its value may take %d bytes, but header_budget is %d, so the budget fails it first: lower max_bytes or raise header_budget", most, budget)
+		}
+	}
+	if sum > budget {
+		c.add(p.Name, "header_budget", "the max_bytes of its headers add up to %d, but header_budget is %d: a user with many groups would be refused with status 500; lower max_bytes, raise header_budget as far as the application takes it, or give an on_overflow", sum, budget)
+	}
+}

@@ -1,0 +1,97 @@
+package command
+
+import (
+	"fmt"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/check"
+)
+
+// checkCommand returns the command that checks a configuration.
+func checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Loads a configuration offline, compiles every expression, tries its tests and lists warnings",
+		Long: `
+Loads a configuration without starting it and without the network, compiles
+every expression, and lists what is allowed but probably not meant. Then it
+decides for the made-up callers of the policies' test blocks, for which it asks
+the directories. Warnings do not change the exit status; an error and a test
+that fails are status 1.
+`,
+		Args: exactly(0, "flags only"),
+		RunE: run(runCheck),
+	}
+	cmd.Flags().StringP("config", "c", "", "Configuration file")
+	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
+	return cmd
+}
+
+// runCheck loads the configuration, and prints its warnings and the results of its
+// tests. A failed test makes the exit status 1.
+func runCheck(cmd *cobra.Command, _ []string) error {
+	config, _ := cmd.Flags().GetString("config")
+	adapter, _ := cmd.Flags().GetString("adapter")
+	if config == "" {
+		return misuse("--config names the file to check")
+	}
+	text, _, _, err := caddycmd.LoadConfig(config, adapter)
+	if err != nil {
+		return err
+	}
+	app, err := caddymodule.LoadOffline(text)
+	if err != nil {
+		return err
+	}
+	warnings := check.Warnings(app, text)
+	tests, err := runTests(contextOf(cmd), app)
+	if err != nil {
+		return err
+	}
+	passed := 0
+	for _, t := range tests {
+		if t.Passed {
+			passed++
+		}
+	}
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd, map[string]any{"policies": len(app.Policies()), "warnings": warnings, "tests": tests}); err != nil {
+			return err
+		}
+	} else {
+		printCheck(cmd, warnings, tests)
+		word := "good"
+		if passed < len(tests) {
+			word = "not good"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is %s: %s, %s, %d of %s passed\n", config, word,
+			quantity(len(app.Policies()), "policy", "policies"), quantity(len(warnings), "warning", "warnings"), passed, quantity(len(tests), "test", "tests"))
+	}
+	if passed < len(tests) {
+		return errDenied
+	}
+	return nil
+}
+
+// quantity returns a number with its noun.
+func quantity(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// printCheck prints warnings and failed tests as text.
+func printCheck(cmd *cobra.Command, warnings []caddymodule.Warning, tests []testResult) {
+	for _, w := range warnings {
+		fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", w)
+	}
+	for _, t := range tests {
+		for _, text := range t.Failed {
+			fmt.Fprintf(cmd.OutOrStdout(), "failed: policy %s: test %q: %s\n", t.Policy, t.Test, text)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/selftest"
+)
+
+// selftestCommand returns the command that runs a configuration against attempts to
+// get past it.
+func selftestCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "selftest --config FILE [--site HOST --path P] --token FILE",
+		Short: "Runs a configuration in private and tries to get identity headers and guarded paths past it",
+		Long: `
+Runs a configuration in a Caddy of its own, on loopback, with a probe in the
+place of every application. To each site and path it sends every spelling of
+every header and cookie that the gateway writes or reads a token from, over
+HTTP/1.1 and 2, in header and trailer sections, repeated, named in Connection,
+with the token and without. Of each path that a matcher or a requirement names
+and that is refused, with the token or without, it sends the spellings that
+applications may read as that path. It reports what got through: exit status 0
+if nothing did, 1 with a table if something did.
+
+Issuers and directories are asked as usual. Redis, signing keys and apps other
+than http and token_enrich are left out, nothing is logged, and what has to be
+stored goes to a temporary folder.
+`,
+		Example: "  caddy token-enrich selftest --config Caddyfile --site app.example.com --token token.txt",
+		Args:    exactly(0, "flags only"),
+		RunE:    run(runSelftest),
+	}
+	cmd.Flags().StringP("config", "c", "", "Configuration file")
+	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
+	cmd.Flags().String("site", "", "Try this host only")
+	cmd.Flags().String("path", "", "Try this path, and one that nobody has, only")
+	cmd.Flags().String("token", "", "A file with a token that the configuration accepts; - is stdin")
+	return cmd
+}
+
+// runSelftest reads the flags and the token, and runs the selftest.
+func runSelftest(cmd *cobra.Command, _ []string) error {
+	flags := cmd.Flags()
+	config, _ := flags.GetString("config")
+	adapter, _ := flags.GetString("adapter")
+	host, _ := flags.GetString("site")
+	path, _ := flags.GetString("path")
+	file, _ := flags.GetString("token")
+	switch {
+	case config == "":
+		return misuse("--config names the file to try")
+	case file == "":
+		return misuse("--token names a file with a token that the configuration accepts")
+	case path != "" && !strings.HasPrefix(path, "/"):
+		return misuse("--path begins with a slash")
+	}
+	text, err := readFile(cmd, file)
+	if err != nil {
+		return fmt.Errorf("--token: %w", err)
+	}
+	adapted, _, _, err := caddycmd.LoadConfig(config, adapter)
+	if err != nil {
+		return err
+	}
+	report, err := selftest.Run(contextOf(cmd), adapted, selftest.Options{Site: host, Path: path, Token: strings.TrimSpace(string(text))})
+	if unknown, ok := errors.AsType[*selftest.UnknownSiteError](err); ok {
+		return misuse("--site: %w", unknown)
+	}
+	if err != nil {
+		return err
+	}
+	return printReport(cmd, report)
+}
+
+// printReport prints the report. Its error makes the exit status.
+func printReport(cmd *cobra.Command, report *selftest.Report) error {
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd, report); err != nil {
+			return err
+		}
+	} else if err := report.Write(cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	switch {
+	case report.Bypassed() > 0:
+		return errDenied
+	case !report.Accepted:
+		return fmt.Errorf("the token proves nothing: with it, no header of the gateway reached an application (first answer: %s)", report.Answer)
+	}
+	return nil
+}
