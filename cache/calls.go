@@ -15,9 +15,9 @@ import (
 // goroutine. It is far above what the directories' own limits let through.
 const MaxLoads = 4096
 
-// MaxRefreshes bounds the loads behind requests among them. A refresh that
+// maxRefreshes bounds the loads behind requests among them. A refresh that
 // finds no room is skipped: the next hit asks again.
-const MaxRefreshes = 256
+const maxRefreshes = 256
 
 // call is one load under way.
 type call = singleflight.Call[Key, outcome]
@@ -71,7 +71,7 @@ func (s *calls) start(ctx context.Context, c *call, refresh bool, run func(conte
 func (s *calls) reserve(refresh bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running >= MaxLoads || refresh && s.refreshes >= MaxRefreshes {
+	if s.running >= MaxLoads || refresh && s.refreshes >= maxRefreshes {
 		return false
 	}
 	s.running++

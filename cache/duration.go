@@ -28,7 +28,7 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return errors.New("reading a duration: neither a string nor whole nanoseconds")
 	}
-	v, err := ParseDuration(s)
+	v, err := parseDuration(s)
 	if err != nil {
 		return err
 	}
@@ -36,8 +36,8 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// ParseDuration is time.ParseDuration with days: "1d", "1d12h".
-func ParseDuration(s string) (time.Duration, error) {
+// parseDuration is time.parseDuration with days: "1d", "1d12h".
+func parseDuration(s string) (time.Duration, error) {
 	var days time.Duration
 	rest := s
 	if i := strings.IndexByte(s, 'd'); i > 0 {

@@ -17,9 +17,9 @@ import (
 // This file checks the routes around the policies while a configuration is loaded,
 // and names the policies without a name.
 
-// ErrRoutes means that routes lead requests past a policy, or to an application
+// errRoutes means that routes lead requests past a policy, or to an application
 // unscrubbed. The configuration does not load.
-var ErrRoutes = errors.New("the routes lead past a policy")
+var errRoutes = errors.New("the routes lead past a policy")
 
 // maxRouteErrors bounds how many problems one error lists.
 const maxRouteErrors = 10
@@ -34,7 +34,7 @@ func routesError(fatal []string) error {
 	if more := len(fatal) - len(texts); more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Errorf("%w: %s", ErrRoutes, strings.Join(texts, "; "))
+	return fmt.Errorf("%w: %s", errRoutes, strings.Join(texts, "; "))
 }
 
 // checkedRoutes is what the app keeps of the routes around its policies.

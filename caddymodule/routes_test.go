@@ -49,7 +49,7 @@ const strict = "require `1 == 1`"
 func wantRoutes(t *testing.T, warnings []string, err error, fails, warns string) {
 	t.Helper()
 	if fails != "" {
-		if !errors.Is(err, ErrRoutes) && (err == nil || !strings.Contains(err.Error(), ErrRoutes.Error())) {
+		if !errors.Is(err, errRoutes) && (err == nil || !strings.Contains(err.Error(), errRoutes.Error())) {
 			t.Fatalf("it loads, or fails otherwise: %v", err)
 		}
 		for part := range strings.SplitSeq(fails, " … ") {
@@ -250,7 +250,7 @@ func TestRoutesAreJudgedAlikeEachTime(t *testing.T) {
 			if err == nil {
 				t.Fatal("it loads")
 			}
-			_, got, _ := strings.Cut(err.Error(), ErrRoutes.Error())
+			_, got, _ := strings.Cut(err.Error(), errRoutes.Error())
 			if want == "" {
 				want = got
 			}

@@ -28,10 +28,10 @@ func (p *Policy) checkRequest(r *http.Request) error {
 		return nil
 	}
 	if strings.Trim(r.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != "" {
-		return refuse(KindMalformedRequest, fmt.Errorf("%w: found other characters than A to Z, - and _", ErrMethod))
+		return refuse(KindMalformedRequest, fmt.Errorf("%w: found other characters than A to Z, - and _", errMethod))
 	}
 	if overridesMethod(r.Header) {
-		return refuse(KindMalformedRequest, fmt.Errorf("%w: a header overrides it", ErrMethod))
+		return refuse(KindMalformedRequest, fmt.Errorf("%w: a header overrides it", errMethod))
 	}
 	return nil
 }
@@ -50,11 +50,11 @@ func crossOrigin(r *http.Request, p *Policy, found token.Found) error {
 		// A browser always sends Origin with a handshake; a client that sends
 		// none is no browser.
 		if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) {
-			return refuse(KindCrossOrigin, ErrCrossOrigin)
+			return refuse(KindCrossOrigin, errCrossOrigin)
 		}
 	}
 	if err := http.NewCrossOriginProtection().Check(probe); err != nil {
-		return refuse(KindCrossOrigin, ErrCrossOrigin)
+		return refuse(KindCrossOrigin, errCrossOrigin)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (g *Gateway) checkAuthentication(c requestCheck) error {
 	if ok {
 		return nil
 	}
-	r := refuse(KindInsufficientAuthentication, ErrAuthenticationContext)
+	r := refuse(KindInsufficientAuthentication, errAuthenticationContext)
 	r.ACRValues, r.MaxAge = values, maxAge
 	return r
 }

@@ -94,9 +94,9 @@ func newID() string {
 // the record is missing or failed and the policy goes on), or anonymous.
 func (d *Decision) Status() string { return d.status }
 
-// Until returns when the token expires, leeway included. It is zero for an
+// until returns when the token expires, leeway included. It is zero for an
 // anonymous request and for a token without an expiry.
-func (d *Decision) Until() time.Time {
+func (d *Decision) until() time.Time {
 	if d.verified == nil || d.Principal.Expiry.IsZero() {
 		return time.Time{}
 	}

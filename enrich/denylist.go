@@ -42,10 +42,10 @@ func (g *Gateway) checkDenyList(c requestCheck) error {
 		return nil
 	}
 	if g.Denials.Denied(c.now, c.decision.Principal.IssuedAt, c.decision.denyNames...) {
-		return refuse(KindInvalidToken, ErrRevoked)
+		return refuse(KindInvalidToken, errRevoked)
 	}
 	if g.DenyListUnconfirmed(c.now) {
-		return refuse(KindUnavailable, ErrDenyListUnconfirmed)
+		return refuse(KindUnavailable, errDenyListUnconfirmed)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func TestAnUnconfirmedDenyList(t *testing.T) {
 					return
 				}
 				a.mustBe(t, c.want)
-				if !errors.Is(a.err, ErrDenyListUnconfirmed) {
+				if !errors.Is(a.err, errDenyListUnconfirmed) {
 					t.Errorf("cause %v", errors.Unwrap(a.err))
 				}
 				node.Restore()
@@ -93,7 +93,7 @@ func TestAnUndoneDenialLetsInAtOnce(t *testing.T) {
 		begun, done := attend(t, r, policy, token, longs()["an upgrade"], 0)
 		defer done()
 		time.Sleep(time.Minute)
-		if !errors.Is(context.Cause(ended), ErrRequestEnded) {
+		if !errors.Is(context.Cause(ended), errRequestEnded) {
 			t.Errorf("the long request that was denied goes on: %v", context.Cause(ended))
 		}
 		if begun.Err() != nil {
@@ -101,7 +101,7 @@ func TestAnUndoneDenialLetsInAtOnce(t *testing.T) {
 		}
 		r.deny(DenyUser, "00u1ada", time.Time{})
 		time.Sleep(2 * time.Second)
-		if !errors.Is(context.Cause(begun), ErrRequestEnded) {
+		if !errors.Is(context.Cause(begun), errRequestEnded) {
 			t.Error("a denial after an undo does not end it")
 		}
 		r.ask(policy, token).mustBe(t, KindInvalidToken)

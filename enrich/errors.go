@@ -84,27 +84,27 @@ var (
 	// ErrPath: applications may read the target's path otherwise than a matcher
 	// or a requirement does.
 	ErrPath = errors.New("the path can be read in two ways")
-	// ErrMethod: applications may take the request for one of another method than
+	// errMethod: applications may take the request for one of another method than
 	// a requirement reads.
-	ErrMethod = errors.New("the method can be read in two ways")
-	// ErrRequirement: a require expression is not true.
-	ErrRequirement = errors.New("a requirement does not hold")
-	// ErrAccountDisabled: the user's account is suspended, deprovisioned or locked.
-	ErrAccountDisabled = errors.New("the account is barred")
-	// ErrUnknownUser: the directory says that there is no such user.
-	ErrUnknownUser = errors.New("the directory knows no such user")
-	// ErrScope: a required scope was not granted.
-	ErrScope = errors.New("a required scope is missing")
-	// ErrAuthenticationContext: acr or auth_time do not meet the policy.
-	ErrAuthenticationContext = errors.New("the authentication context does not suffice")
-	// ErrCrossOrigin: an unsafe request from a foreign origin.
-	ErrCrossOrigin = errors.New("cross-origin request with a cookie token")
-	// ErrRevoked: the deny list names the token, its session or its user.
-	ErrRevoked = errors.New("the token was revoked")
-	// ErrDenyListUnconfirmed: the deny list is older than it may be.
-	ErrDenyListUnconfirmed = errors.New("the deny list is unconfirmed")
-	// ErrDirectory: the directory failed and nothing usable is cached.
-	ErrDirectory = errors.New("the directory cannot be asked")
+	errMethod = errors.New("the method can be read in two ways")
+	// errRequirement: a require expression is not true.
+	errRequirement = errors.New("a requirement does not hold")
+	// errAccountDisabled: the user's account is suspended, deprovisioned or locked.
+	errAccountDisabled = errors.New("the account is barred")
+	// errUnknownUser: the directory says that there is no such user.
+	errUnknownUser = errors.New("the directory knows no such user")
+	// errScope: a required scope was not granted.
+	errScope = errors.New("a required scope is missing")
+	// errAuthenticationContext: acr or auth_time do not meet the policy.
+	errAuthenticationContext = errors.New("the authentication context does not suffice")
+	// errCrossOrigin: an unsafe request from a foreign origin.
+	errCrossOrigin = errors.New("cross-origin request with a cookie token")
+	// errRevoked: the deny list names the token, its session or its user.
+	errRevoked = errors.New("the token was revoked")
+	// errDenyListUnconfirmed: the deny list is older than it may be.
+	errDenyListUnconfirmed = errors.New("the deny list is unconfirmed")
+	// errDirectory: the directory failed and nothing usable is cached.
+	errDirectory = errors.New("the directory cannot be asked")
 )
 
 // Refusal is an answer to a request that is not let through. Its text may be

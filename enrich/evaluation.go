@@ -85,7 +85,7 @@ func (e *evaluation) lookUp(ctx context.Context) error {
 		return nil
 	}
 	q := directory.Query{Principal: e.verified.Principal, Token: e.token}
-	e.record, e.lookupErr = l.Record(ctx, q, e.app, e.policy.reads)
+	e.record, e.lookupErr = l.record(ctx, q, e.app, e.policy.reads)
 	if ctx.Err() != nil {
 		return refuse(KindUnavailable, ctx.Err())
 	}
@@ -113,14 +113,14 @@ func (e *evaluation) applyDirectoryState(context.Context) error {
 		e.missing |= directoryRoots
 	case identity.Missing:
 		if !p.definition.ContinueMissingUser {
-			return refuse(KindMissingUser, ErrUnknownUser)
+			return refuse(KindMissingUser, errUnknownUser)
 		}
 		e.missing |= directoryRoots | oktael.InputAppUser
 	case identity.Unasked: // a service account, or no directory answers for its issuer
 		r.Person = personOfToken(e.verified.Principal, p.reads)
 	default:
 		if r.Person.User != nil && r.Person.User.Disabled() {
-			return refuse(KindDenied, ErrAccountDisabled)
+			return refuse(KindDenied, errAccountDisabled)
 		}
 	}
 	for _, part := range []struct {
@@ -143,7 +143,7 @@ func (e *evaluation) applyDirectoryState(context.Context) error {
 }
 
 func (e *evaluation) directoryFailed() error {
-	return refuse(KindUnavailable, fmt.Errorf("%w: %w", ErrDirectory, e.lookupErr))
+	return refuse(KindUnavailable, fmt.Errorf("%w: %w", errDirectory, e.lookupErr))
 }
 
 // personOfToken returns what is known of a principal for whom no directory
@@ -241,7 +241,7 @@ func (e *evaluation) checkRequirements(context.Context) error {
 	required := e.policy.definition.RequireScope
 	for _, scope := range required {
 		if !e.verified.Principal.HasScope(scope) {
-			r := refuse(KindInsufficientScope, ErrScope)
+			r := refuse(KindInsufficientScope, errScope)
 			r.Scopes = required
 			return r
 		}

@@ -152,7 +152,7 @@ func TestAnonymousRequestsLeaveRoomForLongOnes(t *testing.T) {
 			}
 			return err == nil
 		}
-		for n := range MaxLongLived / 2 {
+		for n := range maxLongLived / 2 {
 			if !attend(nobody) {
 				t.Fatalf("only %d are attended", n)
 			}

@@ -11,10 +11,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 )
 
-// ErrRequestEnded is the cause with which the context of a long-lived request
+// errRequestEnded is the cause with which the context of a long-lived request
 // ends: its token has expired, its time limit is over, or token or user were
 // denied or purged meanwhile.
-var ErrRequestEnded = errors.New("the request outlived its decision")
+var errRequestEnded = errors.New("the request outlived its decision")
 
 // LongLived tracks requests that may outlive their tokens: upgraded connections,
 // event streams, gRPC. They are decided once and could go on for days. Other
@@ -36,9 +36,9 @@ type trackedRequest struct {
 	nameless bool // some names are not known any more: any purge may mean it
 }
 
-// MaxLongLived bounds the requests that are tracked at once; one more is
+// maxLongLived bounds the requests that are tracked at once; one more is
 // refused, because it could not be ended when it has to be.
-const MaxLongLived = 100_000
+const maxLongLived = 100_000
 
 // longLivedInterval is how often tracked requests are checked against the deny
 // list and the purge log.
@@ -50,7 +50,7 @@ func NewLongLived() *LongLived { return &LongLived{live: make(map[*trackedReques
 // Track returns the request with a context that ends with the decision's token,
 // or after limit (0: no other limit), or when the decision is denied or purged.
 // Without a limit, requests that are not long-lived are returned as they are.
-// done must be called when the request is over. Where MaxLongLived requests are
+// done must be called when the request is over. Where maxLongLived requests are
 // tracked, the error is a *Refusal.
 //
 // since is what PurgeVersion returned before the decision, so that a purge
@@ -59,7 +59,7 @@ func (g *Gateway) Track(r *http.Request, d *Decision, limit time.Duration, since
 	if limit == 0 && (d.Principal == nil || !isLongLived(r)) {
 		return r, func() {}, nil
 	}
-	until := d.Until()
+	until := d.until()
 	if limit > 0 {
 		if end := g.Clock().Add(limit); until.IsZero() || end.Before(until) {
 			until = end
@@ -69,7 +69,7 @@ func (g *Gateway) Track(r *http.Request, d *Decision, limit time.Duration, since
 	stopTimer := func() {}
 	if !until.IsZero() {
 		var stop context.CancelFunc
-		ctx, stop = context.WithDeadlineCause(ctx, until, ErrRequestEnded)
+		ctx, stop = context.WithDeadlineCause(ctx, until, errRequestEnded)
 		stopTimer = stop
 	}
 	st := newTrackedRequest(g, d, since, cancel)
@@ -93,7 +93,7 @@ func (g *Gateway) Track(r *http.Request, d *Decision, limit time.Duration, since
 // meanwhile. since is as for Track. done must be called when the request is over.
 func (g *Gateway) TrackResponse(d *Decision, since uint64, end func()) (done func()) {
 	st := newTrackedRequest(g, d, since, func(error) { end() })
-	st.until = d.Until()
+	st.until = d.until()
 	if !g.LongLived.add(st) {
 		end()
 	}
@@ -136,7 +136,7 @@ func (s *LongLived) add(st *trackedRequest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Anonymous requests may take half of the places.
-	if n := len(s.live); n >= MaxLongLived || n >= MaxLongLived/2 && st.decision.Principal == nil {
+	if n := len(s.live); n >= maxLongLived || n >= maxLongLived/2 && st.decision.Principal == nil {
 		return false
 	}
 	s.live[st] = struct{}{}
@@ -171,7 +171,7 @@ func (s *LongLived) watch() {
 		s.mu.Unlock()
 		for _, st := range list {
 			if !st.valid() {
-				st.end(ErrRequestEnded)
+				st.end(errRequestEnded)
 			}
 		}
 	}

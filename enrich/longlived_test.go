@@ -52,7 +52,7 @@ func TestALongRequestEndsWithItsToken(t *testing.T) {
 				}
 				time.Sleep(time.Nanosecond)
 				synctest.Wait()
-				if !errors.Is(context.Cause(ctx), ErrRequestEnded) {
+				if !errors.Is(context.Cause(ctx), errRequestEnded) {
 					t.Errorf("cause %v", context.Cause(ctx))
 				}
 			})
@@ -98,7 +98,7 @@ func TestMaxConnectionEndsAnyRequest(t *testing.T) {
 		defer done()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if !errors.Is(context.Cause(ctx), ErrRequestEnded) {
+		if !errors.Is(context.Cause(ctx), errRequestEnded) {
 			t.Errorf("cause %v", context.Cause(ctx))
 		}
 		short, done := attend(t, r, r.usual(), r.token(), nil, 0)

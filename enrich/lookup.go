@@ -98,11 +98,11 @@ type partAnswer struct {
 	err     error
 }
 
-// Record looks up in parallel the parts that reads names. The person is always
+// record looks up in parallel the parts that reads names. The person is always
 // looked up, because a disabled or unknown user must not pass whatever the rules
 // read; a service account has none. The error says why a part failed; the
 // record's states say which.
-func (l *Lookup) Record(ctx context.Context, q directory.Query, app string, reads oktael.Inputs) (LookupResult, error) {
+func (l *Lookup) record(ctx context.Context, q directory.Query, app string, reads oktael.Inputs) (LookupResult, error) {
 	var r LookupResult
 	var ofPerson, ofApp, ofAppUser partAnswer
 	var wg sync.WaitGroup
@@ -167,7 +167,7 @@ func (l *Lookup) refresh(p *identity.Principal, app string, reads oktael.Inputs)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // begin what is due and wait for nothing
-	_, _ = l.Record(ctx, directory.Query{Principal: p}, app, reads)
+	_, _ = l.record(ctx, directory.Query{Principal: p}, app, reads)
 }
 
 // person looks up the principal's person, and the index of its groups.

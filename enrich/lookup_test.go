@@ -36,7 +36,7 @@ func TestAFailureIsNeverTakenForAnUnknownUser(t *testing.T) {
 			r.people.fail(failure)
 			token := r.token()
 			a := r.refused(p, token, KindUnavailable)
-			if !errors.Is(a.err, ErrDirectory) || !errors.Is(a.err, failure) {
+			if !errors.Is(a.err, errDirectory) || !errors.Is(a.err, failure) {
 				t.Errorf("cause %v", errors.Unwrap(a.err))
 			}
 			var refusal *Refusal
@@ -75,7 +75,7 @@ func TestABarredUserIsRefusedWhateverThePolicySays(t *testing.T) {
 			for _, p := range []*Policy{r.policy(PolicyDefinition{}), r.policy(continued())} {
 				for range 2 {
 					a := r.refused(p, token, KindDenied)
-					if !errors.Is(a.err, ErrAccountDisabled) {
+					if !errors.Is(a.err, errAccountDisabled) {
 						t.Errorf("cause %v", errors.Unwrap(a.err))
 					}
 				}

@@ -20,9 +20,9 @@ import (
 // and the request.
 const requirementInputs = oktael.AllInputs &^ oktael.InputVars
 
-// CompileRequirement compiles one require expression. claims are the names that
+// compileRequirement compiles one require expression. claims are the names that
 // it may read as claims.<name>; nil means any. Its error shows the position.
-func CompileRequirement(source string, claims []string) (*oktael.Program, error) {
+func compileRequirement(source string, claims []string) (*oktael.Program, error) {
 	p, err := oktael.Compile(source, oktael.Options{Inputs: requirementInputs, Claims: claims, Result: oktael.ResultBool})
 	var place *oktael.Error
 	switch {
@@ -53,7 +53,7 @@ type requestRequirement struct {
 
 // add compiles one require expression and returns what it reads.
 func (q *requirements) add(source string, claims []string, set pathreading.Set) (oktael.Inputs, error) {
-	program, err := CompileRequirement(source, claims)
+	program, err := compileRequirement(source, claims)
 	if err != nil {
 		return 0, err
 	}
@@ -120,14 +120,14 @@ func (in requirementInput) checkAll(programs []*oktael.Program) error {
 // the message.
 func (in requirementInput) check(i int, program *oktael.Program) error {
 	if program.Reads()&in.missing != 0 {
-		return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not give", ErrRequirement, i+1))
+		return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not give", errRequirement, i+1))
 	}
 	ok, err := program.EvalBool(in.context)
 	if err != nil {
-		return refuse(KindDenied, fmt.Errorf("%w: requirement %d: %w", ErrRequirement, i+1, err))
+		return refuse(KindDenied, fmt.Errorf("%w: requirement %d: %w", errRequirement, i+1, err))
 	}
 	if !ok {
-		return refuse(KindDenied, fmt.Errorf("%w: requirement %d", ErrRequirement, i+1))
+		return refuse(KindDenied, fmt.Errorf("%w: requirement %d", errRequirement, i+1))
 	}
 	return nil
 }

@@ -134,7 +134,7 @@ func TestTheMethodOfARequestIsTheApplicationsToo(t *testing.T) {
 	r := newRig(t, options{})
 	reads := r.policy(PolicyDefinition{Require: []string{`request.method != "DELETE"`}})
 	for _, method := range []string{"delete", "Delete", "DELETE ", "D\u0301ELETE", "GET2", "M-SEARCH!"} {
-		if a := r.send(reads, r.at(method, "/x")); a.kind() != "invalid_request" || !errors.Is(a.err, ErrMethod) {
+		if a := r.send(reads, r.at(method, "/x")); a.kind() != "invalid_request" || !errors.Is(a.err, errMethod) {
 			t.Errorf("%q: %v", method, a.err)
 		}
 	}
@@ -149,7 +149,7 @@ func TestTheMethodOfARequestIsTheApplicationsToo(t *testing.T) {
 			req.Header[name] = []string{"DELETE"}
 			return req
 		}
-		if a := r.send(reads, overridden()); a.kind() != "invalid_request" || !errors.Is(a.err, ErrMethod) {
+		if a := r.send(reads, overridden()); a.kind() != "invalid_request" || !errors.Is(a.err, errMethod) {
 			t.Errorf("%s: %v", name, a.err)
 		}
 		if a := r.send(r.usual(), overridden()); a.err != nil {

@@ -100,7 +100,7 @@ func (l *Log) postpone(records []Record) error {
 		if r.Kind == Deny || r.Kind == Undeny {
 			continue
 		}
-		if len(l.pending) >= MaxPending {
+		if len(l.pending) >= maxPending {
 			return ErrFull
 		}
 		l.pending = append(l.pending, r)

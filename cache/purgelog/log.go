@@ -14,8 +14,8 @@ import (
 // many purges cost look-ups, never a stale answer.
 const MaxPurges = 100_000
 
-// MaxPending bounds the records that wait for the shared log to come back.
-const MaxPending = 1_000
+// maxPending bounds the records that wait for the shared log to come back.
+const maxPending = 1_000
 
 // minRetain is how long a purge is remembered at least. The longest life that
 // any reader uses extends it.
@@ -196,9 +196,9 @@ func (l *Log) Retain(d time.Duration) {
 	}
 }
 
-// Retention is how long the log remembers purges. A stream that trims itself
+// retention is how long the log remembers purges. A stream that trims itself
 // keeps at least as much.
-func (l *Log) Retention() time.Duration { return time.Duration(l.retain.Load()) }
+func (l *Log) retention() time.Duration { return time.Duration(l.retain.Load()) }
 
 // Open takes over where the stream starts; the caller is about to read from
 // Position on. A stream that starts past this node's position, or ends before
@@ -226,7 +226,7 @@ func (l *Log) Open(start, end Position) {
 // has not run out.
 func (l *Log) Horizon() Position {
 	now := l.line.now()
-	cut := Position{Millis: uint64(max(0, now.Add(-l.Retention()).UnixMilli()))}
+	cut := Position{Millis: uint64(max(0, now.Add(-l.retention()).UnixMilli()))}
 	if p, ok := l.denials.oldest(now); ok && p.Before(cut) {
 		return p
 	}

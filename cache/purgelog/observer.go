@@ -3,7 +3,7 @@ package purgelog
 import "errors"
 
 // ErrFull is returned where the deny list holds MaxDenials denials, or remembers
-// as many that were taken back, or where MaxPending purges wait for the shared log.
+// as many that were taken back, or where maxPending purges wait for the shared log.
 var ErrFull = errors.New("deny list is full")
 
 // Origins of a purge, as an Observer counts them.

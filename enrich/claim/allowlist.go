@@ -9,9 +9,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// MaxAllowList bounds an allow list. No user holds more groups than this, so
+// maxAllowList bounds an allow list. No user holds more groups than this, so
 // that a longer list could not let more through.
-const MaxAllowList = 10000
+const maxAllowList = 10000
 
 // allowList is an AllowList, compiled.
 type allowList struct {
@@ -31,8 +31,8 @@ func (r *Rules) compileAllowList(c *rule, a *AllowList, dialect oktael.Dialect) 
 	switch {
 	case (len(a.IDs) > 0) == (a.Expression != ""):
 		return "allow_list", errors.New("an allow list is either ids or an expression")
-	case len(a.IDs) > MaxAllowList:
-		return "allow_list.ids", fmt.Errorf("an allow list has at most %d ids", MaxAllowList)
+	case len(a.IDs) > maxAllowList:
+		return "allow_list.ids", fmt.Errorf("an allow list has at most %d ids", maxAllowList)
 	case a.Expression != "":
 		field = "allow_list.expression"
 		if l.dynamic, err = r.program(c, field, a.Expression, dialect, oktael.ResultIDs); err != nil {
@@ -118,12 +118,12 @@ func (l *allowList) eval(c *oktael.Context, choice *GroupChoice) (values []any, 
 func groupIDs(v any) ([]string, error) {
 	switch x := v.(type) {
 	case nil:
-		return nil, fmt.Errorf("it is null: %w", ErrAllowList)
+		return nil, fmt.Errorf("it is null: %w", errAllowList)
 	case string:
 		var ids []string
 		for id := range strings.SplitSeq(x, ",") {
 			if id = strings.TrimSpace(id); id != "" {
-				if len(ids) == MaxAllowList {
+				if len(ids) == maxAllowList {
 					return nil, errLongList
 				}
 				ids = append(ids, id)
@@ -131,20 +131,20 @@ func groupIDs(v any) ([]string, error) {
 		}
 		return ids, nil
 	case []any:
-		if len(x) > MaxAllowList {
+		if len(x) > maxAllowList {
 			return nil, errLongList
 		}
 		ids := make([]string, len(x))
 		for i, e := range x {
 			id, ok := e.(string)
 			if !ok {
-				return nil, fmt.Errorf("it holds a value that is not a string: %w", ErrAllowList)
+				return nil, fmt.Errorf("it holds a value that is not a string: %w", errAllowList)
 			}
 			ids[i] = id
 		}
 		return ids, nil
 	}
-	return nil, fmt.Errorf("it is neither a list nor a string: %w", ErrAllowList)
+	return nil, fmt.Errorf("it is neither a list nor a string: %w", errAllowList)
 }
 
-var errLongList = fmt.Errorf("it holds more than %d ids: %w", MaxAllowList, ErrAllowList)
+var errLongList = fmt.Errorf("it holds more than %d ids: %w", maxAllowList, errAllowList)

@@ -33,10 +33,10 @@ func TestAnAllowListKeepsTheUsersGroupsThatItNames(t *testing.T) {
 		{"a literal", AllowList{Expression: `{"00gIT", "00gHR"}`}, []any{"IT", "HR"}, nil},
 		{"an empty string", AllowList{Expression: "' '"}, nil, nil},
 		{"an empty list", AllowList{Expression: "app.profile.none"}, nil, nil},
-		{"null", AllowList{Expression: "app.profile.absent"}, nil, ErrAllowList},
-		{"numbers", AllowList{Expression: "app.profile.numbers"}, nil, ErrAllowList},
-		{"a number", AllowList{Expression: "app.profile.maxLimit"}, nil, ErrAllowList},
-		{"a map", AllowList{Expression: "app.profile['nested']"}, nil, ErrAllowList},
+		{"null", AllowList{Expression: "app.profile.absent"}, nil, errAllowList},
+		{"numbers", AllowList{Expression: "app.profile.numbers"}, nil, errAllowList},
+		{"a number", AllowList{Expression: "app.profile.maxLimit"}, nil, errAllowList},
+		{"a map", AllowList{Expression: "app.profile['nested']"}, nil, errAllowList},
 		{"property of null", AllowList{Expression: "app.profile.absent.x"}, nil, oktael.ErrNull},
 		{"ids", AllowList{IDs: []string{"00gHR", "00gIT"}, Value: "group.id"}, []any{"00gIT", "00gHR"}, nil},
 		{"a profile attribute", AllowList{IDs: []string{"00gIT", "00gAll"}, Value: "group.profile.description"}, []any{"Information technology"}, nil},
@@ -91,17 +91,17 @@ func TestAllowListOfAnUnknownAppIsAnError(t *testing.T) {
 }
 
 func TestDynamicListIsBounded(t *testing.T) {
-	long := make([]any, MaxAllowList+1)
+	long := make([]any, maxAllowList+1)
 	for i := range long {
 		long[i] = fmt.Sprint(i)
 	}
-	if _, err := groupIDs(long); !errors.Is(err, ErrAllowList) {
+	if _, err := groupIDs(long); !errors.Is(err, errAllowList) {
 		t.Errorf("a long list: %v", err)
 	}
-	if _, err := groupIDs(strings.Repeat("a,", MaxAllowList+1)); !errors.Is(err, ErrAllowList) {
+	if _, err := groupIDs(strings.Repeat("a,", maxAllowList+1)); !errors.Is(err, errAllowList) {
 		t.Errorf("a long string: %v", err)
 	}
-	if ids, err := groupIDs(long[1:]); err != nil || len(ids) != MaxAllowList {
+	if ids, err := groupIDs(long[1:]); err != nil || len(ids) != maxAllowList {
 		t.Errorf("just as long: %d, %v", len(ids), err)
 	}
 }

@@ -5,9 +5,9 @@
 // state, so one Rules value serves every request.
 package claim
 
-// MaxRules bounds how many rules one policy may hold. The largest claim set
+// maxRules bounds how many rules one policy may hold. The largest claim set
 // in practice has some dozens; a thousand is a generated file gone wrong.
-const MaxRules = 1000
+const maxRules = 1000
 
 // Definition is the configuration of one claim rule. Exactly one of
 // Expression, Groups and AllowList is set.

@@ -8,10 +8,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 )
 
-// ErrAllowList says that the value of a dynamic allow list's expression is not a
+// errAllowList says that the value of a dynamic allow list's expression is not a
 // list of group ids. The other causes of an evaluation error are oktael's:
 // ErrGroupsUnknown, ErrTooManyGroups and the errors of expressions.
-var ErrAllowList = errors.New("not a list of group ids")
+var errAllowList = errors.New("not a list of group ids")
 
 // DefinitionError says what is wrong with one rule's configuration.
 type DefinitionError struct {

@@ -12,9 +12,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// MaxPatternLength bounds a group filter's pattern, in characters. Okta bounds
+// maxPatternLength bounds a group filter's pattern, in characters. Okta bounds
 // a claim's value at the same length.
-const MaxPatternLength = 1024
+const maxPatternLength = 1024
 
 // operator is how a filter compares.
 type operator uint8
@@ -57,8 +57,8 @@ func compileFilter(f *GroupFilter) (c *filter, field string, err error) {
 	switch {
 	case !utf8.ValidString(f.Pattern):
 		return nil, "groups.pattern", errors.New("a pattern must be valid UTF-8")
-	case utf8.RuneCountInString(f.Pattern) > MaxPatternLength:
-		return nil, "groups.pattern", fmt.Errorf("a pattern has at most %d characters", MaxPatternLength)
+	case utf8.RuneCountInString(f.Pattern) > maxPatternLength:
+		return nil, "groups.pattern", fmt.Errorf("a pattern has at most %d characters", maxPatternLength)
 	case f.Pattern != "":
 	case c.operator == equals:
 		return nil, "groups.pattern", errors.New("an empty pattern equals no group's name")

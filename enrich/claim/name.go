@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxNameBytes bounds a claim's name. Names become header names and log
+// maxNameBytes bounds a claim's name. Names become header names and log
 // fields; a longer one has no use.
-const MaxNameBytes = 255
+const maxNameBytes = 255
 
-// ErrReserved says that a claim's name is one that a rule may not compute.
-var ErrReserved = errors.New("reserved name")
+// errReserved says that a claim's name is one that a rule may not compute.
+var errReserved = errors.New("reserved name")
 
 // reserved are the claims that state who issued a token, for whom, until when
 // and on what authority (RFC 7519, section 4.1; RFC 9068, section
@@ -31,10 +31,10 @@ var reserved = [...]string{
 	"as_uri", "rpt", "rsi", "events", "toe", "_claim_names", "_claim_sources",
 }
 
-// Reserved reports whether name is refused as the name of a claim rule, in
+// isReserved reports whether name is refused as the name of a claim rule, in
 // whatever capitalisation: there are JSON decoders, Go's own among them, that
 // take "Exp" for "exp".
-func Reserved(name string) bool {
+func isReserved(name string) bool {
 	for _, r := range reserved {
 		if strings.EqualFold(r, name) {
 			return true
@@ -48,16 +48,16 @@ func checkName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("a claim needs a name")
-	case len(name) > MaxNameBytes:
-		return fmt.Errorf("a claim's name has at most %d bytes", MaxNameBytes)
+	case len(name) > maxNameBytes:
+		return fmt.Errorf("a claim's name has at most %d bytes", maxNameBytes)
 	case !utf8.ValidString(name):
 		return errors.New("a claim's name must be valid UTF-8")
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return errors.New("a claim's name must not contain control characters")
 	case strings.TrimSpace(name) != name:
 		return errors.New("a claim's name must not begin or end with a space")
-	case Reserved(name):
-		return fmt.Errorf("applications take this claim for the issuer's own word: %w", ErrReserved)
+	case isReserved(name):
+		return fmt.Errorf("applications take this claim for the issuer's own word: %w", errReserved)
 	}
 	return nil
 }

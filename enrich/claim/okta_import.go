@@ -18,9 +18,9 @@ import (
 
 // Limits on what Import reads.
 const (
-	// MaxImportBytes bounds the text. A claim with its links has well under a
-	// kilobyte, so that this is room for MaxRules of them.
-	MaxImportBytes = 1 << 20
+	// maxImportBytes bounds the text. A claim with its links has well under a
+	// kilobyte, so that this is room for maxRules of them.
+	maxImportBytes = 1 << 20
 
 	// MaxImportedExpression is the longest expression that Okta itself takes
 	// for a claim, in characters.
@@ -158,8 +158,8 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 
 // claimTexts splits the text into claims.
 func claimTexts(text []byte) ([]json.RawMessage, error) {
-	if len(text) > MaxImportBytes {
-		return nil, fmt.Errorf("the text is longer than %d bytes", MaxImportBytes)
+	if len(text) > maxImportBytes {
+		return nil, fmt.Errorf("the text is longer than %d bytes", maxImportBytes)
 	}
 	if !utf8.Valid(text) {
 		return nil, errors.New("the text is not valid UTF-8")
@@ -180,8 +180,8 @@ func claimTexts(text []byte) ([]json.RawMessage, error) {
 		if err := json.Unmarshal(whole, &list); err != nil {
 			return nil, err
 		}
-		if len(list) > MaxRules {
-			return nil, fmt.Errorf("more than %d claims", MaxRules)
+		if len(list) > maxRules {
+			return nil, fmt.Errorf("more than %d claims", maxRules)
 		}
 		return list, nil
 	}

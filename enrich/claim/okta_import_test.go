@@ -243,8 +243,8 @@ func TestImportRefusesTextsThatAreNotClaims(t *testing.T) {
 		{"two of a name", "[" + good + "," + good + "]", `"dept": name: two active claims`},
 		{"one member twice", `{"name":"a",` + good[1:], "twice"},
 		{"one condition twice", claimJSON(t, map[string]string{"name": `"x"`, "conditions": ""})[:1] + `"conditions":{"scopes":["a"],"scopes":[]},` + claimJSON(t, map[string]string{"conditions": ""})[1:], "twice"},
-		{"too many", "[" + strings.Repeat("0,", MaxRules) + "0]", "more than 1000"},
-		{"too long", strings.Repeat(" ", MaxImportBytes) + good, "longer than"},
+		{"too many", "[" + strings.Repeat("0,", maxRules) + "0]", "more than 1000"},
+		{"too long", strings.Repeat(" ", maxImportBytes) + good, "longer than"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if _, _, err := Import([]byte(tc.text), ""); err == nil || !strings.Contains(err.Error(), tc.error) {

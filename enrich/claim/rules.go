@@ -54,8 +54,8 @@ type rule struct {
 // Compile checks every definition and prepares it. It finds all that is wrong
 // at once: its error joins one *DefinitionError for each bad rule.
 func Compile(defs []Definition) (*Rules, error) {
-	if len(defs) > MaxRules {
-		return nil, fmt.Errorf("compiling claim rules: %d rules are more than %d", len(defs), MaxRules)
+	if len(defs) > maxRules {
+		return nil, fmt.Errorf("compiling claim rules: %d rules are more than %d", len(defs), maxRules)
 	}
 	r := &Rules{
 		rules:    make([]rule, 0, len(defs)),

@@ -45,7 +45,7 @@ func TestCompileRefusesAndNamesTheRule(t *testing.T) {
 		{"a list that is both", Definition{Name: "x", AllowList: &AllowList{IDs: []string{"a"}, Expression: "user.x"}}, "allow_list", "either ids or an expression"},
 		{"an empty id", Definition{Name: "x", AllowList: &AllowList{IDs: []string{"a", ""}}}, "allow_list.ids", "not a group's id"},
 		{"an id with a space", Definition{Name: "x", AllowList: &AllowList{IDs: []string{" a"}}}, "allow_list.ids", "not a group's id"},
-		{"too many ids", Definition{Name: "x", AllowList: &AllowList{IDs: make([]string, MaxAllowList+1)}}, "allow_list.ids", "10000"},
+		{"too many ids", Definition{Name: "x", AllowList: &AllowList{IDs: make([]string, maxAllowList+1)}}, "allow_list.ids", "10000"},
 		{"a list's expression", Definition{Name: "x", AllowList: &AllowList{Expression: "app.profile."}}, "allow_list.expression", "^"},
 		{"a list of a later claim", Definition{Name: "x", AllowList: &AllowList{Expression: "claims.last"}}, "allow_list.expression", "no rule above"},
 		{"a list's value", Definition{Name: "x", AllowList: &AllowList{IDs: []string{"a"}, Value: "group.name +"}}, "allow_list.value", "^"},
@@ -117,7 +117,7 @@ func TestCompileFindsAllThatIsWrong(t *testing.T) {
 	if !strings.Contains(text, `claim "iss"`) || !strings.Contains(text, `claim "bad"`) || strings.Contains(text, "good") || strings.Contains(text, "follows") {
 		t.Errorf("error:\n%v", err)
 	}
-	if _, err := Compile(make([]Definition, MaxRules+1)); err == nil || strings.Contains(err.Error(), "needs a name") {
+	if _, err := Compile(make([]Definition, maxRules+1)); err == nil || strings.Contains(err.Error(), "needs a name") {
 		t.Errorf("too many rules: %v", err)
 	}
 }

@@ -2,9 +2,9 @@ package forward
 
 import "github.com/tokenenrich/caddy-token-enrich/enrich/token"
 
-// Symbol stands in a canonical form for every byte that is neither a letter nor a
+// symbol stands in a canonical form for every byte that is neither a letter nor a
 // digit.
-const Symbol = token.Symbol
+const symbol = token.Symbol
 
 // canonicalBytes maps each byte to its canonical form. It never changes.
 var canonicalBytes = func() (t [256]byte) {
@@ -61,7 +61,7 @@ func isFieldName(name string) bool {
 }
 
 func isTokenByte(c byte) bool {
-	if canonicalBytes[c] != Symbol {
+	if canonicalBytes[c] != symbol {
 		return true
 	}
 	for i := range len(separators) {
@@ -80,7 +80,7 @@ func isTokenByte(c byte) bool {
 func Aliases(name string) []string {
 	var places []int
 	for i := range len(name) {
-		if canonicalBytes[name[i]] == Symbol {
+		if canonicalBytes[name[i]] == symbol {
 			places = append(places, i)
 		}
 	}

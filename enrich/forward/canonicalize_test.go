@@ -87,7 +87,7 @@ func FuzzFold(f *testing.F) {
 			t.Fatalf("folding %q changes its length", name)
 		}
 		for i := range len(canonical) {
-			if c := canonical[i]; c != Symbol && (c < '0' || '9' < c) && (c < 'a' || 'z' < c) {
+			if c := canonical[i]; c != symbol && (c < '0' || '9' < c) && (c < 'a' || 'z' < c) {
 				t.Fatalf("Canonicalize(%q) = %q holds a character that does not fold", name, canonical)
 			}
 		}

@@ -75,7 +75,7 @@ type header struct {
 // Compile checks a definition and returns its plan. The targets are where the
 // policy's re-signed tokens go: the plan reserves their names too, but
 // [Target.Write] writes the tokens. Errors name the header; those about a name
-// wrap ErrName.
+// wrap errHeaderName.
 func Compile(d Definition, targets ...Target) (*HeaderPlan, error) {
 	p := &HeaderPlan{budget: d.Budget, written: make(map[string]string)}
 	switch {
@@ -83,16 +83,16 @@ func Compile(d Definition, targets ...Target) (*HeaderPlan, error) {
 		p.budget = DefaultBudget
 	case d.Budget < 0:
 		return nil, setting.Wrap(errors.New("header_budget is negative"), "header_budget")
-	case d.Budget > MaxBudget:
-		return nil, setting.Wrap(fmt.Errorf("header_budget is over %d bytes, which no common server accepts", MaxBudget), "header_budget")
+	case d.Budget > maxBudget:
+		return nil, setting.Wrap(fmt.Errorf("header_budget is over %d bytes, which no common server accepts", maxBudget), "header_budget")
 	}
 	defs, err := withPreset(d)
 	if err != nil {
 		return nil, setting.Wrap(err, "preset")
 	}
 	fromPreset := len(defs) - len(d.Headers)
-	if len(defs) > MaxHeaders {
-		return nil, setting.Wrap(fmt.Errorf("%d headers in one policy, at most %d", len(defs), MaxHeaders), "preset", setting.Index("headers", MaxHeaders-fromPreset))
+	if len(defs) > maxHeaders {
+		return nil, setting.Wrap(fmt.Errorf("%d headers in one policy, at most %d", len(defs), maxHeaders), "preset", setting.Index("headers", maxHeaders-fromPreset))
 	}
 	for i, hd := range defs {
 		path := "preset"
@@ -186,9 +186,9 @@ func compileHeader(d HeaderDefinition) (*header, error) {
 	}
 	switch {
 	case h.list == listRepeat:
-		h.delimiter = DefaultDelimiter
+		h.delimiter = defaultDelimiter
 	case h.delimiter == "":
-		h.delimiter = DefaultDelimiter
+		h.delimiter = defaultDelimiter
 	}
 	if h.maxBytes == 0 {
 		h.maxBytes = DefaultMaxBytes
@@ -235,8 +235,8 @@ func checkMaxBytes(n int) error {
 	switch {
 	case n < 0:
 		return errors.New("max_bytes is negative")
-	case n > MaxBudget:
-		return fmt.Errorf("max_bytes is over %d", MaxBudget)
+	case n > maxBudget:
+		return fmt.Errorf("max_bytes is over %d", maxBudget)
 	}
 	return nil
 }
@@ -284,11 +284,11 @@ func fromClaim(prefix, claim string) (*header, error) {
 			name[i] = '-'
 		}
 	}
-	if len(name) > MaxNameBytes {
+	if len(name) > maxNameBytes {
 		return nil, errLong
 	}
 	return &header{
 		name: string(name), key: http.CanonicalHeaderKey(string(name)), claim: claim,
-		delimiter: DefaultDelimiter, maxBytes: DefaultMaxBytes, structured: true,
+		delimiter: defaultDelimiter, maxBytes: DefaultMaxBytes, structured: true,
 	}, nil
 }

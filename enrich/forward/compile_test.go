@@ -35,13 +35,13 @@ func TestNamesThatClaimsMayNotHave(t *testing.T) {
 	}
 	for _, name := range refused {
 		for _, alias := range Aliases(name) {
-			if _, err := Compile(header1(HeaderDefinition{Name: alias})); !errors.Is(err, ErrName) {
+			if _, err := Compile(header1(HeaderDefinition{Name: alias})); !errors.Is(err, errHeaderName) {
 				t.Fatalf("%q is accepted (%v)", alias, err)
 			}
 		}
 	}
-	for _, name := range []string{"", "X User", "X:User", "X-Üser", "X\r\n", strings.Repeat("x", MaxNameBytes+1)} {
-		if _, err := Compile(Definition{Headers: []HeaderDefinition{{Name: name, Claim: "c"}}}); !errors.Is(err, ErrName) {
+	for _, name := range []string{"", "X User", "X:User", "X-Üser", "X\r\n", strings.Repeat("x", maxNameBytes+1)} {
+		if _, err := Compile(Definition{Headers: []HeaderDefinition{{Name: name, Claim: "c"}}}); !errors.Is(err, errHeaderName) {
 			t.Errorf("%q is accepted (%v)", name, err)
 		}
 	}
@@ -65,7 +65,7 @@ func TestTwoHeadersThatFoldToOneAreRefused(t *testing.T) {
 		{HeadersFrom: []HeadersFrom{{Prefix: "X-User-"}, {Prefix: "X-User-Mail-"}}},
 		{Headers: []HeaderDefinition{{Name: "X-Groups", Claim: "a", OnOverflow: "split"}, {Name: "X_Groups_2", Claim: "b"}}},
 	} {
-		if _, err := Compile(d); !errors.Is(err, ErrName) {
+		if _, err := Compile(d); !errors.Is(err, errHeaderName) {
 			t.Errorf("%+v: %v", d, err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestTwoHeadersThatFoldToOneAreRefused(t *testing.T) {
 		{{Header: "X-Token"}, {Header: "X_Token"}},
 		{{Cookie: "token"}, {Cookie: "TOKEN"}},
 	} {
-		if _, err := Compile(header1(HeaderDefinition{}), targets...); !errors.Is(err, ErrName) {
+		if _, err := Compile(header1(HeaderDefinition{}), targets...); !errors.Is(err, errHeaderName) {
 			t.Errorf("targets %+v: %v", targets, err)
 		}
 	}
@@ -84,9 +84,9 @@ func TestTwoHeadersThatFoldToOneAreRefused(t *testing.T) {
 func TestPrefixesThatWouldOwnTooMuch(t *testing.T) {
 	for _, prefix := range []string{
 		"", "X", "X-", "X_", "X--", "X---", "----", "Cont", "Content-", "Content-Type-", "Auth", "Cook", "X-Forwarded-", "x_forwarded_",
-		"X-Fo", "Prox", "Proxy-", "X-Re", "Forw", "a b c", "X-Üser-", strings.Repeat("x", MaxNameBytes+1),
+		"X-Fo", "Prox", "Proxy-", "X-Re", "Forw", "a b c", "X-Üser-", strings.Repeat("x", maxNameBytes+1),
 	} {
-		if _, err := Compile(Definition{HeadersFrom: []HeadersFrom{{Prefix: prefix}}}); !errors.Is(err, ErrName) {
+		if _, err := Compile(Definition{HeadersFrom: []HeadersFrom{{Prefix: prefix}}}); !errors.Is(err, errHeaderName) {
 			t.Errorf("%q is accepted (%v)", prefix, err)
 		}
 	}
@@ -123,7 +123,7 @@ func TestOptionsThatContradictEachOther(t *testing.T) {
 		{HeaderDefinition{Delimiter: "%", Escape: "percent"}, "escape percent needs"},
 		{HeaderDefinition{Delimiter: "2", Escape: "percent"}, "escape percent needs"},
 		{HeaderDefinition{MaxBytes: -1}, "max_bytes is negative"},
-		{HeaderDefinition{MaxBytes: MaxBudget + 1}, "max_bytes is over"},
+		{HeaderDefinition{MaxBytes: maxBudget + 1}, "max_bytes is over"},
 		{HeaderDefinition{Encode: "utf-8"}, `unknown encode "utf-8" (did you mean "utf8"?)`},
 		{HeaderDefinition{Encode: "base64-url"}, `did you mean "base64url"?`},
 		{HeaderDefinition{Escape: "back-slash"}, `did you mean "backslash"?`},
@@ -143,12 +143,12 @@ func TestOptionsThatContradictEachOther(t *testing.T) {
 	if _, err := Compile(Definition{Headers: []HeaderDefinition{{Name: "X-User"}}}); err == nil || !strings.Contains(err.Error(), "no claim") {
 		t.Errorf("a header without a claim: %v", err)
 	}
-	for _, budget := range []int{-1, MaxBudget + 1} {
+	for _, budget := range []int{-1, maxBudget + 1} {
 		if _, err := Compile(Definition{Budget: budget}); err == nil || !strings.Contains(err.Error(), "header_budget") {
 			t.Errorf("budget %d: %v", budget, err)
 		}
 	}
-	if _, err := Compile(Definition{Headers: make([]HeaderDefinition, MaxHeaders+1)}); err == nil {
+	if _, err := Compile(Definition{Headers: make([]HeaderDefinition, maxHeaders+1)}); err == nil {
 		t.Error("takes any number of headers")
 	}
 	mustCompile(t, header1(HeaderDefinition{Delimiter: "\n", Encode: "base64"})) // the encoding hides it
@@ -167,7 +167,7 @@ func TestTargetsMayHaveAuthorizationOnly(t *testing.T) {
 		{Header: "X Token"},
 		{Cookie: "a b"},
 		{Cookie: "a=b"},
-		{Cookie: strings.Repeat("c", MaxNameBytes+1)},
+		{Cookie: strings.Repeat("c", maxNameBytes+1)},
 	} {
 		if _, err := Compile(Definition{}, bad); err == nil {
 			t.Errorf("%+v is accepted", bad)
@@ -176,7 +176,7 @@ func TestTargetsMayHaveAuthorizationOnly(t *testing.T) {
 }
 
 func TestPresetsOwnTheirHeadersAndYieldToOthers(t *testing.T) {
-	for _, name := range PresetNames() {
+	for _, name := range namesOfPresets() {
 		c := mustCompile(t, Definition{Preset: name})
 		if len(c.Reserved()) < 3 {
 			t.Errorf("%s owns %v", name, c.Reserved())
@@ -213,7 +213,7 @@ func TestClaimsThatHeadersFromCannotTellApart(t *testing.T) {
 		Headers:     []HeaderDefinition{{Name: "X-User-Mail", Claim: "email"}},
 		HeadersFrom: []HeadersFrom{{Prefix: "X-User-"}},
 	})
-	for _, names := range [][]string{{"a.b", "a-b"}, {"Dept", "dept"}, {"mail"}, {"M_A_I_L", "m.a.i.l"}, {strings.Repeat("n", MaxNameBytes)}} {
+	for _, names := range [][]string{{"a.b", "a-b"}, {"Dept", "dept"}, {"mail"}, {"M_A_I_L", "m.a.i.l"}, {strings.Repeat("n", maxNameBytes)}} {
 		if err := c.CheckClaims(names); err == nil {
 			t.Errorf("%q pass", names)
 		}

@@ -159,7 +159,7 @@ func (h *header) repeat(items []string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if h.escape == escapeRefuse && strings.Contains(line, DefaultDelimiter) {
+		if h.escape == escapeRefuse && strings.Contains(line, defaultDelimiter) {
 			return nil, errComma
 		}
 		lines[i] = line

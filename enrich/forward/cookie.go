@@ -15,10 +15,10 @@ import (
 // client that an application could take for it, or whose name is none; the
 // others stay byte for byte. The new cookie comes first: several frameworks take the first of two
 // cookies, and an open quotation mark in a client's cookie cannot swallow it. The error is a
-// *HeaderError.
+// *headerError.
 func SetCookie(r *http.Request, name, value string) error {
-	if !isFieldName(name) || len(name) > MaxNameBytes || !isCookieValue(value) {
-		return &HeaderError{Header: name, Reason: "not a cookie's name and value", Err: ErrRefused}
+	if !isFieldName(name) || len(name) > maxNameBytes || !isCookieValue(value) {
+		return &headerError{Header: name, Reason: "not a cookie's name and value", Err: errRefused}
 	}
 	DropCookies(r, name)
 	lines := r.Header["Cookie"]
@@ -38,7 +38,7 @@ func SetCookie(r *http.Request, name, value string) error {
 func DropCookies(r *http.Request, names ...string) int {
 	var o ReservedNames
 	for _, n := range names {
-		if len(n) <= MaxNameBytes {
+		if len(n) <= maxNameBytes {
 			o.cookies.add(Canonicalize(n))
 		}
 	}

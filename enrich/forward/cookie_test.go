@@ -88,7 +88,7 @@ func TestSetCookieLeavesOthersByteForByte(t *testing.T) {
 // A15: what some reader decodes, trims, cuts or splits into our cookie is
 // dropped, and so is a name that no cookie may have; nothing else is.
 func TestCookiesAreToldApartAsEveryReaderDoes(t *testing.T) {
-	long := strings.Repeat("t", MaxNameBytes)
+	long := strings.Repeat("t", maxNameBytes)
 	for _, tc := range []struct{ name, in, want string }{
 		{"t", "a=1; t\xa0=x; \u2003t=x; t\u3000=x; b=2", "a=1; b=2"},
 		{"t", "a=1; \xe9=x; b c=x; b\tc=x; b\x01=x; \x7f=x; b=2", "a=1; b=2"},
@@ -128,7 +128,7 @@ func TestSetCookieRefusesWhatIsNoCookie(t *testing.T) {
 		{"", "a"},
 		{"a b", "a"},
 		{"a=b", "a"},
-		{strings.Repeat("t", MaxNameBytes+1), "a"},
+		{strings.Repeat("t", maxNameBytes+1), "a"},
 	} {
 		r := cookieRequest("a=1")
 		if err := SetCookie(r, tc[0], tc[1]); err == nil || r.Header.Get("Cookie") != "a=1" {

@@ -130,7 +130,7 @@ func read(d HeaderDefinition, line string, want []string) error {
 }
 
 func same(d HeaderDefinition, text string, want []string) error {
-	delimiter := or(d.Delimiter, DefaultDelimiter)
+	delimiter := or(d.Delimiter, defaultDelimiter)
 	check := func(got []string) error {
 		if len(got) != len(want) {
 			return errors.New("another number of elements: " + text)

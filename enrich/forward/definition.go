@@ -26,24 +26,24 @@ const (
 	// header section is longer than 8 KiB.
 	DefaultBudget = 8 << 10
 
-	// MaxBudget bounds what a configuration may ask for; it is what Go's own
+	// maxBudget bounds what a configuration may ask for; it is what Go's own
 	// server accepts at most by default.
-	MaxBudget = 1 << 20
+	maxBudget = 1 << 20
 
-	// MaxHeaders bounds the header definitions of one plan, so that a
+	// maxHeaders bounds the header definitions of one plan, so that a
 	// scrub stays cheap whatever is configured.
-	MaxHeaders = 128
+	maxHeaders = 128
 
-	// MaxNameBytes bounds the length of a header name, prefix or cookie name
+	// maxNameBytes bounds the length of a header name, prefix or cookie name
 	// that is written; names are canonicalized in a buffer of fixed size.
-	MaxNameBytes = token.MaxNameBytes
+	maxNameBytes = token.MaxNameBytes
 
-	// MinPrefixBytes is the shortest prefix that headers_from takes: a shorter
+	// minPrefixBytes is the shortest prefix that headers_from takes: a shorter
 	// one would reserve, and so delete, headers that are not about people.
-	MinPrefixBytes = 4
+	minPrefixBytes = 4
 
-	// DefaultDelimiter stands between the elements of a list.
-	DefaultDelimiter = ","
+	// defaultDelimiter stands between the elements of a list.
+	defaultDelimiter = ","
 )
 
 // Definition says which headers a policy writes.

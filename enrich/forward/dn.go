@@ -134,7 +134,7 @@ func hexValue(c byte) int {
 // or a dotted number (RFC 4512, section 1.4).
 func isAttributeType(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; canonicalBytes[c] == Symbol && c != '-' && c != '.' {
+		if c := s[i]; canonicalBytes[c] == symbol && c != '-' && c != '.' {
 			return false
 		}
 	}

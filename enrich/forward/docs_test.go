@@ -72,7 +72,7 @@ func TestTheManualShowsWhatIsWritten(t *testing.T) {
 			t.Errorf("no line shows that %s gives %q", tc.option, want)
 		}
 	}
-	for _, preset := range PresetNames() {
+	for _, preset := range namesOfPresets() {
 		headers, err := Preset(preset)
 		if err != nil {
 			t.Fatal(err)

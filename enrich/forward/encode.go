@@ -94,7 +94,7 @@ func percent(text, keep string) string {
 	var b strings.Builder
 	b.Grow(len(text) + len(text)/2)
 	for i := range len(text) {
-		if c := text[i]; canonicalBytes[c] != Symbol || strings.IndexByte(keep, c) >= 0 {
+		if c := text[i]; canonicalBytes[c] != symbol || strings.IndexByte(keep, c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}

@@ -6,44 +6,44 @@ import (
 )
 
 // Reasons for which the claims of a decision cannot be written. [HeaderPlan.Render]
-// wraps them in a [*HeaderError].
+// wraps them in a [*headerError].
 var (
-	// ErrRefused says that a value has no safe form under the header's
+	// errRefused says that a value has no safe form under the header's
 	// options: a control character, a delimiter inside an element, text
 	// outside the encoding, an object without JSON.
-	ErrRefused = errors.New("value refused")
+	errRefused = errors.New("value refused")
 
-	// ErrTooLarge says that a value is longer than the header's max_bytes.
-	ErrTooLarge = errors.New("value over max_bytes")
+	// errTooLarge says that a value is longer than the header's max_bytes.
+	errTooLarge = errors.New("value over max_bytes")
 
-	// ErrBudget says that the headers together are longer than the budget.
-	ErrBudget = errors.New("headers over budget")
+	// errBudget says that the headers together are longer than the budget.
+	errBudget = errors.New("headers over budget")
 
-	// ErrEmptyDenied says that a claim is empty and the header's on_empty is
+	// errEmptyDenied says that a claim is empty and the header's on_empty is
 	// deny.
-	ErrEmptyDenied = errors.New("claim is empty")
+	errEmptyDenied = errors.New("claim is empty")
 )
 
-// ErrName says that a configured header or cookie name cannot be used.
-var ErrName = errors.New("name cannot be used")
+// errHeaderName says that a configured header or cookie name cannot be used.
+var errHeaderName = errors.New("name cannot be used")
 
-// HeaderError says which header could not be written, and why. It never holds the
+// headerError says which header could not be written, and why. It never holds the
 // value.
-type HeaderError struct {
+type headerError struct {
 	// Header is the configured name.
 	Header string
 
-	// Reason says more about an ErrRefused; otherwise it is empty.
+	// Reason says more about an errRefused; otherwise it is empty.
 	Reason string
 
-	// Size and Limit are in bytes; they are set with ErrTooLarge and ErrBudget.
+	// Size and Limit are in bytes; they are set with errTooLarge and errBudget.
 	Size, Limit int
 
 	// Err is one of the sentinels above.
 	Err error
 }
 
-func (e *HeaderError) Error() string {
+func (e *headerError) Error() string {
 	s := "rendering header " + strconv.Quote(e.Header) + ": " + e.Err.Error()
 	if e.Reason != "" {
 		s += ": " + e.Reason
@@ -54,19 +54,19 @@ func (e *HeaderError) Error() string {
 	return s
 }
 
-func (e *HeaderError) Unwrap() error { return e.Err }
+func (e *headerError) Unwrap() error { return e.Err }
 
 // Overflowed returns the header that was too large for its own bound or for
 // the budget, for a metric's label; ok is false for other errors.
 func Overflowed(err error) (header string, ok bool) {
-	var he *HeaderError
-	if errors.As(err, &he) && (errors.Is(he.Err, ErrTooLarge) || errors.Is(he.Err, ErrBudget)) {
+	var he *headerError
+	if errors.As(err, &he) && (errors.Is(he.Err, errTooLarge) || errors.Is(he.Err, errBudget)) {
 		return he.Header, true
 	}
 	return "", false
 }
 
-// refusal is the reason of an ErrRefused before the header's name is known.
+// refusal is the reason of an errRefused before the header's name is known.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }

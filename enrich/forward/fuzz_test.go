@@ -51,7 +51,7 @@ func TestRandomPartsAreReadBack(t *testing.T) {
 			text := b.String()
 			rendered, err := c.Render(map[string]any{"c": text})
 			if err != nil {
-				if !errors.Is(err, ErrRefused) && !errors.Is(err, ErrTooLarge) {
+				if !errors.Is(err, errRefused) && !errors.Is(err, errTooLarge) {
 					t.Errorf("%s: %v", encode, err)
 				}
 				continue
@@ -96,7 +96,7 @@ func FuzzRender(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string, form uint16) {
 		i := int(form) % len(forms)
 		if !utf8.ValidString(a) || !utf8.ValidString(b) {
-			if _, err := contracts[i].Render(map[string]any{"c": []any{a, b}}); !errors.Is(err, ErrRefused) {
+			if _, err := contracts[i].Render(map[string]any{"c": []any{a, b}}); !errors.Is(err, errRefused) {
 				t.Fatalf("%+v takes text that is not UTF-8 (%v)", forms[i], err)
 			}
 			return

@@ -27,7 +27,7 @@ func (r *rendering) overflow(h *header, items []string, s shape, lines []string)
 		}
 	}
 	if n := size(lines); n > h.maxBytes {
-		return &HeaderError{Header: h.name, Size: n, Limit: h.maxBytes, Err: ErrTooLarge}
+		return &headerError{Header: h.name, Size: n, Limit: h.maxBytes, Err: errTooLarge}
 	}
 	return r.overBudget(h, lines)
 }
@@ -35,7 +35,7 @@ func (r *rendering) overflow(h *header, items []string, s shape, lines []string)
 // overBudget returns the error of lines that the budget does not hold.
 func (r *rendering) overBudget(h *header, lines []string) error {
 	n := onWire(h.name, lines)
-	return &HeaderError{Header: h.name, Size: r.out.bytes + n, Limit: r.out.bytes + r.left, Err: ErrBudget}
+	return &headerError{Header: h.name, Size: r.out.bytes + n, Limit: r.out.bytes + r.left, Err: errBudget}
 }
 
 // truncate writes as many elements as fit, at least one: a list that is cut
@@ -112,7 +112,7 @@ func (h *header) lengthOf(text string) int {
 	}
 	line, err := h.encoded(strings.ToValidUTF8(text, "?"))
 	if err != nil {
-		return MaxBudget + 1
+		return maxBudget + 1
 	}
 	return len(line)
 }

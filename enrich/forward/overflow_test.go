@@ -133,18 +133,18 @@ func TestOverflowThatFailsTheRequest(t *testing.T) {
 		err   error
 		size  int
 	}{
-		{"text", HeaderDefinition{MaxBytes: 4}, "abcde", ErrTooLarge, 5},
-		{"list", HeaderDefinition{MaxBytes: 10}, groups(2), ErrTooLarge, 17},
-		{"encoded", HeaderDefinition{MaxBytes: 4, Encode: "base64"}, "abcd", ErrTooLarge, 8},
-		{"a text has no elements to leave out", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, "abcde", ErrTooLarge, 5},
-		{"not one element fits", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, groups(2), ErrTooLarge, 17},
-		{"an empty element alone would read as nothing", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, list("", "abcdef"), ErrTooLarge, 7},
-		{"one element does not fit a part", HeaderDefinition{MaxBytes: 4, OnOverflow: "split"}, groups(2), ErrTooLarge, 17},
-		{"an object cannot be split", HeaderDefinition{MaxBytes: 4, OnOverflow: "split", List: "json"}, map[string]any{"a": "b"}, ErrTooLarge, 9},
-		{"a character does not fit a part", HeaderDefinition{MaxBytes: 2, OnOverflow: "split"}, "日本", ErrTooLarge, 6},
+		{"text", HeaderDefinition{MaxBytes: 4}, "abcde", errTooLarge, 5},
+		{"list", HeaderDefinition{MaxBytes: 10}, groups(2), errTooLarge, 17},
+		{"encoded", HeaderDefinition{MaxBytes: 4, Encode: "base64"}, "abcd", errTooLarge, 8},
+		{"a text has no elements to leave out", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, "abcde", errTooLarge, 5},
+		{"not one element fits", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, groups(2), errTooLarge, 17},
+		{"an empty element alone would read as nothing", HeaderDefinition{MaxBytes: 4, OnOverflow: "truncate_list"}, list("", "abcdef"), errTooLarge, 7},
+		{"one element does not fit a part", HeaderDefinition{MaxBytes: 4, OnOverflow: "split"}, groups(2), errTooLarge, 17},
+		{"an object cannot be split", HeaderDefinition{MaxBytes: 4, OnOverflow: "split", List: "json"}, map[string]any{"a": "b"}, errTooLarge, 9},
+		{"a character does not fit a part", HeaderDefinition{MaxBytes: 2, OnOverflow: "split"}, "日本", errTooLarge, 6},
 	} {
 		_, err := mustCompile(t, header1(tc.d)).Render(map[string]any{"c": tc.claim})
-		var he *HeaderError
+		var he *headerError
 		if !errors.Is(err, tc.err) || !errors.As(err, &he) || he.Size != tc.size || he.Limit != tc.d.MaxBytes {
 			t.Errorf("%s: %v, want %v with %d bytes", tc.name, err, tc.err, tc.size)
 		}
@@ -152,7 +152,7 @@ func TestOverflowThatFailsTheRequest(t *testing.T) {
 			t.Errorf("%s: counted for %q, %v", tc.name, header, ok)
 		}
 	}
-	if _, ok := Overflowed(&HeaderError{Header: "X", Err: ErrRefused}); ok {
+	if _, ok := Overflowed(&headerError{Header: "X", Err: errRefused}); ok {
 		t.Error("a refusal counts as an overflow")
 	}
 }
@@ -182,23 +182,23 @@ func TestHeadersStayWithinTheBudget(t *testing.T) {
 	}
 
 	_, err = render(two(HeaderDefinition{}), value[:37])
-	var he *HeaderError
-	if !errors.Is(err, ErrBudget) || !errors.As(err, &he) || he.Header != "X-B" || he.Size != 101 || he.Limit != 100 {
+	var he *headerError
+	if !errors.Is(err, errBudget) || !errors.As(err, &he) || he.Header != "X-B" || he.Size != 101 || he.Limit != 100 {
 		t.Errorf("one byte more: %v", err)
 	}
 	_, err = render(two(HeaderDefinition{OnOverflow: "split"}), value)
-	if !errors.Is(err, ErrBudget) {
+	if !errors.Is(err, errBudget) {
 		t.Errorf("a split cannot stretch the budget: %v", err)
 	}
 	// Here also the header's own bound is broken; the budget is what cannot
 	// be helped.
 	_, err = render(two(HeaderDefinition{OnOverflow: "split", MaxBytes: 10}), value)
-	if !errors.Is(err, ErrBudget) {
+	if !errors.Is(err, errBudget) {
 		t.Errorf("a split of what is over the budget anyway: %v", err)
 	}
 	// The value fits, the names of its parts do not.
 	_, err = render(two(HeaderDefinition{OnOverflow: "split", MaxBytes: 4}), value[:30])
-	if !errors.Is(err, ErrTooLarge) {
+	if !errors.Is(err, errTooLarge) {
 		t.Errorf("a split whose parts are over the budget: %v", err)
 	}
 	r, err = render(two(HeaderDefinition{OnOverflow: "omit"}), value)
@@ -209,11 +209,11 @@ func TestHeadersStayWithinTheBudget(t *testing.T) {
 	if err != nil || r.Fields()[1].Values[0] != "group-00,group-01,group-02,group-03" || r.bytes > 100 {
 		t.Errorf("truncate: %v", err)
 	}
-	if _, err = render(two(HeaderDefinition{OnEmpty: "default", Default: value}), nil); !errors.Is(err, ErrBudget) {
+	if _, err = render(two(HeaderDefinition{OnEmpty: "default", Default: value}), nil); !errors.Is(err, errBudget) {
 		t.Errorf("a default text that does not fit: %v", err)
 	}
 	for _, o := range []string{"truncate_list", "split"} {
-		if _, err = render(two(HeaderDefinition{OnEmpty: "default", Default: value, OnOverflow: o}), nil); !errors.Is(err, ErrBudget) {
+		if _, err = render(two(HeaderDefinition{OnEmpty: "default", Default: value, OnOverflow: o}), nil); !errors.Is(err, errBudget) {
 			t.Errorf("a default text that does not fit, %s: %v", o, err)
 		}
 	}

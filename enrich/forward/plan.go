@@ -75,7 +75,7 @@ func (p *HeaderPlan) listReserved() {
 func (p *HeaderPlan) own(h *header) error {
 	canonical := Canonicalize(h.name)
 	if other, twice := p.written[canonical]; twice {
-		return fmt.Errorf("header %q: %w: servers that fold names take it for %q, which is written too", h.name, ErrName, other)
+		return fmt.Errorf("header %q: %w: servers that fold names take it for %q, which is written too", h.name, errHeaderName, other)
 	}
 	p.written[canonical] = h.name
 	p.headers = append(p.headers, *h)
@@ -93,7 +93,7 @@ func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
 		canonical := Canonicalize(f.Prefix)
 		for _, other := range from[:i] {
 			if o := Canonicalize(other.Prefix); strings.HasPrefix(canonical, o) || strings.HasPrefix(o, canonical) {
-				return setting.Wrap(fmt.Errorf("headers_from %q: %w: its names overlap with those of %q", f.Prefix, ErrName, other.Prefix), path)
+				return setting.Wrap(fmt.Errorf("headers_from %q: %w: its names overlap with those of %q", f.Prefix, errHeaderName, other.Prefix), path)
 			}
 		}
 		p.reserved = append(p.reserved, ReservedName{Name: f.Prefix, Canonical: canonical, Kind: ReservedPrefix})
@@ -114,8 +114,8 @@ func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
 				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path, p.settingOf(Canonicalize(h.name)))
 			}
 		}
-		if len(p.headers) > MaxHeaders {
-			return setting.Wrap(fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, MaxHeaders), path, p.headers[0].setting)
+		if len(p.headers) > maxHeaders {
+			return setting.Wrap(fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, maxHeaders), path, p.headers[0].setting)
 		}
 	}
 	return nil
@@ -158,10 +158,10 @@ func (p *HeaderPlan) CheckClaims(names []string) error {
 			}
 			canonical := Canonicalize(h.name)
 			if other, twice := seen[canonical]; twice && other != claim {
-				return wrong(fmt.Errorf("%w: the claims %q and %q give the same header", ErrName, other, claim))
+				return wrong(fmt.Errorf("%w: the claims %q and %q give the same header", errHeaderName, other, claim))
 			}
 			if other, twice := p.writes(canonical); twice {
-				return wrong(fmt.Errorf("%w: the claim %q gives the header %q, which is written too", ErrName, claim, other))
+				return wrong(fmt.Errorf("%w: the claim %q gives the header %q, which is written too", errHeaderName, claim, other))
 			}
 			seen[canonical] = claim
 		}
@@ -224,7 +224,7 @@ func (p *HeaderPlan) ownTargets(targets []Target) error {
 		}
 		canonical := Canonicalize(name)
 		if other, twice := names[canonical]; twice {
-			return setting.Wrap(fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, ErrName, other), path, p.settingOf(canonical))
+			return setting.Wrap(fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, errHeaderName, other), path, p.settingOf(canonical))
 		}
 		names[canonical] = name
 	}
@@ -242,7 +242,7 @@ func (p *HeaderPlan) checkParts() error {
 		}
 		for canonical, name := range p.written {
 			if base, isPart := partOf(canonical); isPart && base == Canonicalize(h.name) {
-				return setting.Wrap(fmt.Errorf("header %q: %w: on_overflow split may write it for %q", name, ErrName, h.name), h.setting, p.settingOf(canonical))
+				return setting.Wrap(fmt.Errorf("header %q: %w: on_overflow split may write it for %q", name, errHeaderName, h.name), h.setting, p.settingOf(canonical))
 			}
 		}
 	}

@@ -79,11 +79,11 @@ func Preset(name string) ([]HeaderDefinition, error) {
 			{Name: "X-Auth-Request-Preferred-Username", Claim: "preferred_username"},
 		}, nil
 	}
-	return nil, fmt.Errorf("unknown preset %q%s", name, nearest.Hint(name, PresetNames()))
+	return nil, fmt.Errorf("unknown preset %q%s", name, nearest.Hint(name, namesOfPresets()))
 }
 
 // presetNames lists what Preset knows.
 var presetNames = [...]string{"oauth2_proxy", "remote_user", "siteminder"}
 
-// PresetNames lists the presets, sorted.
-func PresetNames() []string { return slices.Clone(presetNames[:]) }
+// namesOfPresets lists the presets, sorted.
+func namesOfPresets() []string { return slices.Clone(presetNames[:]) }

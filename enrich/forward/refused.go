@@ -48,10 +48,10 @@ func checkName(name string) error {
 	}
 	canonical := Canonicalize(name)
 	if why, bad := refusedNames[canonical]; bad {
-		return fmt.Errorf("%w: %s", ErrName, why)
+		return fmt.Errorf("%w: %s", errHeaderName, why)
 	}
 	if strings.HasPrefix(canonical, refusedPrefix) {
-		return fmt.Errorf("%w: it describes the body", ErrName)
+		return fmt.Errorf("%w: it describes the body", errHeaderName)
 	}
 	return nil
 }
@@ -60,34 +60,34 @@ func checkName(name string) error {
 func checkSpelling(name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("%w: it is empty", ErrName)
-	case len(name) > MaxNameBytes:
-		return fmt.Errorf("%w: it has over %d bytes", ErrName, MaxNameBytes)
+		return fmt.Errorf("%w: it is empty", errHeaderName)
+	case len(name) > maxNameBytes:
+		return fmt.Errorf("%w: it has over %d bytes", errHeaderName, maxNameBytes)
 	case !isFieldName(name):
-		return fmt.Errorf("%w: a header name has letters, digits and %s only (RFC 9110, section 5.6.2)", ErrName, separators)
+		return fmt.Errorf("%w: a header name has letters, digits and %s only (RFC 9110, section 5.6.2)", errHeaderName, separators)
 	}
 	return nil
 }
 
 // checkPrefix reports why headers_from cannot reserve all names with the prefix.
 func checkPrefix(prefix string) error {
-	if len(prefix) < MinPrefixBytes {
-		return fmt.Errorf("%w: a prefix has at least %d characters, or it would own headers that are not about people", ErrName, MinPrefixBytes)
+	if len(prefix) < minPrefixBytes {
+		return fmt.Errorf("%w: a prefix has at least %d characters, or it would own headers that are not about people", errHeaderName, minPrefixBytes)
 	}
 	if err := checkSpelling(prefix); err != nil {
 		return err
 	}
 	canonical := Canonicalize(prefix)
-	if core := strings.Trim(canonical, string(Symbol)); core == "x" || core == "" {
-		return fmt.Errorf("%w: X- alone would own every extension header", ErrName)
+	if core := strings.Trim(canonical, string(symbol)); core == "x" || core == "" {
+		return fmt.Errorf("%w: X- alone would own every extension header", errHeaderName)
 	}
 	for name := range refusedNames {
 		if strings.HasPrefix(name, canonical) {
-			return fmt.Errorf("%w: %s begins with it and may not be deleted", ErrName, spell(canonical))
+			return fmt.Errorf("%w: %s begins with it and may not be deleted", errHeaderName, spell(canonical))
 		}
 	}
 	if strings.HasPrefix(canonical, refusedPrefix) || strings.HasPrefix(refusedPrefix, canonical) {
-		return fmt.Errorf("%w: the Content headers begin with it", ErrName)
+		return fmt.Errorf("%w: the Content headers begin with it", errHeaderName)
 	}
 	return nil
 }

@@ -13,8 +13,8 @@ type rendering struct {
 
 // Render turns the claims of a decision, which are canonical values, into
 // field lines. It is called once per decision; the result serves every
-// request that the decision serves. A failure is a [*HeaderError] that wraps
-// one of ErrRefused, ErrTooLarge, ErrBudget and ErrEmptyDenied; then nothing
+// request that the decision serves. A failure is a [*headerError] that wraps
+// one of errRefused, errTooLarge, errBudget and errEmptyDenied; then nothing
 // of the decision may reach the application.
 func (p *HeaderPlan) Render(claims map[string]any) (*RenderedHeaders, error) {
 	r := rendering{
@@ -49,14 +49,14 @@ func (r *rendering) addEvery(p *HeaderPlan, prefix string, claims map[string]any
 	for _, claim := range names {
 		h, err := fromClaim(prefix, claim)
 		if err != nil {
-			return &HeaderError{Header: prefix, Reason: err.Error(), Err: ErrRefused}
+			return &headerError{Header: prefix, Reason: err.Error(), Err: errRefused}
 		}
 		canonical := Canonicalize(h.name)
 		if _, own := p.writes(canonical); own {
 			continue
 		}
 		if seen[canonical] {
-			return &HeaderError{Header: prefix, Reason: errTwice.Error(), Err: ErrRefused}
+			return &headerError{Header: prefix, Reason: errTwice.Error(), Err: errRefused}
 		}
 		seen[canonical] = true
 		if err := r.add(h, claims[claim]); err != nil {
@@ -98,7 +98,7 @@ func (r *rendering) empty(h *header) error {
 		r.out.note(h.name, OmittedEmpty)
 		return nil
 	case emptyDeny:
-		return &HeaderError{Header: h.name, Err: ErrEmptyDenied}
+		return &headerError{Header: h.name, Err: errEmptyDenied}
 	}
 	lines := []string{h.fallback} // which is no text, for on_empty empty
 	if r.fits(h, lines) {
@@ -145,7 +145,7 @@ func onWire(name string, lines []string) int {
 // refuse names the header in an error.
 func (h *header) refuse(err error) error {
 	if reason, ok := errors.AsType[refusal](err); ok {
-		return &HeaderError{Header: h.name, Reason: string(reason), Err: ErrRefused}
+		return &headerError{Header: h.name, Reason: string(reason), Err: errRefused}
 	}
-	return &HeaderError{Header: h.name, Err: errors.Join(ErrRefused, err)}
+	return &headerError{Header: h.name, Err: errors.Join(errRefused, err)}
 }

@@ -153,15 +153,15 @@ func TestValuesThatNoHeaderCanHoldAreRefused(t *testing.T) {
 		{"a number for a distinguished name", HeaderDefinition{Value: "cn"}, int64(1), "distinguished name"},
 	} {
 		_, err := render(t, tc.d, map[string]any{"c": tc.claim})
-		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), `"X-User"`) {
+		if !errors.Is(err, errRefused) || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), `"X-User"`) {
 			t.Errorf("%s: %v, want it refused, with the header and %q", tc.name, err, tc.says)
 		}
 	}
 	for encode := range decoders {
-		if _, err := render(t, HeaderDefinition{Encode: encode}, map[string]any{"c": "a\xffb"}); !errors.Is(err, ErrRefused) {
+		if _, err := render(t, HeaderDefinition{Encode: encode}, map[string]any{"c": "a\xffb"}); !errors.Is(err, errRefused) {
 			t.Errorf("%s takes text that is not UTF-8 (%v)", encode, err)
 		}
-		if _, err := render(t, HeaderDefinition{Encode: encode, List: "json"}, map[string]any{"c": "a\xffb"}); !errors.Is(err, ErrRefused) {
+		if _, err := render(t, HeaderDefinition{Encode: encode, List: "json"}, map[string]any{"c": "a\xffb"}); !errors.Is(err, errRefused) {
 			t.Errorf("%s takes JSON that is not UTF-8 (%v)", encode, err)
 		}
 	}
@@ -171,8 +171,8 @@ func TestEmptyClaimsThatAreDenied(t *testing.T) {
 	for _, v := range []any{nil, "", list(), list(nil), list(""), map[string]any{}} {
 		for encode := range decoders {
 			_, err := render(t, HeaderDefinition{Encode: encode, OnEmpty: "deny"}, map[string]any{"c": v})
-			var he *HeaderError
-			if !errors.Is(err, ErrEmptyDenied) || !errors.As(err, &he) || he.Header != "X-User" {
+			var he *headerError
+			if !errors.Is(err, errEmptyDenied) || !errors.As(err, &he) || he.Header != "X-User" {
 				t.Errorf("%s: %#v: %v", encode, v, err)
 			}
 		}
@@ -239,7 +239,7 @@ func roundTrip(t *testing.T, c *HeaderPlan, d HeaderDefinition, elements []any) 
 	}
 	r, err := c.Render(map[string]any{"c": elements})
 	if err != nil {
-		if !errors.Is(err, ErrRefused) && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrBudget) {
+		if !errors.Is(err, errRefused) && !errors.Is(err, errTooLarge) && !errors.Is(err, errBudget) {
 			t.Errorf("%+v %q: %v", d, want, err)
 		}
 		return
@@ -276,7 +276,7 @@ func roundTripText(t *testing.T, c *HeaderPlan, d HeaderDefinition, text string)
 	t.Helper()
 	r, err := c.Render(map[string]any{"c": text})
 	if err != nil {
-		if !errors.Is(err, ErrRefused) {
+		if !errors.Is(err, errRefused) {
 			t.Errorf("%+v %q: %v", d, text, err)
 		}
 		return
@@ -369,7 +369,7 @@ func TestHeadersFromClaims(t *testing.T) {
 			}
 		}
 	}
-	if _, err := c.Render(map[string]any{"a.b": "1", "A_B": "2"}); !errors.Is(err, ErrRefused) {
+	if _, err := c.Render(map[string]any{"a.b": "1", "A_B": "2"}); !errors.Is(err, errRefused) {
 		t.Errorf("two claims that give one header: %v", err)
 	}
 }

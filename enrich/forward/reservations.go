@@ -99,14 +99,14 @@ func (x nameIndex) covering(header string) (first int, covered bool) {
 
 // sourceError says that a header which tokens are read from is also written.
 func sourceError(header string, n ReservedName) error {
-	return fmt.Errorf("header %q: %w: tokens are read from it, and claims are written to %s %q", header, ErrName, n.Kind, n.Name)
+	return fmt.Errorf("header %q: %w: tokens are read from it, and claims are written to %s %q", header, errHeaderName, n.Kind, n.Name)
 }
 
 // checkLengths returns an error where a name is longer than what can be canonicalized.
 func (s Sources) checkLengths() error {
 	for _, name := range slices.Concat(s.Headers, s.Cookies) {
-		if len(name) > MaxNameBytes {
-			return fmt.Errorf("name of %d bytes: %w: tokens are read from places whose names have %d at most", len(name), ErrName, MaxNameBytes)
+		if len(name) > maxNameBytes {
+			return fmt.Errorf("name of %d bytes: %w: tokens are read from places whose names have %d at most", len(name), errHeaderName, maxNameBytes)
 		}
 	}
 	return nil

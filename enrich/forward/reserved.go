@@ -76,7 +76,7 @@ type ReservedNames struct {
 // of a request need not be canonicalized.
 type nameSet struct {
 	names   map[string]struct{}
-	lengths [MaxNameBytes + 1]bool
+	lengths [maxNameBytes + 1]bool
 }
 
 func (s *nameSet) add(canonical string) {
@@ -92,11 +92,11 @@ func (s *nameSet) clone() nameSet {
 }
 
 // nameBuffer is where a name is canonicalized; it stays on the caller's stack.
-type nameBuffer [MaxNameBytes]byte
+type nameBuffer [maxNameBytes]byte
 
 // has reports whether the canonical form of name is a member.
 func (s *nameSet) has(name string, buf *nameBuffer) bool {
-	if len(name) > MaxNameBytes || !s.lengths[len(name)] {
+	if len(name) > maxNameBytes || !s.lengths[len(name)] {
 		return false
 	}
 	for i := range len(name) {
@@ -254,7 +254,7 @@ func partOf(name string) (base string, isPart bool) {
 	for i > 0 && '0' <= name[i-1] && name[i-1] <= '9' {
 		i--
 	}
-	if i == len(name) || i < 2 || canonicalBytes[name[i-1]] != Symbol {
+	if i == len(name) || i < 2 || canonicalBytes[name[i-1]] != symbol {
 		return "", false
 	}
 	return name[:i-1], true

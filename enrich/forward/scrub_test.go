@@ -349,7 +349,7 @@ func TestAliasOfAReadHeaderIsASecondToken(t *testing.T) {
 	if want := (http.Header{"X-Auth-Token": {"t"}, "Cookie": {"a=1"}}); !reflect.DeepEqual(r.Header, want) {
 		t.Errorf("left is %q", r.Header)
 	}
-	if _, err := NewReservedNames().Except(Sources{Headers: []string{strings.Repeat("x", MaxNameBytes+1)}}); !errors.Is(err, ErrName) {
+	if _, err := NewReservedNames().Except(Sources{Headers: []string{strings.Repeat("x", maxNameBytes+1)}}); !errors.Is(err, errHeaderName) {
 		t.Errorf("a name that is too long: %v", err)
 	}
 }

@@ -15,7 +15,7 @@ func (t Target) check() error {
 	case t.Header != "":
 		if Canonicalize(t.Header) == "authorization" {
 			if t.Header != "Authorization" && http.CanonicalHeaderKey(t.Header) != "Authorization" {
-				return fmt.Errorf("token header %q: %w", t.Header, ErrName)
+				return fmt.Errorf("token header %q: %w", t.Header, errHeaderName)
 			}
 			return nil
 		}
@@ -39,7 +39,7 @@ func (t Target) Write(r *http.Request, value string) error {
 		return SetCookie(r, t.Cookie, value)
 	}
 	if err := plain(value, 0x7E, errASCII); err != nil {
-		return &HeaderError{Header: t.Header, Reason: err.Error(), Err: ErrRefused}
+		return &headerError{Header: t.Header, Reason: err.Error(), Err: errRefused}
 	}
 	r.Header[http.CanonicalHeaderKey(t.Header)] = []string{value}
 	return nil

@@ -43,10 +43,10 @@ type answer struct {
 // expired reports whether the answer is too old to be used at now.
 func (a *answer) expired(now time.Time) bool { return !now.Before(a.until) }
 
-// requireActive returns the answer, or ErrInactive.
+// requireActive returns the answer, or errInactive.
 func (a *answer) requireActive() (*answer, error) {
 	if !a.active {
-		return nil, ErrInactive
+		return nil, errInactive
 	}
 	return a, nil
 }
@@ -70,13 +70,13 @@ func (r *answerReader) read(ctx context.Context, body []byte, media string) (*an
 	case media == mediaSigned:
 		members, a.keySet, err = r.readSigned(ctx, string(body))
 	case r.config.Signed:
-		return nil, fmt.Errorf("introspecting: the answer is not signed: %w", ErrIntrospection)
+		return nil, fmt.Errorf("introspecting: the answer is not signed: %w", errIntrospection)
 	case media == "application/json":
 		if members, err = jose.DecodeObject(body); err != nil {
-			err = fmt.Errorf("introspecting: the answer is not a JSON object: %w", ErrIntrospection)
+			err = fmt.Errorf("introspecting: the answer is not a JSON object: %w", errIntrospection)
 		}
 	default:
-		return nil, fmt.Errorf("introspecting: the answer is neither JSON nor a signed answer: %w", ErrIntrospection)
+		return nil, fmt.Errorf("introspecting: the answer is neither JSON nor a signed answer: %w", errIntrospection)
 	}
 	if err != nil {
 		return nil, err
@@ -104,17 +104,17 @@ func (r *answerReader) read(ctx context.Context, body []byte, media string) (*an
 // and the version of the key set that verified it.
 func (r *answerReader) readSigned(ctx context.Context, raw string) (map[string]any, uint64, error) {
 	fail := func(what string, err error) (map[string]any, uint64, error) {
-		return nil, 0, fmt.Errorf("introspecting: signed answer: %s: %s: %w", what, err.Error(), ErrIntrospection)
+		return nil, 0, fmt.Errorf("introspecting: signed answer: %s: %s: %w", what, err.Error(), errIntrospection)
 	}
 	t, err := jose.Parse(strings.TrimSpace(raw), maxAnswer, nil)
 	if err != nil {
 		return fail("form", err)
 	}
 	if t.Header.Type != "token-introspection+jwt" {
-		return fail("type", ErrType)
+		return fail("type", errType)
 	}
 	if !r.signatures.allows(&t) {
-		return fail("algorithm", ErrAlgorithm)
+		return fail("algorithm", errAlgorithm)
 	}
 	version, err := r.signatures.verify(ctx, &t)
 	if err != nil {
@@ -128,21 +128,21 @@ func (r *answerReader) readSigned(ctx context.Context, raw string) (map[string]a
 		return fail("iss", ErrUnknownIssuer)
 	}
 	if !namesAudience(claims["aud"], r.config.ClientID) && (r.rules.anyAudience || r.rules.checkAudience(claims) != nil) {
-		return fail("aud", ErrAudience)
+		return fail("aud", errAudience)
 	}
 	if _, err := r.rules.readDates(claims, r.clock(), false); err != nil {
 		return fail("dates", err)
 	}
 	members, ok := claims["token_introspection"].(map[string]any)
 	if !ok {
-		return fail("token_introspection", ErrClaims)
+		return fail("token_introspection", errClaims)
 	}
 	return members, version, nil
 }
 
-// refusal returns the error for an answer that is none. ErrIntrospectionRefused
+// refusal returns the error for an answer that is none. errIntrospectionRefused
 // means that the server refuses this gateway or this kind of token (RFC 7009,
-// section 2.2.1), ErrIntrospection that it failed. Neither says anything about the
+// section 2.2.1), errIntrospection that it failed. Neither says anything about the
 // token.
 func refusal(status int, body []byte) error {
 	code := ""
@@ -151,10 +151,10 @@ func refusal(status int, body []byte) error {
 	}
 	switch {
 	case code == "unsupported_token_type":
-		return fmt.Errorf("introspecting: the server does not introspect tokens of this kind: %w", ErrIntrospectionRefused)
+		return fmt.Errorf("introspecting: the server does not introspect tokens of this kind: %w", errIntrospectionRefused)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden,
 		code == "invalid_client", code == "unauthorized_client":
-		return fmt.Errorf("introspecting: the server refuses the gateway's credentials (status %d): %w", status, ErrIntrospectionRefused)
+		return fmt.Errorf("introspecting: the server refuses the gateway's credentials (status %d): %w", status, errIntrospectionRefused)
 	}
-	return fmt.Errorf("introspecting: status %d: %w", status, ErrIntrospection)
+	return fmt.Errorf("introspecting: status %d: %w", status, errIntrospection)
 }

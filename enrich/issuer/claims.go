@@ -83,13 +83,13 @@ func newClaimRules(c Config) *claimRules {
 // a resource, and then what is not on the issuer's list.
 func (r *claimRules) checkType(typ string) error {
 	if what, ok := neverTypes[typ]; ok {
-		return fmt.Errorf("typ names %s: %w", what, ErrType)
+		return fmt.Errorf("typ names %s: %w", what, errType)
 	}
 	if typ == "" {
 		typ = noType
 	}
 	if !r.types[typ] {
-		return fmt.Errorf("typ is not on the list: %w", ErrType)
+		return fmt.Errorf("typ is not on the list: %w", errType)
 	}
 	return nil
 }
@@ -102,22 +102,22 @@ func (r *claimRules) checkKind(typ string, claims map[string]any) error {
 	sub, _ := claims["sub"].(string)
 	switch {
 	case has("events"):
-		return fmt.Errorf("a security event or logout token: %w", ErrKind)
+		return fmt.Errorf("a security event or logout token: %w", errKind)
 	case has("token_introspection"):
-		return fmt.Errorf("an introspection answer: %w", ErrKind)
+		return fmt.Errorf("an introspection answer: %w", errKind)
 	case has("htm") && has("htu"):
-		return fmt.Errorf("a DPoP proof: %w", ErrKind)
+		return fmt.Errorf("a DPoP proof: %w", errKind)
 	case sub == r.identifier:
-		return fmt.Errorf("a client assertion: %w", ErrKind)
+		return fmt.Errorf("a client assertion: %w", errKind)
 	case claims["token_use"] == "refresh_token" || claims["token_use"] == "refresh":
-		return fmt.Errorf("a refresh token: %w", ErrKind)
+		return fmt.Errorf("a refresh token: %w", errKind)
 	}
 	id := has("nonce") || has("at_hash") || has("c_hash") || claims["token_use"] == "id"
 	switch {
 	case r.tokens == tokensAccess && id:
-		return fmt.Errorf("an ID token: %w", ErrKind)
+		return fmt.Errorf("an ID token: %w", errKind)
 	case r.tokens == tokensID && (!id || typ == "at+jwt" || claims["token_use"] == "access"):
-		return fmt.Errorf("not an ID token: %w", ErrKind)
+		return fmt.Errorf("not an ID token: %w", errKind)
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (r *claimRules) checkAudience(claims map[string]any) error {
 		for _, v := range aud {
 			s, ok := v.(string)
 			if !ok {
-				return fmt.Errorf("aud holds something else than strings: %w", ErrAudience)
+				return fmt.Errorf("aud holds something else than strings: %w", errAudience)
 			}
 			match = match || slices.Contains(r.audience, s)
 		}
@@ -146,9 +146,9 @@ func (r *claimRules) checkAudience(claims map[string]any) error {
 			return nil
 		}
 	default:
-		return fmt.Errorf("aud is missing: %w", ErrAudience)
+		return fmt.Errorf("aud is missing: %w", errAudience)
 	}
-	return ErrAudience
+	return errAudience
 }
 
 // namesAudience reports whether aud, a string or a list, names id.
@@ -185,13 +185,13 @@ func (r *claimRules) readDates(claims map[string]any, now time.Time, needExpiry 
 	}
 	switch {
 	case d.expiry.IsZero() && needExpiry:
-		return d, fmt.Errorf("exp is missing: %w", ErrDates)
+		return d, fmt.Errorf("exp is missing: %w", errDates)
 	case !d.expiry.IsZero() && !now.Before(d.expiry.Add(r.leeway)):
-		return d, ErrExpired
+		return d, errExpired
 	case !d.notBefore.IsZero() && now.Add(r.leeway).Before(d.notBefore):
-		return d, fmt.Errorf("nbf is ahead: %w", ErrNotYetValid)
+		return d, fmt.Errorf("nbf is ahead: %w", errNotYetValid)
 	case !d.issued.IsZero() && now.Add(farFuture).Before(d.issued):
-		return d, fmt.Errorf("iat is far ahead: %w", ErrNotYetValid)
+		return d, fmt.Errorf("iat is far ahead: %w", errNotYetValid)
 	}
 	return d, nil
 }
@@ -215,7 +215,7 @@ func readDate(claims map[string]any, name string) (time.Time, error) {
 			return time.Unix(int64(whole), int64(part*1e9)), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%s is not a number in range: %w", name, ErrDates)
+	return time.Time{}, fmt.Errorf("%s is not a number in range: %w", name, errDates)
 }
 
 // required9068 are the claims that a JWT access token must have (RFC 9068, section
@@ -240,7 +240,7 @@ func (r *claimRules) check(typ string, claims map[string]any, now time.Time) (*i
 	if r.only9068 {
 		for _, name := range required9068 {
 			if claims[name] == nil || claims[name] == "" {
-				return nil, fmt.Errorf("%s is missing: %w", name, ErrClaims)
+				return nil, fmt.Errorf("%s is missing: %w", name, errClaims)
 			}
 		}
 	}

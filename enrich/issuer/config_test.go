@@ -84,7 +84,7 @@ func TestNewRefusesWhatIsWrongInItself(t *testing.T) {
 	} {
 		c := baseConfig()
 		change(&c)
-		if i, err := New(c, Options{}); !errors.Is(err, ErrConfig) || i != nil {
+		if i, err := New(c, Options{}); !errors.Is(err, errConfig) || i != nil {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -153,7 +153,7 @@ func TestConfigurationErrorsHoldNoSecret(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	c.Introspect = &Introspection{URL: "https://x.example", ClientID: "c", PrivateKey: "-----BEGIN PRIVATE KEY-----\nhunter2"}
-	if _, err := New(c, Options{}); !errors.Is(err, ErrConfig) || strings.Contains(err.Error(), "hunter2") {
+	if _, err := New(c, Options{}); !errors.Is(err, errConfig) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -175,7 +175,7 @@ func TestNamesAreHostsWithPathsWhereHostsAreShared(t *testing.T) {
 	} {
 		err := ResolveNames(c.configs)
 		if c.want == nil {
-			if !errors.Is(err, ErrConfig) {
+			if !errors.Is(err, errConfig) {
 				t.Errorf("%s: got %v", c.name, err)
 			}
 			continue
@@ -196,7 +196,7 @@ func TestSetRefusesWhatIsAmbiguous(t *testing.T) {
 		return must(New(Config{Name: name, Issuer: iss, AnyAudience: true, Introspect: in}, Options{}))
 	}
 	a, b := open("a", "https://a.example", ask), open("b", "https://b.example", ask)
-	if _, err := NewSet(a, b, open("a", "https://e.example", nil)); !errors.Is(err, ErrConfig) {
+	if _, err := NewSet(a, b, open("a", "https://e.example", nil)); !errors.Is(err, errConfig) {
 		t.Errorf("a name twice: got %v", err)
 	}
 	s := must(NewSet(a, b))
@@ -230,9 +230,9 @@ func TestSetRefusesWhatIsAmbiguous(t *testing.T) {
 
 func TestOnlyRefusalsHaveAnOAuthErrorCode(t *testing.T) {
 	for err, want := range map[error]string{
-		nil: "", ErrExpired: "invalid_token", ErrProof: "invalid_dpop_proof", ErrReplay: "invalid_dpop_proof",
-		ErrNonce: "use_dpop_nonce", ErrSender: "invalid_token", ErrKeysUnavailable: "", context.Canceled: "", http.ErrAbortHandler: "",
-		ErrUnknownKey: "invalid_token", fmt.Errorf("a: %w", fmt.Errorf("b: %w", ErrNonce)): "use_dpop_nonce",
+		nil: "", errExpired: "invalid_token", errProof: "invalid_dpop_proof", errReplay: "invalid_dpop_proof",
+		errNonce: "use_dpop_nonce", errSender: "invalid_token", errKeysUnavailable: "", context.Canceled: "", http.ErrAbortHandler: "",
+		errUnknownKey: "invalid_token", fmt.Errorf("a: %w", fmt.Errorf("b: %w", errNonce)): "use_dpop_nonce",
 	} {
 		if got := OAuthError(err); got != want {
 			t.Errorf("%v: got %q, want %q", err, got, want)

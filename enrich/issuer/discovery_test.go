@@ -95,7 +95,7 @@ func TestDiscoveryRefuses(t *testing.T) {
 			s := newStage(t, byDiscovery, func(_ *Config, opt *Options) { opt.Observer = o })
 			s.server.say(openIDPlace, c.text)
 			s.server.say(oauthPlace, metadataText())
-			if _, err := s.verify(s.token(goodClaims())); !errors.Is(err, ErrKeysUnavailable) || errors.Is(err, ErrInvalidToken) {
+			if _, err := s.verify(s.token(goodClaims())); !errors.Is(err, errKeysUnavailable) || errors.Is(err, ErrInvalidToken) {
 				t.Errorf("got %v", err)
 			}
 			if got := o.outcomes(); !slices.Equal(got, []string{c.outcome}) {
@@ -114,7 +114,7 @@ func TestDiscoveryDoesNotGoOnAfterAFailure(t *testing.T) {
 		return response(http.StatusBadGateway, ""), nil
 	})
 	s.server.say(oauthPlace, metadataText())
-	if _, err := s.verify(s.token(goodClaims())); !errors.Is(err, ErrKeysUnavailable) {
+	if _, err := s.verify(s.token(goodClaims())); !errors.Is(err, errKeysUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	if s.server.count(oauthPlace) != 0 {

@@ -57,34 +57,34 @@ func proofAlgorithms() string {
 
 // check makes the checks of RFC 9449, section 4.3, numbered as there. Cheap checks
 // come first, and the memory of used proofs last: only a proof that is valid
-// otherwise costs an entry. Errors wrap ErrProof, ErrReplay, ErrSender or
-// ErrReplayMemory, or are a NonceError.
+// otherwise costs an entry. Errors wrap errProof, errReplay, errSender or
+// errReplayMemory, or are a NonceError.
 func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string) error {
 	// 1. No more than one DPoP header field; without one there is no proof.
 	switch len(caller.Proofs) {
 	case 0:
-		return fmt.Errorf("bound to a DPoP key, and sent without a proof: %w", ErrSender)
+		return fmt.Errorf("bound to a DPoP key, and sent without a proof: %w", errSender)
 	case 1:
 	default:
-		return fmt.Errorf("more than one DPoP header field: %w", ErrProof)
+		return fmt.Errorf("more than one DPoP header field: %w", errProof)
 	}
 	// 2. A single well-formed JWT.
 	t, err := jose.Parse(caller.Proofs[0], maxProof, nil)
 	if err != nil {
-		return fmt.Errorf("form: %s: %w", err.Error(), ErrProof)
+		return fmt.Errorf("form: %s: %w", err.Error(), errProof)
 	}
 	// 4. typ is dpop+jwt.
 	if t.Header.Type != "dpop+jwt" {
-		return fmt.Errorf("typ: %w", ErrProof)
+		return fmt.Errorf("typ: %w", errProof)
 	}
 	// 5. An asymmetric algorithm that is supported.
 	if t.Header.Algorithm == nil || t.Header.Algorithm.Symmetric() {
-		return fmt.Errorf("alg: %w", ErrProof)
+		return fmt.Errorf("alg: %w", errProof)
 	}
 	// 7. The key in the header is public, and of the algorithm's kind.
 	k := proofKey(t.Members)
 	if k == nil || !k.Fits(t.Header.Algorithm) {
-		return fmt.Errorf("jwk: %w", ErrProof)
+		return fmt.Errorf("jwk: %w", errProof)
 	}
 	id, err := d.checkClaims(&t, caller)
 	if err != nil {
@@ -93,14 +93,14 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 	// 12b. The key is the one that the token is bound to.
 	print, err := k.Thumbprint()
 	if err != nil {
-		return fmt.Errorf("thumbprint: %w", ErrProof)
+		return fmt.Errorf("thumbprint: %w", errProof)
 	}
 	if subtle.ConstantTimeCompare([]byte(print), []byte(thumbprint)) != 1 {
-		return fmt.Errorf("the token is bound to another key: %w", ErrProof)
+		return fmt.Errorf("the token is bound to another key: %w", errProof)
 	}
 	// 6. The signature verifies with that key.
 	if !t.VerifiedBy(k) {
-		return fmt.Errorf("signature: %w", ErrProof)
+		return fmt.Errorf("signature: %w", errProof)
 	}
 	// Section 11.1: each proof is used once.
 	var used ReplayMemory
@@ -114,27 +114,27 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 func (d *dpopCheck) checkClaims(t *jose.JWS, caller *Caller) (string, error) {
 	claims, err := jose.DecodeObject(t.Payload)
 	if err != nil {
-		return "", fmt.Errorf("claims: %s: %w", err.Error(), ErrProof)
+		return "", fmt.Errorf("claims: %s: %w", err.Error(), errProof)
 	}
 	// 3. All required claims.
 	text := func(name string) string { s, _ := claims[name].(string); return s }
 	id, method, target, hash := text("jti"), text("htm"), text("htu"), text("ath")
 	if id == "" || len(id) > maxProofID || method == "" || target == "" || hash == "" {
-		return "", fmt.Errorf("jti, htm, htu or ath is missing or too long: %w", ErrProof)
+		return "", fmt.Errorf("jti, htm, htu or ath is missing or too long: %w", errProof)
 	}
 	issued, err := readDate(claims, "iat")
 	if err != nil || issued.IsZero() {
-		return "", fmt.Errorf("iat is missing or no date: %w", ErrProof)
+		return "", fmt.Errorf("iat is missing or no date: %w", errProof)
 	}
 	// 8. htm is the method of this request.
 	if method != caller.Method {
-		return "", fmt.Errorf("htm: %w", ErrProof)
+		return "", fmt.Errorf("htm: %w", errProof)
 	}
 	// 9. htu is the URI of this request, without query and fragment.
 	want, ok := normalURI(d.requestURI(caller))
 	got, valid := normalURI(target)
 	if !ok || !valid || got != want {
-		return "", fmt.Errorf("htu: %w", ErrProof)
+		return "", fmt.Errorf("htu: %w", errProof)
 	}
 	// 10. The nonce is one of the gateway's, where it demands one.
 	now := d.clock()
@@ -143,12 +143,12 @@ func (d *dpopCheck) checkClaims(t *jose.JWS, caller *Caller) (string, error) {
 	}
 	// 11. iat is within the window.
 	if age := now.Sub(issued); age >= proofAge+d.leeway || age < -d.leeway {
-		return "", fmt.Errorf("iat is outside of its window: %w", ErrProof)
+		return "", fmt.Errorf("iat is outside of its window: %w", errProof)
 	}
 	// 12a. ath is the hash of this token.
 	sum := sha256.Sum256([]byte(caller.Token))
 	if subtle.ConstantTimeCompare([]byte(hash), []byte(base64.RawURLEncoding.EncodeToString(sum[:]))) != 1 {
-		return "", fmt.Errorf("ath: %w", ErrProof)
+		return "", fmt.Errorf("ath: %w", errProof)
 	}
 	return id, nil
 }

@@ -72,9 +72,9 @@ func TestTokensSeenGoodFindAPlaceInAFlood(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
-				case errors.Is(err, ErrBusy):
+				case errors.Is(err, errBusy):
 					busy++
-				case errors.Is(err, ErrIntrospection):
+				case errors.Is(err, errIntrospection):
 					failed++
 				default:
 					t.Errorf("a forged token: %v", err)
@@ -146,7 +146,7 @@ func TestOnlyGoodTokensAreRememberedAsSeenGood(t *testing.T) {
 	}
 	s.server.say(testAsk, `{"active":false}`)
 	s.clock.Advance(time.Minute)
-	if _, err := s.verify(testOpaque); !errors.Is(err, ErrInactive) || remembered() != 0 {
+	if _, err := s.verify(testOpaque); !errors.Is(err, errInactive) || remembered() != 0 {
 		t.Errorf("once it is not active: %v, and %d are remembered", err, remembered())
 	}
 }

@@ -133,11 +133,11 @@ func isOpaque(raw string) bool {
 
 // ask returns the endpoint's answer about an active token: a cached one, that of the
 // call under way, or a new one. Verified is set for a JWT whose signature has
-// been verified, which cannot be forged. Errors wrap ErrInactive, ErrMalformed or
+// been verified, which cannot be forged. Errors wrap errInactive, errMalformed or
 // ErrUnavailable, or are those of the context.
 func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*answer, error) {
 	if !isOpaque(raw) {
-		return nil, fmt.Errorf("not of a bearer token's shape: %w", ErrMalformed)
+		return nil, fmt.Errorf("not of a bearer token's shape: %w", errMalformed)
 	}
 	key := n.hash(raw)
 	if a := n.cached(key); a != nil {
@@ -146,7 +146,7 @@ func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*ans
 	}
 	a, err := n.askOnce(ctx, key, raw, verified || n.known.has(key))
 	if err != nil {
-		if errors.Is(err, ErrBusy) {
+		if errors.Is(err, errBusy) {
 			n.observer.Introspected(n.name, IntrospectBusy)
 		}
 		return nil, err
@@ -159,12 +159,12 @@ func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*ans
 func (n *introspector) askOnce(ctx context.Context, key tokenHash, raw string, known bool) (*answer, error) {
 	if !known {
 		if !n.unknownWaiting.join() {
-			return nil, ErrBusy
+			return nil, errBusy
 		}
 		defer n.unknownWaiting.leave()
 	}
 	if !n.waiting.join() {
-		return nil, ErrBusy
+		return nil, errBusy
 	}
 	defer n.waiting.leave()
 	n.mu.Lock()
@@ -223,7 +223,7 @@ func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, kno
 	}
 	if !n.workers.start(func() { n.runCall(call, key, raw, release) }) { //nolint:contextcheck // detached, as said above
 		release()
-		return nil, ErrIntrospection
+		return nil, errIntrospection
 	}
 	n.calls[key] = call
 	return call, nil
@@ -245,7 +245,7 @@ func (n *introspector) slot(ctx context.Context, known bool) (release func(), er
 		case <-ctx.Done():
 			err = fmt.Errorf("waiting to introspect: %w", ctx.Err())
 		case <-t.C:
-			err = ErrBusy
+			err = errBusy
 		}
 		for _, taken := range needed[:i] {
 			<-taken
@@ -284,7 +284,7 @@ func (n *introspector) runCall(call *introspectionCall, key tokenHash, raw strin
 func (n *introspector) report(a *answer, err error) {
 	outcome := IntrospectActive
 	switch {
-	case errors.Is(err, ErrIntrospectionRefused):
+	case errors.Is(err, errIntrospectionRefused):
 		outcome = IntrospectRefused
 	case err != nil:
 		outcome = IntrospectError
@@ -337,7 +337,7 @@ func (n *introspector) noteFailing(err error) bool {
 func (n *introspector) request(raw string) (a *answer, cost int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			a, err = nil, fmt.Errorf("introspecting: panic: %w", ErrIntrospection)
+			a, err = nil, fmt.Errorf("introspecting: panic: %w", errIntrospection)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(n.workers.ctx, n.timeout)
@@ -359,11 +359,11 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
 	header := make(http.Header)
 	if err := n.auth(form, header); err != nil {
-		return nil, "", fmt.Errorf("introspecting: %w: %w", err, ErrIntrospection)
+		return nil, "", fmt.Errorf("introspecting: %w: %w", err, errIntrospection)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, n.config.URL, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, "", fmt.Errorf("introspecting: %w", ErrIntrospection)
+		return nil, "", fmt.Errorf("introspecting: %w", errIntrospection)
 	}
 	r.Header = header
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -373,14 +373,14 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 	}
 	res, err := n.client.Do(r, maxAnswer)
 	if err != nil {
-		return nil, "", fmt.Errorf("introspecting: %w: %w", detached(err), ErrIntrospection)
+		return nil, "", fmt.Errorf("introspecting: %w: %w", detached(err), errIntrospection)
 	}
 	if res.Status != http.StatusOK {
 		return nil, "", refusal(res.Status, res.Body)
 	}
 	media, _, err = mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err != nil {
-		return nil, "", fmt.Errorf("introspecting: answer without a content type: %w", ErrIntrospection)
+		return nil, "", fmt.Errorf("introspecting: answer without a content type: %w", errIntrospection)
 	}
 	return res.Body, media, nil
 }
@@ -398,6 +398,6 @@ func (n *introspector) wait(ctx context.Context, done <-chan struct{}) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for introspection: %w", ctx.Err())
 	case <-t.C:
-		return fmt.Errorf("waiting for introspection: %w", ErrIntrospection)
+		return fmt.Errorf("waiting for introspection: %w", errIntrospection)
 	}
 }

@@ -87,7 +87,7 @@ func TestTheClientAuthenticatesAsItIsConfigured(t *testing.T) {
 	} {
 		c := baseConfig()
 		c.Introspect = &Introspection{URL: testAsk, ClientID: "gateway", PrivateKey: key}
-		if _, err := New(c, Options{}); !errors.Is(err, ErrConfig) || strings.Contains(err.Error(), "hunter2") {
+		if _, err := New(c, Options{}); !errors.Is(err, errConfig) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -117,19 +117,19 @@ func TestSignedAnswersAreVerified(t *testing.T) {
 		{"good", mediaSigned, signed(outer()), nil},
 		{"good, several audiences", mediaSigned, signed(outer("aud", []string{"x", "gateway"})), nil},
 		{"good, the gateway by its audience", mediaSigned, signed(outer("aud", testAudience)), nil},
-		{"good, inactive", mediaSigned, signed(outer("token_introspection", map[string]any{"active": false})), ErrInactive},
-		{"plain JSON where signed is asked for", "application/json", activeAnswer(), ErrIntrospection},
-		{"another type", mediaSigned, sign(t, "ES256", "ES256", signerKey("ES256"), map[string]any{"typ": "JWT"}, outer()), ErrIntrospection},
-		{"no type", mediaSigned, sign(t, "ES256", "ES256", signerKey("ES256"), nil, outer()), ErrIntrospection},
-		{"another issuer", mediaSigned, signed(outer("iss", "https://evil.example")), ErrIntrospection},
-		{"no issuer", mediaSigned, signed(outer("iss", nil)), ErrIntrospection},
-		{"another audience", mediaSigned, signed(outer("aud", "somebody")), ErrIntrospection},
-		{"no audience", mediaSigned, signed(outer("aud", nil)), ErrIntrospection},
-		{"expired", mediaSigned, signed(outer("exp", testNow.Unix()-60)), ErrIntrospection},
-		{"of another key", mediaSigned, sign(t, "RS256", "RS256", otherRSAKey(), typ, outer()), ErrIntrospection},
-		{"no member", mediaSigned, signed(outer("token_introspection", nil)), ErrIntrospection},
-		{"the member a string", mediaSigned, signed(outer("token_introspection", "x")), ErrIntrospection},
-		{"of another algorithm", mediaSigned, signRaw(t, `{"alg":"none","typ":"token-introspection+jwt"}`, string(must(json.Marshal(outer())))), ErrIntrospection},
+		{"good, inactive", mediaSigned, signed(outer("token_introspection", map[string]any{"active": false})), errInactive},
+		{"plain JSON where signed is asked for", "application/json", activeAnswer(), errIntrospection},
+		{"another type", mediaSigned, sign(t, "ES256", "ES256", signerKey("ES256"), map[string]any{"typ": "JWT"}, outer()), errIntrospection},
+		{"no type", mediaSigned, sign(t, "ES256", "ES256", signerKey("ES256"), nil, outer()), errIntrospection},
+		{"another issuer", mediaSigned, signed(outer("iss", "https://evil.example")), errIntrospection},
+		{"no issuer", mediaSigned, signed(outer("iss", nil)), errIntrospection},
+		{"another audience", mediaSigned, signed(outer("aud", "somebody")), errIntrospection},
+		{"no audience", mediaSigned, signed(outer("aud", nil)), errIntrospection},
+		{"expired", mediaSigned, signed(outer("exp", testNow.Unix()-60)), errIntrospection},
+		{"of another key", mediaSigned, sign(t, "RS256", "RS256", otherRSAKey(), typ, outer()), errIntrospection},
+		{"no member", mediaSigned, signed(outer("token_introspection", nil)), errIntrospection},
+		{"the member a string", mediaSigned, signed(outer("token_introspection", "x")), errIntrospection},
+		{"of another algorithm", mediaSigned, signRaw(t, `{"alg":"none","typ":"token-introspection+jwt"}`, string(must(json.Marshal(outer())))), errIntrospection},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, introspecting(func(in *Introspection) { in.Signed = true }))
@@ -163,7 +163,7 @@ func TestSignedAnswersAreVerified(t *testing.T) {
 		s.server.say(testKeysURL, keySetText(jwk(rsaKey(), "new", "RS256")))
 		s.clock.Advance(defaultKeyMinInterval)
 		<-s.issuer.keys.join(s.clock.Now()).done
-		if _, err := s.verify(testOpaque); !errors.Is(err, ErrIntrospection) {
+		if _, err := s.verify(testOpaque); !errors.Is(err, errIntrospection) {
 			t.Errorf("got %v", err)
 		}
 	})

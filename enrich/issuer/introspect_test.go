@@ -82,8 +82,8 @@ func TestAnswersAreKeptForTheirTime(t *testing.T) {
 		{"active, for ttl", activeAnswer(), nil, time.Minute},
 		{"active, not past exp", activeAnswer("exp", testNow.Unix()+20), nil, 20 * time.Second},
 		{"active without exp", activeAnswer("exp", nil), nil, time.Minute},
-		{"inactive, for a short time", `{"active":false}`, ErrInactive, inactiveTTL},
-		{"inactive with exp", `{"active":false,"exp":` + fmt.Sprint(testNow.Unix()+3600) + `}`, ErrInactive, inactiveTTL},
+		{"inactive, for a short time", `{"active":false}`, errInactive, inactiveTTL},
+		{"inactive with exp", `{"active":false,"exp":` + fmt.Sprint(testNow.Unix()+3600) + `}`, errInactive, inactiveTTL},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, introspecting())
@@ -123,35 +123,35 @@ func TestAnswersThatAreNone(t *testing.T) {
 		answer func(*http.Request) (*http.Response, error)
 		want   error
 	}{
-		{"active a string", say(200, jsonType, `{"active":"true"}`), ErrIntrospection},
-		{"active a number", say(200, jsonType, `{"active":1}`), ErrIntrospection},
-		{"active null", say(200, jsonType, `{"active":null}`), ErrIntrospection},
-		{"active missing", say(200, jsonType, `{"sub":"00u1ada"}`), ErrIntrospection},
-		{"active twice", say(200, jsonType, `{"active":false,"active":true}`), ErrIntrospection},
-		{"active in capitals", say(200, jsonType, `{"Active":true}`), ErrIntrospection},
-		{"a list", say(200, jsonType, `[{"active":true}]`), ErrIntrospection},
-		{"HTML", say(200, "text/html", `<html>Sign in</html>`), ErrIntrospection},
-		{"HTML that says it is JSON", say(200, jsonType, `<html>Sign in</html>`), ErrIntrospection},
-		{"JSON that says it is HTML", say(200, "text/html", activeAnswer()), ErrIntrospection},
-		{"JSON that says nothing", say(200, "", activeAnswer()), ErrIntrospection},
-		{"a JWT that nobody asked for, of no worth", say(200, mediaSigned, "a.b.c"), ErrIntrospection},
-		{"truncated", say(200, jsonType, activeAnswer()[:50]), ErrIntrospection},
-		{"too large", say(200, jsonType, `{"active":true,"x":"`+strings.Repeat("x", maxAnswer)+`"}`), ErrIntrospection},
-		{"201", say(201, jsonType, activeAnswer()), ErrIntrospection},
-		{"400", say(400, jsonType, `{"error":"invalid_request"}`), ErrIntrospection},
-		{"500", say(500, jsonType, activeAnswer()), ErrIntrospection},
-		{"no answer", func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, ErrIntrospection},
-		{"a panic", func(*http.Request) (*http.Response, error) { panic("boom") }, ErrIntrospection},
+		{"active a string", say(200, jsonType, `{"active":"true"}`), errIntrospection},
+		{"active a number", say(200, jsonType, `{"active":1}`), errIntrospection},
+		{"active null", say(200, jsonType, `{"active":null}`), errIntrospection},
+		{"active missing", say(200, jsonType, `{"sub":"00u1ada"}`), errIntrospection},
+		{"active twice", say(200, jsonType, `{"active":false,"active":true}`), errIntrospection},
+		{"active in capitals", say(200, jsonType, `{"Active":true}`), errIntrospection},
+		{"a list", say(200, jsonType, `[{"active":true}]`), errIntrospection},
+		{"HTML", say(200, "text/html", `<html>Sign in</html>`), errIntrospection},
+		{"HTML that says it is JSON", say(200, jsonType, `<html>Sign in</html>`), errIntrospection},
+		{"JSON that says it is HTML", say(200, "text/html", activeAnswer()), errIntrospection},
+		{"JSON that says nothing", say(200, "", activeAnswer()), errIntrospection},
+		{"a JWT that nobody asked for, of no worth", say(200, mediaSigned, "a.b.c"), errIntrospection},
+		{"truncated", say(200, jsonType, activeAnswer()[:50]), errIntrospection},
+		{"too large", say(200, jsonType, `{"active":true,"x":"`+strings.Repeat("x", maxAnswer)+`"}`), errIntrospection},
+		{"201", say(201, jsonType, activeAnswer()), errIntrospection},
+		{"400", say(400, jsonType, `{"error":"invalid_request"}`), errIntrospection},
+		{"500", say(500, jsonType, activeAnswer()), errIntrospection},
+		{"no answer", func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, errIntrospection},
+		{"a panic", func(*http.Request) (*http.Response, error) { panic("boom") }, errIntrospection},
 		{"a redirect elsewhere", func(*http.Request) (*http.Response, error) {
 			r := response(http.StatusTemporaryRedirect, "")
 			r.Header.Set("Location", "https://evil.example/")
 			return r, nil
-		}, ErrIntrospection},
-		{"unsupported_token_type", say(400, jsonType, `{"error":"unsupported_token_type"}`), ErrIntrospectionRefused},
-		{"unsupported_token_type with 200", say(200, jsonType, `{"error":"unsupported_token_type"}`), ErrIntrospectionRefused},
-		{"invalid_client", say(400, jsonType, `{"error":"invalid_client"}`), ErrIntrospectionRefused},
-		{"401", say(401, "text/plain", ``), ErrIntrospectionRefused},
-		{"403", say(403, "text/plain", ``), ErrIntrospectionRefused},
+		}, errIntrospection},
+		{"unsupported_token_type", say(400, jsonType, `{"error":"unsupported_token_type"}`), errIntrospectionRefused},
+		{"unsupported_token_type with 200", say(200, jsonType, `{"error":"unsupported_token_type"}`), errIntrospectionRefused},
+		{"invalid_client", say(400, jsonType, `{"error":"invalid_client"}`), errIntrospectionRefused},
+		{"401", say(401, "text/plain", ``), errIntrospectionRefused},
+		{"403", say(403, "text/plain", ``), errIntrospectionRefused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -191,24 +191,24 @@ func TestAnswersAreCheckedAsTokensAre(t *testing.T) {
 		{"good", nil, nil},
 		{"iss missing", []any{"iss", nil}, nil},
 		{"iss of somebody else", []any{"iss", "https://evil.example"}, ErrUnknownIssuer},
-		{"aud missing", []any{"aud", nil}, ErrAudience},
-		{"aud of somebody else", []any{"aud", "api://other"}, ErrAudience},
+		{"aud missing", []any{"aud", nil}, errAudience},
+		{"aud of somebody else", []any{"aud", "api://other"}, errAudience},
 		{"aud a list", []any{"aud", []string{"x", testAudience}}, nil},
-		{"exp passed", []any{"exp", testNow.Unix() - 31}, ErrExpired},
-		{"exp a string", []any{"exp", "tomorrow"}, ErrDates},
-		{"nbf ahead", []any{"nbf", testNow.Unix() + 60}, ErrNotYetValid},
+		{"exp passed", []any{"exp", testNow.Unix() - 31}, errExpired},
+		{"exp a string", []any{"exp", "tomorrow"}, errDates},
+		{"nbf ahead", []any{"nbf", testNow.Unix() + 60}, errNotYetValid},
 		{"token_type missing", []any{"token_type", nil}, nil},
 		{"token_type in another case", []any{"token_type", "bearer"}, nil},
-		{"token_type of a refresh token", []any{"token_type", "refresh_token"}, ErrKind},
-		{"token_type of an unknown scheme", []any{"token_type", "mac"}, ErrKind},
-		{"token_type a number", []any{"token_type", 1}, ErrKind},
-		{"token_type DPoP without a key", []any{"token_type", "DPoP"}, ErrSender},
-		{"token_use of a refresh token", []any{"token_use", "refresh_token"}, ErrKind},
-		{"an ID token", []any{"nonce", "n"}, ErrKind},
-		{"sub missing, of somebody", []any{"sub", nil, "username", "ada"}, ErrSubject},
-		{"bound to a key", []any{"cnf", map[string]any{"jkt": "x"}}, ErrSender},
-		{"bound to a certificate", []any{"cnf", map[string]any{"x5t#S256": "x"}}, ErrSender},
-		{"bound in an unknown way", []any{"cnf", map[string]any{"kid": "x"}}, ErrSender},
+		{"token_type of a refresh token", []any{"token_type", "refresh_token"}, errKind},
+		{"token_type of an unknown scheme", []any{"token_type", "mac"}, errKind},
+		{"token_type a number", []any{"token_type", 1}, errKind},
+		{"token_type DPoP without a key", []any{"token_type", "DPoP"}, errSender},
+		{"token_use of a refresh token", []any{"token_use", "refresh_token"}, errKind},
+		{"an ID token", []any{"nonce", "n"}, errKind},
+		{"sub missing, of somebody", []any{"sub", nil, "username", "ada"}, errSubject},
+		{"bound to a key", []any{"cnf", map[string]any{"jkt": "x"}}, errSender},
+		{"bound to a certificate", []any{"cnf", map[string]any{"x5t#S256": "x"}}, errSender},
+		{"bound in an unknown way", []any{"cnf", map[string]any{"kid": "x"}}, errSender},
 	} {
 		s := newStage(t, introspecting())
 		s.server.say(testAsk, activeAnswer(c.change...))
@@ -236,7 +236,7 @@ func TestKeptAnswerIsJudgedByTheClock(t *testing.T) {
 		t.Errorf("before exp: %v", err)
 	}
 	s.clock.Advance(time.Second)
-	if _, err := s.verify(testOpaque); !errors.Is(err, ErrInactive) {
+	if _, err := s.verify(testOpaque); !errors.Is(err, errInactive) {
 		t.Errorf("at exp the endpoint is asked again: %v", err)
 	}
 }
@@ -245,7 +245,7 @@ func TestOnlyTheShapeOfABearerTokenIsAskedAbout(t *testing.T) {
 	s := newStage(t, introspecting())
 	s.server.say(testAsk, activeAnswer())
 	for _, raw := range []string{"", "=", "a b", "a,b", "a\nb", "a%b", "ä", "a=b", strings.Repeat("a", jose.MaxTokenBytes+1), "a\x00"} {
-		if _, err := s.verify(raw); !errors.Is(err, ErrMalformed) {
+		if _, err := s.verify(raw); !errors.Is(err, errMalformed) {
 			t.Errorf("%.20q: got %v", raw, err)
 		}
 	}
@@ -270,11 +270,11 @@ func TestWhoIsAskedFollowsFromTheConfiguration(t *testing.T) {
 		asked bool
 	}{
 		"a good JWT":              {s.token(goodClaims()), nil, false},
-		"a forged JWT":            {sign(t, "RS256", "RS256", otherRSAKey(), nil, goodClaims()), ErrSignature, false},
-		"an expired JWT":          {s.token(goodClaims("exp", testNow.Unix()-60)), ErrExpired, false},
-		"alg none":                {base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(s.token(goodClaims()), ".")[1] + ".AA", ErrAlgorithm, false},
+		"a forged JWT":            {sign(t, "RS256", "RS256", otherRSAKey(), nil, goodClaims()), errSignature, false},
+		"an expired JWT":          {s.token(goodClaims("exp", testNow.Unix()-60)), errExpired, false},
+		"alg none":                {base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + strings.Split(s.token(goodClaims()), ".")[1] + ".AA", errAlgorithm, false},
 		"a JWT of an unknown iss": {s.token(goodClaims("iss", "https://evil.example")), ErrUnknownIssuer, false},
-		"a header with crit":      {signRaw(t, `{"alg":"RS256","crit":["x"],"x":1}`, `{"iss":"`+testIssuer+`"}`), ErrCritical, false},
+		"a header with crit":      {signRaw(t, `{"alg":"RS256","crit":["x"],"x":1}`, `{"iss":"`+testIssuer+`"}`), errCritical, false},
 		"a JWT without iss":       {s.token(goodClaims("iss", nil)), nil, true},
 		"a JWE":                   {"eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..aaaa.bbbb.cccc", nil, true},
 	} {
@@ -286,10 +286,10 @@ func TestWhoIsAskedFollowsFromTheConfiguration(t *testing.T) {
 			t.Errorf("%s: asked is %v", name, asked)
 		}
 	}
-	if _, err := s.Verify(t.Context(), testOpaque, []string{}, nil); !errors.Is(err, ErrMalformed) {
+	if _, err := s.Verify(t.Context(), testOpaque, []string{}, nil); !errors.Is(err, errMalformed) {
 		t.Errorf("where the issuer is not allowed: %v", err)
 	}
-	if _, err := newStage(t).verify("abcdef"); !errors.Is(err, ErrOpaque) {
+	if _, err := newStage(t).verify("abcdef"); !errors.Is(err, errOpaque) {
 		t.Errorf("where nobody introspects: %v", err)
 	}
 }
@@ -303,7 +303,7 @@ func TestAlwaysAsksAboutVerifiedJWTsToo(t *testing.T) {
 		t.Errorf("got %+v, %v", v, err)
 	}
 	forged := sign(t, "RS256", "RS256", otherRSAKey(), nil, goodClaims())
-	if _, err := s.verify(forged); !errors.Is(err, ErrSignature) || s.server.count(testAsk) != 1 {
+	if _, err := s.verify(forged); !errors.Is(err, errSignature) || s.server.count(testAsk) != 1 {
 		t.Errorf("a forged one: %v, %d questions", err, s.server.count(testAsk))
 	}
 	for n, c := range []struct {
@@ -311,14 +311,14 @@ func TestAlwaysAsksAboutVerifiedJWTsToo(t *testing.T) {
 		want   error
 	}{
 		{`{"active":true}`, nil},
-		{`{"active":false}`, ErrInactive},
-		{activeAnswer("sub", "00u1eve"), ErrClaims},
+		{`{"active":false}`, errInactive},
+		{activeAnswer("sub", "00u1eve"), errClaims},
 		{activeAnswer("iss", "https://evil.example"), ErrUnknownIssuer},
-		{activeAnswer("aud", "api://other"), ErrAudience},
-		{activeAnswer("exp", testNow.Unix()-31), ErrExpired},
-		{activeAnswer("cnf", map[string]any{"jkt": "x"}), ErrSender},
-		{activeAnswer("token_type", "DPoP"), ErrSender},
-		{activeAnswer("token_type", "refresh_token"), ErrKind},
+		{activeAnswer("aud", "api://other"), errAudience},
+		{activeAnswer("exp", testNow.Unix()-31), errExpired},
+		{activeAnswer("cnf", map[string]any{"jkt": "x"}), errSender},
+		{activeAnswer("token_type", "DPoP"), errSender},
+		{activeAnswer("token_type", "refresh_token"), errKind},
 	} {
 		s.server.say(testAsk, c.answer)
 		raw := s.token(goodClaims("jti", fmt.Sprint(n)))
@@ -327,7 +327,7 @@ func TestAlwaysAsksAboutVerifiedJWTsToo(t *testing.T) {
 		}
 	}
 	s.server.fail(testAsk)
-	if _, err := s.verify(s.token(goodClaims("jti", "down"))); !errors.Is(err, ErrIntrospection) {
+	if _, err := s.verify(s.token(goodClaims("jti", "down"))); !errors.Is(err, errIntrospection) {
 		t.Errorf("while the endpoint is down: %v", err)
 	}
 }
@@ -388,9 +388,9 @@ func TestQuestionsAreBounded(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
-				case errors.Is(err, ErrBusy):
+				case errors.Is(err, errBusy):
 					busy++
-				case errors.Is(err, ErrIntrospection):
+				case errors.Is(err, errIntrospection):
 					failed++
 				default:
 					t.Errorf("got %v", err)
@@ -420,7 +420,7 @@ func TestForgedOpaqueTokensCannotDriveOutGoodOnes(t *testing.T) {
 	}
 	s.server.say(testAsk, `{"active":false}`)
 	for n := range maxInactive + 100 {
-		if _, err := s.verify(fmt.Sprint("forged", n)); !errors.Is(err, ErrInactive) {
+		if _, err := s.verify(fmt.Sprint("forged", n)); !errors.Is(err, errInactive) {
 			t.Fatal(err)
 		}
 	}

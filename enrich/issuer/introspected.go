@@ -75,14 +75,14 @@ func (i *Issuer) confirmJWT(ctx context.Context, raw string, p *identity.Princip
 		}
 	}
 	if sub, ok := a.claims["sub"]; ok && sub != p.Claims["sub"] {
-		return time.Time{}, fmt.Errorf("sub differs from that of the token: %w", ErrClaims)
+		return time.Time{}, fmt.Errorf("sub differs from that of the token: %w", errClaims)
 	}
 	c, err := readConfirmation(a.claims)
 	if err != nil {
 		return time.Time{}, err
 	}
 	if c.Bound() && c != p.Confirmation {
-		return time.Time{}, fmt.Errorf("cnf differs from that of the token: %w", ErrSender)
+		return time.Time{}, fmt.Errorf("cnf differs from that of the token: %w", errSender)
 	}
 	if err := checkTokenType(a.claims, p); err != nil {
 		return time.Time{}, err
@@ -98,7 +98,7 @@ func (i *Issuer) checkAnswer(claims map[string]any) (dates, error) {
 	if v, ok := claims["token_type"]; ok {
 		s, _ := v.(string)
 		if !strings.EqualFold(s, "Bearer") && !strings.EqualFold(s, "DPoP") {
-			return dates{}, fmt.Errorf("token_type of the answer: %w", ErrKind)
+			return dates{}, fmt.Errorf("token_type of the answer: %w", errKind)
 		}
 	}
 	if err := i.rules.checkKind("", claims); err != nil {
@@ -111,7 +111,7 @@ func (i *Issuer) checkAnswer(claims map[string]any) (dates, error) {
 // bound to no key: as a bearer token it would give more rights than were granted.
 func checkTokenType(claims map[string]any, p *identity.Principal) error {
 	if s, _ := claims["token_type"].(string); strings.EqualFold(s, "DPoP") && p.Confirmation.KeyThumbprint == "" {
-		return fmt.Errorf("a DPoP token without a key: %w", ErrSender)
+		return fmt.Errorf("a DPoP token without a key: %w", errSender)
 	}
 	return nil
 }

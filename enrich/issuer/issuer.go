@@ -38,7 +38,7 @@ type Issuer struct {
 
 // New returns an Issuer for a configuration. It reads the files that the
 // configuration names and does not touch the network: a server that is down is no
-// error here. Errors wrap ErrConfig.
+// error here. Errors wrap errConfig.
 func New(c Config, o Options) (*Issuer, error) {
 	c, err := withDefaults(c)
 	if err != nil {
@@ -47,7 +47,7 @@ func New(c Config, o Options) (*Issuer, error) {
 	o = o.withDefaults()
 	client, err := oauthclient.New(o.Transport, oauthclient.TransportOptions{CAFile: c.CA})
 	if err != nil {
-		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
+		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, errConfig)
 	}
 	i := &Issuer{
 		name: c.Name, identifier: c.Issuer, clock: o.Clock, rules: newClaimRules(c), workers: newWorkers(),
@@ -66,24 +66,24 @@ func New(c Config, o Options) (*Issuer, error) {
 	if c.Introspect != nil {
 		i.always = c.Introspect.When == whenAlways
 		if i.introspect, err = newIntrospector(c, o, client, i.rules, i.signatures, i.workers); err != nil {
-			return nil, fmt.Errorf("configuring issuer %q: introspect: %w: %w", c.Issuer, err, ErrConfig)
+			return nil, fmt.Errorf("configuring issuer %q: introspect: %w: %w", c.Issuer, err, errConfig)
 		}
 	}
 	if i.sender, err = newSenderCheck(c, o); err != nil {
-		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, ErrConfig)
+		return nil, fmt.Errorf("configuring issuer %q: %w: %w", c.Issuer, err, errConfig)
 	}
 	return i, nil
 }
 
 // ReloadKeyFile reads jwks_file now, so that a configuration which takes over a
 // running issuer uses the file as it is, not as it was at the last refresh. It does
-// nothing if the keys come from the network. Errors wrap ErrConfig.
+// nothing if the keys come from the network. Errors wrap errConfig.
 func (i *Issuer) ReloadKeyFile() error {
 	if !i.fromFile {
 		return nil
 	}
 	if err := i.keys.loadNow(); err != nil {
-		return fmt.Errorf("configuring issuer %q: jwks_file: %w: %w", i.identifier, err, ErrConfig)
+		return fmt.Errorf("configuring issuer %q: jwks_file: %w: %w", i.identifier, err, errConfig)
 	}
 	return nil
 }
@@ -144,5 +144,5 @@ func (i *Issuer) CheckSender(ctx context.Context, p *identity.Principal, caller 
 	return i.sender.check(ctx, p, caller)
 }
 
-// Challenges returns the ways in which the issuer's tokens may be sent.
-func (i *Issuer) Challenges() []Challenge { return i.sender.challenges() }
+// challenges returns the ways in which the issuer's tokens may be sent.
+func (i *Issuer) challenges() []Challenge { return i.sender.challenges() }

@@ -20,7 +20,7 @@ func TestJWKSFile(t *testing.T) {
 		write(text)
 		c := baseConfig()
 		config(&c, nil)
-		if _, err := New(c, Options{}); !errors.Is(err, ErrConfig) {
+		if _, err := New(c, Options{}); !errors.Is(err, errConfig) {
 			t.Errorf("a file that is %s: got %v", name, err)
 		}
 	}
@@ -63,7 +63,7 @@ func TestHMACFromAFile(t *testing.T) {
 	if _, err := s.verify(sign(t, "HS256", "s", secret, nil, goodClaims())); err != nil {
 		t.Error(err)
 	}
-	for alg, want := range map[string]error{"HS512": ErrAlgorithm, "RS256": ErrAlgorithm} {
+	for alg, want := range map[string]error{"HS512": errAlgorithm, "RS256": errAlgorithm} {
 		key := any(secret)
 		if alg == "RS256" {
 			key = rsaKey()

@@ -109,7 +109,7 @@ func (s *keySource) valid(now time.Time) *keyState {
 
 // ready returns the key set. If there is none, it waits for a fetch. If the set is
 // due for a refresh, it begins a fetch and does not wait. Errors wrap
-// ErrKeysUnavailable, or are those of the context.
+// errKeysUnavailable, or are those of the context.
 func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error) {
 	st := s.valid(now)
 	if st != nil {
@@ -127,11 +127,11 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 	if st := s.valid(s.clock()); st != nil {
 		return st, nil
 	}
-	return nil, ErrKeysUnavailable
+	return nil, errKeysUnavailable
 }
 
 // newer fetches, if it may, in search of a key that st lacks, and returns a later key
-// set, or nil if st is the newest. Errors wrap ErrKeysUnavailable if fetching fails,
+// set, or nil if st is the newest. Errors wrap errKeysUnavailable if fetching fails,
 // or are those of the context. An empty kid stands for a token without one.
 func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now time.Time) (*keyState, error) {
 	s.mu.Lock()
@@ -148,14 +148,14 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 			return nil, err
 		}
 		if f.err != nil {
-			return nil, ErrKeysUnavailable
+			return nil, errKeysUnavailable
 		}
 	case failed != nil:
-		return nil, ErrKeysUnavailable
+		return nil, errKeysUnavailable
 	}
 	next := s.valid(s.clock())
 	if next == nil {
-		return nil, ErrKeysUnavailable
+		return nil, errKeysUnavailable
 	}
 	if f != nil && kid != "" && !next.set.Has(kid) {
 		s.remember(kid, now)
@@ -273,7 +273,7 @@ func (s *keySource) commit(set *jose.KeySet, err error, now time.Time) {
 // wait waits for a call, no longer than a request may wait.
 func (s *keySource) wait(ctx context.Context, f *fetchCall) error {
 	if !s.waiting.join() {
-		return fmt.Errorf("too many wait for keys: %w", ErrKeysUnavailable)
+		return fmt.Errorf("too many wait for keys: %w", errKeysUnavailable)
 	}
 	defer s.waiting.leave()
 	t := time.NewTimer(s.timeout)
@@ -284,7 +284,7 @@ func (s *keySource) wait(ctx context.Context, f *fetchCall) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for keys: %w", ctx.Err())
 	case <-t.C:
-		return fmt.Errorf("waiting for keys: %w", ErrKeysUnavailable)
+		return fmt.Errorf("waiting for keys: %w", errKeysUnavailable)
 	}
 }
 

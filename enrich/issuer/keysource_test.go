@@ -93,7 +93,7 @@ func TestWaitForFirstKeysIsBounded(t *testing.T) {
 				if d := time.Since(start); d != defaultTimeout {
 					t.Errorf("waited %v, want %v", d, defaultTimeout)
 				}
-				if !errors.Is(err, ErrKeysUnavailable) || errors.Is(err, ErrInvalidToken) {
+				if !errors.Is(err, errKeysUnavailable) || errors.Is(err, ErrInvalidToken) {
 					t.Errorf("got %v", err)
 				}
 				// Inside the floor nobody waits at all.
@@ -145,7 +145,7 @@ func TestPanicOfATransportWedgesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := bubbleStage(t)
 		s.server.on(testKeysURL, func(*http.Request) (*http.Response, error) { panic("boom") })
-		if _, err := s.verify(s.token(nowClaims())); !errors.Is(err, ErrKeysUnavailable) {
+		if _, err := s.verify(s.token(nowClaims())); !errors.Is(err, errKeysUnavailable) {
 			t.Errorf("got %v", err)
 		}
 		s.server.say(testKeysURL, allKeys())
@@ -167,7 +167,7 @@ func TestUnknownKeyIDsFetchOncePerFloor(t *testing.T) {
 		s.clock.Advance(defaultKeyMinInterval)
 		for range 20 {
 			n++
-			if _, err := s.verify(forged(n)); !errors.Is(err, ErrUnknownKey) {
+			if _, err := s.verify(forged(n)); !errors.Is(err, errUnknownKey) {
 				t.Fatalf("got %v", err)
 			}
 		}
@@ -184,7 +184,7 @@ func TestOneUnknownKeyIDDoesNotFetchEveryFloor(t *testing.T) {
 	s := newStage(t)
 	forged := sign(t, "EdDSA", "forged", edKey(), nil, goodClaims())
 	for range 60 {
-		if _, err := s.verify(forged); !errors.Is(err, ErrUnknownKey) {
+		if _, err := s.verify(forged); !errors.Is(err, errUnknownKey) {
 			t.Fatalf("got %v", err)
 		}
 		s.clock.Advance(time.Second)
@@ -218,7 +218,7 @@ func TestNewKeyIsFoundWithinTheFloor(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.server.say(testKeysURL, keySetText(jwk(otherRSAKey(), "new", "RS256")))
-	if _, err := s.verify(fresh); !errors.Is(err, ErrUnknownKey) {
+	if _, err := s.verify(fresh); !errors.Is(err, errUnknownKey) {
 		t.Errorf("inside the floor: got %v", err)
 	}
 	s.clock.Advance(defaultKeyMinInterval)
@@ -229,7 +229,7 @@ func TestNewKeyIsFoundWithinTheFloor(t *testing.T) {
 	if w.KeySet == v.KeySet || s.issuer.Current(v.KeySet, s.clock.Now()) || !s.issuer.Current(w.KeySet, s.clock.Now()) {
 		t.Errorf("versions %d and %d, now %d", v.KeySet, w.KeySet, s.issuer.Status().KeySet)
 	}
-	if _, err := s.verify(old); !errors.Is(err, ErrUnknownKey) {
+	if _, err := s.verify(old); !errors.Is(err, errUnknownKey) {
 		t.Errorf("the retired key: got %v", err)
 	}
 }
@@ -288,7 +288,7 @@ func TestKeyThatComesBackIsSoonFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.clock.Advance(defaultKeyMinInterval)
-	if _, err := s.verify(a); !errors.Is(err, ErrUnknownKey) {
+	if _, err := s.verify(a); !errors.Is(err, errUnknownKey) {
 		t.Fatalf("a withdrawn key: got %v", err)
 	}
 	s.server.say(testKeysURL, ours)
@@ -296,7 +296,7 @@ func TestKeyThatComesBackIsSoonFound(t *testing.T) {
 	if _, err := s.verify(a); err != nil {
 		t.Errorf("back again: %v", err)
 	}
-	if _, err := s.verify(b); !errors.Is(err, ErrUnknownKey) {
+	if _, err := s.verify(b); !errors.Is(err, errUnknownKey) {
 		t.Errorf("the other one is gone: got %v", err)
 	}
 }
@@ -362,7 +362,7 @@ func TestLastGoodKeysServeUntilTheyAreTooOld(t *testing.T) {
 	if s.issuer.Current(v.KeySet, s.clock.Now()) || s.issuer.Ready() {
 		t.Error("the verdict holds past key_max_stale")
 	}
-	if _, err := s.verify(raw); !errors.Is(err, ErrKeysUnavailable) || errors.Is(err, ErrInvalidToken) {
+	if _, err := s.verify(raw); !errors.Is(err, errKeysUnavailable) || errors.Is(err, ErrInvalidToken) {
 		t.Errorf("past key_max_stale: got %v", err)
 	}
 	s.server.say(testKeysURL, allKeys())
@@ -426,7 +426,7 @@ func TestOverRealConnections(t *testing.T) {
 	}
 	raw := sign(t, "RS256", "RS256", rsaKey(), nil, goodClaims())
 	c := Config{Issuer: testIssuer, Audience: []string{testAudience}, JWKSURL: server.URL}
-	if _, err := open(c).Verify(t.Context(), raw, nil, nil); !errors.Is(err, ErrKeysUnavailable) {
+	if _, err := open(c).Verify(t.Context(), raw, nil, nil); !errors.Is(err, errKeysUnavailable) {
 		t.Errorf("without the ca: got %v", err)
 	}
 	c.CA = ca
@@ -435,7 +435,7 @@ func TestOverRealConnections(t *testing.T) {
 	}
 	slow.Store(true)
 	c.Timeout = cache.Duration(50 * time.Millisecond)
-	if _, err := open(c).Verify(t.Context(), raw, nil, nil); !errors.Is(err, ErrKeysUnavailable) {
+	if _, err := open(c).Verify(t.Context(), raw, nil, nil); !errors.Is(err, errKeysUnavailable) {
 		t.Errorf("a slow server: got %v", err)
 	}
 }

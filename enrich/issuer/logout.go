@@ -45,7 +45,7 @@ func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string
 	}
 	out, err := i.checkLogout(claims, audience)
 	if err == nil && refused != nil {
-		return nil, fmt.Errorf("not a logout token of OpenID Connect: %w", ErrClaims)
+		return nil, fmt.Errorf("not a logout token of OpenID Connect: %w", errClaims)
 	}
 	return out, err
 }
@@ -71,7 +71,7 @@ func (i *Issuer) checkLogout(claims map[string]any, audience []string) (*Logout,
 			return nil, err
 		}
 	} else if !slices.ContainsFunc(audience, func(id string) bool { return namesAudience(claims["aud"], id) }) {
-		return nil, ErrAudience
+		return nil, errAudience
 	}
 	now := i.clock()
 	d, err := i.rules.readDates(claims, now, false)
@@ -80,16 +80,16 @@ func (i *Issuer) checkLogout(claims map[string]any, audience []string) (*Logout,
 	}
 	switch {
 	case d.issued.IsZero():
-		return nil, fmt.Errorf("iat is missing: %w", ErrDates)
+		return nil, fmt.Errorf("iat is missing: %w", errDates)
 	case now.Sub(d.issued) > logoutAge+i.rules.leeway:
-		return nil, ErrExpired
+		return nil, errExpired
 	}
 	events, _ := claims["events"].(map[string]any)
 	if _, ok := events[logoutEvent].(map[string]any); !ok || len(events) != 1 {
-		return nil, fmt.Errorf("not a logout token: %w", ErrKind)
+		return nil, fmt.Errorf("not a logout token: %w", errKind)
 	}
 	if _, ok := claims["nonce"]; ok {
-		return nil, fmt.Errorf("a logout token with a nonce: %w", ErrKind)
+		return nil, fmt.Errorf("a logout token with a nonce: %w", errKind)
 	}
 	var out Logout
 	for name, into := range map[string]*string{"sub": &out.Subject, "sid": &out.SessionID, "jti": &out.ID} {
@@ -98,7 +98,7 @@ func (i *Issuer) checkLogout(claims map[string]any, audience []string) (*Logout,
 		}
 	}
 	if out.ID == "" || out.Subject == "" && out.SessionID == "" {
-		return nil, fmt.Errorf("jti, or both sub and sid, are missing: %w", ErrClaims)
+		return nil, fmt.Errorf("jti, or both sub and sid, are missing: %w", errClaims)
 	}
 	return &out, nil
 }

@@ -34,22 +34,22 @@ func TestLogoutTokensAreVerified(t *testing.T) {
 		{"good, no typ", s.token(claims()), nil},
 		{"good, sub alone", s.token(claims("sid", nil, "sub", "00u1ada")), nil},
 		{"good, no exp", s.token(claims("exp", nil)), nil},
-		{"typ at+jwt", typed("at+jwt", claims()), ErrType},
-		{"no exp and old", s.token(claims("exp", nil, "iat", testNow.Add(-6*time.Minute).Unix())), ErrExpired},
-		{"expired", s.token(claims("exp", testNow.Unix()-60)), ErrExpired},
-		{"no iat", s.token(claims("iat", nil)), ErrDates},
+		{"typ at+jwt", typed("at+jwt", claims()), errType},
+		{"no exp and old", s.token(claims("exp", nil, "iat", testNow.Add(-6*time.Minute).Unix())), errExpired},
+		{"expired", s.token(claims("exp", testNow.Unix()-60)), errExpired},
+		{"no iat", s.token(claims("iat", nil)), errDates},
 		{"another issuer", s.token(claims("iss", "https://evil.example")), ErrUnknownIssuer},
-		{"another audience", s.token(claims("aud", "other")), ErrAudience},
-		{"no events", s.token(claims("events", nil)), ErrKind},
-		{"other events", s.token(claims("events", map[string]any{"x": map[string]any{}})), ErrKind},
-		{"the event a string", s.token(claims("events", map[string]any{logoutEvent: "x"})), ErrKind},
-		{"a nonce", s.token(claims("nonce", "n")), ErrKind},
-		{"neither sub nor sid", s.token(claims("sid", nil)), ErrClaims},
-		{"no jti", s.token(claims("jti", nil)), ErrClaims},
-		{"another key", sign(t, "RS256", "RS256", otherRSAKey(), nil, claims()), ErrSignature},
-		{"alg none", signRaw(t, `{"alg":"none"}`, `{"iss":"`+testIssuer+`"}`), ErrAlgorithm},
-		{"an access token", s.token(goodClaims("aud", "client")), ErrKind},
-		{"no token", "x", ErrMalformed},
+		{"another audience", s.token(claims("aud", "other")), errAudience},
+		{"no events", s.token(claims("events", nil)), errKind},
+		{"other events", s.token(claims("events", map[string]any{"x": map[string]any{}})), errKind},
+		{"the event a string", s.token(claims("events", map[string]any{logoutEvent: "x"})), errKind},
+		{"a nonce", s.token(claims("nonce", "n")), errKind},
+		{"neither sub nor sid", s.token(claims("sid", nil)), errClaims},
+		{"no jti", s.token(claims("jti", nil)), errClaims},
+		{"another key", sign(t, "RS256", "RS256", otherRSAKey(), nil, claims()), errSignature},
+		{"alg none", signRaw(t, `{"alg":"none"}`, `{"iss":"`+testIssuer+`"}`), errAlgorithm},
+		{"an access token", s.token(goodClaims("aud", "client")), errKind},
+		{"no token", "x", errMalformed},
 	} {
 		out, err := s.issuer.VerifyLogout(t.Context(), c.raw, []string{"client"})
 		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
@@ -62,7 +62,7 @@ func TestLogoutTokensAreVerified(t *testing.T) {
 	if _, err := s.issuer.VerifyLogout(t.Context(), s.token(claims("aud", testAudience)), nil); err != nil {
 		t.Errorf("the issuer's own audience: %v", err)
 	}
-	if _, err := s.issuer.VerifyLogout(t.Context(), s.token(claims()), nil); !errors.Is(err, ErrAudience) {
+	if _, err := s.issuer.VerifyLogout(t.Context(), s.token(claims()), nil); !errors.Is(err, errAudience) {
 		t.Errorf("another audience than the issuer's: %v", err)
 	}
 }

@@ -24,15 +24,15 @@ const (
 	nonceTag = 16
 )
 
-// NonceError is an ErrNonce with the nonce for the caller's next proof, which the
+// NonceError is an errNonce with the nonce for the caller's next proof, which the
 // answer carries in its header DPoP-Nonce.
 type NonceError struct{ Nonce string }
 
-// Error returns the text of ErrNonce.
-func (e *NonceError) Error() string { return ErrNonce.Error() }
+// Error returns the text of errNonce.
+func (e *NonceError) Error() string { return errNonce.Error() }
 
-// Unwrap returns ErrNonce.
-func (e *NonceError) Unwrap() error { return ErrNonce }
+// Unwrap returns errNonce.
+func (e *NonceError) Unwrap() error { return errNonce }
 
 // A nonceKey makes nonces that need no memory: a time, and a tag that only holders
 // of the key can make. Nodes with the same key accept the nonces of each other.

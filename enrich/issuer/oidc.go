@@ -52,7 +52,7 @@ func (i *Issuer) VerifySignature(ctx context.Context, raw string) ([]byte, error
 		return nil, err
 	}
 	if !i.signatures.allows(&t) {
-		return nil, ErrAlgorithm
+		return nil, errAlgorithm
 	}
 	if _, err := i.signatures.verify(ctx, &t); err != nil {
 		return nil, err

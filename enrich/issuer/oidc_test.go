@@ -115,7 +115,7 @@ func TestLogoutTokensOfEveryAlgorithmAreVerified(t *testing.T) {
 func TestWhyALogoutTokenCannotBeVerifiedIsKept(t *testing.T) {
 	s := newStage(t)
 	s.server.fail(testKeysURL)
-	if _, err := s.issuer.VerifyLogout(t.Context(), s.token(logoutClaims()), []string{"client"}); !errors.Is(err, ErrKeysUnavailable) || errors.Is(err, ErrInvalidToken) {
+	if _, err := s.issuer.VerifyLogout(t.Context(), s.token(logoutClaims()), []string{"client"}); !errors.Is(err, errKeysUnavailable) || errors.Is(err, ErrInvalidToken) {
 		t.Errorf("keys that cannot be had: got %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestWhatGoOIDCAloneRefusesIsNotQuoted(t *testing.T) {
 	claims := logoutClaims()
 	claims["aud"] = []any{"client", 7}
 	_, err := s.issuer.VerifyLogout(t.Context(), s.token(claims), []string{"client"})
-	if !errors.Is(err, ErrClaims) || strings.Contains(err.Error(), "7") || strings.Contains(err.Error(), "oidc:") {
+	if !errors.Is(err, errClaims) || strings.Contains(err.Error(), "7") || strings.Contains(err.Error(), "oidc:") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -60,10 +60,10 @@ func (r *claimRules) principal(claims map[string]any, d dates) (*identity.Princi
 func (r *claimRules) subject(claims map[string]any) (string, error) {
 	s, ok := claims[r.subjectClaim].(string)
 	if !ok || s == "" || len(s) > maxIdentifier {
-		return "", fmt.Errorf("claim %s is missing or not a short string: %w", r.subjectClaim, ErrSubject)
+		return "", fmt.Errorf("claim %s is missing or not a short string: %w", r.subjectClaim, errSubject)
 	}
 	if r.subjectClaim == "email" && claims["email_verified"] != true {
-		return "", fmt.Errorf("email is not verified: %w", ErrSubject)
+		return "", fmt.Errorf("email is not verified: %w", errSubject)
 	}
 	return s, nil
 }
@@ -78,7 +78,7 @@ func readConfirmation(claims map[string]any) (identity.Confirmation, error) {
 	}
 	members, ok := v.(map[string]any)
 	if !ok {
-		return c, fmt.Errorf("cnf is not an object: %w", ErrClaims)
+		return c, fmt.Errorf("cnf is not an object: %w", errClaims)
 	}
 	var err error
 	if c.KeyThumbprint, err = readThumbprint(members, "jkt"); err != nil {
@@ -88,7 +88,7 @@ func readConfirmation(claims map[string]any) (identity.Confirmation, error) {
 		return c, err
 	}
 	if !c.Bound() {
-		return c, fmt.Errorf("cnf binds the token in an unknown way: %w", ErrSender)
+		return c, fmt.Errorf("cnf binds the token in an unknown way: %w", errSender)
 	}
 	return c, nil
 }
@@ -101,7 +101,7 @@ func readThumbprint(members map[string]any, name string) (string, error) {
 	}
 	s, ok := v.(string)
 	if !ok || s == "" {
-		return "", fmt.Errorf("cnf has an empty thumbprint: %w", ErrClaims)
+		return "", fmt.Errorf("cnf has an empty thumbprint: %w", errClaims)
 	}
 	return s, nil
 }
@@ -115,7 +115,7 @@ func readText(claims map[string]any, name string) (string, error) {
 	}
 	s, ok := v.(string)
 	if !ok || len(s) > maxIdentifier {
-		return "", fmt.Errorf("%s is not a short string: %w", name, ErrClaims)
+		return "", fmt.Errorf("%s is not a short string: %w", name, errClaims)
 	}
 	return s, nil
 }
@@ -146,7 +146,7 @@ func readScopes(claims map[string]any, names []string) ([]string, error) {
 				return list, nil
 			}
 		}
-		return nil, fmt.Errorf("%s is neither a string nor a list of strings: %w", name, ErrClaims)
+		return nil, fmt.Errorf("%s is neither a string nor a list of strings: %w", name, errClaims)
 	}
 	return nil, nil
 }

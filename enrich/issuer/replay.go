@@ -87,7 +87,7 @@ func newReplayGuard(mode string, o Options) replayGuard {
 }
 
 // use marks a proof as used for ttl. Shared is the gateway's memory, or nil. Errors
-// wrap ErrReplay or ErrReplayMemory.
+// wrap errReplay or errReplayMemory.
 func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte, ttl time.Duration) error {
 	// The local memory is filled also while the gateway's works, because it must
 	// know the earlier proofs when that fails.
@@ -95,9 +95,9 @@ func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte
 		seen, err := g.local.Seen(ctx, key, ttl)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%w: %w", err, ErrReplayMemory)
+			return fmt.Errorf("%w: %w", err, errReplayMemory)
 		case seen:
-			return ErrReplay
+			return errReplay
 		}
 	}
 	if shared == nil {
@@ -106,9 +106,9 @@ func (g *replayGuard) use(ctx context.Context, shared ReplayMemory, key [32]byte
 	seen, err := shared.Seen(ctx, key, ttl)
 	switch {
 	case seen && err == nil:
-		return ErrReplay
+		return errReplay
 	case err != nil && !g.toleratesOutage:
-		return fmt.Errorf("asking the shared memory of used proofs: %w", ErrReplayMemory)
+		return fmt.Errorf("asking the shared memory of used proofs: %w", errReplayMemory)
 	}
 	return nil
 }

@@ -20,14 +20,14 @@ func TestProofIsUsedOnce(t *testing.T) {
 	if err := use(once); err != nil {
 		t.Fatal(err)
 	}
-	if err := use(once); !errors.Is(err, ErrReplay) || OAuthError(err) != "invalid_dpop_proof" {
+	if err := use(once); !errors.Is(err, errReplay) || OAuthError(err) != "invalid_dpop_proof" {
 		t.Errorf("the same proof: %v", err)
 	}
-	if err := use(proof(t, claims)); !errors.Is(err, ErrReplay) {
+	if err := use(proof(t, claims)); !errors.Is(err, errReplay) {
 		t.Errorf("the same jti with another signature: %v", err)
 	}
 	for s.clock.Now().Sub(testNow) < 3*time.Minute {
-		if err := use(once); !errors.Is(err, ErrReplay) && !errors.Is(err, ErrProof) {
+		if err := use(once); !errors.Is(err, errReplay) && !errors.Is(err, errProof) {
 			t.Fatalf("after %v: %v", s.clock.Now().Sub(testNow), err)
 		}
 		s.clock.Advance(time.Second)
@@ -77,8 +77,8 @@ func TestSharedMemoryOfProofs(t *testing.T) {
 		down, downSame, downThere  error
 		upAgainSame, downOtherNode error
 	}{
-		{mode: "shared", down: ErrReplayMemory, downSame: ErrReplayMemory, downThere: ErrReplayMemory},
-		{mode: "local", down: nil, downSame: ErrReplay, downThere: nil},
+		{mode: "shared", down: errReplayMemory, downSame: errReplayMemory, downThere: errReplayMemory},
+		{mode: "local", down: nil, downSame: errReplay, downThere: nil},
 	} {
 		t.Run(c.mode, func(t *testing.T) {
 			shared := &sharedMemory{memory: NewLocalReplayMemory(newClock().Now, 100)}
@@ -97,7 +97,7 @@ func TestSharedMemoryOfProofs(t *testing.T) {
 			if err := use(a, first); err != nil {
 				t.Fatal(err)
 			}
-			if err := use(b, first); !errors.Is(err, ErrReplay) {
+			if err := use(b, first); !errors.Is(err, errReplay) {
 				t.Errorf("on the other node: %v", err)
 			}
 			if shared.life != proofAge+2*defaultLeeway {
@@ -111,7 +111,7 @@ func TestSharedMemoryOfProofs(t *testing.T) {
 			if err := use(a, second); !errors.Is(err, c.downSame) {
 				t.Errorf("while it is down, the same: %v, want %v", err, c.downSame)
 			}
-			if err := use(a, first); c.mode == "local" && !errors.Is(err, ErrReplay) {
+			if err := use(a, first); c.mode == "local" && !errors.Is(err, errReplay) {
 				t.Errorf("while it is down, one from before: %v", err)
 			}
 			if err := use(a, proof(t, proofClaims(raw))); err != nil && (!errors.Is(err, ErrUnavailable) || errors.Is(err, ErrInvalidToken)) {

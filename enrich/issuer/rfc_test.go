@@ -15,11 +15,11 @@ var rfcRefused = []struct {
 	name, token string
 	want        error
 }{
-	{"RFC 7515, appendix A.5: unsecured", "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.", ErrMalformed},
-	{"RFC 7515, appendix A.1: a shared secret where public keys are", "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", ErrAlgorithm},
-	{"RFC 7797, section 4.2: an unencoded payload", "eyJhbGciOiJIUzI1NiIsImI2NCI6ZmFsc2UsImNyaXQiOlsiYjY0Il19.$.02.A5dxf2s96_n5FLueVuW1Z_vh161FwXZC4YLPff6dmDY", ErrMalformed},
-	{"RFC 7797, section 4.2: a detached payload", "eyJhbGciOiJIUzI1NiIsImI2NCI6ZmFsc2UsImNyaXQiOlsiYjY0Il19..A5dxf2s96_n5FLueVuW1Z_vh161FwXZC4YLPff6dmDY", ErrMalformed},
-	{"RFC 7520, section 4.5: a detached payload", "eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMxNGJjNzAzNyJ9..s0h6KThzkfBBBkLspW1h84VsJZFTsPPqMDA7g1Md7p0", ErrMalformed},
+	{"RFC 7515, appendix A.5: unsecured", "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.", errMalformed},
+	{"RFC 7515, appendix A.1: a shared secret where public keys are", "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", errAlgorithm},
+	{"RFC 7797, section 4.2: an unencoded payload", "eyJhbGciOiJIUzI1NiIsImI2NCI6ZmFsc2UsImNyaXQiOlsiYjY0Il19.$.02.A5dxf2s96_n5FLueVuW1Z_vh161FwXZC4YLPff6dmDY", errMalformed},
+	{"RFC 7797, section 4.2: a detached payload", "eyJhbGciOiJIUzI1NiIsImI2NCI6ZmFsc2UsImNyaXQiOlsiYjY0Il19..A5dxf2s96_n5FLueVuW1Z_vh161FwXZC4YLPff6dmDY", errMalformed},
+	{"RFC 7520, section 4.5: a detached payload", "eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMxNGJjNzAzNyJ9..s0h6KThzkfBBBkLspW1h84VsJZFTsPPqMDA7g1Md7p0", errMalformed},
 }
 
 func TestExamplesOfTheRFCsThatNoGatewayTakesAreRefused(t *testing.T) {
@@ -67,13 +67,13 @@ func TestTheProofOfRFC9449HoldsForItsRequestAndNoOther(t *testing.T) {
 		want   error
 	}{
 		{"as it stands", func(*Caller) {}, rfc9449Thumbprint, made.Add(time.Second), nil},
-		{"another method", func(c *Caller) { c.Method = "POST" }, rfc9449Thumbprint, made, ErrProof},
-		{"another path", func(c *Caller) { c.Path = "/other" }, rfc9449Thumbprint, made, ErrProof},
-		{"another host", func(c *Caller) { c.Host = "evil.example.org" }, rfc9449Thumbprint, made, ErrProof},
-		{"another token", func(c *Caller) { c.Token += "x" }, rfc9449Thumbprint, made, ErrProof},
-		{"a token bound to another key", func(*Caller) {}, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4X", made, ErrSender},
-		{"two proofs", func(c *Caller) { c.Proofs = append(c.Proofs, rfc9449Proof) }, rfc9449Thumbprint, made, ErrProof},
-		{"a day later", func(*Caller) {}, rfc9449Thumbprint, made.Add(24 * time.Hour), ErrProof},
+		{"another method", func(c *Caller) { c.Method = "POST" }, rfc9449Thumbprint, made, errProof},
+		{"another path", func(c *Caller) { c.Path = "/other" }, rfc9449Thumbprint, made, errProof},
+		{"another host", func(c *Caller) { c.Host = "evil.example.org" }, rfc9449Thumbprint, made, errProof},
+		{"another token", func(c *Caller) { c.Token += "x" }, rfc9449Thumbprint, made, errProof},
+		{"a token bound to another key", func(*Caller) {}, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4X", made, errSender},
+		{"two proofs", func(c *Caller) { c.Proofs = append(c.Proofs, rfc9449Proof) }, rfc9449Thumbprint, made, errProof},
+		{"a day later", func(*Caller) {}, rfc9449Thumbprint, made.Add(24 * time.Hour), errProof},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStage(t, func(c *Config, o *Options) {

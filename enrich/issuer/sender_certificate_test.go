@@ -30,10 +30,10 @@ func TestCertificateBoundTokens(t *testing.T) {
 			want        error
 		}{
 			{"the right certificate", bound(s, right), certificate, nil},
-			{"no certificate", bound(s, right), nil, ErrSender},
-			{"another certificate", bound(s, strings.Repeat("A", 43)), certificate, ErrSender},
-			{"a thumbprint with padding", bound(s, right+"="), certificate, ErrSender},
-			{"a thumbprint in hexadecimal", bound(s, strings.ToLower(right)), certificate, ErrSender},
+			{"no certificate", bound(s, right), nil, errSender},
+			{"another certificate", bound(s, strings.Repeat("A", 43)), certificate, errSender},
+			{"a thumbprint with padding", bound(s, right+"="), certificate, errSender},
+			{"a thumbprint in hexadecimal", bound(s, strings.ToLower(right)), certificate, errSender},
 		} {
 			if _, err := s.Verify(t.Context(), c.raw, nil, &Caller{Token: c.raw, AuthScheme: "Bearer", Certificate: c.certificate}); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("%s, %s: got %v", mode, c.name, err)

@@ -90,7 +90,7 @@ func TestDPoPAcceptsAGoodProof(t *testing.T) {
 		if err := v.Issuer.CheckSender(t.Context(), v.Principal, dpopCaller(raw, proof(t, proofClaims(raw)))); err != nil {
 			t.Errorf("%s, kept: %v", mode, err)
 		}
-		if err := v.Issuer.CheckSender(t.Context(), v.Principal, dpopCaller(raw)); !errors.Is(err, ErrSender) {
+		if err := v.Issuer.CheckSender(t.Context(), v.Principal, dpopCaller(raw)); !errors.Is(err, errSender) {
 			t.Errorf("%s, kept, without a proof: %v", mode, err)
 		}
 	}
@@ -135,54 +135,54 @@ func TestProofsThatFailACheckAreRefused(t *testing.T) {
 		caller func(*Caller)
 		want   error
 	}{
-		{"1: no proof", nil, nil, ErrSender},
-		{"1: two proofs", []string{good(), good()}, nil, ErrProof},
-		{"1: the same proof twice", []string{valid, valid}, nil, ErrProof},
-		{"1: two proofs in one value", []string{good() + ", " + good()}, nil, ErrProof},
-		{"2: empty", []string{""}, nil, ErrProof},
-		{"2: no JWT", []string{"proof"}, nil, ErrProof},
-		{"2: too long", []string{proof(t, proofClaims(raw, "x", strings.Repeat("x", maxProof)))}, nil, ErrProof},
-		{"2: padding", []string{valid + "="}, nil, ErrProof},
-		{"2: crit", []string{headed("crit", []string{"b64"}, "b64", true)}, nil, ErrProof},
-		{"2: claims with a name twice", []string{proof(t, `{"jti":"a","jti":"b"}`)}, nil, ErrProof},
-		{"3: no jti", []string{good("jti", nil)}, nil, ErrProof},
-		{"3: jti a number", []string{good("jti", 1)}, nil, ErrProof},
-		{"3: jti too long", []string{good("jti", strings.Repeat("j", maxProofID+1))}, nil, ErrProof},
-		{"3: no htm", []string{good("htm", nil)}, nil, ErrProof},
-		{"3: no htu", []string{good("htu", nil)}, nil, ErrProof},
-		{"3: no iat", []string{good("iat", nil)}, nil, ErrProof},
-		{"3: iat a string", []string{good("iat", "now")}, nil, ErrProof},
-		{"3: no ath", []string{good("ath", nil)}, nil, ErrProof},
-		{"4: no typ", []string{headed("typ", nil)}, nil, ErrProof},
-		{"4: typ JWT", []string{headed("typ", "JWT")}, nil, ErrProof},
-		{"4: typ at+jwt", []string{headed("typ", "at+jwt")}, nil, ErrProof},
-		{"5: alg none", []string{none}, nil, ErrProof},
-		{"5: an HMAC", []string{hmacProof}, nil, ErrProof},
-		{"5: an algorithm that the key is not for", []string{swapped}, nil, ErrProof},
-		{"6: the signature of another proof", []string{parts[0] + "." + strings.Split(good(), ".")[1] + "." + parts[2]}, nil, ErrProof},
-		{"7: no key", []string{headed("jwk", nil)}, nil, ErrProof},
-		{"7: the key a string", []string{headed("jwk", "x")}, nil, ErrProof},
-		{"7: a private key", []string{headed("jwk", private)}, nil, ErrProof},
-		{"7: a weak key", []string{headed("jwk", jwk(weak, "", "", "use", nil))}, nil, ErrProof},
-		{"8: another method", []string{good("htm", "POST")}, nil, ErrProof},
-		{"8: the method in lower case", []string{good("htm", "get")}, nil, ErrProof},
-		{"8: another method of the request", []string{good()}, caller(func(c *Caller) { c.Method = "DELETE" }), ErrProof},
-		{"9: another host", []string{good("htu", "https://other.example.com/pay/roll")}, nil, ErrProof},
-		{"9: another path", []string{good("htu", "https://app.example.com/pay")}, nil, ErrProof},
-		{"9: another scheme", []string{good("htu", "http://app.example.com/pay/roll")}, nil, ErrProof},
-		{"9: another port", []string{good("htu", "https://app.example.com:8443/pay/roll")}, nil, ErrProof},
-		{"9: a path alone", []string{good("htu", "/pay/roll")}, nil, ErrProof},
-		{"9: credentials", []string{good("htu", "https://app.example.com@evil.example/pay/roll")}, nil, ErrProof},
-		{"9: no URI", []string{good("htu", "::")}, nil, ErrProof},
-		{"11: an hour ago", []string{good("iat", testNow.Add(-time.Hour).Unix())}, nil, ErrProof},
-		{"11: just too old", []string{good("iat", testNow.Unix()-90)}, nil, ErrProof},
-		{"11: just too far ahead", []string{good("iat", testNow.Unix()+31)}, nil, ErrProof},
-		{"12: the hash of another token", []string{good("ath", hashOf("other"))}, nil, ErrProof},
-		{"12: the token instead of its hash", []string{good("ath", raw)}, nil, ErrProof},
-		{"12: another token", []string{good()}, caller(func(c *Caller) { c.Token = raw + "x" }), ErrProof},
-		{"12: another key", []string{otherKey}, nil, ErrProof},
-		{"scheme Bearer", []string{good()}, caller(func(c *Caller) { c.AuthScheme = "Bearer" }), ErrSender},
-		{"no scheme", []string{good()}, caller(func(c *Caller) { c.AuthScheme = "" }), ErrSender},
+		{"1: no proof", nil, nil, errSender},
+		{"1: two proofs", []string{good(), good()}, nil, errProof},
+		{"1: the same proof twice", []string{valid, valid}, nil, errProof},
+		{"1: two proofs in one value", []string{good() + ", " + good()}, nil, errProof},
+		{"2: empty", []string{""}, nil, errProof},
+		{"2: no JWT", []string{"proof"}, nil, errProof},
+		{"2: too long", []string{proof(t, proofClaims(raw, "x", strings.Repeat("x", maxProof)))}, nil, errProof},
+		{"2: padding", []string{valid + "="}, nil, errProof},
+		{"2: crit", []string{headed("crit", []string{"b64"}, "b64", true)}, nil, errProof},
+		{"2: claims with a name twice", []string{proof(t, `{"jti":"a","jti":"b"}`)}, nil, errProof},
+		{"3: no jti", []string{good("jti", nil)}, nil, errProof},
+		{"3: jti a number", []string{good("jti", 1)}, nil, errProof},
+		{"3: jti too long", []string{good("jti", strings.Repeat("j", maxProofID+1))}, nil, errProof},
+		{"3: no htm", []string{good("htm", nil)}, nil, errProof},
+		{"3: no htu", []string{good("htu", nil)}, nil, errProof},
+		{"3: no iat", []string{good("iat", nil)}, nil, errProof},
+		{"3: iat a string", []string{good("iat", "now")}, nil, errProof},
+		{"3: no ath", []string{good("ath", nil)}, nil, errProof},
+		{"4: no typ", []string{headed("typ", nil)}, nil, errProof},
+		{"4: typ JWT", []string{headed("typ", "JWT")}, nil, errProof},
+		{"4: typ at+jwt", []string{headed("typ", "at+jwt")}, nil, errProof},
+		{"5: alg none", []string{none}, nil, errProof},
+		{"5: an HMAC", []string{hmacProof}, nil, errProof},
+		{"5: an algorithm that the key is not for", []string{swapped}, nil, errProof},
+		{"6: the signature of another proof", []string{parts[0] + "." + strings.Split(good(), ".")[1] + "." + parts[2]}, nil, errProof},
+		{"7: no key", []string{headed("jwk", nil)}, nil, errProof},
+		{"7: the key a string", []string{headed("jwk", "x")}, nil, errProof},
+		{"7: a private key", []string{headed("jwk", private)}, nil, errProof},
+		{"7: a weak key", []string{headed("jwk", jwk(weak, "", "", "use", nil))}, nil, errProof},
+		{"8: another method", []string{good("htm", "POST")}, nil, errProof},
+		{"8: the method in lower case", []string{good("htm", "get")}, nil, errProof},
+		{"8: another method of the request", []string{good()}, caller(func(c *Caller) { c.Method = "DELETE" }), errProof},
+		{"9: another host", []string{good("htu", "https://other.example.com/pay/roll")}, nil, errProof},
+		{"9: another path", []string{good("htu", "https://app.example.com/pay")}, nil, errProof},
+		{"9: another scheme", []string{good("htu", "http://app.example.com/pay/roll")}, nil, errProof},
+		{"9: another port", []string{good("htu", "https://app.example.com:8443/pay/roll")}, nil, errProof},
+		{"9: a path alone", []string{good("htu", "/pay/roll")}, nil, errProof},
+		{"9: credentials", []string{good("htu", "https://app.example.com@evil.example/pay/roll")}, nil, errProof},
+		{"9: no URI", []string{good("htu", "::")}, nil, errProof},
+		{"11: an hour ago", []string{good("iat", testNow.Add(-time.Hour).Unix())}, nil, errProof},
+		{"11: just too old", []string{good("iat", testNow.Unix()-90)}, nil, errProof},
+		{"11: just too far ahead", []string{good("iat", testNow.Unix()+31)}, nil, errProof},
+		{"12: the hash of another token", []string{good("ath", hashOf("other"))}, nil, errProof},
+		{"12: the token instead of its hash", []string{good("ath", raw)}, nil, errProof},
+		{"12: another token", []string{good()}, caller(func(c *Caller) { c.Token = raw + "x" }), errProof},
+		{"12: another key", []string{otherKey}, nil, errProof},
+		{"scheme Bearer", []string{good()}, caller(func(c *Caller) { c.AuthScheme = "Bearer" }), errSender},
+		{"no scheme", []string{good()}, caller(func(c *Caller) { c.AuthScheme = "" }), errSender},
 
 		{"scheme in lower case", []string{good()}, caller(func(c *Caller) { c.AuthScheme = "dpop" }), nil},
 		{"9: query and fragment are ignored", []string{good("htu", "https://app.example.com/pay/roll?a=1#b")}, nil, nil},
@@ -217,18 +217,18 @@ func TestBoundTokensAreNeverBearerTokens(t *testing.T) {
 		caller          *Caller
 		want            error
 	}{
-		{"off, bound, with a proof", "off", raw, dpopCaller(raw, proof(t, proofClaims(raw))), ErrSender},
-		{"off, bound, as a bearer token", "off", raw, &Caller{Token: raw, AuthScheme: "Bearer"}, ErrSender},
-		{"off, bound, nobody known", "off", raw, nil, ErrSender},
+		{"off, bound, with a proof", "off", raw, dpopCaller(raw, proof(t, proofClaims(raw))), errSender},
+		{"off, bound, as a bearer token", "off", raw, &Caller{Token: raw, AuthScheme: "Bearer"}, errSender},
+		{"off, bound, nobody known", "off", raw, nil, errSender},
 		{"off, not bound", "off", plain, &Caller{Token: plain, AuthScheme: "Bearer"}, nil},
-		{"accept, bound, as a bearer token", "accept", raw, &Caller{Token: raw, AuthScheme: "Bearer"}, ErrSender},
-		{"accept, bound, nobody known", "accept", raw, nil, ErrSender},
+		{"accept, bound, as a bearer token", "accept", raw, &Caller{Token: raw, AuthScheme: "Bearer"}, errSender},
+		{"accept, bound, nobody known", "accept", raw, nil, errSender},
 		{"accept, not bound", "accept", plain, &Caller{Token: plain, AuthScheme: "Bearer"}, nil},
 		{"accept, not bound, nobody known", "accept", plain, nil, nil},
-		{"accept, not bound, with the scheme DPoP", "accept", plain, dpopCaller(plain, proof(t, proofClaims(plain))), ErrSender},
-		{"require, not bound", "require", plain, &Caller{Token: plain, AuthScheme: "Bearer"}, ErrSender},
-		{"require, not bound, with a proof", "require", plain, dpopCaller(plain, proof(t, proofClaims(plain))), ErrSender},
-		{"require, nobody known", "require", plain, nil, ErrSender},
+		{"accept, not bound, with the scheme DPoP", "accept", plain, dpopCaller(plain, proof(t, proofClaims(plain))), errSender},
+		{"require, not bound", "require", plain, &Caller{Token: plain, AuthScheme: "Bearer"}, errSender},
+		{"require, not bound, with a proof", "require", plain, dpopCaller(plain, proof(t, proofClaims(plain))), errSender},
+		{"require, nobody known", "require", plain, nil, errSender},
 	} {
 		s := newStage(t, withDPoP(c.mode))
 		if _, err := s.Verify(t.Context(), c.raw, nil, c.caller); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
@@ -248,7 +248,7 @@ func TestExternalURLIsTheTargetOfProofs(t *testing.T) {
 		if _, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, proof(t, proofClaims(raw, "htu", c.htu)))); err != nil {
 			t.Errorf("%s: %v", c.external, err)
 		}
-		if _, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, proof(t, proofClaims(raw)))); !errors.Is(err, ErrProof) {
+		if _, err := s.Verify(t.Context(), raw, nil, dpopCaller(raw, proof(t, proofClaims(raw)))); !errors.Is(err, errProof) {
 			t.Errorf("%s, the Host that was seen: %v", c.external, err)
 		}
 	}
@@ -264,7 +264,7 @@ func TestOnlyAFreshNonceOfTheGatewayIsTaken(t *testing.T) {
 	}
 	err := use(s)
 	var n *NonceError
-	if !errors.As(err, &n) || !errors.Is(err, ErrNonce) || !errors.Is(err, ErrInvalidToken) || OAuthError(err) != "use_dpop_nonce" {
+	if !errors.As(err, &n) || !errors.Is(err, errNonce) || !errors.Is(err, ErrInvalidToken) || OAuthError(err) != "use_dpop_nonce" {
 		t.Fatalf("without a nonce: %v", err)
 	}
 	if err := use(s, "nonce", n.Nonce); err != nil {
@@ -274,7 +274,7 @@ func TestOnlyAFreshNonceOfTheGatewayIsTaken(t *testing.T) {
 		"made up": "AAAA", "empty": "", "a number": 1, "changed": "B" + n.Nonce[1:], "cut": n.Nonce[:10],
 		"of another gateway": newStage(t, withDPoP("accept"), func(c *Config, _ *Options) { c.DPoPNonce = true }).issuer.sender.dpop.own.issue(testNow),
 	} {
-		if err := use(s, "nonce", nonce); !errors.Is(err, ErrNonce) {
+		if err := use(s, "nonce", nonce); !errors.Is(err, errNonce) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -283,7 +283,7 @@ func TestOnlyAFreshNonceOfTheGatewayIsTaken(t *testing.T) {
 		t.Errorf("at the end of its life: %v", err)
 	}
 	s.clock.Advance(time.Second)
-	if err := use(s, "nonce", n.Nonce); !errors.Is(err, ErrNonce) {
+	if err := use(s, "nonce", n.Nonce); !errors.Is(err, errNonce) {
 		t.Errorf("past its life: %v", err)
 	}
 	if err := use(s, "nonce", s.issuer.sender.dpop.own.issue(s.clock.Now())); err != nil {
@@ -308,7 +308,7 @@ func TestNodesWithOneKeyTakeEachOthersNonces(t *testing.T) {
 	if err := use(b, 1, offered.Nonce); err != nil {
 		t.Errorf("a node with the same key: %v", err)
 	}
-	if err := use(a, 2, offered.Nonce); !errors.Is(err, ErrNonce) {
+	if err := use(a, 2, offered.Nonce); !errors.Is(err, errNonce) {
 		t.Errorf("a node with another key: %v", err)
 	}
 }

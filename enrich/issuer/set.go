@@ -36,12 +36,12 @@ type Set struct {
 }
 
 // NewSet returns a Set of issuers. Their names must differ (see ResolveNames);
-// otherwise the error wraps ErrConfig.
+// otherwise the error wraps errConfig.
 func NewSet(issuers ...*Issuer) (*Set, error) {
 	for n, i := range issuers {
 		for _, other := range issuers[:n] {
 			if i.name == other.name {
-				return nil, fmt.Errorf("two issuers are named %q: %w", i.name, ErrConfig)
+				return nil, fmt.Errorf("two issuers are named %q: %w", i.name, errConfig)
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func (s *Set) verifyToken(ctx context.Context, raw string, allowed []string) (*V
 	}
 	// The kind of a token follows from the configuration, not from its dots: what
 	// is not a JWT of an issuer may be an opaque token that looks like one.
-	if errors.Is(err, ErrCritical) {
+	if errors.Is(err, errCritical) {
 		return nil, err
 	}
 	if _, named := claims["iss"]; err != nil || !named {
@@ -129,7 +129,7 @@ func (s *Set) introspectOpaque(ctx context.Context, raw string, allowed []string
 	case reason == nil:
 		return nil, fmt.Errorf("iss is missing: %w", ErrUnknownIssuer)
 	case strings.IndexByte(raw, '.') < 0 && isOpaque(raw):
-		return nil, ErrOpaque
+		return nil, errOpaque
 	}
 	return nil, reason
 }
@@ -178,7 +178,7 @@ func (s *Set) Start(ctx context.Context) {
 	}
 }
 
-// Challenges returns the ways in which a token of any of the allowed issuers may be
+// challenges returns the ways in which a token of any of the allowed issuers may be
 // sent, Bearer first. Nil allows all.
 func (s *Set) Challenges(allowed []string) []Challenge {
 	var bearer, dpop []Challenge //nolint:prealloc // each holds one at most
@@ -186,7 +186,7 @@ func (s *Set) Challenges(allowed []string) []Challenge {
 		if !isAllowed(i, allowed) {
 			continue
 		}
-		for _, c := range i.Challenges() {
+		for _, c := range i.challenges() {
 			if c.Scheme == "Bearer" {
 				bearer = []Challenge{c}
 			} else {

@@ -36,7 +36,7 @@ func (s *signatureCheck) allows(t *jose.JWS) bool { return s.allowed[t.Header.Al
 // the set that verified it. If no key verifies it, the right one may be new, also
 // under a kid that is known, since some issuers give all keys the same. Then it
 // tries a newer set, if there is one. Errors are those of jose.KeySet.Verify, wrap
-// ErrKeysUnavailable, or are those of the context.
+// errKeysUnavailable, or are those of the context.
 func (s *signatureCheck) verify(ctx context.Context, t *jose.JWS) (uint64, error) {
 	now := s.clock()
 	st, err := s.keys.ready(ctx, now)

@@ -29,7 +29,7 @@ const (
 	maxLeeway = 5 * time.Minute
 )
 
-// Check returns what is wrong with the configuration in itself, wrapped in ErrConfig.
+// Check returns what is wrong with the configuration in itself, wrapped in errConfig.
 // It touches neither network nor files.
 func (c Config) Check() error {
 	_, err := withDefaults(c)
@@ -39,7 +39,7 @@ func (c Config) Check() error {
 // withDefaults checks the configuration and returns it with the defaults filled in.
 func withDefaults(c Config) (Config, error) {
 	fail := func(format string, args ...any) (Config, error) {
-		return c, fmt.Errorf("configuring issuer %q: "+format+": %w", append(append([]any{c.Issuer}, args...), ErrConfig)...)
+		return c, fmt.Errorf("configuring issuer %q: "+format+": %w", append(append([]any{c.Issuer}, args...), errConfig)...)
 	}
 	if c.Issuer == "" {
 		return fail("its URL is missing")
@@ -284,7 +284,7 @@ func introspectionDefaults(in Introspection) (Introspection, error) {
 
 // ResolveNames fills in the names that the configurations omit: the host of the
 // identifier, with its path if two share the host. Equal names are an error that
-// wraps ErrConfig.
+// wraps errConfig.
 func ResolveNames(configs []*Config) error {
 	hosts := make(map[string]int)
 	for _, c := range configs {
@@ -299,7 +299,7 @@ func ResolveNames(configs []*Config) error {
 			}
 		}
 		if taken[c.Name] {
-			return fmt.Errorf("two issuers are named %q: %w", c.Name, ErrConfig)
+			return fmt.Errorf("two issuers are named %q: %w", c.Name, errConfig)
 		}
 		taken[c.Name] = true
 	}

@@ -16,7 +16,7 @@ func (i *Issuer) verifyJWT(ctx context.Context, t *jose.JWS, claims map[string]a
 		return nil, 0, ErrUnknownIssuer
 	}
 	if !i.signatures.allows(t) {
-		return nil, 0, ErrAlgorithm
+		return nil, 0, errAlgorithm
 	}
 	version, err := i.signatures.verify(ctx, t)
 	if err != nil {
@@ -59,9 +59,9 @@ func (i *Issuer) parseStatement(raw string, limit int, typ string) (t jose.JWS, 
 	case claims["iss"] != i.identifier:
 		err = ErrUnknownIssuer
 	case !i.signatures.allows(&t):
-		err = ErrAlgorithm
+		err = errAlgorithm
 	case t.Header.Type != typ && t.Header.Type != "jwt" && t.Header.Type != "":
-		err = ErrType
+		err = errType
 	}
 	return t, claims, err
 }

@@ -30,7 +30,7 @@ func TestForgedTokensWhileTheKeyServerHangsHoldUpNobody(t *testing.T) {
 		var wg sync.WaitGroup
 		for range maxWaiters {
 			wg.Go(func() {
-				if _, err := s.verify(forged); !errors.Is(err, ErrSignature) {
+				if _, err := s.verify(forged); !errors.Is(err, errSignature) {
 					t.Errorf("one that waits: %v", err)
 				}
 			})
@@ -40,7 +40,7 @@ func TestForgedTokensWhileTheKeyServerHangsHoldUpNobody(t *testing.T) {
 		for _, c := range []struct {
 			name, raw string
 			want      error
-		}{{"of a known key", good, nil}, {"one more forged", forged, ErrSignature}, {"of an unknown key", unknown, ErrKeysUnavailable}} {
+		}{{"of a known key", good, nil}, {"one more forged", forged, errSignature}, {"of an unknown key", unknown, errKeysUnavailable}} {
 			if _, err := s.verify(c.raw); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 			}
@@ -69,14 +69,14 @@ func TestTokensThatWaitToBeIntrospectedAreBounded(t *testing.T) {
 		var wg sync.WaitGroup
 		for range maxUnknownWaiting {
 			wg.Go(func() {
-				if _, err := s.verify(testOpaque); !errors.Is(err, ErrIntrospection) {
+				if _, err := s.verify(testOpaque); !errors.Is(err, errIntrospection) {
 					t.Errorf("one that waits: %v", err)
 				}
 			})
 		}
 		synctest.Wait()
 		began := time.Now()
-		if _, err := s.verify(testOpaque); !errors.Is(err, ErrBusy) || time.Since(began) != 0 {
+		if _, err := s.verify(testOpaque); !errors.Is(err, errBusy) || time.Since(began) != 0 {
 			t.Errorf("one more: %v after %v", err, time.Since(began))
 		}
 		wg.Wait()

@@ -22,24 +22,24 @@ import (
 
 // Defaults and bounds of Config.
 const (
-	// DefaultAlgorithm signs fast, with short signatures, and is known to
+	// defaultAlgorithm signs fast, with short signatures, and is known to
 	// every JOSE library (RFC 7518, section 3.1: recommended+).
-	DefaultAlgorithm = "ES256"
+	defaultAlgorithm = "ES256"
 
-	DefaultRotate  = 30 * 24 * time.Hour
-	DefaultOverlap = 24 * time.Hour
+	defaultRotate  = 30 * 24 * time.Hour
+	defaultOverlap = 24 * time.Hour
 
-	// MinOverlap is the shortest time between a key's publication and its
+	// minOverlap is the shortest time between a key's publication and its
 	// first signature: nodes look for new keys ten times within it.
-	MinOverlap = time.Second
+	minOverlap = time.Second
 
-	// MaxKeyFiles bounds key_file: the one that signs, and a handful that are
+	// maxKeyFiles bounds key_file: the one that signs, and a handful that are
 	// coming or going.
-	MaxKeyFiles = 16
+	maxKeyFiles = 16
 )
 
-// ErrConfig is what every refusal of a configuration wraps.
-var ErrConfig = errors.New("invalid signing configuration")
+// errConfig is what every refusal of a configuration wraps.
+var errConfig = errors.New("invalid signing configuration")
 
 // Config is how the gateway signs: under whose name, with which algorithm, and
 // where the keys come from.
@@ -73,7 +73,7 @@ type Config struct {
 }
 
 // Validate reports what is wrong in the configuration itself, without touching
-// disk, network or storage. The error wraps ErrConfig.
+// disk, network or storage. The error wraps errConfig.
 func (c Config) Validate() error {
 	if err := validateIssuer(c.Issuer); err != nil {
 		return err
@@ -81,15 +81,15 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	switch {
 	case c.Algorithm != "" && !slices.Contains(algorithms, c.Algorithm):
-		return fmt.Errorf("algorithm %q is not one of %s: %w", c.Algorithm, strings.Join(algorithms, ", "), ErrConfig)
-	case len(c.KeyFiles) > MaxKeyFiles:
-		return fmt.Errorf("%d key files, over %d: %w", len(c.KeyFiles), MaxKeyFiles, ErrConfig)
+		return fmt.Errorf("algorithm %q is not one of %s: %w", c.Algorithm, strings.Join(algorithms, ", "), errConfig)
+	case len(c.KeyFiles) > maxKeyFiles:
+		return fmt.Errorf("%d key files, over %d: %w", len(c.KeyFiles), maxKeyFiles, errConfig)
 	case slices.Contains(c.KeyFiles, ""):
-		return fmt.Errorf("a key file has no name: %w", ErrConfig)
-	case c.RotateOverlap < cache.Duration(MinOverlap):
-		return fmt.Errorf("rotate_overlap is under %v: %w", MinOverlap, ErrConfig)
+		return fmt.Errorf("a key file has no name: %w", errConfig)
+	case c.RotateOverlap < cache.Duration(minOverlap):
+		return fmt.Errorf("rotate_overlap is under %v: %w", minOverlap, errConfig)
 	case c.Rotate <= c.RotateOverlap:
-		return fmt.Errorf("rotate is not longer than rotate_overlap: %w", ErrConfig)
+		return fmt.Errorf("rotate is not longer than rotate_overlap: %w", errConfig)
 	}
 	return nil
 }
@@ -97,13 +97,13 @@ func (c Config) Validate() error {
 // withDefaults returns the configuration with defaults in place of what is not set.
 func (c Config) withDefaults() Config {
 	if c.Algorithm == "" && len(c.KeyFiles) == 0 {
-		c.Algorithm = DefaultAlgorithm
+		c.Algorithm = defaultAlgorithm
 	}
 	if c.Rotate == 0 {
-		c.Rotate = cache.Duration(DefaultRotate)
+		c.Rotate = cache.Duration(defaultRotate)
 	}
 	if c.RotateOverlap == 0 {
-		c.RotateOverlap = cache.Duration(DefaultOverlap)
+		c.RotateOverlap = cache.Duration(defaultOverlap)
 	}
 	return c
 }
@@ -112,16 +112,16 @@ func (c Config) withDefaults() Config {
 // query or fragment.
 func validateIssuer(issuer string) error {
 	if issuer == "" {
-		return fmt.Errorf("issuer is missing: %w", ErrConfig)
+		return fmt.Errorf("issuer is missing: %w", errConfig)
 	}
 	u, err := url.Parse(issuer)
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "":
-		return fmt.Errorf("issuer %q is not a URL: %w", issuer, ErrConfig)
+		return fmt.Errorf("issuer %q is not a URL: %w", issuer, errConfig)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") || u.User != nil:
-		return fmt.Errorf("issuer has a user, query or fragment: %w", ErrConfig)
+		return fmt.Errorf("issuer has a user, query or fragment: %w", errConfig)
 	case u.Scheme == "https", u.Scheme == "http" && loopback.Host(u.Hostname()):
 		return nil
 	}
-	return fmt.Errorf("issuer %q is not an https URL: %w", issuer, ErrConfig)
+	return fmt.Errorf("issuer %q is not an https URL: %w", issuer, errConfig)
 }

@@ -32,7 +32,7 @@ func TestSigningSettingsAreChecked(t *testing.T) {
 		"no signature":                  {func(c *Config) { c.Algorithm = "none" }, false},
 		"symmetric":                     {func(c *Config) { c.Algorithm = "HS256" }, false},
 		"another spelling":              {func(c *Config) { c.Algorithm = "es256" }, false},
-		"overlap as long as the period": {func(c *Config) { c.RotateOverlap = cache.Duration(DefaultRotate) }, false},
+		"overlap as long as the period": {func(c *Config) { c.RotateOverlap = cache.Duration(defaultRotate) }, false},
 		"overlap under a second":        {func(c *Config) { c.RotateOverlap = cache.Duration(time.Millisecond) }, false},
 		"negative overlap":              {func(c *Config) { c.RotateOverlap = cache.Duration(-time.Hour) }, false},
 		"negative period":               {func(c *Config) { c.Rotate = cache.Duration(-time.Hour) }, false},
@@ -42,11 +42,11 @@ func TestSigningSettingsAreChecked(t *testing.T) {
 		config := good
 		c.change(&config)
 		err := config.Validate()
-		if c.ok != (err == nil) || err != nil && !errors.Is(err, ErrConfig) {
+		if c.ok != (err == nil) || err != nil && !errors.Is(err, errConfig) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, err := New(good, Options{}); !errors.Is(err, ErrConfig) {
+	if _, err := New(good, Options{}); !errors.Is(err, errConfig) {
 		t.Errorf("without storage: %v", err)
 	}
 }
@@ -74,7 +74,7 @@ func TestTokenDefinitionsAreChecked(t *testing.T) {
 		"a header with a scheme": {func(d *TokenDefinition) { d.Header, d.Scheme = "X-Token", "Token" }, true},
 		"a cookie":               {func(d *TokenDefinition) { d.Cookie = "session" }, true},
 		"all claims":             {func(d *TokenDefinition) { d.Claims = []string{"*"} }, true},
-		"the longest life":       {func(d *TokenDefinition) { d.TTL = cache.Duration(MaxTTL) }, true},
+		"the longest life":       {func(d *TokenDefinition) { d.TTL = cache.Duration(maxTTL) }, true},
 		"header and cookie":      {func(d *TokenDefinition) { d.Header, d.Cookie = "X-Token", "session" }, false},
 		"scheme and cookie":      {func(d *TokenDefinition) { d.Scheme, d.Cookie = "Bearer", "session" }, false},
 		"a header with a break":  {func(d *TokenDefinition) { d.Header = "X\r\nY" }, false},
@@ -85,7 +85,7 @@ func TestTokenDefinitionsAreChecked(t *testing.T) {
 		"an audience twice":      {func(d *TokenDefinition) { d.Audience = []string{"a", "b", "a"} }, false},
 		"an empty audience":      {func(d *TokenDefinition) { d.Audience = []string{"a", ""} }, false},
 		"too many audiences":     {func(d *TokenDefinition) { d.Audience = strings.Split(strings.Repeat("a", 33), "") }, false},
-		"over a day":             {func(d *TokenDefinition) { d.TTL = cache.Duration(MaxTTL + time.Second) }, false},
+		"over a day":             {func(d *TokenDefinition) { d.TTL = cache.Duration(maxTTL + time.Second) }, false},
 		"under a second":         {func(d *TokenDefinition) { d.TTL = cache.Duration(time.Millisecond) }, false},
 		"fractions of seconds":   {func(d *TokenDefinition) { d.TTL = cache.Duration(1500 * time.Millisecond) }, false},
 		"negative life":          {func(d *TokenDefinition) { d.TTL = cache.Duration(-time.Second) }, false},
@@ -100,7 +100,7 @@ func TestTokenDefinitionsAreChecked(t *testing.T) {
 		d := TokenDefinition{Audience: []string{"payroll"}}
 		c.change(&d)
 		_, err := Compile(d)
-		if c.ok != (err == nil) || err != nil && !errors.Is(err, ErrDefinition) {
+		if c.ok != (err == nil) || err != nil && !errors.Is(err, errDefinition) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -30,20 +30,20 @@ const (
 )
 
 const (
-	// DefaultTTL is long enough for a slow request and too short to be worth
+	// defaultTTL is long enough for a slow request and too short to be worth
 	// stealing.
-	DefaultTTL = 5 * time.Minute
+	defaultTTL = 5 * time.Minute
 
-	// MaxTTL bounds a signed token's life: retired keys are published as long.
-	MaxTTL = 24 * time.Hour
+	// maxTTL bounds a signed token's life: retired keys are published as long.
+	maxTTL = 24 * time.Hour
 
-	// MaxAudience and MaxClaims bound the two lists of a definition.
-	MaxAudience = 32
-	MaxClaims   = 256
+	// maxAudience and maxClaims bound the two lists of a definition.
+	maxAudience = 32
+	maxClaims   = 256
 )
 
-// ErrDefinition is what every refusal of a token definition wraps.
-var ErrDefinition = errors.New("invalid token definition")
+// errDefinition is what every refusal of a token definition wraps.
+var errDefinition = errors.New("invalid token definition")
 
 // TokenDefinition is one signed token: where it goes and what it says. It
 // always carries iss, sub, aud, exp, iat, nbf and jti, and client_id and scope
@@ -117,30 +117,30 @@ var reserved = map[string]bool{
 // (OpenID Connect Core, sections 2 and 3.3.2.11); "*" leaves them out.
 var foreign = map[string]bool{"nonce": true, "at_hash": true, "c_hash": true, "s_hash": true}
 
-// Compile checks a definition. The error wraps ErrDefinition.
+// Compile checks a definition. The error wraps errDefinition.
 func Compile(d TokenDefinition) (*Template, error) {
 	t := &Template{header: d.Header, scheme: d.Scheme, cookie: d.Cookie, ttl: time.Duration(d.TTL), subject: d.Subject}
 	if err := t.compileTarget(d); err != nil {
 		return nil, err
 	}
 	if t.ttl == 0 {
-		t.ttl = DefaultTTL
+		t.ttl = defaultTTL
 	}
 	switch {
 	case len(d.Audience) == 0:
-		return nil, fmt.Errorf("audience is missing: %w", ErrDefinition)
-	case len(d.Audience) > MaxAudience || len(d.Claims) > MaxClaims:
-		return nil, fmt.Errorf("more than %d audiences or %d claims: %w", MaxAudience, MaxClaims, ErrDefinition)
+		return nil, fmt.Errorf("audience is missing: %w", errDefinition)
+	case len(d.Audience) > maxAudience || len(d.Claims) > maxClaims:
+		return nil, fmt.Errorf("more than %d audiences or %d claims: %w", maxAudience, maxClaims, errDefinition)
 	case slices.Contains(d.Audience, ""):
-		return nil, fmt.Errorf("an audience is empty: %w", ErrDefinition)
-	case t.ttl < time.Second || t.ttl > MaxTTL || t.ttl%time.Second != 0:
-		return nil, fmt.Errorf("ttl is not whole seconds between 1s and %v: %w", MaxTTL, ErrDefinition)
+		return nil, fmt.Errorf("an audience is empty: %w", errDefinition)
+	case t.ttl < time.Second || t.ttl > maxTTL || t.ttl%time.Second != 0:
+		return nil, fmt.Errorf("ttl is not whole seconds between 1s and %v: %w", maxTTL, errDefinition)
 	case d.Subject == "cnf":
-		return nil, fmt.Errorf("subject cannot be cnf: %w", ErrDefinition)
+		return nil, fmt.Errorf("subject cannot be cnf: %w", errDefinition)
 	}
 	for i, a := range d.Audience {
 		if slices.Contains(d.Audience[:i], a) {
-			return nil, fmt.Errorf("audience %q is named twice: %w", a, ErrDefinition)
+			return nil, fmt.Errorf("audience %q is named twice: %w", a, errDefinition)
 		}
 	}
 	t.audience = appendAudience(nil, d.Audience)
@@ -149,11 +149,11 @@ func Compile(d TokenDefinition) (*Template, error) {
 		case name == "*" && len(d.Claims) == 1:
 			t.all = true
 		case name == "" || name == "*":
-			return nil, fmt.Errorf("claims must be * by itself, or names: %w", ErrDefinition)
+			return nil, fmt.Errorf("claims must be * by itself, or names: %w", errDefinition)
 		case name == "cnf":
-			return nil, fmt.Errorf("cnf is never carried over, because the new token is not bound to the client's key: %w", ErrDefinition)
+			return nil, fmt.Errorf("cnf is never carried over, because the new token is not bound to the client's key: %w", errDefinition)
 		case slices.Contains(d.Claims[:i], name):
-			return nil, fmt.Errorf("claim %q is named twice: %w", name, ErrDefinition)
+			return nil, fmt.Errorf("claim %q is named twice: %w", name, errDefinition)
 		case !reserved[name]:
 			t.named = append(t.named, name)
 		case t.named == nil:
@@ -167,14 +167,14 @@ func Compile(d TokenDefinition) (*Template, error) {
 	case TypePlain:
 		t.plain = true
 	default:
-		return nil, fmt.Errorf("type %q is not %s or %s: %w", d.Type, TypeAccess, TypePlain, ErrDefinition)
+		return nil, fmt.Errorf("type %q is not %s or %s: %w", d.Type, TypeAccess, TypePlain, errDefinition)
 	}
 	switch d.Mint {
 	case "", MintCached:
 	case MintPerRequest:
 		t.perRequest = true
 	default:
-		return nil, fmt.Errorf("mint %q is not %s or %s: %w", d.Mint, MintCached, MintPerRequest, ErrDefinition)
+		return nil, fmt.Errorf("mint %q is not %s or %s: %w", d.Mint, MintCached, MintPerRequest, errDefinition)
 	}
 	return t, nil
 }
@@ -196,22 +196,22 @@ func appendAudience(b []byte, audience []string) []byte {
 func (t *Template) compileTarget(d TokenDefinition) error {
 	switch {
 	case d.Cookie != "" && (d.Header != "" || d.Scheme != ""):
-		return fmt.Errorf("the token goes to a header or to a cookie, not both: %w", ErrDefinition)
+		return fmt.Errorf("the token goes to a header or to a cookie, not both: %w", errDefinition)
 	case d.Cookie != "":
 		if !httpguts.ValidHeaderFieldName(d.Cookie) { // a cookie's name is a token, too (RFC 6265, section 4.1.1)
-			return fmt.Errorf("%q cannot be a cookie's name: %w", d.Cookie, ErrDefinition)
+			return fmt.Errorf("%q cannot be a cookie's name: %w", d.Cookie, errDefinition)
 		}
 		return nil
 	case d.Header == "":
 		t.header = "Authorization"
 	case !httpguts.ValidHeaderFieldName(d.Header):
-		return fmt.Errorf("%q cannot be a header's name: %w", d.Header, ErrDefinition)
+		return fmt.Errorf("%q cannot be a header's name: %w", d.Header, errDefinition)
 	}
 	if t.scheme == "" && strings.EqualFold(t.header, "Authorization") {
 		t.scheme = "Bearer"
 	}
 	if t.scheme != "" && !httpguts.ValidHeaderFieldName(t.scheme) { // a scheme is a token (RFC 9110, section 11.1)
-		return fmt.Errorf("%q cannot be an authentication scheme: %w", t.scheme, ErrDefinition)
+		return fmt.Errorf("%q cannot be an authentication scheme: %w", t.scheme, errDefinition)
 	}
 	return nil
 }

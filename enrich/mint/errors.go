@@ -15,8 +15,8 @@ var (
 	// It is 401 invalid_token.
 	ErrExpired = errors.New("the incoming token has expired")
 
-	// ErrTooLarge says that the token would be over MaxToken. It is 500.
-	ErrTooLarge = errors.New("the signed token is too large")
+	// errTooLarge says that the token would be over maxToken. It is 500.
+	errTooLarge = errors.New("the signed token is too large")
 
 	// ErrFixedKeys says that keys which come from files are not rotated here.
 	ErrFixedKeys = errors.New("the signing keys come from files")

@@ -27,7 +27,7 @@ func loadFiles(c Config, log *slog.Logger) (*ring, string, error) {
 	for i, name := range c.KeyFiles {
 		private, public, err := readKeyFile(name, log)
 		if err != nil {
-			return nil, "", fmt.Errorf("reading key file %s: %w: %w", name, ErrConfig, err)
+			return nil, "", fmt.Errorf("reading key file %s: %w: %w", name, errConfig, err)
 		}
 		var k *key
 		switch {
@@ -35,7 +35,7 @@ func loadFiles(c Config, log *slog.Logger) (*ring, string, error) {
 			// Never signs here, so it may be of another kind.
 			k, err = newPublicKey(algorithmOf(public, algorithm), public)
 		case private == nil:
-			err = fmt.Errorf("the first key file must hold a private key: %w", ErrKey)
+			err = fmt.Errorf("the first key file must hold a private key: %w", errKey)
 		default:
 			if algorithm == "" {
 				algorithm = algorithmOf(public, "")
@@ -43,11 +43,11 @@ func loadFiles(c Config, log *slog.Logger) (*ring, string, error) {
 			k, err = newKey(algorithm, private)
 		}
 		if err != nil {
-			return nil, "", fmt.Errorf("reading key file %s: %w: %w", name, ErrConfig, err)
+			return nil, "", fmt.Errorf("reading key file %s: %w: %w", name, errConfig, err)
 		}
 		for _, other := range r.keys {
 			if other.id == k.id {
-				return nil, "", fmt.Errorf("reading key file %s: the same key as in another file: %w", name, ErrConfig)
+				return nil, "", fmt.Errorf("reading key file %s: the same key as in another file: %w", name, errConfig)
 			}
 		}
 		// The order of the files is the order of the key set, which lists the
@@ -71,11 +71,11 @@ func readKeyFile(name string, log *slog.Logger) (crypto.Signer, crypto.PublicKey
 		return nil, nil, err
 	}
 	if len(text) > maxKeyFile {
-		return nil, nil, fmt.Errorf("over %d bytes: %w", maxKeyFile, ErrKey)
+		return nil, nil, fmt.Errorf("over %d bytes: %w", maxKeyFile, errKey)
 	}
 	block, rest := jose.DecodePEM(text)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 && block.Type != "CERTIFICATE" {
-		return nil, nil, fmt.Errorf("not a single PEM block: %w", ErrKey)
+		return nil, nil, fmt.Errorf("not a single PEM block: %w", errKey)
 	}
 	private, public, err := parseBlock(block)
 	if err != nil {
@@ -103,9 +103,9 @@ func parseBlock(block *pem.Block) (crypto.Signer, crypto.PublicKey, error) {
 	default:
 		private, err := jose.ParsePrivateKeyBlock(block)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", err, ErrKey)
+			return nil, nil, fmt.Errorf("%w: %w", err, errKey)
 		}
 		return private, private.Public(), nil
 	}
-	return nil, nil, fmt.Errorf("a damaged key: %w", ErrKey)
+	return nil, nil, fmt.Errorf("a damaged key: %w", errKey)
 }

@@ -93,7 +93,7 @@ func TestTheFirstKeyFileSignsAndTheOthersArePublished(t *testing.T) {
 	} {
 		s, err := New(Config{Issuer: testIssuer, Algorithm: c.algorithm, KeyFiles: c.files}, Options{})
 		if c.want == "" {
-			if !errors.Is(err, ErrConfig) || strings.Contains(err.Error(), "secret words") {
+			if !errors.Is(err, errConfig) || strings.Contains(err.Error(), "secret words") {
 				t.Errorf("%s: got %v", c.name, err)
 			}
 			continue

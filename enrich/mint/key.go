@@ -25,9 +25,9 @@ var algorithms = []string{"ES256", "ES384", "EdDSA", "RS256", "PS256"}
 // 3.3 demands and every library accepts; the keys live for a month.
 const rsaBits = 2048
 
-// ErrKey says that a key cannot be used: it is damaged, or of another kind or
+// errKey says that a key cannot be used: it is damaged, or of another kind or
 // size than the algorithm takes.
-var ErrKey = errors.New("unusable key")
+var errKey = errors.New("unusable key")
 
 // key is one signing key, or, without a private part, one that is only
 // published. It never changes once it stands in a ring.
@@ -67,7 +67,7 @@ func generate(algorithm string, random io.Reader) (*key, error) {
 	case "RS256", "PS256":
 		private, err = rsa.GenerateKey(random, rsaBits)
 	default:
-		return nil, fmt.Errorf("making a key for %q: %w", algorithm, ErrKey)
+		return nil, fmt.Errorf("making a key for %q: %w", algorithm, errKey)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("making a signing key: %w", err)
@@ -90,7 +90,7 @@ func newKey(algorithm string, private crypto.Signer) (*key, error) {
 		k.plain, err = jose.NewSigner(signing, (&jose.SignerOptions{}).WithType(TypePlain))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("preparing a signing key: %w", ErrKey)
+		return nil, fmt.Errorf("preparing a signing key: %w", errKey)
 	}
 	return k, nil
 }
@@ -104,7 +104,7 @@ func newPublicKey(algorithm string, public crypto.PublicKey) (*key, error) {
 	k := &key{algorithm: algorithm, public: jose.JSONWebKey{Key: public, Algorithm: algorithm, Use: "sig"}}
 	thumbprint, err := k.public.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return nil, fmt.Errorf("taking a key's thumbprint: %w", ErrKey)
+		return nil, fmt.Errorf("taking a key's thumbprint: %w", errKey)
 	}
 	k.id = base64.RawURLEncoding.EncodeToString(thumbprint)
 	k.public.KeyID = k.id
@@ -124,7 +124,7 @@ func fits(algorithm string, public crypto.PublicKey) error {
 		ok = (algorithm == "RS256" || algorithm == "PS256") && p.N.BitLen() >= rsaBits
 	}
 	if !ok {
-		return fmt.Errorf("%s for %s (ES256 takes P-256, ES384 P-384, EdDSA Ed25519, RS256 and PS256 RSA from %d bits): %w", kind(public), algorithm, rsaBits, ErrKey)
+		return fmt.Errorf("%s for %s (ES256 takes P-256, ES384 P-384, EdDSA Ed25519, RS256 and PS256 RSA from %d bits): %w", kind(public), algorithm, rsaBits, errKey)
 	}
 	return nil
 }

@@ -155,7 +155,7 @@ func (r *ring) publish(c Config, now time.Time) error {
 	r.algorithms = r.algorithms[:0:0]
 	for _, k := range set.Keys {
 		if !k.IsPublic() {
-			return fmt.Errorf("publishing signing keys: not a public key: %w", ErrKey)
+			return fmt.Errorf("publishing signing keys: not a public key: %w", errKey)
 		}
 		if !slices.Contains(r.algorithms, k.Algorithm) {
 			r.algorithms = append(r.algorithms, k.Algorithm)

@@ -20,7 +20,7 @@ func (s *Signer) refresh(ctx context.Context) error {
 	if len(s.config.KeyFiles) > 0 {
 		r, algorithm, err := loadFiles(s.config, s.log)
 		if err == nil && algorithm != s.config.Algorithm {
-			err = fmt.Errorf("key file is now for %s: %w", algorithm, ErrKey)
+			err = fmt.Errorf("key file is now for %s: %w", algorithm, errKey)
 		}
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func (s *Signer) update(ctx context.Context, needKey bool, how func(r *ring, mad
 	}
 	amended, changed := how(r, made, s.clock())
 	if len(amended.keys) > maxKeys {
-		return fmt.Errorf("keeping %d signing keys, over %d: %w", len(amended.keys), maxKeys, ErrConfig)
+		return fmt.Errorf("keeping %d signing keys, over %d: %w", len(amended.keys), maxKeys, errConfig)
 	}
 	if changed {
 		if err := s.write(ctx, amended); err != nil {
@@ -139,7 +139,7 @@ func (s *Signer) update(ctx context.Context, needKey bool, how func(r *ring, mad
 		s.log.Info("signing keys changed", slog.Int("keys", len(r.keys)))
 	}
 	if len(r.keys) == 0 {
-		return fmt.Errorf("reading back signing keys: none there: %w", ErrStored)
+		return fmt.Errorf("reading back signing keys: none there: %w", errStored)
 	}
 	return s.use(r)
 }

@@ -65,7 +65,7 @@ func TestRotationOverTwoNodes(t *testing.T) {
 					t.Errorf("%v: a key signs %v after its publication", now, now.Sub(published[id]))
 				}
 				signed[id] = true
-				alive[id] = now.Add(DefaultTTL)
+				alive[id] = now.Add(defaultTTL)
 			}
 			for id, until := range alive {
 				if now.Before(until) && (!fromA[id] || !fromB[id]) {
@@ -193,12 +193,12 @@ func TestChangeOfAlgorithmKeepsTheOverlap(t *testing.T) {
 		if signs(t, s) != first || len(publishes(t, s)) != 2 {
 			t.Error("the new algorithm's key was not published first")
 		}
-		time.Sleep(DefaultOverlap)
+		time.Sleep(defaultOverlap)
 		synctest.Wait()
 		if id := signs(t, s); id == first || s.List()[0].Algorithm != "EdDSA" {
 			t.Error("the new algorithm does not sign")
 		}
-		time.Sleep(DefaultRotate + 3*DefaultOverlap)
+		time.Sleep(defaultRotate + 3*defaultOverlap)
 		synctest.Wait()
 		if publishes(t, s)[first] {
 			t.Error("the old algorithm's key never retired")

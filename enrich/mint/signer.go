@@ -65,7 +65,7 @@ type Signer struct {
 
 // New makes a Signer from its configuration. It touches neither network nor
 // storage; key files are read, and an unreadable one is an error. The error
-// wraps ErrConfig.
+// wraps errConfig.
 func New(c Config, o Options) (*Signer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func New(c Config, o Options) (*Signer, error) {
 		return s, s.use(r)
 	}
 	if s.storage == nil {
-		return nil, fmt.Errorf("no storage for the keys: %w", ErrConfig)
+		return nil, fmt.Errorf("no storage for the keys: %w", errConfig)
 	}
 	return s, nil
 }
@@ -136,7 +136,7 @@ func (s *Signer) Stop() {
 // KeepFor has a retired key published for at least ttl, the life of the tokens
 // that it signs. It never shortens the time.
 func (s *Signer) KeepFor(ttl time.Duration) {
-	seconds := int64(min(ttl, MaxTTL) / time.Second)
+	seconds := int64(min(ttl, maxTTL) / time.Second)
 	for {
 		have := s.longest.Load()
 		if have >= seconds {
@@ -291,11 +291,11 @@ func class(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case errors.Is(err, ErrStored):
+	case errors.Is(err, errStored):
 		return "corrupt"
 	case errors.Is(err, errLocked):
 		return "lock_held"
-	case errors.Is(err, ErrConfig), errors.Is(err, ErrKey):
+	case errors.Is(err, errConfig), errors.Is(err, errKey):
 		return "files"
 	}
 	return "storage"

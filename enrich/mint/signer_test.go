@@ -35,7 +35,7 @@ func node(t *testing.T, c Config, m *memory) *Signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.KeepFor(DefaultTTL)
+	s.KeepFor(defaultTTL)
 	s.Start(t.Context())
 	t.Cleanup(s.Stop)
 	synctest.Wait()
@@ -121,7 +121,7 @@ func TestStorageThatIsDownIsRetriedAndKnownKeysGoOn(t *testing.T) {
 			}
 			// Down later: what is there goes on, past the key's time.
 			m.set(func(m *memory) { m.failLoad = fault })
-			time.Sleep(2 * DefaultRotate)
+			time.Sleep(2 * defaultRotate)
 			synctest.Wait()
 			if signs(t, s) != first {
 				t.Errorf("%s: the key in hand no longer signs", name)
@@ -225,7 +225,7 @@ func TestCorruptKeysAreNeverOverwritten(t *testing.T) {
 		s := node(t, Config{}, m)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if err := s.Rotate(t.Context(), true); !errors.Is(err, ErrStored) {
+		if err := s.Rotate(t.Context(), true); !errors.Is(err, errStored) {
 			t.Errorf("rotate: %v", err)
 		}
 		if m.stores != 0 || s.Status().Error != "corrupt" {

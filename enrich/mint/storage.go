@@ -43,10 +43,10 @@ const (
 	storedVersion = 1
 )
 
-// ErrStored says that what the storage holds is no key document. It is never
+// errStored says that what the storage holds is no key document. It is never
 // overwritten: it may be a good one that was damaged, or one of a later
 // version.
-var ErrStored = errors.New("stored signing keys cannot be read")
+var errStored = errors.New("stored signing keys cannot be read")
 
 // stored is the document in the storage.
 type stored struct {
@@ -117,32 +117,32 @@ func encodeRing(r *ring) ([]byte, error) {
 // content.
 func decodeRing(text []byte) (*ring, error) {
 	if len(text) > maxStored {
-		return nil, fmt.Errorf("reading %d bytes of signing keys: %w", len(text), ErrStored)
+		return nil, fmt.Errorf("reading %d bytes of signing keys: %w", len(text), errStored)
 	}
 	var doc stored
 	if err := json.Unmarshal(text, &doc); err != nil {
 		// The JSON error is left out: it may quote what stands there.
-		return nil, fmt.Errorf("decoding signing keys: not JSON: %w", ErrStored)
+		return nil, fmt.Errorf("decoding signing keys: not JSON: %w", errStored)
 	}
 	switch {
 	case doc.Version != storedVersion:
-		return nil, fmt.Errorf("decoding signing keys: version %d: %w", doc.Version, ErrStored)
+		return nil, fmt.Errorf("decoding signing keys: version %d: %w", doc.Version, errStored)
 	case len(doc.Keys) == 0 || len(doc.Keys) > maxKeys:
-		return nil, fmt.Errorf("decoding signing keys: %d keys: %w", len(doc.Keys), ErrStored)
+		return nil, fmt.Errorf("decoding signing keys: %d keys: %w", len(doc.Keys), errStored)
 	}
-	longest := min(max(doc.Longest, 0), int64(MaxTTL/time.Second))
+	longest := min(max(doc.Longest, 0), int64(maxTTL/time.Second))
 	r := &ring{longest: time.Duration(longest) * time.Second}
 	for i, sk := range doc.Keys {
 		private, err := jose.ParsePKCS8(sk.PKCS8)
 		if err != nil {
-			return nil, fmt.Errorf("decoding signing key %d: %w: %w", i, ErrStored, err)
+			return nil, fmt.Errorf("decoding signing key %d: %w: %w", i, errStored, err)
 		}
 		k, err := newKey(sk.Algorithm, private)
 		if err != nil {
-			return nil, fmt.Errorf("decoding signing key %d: %w: %w", i, ErrStored, err)
+			return nil, fmt.Errorf("decoding signing key %d: %w: %w", i, errStored, err)
 		}
 		if k.id != sk.ID {
-			return nil, fmt.Errorf("decoding signing key %d: its id is of another key: %w", i, ErrStored)
+			return nil, fmt.Errorf("decoding signing key %d: its id is of another key: %w", i, errStored)
 		}
 		k.created, k.signsFrom = sk.Created, sk.SignsFrom
 		r.keys = append(r.keys, k)

@@ -119,7 +119,7 @@ func TestDecodeRingRefusesWhatIsNoKeyDocument(t *testing.T) {
 		"a damaged key":          edit(`"pkcs8": "M`, `"pkcs8": "N`),
 		"a document without end": make([]byte, maxStored+1),
 	} {
-		if _, err := decodeRing(text); !errors.Is(err, ErrStored) {
+		if _, err := decodeRing(text); !errors.Is(err, errStored) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -139,7 +139,7 @@ func FuzzDecodeRing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := decodeRing(text)
 		if err != nil {
-			if !errors.Is(err, ErrStored) {
+			if !errors.Is(err, errStored) {
 				t.Errorf("got %v", err)
 			}
 			return

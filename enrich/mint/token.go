@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// MaxToken bounds a signed token: what the gateway itself would accept.
-	MaxToken = 16 << 10
+	// maxToken bounds a signed token: what the gateway itself would accept.
+	maxToken = 16 << 10
 
 	// tokenID is the size of a jti before it is encoded: 128 bits, so that no
 	// two are ever alike (RFC 7519, section 4.1.7).
@@ -64,7 +64,7 @@ func (m Minted) GoString() string { return m.String() }
 
 // Mint signs one token. It waits at most two seconds for the first keys, then
 // it is ErrNotReady. The other errors are ErrNoSubject, ErrExpired and
-// ErrTooLarge.
+// errTooLarge.
 //
 // The token expires after the template's ttl, and no later than the incoming
 // token; where that one is past its expiry and accepted by leeway only, it
@@ -109,10 +109,10 @@ func (s *Signer) Mint(ctx context.Context, t *Template, q Request) (Minted, erro
 		m.Token, err = signed.CompactSerialize()
 	}
 	if err != nil {
-		return Minted{}, fmt.Errorf("signing with key %s: %w", k.id, ErrKey)
+		return Minted{}, fmt.Errorf("signing with key %s: %w", k.id, errKey)
 	}
-	if len(m.Token) > MaxToken {
-		return Minted{}, fmt.Errorf("%d bytes: %w", len(m.Token), ErrTooLarge)
+	if len(m.Token) > maxToken {
+		return Minted{}, fmt.Errorf("%d bytes: %w", len(m.Token), errTooLarge)
 	}
 	return m, nil
 }
@@ -215,8 +215,8 @@ func (s *Signer) payload(t *Template, q Request, m Minted, subject string) ([]by
 		if b, err = identity.AppendJSON(b, v, nil); err != nil {
 			return nil, fmt.Errorf("encoding claim %q: %w", name, err)
 		}
-		if len(b) > MaxToken {
-			return nil, fmt.Errorf("claims over %d bytes: %w", MaxToken, ErrTooLarge)
+		if len(b) > maxToken {
+			return nil, fmt.Errorf("claims over %d bytes: %w", maxToken, errTooLarge)
 		}
 	}
 	return append(b, '}'), nil

@@ -227,7 +227,7 @@ func TestATokenEndsWithItsTTLOrTheIncomingToken(t *testing.T) {
 	}
 	q := request(now)
 	q.Principal.Expiry = time.Time{}
-	if m, err := s.Mint(t.Context(), template(t, TokenDefinition{}), q); err != nil || m.Expiry.Sub(now) != DefaultTTL {
+	if m, err := s.Mint(t.Context(), template(t, TokenDefinition{}), q); err != nil || m.Expiry.Sub(now) != defaultTTL {
 		t.Errorf("without an expiry: %v, %v", m.Expiry, err)
 	}
 }
@@ -262,10 +262,10 @@ func TestSubjectThatIsMissingOrNoText(t *testing.T) {
 
 func TestTooLargeTokenIsRefused(t *testing.T) {
 	s := ready(t, Config{})
-	for _, size := range []int{MaxToken, MaxToken * 3 / 4} {
+	for _, size := range []int{maxToken, maxToken * 3 / 4} {
 		q := request(time.Now())
 		q.Claims = map[string]any{"big": strings.Repeat("x", size)}
-		if _, err := s.Mint(t.Context(), template(t, TokenDefinition{}), q); !errors.Is(err, ErrTooLarge) {
+		if _, err := s.Mint(t.Context(), template(t, TokenDefinition{}), q); !errors.Is(err, errTooLarge) {
 			t.Errorf("%d bytes: got %v", size, err)
 		}
 	}

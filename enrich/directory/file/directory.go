@@ -113,11 +113,11 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	return d.current.Load().AppUser(ctx, q, appID)
 }
 
-// Snapshot returns the copy in use.
-func (d *Directory) Snapshot() *Snapshot { return d.current.Load().snapshot }
+// snapshot returns the copy in use.
+func (d *Directory) snapshot() *Snapshot { return d.current.Load().snapshot }
 
 // Attributes implements directory.Lister for the copy in use.
-func (d *Directory) Attributes() directory.Attributes { return d.Snapshot().Attributes() }
+func (d *Directory) Attributes() directory.Attributes { return d.snapshot().Attributes() }
 
 // Warnings implements directory.Warner for the copy in use.
 func (d *Directory) Warnings() []string { return d.current.Load().Warnings() }
@@ -135,7 +135,7 @@ func (d *Directory) Report() (ready bool, problem string) {
 }
 
 // read returns the text of the file and its metadata, both of one moment. It
-// refuses what is no regular file or is over MaxSize.
+// refuses what is no regular file or is over maxSize.
 func (d *Directory) read() ([]byte, fs.FileInfo, error) {
 	f, err := os.Open(d.config.Path)
 	if err != nil {
@@ -149,12 +149,12 @@ func (d *Directory) read() ([]byte, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("reading the directory file: %w", err)
 	case !info.Mode().IsRegular():
 		return nil, nil, fmt.Errorf("reading the directory file: %s is no regular file", d.config.Path)
-	case info.Size() > MaxSize:
-		return nil, nil, fmt.Errorf("reading the directory file: over %d bytes: %w", MaxSize, ErrSize)
+	case info.Size() > maxSize:
+		return nil, nil, fmt.Errorf("reading the directory file: over %d bytes: %w", maxSize, errSize)
 	}
 	var text bytes.Buffer
 	text.Grow(int(info.Size()) + bytes.MinRead)
-	if _, err := text.ReadFrom(io.LimitReader(f, MaxSize+1)); err != nil {
+	if _, err := text.ReadFrom(io.LimitReader(f, maxSize+1)); err != nil {
 		return nil, nil, fmt.Errorf("reading the directory file: %w", err)
 	}
 	return text.Bytes(), info, nil
@@ -214,7 +214,7 @@ func (d *Directory) reload() {
 // stayed the same for one poll.
 func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
 	if endsInNewline(d.text) && !endsInNewline(text) {
-		return fmt.Errorf("reading the directory file: the last line has no end: %w", ErrTruncated)
+		return fmt.Errorf("reading the directory file: the last line has no end: %w", errTruncated)
 	}
 	if !bytes.HasPrefix(d.text, text) {
 		return nil
@@ -227,7 +227,7 @@ func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
 	}
 	d.racy = true // look again, also where nothing shows a change
 	return fmt.Errorf("reading the directory file: it is the beginning of the copy in use, "+
-		"and will be used if it stays so for %v: %w", d.config.Poll, ErrTruncated)
+		"and will be used if it stays so for %v: %w", d.config.Poll, errTruncated)
 }
 
 // refuse keeps the copy in use and logs why, once for each edit.

@@ -217,7 +217,7 @@ func TestErrorsNameNobody(t *testing.T) {
 
 func TestEmptyFiles(t *testing.T) {
 	for _, text := range []string{"", " \n\t", "# a comment\n", "---\n", "null\n", "{}", "users:\n", "{\"users\": null}"} {
-		if _, err := Load([]byte(text)); !errors.Is(err, ErrEmpty) {
+		if _, err := Load([]byte(text)); !errors.Is(err, errEmpty) {
 			t.Errorf("%q: %v, want ErrEmpty", text, err)
 		}
 	}
@@ -236,11 +236,11 @@ func TestBombsAreBounded(t *testing.T) {
 		name, text string
 		want       error
 	}{
-		{"aliases of aliases", laughs.String(), ErrSize},
+		{"aliases of aliases", laughs.String(), errSize},
 		{"nested YAML", "users:\n  - id: a\n    profile: {x: " + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + "}\n", nil},
 		{"nested JSON", `{"users":[{"id":"a","profile":{"x":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}}]}`, nil},
 		{"itself", "users: &u\n  - id: a\n    profile: { x: *u }\n", nil},
-		{"size", strings.Repeat(" ", MaxSize+1), ErrSize},
+		{"size", strings.Repeat(" ", maxSize+1), errSize},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Load([]byte(c.text))

@@ -10,9 +10,9 @@ import (
 // This file holds the tree of values that both languages, YAML and JSON, are
 // parsed into, and the errors about a file as a whole.
 
-// MaxSize bounds the file, in bytes: two hundred thousand users of common size
+// maxSize bounds the file, in bytes: two hundred thousand users of common size
 // fit.
-const MaxSize = 64 << 20
+const maxSize = 64 << 20
 
 // maxAliased bounds the nodes that all YAML aliases together expand to. Without
 // it a few lines of aliases to aliases fill the memory.
@@ -94,15 +94,15 @@ func (n *node) canonical() any {
 
 // Errors about the file as a whole.
 var (
-	// ErrEmpty: the file holds no users, groups or apps, as one that is just
+	// errEmpty: the file holds no users, groups or apps, as one that is just
 	// being rewritten.
-	ErrEmpty = errors.New("the file is empty")
+	errEmpty = errors.New("the file is empty")
 
-	// ErrTruncated: the file breaks off.
-	ErrTruncated = errors.New("the file breaks off")
+	// errTruncated: the file breaks off.
+	errTruncated = errors.New("the file breaks off")
 
-	// ErrSize: the file is over MaxSize, or its aliases over their bound.
-	ErrSize = errors.New("the file is too large")
+	// errSize: the file is over maxSize, or its aliases over their bound.
+	errSize = errors.New("the file is too large")
 )
 
 // at returns an error that names a line.

@@ -47,12 +47,12 @@ func (r *jsonReader) lineNow() int {
 }
 
 // token returns the next token. Its errors quote nothing of the file; where the
-// text ends too early, they are ErrTruncated.
+// text ends too early, they are errTruncated.
 func (r *jsonReader) token() (json.Token, error) {
 	t, err := r.d.Token()
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, at(r.lineNow(), "%w", ErrTruncated)
+		return nil, at(r.lineNow(), "%w", errTruncated)
 	case err != nil:
 		return nil, at(r.lineNow(), "not valid JSON")
 	}

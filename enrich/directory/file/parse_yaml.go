@@ -17,13 +17,13 @@ import (
 // keys applied, and application tags refused.
 
 // parseYAML parses one YAML document into nodes. A text without a document is
-// ErrEmpty, and a second document is an error.
+// errEmpty, and a second document is an error.
 func parseYAML(text []byte) (*node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	var document, more yaml.Node
 	switch err := d.Decode(&document); {
 	case errors.Is(err, io.EOF):
-		return nil, ErrEmpty
+		return nil, errEmpty
 	case err != nil:
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 	}
@@ -31,7 +31,7 @@ func parseYAML(text []byte) (*node, error) {
 		return nil, errors.New("more than one YAML document")
 	}
 	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
-		return nil, ErrEmpty
+		return nil, errEmpty
 	}
 	c := yamlConverter{aliased: maxAliased}
 	return c.convert(document.Content[0], 0, false)
@@ -53,7 +53,7 @@ func (c *yamlConverter) convert(y *yaml.Node, depth int, inAlias bool) (*node, e
 	if inAlias {
 		// Each node counts every time that an alias repeats it.
 		if c.aliased--; c.aliased < 0 {
-			return nil, at(y.Line, "aliases stand for over %d values: %w", maxAliased, ErrSize)
+			return nil, at(y.Line, "aliases stand for over %d values: %w", maxAliased, errSize)
 		}
 	}
 	switch y.Kind {

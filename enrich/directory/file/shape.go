@@ -180,10 +180,10 @@ func (r *reader) texts(out *[]string, what string) func(*node) {
 	}
 }
 
-// file reads the whole file. A file without users, groups and apps is ErrEmpty.
+// file reads the whole file. A file without users, groups and apps is errEmpty.
 func (r *reader) file(root *node) error {
 	if root.kind == null {
-		return ErrEmpty
+		return errEmpty
 	}
 	some := false
 	collection := func(name, what string, read func(*node)) field {
@@ -199,7 +199,7 @@ func (r *reader) file(root *node) error {
 		collection("apps", "an app", r.app))
 	// A file that is being rewritten is empty for a moment.
 	if len(r.problems) == 0 && !some {
-		return ErrEmpty
+		return errEmpty
 	}
 	r.resolve()
 	return errors.Join(r.problems...)

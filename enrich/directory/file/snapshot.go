@@ -13,7 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// Snapshot is the content of a file at one moment. It never changes, and holds
+// snapshot is the content of a file at one moment. It never changes, and holds
 // no index: see Directory.
 type Snapshot struct {
 	users  []user
@@ -45,10 +45,10 @@ type app struct {
 
 // Load returns the snapshot of a file's text, YAML or JSON. Its errors name
 // lines, and keys of the file's own shape, but quote nothing about users. They
-// wrap ErrEmpty, ErrTruncated or ErrSize where one of these is the cause.
+// wrap errEmpty, errTruncated or errSize where one of these is the cause.
 func Load(text []byte) (*Snapshot, error) {
-	if len(text) > MaxSize {
-		return nil, fmt.Errorf("reading the directory file: over %d bytes: %w", MaxSize, ErrSize)
+	if len(text) > maxSize {
+		return nil, fmt.Errorf("reading the directory file: over %d bytes: %w", maxSize, errSize)
 	}
 	// Editors on Windows write a byte order mark, which JSON does not allow.
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
@@ -72,7 +72,7 @@ func parse(text []byte) (*node, error) {
 	trimmed := bytes.TrimSpace(text)
 	switch {
 	case len(trimmed) == 0:
-		return nil, ErrEmpty
+		return nil, errEmpty
 	case trimmed[0] != '{' && trimmed[0] != '[':
 		return parseYAML(text)
 	case json.Valid(trimmed):

@@ -171,20 +171,20 @@ func TestABadEditKeepsTheLastGoodCopyAndSaysSoOnce(t *testing.T) {
 		want       error
 	}{
 		{"broken", "users:\n  - id: [\n", nil},
-		{"empty", "", ErrEmpty},
-		{"blank", "\n\n", ErrEmpty},
+		{"empty", "", errEmpty},
+		{"blank", "\n\n", errEmpty},
 		{"cut within a line", one[:len(one)-9], nil},
-		{"cut within a line and still YAML", "users:\n  - { id: ada, login: third }", ErrTruncated},
-		{"cut between lines", "users:\n  - { id: ada, login: first }\n", ErrTruncated},
+		{"cut within a line and still YAML", "users:\n  - { id: ada, login: third }", errTruncated},
+		{"cut between lines", "users:\n  - { id: ada, login: first }\n", errTruncated},
 		{"a group that does not exist", "users:\n  - { id: ada, groups: [g] }\n", nil},
-		{"over the size", overSize, ErrSize},
+		{"over the size", overSize, errSize},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "directory.yaml")
 			write(t, path, one)
 			w := watch1(t, path, Config{Poll: time.Hour})
 			if c.text == overSize {
-				if err := os.Truncate(path, MaxSize+1); err != nil {
+				if err := os.Truncate(path, maxSize+1); err != nil {
 					t.Fatal(err)
 				}
 			} else {
@@ -255,7 +255,7 @@ func TestAnEditToTheBeginningOfTheCopyIsUsedWhenItStays(t *testing.T) {
 		write(t, path, one)
 		w := watch1(t, path, Config{Poll: 10 * time.Second, PollOnly: true})
 		write(t, path, "users:\n  - { id: ada, login: first }\n")
-		if err := w.next(); !errors.Is(err, ErrTruncated) {
+		if err := w.next(); !errors.Is(err, errTruncated) {
 			t.Fatalf("edit: %v, want ErrTruncated", err)
 		}
 		if _, err := w.Person(context.Background(), directorytest.Query("eve")); err != nil {

@@ -19,8 +19,8 @@ import (
 
 // The values of Config.Next that are no JSONPath query.
 const (
-	NextLink = "link"
-	NextNone = "none"
+	nextLink = "link"
+	nextNone = "none"
 )
 
 // maxPages bounds the pages of one user's groups. All of them together are also
@@ -53,13 +53,13 @@ func (d *Directory) compileGroups(c Config) error {
 	d.next.list = newListing(d.groupsPath)
 	switch {
 	case c.Next == "":
-	case c.Next == NextLink:
+	case c.Next == nextLink:
 		d.next.link = true
-	case c.Next == NextNone:
+	case c.Next == nextNone:
 		d.next.ignore = true
 	case !strings.HasPrefix(c.Next, "$"):
 		return directory.Setting("next", fmt.Errorf("next: unknown value %q (want a JSONPath query such as $.next, link or none)%s",
-			c.Next, nearest.Hint(c.Next, []string{NextLink, NextNone})))
+			c.Next, nearest.Hint(c.Next, []string{nextLink, nextNone})))
 	default:
 		var err error
 		if d.next.path, err = parsePath(c.Next); err != nil {

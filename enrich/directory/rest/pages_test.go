@@ -67,7 +67,7 @@ func TestAnAnswerThatSaysThereIsMoreHasNoKnownGroups(t *testing.T) {
 		"a filter that lets few through":  {Config{ProfilePath: "$.user", GroupsPath: "$.value[?@.on==true].id"}, nil, `{"user":{},"value":[{"id":"a","on":true},{"id":"b","on":false}],"total":3}`, "total"},
 		"the list itself":                 {Config{ProfilePath: "$.user", GroupsPath: "$.value"}, nil, `{"user":{},` + value + `,"total":3}`, "total"},
 		"another next than is configured": {Config{ProfilePath: "$.user", GroupsPath: "$.value[*]", Next: "$.nextLnk"}, nil, `{"user":{},` + value + `,"nextLink":"/2"}`, "nextLink"},
-		"a link where none is configured": {Config{ProfilePath: "$.user", GroupsPath: "$.value[*]", Next: NextLink}, nil, `{"user":{},` + value + `,"nextLink":"/2"}`, "nextLink"},
+		"a link where none is configured": {Config{ProfilePath: "$.user", GroupsPath: "$.value[*]", Next: nextLink}, nil, `{"user":{},` + value + `,"nextLink":"/2"}`, "nextLink"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, service := answering(t, c.config, c.body)
@@ -83,7 +83,7 @@ func TestAnAnswerThatSaysThereIsMoreHasNoKnownGroups(t *testing.T) {
 				t.Errorf("asked %d times", len(service.asked))
 			}
 			// The operator may say that all this means nothing.
-			c.config.Next = NextNone
+			c.config.Next = nextNone
 			d, service = answering(t, c.config, c.body)
 			service.header = c.header
 			if p, err := d.Person(t.Context(), query("ada", "")); err != nil || !p.GroupsKnown || p.GroupsUnknown != "" {
@@ -189,7 +189,7 @@ func TestPagesAreFollowed(t *testing.T) {
 		change  func(*Config)
 	}{
 		"by a path":    {paged{pages: 3}, nil},
-		"by a link":    {paged{pages: 3, link: true}, func(c *Config) { c.Next = NextLink }},
+		"by a link":    {paged{pages: 3, link: true}, func(c *Config) { c.Next = nextLink }},
 		"after a POST": {paged{pages: 3}, func(c *Config) { c.Method, c.Body = http.MethodPost, `{"s":{subject}}` }},
 		"by the query alone": {paged{pages: 3, alter: func(page int, a object, _ http.ResponseWriter) bool {
 			if page < 3 {
