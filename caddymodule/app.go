@@ -15,11 +15,14 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/pooled"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -60,16 +63,16 @@ type App struct {
 
 	ctx         caddy.Context
 	logger      *zap.Logger
-	releases    releases
-	logs        *logs
-	sampler     *logSampler
-	metrics     *metrics
+	releases    pooled.Releases
+	logs        *telemetry.Logs
+	sampler     *telemetry.Sampler
+	metrics     *telemetry.Metrics
 	issuers     *issuer.Set
 	known       []*issuer.Config // those of issuers, with their names
 	directories *directory.Composite
 	attributes  []directory.Attributes // of each directory
 	warnings    []Warning              // suspicious entries of directories, for check
-	store       *lazyStore
+	store       *pooled.Store
 	signer      *mint.Signer
 	proofs      *issuer.LocalReplayMemory
 	decisions   *enrich.DecisionCache
@@ -108,15 +111,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
-	var err error
-	if a.logs, err = acquireLogs(&a.releases); err != nil {
-		return err
-	}
-	if a.metrics, err = acquireMetrics(&a.releases, ctx); err != nil {
-		return err
-	}
-	a.sampler = newLogSampler(a.logs, a.metrics)
-	for _, step := range []func() error{a.check, a.openIssuers, a.openProofs, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
+	for _, step := range []func() error{a.openTelemetry, a.check, a.openIssuers, a.openProofs, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -139,6 +134,18 @@ func (a *App) check() error {
 		return err
 	}
 	return a.checkDenyMaxAge()
+}
+
+// minDenyMaxAge is the shortest deny_max_age with Redis; under it, requests
+// would be refused while all is well.
+const minDenyMaxAge = 3 * time.Second
+
+// checkDenyMaxAge checks the age against the minimum, and for its sign.
+func (a *App) checkDenyMaxAge() error {
+	if d := time.Duration(a.DenyMaxAge); a.Cache != nil && a.Cache.Redis != nil && 0 < d && d < minDenyMaxAge {
+		return fmt.Errorf("deny_max_age: %v is under %v: an idle deny list is confirmed once a second", d, minDenyMaxAge)
+	}
+	return block.CheckValues(block.Duration("deny_max_age", &a.DenyMaxAge))
 }
 
 // loadApp returns the app of the configuration that is being loaded.
@@ -169,8 +176,8 @@ func (a *App) register(p *policy) error {
 // Start begins the background work: keys are fetched, files watched, the purge
 // log is read. It waits for none of it.
 func (a *App) Start() error {
-	a.logs.started.Store(a.logger)
-	a.metrics.initialize(a)
+	a.logs.Start(a.logger)
+	a.metrics.Initialize(a.series(), a.DirectoryStatus())
 	if a.developmentSecrets {
 		warnOfDevelopmentSecrets(a.ctx, a.logger)
 	}
@@ -183,8 +190,17 @@ func (a *App) Start() error {
 	if a.signer != nil {
 		a.signer.Start(context.Background())
 	}
-	a.store.start()
+	a.store.Start()
 	return nil
+}
+
+// series returns the names of the metrics' series of each policy.
+func (a *App) series() []telemetry.PolicySeries {
+	var list []telemetry.PolicySeries
+	for _, p := range a.policies {
+		list = append(list, telemetry.PolicySeries{Name: p.name, Headers: p.compiled.Contract().Labels(), Mints: len(p.handler.Tokens) > 0})
+	}
+	return list
 }
 
 // Stop does nothing: requests outlive a configuration. What they use is released
@@ -194,12 +210,12 @@ func (*App) Stop() error { return nil }
 // Cleanup releases what Provision acquired, also after it failed half-way.
 func (a *App) Cleanup() error {
 	if a.sampler != nil {
-		a.sampler.close()
+		a.sampler.Close()
 	}
 	if a.logs != nil {
-		a.logs.started.CompareAndSwap(a.logger, nil)
+		a.logs.Stop(a.logger)
 	}
-	return a.releases.all()
+	return a.releases.Release()
 }
 
 // Interface guards

@@ -10,6 +10,8 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/pooled"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
@@ -24,7 +26,7 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 	if g := a.gateway.Load(); g != nil {
 		return g, nil
 	}
-	store, err := a.store.get(ctx)
+	store, err := a.store.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func (a *App) ready(ctx context.Context) (*enrich.Gateway, error) {
 // that what was denied before this node started is denied from its first
 // request on.
 func waitForPurgeLog(ctx context.Context, log *purgelog.Log) error {
-	timer := time.NewTimer(storeWait)
+	timer := time.NewTimer(pooled.StoreWait)
 	defer timer.Stop()
 	select {
 	case <-log.Attempted():
@@ -63,7 +65,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 	g := &enrich.Gateway{
 		Issuers: a.issuers,
 		Proofs: &issuer.ProofMemory{
-			Used: &replays{local: a.proofs, client: a.store.client},
+			Used: pooled.NewReplayMemory(a.proofs, a.store.Client()),
 			// No entry is of that kind, so no other key is equal.
 			NonceKey: store.KeyDeriver().Key("dpop nonces", nil),
 		},
@@ -80,10 +82,10 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 
 		// With the resources' own names: after one was closed and opened anew,
 		// decisions that were made from it must not be found.
-		Fingerprint: sha256.Sum256(appendPart(appendPart(nil, string(a.settings)), string(a.releases.instances))),
+		Fingerprint: sha256.Sum256(pooled.AppendPart(pooled.AppendPart(nil, string(a.settings)), a.releases.Instances())),
 		Clock:       time.Now,
 		Observer:    a.metrics,
-		Logger:      slog.New(zapHandler(a.sampler.sampledCore(a.logger.Core()))),
+		Logger:      slog.New(telemetry.NewHandler(a.sampler.Core(a.logger.Core()))),
 	}
 	if a.directories != nil {
 		g.Lookup = enrich.NewLookup(a.directories, a.sourced[:], store, a.Cache.ttls())

@@ -10,8 +10,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
+	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/pooled"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -22,7 +28,33 @@ import (
 // This file opens what the policies of a configuration share, in the order of
 // App.Provision. Each thing is acquired from the pool where a running
 // configuration holds one with the same settings, and made anew where none
-// does. The cache is in store.go.
+// does.
+
+// openTelemetry acquires the process's logs and counters, and registers the
+// counters with the configuration's registry.
+func (a *App) openTelemetry() error {
+	var err error
+	if a.logs, err = pooled.Acquire(&a.releases, "logs", "", func() (*telemetry.Logs, error) { return telemetry.NewLogs(activeCore), nil }, nil); err != nil {
+		return fmt.Errorf("taking the logs: %w", err)
+	}
+	if a.metrics, err = pooled.Acquire(&a.releases, "metrics", "", func() (*telemetry.Metrics, error) { return telemetry.NewMetrics(), nil }, nil); err != nil {
+		return fmt.Errorf("taking the metrics: %w", err)
+	}
+	a.sampler = telemetry.NewSampler(a.logs, a.metrics)
+	if registry := a.ctx.GetMetricsRegistry(); registry != nil {
+		return a.metrics.Register(registry)
+	}
+	return nil
+}
+
+// activeCore returns the core that the app of the running configuration logs to,
+// or Caddy's own where there is none.
+func activeCore() zapcore.Core {
+	if app, err := ActiveApp(); err == nil {
+		return app.logger.Core()
+	}
+	return caddy.Log().Core()
+}
 
 // openIssuers acquires the issuers.
 func (a *App) openIssuers() error {
@@ -46,21 +78,21 @@ func (a *App) openIssuers() error {
 	for i, c := range configs {
 		// With what its files hold: a key that was taken out of one is gone
 		// with the next reload.
-		files := [][]byte{contents(c.JWKSFile), contents(c.CA)}
+		files := [][]byte{pooled.FileContents(c.JWKSFile), pooled.FileContents(c.CA)}
 		if c.Introspect != nil {
-			files = append(files, contents(c.Introspect.PrivateKey)) // nothing where it is the key itself
+			files = append(files, pooled.FileContents(c.Introspect.PrivateKey)) // nothing where it is the key itself
 		}
-		key, err := digest(c, files)
+		key, err := pooled.Digest(c, files)
 		if err != nil {
 			return err
 		}
 		made := false
-		issuers[i], err = acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
+		issuers[i], err = pooled.Acquire(&a.releases, "issuer", key, func() (*issuer.Issuer, error) {
 			made = true
-			return issuer.New(*c, issuer.Options{Logger: a.logs.logger(), Observer: a.metrics})
+			return issuer.New(*c, issuer.Options{Logger: a.logs.Logger(), Observer: a.metrics})
 		}, func(i *issuer.Issuer) error {
 			i.StopRefresh()
-			return closeAfter(drainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop)(i)
+			return pooled.CloseAfter(pooled.DrainTime+time.Duration(c.Timeout), (*issuer.Issuer).Stop)(i)
 		})
 		if err == nil && !made {
 			err = issuers[i].ReloadKeyFile()
@@ -68,7 +100,7 @@ func (a *App) openIssuers() error {
 		if err != nil {
 			return err
 		}
-		a.settings = appendPart(a.settings, key)
+		a.settings = pooled.AppendPart(a.settings, key)
 	}
 	// Before anything else is added to them: directories depend on issuers.
 	a.issuerSettings = slices.Clone(a.settings)
@@ -111,7 +143,7 @@ func (a *App) openDirectories() error {
 		return fmt.Errorf("taking the directories' fingerprint: %w", err)
 	}
 	a.sourced = sha256.Sum256(text)
-	a.directories, err = directory.NewComposite(members, directory.CompositeOptions{Logger: a.logs.logger(), Observer: a.metrics})
+	a.directories, err = directory.NewComposite(members, directory.CompositeOptions{Logger: a.logs.Logger(), Observer: a.metrics})
 	if err != nil {
 		return err
 	}
@@ -142,16 +174,16 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 	var read [][]byte
 	if f, ok := mod.(DirectoryFiles); ok {
 		for _, name := range f.Files() {
-			read = append(read, contents(name))
+			read = append(read, pooled.FileContents(name))
 		}
 	}
 	// With the issuers, because a kind may hold on to one of them.
-	key, err := digest(kind, mod, read, a.issuerSettings)
+	key, err := pooled.Digest(kind, mod, read, a.issuerSettings)
 	if err != nil {
 		return directory.Source{}, err
 	}
-	logger := a.logs.logger()
-	guarded, err := acquire(&a.releases, "directory", key, func() (*directory.Resilient, error) {
+	logger := a.logs.Logger()
+	guarded, err := pooled.Acquire(&a.releases, "directory", key, func() (*directory.Resilient, error) {
 		d, err := mod.Open(DirectoryContext{
 			Logger: logger.With("directory", s.Name), Clock: time.Now, Issuer: a.issuers.Issuer, Changed: purgeAll,
 		})
@@ -162,7 +194,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 			Name: s.Name, Timeout: time.Duration(s.Timeout), Concurrency: s.Concurrency,
 			Logger: logger, Observer: a.metrics,
 		})
-	}, closeAfter(drainTime, func(g *directory.Resilient) {
+	}, pooled.CloseAfter(pooled.DrainTime, func(g *directory.Resilient) {
 		if err := g.Close(); err != nil {
 			logger.Warn("a directory did not close", "error", err)
 		}
@@ -170,7 +202,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 	if err != nil {
 		return directory.Source{}, err
 	}
-	a.settings = appendPart(a.settings, key)
+	a.settings = pooled.AppendPart(a.settings, key)
 	// The circuit breaker may be open since the configuration before.
 	a.metrics.DirectoryState(s.Name, guarded.State())
 	// For check, which warns of attributes that no directory keeps.
@@ -187,21 +219,6 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 	}, nil
 }
 
-// drainTime is how long a resource that no configuration uses any more stays
-// open, for requests that came before the reload and have not reached it yet.
-// It is longer than they may wait for anything else of the gateway, time-outs
-// of issuers apart.
-const drainTime = 5 * time.Second
-
-// closeAfter returns a function that closes a resource after a delay, for when
-// its last configuration is gone.
-func closeAfter[T any](wait time.Duration, end func(T)) func(T) error {
-	return func(v T) error {
-		time.AfterFunc(wait, func() { end(v) })
-		return nil
-	}
-}
-
 // purgeAll purges the records of the running configuration. It looks that up
 // when it is called: a directory outlives the configuration that opened it.
 func purgeAll() {
@@ -209,13 +226,60 @@ func purgeAll() {
 	if err != nil {
 		return
 	}
-	if store := app.store.current(); store != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+	if store := app.store.Current(); store != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), pooled.StoreWait)
 		defer cancel()
 		if _, err := store.PurgeAll(ctx); err != nil {
 			app.logger.Warn("other nodes could not be told that a directory changed", zap.Error(err))
 		}
 	}
+}
+
+// openStore acquires the store of the cache.
+func (a *App) openStore() error {
+	c := a.Cache
+	if c == nil {
+		c = new(Cache)
+	}
+	if err := errors.Join(c.check(), c.expand()); err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	keys := make([][]byte, len(c.SealKeys))
+	for i, text := range c.SealKeys {
+		var err error
+		if keys[i], err = seal.ParseKey(text); err != nil {
+			return fmt.Errorf("cache: seal_key %d: %w", i+1, err)
+		}
+		a.developmentSecrets = a.developmentSecrets || string(keys[i]) == developmentSealKey
+	}
+	var remote *redis.Config
+	if c.Redis != nil {
+		config := c.Redis.Config
+		if err := config.Validate(); err != nil {
+			return fmt.Errorf("cache: %w", err)
+		}
+		remote = &config
+	}
+	var authority []byte
+	if remote != nil && remote.TLS != nil {
+		authority = pooled.FileContents(remote.TLS.CA)
+	}
+	store, key, err := pooled.OpenStore(&a.releases, pooled.StoreOptions{
+		Memory: c.Memory, Remote: remote, Authority: authority, SealKeys: keys, Storage: a.ctx.Storage(),
+		Logger: a.logs.Logger(), Observer: a.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	a.settings = pooled.AppendPart(a.settings, key) // the names on the deny list are the store's own
+	a.store = store
+	return nil
+}
+
+// openProofs acquires this process's memory of used DPoP proofs.
+func (a *App) openProofs() (err error) {
+	a.proofs, err = pooled.AcquireReplays(&a.releases)
+	return err
 }
 
 // openSigner acquires the signer, which holds the signing keys.
@@ -229,13 +293,13 @@ func (a *App) openSigner() error {
 	c := a.Signing.Config
 	// The keys are in the storage, so another storage is another signer.
 	storage := a.ctx.Storage()
-	key, err := digest(c, fmt.Sprintf("%T %v", storage, storage))
+	key, err := pooled.Digest(c, fmt.Sprintf("%T %v", storage, storage))
 	if err != nil {
 		return err
 	}
-	a.settings = appendPart(a.settings, key) // decisions hold what was signed
-	a.signer, err = acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
-		return mint.New(c, mint.Options{Storage: storage, Logger: a.logs.logger()})
+	a.settings = pooled.AppendPart(a.settings, key) // decisions hold what was signed
+	a.signer, err = pooled.Acquire(&a.releases, "signer", key, func() (*mint.Signer, error) {
+		return mint.New(c, mint.Options{Storage: storage, Logger: a.logs.Logger()})
 	}, func(s *mint.Signer) error {
 		s.Stop()
 		return nil
@@ -249,14 +313,14 @@ func (a *App) openDecisions() error {
 	// can be shared by all of the same size.
 	size := a.Cache.decisionMemory()
 	var err error
-	a.decisions, err = acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.DecisionCache, error) {
+	a.decisions, err = pooled.Acquire(&a.releases, "decisions", fmt.Sprint(size), func() (*enrich.DecisionCache, error) {
 		return enrich.NewDecisionCache(size, rand.Reader)
 	}, nil)
 	if err != nil {
 		return err
 	}
 	if registry := a.ctx.GetMetricsRegistry(); registry != nil {
-		return register(registry, sizes{store: a.store, decisions: a.decisions})
+		return telemetry.RegisterSizes(registry, a.store.Current, a.decisions)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
@@ -43,7 +44,7 @@ func (h *Handler) logDecision(r *http.Request, d *enrich.Decision, refusal *enri
 		}
 	}
 	// By which lines are sampled whose token was not verified.
-	reason := reasonAnonymous
+	reason := telemetry.ReasonAnonymous
 	if refusal != nil {
 		reason = refusal.Kind.String()
 	}
@@ -57,12 +58,12 @@ func (h *Handler) logDecision(r *http.Request, d *enrich.Decision, refusal *enri
 
 // checkLine is zap's Check for a line about a request. It is written where the
 // request's token was verified. Other lines are sampled by policy and reason
-// (see logSampler).
+// (see telemetry.Sampler).
 func (h *Handler) checkLine(level zapcore.Level, line string, d *enrich.Decision, reason string) *zapcore.CheckedEntry {
 	if d != nil && d.Principal != nil {
 		return h.logger.Check(level, line)
 	}
-	return h.app.sampler.check(h.logger, level, line, h.policy.name, reason)
+	return h.app.sampler.Check(h.logger, level, line, h.policy.name, reason)
 }
 
 // subjectForLog returns a subject as log_subject says: empty, as a keyed hash
@@ -72,7 +73,7 @@ func (h *Handler) subjectForLog(subject string) string {
 	case "plain":
 		return subject
 	case "hash":
-		if store := h.app.store.current(); store != nil {
+		if store := h.app.store.Current(); store != nil {
 			name := store.KeyDeriver().NameHash(cache.ID{Kind: cache.UserID, Value: subject})
 			return hex.EncodeToString(name[:])
 		}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
@@ -119,7 +120,7 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 // logStranger writes a line that anybody who finds the hook can cause. The lines
 // are sampled.
 func (l *logout) logStranger(level zapcore.Level, line string, err error) {
-	if c := l.app.sampler.check(l.logger, level, line, "", reasonLogout); c != nil {
+	if c := l.app.sampler.Check(l.logger, level, line, "", telemetry.ReasonLogout); c != nil {
 		c.Write(zap.String("issuer", l.issuer.Name()), zap.Error(err))
 	}
 }
@@ -155,7 +156,7 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 	if err != nil {
 		return err
 	}
-	store, err := l.app.store.get(ctx)
+	store, err := l.app.store.Get(ctx)
 	if err != nil {
 		return err
 	}

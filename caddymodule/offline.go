@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/pooled"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
@@ -59,11 +59,7 @@ func (a *App) OfflineGateway() (*enrich.Gateway, error) {
 			return nil, fmt.Errorf("starting directories: %w", err)
 		}
 	}
-	key, err := seal.NewKey(nil)
-	if err != nil {
-		return nil, err
-	}
-	store, err := (&lazyStore{metrics: a.metrics, logger: a.logs.logger()}).open([][]byte{key})
+	store, err := pooled.NewMemoryStore(a.logs.Logger(), a.metrics)
 	if err != nil {
 		return nil, err
 	}

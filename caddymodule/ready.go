@@ -75,7 +75,7 @@ func (a *App) readiness(ctx context.Context) (status int, body string) {
 		able = able || i.Ready() || a.Issuers[n].Introspect != nil
 		all = all && i.Ready()
 	}
-	if !able || a.signer != nil && !a.signer.Status().Ready || a.store.current() == nil {
+	if !able || a.signer != nil && !a.signer.Status().Ready || a.store.Current() == nil {
 		return http.StatusServiceUnavailable, "not ready"
 	}
 	// With a deny list that is too old, every request is refused.
@@ -92,7 +92,7 @@ func (a *App) readiness(ctx context.Context) (status int, body string) {
 			}
 		}
 	}
-	st := a.store.current().Status()
+	st := a.store.Current().Status()
 	if !st.Log.Ready {
 		return http.StatusOK, "degraded"
 	}

@@ -137,7 +137,7 @@ func TestTheReferenceNamesEveryField(t *testing.T) {
 // TestTheReferenceNamesEveryMetric reads the names of the metrics out of
 // metrics.go.
 func TestTheReferenceNamesEveryMetric(t *testing.T) {
-	source, err := os.ReadFile("metrics.go")
+	source, err := os.ReadFile("internal/telemetry/metrics.go")
 	if err != nil {
 		t.Fatal(err)
 	}

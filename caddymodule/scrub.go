@@ -107,7 +107,7 @@ func stateOf(r *http.Request) *requestState {
 // count adds what the scrub of a request took away to a policy's metric, once.
 func (s *requestState) count(a *App, policy string) {
 	if s.removed > 0 {
-		a.metrics.scrubbed.WithLabelValues(policy).Add(float64(s.removed))
+		a.metrics.Scrubbed(policy, s.removed)
 		s.removed = 0
 	}
 }

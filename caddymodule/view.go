@@ -111,17 +111,17 @@ func (a *App) DirectoryStatus() []directory.Status {
 
 // Store returns the cache. It waits at most two seconds for the key that seals
 // shared entries; it is an error that the key is not known by then.
-func (a *App) Store(ctx context.Context) (*cache.Store, error) { return a.store.get(ctx) }
+func (a *App) Store(ctx context.Context) (*cache.Store, error) { return a.store.Get(ctx) }
 
 // CurrentStore returns the cache, or nil while the key that seals shared
 // entries is not known.
-func (a *App) CurrentStore() *cache.Store { return a.store.current() }
+func (a *App) CurrentStore() *cache.Store { return a.store.Current() }
 
 // Denials returns the denials that this node knows of, without the remembered
 // logout tokens, under which no access token is looked up. It is an error that
 // the deny list was never read: an empty one would say that nothing is denied.
 func (a *App) Denials(ctx context.Context) ([]purgelog.Record, error) {
-	store, err := a.store.get(ctx)
+	store, err := a.store.Get(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package caddymodule
+package pooled
 
 import (
 	"testing"
@@ -19,21 +19,18 @@ func TestProofsAreSharedBeforeAConfigurationRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := func(room int) *replays {
+	node := func(room int) *ReplayMemory {
 		client, err := redis.New(redis.Config{URL: server.URL(), Timeout: cache.Duration(5 * time.Second)}, redis.Options{Sealer: ring})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = client.Close() })
-		return &replays{local: issuer.NewLocalReplayMemory(time.Now, room), client: client}
-	}
-	if _, err := ActiveApp(); err == nil {
-		t.Fatal("a configuration runs")
+		return NewReplayMemory(issuer.NewLocalReplayMemory(time.Now, room), client)
 	}
 	// What this process may remember is bounded; Redis has the room.
 	a, b := node(1), node(1)
 	for n := range byte(3) {
-		for i, m := range []*replays{a, b, a} {
+		for i, m := range []*ReplayMemory{a, b, a} {
 			if seen, err := m.Seen(t.Context(), [32]byte{n}, time.Minute); err != nil || seen != (i > 0) {
 				t.Errorf("proof %d, time %d: seen %t, %v", n, i, seen, err)
 			}

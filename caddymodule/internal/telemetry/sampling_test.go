@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 
 // sampled is a sampler with the log that it and those who ask it write to.
 type sampled struct {
-	*logSampler
+	*Sampler
 	lines  *observer.ObservedLogs
 	logger *zap.Logger
 }
@@ -23,15 +23,15 @@ type sampled struct {
 func newSampled() *sampled {
 	core, lines := observer.New(zapcore.DebugLevel)
 	logger := zap.New(core)
-	to := new(logs)
-	to.started.Store(logger)
-	return &sampled{newLogSampler(to, newMetrics()), lines, logger}
+	to := new(Logs)
+	to.Start(logger)
+	return &sampled{NewSampler(to, NewMetrics()), lines, logger}
 }
 
 // write writes n lines and returns how many there are then.
 func (s *sampled) write(n int, level zapcore.Level, line, policy, reason string) int {
 	for range n {
-		if c := s.check(s.logger, level, line, policy, reason); c != nil {
+		if c := s.Check(s.logger, level, line, policy, reason); c != nil {
 			c.Write()
 		}
 	}
@@ -99,7 +99,7 @@ func TestLinesOfStrangersAreSampled(t *testing.T) {
 		if n := s.write(5000, zapcore.InfoLevel, "decision", "payroll", "no_token"); n-before != sampledLines {
 			t.Errorf("%d lines are written in the next minute, want %d", n-before, sampledLines)
 		}
-		s.close()
+		s.Close()
 		if n := s.lines.FilterMessage("further lines were left out").Len(); n != 5 || len(s.windows) != 0 {
 			t.Errorf("at its end the log tells of %d kinds, want 5", n)
 		}
@@ -120,7 +120,7 @@ func TestALevelThatIsNotLoggedIsNotSampled(t *testing.T) {
 // its stacks (P67).
 func TestPanicsAreSampled(t *testing.T) {
 	s := newSampled()
-	log := slog.New(zapHandler(s.sampledCore(s.logger.Core())))
+	log := slog.New(NewHandler(s.Core(s.logger.Core())))
 	for range 500 {
 		log.Error("a stage panicked")
 	}

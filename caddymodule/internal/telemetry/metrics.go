@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"errors"
@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
@@ -16,11 +15,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// metrics are the gateway's counters. They live in the usage pool, so that
-// they go on counting over a reload, and are registered with the registry of
-// each configuration. Every label comes from the configuration or from a
-// closed set; nothing of a request ever becomes one.
-type metrics struct {
+// Metrics are the gateway's counters. They outlive a configuration, so that they
+// go on counting over a reload, and are registered with the registry of each.
+// Every label comes from the configuration or from a closed set; nothing of a
+// request ever becomes one.
+type Metrics struct {
 	decisions       *prometheus.CounterVec
 	decisionSeconds *prometheus.HistogramVec
 	cacheRequests   *prometheus.CounterVec
@@ -48,10 +47,10 @@ const (
 // secondsBuckets reach from a hit in memory (microseconds) to a slow directory.
 var secondsBuckets = []float64{1e-6, 2e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, .01, .05, .1, .5, 1, 3, 10}
 
-// newMetrics returns the counters, with no values yet. Labels whose value is not
+// NewMetrics returns the counters, with no values yet. Labels whose value is not
 // in the configuration take it from a closed set: an outcome, a kind, a tier, an
 // origin.
-func newMetrics() *metrics {
+func NewMetrics() *Metrics {
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help}, labels)
 	}
@@ -63,7 +62,7 @@ func newMetrics() *metrics {
 			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help, Buckets: secondsBuckets,
 		}, labels)
 	}
-	return &metrics{
+	return &Metrics{
 		decisions:       counters("decisions_total", "Decisions by policy and outcome.", "policy", "outcome"),
 		decisionSeconds: seconds("decision_seconds", "Time that the stages took, by policy and whether the decision was cached.", "policy", "path"),
 		cacheRequests:   counters("cache_requests_total", "Questions to the cache's tiers by result.", "tier", "result"),
@@ -85,18 +84,9 @@ func newMetrics() *metrics {
 	}
 }
 
-// acquireMetrics acquires the process's counters and registers them with the
-// configuration's registry.
-func acquireMetrics(r *releases, ctx caddy.Context) (*metrics, error) {
-	m, err := acquire(r, "metrics", "", func() (*metrics, error) { return newMetrics(), nil }, nil)
-	if err != nil {
-		return nil, fmt.Errorf("taking the metrics: %w", err)
-	}
-	registry := ctx.GetMetricsRegistry()
-	if registry == nil {
-		return m, nil
-	}
-	// The registry is new for each configuration; the counters are not.
+// Register registers the counters with the registry of a configuration. The
+// registry is new for each configuration; the counters are not.
+func (m *Metrics) Register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.decisions, m.decisionSeconds, m.cacheRequests, m.unseal, m.directories, m.directorySecs, m.directoryState,
 		m.keyFetches, m.keysSkipped,
@@ -104,10 +94,10 @@ func acquireMetrics(r *releases, ctx caddy.Context) (*metrics, error) {
 		m.introspections, m.scrubbed, m.overflow, m.minted, m.purges, m.linesLeftOut,
 	} {
 		if err := register(registry, c); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // register registers a collector; one that is registered already is fine.
@@ -119,28 +109,33 @@ func register(registry *prometheus.Registry, c prometheus.Collector) error {
 	return nil
 }
 
-// initialize makes the series of a configuration before there is anything to
+// PolicySeries names the series of one policy.
+type PolicySeries struct {
+	Name    string
+	Headers []string // the labels of the headers that it writes
+	Mints   bool     // it signs tokens
+}
+
+// Initialize makes the series of a configuration before there is anything to
 // count, so that a rate or an alert has a zero to start from.
-func (m *metrics) initialize(a *App) {
-	for _, p := range a.policies {
-		m.decisions.WithLabelValues(p.name, enrich.OutcomeAllowed)
+func (m *Metrics) Initialize(policies []PolicySeries, directories []directory.Status) {
+	for _, p := range policies {
+		m.decisions.WithLabelValues(p.Name, enrich.OutcomeAllowed)
 		for _, path := range []string{pathHit, pathMiss} {
-			m.decisionSeconds.WithLabelValues(p.name, path)
+			m.decisionSeconds.WithLabelValues(p.Name, path)
 		}
-		m.scrubbed.WithLabelValues(p.name)
-		m.linesLeftOut.WithLabelValues(p.name, enrich.KindNoToken.String())
-		for _, header := range p.compiled.Contract().Labels() {
-			m.overflow.WithLabelValues(p.name, header)
+		m.scrubbed.WithLabelValues(p.Name)
+		m.linesLeftOut.WithLabelValues(p.Name, enrich.KindNoToken.String())
+		for _, header := range p.Headers {
+			m.overflow.WithLabelValues(p.Name, header)
 		}
-		if len(p.handler.Tokens) > 0 {
-			m.minted.WithLabelValues(p.name)
+		if p.Mints {
+			m.minted.WithLabelValues(p.Name)
 		}
 	}
-	if a.directories != nil {
-		for _, d := range a.directories.Status() {
-			m.directories.WithLabelValues(d.Name, directory.Classes()[0])
-			m.directorySecs.WithLabelValues(d.Name)
-		}
+	for _, d := range directories {
+		m.directories.WithLabelValues(d.Name, directory.Classes()[0])
+		m.directorySecs.WithLabelValues(d.Name)
 	}
 	m.cacheRequests.WithLabelValues(cache.TierMemory, cache.OutcomeHit)
 	m.purges.WithLabelValues(purgelog.OriginLocal)
@@ -153,7 +148,7 @@ const (
 )
 
 // Decided counts a request and the time that its stages took.
-func (m *metrics) Decided(policy, outcome string, hit bool, took time.Duration) {
+func (m *Metrics) Decided(policy, outcome string, hit bool, took time.Duration) {
 	path := pathMiss
 	if hit {
 		path = pathHit
@@ -162,59 +157,64 @@ func (m *metrics) Decided(policy, outcome string, hit bool, took time.Duration) 
 	m.decisionSeconds.WithLabelValues(policy, path).Observe(took.Seconds())
 }
 
+// Scrubbed counts headers that were deleted from a client's request.
+func (m *Metrics) Scrubbed(policy string, headers int) {
+	m.scrubbed.WithLabelValues(policy).Add(float64(headers))
+}
+
 // HeaderOverflowed counts a header value that was too large.
-func (m *metrics) HeaderOverflowed(policy, header string) {
+func (m *Metrics) HeaderOverflowed(policy, header string) {
 	m.overflow.WithLabelValues(policy, header).Inc()
 }
 
 // Minted counts a signed token.
-func (m *metrics) Minted(policy string) { m.minted.WithLabelValues(policy).Inc() }
+func (m *Metrics) Minted(policy string) { m.minted.WithLabelValues(policy).Inc() }
 
 // KeysFetched counts a fetch of keys.
-func (m *metrics) KeysFetched(issuer, outcome string) {
+func (m *Metrics) KeysFetched(issuer, outcome string) {
 	m.keyFetches.WithLabelValues(issuer, outcome).Inc()
 }
 
 // KeysSkipped counts keys that cannot be used.
-func (m *metrics) KeysSkipped(issuer string, skipped int) {
+func (m *Metrics) KeysSkipped(issuer string, skipped int) {
 	m.keysSkipped.WithLabelValues(issuer).Add(float64(skipped))
 }
 
 // KeysCurrent sets when the issuer last confirmed its keys.
-func (m *metrics) KeysCurrent(issuer string, at time.Time) {
+func (m *Metrics) KeysCurrent(issuer string, at time.Time) {
 	m.keysConfirmed.Store(issuer, at)
 }
 
 // Introspected counts an introspection of a token.
-func (m *metrics) Introspected(issuer, outcome string) {
+func (m *Metrics) Introspected(issuer, outcome string) {
 	m.introspections.WithLabelValues(issuer, outcome).Inc()
 }
 
 // DirectoryRequest counts a look-up and the time that it took.
-func (m *metrics) DirectoryRequest(directory, outcome string, took time.Duration) {
+func (m *Metrics) DirectoryRequest(directory, outcome string, took time.Duration) {
 	m.directories.WithLabelValues(directory, outcome).Inc()
 	m.directorySecs.WithLabelValues(directory).Observe(took.Seconds())
 }
 
 // DirectoryState sets the state of a directory's circuit breaker.
-func (m *metrics) DirectoryState(name string, state directory.State) {
+func (m *Metrics) DirectoryState(name string, state directory.State) {
 	m.directoryState.WithLabelValues(name).Set(float64(state))
 }
 
 // CacheRequest counts a request to a tier of the cache.
-func (m *metrics) CacheRequest(tier, outcome string) {
+func (m *Metrics) CacheRequest(tier, outcome string) {
 	m.cacheRequests.WithLabelValues(tier, outcome).Inc()
 }
 
 // UnsealFailure counts an entry of the shared tier that did not open.
-func (m *metrics) UnsealFailure() { m.unseal.Inc() }
+func (m *Metrics) UnsealFailure() { m.unseal.Inc() }
 
 // Purge counts a purge by where it came from.
-func (m *metrics) Purge(origin string) { m.purges.WithLabelValues(origin).Inc() }
+func (m *Metrics) Purge(origin string) { m.purges.WithLabelValues(origin).Inc() }
 
 // keyAges collects how long ago each issuer's keys were confirmed. An age is
 // computed when it is collected; a gauge that is set once would not grow.
-type keyAges struct{ *metrics }
+type keyAges struct{ metrics *Metrics }
 
 var keyAgeDesc = prometheus.NewDesc(metricsNamespace+"_"+metricsSubsystem+"_issuer_keys_age_seconds",
 	"Time since the keys were last confirmed.", []string{"issuer"}, nil)
@@ -224,7 +224,7 @@ func (keyAges) Describe(to chan<- *prometheus.Desc) { to <- keyAgeDesc }
 
 // Collect implements prometheus.Collector.
 func (a keyAges) Collect(to chan<- prometheus.Metric) {
-	a.keysConfirmed.Range(func(issuer, at any) bool {
+	a.metrics.keysConfirmed.Range(func(issuer, at any) bool {
 		name, _ := issuer.(string)
 		confirmed, _ := at.(time.Time)
 		to <- prometheus.MustNewConstMetric(keyAgeDesc, prometheus.GaugeValue, time.Since(confirmed).Seconds(), name)
@@ -235,8 +235,14 @@ func (a keyAges) Collect(to chan<- prometheus.Metric) {
 // sizes collects what the caches of a configuration hold, and the age of its
 // purge log.
 type sizes struct {
-	store     *lazyStore
+	store     func() *cache.Store
 	decisions *enrich.DecisionCache
+}
+
+// RegisterSizes registers the gauges of what the caches of a configuration hold.
+// The function store returns nil until the store is open.
+func RegisterSizes(registry *prometheus.Registry, store func() *cache.Store, decisions *enrich.DecisionCache) error {
+	return register(registry, sizes{store: store, decisions: decisions})
 }
 
 var (
@@ -261,7 +267,7 @@ func (s sizes) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	if store := s.store.current(); store != nil {
+	if store := s.store(); store != nil {
 		for _, t := range store.Status().Tiers {
 			if t.Name == cache.TierMemory {
 				gauge(bytesDesc, float64(t.Bytes), t.Name)
@@ -278,8 +284,8 @@ func (s sizes) Collect(to chan<- prometheus.Metric) {
 // Interface guards. The packages of the core count through interfaces of their
 // own, so that none of them depends on Prometheus.
 var (
-	_ enrich.Observer    = (*metrics)(nil)
-	_ issuer.Observer    = (*metrics)(nil)
-	_ directory.Observer = (*metrics)(nil)
-	_ cache.Observer     = (*metrics)(nil)
+	_ enrich.Observer    = (*Metrics)(nil)
+	_ issuer.Observer    = (*Metrics)(nil)
+	_ directory.Observer = (*Metrics)(nil)
+	_ cache.Observer     = (*Metrics)(nil)
 )

@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 import (
 	"testing"
@@ -10,9 +10,9 @@ import (
 
 func TestErrorsAreLoggedWithoutAStackTrace(t *testing.T) {
 	core, seen := observer.New(zapcore.DebugLevel)
-	l := new(logs)
-	l.started.Store(zap.New(core))
-	l.logger().With("directory", "file").Error("the edit is not used", "error", "line 1")
+	l := new(Logs)
+	l.Start(zap.New(core))
+	l.Logger().With("directory", "file").Error("the edit is not used", "error", "line 1")
 	lines := seen.All()
 	if len(lines) != 1 || lines[0].Stack != "" || lines[0].LoggerName != "token_enrich" || lines[0].ContextMap()["directory"] != "file" {
 		t.Errorf("got %+v", lines)

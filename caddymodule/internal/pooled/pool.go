@@ -1,4 +1,7 @@
-package caddymodule
+// Package pooled holds what survives a reload, in Caddy's usage pool: the
+// resources of configurations, each known by a digest of its settings, and the
+// cache store, which opens as soon as its key is known. It knows no App.
+package pooled
 
 import (
 	"crypto/hmac"
@@ -11,11 +14,12 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
 
-// What must survive a reload lives here: key sets with their fetch times,
+// pool holds what must survive a reload: key sets with their fetch times,
 // directories with the state of their circuit breakers, cache contents and
 // Redis clients, signing keys, counters. A new configuration takes over what
 // it shares with the old one; what no configuration uses any more is closed.
@@ -29,9 +33,9 @@ var poolSecret = func() []byte {
 	return b
 }()
 
-// digest stands for settings, with their secrets: equal settings, equal
-// digest. It means something in this process only.
-func digest(settings ...any) (string, error) {
+// Digest returns what stands for settings, with their secrets: equal settings,
+// equal digest. It is valid in this process only.
+func Digest(settings ...any) (string, error) {
 	mac := hmac.New(sha256.New, poolSecret)
 	for _, s := range settings {
 		text, err := json.Marshal(s)
@@ -44,9 +48,9 @@ func digest(settings ...any) (string, error) {
 	return hex.EncodeToString(mac.Sum(nil)), nil
 }
 
-// appendPart appends a part to a list of them, behind its length: however many
+// AppendPart appends a part to a list of them, behind its length: however many
 // parts there are, two different lists never read the same.
-func appendPart(list []byte, part string) []byte {
+func AppendPart(list []byte, part string) []byte {
 	return append(binary.BigEndian.AppendUint64(list, uint64(len(part))), part...)
 }
 
@@ -54,9 +58,9 @@ func appendPart(list []byte, part string) []byte {
 // have bounds of their own.
 const maxContents = 4 << 20
 
-// contents returns what a file holds, for a digest; nothing where it cannot be
+// FileContents returns what a file holds, for a digest; nothing where it cannot be
 // read, which its reader reports.
-func contents(name string) []byte {
+func FileContents(name string) []byte {
 	if name == "" {
 		return nil
 	}
@@ -87,17 +91,21 @@ func (r *resource[T]) Destruct() error {
 	return r.close(r.value)
 }
 
-// releases are what a configuration gives back in its Cleanup: exactly what
-// it took, also when its Provision failed half-way.
-type releases struct {
+// Releases are what a configuration gives back in its Cleanup: exactly what
+// it acquired, also when its Provision failed half-way.
+type Releases struct {
 	give []func() error
 
-	// instances name what was taken, each made anew under another name.
+	// instances name what was acquired; a resource that is made anew has another name.
 	instances []byte
 }
 
-// all gives everything back, once, in the opposite order.
-func (r *releases) all() error {
+// Instances returns a text that names the acquired resources. A resource that was
+// closed and made anew has another name, so that the text differs.
+func (r *Releases) Instances() string { return string(r.instances) }
+
+// Release gives everything back, once, in the opposite order.
+func (r *Releases) Release() error {
 	var first error
 	for _, give := range slices.Backward(r.give) {
 		if err := give(); err != nil && first == nil {
@@ -108,9 +116,10 @@ func (r *releases) all() error {
 	return first
 }
 
-// acquire takes the resource known by kind and the digest of its settings, and
-// makes it where there is none. The release is noted only after it was taken.
-func acquire[T any](r *releases, kind, key string, open func() (T, error), close func(T) error) (T, error) {
+// Acquire returns the resource known by kind and the digest of its settings, and
+// opens it where there is none. Its last user's release calls close, which may be
+// nil. The release is noted only after the resource was acquired.
+func Acquire[T any](r *Releases, kind, key string, open func() (T, error), close func(T) error) (T, error) {
 	name := kind + "/" + key
 	v, _, err := pool.LoadOrNew(name, func() (caddy.Destructor, error) {
 		value, err := open()
@@ -128,6 +137,21 @@ func acquire[T any](r *releases, kind, key string, open func() (T, error), close
 		return err
 	})
 	res, _ := v.(*resource[T])
-	r.instances = appendPart(r.instances, res.instance)
+	r.instances = AppendPart(r.instances, res.instance)
 	return res.value, nil
+}
+
+// DrainTime is how long a resource that no configuration uses any more stays
+// open, for requests that came before the reload and have not reached it yet.
+// It is longer than they may wait for anything else of the gateway, time-outs
+// of issuers apart.
+const DrainTime = 5 * time.Second
+
+// CloseAfter returns a function that closes a resource after a delay, for when
+// its last configuration is gone.
+func CloseAfter[T any](wait time.Duration, end func(T)) func(T) error {
+	return func(v T) error {
+		time.AfterFunc(wait, func() { end(v) })
+		return nil
+	}
 }

@@ -1,47 +1,47 @@
-package caddymodule
+// Package telemetry holds what the gateway counts and logs: its metrics, the logs of
+// resources that outlive a configuration, and the sampling of lines that strangers
+// can cause. It knows no App.
+package telemetry
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync/atomic"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 )
 
-// logs is what resources that outlive a configuration log to: the logs of the
+// Logs is what resources that outlive a configuration log to: the logs of the
 // configuration that was started last, so that a reload which moves a log moves
-// their lines with it. It lives in the usage pool.
-type logs struct {
-	started atomic.Pointer[zap.Logger]
+// their lines with it.
+type Logs struct {
+	started  atomic.Pointer[zap.Logger]
+	fallback func() zapcore.Core
 }
 
-// acquireLogs acquires the process's logs.
-func acquireLogs(r *releases) (*logs, error) {
-	l, err := acquire(r, "logs", "", func() (*logs, error) { return new(logs), nil }, nil)
-	if err != nil {
-		return nil, fmt.Errorf("taking the logs: %w", err)
-	}
-	return l, nil
-}
+// NewLogs returns the logs of a process. fallback returns the core that is
+// written to while no configuration has started.
+func NewLogs(fallback func() zapcore.Core) *Logs { return &Logs{fallback: fallback} }
 
-// logger returns a logger that looks up the logs for each line.
-func (l *logs) logger() *slog.Logger { return slog.New(sharedHandler{logs: l}) }
+// Start makes the logs of a configuration that starts the ones to write to.
+func (l *Logs) Start(logger *zap.Logger) { l.started.Store(logger) }
+
+// Stop ends the use of a configuration's logs, unless another has started since.
+func (l *Logs) Stop(logger *zap.Logger) { l.started.CompareAndSwap(logger, nil) }
+
+// Logger returns a logger that looks up the logs for each line.
+func (l *Logs) Logger() *slog.Logger { return slog.New(sharedHandler{logs: l}) }
 
 // core returns the core to write to: that of the configuration that was started
-// last; where that start failed, of the one that runs; else Caddy's own.
-func (l *logs) core() zapcore.Core {
+// last, or the fallback where that start failed.
+func (l *Logs) core() zapcore.Core {
 	if logger := l.started.Load(); logger != nil {
 		return logger.Core()
 	}
-	if app, err := ActiveApp(); err == nil {
-		return app.logger.Core()
-	}
-	return caddy.Log().Core()
+	return l.fallback()
 }
 
 // noStacktrace is above every level, so that no line has a stack trace. A line
@@ -49,20 +49,20 @@ func (l *logs) core() zapcore.Core {
 // operator, and Caddy's own lines have none either.
 const noStacktrace slog.Level = 127
 
-// zapHandler returns a handler that writes to a core as the app's own logger does.
-func zapHandler(core zapcore.Core) slog.Handler {
+// NewHandler returns a handler that writes to a core as the app's own logger does.
+func NewHandler(core zapcore.Core) slog.Handler {
 	return zapslog.NewHandler(core, zapslog.WithName("token_enrich"), zapslog.AddStacktraceAt(noStacktrace))
 }
 
 // sharedHandler is a slog.Handler over the current logs.
 type sharedHandler struct {
-	logs *logs
+	logs *Logs
 	// with adds attributes and groups to the current handler.
 	with []func(slog.Handler) slog.Handler
 }
 
 func (h sharedHandler) handler() slog.Handler {
-	out := zapHandler(h.logs.core())
+	out := NewHandler(h.logs.core())
 	for _, f := range h.with {
 		out = f(out)
 	}

@@ -1,4 +1,4 @@
-package caddymodule
+package pooled
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
-// replays is the memory of used DPoP proofs of one configuration, for all its
+// ReplayMemory is the memory of used DPoP proofs of one configuration, for all its
 // issuers, so that a change of an issuer's settings forgets none. Where there
-// is Redis, its word counts; what this process remembers is kept beside it,
+// is Redis, its answer counts; what this process remembers is kept beside it,
 // because a reload may bring Redis or take it away.
-type replays struct {
+type ReplayMemory struct {
 	local  *issuer.LocalReplayMemory // of all configurations
 	client *redis.Client             // nil: memory only
 }
@@ -21,17 +21,21 @@ type replays struct {
 // maxReplays bounds what this process remembers, of all issuers together.
 const maxReplays = 1 << 18
 
-// openProofs takes or makes this process's memory of used proofs.
-func (a *App) openProofs() error {
-	var err error
-	a.proofs, err = acquire(&a.releases, "proofs", "", func() (*issuer.LocalReplayMemory, error) {
+// NewReplayMemory returns the memory of a configuration. client is nil where there
+// is no Redis.
+func NewReplayMemory(local *issuer.LocalReplayMemory, client *redis.Client) *ReplayMemory {
+	return &ReplayMemory{local: local, client: client}
+}
+
+// AcquireReplays acquires this process's memory of used proofs.
+func AcquireReplays(r *Releases) (*issuer.LocalReplayMemory, error) {
+	return Acquire(r, "proofs", "", func() (*issuer.LocalReplayMemory, error) {
 		return issuer.NewLocalReplayMemory(time.Now, maxReplays), nil
 	}, nil)
-	return err
 }
 
 // Seen reports whether a proof was used before, and remembers it.
-func (m *replays) Seen(ctx context.Context, key [32]byte, life time.Duration) (bool, error) {
+func (m *ReplayMemory) Seen(ctx context.Context, key [32]byte, life time.Duration) (bool, error) {
 	if m.client == nil {
 		return m.local.Seen(ctx, key, life)
 	}
@@ -47,4 +51,4 @@ func (m *replays) Seen(ctx context.Context, key [32]byte, life time.Duration) (b
 }
 
 // Interface guard
-var _ issuer.ReplayMemory = (*replays)(nil)
+var _ issuer.ReplayMemory = (*ReplayMemory)(nil)

@@ -1,4 +1,4 @@
-package caddymodule
+package telemetry
 
 // This file bounds how many log lines requests without a valid token can cause.
 
@@ -21,20 +21,20 @@ const (
 
 // Reasons beside the kinds of a refusal, for lines that are sampled.
 const (
-	reasonAnonymous = enrich.OutcomeAnonymous
-	reasonLogout    = "logout" // requests to a hook, which have no policy
+	ReasonAnonymous = enrich.OutcomeAnonymous
+	ReasonLogout    = "logout" // requests to a hook, which have no policy
 )
 
 // lineKind is what lines are sampled by. All its values come from the
 // configuration or from closed sets.
 type lineKind struct{ line, policy, reason string }
 
-// logSampler decides which lines about unauthenticated requests are written:
+// Sampler decides which lines about unauthenticated requests are written:
 // the first sampledLines of each kind in a window, and at its end how many were
 // left out. It holds one counter for each kind until its window ends.
-type logSampler struct {
-	logs    *logs    // for the summaries
-	metrics *metrics // for the counts
+type Sampler struct {
+	logs    *Logs    // for the summaries
+	metrics *Metrics // for the counts
 
 	mu      sync.Mutex
 	closed  bool
@@ -48,15 +48,15 @@ type sampleCount struct {
 	end              *time.Timer
 }
 
-// newLogSampler returns a sampler whose summaries go to l and whose counts of
+// NewSampler returns a sampler whose summaries go to l and whose counts of
 // left-out lines go to m.
-func newLogSampler(l *logs, m *metrics) *logSampler {
-	return &logSampler{logs: l, metrics: m, windows: make(map[lineKind]*sampleCount)}
+func NewSampler(l *Logs, m *Metrics) *Sampler {
+	return &Sampler{logs: l, metrics: m, windows: make(map[lineKind]*sampleCount)}
 }
 
 // allow reports whether a line is written. One that is not counts as left out in
 // its window and in the metric.
-func (s *logSampler) allow(kind lineKind, level zapcore.Level) bool {
+func (s *Sampler) allow(kind lineKind, level zapcore.Level) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.windows[kind]
@@ -79,7 +79,7 @@ func (s *logSampler) allow(kind lineKind, level zapcore.Level) bool {
 }
 
 // end ends the window of a kind and logs how many lines it left out.
-func (s *logSampler) end(kind lineKind) {
+func (s *Sampler) end(kind lineKind) {
 	s.mu.Lock()
 	c := s.windows[kind]
 	delete(s.windows, kind)
@@ -90,8 +90,8 @@ func (s *logSampler) end(kind lineKind) {
 	}
 }
 
-// close ends every window; no further ones are begun.
-func (s *logSampler) close() {
+// Close ends every window; no further ones are begun.
+func (s *Sampler) Close() {
 	s.mu.Lock()
 	s.closed = true
 	kinds := make([]lineKind, 0, len(s.windows))
@@ -105,8 +105,8 @@ func (s *logSampler) close() {
 	}
 }
 
-// check is zap's Check for lines that unauthenticated requests cause.
-func (s *logSampler) check(log *zap.Logger, level zapcore.Level, line, policy, reason string) *zapcore.CheckedEntry {
+// Check is zap's Check for lines that unauthenticated requests cause.
+func (s *Sampler) Check(log *zap.Logger, level zapcore.Level, line, policy, reason string) *zapcore.CheckedEntry {
 	c := log.Check(level, line)
 	if c == nil || !s.allow(lineKind{line, policy, reason}, level) {
 		return nil
@@ -114,9 +114,9 @@ func (s *logSampler) check(log *zap.Logger, level zapcore.Level, line, policy, r
 	return c
 }
 
-// sampledCore returns a core that samples what package enrich logs itself about
+// Core returns a core that samples what package enrich logs itself about
 // a request, such as a stage that panicked.
-func (s *logSampler) sampledCore(core zapcore.Core) zapcore.Core {
+func (s *Sampler) Core(core zapcore.Core) zapcore.Core {
 	return zapcore.NewSamplerWithOptions(core, sampleWindow, sampledLines, 0, zapcore.SamplerHook(func(_ zapcore.Entry, d zapcore.SamplingDecision) {
 		if d&zapcore.LogDropped != 0 {
 			s.metrics.linesLeftOut.WithLabelValues("", enrich.KindInternal.String()).Inc()
