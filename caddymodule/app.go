@@ -148,8 +148,8 @@ func (a *App) checkDenyMaxAge() error {
 	return block.CheckValues(block.Duration("deny_max_age", &a.DenyMaxAge))
 }
 
-// loadApp returns the app of the configuration that is being loaded.
-func loadApp(ctx caddy.Context) (*App, error) {
+// LoadApp returns the app of the configuration that is being loaded.
+func LoadApp(ctx caddy.Context) (*App, error) {
 	v, err := ctx.App("token_enrich")
 	if err != nil {
 		return nil, fmt.Errorf("loading the token_enrich app: %w", err)

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -14,16 +13,10 @@ import (
 func init() {
 	httpcaddyfile.RegisterGlobalOption("token_enrich", parseApp)
 
-	// The scrub comes before everything that could read a header; what answers
-	// paths of its own comes before authentication, the policy after it.
+	// The scrub comes before everything that could read a header, the policy after
+	// authentication.
 	httpcaddyfile.RegisterDirective("token_enrich_scrub", parseScrub)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich_scrub", httpcaddyfile.Before, "tracing")
-	httpcaddyfile.RegisterDirective("token_enrich_jwks", parseJWKS)
-	httpcaddyfile.RegisterDirectiveOrder("token_enrich_jwks", httpcaddyfile.Before, "basic_auth")
-	httpcaddyfile.RegisterDirective("token_enrich_hook", parseHook)
-	httpcaddyfile.RegisterDirectiveOrder("token_enrich_hook", httpcaddyfile.Before, "basic_auth")
-	httpcaddyfile.RegisterDirective("token_enrich_ready", parseReady)
-	httpcaddyfile.RegisterDirectiveOrder("token_enrich_ready", httpcaddyfile.Before, "basic_auth")
 	httpcaddyfile.RegisterDirective("token_enrich", parseHandler)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich", httpcaddyfile.After, "forward_auth")
 }
@@ -113,50 +106,10 @@ func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := w.policy(handler, h.IsNamedRoute()); err != nil {
 		return nil, err
 	}
-	return newRoute(h, handler), nil
-}
-
-// newRoute returns the route of a directive. It has no matcher, so that each
-// request takes it. Where no route within a named route has a matcher, Caddy keeps
-// the first handler and drops the others, which may be a policy; a matcher of all
-// paths makes it keep them.
-func newRoute(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) []httpcaddyfile.ConfigValue {
-	if h.IsNamedRoute() {
-		return h.NewRoute(caddy.ModuleMap{"path": h.JSON([]string{"*"})}, handler)
-	}
-	return h.NewRoute(nil, handler)
+	return block.NewRoute(h, handler), nil
 }
 
 // parseScrub reads the token_enrich_scrub directive, which takes nothing.
 func parseScrub(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	return parseBare(h, new(Scrub))
-}
-
-// parseJWKS reads the token_enrich_jwks directive, which takes nothing.
-func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	routes, err := parseBare(h, new(JWKS))
-	if err != nil {
-		return nil, err
-	}
-	w, err := parsedIn(h)
-	if err != nil {
-		return nil, err
-	}
-	if w.app != nil && w.app.Signing == nil {
-		return nil, h.WrapErr(errNothingToPublish)
-	}
-	return routes, nil
-}
-
-// parseBare reads a directive without matcher, arguments and options.
-func parseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next() // consume directive name
-	name := h.Val()
-	if h.NextArg() {
-		return nil, h.ArgErr()
-	}
-	if h.NextBlock(0) {
-		return nil, h.Errf("%s has no options", name)
-	}
-	return newRoute(h, handler), nil
+	return block.ParseBare(h, new(Scrub))
 }

@@ -114,12 +114,23 @@ func (p *parsedCaddyfile) assignName(h *Handler) error {
 	return nil
 }
 
-// hook checks that the issuer of a hook is configured, once the issuers are
-// known.
-func (p *parsedCaddyfile) hook(h *Hook) error {
-	if !p.known() {
-		return nil
+// ParsedApp returns the global option of the Caddyfile that h belongs to, without
+// having provisioned it, or nil where there is none.
+func ParsedApp(h httpcaddyfile.Helper) (*App, error) {
+	p, err := parsedIn(h)
+	if err != nil {
+		return nil, err
 	}
-	_, err := h.sendingIssuer(p.issuers)
-	return err
+	return p.app, nil
+}
+
+// ParsedIssuers returns the settings of the issuers of the Caddyfile that h belongs
+// to, with their names. They are not known where there is no global option, or
+// where a name depends on a placeholder.
+func ParsedIssuers(h httpcaddyfile.Helper) (issuers []*issuer.Config, known bool, err error) {
+	p, err := parsedIn(h)
+	if err != nil {
+		return nil, false, err
+	}
+	return p.issuers, p.known(), nil
 }

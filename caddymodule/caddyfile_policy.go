@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/document"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
@@ -97,7 +98,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := block.Text("resource", &h.Resource).Parse(d); err != nil || block.HasPlaceholder(h.Resource) {
 				return err
 			}
-			_, err := parseResource(h.Resource)
+			_, err := document.ParseResource(h.Resource)
 			return block.WrapErr(d, err)
 		}},
 		block.Duration("max_connection", &h.MaxConnection),

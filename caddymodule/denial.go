@@ -14,6 +14,10 @@ import (
 // a denial names tokens that this node has not seen.
 const DefaultDenyFor = 25 * time.Hour
 
+// DenyLogout is the claim under which the deny list remembers the jti of a logout
+// token. No access token is looked up under it.
+const DenyLogout = "logout_jti"
+
 // DenialKind returns the word for what a record of the deny list names: jti,
 // sid or user. It is unknown for a record of a node of an older version, which
 // does not say it.

@@ -207,7 +207,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	var err error
-	if h.app, err = loadApp(ctx); err != nil {
+	if h.app, err = LoadApp(ctx); err != nil {
 		return err
 	}
 	if err := h.writeText(); err != nil {
@@ -262,7 +262,7 @@ func (h *Handler) writeText() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	state := h.app.scrub(r)
 	state.count(h.app, h.policy.name)
-	if served, err := h.policy.resource.serve(w, r); served {
+	if served, err := h.policy.resource.Serve(w, r); served {
 		return err
 	}
 	if first := state.decided; first != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/document"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
@@ -29,9 +30,9 @@ type policy struct {
 	name           string
 	compiled       *enrich.Policy
 	handler        *Handler
-	resource       *metadata    // nil where the policy names none
-	warnings       []Warning    // what the policy's own settings make likely to be a mistake
-	importWarnings []claim.Note // what okta_claims left out, for check
+	resource       *document.Resource // nil where the policy names none
+	warnings       []Warning          // what the policy's own settings make likely to be a mistake
+	importWarnings []claim.Note       // what okta_claims left out, for check
 }
 
 // compile compiles the handler's configuration, every part of it once. It reads
@@ -50,7 +51,7 @@ func (h *Handler) compile() (*policy, error) {
 			h.Tests[i].Issuer = accepted[0]
 		}
 	}
-	dpop := slices.ContainsFunc(h.issuers(), func(i *Issuer) bool { return i.DPoP == "accept" || i.DPoP == "require" })
+	dpop := slices.ContainsFunc(h.issuers(), func(i *issuer.Config) bool { return i.DPoP == "accept" || i.DPoP == "require" })
 	claims, files, err := h.claims(p)
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func (h *Handler) compile() (*policy, error) {
 		return nil, err
 	}
 	if p.resource != nil {
-		def.ResourceMetadata = p.resource.url
+		def.ResourceMetadata = p.resource.URL()
 	}
 	if p.compiled, err = enrich.CompilePolicy(def); err != nil {
 		return nil, inFiles(err, files)
@@ -214,14 +215,28 @@ func (h *Handler) accepted(issuers []*issuer.Config) []string {
 }
 
 // issuers returns the configurations of the issuers that the policy accepts.
-func (h *Handler) issuers() []*Issuer {
-	var list []*Issuer
-	for i, is := range h.app.issuers.Issuers() {
-		if len(h.Issuers) == 0 || slices.Contains(h.Issuers, is.Name()) {
-			list = append(list, h.app.Issuers[i])
+func (h *Handler) issuers() []*issuer.Config {
+	var list []*issuer.Config
+	for _, c := range h.app.known {
+		if len(h.Issuers) == 0 || slices.Contains(h.Issuers, c.Name) {
+			list = append(list, c)
 		}
 	}
 	return list
+}
+
+// newResource returns the metadata of the policy's resource, or nil where it names
+// none.
+func (h *Handler) newResource(places []token.Place) (*document.Resource, error) {
+	if h.Resource == "" {
+		return nil, nil //nolint:nilnil // a policy need not be one
+	}
+	if err := block.Expand(&h.Resource); err != nil {
+		return nil, fmt.Errorf("resource: %w", err)
+	}
+	return document.NewResource(document.ResourceDefinition{
+		ID: h.Resource, Issuers: h.issuers(), Challenges: h.app.issuers.Challenges(h.Issuers), Places: places, Scopes: h.RequireScope,
+	})
 }
 
 // load reads the file of an okta_claims option. The notes are on what in the file

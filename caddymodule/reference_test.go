@@ -20,6 +20,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/redis"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/directories"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/endpoints"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -52,7 +53,7 @@ var blocksOfParsers = map[string]string{
 	"handler.go enums":                           "token_enrich",
 	"caddyfile_claim.go parseClaim":              "claim",
 	"caddyfile_forward.go unmarshalHeader":       "header",
-	"caddyfile_hook.go parseHook":                "token_enrich_hook",
+	"endpoints/caddyfile.go parseHook":           "token_enrich_hook",
 	"policytest.go unmarshalTest":                "test",
 	"directories/file.go UnmarshalCaddyfile":     "file",
 	"directories/okta.go UnmarshalCaddyfile":     "okta",
@@ -118,7 +119,7 @@ func TestTheReferenceNamesEveryField(t *testing.T) {
 		},
 		"claim":  {claim.Definition{}, claim.GroupFilter{}, claim.AllowList{}},
 		"header": {forward.HeaderDefinition{}}, "token": {mint.TokenDefinition{}},
-		"test": {caddymodule.Test{}, caddymodule.Expectation{}}, "token_enrich_hook": {caddymodule.Hook{}},
+		"test": {caddymodule.Test{}, caddymodule.Expectation{}}, "token_enrich_hook": {endpoints.Hook{}},
 	} {
 		for _, v := range values {
 			for field := range reflect.TypeOf(v).Fields() {
@@ -237,16 +238,16 @@ func optionsTold(section string) []string {
 // file and function, as their source has them.
 func parsedOptions(t *testing.T) map[string][]string {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	kinds, err := filepath.Glob("directories/*.go")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"*.go", "directories/*.go", "endpoints/*.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	options := map[string][]string{}
-	for _, name := range append(files, kinds...) {
+	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") || filepath.Base(name) == "options.go" {
 			continue
 		}

@@ -35,7 +35,7 @@ func (*Scrub) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app.
 func (s *Scrub) Provision(ctx caddy.Context) (err error) {
-	s.app, err = loadApp(ctx)
+	s.app, err = LoadApp(ctx)
 	return err
 }
 
@@ -52,6 +52,15 @@ func (s *Scrub) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // basicAuth is the place that handlers other than a policy, such as basic_auth,
 // read credentials of their own from.
 var basicAuth = token.Place{Kind: token.Header, Name: "Authorization"}
+
+// Scrub is the first stage for a handler that answers by itself: its refusal may
+// end in an error route that proxies the request. It deletes the reserved names
+// and the credentials.
+func (a *App) Scrub(r *http.Request) { a.scrub(r) }
+
+// ScrubReserved deletes the reserved names and leaves credentials in the request,
+// for a handler that may pass it on to others which read them.
+func (a *App) ScrubReserved(r *http.Request) { a.scrubReserved(r) }
 
 // scrub is the first stage. It deletes what is reserved, once for a request,
 // and takes out the credentials, but for the places of except, so that they

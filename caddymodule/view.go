@@ -14,6 +14,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -86,6 +87,17 @@ func (a *App) HTTPApp() (*caddyhttp.App, error) {
 // configuration.
 func (a *App) IssuerSet() *issuer.Set { return a.issuers }
 
+// IssuerConfigs returns the settings of the issuers, with their names, in the same
+// order. The caller must not change them.
+func (a *App) IssuerConfigs() []*issuer.Config { return a.known }
+
+// ExpectDenials says that a handler of the configuration can deny. A deny list that
+// is out of date then matters even if nothing was ever denied.
+func (a *App) ExpectDenials() { a.denialsConfigured.Store(true) }
+
+// LogSampler returns the sampler of log lines that strangers can cause.
+func (a *App) LogSampler() *telemetry.Sampler { return a.sampler }
+
 // IssuerNamed returns the issuer of a configured name. Its error repeats
 // nothing of an unknown name, which may be that of a person at the wrong place.
 func (a *App) IssuerNamed(name string) (*issuer.Issuer, error) {
@@ -129,7 +141,7 @@ func (a *App) Denials(ctx context.Context) ([]purgelog.Record, error) {
 		return nil, errors.New("the deny list was not read yet: Redis has not been reached")
 	}
 	records := store.Denials().Entries(time.Now())
-	return slices.DeleteFunc(records, func(r purgelog.Record) bool { return r.Claim == denyLogout }), nil
+	return slices.DeleteFunc(records, func(r purgelog.Record) bool { return r.Claim == DenyLogout }), nil
 }
 
 // DecisionCache returns the cache of decisions, which is this process's own.

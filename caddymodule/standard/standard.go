@@ -12,4 +12,8 @@ import (
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/command"
 	// The kinds of directory.
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/directories"
+	// Hooks, published keys and the probe of a load balancer.
+	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/endpoints"
+	// The transport that keeps the spelling of header names.
+	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/transport"
 )

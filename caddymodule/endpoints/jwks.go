@@ -1,4 +1,4 @@
-package caddymodule
+package endpoints
 
 import (
 	"errors"
@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/document"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
@@ -29,7 +31,7 @@ func init() {
 // Only GET and HEAD are answered; another method is 405. While there are no keys
 // yet, both documents are 503.
 type JWKS struct {
-	app  *App
+	app  *caddymodule.App
 	base string // the path of signing's issuer, without a slash at its end
 }
 
@@ -43,11 +45,11 @@ func (*JWKS) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app. It is an error that the app has no signing.
 func (j *JWKS) Provision(ctx caddy.Context) error {
-	app, err := loadApp(ctx)
+	app, err := caddymodule.LoadApp(ctx)
 	if err != nil {
 		return err
 	}
-	if app.signer == nil {
+	if app.Signer() == nil {
 		return errNothingToPublish
 	}
 	issuer, err := url.Parse(app.Signing.Issuer)
@@ -64,7 +66,7 @@ var errNothingToPublish = errors.New("token_enrich_jwks: the global option token
 // ServeHTTP answers the paths of the two documents.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// A refusal of ours may end in an error route that proxies.
-	j.app.scrubReserved(r)
+	j.app.ScrubReserved(r)
 	var body []byte
 	var etag string
 	var err error
@@ -74,13 +76,13 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	switch path {
 	case mint.KeySetPath:
-		body, etag, err = j.app.signer.KeySet()
+		body, etag, err = j.app.Signer().KeySet()
 	case mint.DiscoveryPath:
-		body, err = j.app.signer.Discovery()
+		body, err = j.app.Signer().Discovery()
 	default:
 		return next.ServeHTTP(w, r)
 	}
-	j.app.scrub(r)
+	j.app.Scrub(r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only GET and HEAD are answered here"))
@@ -90,15 +92,15 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return caddyhttp.Error(http.StatusServiceUnavailable, enrich.Unavailable(err))
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(j.app.signer.KeySetMaxAge()/time.Second)))
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(j.app.Signer().KeySetMaxAge()/time.Second)))
 	if etag != "" {
 		h.Set("ETag", etag)
-		if matchesETag(r.Header.Values("If-None-Match"), etag) {
+		if document.MatchesETag(r.Header.Values("If-None-Match"), etag) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
 	}
-	return writeDocument(w, r, body)
+	return document.Write(w, r, body)
 }
 
 // Interface guards

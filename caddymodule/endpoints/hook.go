@@ -1,4 +1,6 @@
-package caddymodule
+// Package endpoints holds the handlers that answer paths of their own: hooks that
+// an identity provider calls, the published keys, and the probe of a load balancer.
+package endpoints
 
 import (
 	"encoding/json"
@@ -11,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
@@ -40,7 +43,7 @@ type Hook struct {
 	// others. Required where the issuer has any_audience.
 	Audience []string `json:"audience,omitempty"`
 
-	app    *App
+	app    *caddymodule.App
 	logger *zap.Logger
 	handle func(http.ResponseWriter, *http.Request) error
 }
@@ -66,7 +69,7 @@ func (h *Hook) Provision(ctx caddy.Context) error {
 		return err
 	}
 	var err error
-	if h.app, err = loadApp(ctx); err != nil {
+	if h.app, err = caddymodule.LoadApp(ctx); err != nil {
 		return err
 	}
 	switch h.Kind {
@@ -112,7 +115,7 @@ func (h *Hook) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return next.ServeHTTP(w, r)
 	}
 	// A refusal may end in an error route that proxies the request.
-	h.app.scrub(r)
+	h.app.Scrub(r)
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

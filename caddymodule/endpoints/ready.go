@@ -1,4 +1,4 @@
-package caddymodule
+package endpoints
 
 import (
 	"context"
@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 )
 
 func init() {
@@ -27,7 +28,7 @@ type Ready struct {
 	// The path that is answered, exactly. Required.
 	Path string `json:"path"`
 
-	app *App
+	app *caddymodule.App
 }
 
 // CaddyModule returns the Caddy module information.
@@ -40,7 +41,7 @@ func (*Ready) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app.
 func (h *Ready) Provision(ctx caddy.Context) (err error) {
-	h.app, err = loadApp(ctx)
+	h.app, err = caddymodule.LoadApp(ctx)
 	return err
 }
 
@@ -57,7 +58,7 @@ func (h *Ready) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if r.URL.Path != h.Path {
 		return next.ServeHTTP(w, r)
 	}
-	status, body := h.app.readiness(r.Context())
+	status, body := readiness(r.Context(), h.app)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -68,31 +69,29 @@ func (h *Ready) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // readiness returns the status and body of Ready. One issuer without keys does
 // not take the node out of service, because tokens of the others are decided;
 // one that introspects needs no keys.
-func (a *App) readiness(ctx context.Context) (status int, body string) {
-	issuers := a.issuers.Issuers()
+func readiness(ctx context.Context, a *caddymodule.App) (status int, body string) {
+	issuers := a.IssuerSet().Issuers()
 	able, all := len(issuers) == 0, true
 	for n, i := range issuers {
 		able = able || i.Ready() || a.Issuers[n].Introspect != nil
 		all = all && i.Ready()
 	}
-	if !able || a.signer != nil && !a.signer.Status().Ready || a.store.Current() == nil {
+	if !able || a.Signer() != nil && !a.Signer().Status().Ready || a.CurrentStore() == nil {
 		return http.StatusServiceUnavailable, "not ready"
 	}
 	// With a deny list that is too old, every request is refused.
-	if g, err := a.ready(ctx); err != nil || g.DenyListUnconfirmed(time.Now()) {
+	if g, err := a.Gateway(ctx); err != nil || g.DenyListUnconfirmed(time.Now()) {
 		return http.StatusServiceUnavailable, "not ready"
 	}
 	if !all {
 		return http.StatusOK, "degraded"
 	}
-	if a.directories != nil {
-		for _, d := range a.directories.Status() {
-			if !d.Ready {
-				return http.StatusOK, "degraded"
-			}
+	for _, d := range a.DirectoryStatus() {
+		if !d.Ready {
+			return http.StatusOK, "degraded"
 		}
 	}
-	st := a.store.Current().Status()
+	st := a.CurrentStore().Status()
 	if !st.Log.Ready {
 		return http.StatusOK, "degraded"
 	}
@@ -102,27 +101,6 @@ func (a *App) readiness(ctx context.Context) (status int, body string) {
 		}
 	}
 	return http.StatusOK, "ready"
-}
-
-// parseReady parses the directive. Syntax:
-//
-//	token_enrich_ready <path>
-func parseReady(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next() // consume directive name
-	if !h.NextArg() {
-		return nil, h.ArgErr()
-	}
-	ready := &Ready{Path: h.Val()}
-	if h.NextArg() {
-		return nil, h.Err("token_enrich_ready takes one path")
-	}
-	if err := ready.Validate(); err != nil {
-		return nil, h.WrapErr(err)
-	}
-	if h.NextBlock(0) {
-		return nil, h.Err("token_enrich_ready has no options")
-	}
-	return newRoute(h, ready), nil
 }
 
 // Interface guards

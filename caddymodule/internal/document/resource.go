@@ -1,4 +1,4 @@
-package caddymodule
+package document
 
 import (
 	"encoding/json"
@@ -7,14 +7,14 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-// metadata is that of a protected resource (RFC 9728): who issues the
+// Resource is the metadata of a protected resource (RFC 9728): who issues the
 // tokens that it takes, and how they are sent.
-type metadata struct {
+type Resource struct {
 	path string // where it is served on the resource's own host, without a last slash
 	url  string // the same in full, for challenges
 	body []byte
@@ -24,8 +24,8 @@ type metadata struct {
 // identifier (RFC 9728, section 3.1).
 const wellKnownResource = "/.well-known/oauth-protected-resource"
 
-// parseResource reads a resource's identifier.
-func parseResource(text string) (*url.URL, error) {
+// ParseResource reads a resource's identifier.
+func ParseResource(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback.Host(u.Hostname())) {
 		return nil, fmt.Errorf("resource: an https URL without a fragment is the resource's identifier, not %q", text)
@@ -33,16 +33,18 @@ func parseResource(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// newResource makes the metadata of a policy, or nil where it names no
-// resource.
-func (h *Handler) newResource(places []token.Place) (*metadata, error) {
-	if h.Resource == "" {
-		return nil, nil //nolint:nilnil // a policy need not be one
-	}
-	if err := block.Expand(&h.Resource); err != nil {
-		return nil, fmt.Errorf("resource: %w", err)
-	}
-	u, err := parseResource(h.Resource)
+// ResourceDefinition is what the metadata of a resource is made of.
+type ResourceDefinition struct {
+	ID         string             // the identifier, placeholders expanded
+	Issuers    []*issuer.Config   // whose tokens it takes
+	Challenges []issuer.Challenge // how a request without a token is refused
+	Places     []token.Place      // where a token is read from
+	Scopes     []string           // the scopes that it demands
+}
+
+// NewResource returns the metadata of a resource.
+func NewResource(def ResourceDefinition) (*Resource, error) {
+	u, err := ParseResource(def.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -64,16 +66,16 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 		DPoP     []string `json:"dpop_signing_alg_values_supported,omitempty"`
 		Bound    bool     `json:"dpop_bound_access_tokens_required,omitempty"`
 		MTLS     bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
-	}{Resource: h.Resource, Scopes: h.RequireScope}
-	for i, is := range h.issuers() {
+	}{Resource: def.ID, Scopes: def.Scopes}
+	for i, is := range def.Issuers {
 		meta.Servers = append(meta.Servers, is.Issuer)
 		meta.Bound = is.DPoP == "require" && (i == 0 || meta.Bound)
 		meta.MTLS = is.MTLS == "require" && (i == 0 || meta.MTLS)
 	}
-	for _, way := range h.app.issuers.Challenges(h.Issuers) {
+	for _, way := range def.Challenges {
 		meta.DPoP = append(meta.DPoP, strings.Fields(way.Algorithms)...)
 	}
-	for _, p := range places {
+	for _, p := range def.Places {
 		switch {
 		case p.Kind == token.Header && strings.EqualFold(p.Name, "Authorization") && strings.EqualFold(p.Scheme, "Bearer"):
 			meta.Methods = append(meta.Methods, "header")
@@ -85,15 +87,18 @@ func (h *Handler) newResource(places []token.Place) (*metadata, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource: %w", err)
 	}
-	return &metadata{path: strings.TrimSuffix(well.Path, "/"), url: well.String(), body: body}, nil
+	return &Resource{path: strings.TrimSuffix(well.Path, "/"), url: well.String(), body: body}, nil
 }
 
-// serve answers the metadata's path; it needs no token. Clients differ in
+// URL returns where the metadata is served, in full, for challenges.
+func (m *Resource) URL() string { return m.url }
+
+// Serve answers the metadata's path; it needs no token. Clients differ in
 // whether the resource's last slash is part of it, so both are answered.
-func (m *metadata) serve(w http.ResponseWriter, r *http.Request) (served bool, err error) {
+func (m *Resource) Serve(w http.ResponseWriter, r *http.Request) (served bool, err error) {
 	if m == nil || strings.TrimSuffix(r.URL.Path, "/") != m.path || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false, nil
 	}
 	w.Header().Set("Cache-Control", "public, max-age=3600")
-	return true, writeDocument(w, r, m.body)
+	return true, Write(w, r, m.body)
 }

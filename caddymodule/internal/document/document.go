@@ -1,4 +1,6 @@
-package caddymodule
+// Package document answers with public documents: the metadata of a protected
+// resource, and the key set and metadata of the gateway's own tokens.
+package document
 
 import (
 	"net/http"
@@ -6,13 +8,10 @@ import (
 	"strings"
 )
 
-// This file answers with public documents: the key set, and the metadata of
-// issuer and resource.
-
-// writeDocument answers with a JSON document that scripts of any origin may
+// Write answers with a JSON document that scripts of any origin may
 // read, because nothing in it is private. The caller has set how long it may be
 // cached.
-func writeDocument(w http.ResponseWriter, r *http.Request, body []byte) error {
+func Write(w http.ResponseWriter, r *http.Request, body []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -26,10 +25,10 @@ func writeDocument(w http.ResponseWriter, r *http.Request, body []byte) error {
 	return err
 }
 
-// matchesETag reports whether an If-None-Match field names the document's tag
+// MatchesETag reports whether an If-None-Match field names the document's tag
 // (RFC 9110, section 13.1.2): by a star, or in a list of tags that are compared
 // weakly. The tag itself holds no comma.
-func matchesETag(conditions []string, etag string) bool {
+func MatchesETag(conditions []string, etag string) bool {
 	for _, condition := range conditions {
 		for tag := range strings.SplitSeq(condition, ",") {
 			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {

@@ -1,4 +1,4 @@
-package caddymodule
+package endpoints
 
 import (
 	"context"
@@ -23,6 +23,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -39,10 +40,6 @@ const (
 	// earliest moment at which it is accepted (an iat five minutes ahead) to the
 	// latest (five minutes after it, and the largest leeway), with a margin.
 	logoutMemory = 20 * time.Minute
-
-	// denyLogout is the claim under which the deny list remembers the jti of a
-	// logout token. No access token is looked up under it.
-	denyLogout = "logout_jti"
 )
 
 // errLogoutReplayed means that a logout token has been used before.
@@ -51,7 +48,7 @@ var errLogoutReplayed = errors.New("the logout token was used before")
 // logout handles the logout tokens of one issuer (OpenID Connect Back-Channel
 // Logout 1.0, sections 2.5 to 2.8).
 type logout struct {
-	app      *App
+	app      *caddymodule.App
 	issuer   *issuer.Issuer
 	audience []string // nil: the issuer's own
 	logger   *zap.Logger
@@ -64,12 +61,12 @@ type logout struct {
 
 // newLogout checks the settings of this kind of hook and returns its handler.
 func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, error) {
-	n, err := h.sendingIssuer(h.app.known)
+	n, err := h.sendingIssuer(h.app.IssuerConfigs())
 	if err != nil {
 		return nil, err
 	}
-	l := &logout{app: h.app, issuer: h.app.issuers.Issuers()[n], logger: h.logger, audience: h.Audience, underWay: make(map[purgelog.NameHash]struct{})}
-	h.app.denialsConfigured.Store(true)
+	l := &logout{app: h.app, issuer: h.app.IssuerSet().Issuers()[n], logger: h.logger, audience: h.Audience, underWay: make(map[purgelog.NameHash]struct{})}
+	h.app.ExpectDenials()
 	return l.take, nil
 }
 
@@ -120,7 +117,7 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 // logStranger writes a line that anybody who finds the hook can cause. The lines
 // are sampled.
 func (l *logout) logStranger(level zapcore.Level, line string, err error) {
-	if c := l.app.sampler.Check(l.logger, level, line, "", telemetry.ReasonLogout); c != nil {
+	if c := l.app.LogSampler().Check(l.logger, level, line, "", telemetry.ReasonLogout); c != nil {
 		c.Write(zap.String("issuer", l.issuer.Name()), zap.Error(err))
 	}
 }
@@ -156,19 +153,19 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 	if err != nil {
 		return err
 	}
-	store, err := l.app.store.Get(ctx)
+	store, err := l.app.Store(ctx)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	keyer, id := store.KeyDeriver(), l.issuer.Identifier()
-	used := purgelog.Record{Name: keyer.DenialHash(id, denyLogout, out.ID), Until: now.Add(logoutMemory), Claim: denyLogout}
+	used := purgelog.Record{Name: keyer.DenialHash(id, caddymodule.DenyLogout, out.ID), Until: now.Add(logoutMemory), Claim: caddymodule.DenyLogout}
 	if !l.begin(store, used.Name, now) {
 		return errLogoutReplayed
 	}
 	defer l.end(used.Name)
 
-	denial := purgelog.Record{Until: now.Add(DefaultDenyFor), Claim: enrich.DenySession, Reason: "back-channel logout"}
+	denial := purgelog.Record{Until: now.Add(caddymodule.DefaultDenyFor), Claim: enrich.DenySession, Reason: "back-channel logout"}
 	if out.SessionID != "" {
 		denial.Name = keyer.DenialHash(id, enrich.DenySession, out.SessionID)
 	} else {
@@ -188,8 +185,8 @@ func (l *logout) logOut(ctx context.Context, raw string) error {
 	// Where Redis cannot be reached, the denial is effective here at once, and on
 	// other nodes as soon as the record arrives there.
 	e := entries[0]
-	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("entry", e.ID()), zap.String("kind", DenialKind(e)),
-		zap.Time("until", e.Until.UTC()), zap.String("nodes", Propagation(reach)))
+	l.logger.Info("logged out", zap.String("issuer", l.issuer.Name()), zap.String("entry", e.ID()), zap.String("kind", caddymodule.DenialKind(e)),
+		zap.Time("until", e.Until.UTC()), zap.String("nodes", caddymodule.Propagation(reach)))
 	return nil
 }
 

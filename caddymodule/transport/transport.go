@@ -1,4 +1,6 @@
-package caddymodule
+// Package transport is Caddy's HTTP transport for applications that compare header
+// names byte by byte.
+package transport
 
 import (
 	"maps"
@@ -9,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
@@ -26,7 +29,7 @@ func init() {
 type Transport struct {
 	reverseproxy.HTTPTransport
 
-	app       *App
+	app       *caddymodule.App
 	spellings atomic.Pointer[spellings]
 }
 
@@ -40,7 +43,7 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the app and sets up the HTTP transport.
 func (t *Transport) Provision(ctx caddy.Context) (err error) {
-	if t.app, err = loadApp(ctx); err != nil {
+	if t.app, err = caddymodule.LoadApp(ctx); err != nil {
 		return err
 	}
 	return t.HTTPTransport.Provision(ctx)
@@ -72,7 +75,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // Policies register while the configuration is provisioned, some of them after
 // this transport, so the spellings are collected when a request needs them.
 func (t *Transport) spelled() *spellings {
-	owned := t.app.owned.Load()
+	owned := t.app.OwnedNames()
 	if s := t.spellings.Load(); s != nil && s.owned == owned {
 		return s
 	}
