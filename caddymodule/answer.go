@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -54,6 +55,25 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decis
 			zap.Int("status", answer.StatusCode), zap.String("error_id", answer.ID), zap.NamedError("cause", refusal.Cause))
 	}
 	return answer
+}
+
+// errSecondPolicy is the cause of the refusal of a request that two policies would
+// decide.
+var errSecondPolicy = errors.New("the request meets a second policy")
+
+// refuseSecond refuses a request that the policy first has allowed. It does not ask
+// the matcher of this policy, because the request is no longer what the client sent.
+// It deletes what first wrote: an error route may proxy the request, and a policy
+// there decides independently.
+func (h *Handler) refuseSecond(w http.ResponseWriter, r *http.Request, first *Handler) error {
+	stateOf(r).decided = nil
+	h.scrubRefused(r)
+	err := &enrich.Refusal{Cause: fmt.Errorf("%w: policy %q of one route list has decided it, and policy %q is in another; put both into one route list, or each into its own handle", errSecondPolicy, first.policy.name, h.policy.name)}
+	h.setPlaceholders(r, nil, err)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && first.UserPlaceholder == "on" {
+		repl.Delete(userPlaceholder)
+	}
+	return h.refuse(w, r, nil, err)
 }
 
 // setPlaceholders shows a decision to the handlers behind the policy and, for a

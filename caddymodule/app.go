@@ -1,17 +1,20 @@
-// Package caddymodule is the gateway as Caddy modules: configuration, handlers,
-// commands, admin endpoints, metrics. It adapts and decides nothing; decisions
+// Package caddymodule is the gateway as Caddy modules: the app, the policy's handler
+// and the scrub, with their configuration. It adapts and decides nothing; decisions
 // are made in package enrich.
 //
 // A request's way is handler.go (ServeHTTP), scrub.go (what is reserved, and
 // the credentials), answer.go (refusals, placeholders) and streaming.go
 // (responses that last). The life of a configuration is app.go, app_open.go
-// (what is shared with other configurations) and app_gateway.go.
+// (what is shared with other configurations) and app_gateway.go. Other packages
+// work on a loaded app through view.go. Package caddymodule/standard imports the
+// packages around this one: endpoints, transport, admin, command, directories.
 package caddymodule
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -92,9 +95,10 @@ type App struct {
 
 	mu sync.Mutex // guards the registry while policies register
 	policyRegistry
-	routes  *checkedRoutes // read and used by the policies as they are provisioned, one by one
-	unnamed int            // policies without a name outside of the HTTP app's routes
-	gateway atomic.Pointer[enrich.Gateway]
+	handlers []*Handler     // of the registered policies, in the same order
+	routes   *checkedRoutes // read and used by the policies as they are provisioned, one by one
+	unnamed  int            // policies without a name outside of the HTTP app's routes
+	gateway  atomic.Pointer[enrich.Gateway]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -158,17 +162,29 @@ func LoadApp(ctx caddy.Context) (*App, error) {
 	return app, nil
 }
 
-// register adds a policy: its name must be free. From then on every request is
-// scrubbed of the names that the policy owns.
-func (a *App) register(p *policy) error {
+// ActiveApp returns the app of the configuration that runs now. It is an error
+// that this configuration has none.
+func ActiveApp() (*App, error) {
+	v, err := caddy.ActiveContext().AppIfConfigured("token_enrich")
+	if err != nil {
+		return nil, errors.New("the running configuration has no token_enrich")
+	}
+	app, _ := v.(*App)
+	return app, nil
+}
+
+// register adds the policy of a handler: its name must be free. From then on every
+// request is scrubbed of the names that the policy owns.
+func (a *App) register(h *Handler) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	added, err := a.policyRegistry.add(p)
+	added, err := a.policyRegistry.add(h.policy)
 	if err != nil || !added {
 		return err
 	}
+	a.handlers = append(a.handlers, h)
 	if a.signer != nil {
-		a.signer.KeepFor(p.compiled.TokenLife())
+		a.signer.KeepFor(h.policy.compiled.TokenLife())
 	}
 	return nil
 }
@@ -177,7 +193,7 @@ func (a *App) register(p *policy) error {
 // log is read. It waits for none of it.
 func (a *App) Start() error {
 	a.logs.Start(a.logger)
-	a.metrics.Initialize(a.series(), a.DirectoryStatus())
+	a.initializeMetrics()
 	if a.developmentSecrets {
 		warnOfDevelopmentSecrets(a.ctx, a.logger)
 	}
@@ -194,13 +210,17 @@ func (a *App) Start() error {
 	return nil
 }
 
-// series returns the names of the metrics' series of each policy.
-func (a *App) series() []telemetry.PolicySeries {
-	var list []telemetry.PolicySeries
+// initializeMetrics makes the series of the policies and directories.
+func (a *App) initializeMetrics() {
+	var policies []telemetry.PolicySeries
 	for _, p := range a.policies {
-		list = append(list, telemetry.PolicySeries{Name: p.name, Headers: p.compiled.Contract().Labels(), Mints: len(p.handler.Tokens) > 0})
+		policies = append(policies, telemetry.PolicySeries{Name: p.name, Headers: p.compiled.Contract().Labels(), Mints: p.mints})
 	}
-	return list
+	var directories []directory.Status
+	if a.directories != nil {
+		directories = a.directories.Status()
+	}
+	a.metrics.Initialize(policies, directories)
 }
 
 // Stop does nothing: requests outlive a configuration. What they use is released

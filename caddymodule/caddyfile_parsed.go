@@ -78,7 +78,7 @@ func (p *parsedCaddyfile) policy(h *Handler, inNamedRoute bool) error {
 	if err := h.writeText(); err != nil {
 		return err
 	}
-	if _, err := p.policies.add(&policy{name: h.Name, compiled: compiled, handler: h}); err != nil {
+	if _, err := p.policies.add(&policy{name: h.Name, text: h.text, at: h.at, compiled: compiled}); err != nil {
 		return h.at.Locate(err)
 	}
 	return nil

@@ -102,7 +102,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return block.WrapErr(d, err)
 		}},
 		block.Duration("max_connection", &h.MaxConnection),
-		{Name: "test", List: "tests", Parse: h.unmarshalTest},
+		{Name: "test", List: "tests", Parse: func(d *caddyfile.Dispenser) error { return unmarshalTest(d, &h.Tests) }},
 	}, h.enums()...)))
 }
 

@@ -214,7 +214,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	raw := h.MatcherSetsRaw // which loading empties
-	h.app.readRoutes(routes.HTTPApp(ctx))
+	if http := routes.HTTPApp(ctx); http != nil && h.app.routes == nil {
+		h.app.routes = readRoutes(http, settingsKey) // of its first policy
+	}
 	if h.Name == "" {
 		h.Name = h.app.defaultNameOf(h.text)
 	}
@@ -241,10 +243,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.logger.Warn(warning, zap.String("policy", h.Name))
 		h.policy.warnings = append(h.policy.warnings, Warning{Policy: h.Name, Where: "matcher", Text: warning})
 	}
-	if err := h.app.register(h.policy); err != nil {
+	if err := h.app.register(h); err != nil {
 		return err
 	}
-	return h.app.checkRoutes()
+	return h.app.routes.check(stricter, h.app.logger)
 }
 
 // writeText keeps the configuration as JSON, before loading changes it.

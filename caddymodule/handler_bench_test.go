@@ -83,7 +83,7 @@ http://localhost {
 		ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any, 4))
 		return r.WithContext(ctx)
 	}
-	return app.policies[0].handler, p, request
+	return app.handlers[0], p, request
 }
 
 func mintHot(p *enrichtest.Provider, subject string) string {

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/document"
-	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -25,23 +23,13 @@ import (
 // This file compiles a policy when a configuration loads, from a Caddyfile or
 // from JSON, and checks what only a Caddyfile's reader has checked before.
 
-// policy is a handler's configuration, compiled.
-type policy struct {
-	name           string
-	compiled       *enrich.Policy
-	handler        *Handler
-	resource       *document.Resource // nil where the policy names none
-	warnings       []Warning          // what the policy's own settings make likely to be a mistake
-	importWarnings []claim.Note       // what okta_claims left out, for check
-}
-
 // compile compiles the handler's configuration, every part of it once. It reads
 // files of claims and touches no network.
 func (h *Handler) compile() (*policy, error) {
 	if err := h.check(); err != nil {
 		return nil, err
 	}
-	p := &policy{name: h.Name, handler: h}
+	p := &policy{name: h.Name, text: h.text, at: h.at, mints: len(h.Tokens) > 0}
 	if err := h.checkGlobals(h.app.known, h.app.signer != nil); err != nil {
 		return nil, err
 	}
@@ -261,25 +249,4 @@ func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
 		return nil, nil, fmt.Errorf("okta_claims %s: %w", o.File, err)
 	}
 	return defs, notes, nil
-}
-
-// defaultNameOf returns the name of a policy that has none, by its settings.
-// Policies in routes were all named when the first of them was loaded, in the
-// order of the servers' names, because Caddy loads servers in no order. Policies
-// in no route of the HTTP app are counted in the order in which they load.
-func (a *App) defaultNameOf(settings string) string {
-	if a.routes != nil {
-		if name := a.routes.names[settingsKey(json.RawMessage(settings))]; name != "" {
-			return name
-		}
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for {
-		a.unnamed++
-		name := routes.DefaultName(a.unnamed)
-		if a.named[name] == nil {
-			return name
-		}
-	}
 }

@@ -5,10 +5,26 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/document"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
+
+// policy is the configuration of a handler, compiled.
+type policy struct {
+	name           string
+	text           string           // the configuration as JSON
+	at             *block.Positions // of the options in the Caddyfile
+	compiled       *enrich.Policy
+	mints          bool               // it signs tokens
+	resource       *document.Resource // nil where the policy names none
+	warnings       []Warning          // what the policy's own settings make likely to be a mistake
+	importWarnings []claim.Note       // what okta_claims left out, for check
+}
 
 // policyRegistry holds the policies of one configuration. None of them may write
 // what another one reads, and each scrubs the names of all.
@@ -23,7 +39,7 @@ type policyRegistry struct {
 // site on two ports, or of a snippet that two sites import, is registered already.
 func (r *policyRegistry) add(p *policy) (added bool, err error) {
 	if q := r.named[p.name]; q != nil {
-		if q.handler.text == p.handler.text && q.handler.at.SameHead(p.handler.at) {
+		if q.text == p.text && q.at.SameHead(p.at) {
 			return false, nil
 		}
 		return false, setting.Wrap(fmt.Errorf("two policies are named %q", p.name), "name")

@@ -60,7 +60,7 @@ type Expectation struct {
 //	    scope   <scopes...>
 //	    expect  claim <name> <value> | header <name> <value> | denied
 //	}
-func (h *Handler) unmarshalTest(d *caddyfile.Dispenser) error {
+func unmarshalTest(d *caddyfile.Dispenser, tests *[]Test) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
@@ -89,8 +89,8 @@ func (h *Handler) unmarshalTest(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	h.Tests = append(h.Tests, t)
-	if err := checkTests(h.Tests); err != nil {
+	*tests = append(*tests, t)
+	if err := checkTests(*tests); err != nil {
 		return d.Err(err.Error())
 	}
 	return nil

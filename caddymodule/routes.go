@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,12 +9,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
-// This file checks the routes around the policies while a configuration is loaded,
-// and names the policies without a name.
+// This file checks the routes around the policies while a configuration is loaded.
 
 // errRoutes means that routes lead requests past a policy, or to an application
 // unscrubbed. The configuration does not load.
@@ -44,20 +41,18 @@ type checkedRoutes struct {
 	warnings []Warning
 }
 
-// readRoutes reads the routes of the HTTP app when its first policy is provisioned,
-// while Caddy still has their JSON. It does nothing for a policy in another app.
-func (a *App) readRoutes(http *caddyhttp.App) {
-	if a.routes == nil && http != nil {
-		servers := routes.Servers(http)
-		a.routes = &checkedRoutes{servers: servers, names: routes.NamePolicies(servers, settingsKey)}
-	}
+// readRoutes reads the routes of the HTTP app, while Caddy still has their JSON. key
+// returns a text that is the same for policies with equal settings.
+func readRoutes(http *caddyhttp.App, key func(settings any) string) *checkedRoutes {
+	servers := routes.Servers(http)
+	return &checkedRoutes{servers: servers, names: routes.NamePolicies(servers, key)}
 }
 
-// checkRoutes checks the routes, once for a configuration. What leads requests
-// past a policy is an error; what is probably not meant is logged and kept for
-// the check command.
-func (a *App) checkRoutes() error {
-	c := a.routes
+// check checks the routes, once for a configuration. What leads requests past a
+// policy is an error; what is probably not meant is logged and kept for the check
+// command. stricter reports whether a policy may refuse what another one lets
+// through. It does nothing without routes.
+func (c *checkedRoutes) check(stricter func(policy, other map[string]any) bool, logger *zap.Logger) error {
 	if c == nil || c.servers == nil {
 		return nil
 	}
@@ -69,43 +64,8 @@ func (a *App) checkRoutes() error {
 			continue
 		}
 		c.warnings = append(c.warnings, w)
-		a.logger.Warn("the routes are probably not what is meant", zap.String("warning", w.String()))
+		logger.Warn("the routes are probably not what is meant", zap.String("warning", w.String()))
 	}
 	c.servers = nil
 	return routesError(fatal)
-}
-
-// settingsKey returns a text that is the same for policies with equal settings,
-// however these are spelled as JSON.
-func settingsKey(settings any) string {
-	h := new(Handler)
-	text, err := json.Marshal(settings)
-	if err != nil || json.Unmarshal(text, h) != nil {
-		return string(text)
-	}
-	return jsontree.Text(jsontree.Of(h))
-}
-
-// stricter reports whether a policy may refuse what another one lets through. It
-// takes their settings as JSON.
-func stricter(policy, other map[string]any) bool {
-	own, theirs := decodedPolicy(policy), decodedPolicy(other)
-	narrower := func(own, theirs string) bool { return own != theirs && theirs != "" && theirs != "deny" }
-	return len(own.Require) > 0 || len(own.RequireScope) > 0 || own.RequireACR != nil ||
-		theirs.Anonymous && !own.Anonymous ||
-		narrower(own.CrossOrigin, theirs.CrossOrigin) ||
-		narrower(own.OnMissingUser, theirs.OnMissingUser) ||
-		narrower(own.OnDirectoryError, theirs.OnDirectoryError) ||
-		own.MaxConnection > 0 && (theirs.MaxConnection == 0 || own.MaxConnection < theirs.MaxConnection) ||
-		len(own.Issuers) > 0 && (len(theirs.Issuers) == 0 || slices.ContainsFunc(theirs.Issuers, func(name string) bool { return !slices.Contains(own.Issuers, name) }))
-}
-
-// decodedPolicy returns a policy's settings. What cannot be decoded is left at
-// its default: it does not load anyway.
-func decodedPolicy(settings map[string]any) *Handler {
-	h := new(Handler)
-	if text, err := json.Marshal(settings); err == nil {
-		_ = json.Unmarshal(text, h)
-	}
-	return h
 }

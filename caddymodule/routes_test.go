@@ -276,8 +276,8 @@ func TestRoutesAreJudgedAlikeEachTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := map[string]string{}
-			for _, p := range app.policies {
-				got[p.name] = p.handler.Realm
+			for _, h := range app.handlers {
+				got[h.Name] = h.Realm
 			}
 			want := map[string]string{"policy-1": "s0", "policy-3": "", "policy-4": "s1", "policy-2": "s2", "policy-5": "s3", "policy-6": "s4", "policy-7": "s5"}
 			if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
@@ -17,24 +17,15 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// This file is the view of a provisioned app that the admin API and the
-// commands work on. It adds no state: each method returns what the app holds.
-
-// ActiveApp returns the app of the configuration that runs now. It is an error
-// that this configuration has none.
-func ActiveApp() (*App, error) {
-	v, err := caddy.ActiveContext().AppIfConfigured("token_enrich")
-	if err != nil {
-		return nil, errors.New("the running configuration has no token_enrich")
-	}
-	app, _ := v.(*App)
-	return app, nil
-}
+// This file is the view of a provisioned app that other packages work on: the admin
+// API, the commands, check and the self-test, and the handlers of package endpoints.
+// It adds no state: each method returns what the app holds.
 
 // Policies returns the handlers of the policies, in the order in which they
 // were provisioned. Of a policy that stands on several listeners it returns the
@@ -42,11 +33,7 @@ func ActiveApp() (*App, error) {
 func (a *App) Policies() []*Handler {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	handlers := make([]*Handler, len(a.policies))
-	for i, p := range a.policies {
-		handlers[i] = p.handler
-	}
-	return handlers
+	return slices.Clone(a.handlers)
 }
 
 // Policy returns what the handler's configuration was compiled to. It is nil
@@ -154,3 +141,37 @@ func (a *App) Signer() *mint.Signer { return a.signer }
 // Gateway returns the gateway that decides requests. It waits for the cache as
 // Store does, and as long again for the first reading of the purge log.
 func (a *App) Gateway(ctx context.Context) (*enrich.Gateway, error) { return a.ready(ctx) }
+
+// OwnedNames returns the names of headers, cookies and prefixes that the
+// policies of the configuration write, and that are deleted from each request.
+func (a *App) OwnedNames() *forward.ReservedNames { return a.owned.Load() }
+
+// DirectoryAttributes returns the attributes that each directory has, in the
+// order of the configuration. A directory that may have any lists none.
+func (a *App) DirectoryAttributes() []directory.Attributes { return slices.Clone(a.attributes) }
+
+// DirectoryWarnings returns what is suspicious in the directories' own data,
+// such as a login that two users share.
+func (a *App) DirectoryWarnings() []Warning { return slices.Clone(a.warnings) }
+
+// RouteWarnings returns what is suspicious about the routes around the policies,
+// as it was logged when the configuration was loaded.
+func (a *App) RouteWarnings() []Warning {
+	if a.routes == nil {
+		return nil
+	}
+	return slices.Clone(a.routes.warnings)
+}
+
+// Warnings returns what is suspicious in the policy's own settings, with what
+// okta_claims left out of its file. It is empty before Provision.
+func (h *Handler) Warnings() []Warning {
+	if h.policy == nil {
+		return nil
+	}
+	list := slices.Clone(h.policy.warnings)
+	for _, n := range h.policy.importWarnings {
+		list = append(list, Warning{Policy: h.policy.name, Where: strings.TrimSpace("okta_claims " + n.Claim), Text: n.Text})
+	}
+	return list
+}
