@@ -19,7 +19,8 @@ func NewRoute(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) []htt
 	return h.NewRoute(nil, handler)
 }
 
-// ParseBare reads a directive without matcher, arguments and options.
+// ParseBare reads a directive without matcher, arguments and options, and returns the
+// route of its handler.
 func ParseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // consume directive name
 	name := h.Val()

@@ -9,7 +9,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 )
 
-// What answers paths of its own comes before authentication.
+// This file reads the directives of the handlers.
+
+// init registers the directives. What answers paths of its own comes before
+// authentication.
 func init() {
 	httpcaddyfile.RegisterDirective("token_enrich_jwks", parseJWKS)
 	httpcaddyfile.RegisterDirectiveOrder("token_enrich_jwks", httpcaddyfile.Before, "basic_auth")

@@ -51,7 +51,7 @@ type Hook struct {
 // hookBackchannelLogout is the one kind of hook.
 const hookBackchannelLogout = "backchannel_logout"
 
-// hookKinds lists the kinds.
+// hookKinds lists the kinds, for error messages.
 var hookKinds = []string{hookBackchannelLogout}
 
 // CaddyModule returns the Caddy module information.
@@ -62,7 +62,8 @@ func (*Hook) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the app and the issuer.
+// Provision finds the app and the issuer. It is an error that the issuer is not
+// configured, or that the audience of its logout tokens is not known.
 func (h *Hook) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	if err := h.checkPath(); err != nil {
@@ -84,7 +85,7 @@ func (h *Hook) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// checkPath checks the path of the hook.
+// checkPath checks the path of the hook, and names the directive in its error.
 func (h *Hook) checkPath() error {
 	if err := checkPath(h.Path); err != nil {
 		return fmt.Errorf("token_enrich_hook: %w", err)

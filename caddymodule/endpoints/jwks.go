@@ -63,7 +63,8 @@ func (j *JWKS) Provision(ctx caddy.Context) error {
 // errNothingToPublish reports that the configuration has no signing keys.
 var errNothingToPublish = errors.New("token_enrich_jwks: the global option token_enrich has no signing { issuer … }")
 
-// ServeHTTP answers the paths of the two documents.
+// ServeHTTP answers the paths of the two documents. A client that has the key set
+// already, by its ETag, is answered 304.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// A refusal of ours may end in an error route that proxies.
 	j.app.ScrubReserved(r)

@@ -147,7 +147,9 @@ func logoutToken(r *http.Request) (string, error) {
 	return values[0], nil
 }
 
-// logOut verifies a logout token and denies what it names.
+// logOut verifies a logout token and denies what it names: the session, or else the
+// tokens that the subject was issued before it. The error is issuer.ErrInvalidToken,
+// errLogoutReplayed, or the reason why neither can be found out now.
 func (l *logout) logOut(ctx context.Context, raw string) error {
 	out, err := l.issuer.VerifyLogout(ctx, raw, l.audience)
 	if err != nil {

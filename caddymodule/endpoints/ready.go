@@ -39,7 +39,7 @@ func (*Ready) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the app.
+// Provision finds the app, whose state the answer reports.
 func (h *Ready) Provision(ctx caddy.Context) (err error) {
 	h.app, err = caddymodule.LoadApp(ctx)
 	return err
@@ -53,7 +53,8 @@ func (h *Ready) Validate() error {
 	return nil
 }
 
-// ServeHTTP answers the path.
+// ServeHTTP answers the path, whatever the method, and passes any other request on.
+// The answer says nothing of which part is down.
 func (h *Ready) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if r.URL.Path != h.Path {
 		return next.ServeHTTP(w, r)

@@ -24,7 +24,8 @@ type Resource struct {
 // identifier (RFC 9728, section 3.1).
 const wellKnownResource = "/.well-known/oauth-protected-resource"
 
-// ParseResource reads a resource's identifier.
+// ParseResource parses a resource's identifier: an https URL without a fragment (RFC
+// 9728, section 1.2), or an http URL of this machine.
 func ParseResource(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback.Host(u.Hostname())) {
@@ -42,7 +43,8 @@ type ResourceDefinition struct {
 	Scopes     []string           // the scopes that it demands
 }
 
-// NewResource returns the metadata of a resource.
+// NewResource returns the metadata of a resource, encoded once. Its errors begin with
+// the option's name, resource.
 func NewResource(def ResourceDefinition) (*Resource, error) {
 	u, err := ParseResource(def.ID)
 	if err != nil {

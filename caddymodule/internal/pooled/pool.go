@@ -76,7 +76,7 @@ func FileContents(name string) []byte {
 	return text
 }
 
-// resource is a pooled value with what ends it.
+// resource is a pooled value with what closes it.
 type resource[T any] struct {
 	value    T
 	instance string
@@ -94,7 +94,7 @@ func (r *resource[T]) Destruct() error {
 // Releases are what a configuration gives back in its Cleanup: exactly what
 // it acquired, also when its Provision failed half-way.
 type Releases struct {
-	give []func() error
+	give []func() error // in the order of acquisition
 
 	// instances name what was acquired; a resource that is made anew has another name.
 	instances []byte

@@ -34,7 +34,8 @@ func AcquireReplays(r *Releases) (*issuer.LocalReplayMemory, error) {
 	}, nil)
 }
 
-// Seen reports whether a proof was used before, and remembers it.
+// Seen reports whether a proof was used before, and remembers it for life. It is an
+// error that Redis cannot answer, because another node may have seen the proof.
 func (m *ReplayMemory) Seen(ctx context.Context, key [32]byte, life time.Duration) (bool, error) {
 	if m.client == nil {
 		return m.local.Seen(ctx, key, life)

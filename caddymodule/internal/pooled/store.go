@@ -45,11 +45,18 @@ const (
 	storeRetry = time.Second
 )
 
-// StoreOptions say what a store is made of.
+// StoreOptions say what a store is made of. Stores of equal settings are one; the
+// logger and the observer are those of the configuration that opened it.
 type StoreOptions struct {
-	Memory    int64         // bytes
-	Remote    *redis.Config // nil: memory only
-	Authority []byte        // what the file of Redis's certificate authority holds
+	// Memory is the size of the tier in memory, in bytes. Default: 256 MiB.
+	Memory int64
+
+	// Remote is the Redis that other nodes share; nil means memory only.
+	Remote *redis.Config
+
+	// Authority is what the file of Redis's certificate authority holds, so that
+	// another content is another store.
+	Authority []byte
 
 	// SealKeys seal shared entries: the first seals, all open, names derive from
 	// the last. With none, the key is loaded from Storage or made there.
@@ -60,8 +67,9 @@ type StoreOptions struct {
 	Observer cache.Observer
 }
 
-// OpenStore acquires the store. The digest is of all its settings, because the
-// names on the deny list are the store's own.
+// OpenStore acquires the store and returns it with the digest of its settings. It
+// touches no network and waits for no key. An error is about a key, or about the
+// addresses and files of Redis.
 func OpenStore(r *Releases, o StoreOptions) (s *Store, digest string, err error) {
 	digest, err = Digest(o.Memory, o.SealKeys, o.Remote, o.Authority, fmt.Sprintf("%T %v", o.Storage, o.Storage))
 	if err != nil {
@@ -159,7 +167,7 @@ func (f *Store) open(keys [][]byte) (*cache.Store, error) {
 	return cache.NewStore(options)
 }
 
-// use opens the store with these keys.
+// use opens the store with these keys and wakes the requests that wait for it.
 func (f *Store) use(keys [][]byte) error {
 	s, err := f.open(keys)
 	if err != nil {
@@ -184,6 +192,8 @@ func (f *Store) Start() {
 	})
 }
 
+// work loads or makes the key until it has one, and opens the store with it. Only the
+// first of several failures in a row is logged.
 func (f *Store) work(ctx context.Context) {
 	defer close(f.done)
 	failed := false
@@ -221,7 +231,8 @@ func (f *Store) Current() *cache.Store {
 	}
 }
 
-// Get returns the store, waiting for it at most StoreWait.
+// Get returns the store. It waits for it at most StoreWait; it is an error that the
+// key is not known by then, or that ctx has ended.
 func (f *Store) Get(ctx context.Context) (*cache.Store, error) {
 	select {
 	case <-f.ready:
@@ -244,7 +255,7 @@ func (f *Store) Get(ctx context.Context) (*cache.Store, error) {
 // after Get has returned a store.
 func (f *Store) Client() *redis.Client { return f.client }
 
-// close ends the worker and the store.
+// close ends the worker and, if it is open, the store.
 func (f *Store) close() error {
 	f.once.Do(func() {})
 	if f.cancel != nil {
