@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -99,9 +100,7 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 // named returns the app. One that has no id gets the id that it was asked for
 // by.
 func named(a *identity.App, id string) *identity.App {
-	if a.ID == "" {
-		a.ID = id
-	}
+	a.ID = cmp.Or(a.ID, id)
 	return a
 }
 
