@@ -117,11 +117,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	if err != nil {
 		return nil, err
 	}
-	u, err := d.appUserOf(answer.value, p, appID)
-	if err != nil {
-		return nil, err
-	}
-	return u, nil
+	return d.appUserOf(answer.value, p, appID)
 }
 
 // CacheScope implements directory.CacheScoper: the answer to a request that
