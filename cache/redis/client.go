@@ -102,7 +102,7 @@ func New(cfg Config, o Options) (*Client, error) {
 	}
 	c := &Client{end: end, sealer: o.Sealer, logger: o.Logger, observe: o.Observer, clock: o.Clock}
 	if c.observe == nil {
-		c.observe = ignore{}
+		c.observe = cache.NopObserver{}
 	}
 	c.life, c.cancel = context.WithCancel(context.Background())
 	guarded := end.tls == nil && !cfg.InsecurePlaintext && (end.password != "" || cfg.SentinelPassword != "")
@@ -261,9 +261,3 @@ func init() { goredis.SetLogger(quiet{}) }
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
-
-type ignore struct{}
-
-func (ignore) CacheRequest(string, string) {}
-func (ignore) UnsealFailure()              {}
-func (ignore) Purge(string)                {}
