@@ -37,13 +37,19 @@ const (
 // observed makes a nil Observer safe to call.
 func observed(o Observer) Observer {
 	if o == nil {
-		return silent{}
+		return NopObserver{}
 	}
 	return o
 }
 
-type silent struct{}
+// NopObserver is an Observer that counts nothing.
+type NopObserver struct{}
 
-func (silent) CacheRequest(string, string) {}
-func (silent) UnsealFailure()              {}
-func (silent) Purge(string)                {}
+// CacheRequest does nothing.
+func (NopObserver) CacheRequest(string, string) {}
+
+// UnsealFailure does nothing.
+func (NopObserver) UnsealFailure() {}
+
+// Purge does nothing.
+func (NopObserver) Purge(string) {}

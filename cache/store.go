@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"encoding/binary"
@@ -110,16 +111,12 @@ func NewStore(o Options) (*Store, error) {
 	if o.Shared != nil && !o.Log.Shared() {
 		return nil, errors.New("opening a cache store: a shared tier needs a shared purge log")
 	}
-	if o.Rand == nil {
-		o.Rand = crand.Reader
-	}
+	o.Rand = cmp.Or(o.Rand, crand.Reader)
 	var salt [8]byte
 	if _, err := io.ReadFull(o.Rand, salt[:]); err != nil {
 		return nil, fmt.Errorf("opening a cache store: reading random bytes: %w", err)
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.LoadTimeout <= 0 {
 		o.LoadTimeout = DefaultLoadTimeout
 	}

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,9 +60,7 @@ type evaluation struct {
 // stage.
 func (g *Gateway) newEvaluation(p *Policy, v *issuer.Verified, token string, now time.Time) *evaluation {
 	e := &evaluation{gateway: g, policy: p, verified: v, now: now, token: token, app: p.definition.App}
-	if e.app == "" {
-		e.app = v.Principal.Client
-	}
+	e.app = cmp.Or(e.app, v.Principal.Client)
 	return e
 }
 

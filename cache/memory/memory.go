@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -50,9 +51,7 @@ type Tier struct {
 
 // New returns an empty tier.
 func New(o Options) (*Tier, error) {
-	if o.Bytes == 0 {
-		o.Bytes = DefaultBytes
-	}
+	o.Bytes = cmp.Or(o.Bytes, DefaultBytes)
 	if o.Bytes < MinBytes {
 		return nil, fmt.Errorf("opening the memory tier: %d bytes is under the least of %d", o.Bytes, MinBytes)
 	}

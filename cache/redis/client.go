@@ -11,6 +11,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -95,15 +96,13 @@ func New(cfg Config, o Options) (*Client, error) {
 	if o.Sealer == nil {
 		return nil, errors.New("connecting to redis: a sealer is required")
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
 	c := &Client{end: end, sealer: o.Sealer, logger: o.Logger, observe: o.Observer, clock: o.Clock}
 	if c.observe == nil {
-		c.observe = ignore{}
+		c.observe = cache.NopObserver{}
 	}
 	c.life, c.cancel = context.WithCancel(context.Background())
 	guarded := end.tls == nil && !cfg.InsecurePlaintext && (end.password != "" || cfg.SentinelPassword != "")
@@ -262,9 +261,3 @@ func init() { goredis.SetLogger(quiet{}) }
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
-
-type ignore struct{}
-
-func (ignore) CacheRequest(string, string) {}
-func (ignore) UnsealFailure()              {}
-func (ignore) Purge(string)                {}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -173,12 +174,8 @@ func (c Config) resolve() (*endpoint, error) {
 		}
 		e.addresses = append(e.addresses, addr)
 	}
-	if e.prefix == "" {
-		e.prefix = DefaultPrefix
-	}
-	if e.timeout == 0 {
-		e.timeout = DefaultTimeout
-	}
+	e.prefix = cmp.Or(e.prefix, DefaultPrefix)
+	e.timeout = cmp.Or(e.timeout, DefaultTimeout)
 	e.cluster = c.MasterName == "" && (c.Cluster || len(e.addresses) > 1)
 	switch {
 	case len(e.addresses) == 0:

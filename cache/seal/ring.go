@@ -3,6 +3,7 @@
 package seal
 
 import (
+	"cmp"
 	"crypto/hkdf"
 	"crypto/hmac"
 	crand "crypto/rand"
@@ -60,9 +61,7 @@ type key struct {
 // NewRing returns a ring over keys of KeySize bytes each. A nil rand means
 // crypto/rand.
 func NewRing(rand io.Reader, keys ...[]byte) (*Ring, error) {
-	if rand == nil {
-		rand = crand.Reader
-	}
+	rand = cmp.Or(rand, crand.Reader)
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, fmt.Errorf("making a ring of %d seal keys: between 1 and %d are possible", len(keys), MaxKeys)
 	}
@@ -86,9 +85,7 @@ func NewRing(rand io.Reader, keys ...[]byte) (*Ring, error) {
 
 // NewKey makes a key. A nil rand means crypto/rand.
 func NewKey(rand io.Reader) ([]byte, error) {
-	if rand == nil {
-		rand = crand.Reader
-	}
+	rand = cmp.Or(rand, crand.Reader)
 	k := make([]byte, KeySize)
 	if _, err := io.ReadFull(rand, k); err != nil {
 		return nil, fmt.Errorf("making a seal key: %w", err)

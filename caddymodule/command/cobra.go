@@ -85,16 +85,6 @@ func printJSON(cmd *cobra.Command, v any) error {
 	return e.Encode(v)
 }
 
-// jsonText returns a value as JSON on one line, or nothing for a value that
-// cannot be encoded.
-func jsonText(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(text)
-}
-
 // wantsJSON reports whether --json was given.
 func wantsJSON(cmd *cobra.Command) bool {
 	v, err := cmd.Flags().GetBool("json")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
@@ -219,7 +220,7 @@ func shown(v any) string {
 	if v == nil {
 		return ""
 	}
-	return " = " + jsonText(v)
+	return " = " + jsontree.Text(v)
 }
 
 // shownList returns the values of a header.

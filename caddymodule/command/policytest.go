@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
@@ -91,7 +92,7 @@ func difference(app *caddymodule.App, e *enrich.Explanation, expected caddymodul
 	case equals(got, expected.Value):
 		return ""
 	case app.Explain == "values":
-		return what + ": it is " + jsonText(got)
+		return what + ": it is " + jsontree.Text(got)
 	}
 	return what + ": it is another value (explain values shows it)"
 }
@@ -117,7 +118,7 @@ func equals(got any, want string) bool {
 		return s == want
 	}
 	var w, g any
-	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(jsonText(got)), &g) == nil && reflect.DeepEqual(w, g)
+	return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(jsontree.Text(got)), &g) == nil && reflect.DeepEqual(w, g)
 }
 
 // headerOf returns the lines of a header as one, joined as RFC 9110, section 5.3,

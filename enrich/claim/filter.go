@@ -101,7 +101,7 @@ func (f *filter) matches(g *identity.Group) bool {
 	if f.types != nil && !slices.Contains(f.types, g.Type) {
 		return false
 	}
-	name := nameOf(g)
+	name := g.MatchName()
 	if name == "" && !f.byID {
 		return false // there is nothing to emit
 	}
@@ -145,19 +145,10 @@ func (f *filter) choose(groups []identity.Group, choice *GroupChoice) ([]any, er
 		if f.byID {
 			values[i] = groups[k].ID
 		} else {
-			values[i] = nameOf(&groups[k])
+			values[i] = groups[k].MatchName()
 		}
 	}
 	return values, nil
-}
-
-// nameOf returns a group's name. A directory may have it in the profile only.
-func nameOf(g *identity.Group) string {
-	if g.Name != "" {
-		return g.Name
-	}
-	name, _ := g.Profile["name"].(string)
-	return name
 }
 
 // limit bounds how many groups a rule may emit.

@@ -3,6 +3,7 @@ package claim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,12 +36,7 @@ var reserved = [...]string{
 // whatever capitalisation: there are JSON decoders, Go's own among them, that
 // take "Exp" for "exp".
 func isReserved(name string) bool {
-	for _, r := range reserved {
-		if strings.EqualFold(r, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(reserved[:], func(r string) bool { return strings.EqualFold(r, name) })
 }
 
 // checkName returns why a rule may not compute a claim of that name.

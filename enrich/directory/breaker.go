@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,12 +60,8 @@ type change struct {
 // newBreaker returns a closed breaker. Zero values of failures and openFor are the
 // defaults.
 func newBreaker(failures uint32, openFor time.Duration, clock func() time.Time) *breaker {
-	if failures == 0 {
-		failures = defaultFailures
-	}
-	if openFor == 0 {
-		openFor = defaultOpenFor
-	}
+	failures = cmp.Or(failures, defaultFailures)
+	openFor = cmp.Or(openFor, defaultOpenFor)
 	b := &breaker{clock: clock, since: clock()}
 	b.circuit = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:  1,

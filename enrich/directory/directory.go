@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -104,11 +105,8 @@ func CheckName(name string) error {
 		return fmt.Errorf("over %d bytes: %w", MaxSubject, ErrNotFound)
 	case !utf8.ValidString(name):
 		return fmt.Errorf("not UTF-8: %w", ErrNotFound)
-	}
-	for i := 0; i < len(name); i++ {
-		if name[i] < 0x20 || name[i] == 0x7f {
-			return fmt.Errorf("holds a control character: %w", ErrNotFound)
-		}
+	case strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return fmt.Errorf("holds a control character: %w", ErrNotFound)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -124,21 +125,13 @@ func NewResilient(d Directory, o ResilientOptions) (*Resilient, error) {
 	case o.OpenFor < 0:
 		return nil, errors.New("guarding a directory: the open time of the circuit breaker is negative")
 	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.Concurrency == 0 {
-		o.Concurrency = DefaultConcurrency
-	}
-	if o.Retries == 0 {
-		o.Retries = DefaultRetries
-	}
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
+	o.Retries = cmp.Or(o.Retries, DefaultRetries)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Rand = cmp.Or(o.Rand, rand.Reader)
 	if o.Logger == nil {
 		o.Logger = discard
 	}

@@ -190,9 +190,7 @@ func compileHeader(d HeaderDefinition) (*header, error) {
 	case h.delimiter == "":
 		h.delimiter = defaultDelimiter
 	}
-	if h.maxBytes == 0 {
-		h.maxBytes = DefaultMaxBytes
-	}
+	h.maxBytes = cmp.Or(h.maxBytes, DefaultMaxBytes)
 	if err := h.checkDelimiter(); err != nil {
 		return nil, err
 	}

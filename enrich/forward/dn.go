@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"encoding/hex"
 	"strings"
 	"unicode/utf8"
 )
@@ -108,26 +109,14 @@ func finishValue(value string, end byte, rest string) (string, byte, string, boo
 // special character (RFC 4514, section 3).
 func unescape(s string) (char byte, n int, ok bool) {
 	if len(s) >= 2 {
-		if high, low := hexValue(s[0]), hexValue(s[1]); high >= 0 && low >= 0 {
-			return byte(high<<4 | low), 2, true //nolint:gosec // two digits
+		if b, err := hex.DecodeString(s[:2]); err == nil {
+			return b[0], 2, true
 		}
 	}
 	if s != "" && strings.IndexByte(` "#+,;<=>\`, s[0]) >= 0 {
 		return s[0], 1, true
 	}
 	return 0, 0, false
-}
-
-func hexValue(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }
 
 // isAttributeType reports whether s can stand before the equals sign: a name

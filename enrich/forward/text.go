@@ -3,6 +3,7 @@ package forward
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -22,12 +23,7 @@ func isEmpty(v any) bool {
 	case json.Number:
 		return x == ""
 	case []any:
-		for _, e := range x {
-			if e != nil {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(x, func(e any) bool { return e != nil })
 	case map[string]any:
 		return len(x) == 0
 	}

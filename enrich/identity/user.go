@@ -104,6 +104,16 @@ type Group struct {
 	Profile map[string]any `json:"profile,omitempty"`
 }
 
+// MatchName returns the name that filters match on: Name, or else that of the
+// profile, where a directory has it only there. It is empty where there is none.
+func (g *Group) MatchName() string {
+	if g.Name != "" {
+		return g.Name
+	}
+	name, _ := g.Profile["name"].(string)
+	return name
+}
+
 // App is the protected application as the directory knows it.
 type App struct {
 	// ID is the directory's own, stable identifier.

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -85,9 +86,7 @@ func (r *claimRules) checkType(typ string) error {
 	if what, ok := neverTypes[typ]; ok {
 		return fmt.Errorf("typ names %s: %w", what, errType)
 	}
-	if typ == "" {
-		typ = noType
-	}
+	typ = cmp.Or(typ, noType)
 	if !r.types[typ] {
 		return fmt.Errorf("typ is not on the list: %w", errType)
 	}

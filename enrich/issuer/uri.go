@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"encoding/hex"
 	"net/url"
 	"strings"
 )
@@ -38,11 +39,9 @@ func normalPath(path string) string {
 			b.WriteByte(path[n])
 			continue
 		}
-		c, ok := unhex(path[n+1], path[n+2])
-		switch {
-		case ok && isUnreserved(c):
-			b.WriteByte(c)
-		default:
+		if c, err := hex.DecodeString(path[n+1 : n+3]); err == nil && isUnreserved(c[0]) {
+			b.WriteByte(c[0])
+		} else {
 			b.WriteString(strings.ToUpper(path[n : n+3]))
 		}
 		n += 2
@@ -76,16 +75,6 @@ func removeDots(path string) string {
 		joined = "/" + joined
 	}
 	return joined
-}
-
-// unhex returns the byte of two hexadecimal digits.
-func unhex(high, low byte) (byte, bool) {
-	digit := func(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }
-	h, l := digit(high), digit(low)
-	if h < 0 || l < 0 {
-		return 0, false
-	}
-	return byte(h<<4 | l), true
 }
 
 // isUnreserved reports whether c needs no escape anywhere (RFC 3986, section 2.3).

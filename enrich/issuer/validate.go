@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -59,12 +60,8 @@ func withDefaults(c Config) (Config, error) {
 	if err := durationDefaults(&c); err != nil {
 		return fail("%w", err)
 	}
-	if c.SubjectClaim == "" {
-		c.SubjectClaim = "sub"
-	}
-	if c.GroupsClaim == "" {
-		c.GroupsClaim = "groups"
-	}
+	c.SubjectClaim = cmp.Or(c.SubjectClaim, "sub")
+	c.GroupsClaim = cmp.Or(c.GroupsClaim, "groups")
 	if err := grouplist.Check(c.GroupsDelimiter); err != nil {
 		return fail("groups_delimiter: %w", err)
 	}
@@ -130,9 +127,7 @@ func durationDefaults(c *Config) error {
 		{"key_max_stale", &c.KeyMaxStale, defaultKeyMaxStale},
 		{"timeout", &c.Timeout, defaultTimeout},
 	} {
-		if *d.value == 0 {
-			*d.value = cache.Duration(d.normal)
-		}
+		*d.value = cmp.Or(*d.value, cache.Duration(d.normal))
 		if *d.value < 0 {
 			return fmt.Errorf("%s is negative", d.option)
 		}
@@ -273,9 +268,7 @@ func introspectionDefaults(in Introspection) (Introspection, error) {
 	if err := enumDefault("when", &in.When, whenOpaque, whenAlways); err != nil {
 		return in, err
 	}
-	if in.TTL == 0 {
-		in.TTL = cache.Duration(defaultIntrospectTTL)
-	}
+	in.TTL = cmp.Or(in.TTL, cache.Duration(defaultIntrospectTTL))
 	if in.TTL < 0 {
 		return in, errors.New("ttl is negative")
 	}

@@ -85,10 +85,5 @@ func NormalizeType(typ string) string {
 // hasControl reports whether s holds a control character of ASCII. A kid is
 // logged.
 func hasControl(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return true
-		}
-	}
-	return false
+	return strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
 }

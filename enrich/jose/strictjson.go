@@ -40,11 +40,7 @@ func DecodeObject(text []byte) (map[string]any, error) {
 	if r.peek() != '{' {
 		return nil, fmt.Errorf("decoding JSON: not an object: %w", ErrMalformed)
 	}
-	object, err := r.object(0)
-	if err != nil {
-		return nil, err
-	}
-	return object, nil
+	return r.object(0)
 }
 
 // A jsonReader builds canonical values from a text that is known to be valid JSON.

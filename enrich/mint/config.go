@@ -9,6 +9,7 @@
 package mint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -99,12 +100,8 @@ func (c Config) withDefaults() Config {
 	if c.Algorithm == "" && len(c.KeyFiles) == 0 {
 		c.Algorithm = defaultAlgorithm
 	}
-	if c.Rotate == 0 {
-		c.Rotate = cache.Duration(defaultRotate)
-	}
-	if c.RotateOverlap == 0 {
-		c.RotateOverlap = cache.Duration(defaultOverlap)
-	}
+	c.Rotate = cmp.Or(c.Rotate, cache.Duration(defaultRotate))
+	c.RotateOverlap = cmp.Or(c.RotateOverlap, cache.Duration(defaultOverlap))
 	return c
 }
 

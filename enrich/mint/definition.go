@@ -1,6 +1,7 @@
 package mint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -123,9 +124,7 @@ func Compile(d TokenDefinition) (*Template, error) {
 	if err := t.compileTarget(d); err != nil {
 		return nil, err
 	}
-	if t.ttl == 0 {
-		t.ttl = defaultTTL
-	}
+	t.ttl = cmp.Or(t.ttl, defaultTTL)
 	switch {
 	case len(d.Audience) == 0:
 		return nil, fmt.Errorf("audience is missing: %w", errDefinition)

@@ -1,6 +1,7 @@
 package mint
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -80,9 +81,7 @@ func New(c Config, o Options) (*Signer, error) {
 	if s.rand == nil {
 		s.rand = rand.Reader
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s.log = cmp.Or(s.log, slog.New(slog.DiscardHandler))
 	s.since = s.clock()
 	if len(c.KeyFiles) > 0 {
 		r, algorithm, err := loadFiles(s.config, s.log)

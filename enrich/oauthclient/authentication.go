@@ -1,6 +1,7 @@
 package oauthclient
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -93,15 +94,11 @@ func NewAssertion(o AssertionOptions) (*Assertion, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Lifetime == 0 {
-		o.Lifetime = defaultLifetime
-	}
+	o.Lifetime = cmp.Or(o.Lifetime, defaultLifetime)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Rand = cmp.Or(o.Rand, rand.Reader)
 	return &Assertion{o: o, signer: signer}, nil
 }
 

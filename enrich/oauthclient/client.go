@@ -2,6 +2,7 @@ package oauthclient
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -70,9 +71,7 @@ func NewTransport(o TransportOptions) (*http.Transport, error) {
 		}
 		config.RootCAs = authorities
 	}
-	if o.DialTimeout == 0 {
-		o.DialTimeout = defaultDialTimeout
-	}
+	o.DialTimeout = cmp.Or(o.DialTimeout, defaultDialTimeout)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: o.DialTimeout, KeepAlive: 30 * time.Second}).DialContext,

@@ -1,6 +1,7 @@
 package oktael
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -260,9 +261,7 @@ func (c *compiler) propertyKinds(base value.Kinds, name string, safe bool) value
 	if base&value.KindNull != 0 && safe {
 		k |= value.KindNull
 	}
-	if k == 0 {
-		k = value.KindAny
-	}
+	k = cmp.Or(k, value.KindAny)
 	return k
 }
 

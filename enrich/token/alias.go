@@ -1,6 +1,9 @@
 package token
 
-import "strings"
+import (
+	"encoding/hex"
+	"strings"
+)
 
 // This file finds the names that an application may read as another name: those
 // that frameworks decode, trim, cut and fold before they look a cookie or a
@@ -95,21 +98,9 @@ func hexByte(s string, at int) (byte, bool) {
 	if at+2 > len(s) {
 		return 0, false
 	}
-	high, low := hexDigit(s[at]), hexDigit(s[at+1])
-	return high<<4 | low, high < 16 && low < 16
-}
-
-// hexDigit returns the value of a hexadecimal digit; 0xFF for another byte.
-func hexDigit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 0xFF
+	var out [1]byte
+	_, err := hex.Decode(out[:], []byte(s[at:at+2]))
+	return out[0], err == nil
 }
 
 // isAlias reports whether an encoded name of a parameter is, to some

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // DefaultMaxBytes is the longest token that is looked at where nothing else
@@ -125,7 +127,7 @@ func inHeader(values []string, scheme string) (string, error) {
 		return "", ErrMalformedRequest
 	}
 	if rest[0] != ' ' {
-		if isTokenChar(rest[0]) {
+		if httpguts.IsTokenRune(rune(rest[0])) {
 			return "", nil // a longer scheme that begins alike
 		}
 		return "", ErrMalformedRequest

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // The kinds of places that may hold a token.
@@ -52,21 +54,21 @@ func DefaultPlaces() []Place {
 func (p Place) Normalize() (Place, error) {
 	switch p.Kind {
 	case Header:
-		if !isToken(p.Name) {
+		if !httpguts.ValidHeaderFieldName(p.Name) {
 			return p, fmt.Errorf("header name %q: %w", p.Name, ErrPlace)
 		}
 		p.Name = http.CanonicalHeaderKey(p.Name)
 		if p.Name == "Cookie" {
 			return p, fmt.Errorf("header Cookie: name the cookie instead: %w", ErrPlace)
 		}
-		if p.Scheme != "" && !isToken(p.Scheme) {
+		if p.Scheme != "" && !httpguts.ValidHeaderFieldName(p.Scheme) {
 			return p, fmt.Errorf("scheme %q: %w", p.Scheme, ErrPlace)
 		}
 		if p.Scheme == "" && p.Name == "Authorization" {
 			return p, fmt.Errorf("header Authorization needs a scheme: %w", ErrPlace)
 		}
 	case Cookie:
-		if !isToken(p.Name) {
+		if !httpguts.ValidHeaderFieldName(p.Name) {
 			return p, fmt.Errorf("cookie name %q: %w", p.Name, ErrPlace)
 		}
 	case Query:
@@ -97,27 +99,4 @@ func (p Place) Same(q Place) bool {
 // String returns the place for a message, without anything of a request.
 func (p Place) String() string {
 	return strings.TrimRight(p.Kind+" "+p.Name+" "+p.Scheme, " ")
-}
-
-// isToken reports whether s is a token in the sense of RFC 9110, section
-// 5.6.2: what names of headers, cookies and schemes are made of.
-func isToken(s string) bool {
-	if s == "" {
-		return false
-	}
-	for i := 0; i < len(s); i++ {
-		if !isTokenChar(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// isTokenChar reports whether c may be in a token (RFC 9110, section 5.6.2).
-func isTokenChar(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return true
-	}
-	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

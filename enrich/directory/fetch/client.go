@@ -6,6 +6,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -124,18 +125,14 @@ func New(o Options) (*Client, error) {
 	case o.Retries == 0:
 		c.retries = defaultRetries
 	}
-	if c.maxBody == 0 {
-		c.maxBody = directory.MaxResponse
-	}
+	c.maxBody = cmp.Or(c.maxBody, directory.MaxResponse)
 	if c.rateLimit == nil {
 		c.rateLimit = RetryAfter
 	}
 	if c.clock == nil {
 		c.clock = time.Now
 	}
-	if c.rand == nil {
-		c.rand = rand.Reader
-	}
+	c.rand = cmp.Or(c.rand, rand.Reader)
 	settings := oauthclient.TransportOptions{CAFile: o.CAFile, DialTimeout: dialTimeout}
 	if c.http, err = oauthclient.New(o.Transport, settings); err != nil {
 		return nil, err

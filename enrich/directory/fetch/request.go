@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,9 +89,7 @@ func (c *Client) Do(ctx context.Context, q Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Method == "" {
-		q.Method = http.MethodGet
-	}
+	q.Method = cmp.Or(q.Method, http.MethodGet)
 	repeatable := q.Repeat || q.Method == http.MethodGet || q.Method == http.MethodHead
 	renewed := false
 	for attempt := 0; ; attempt++ {
@@ -126,9 +125,7 @@ func (c *Client) resolve(text string) (*url.URL, error) {
 	case u.User != nil || u.Opaque != "":
 		return nil, fmt.Errorf("reading a URL: not a plain address: %w", directory.ErrMalformed)
 	case u.IsAbs() || u.Host != "":
-		if u.Scheme == "" {
-			u.Scheme = c.base.Scheme
-		}
+		u.Scheme = cmp.Or(u.Scheme, c.base.Scheme)
 		if !c.SameOrigin(u) {
 			return nil, fmt.Errorf("reading a URL: it leads to another host: %w", directory.ErrMalformed)
 		}

@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -79,13 +80,9 @@ func New(c Config) (*Directory, error) {
 	if c.Poll < 0 {
 		return nil, errors.New("reading the directory file: poll is negative")
 	}
-	if c.Poll == 0 {
-		c.Poll = defaultPoll
-	}
+	c.Poll = cmp.Or(c.Poll, defaultPoll)
 	d := &Directory{config: c, logger: c.Logger}
-	if d.logger == nil {
-		d.logger = slog.New(slog.DiscardHandler)
-	}
+	d.logger = cmp.Or(d.logger, slog.New(slog.DiscardHandler))
 	text, info, err := d.read()
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@
 package ldap
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -211,21 +212,15 @@ func resolve(c Config) (*settings, error) {
 			return nil, directory.Setting(o.option, fmt.Errorf("reading LDAP settings: %s: %q is no distinguished name", o.option, o.dn))
 		}
 	}
-	if s.Connections == 0 {
-		s.Connections = defaultConnections
-	}
-	if s.Timeout == 0 {
-		s.Timeout = directory.DefaultTimeout
-	}
+	s.Connections = cmp.Or(s.Connections, defaultConnections)
+	s.Timeout = cmp.Or(s.Timeout, directory.DefaultTimeout)
 	if s.Dial == nil {
 		s.Dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
 	}
 	if s.Clock == nil {
 		s.Clock = time.Now
 	}
-	if s.Logger == nil {
-		s.Logger = slog.New(slog.DiscardHandler)
-	}
+	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
 	if s.Lists == nil {
 		s.Lists = []string{"memberOf", "objectClass"}
 	}
@@ -280,16 +275,12 @@ func (s *settings) checkAddress() error {
 			return directory.Setting("start_tls", errors.New("reading LDAP settings: start_tls goes with ldap://, not ldaps://"))
 		}
 		s.ldaps = true
-		if port == "" {
-			port = ldap.DefaultLdapsPort
-		}
+		port = cmp.Or(port, ldap.DefaultLdapsPort)
 	case "ldap":
 		if !s.StartTLS && !s.Plaintext && !loopback.Host(u.Hostname()) {
 			return errors.New("reading LDAP settings: ldap:// would send the password and people in the clear; use ldaps:// or start_tls")
 		}
-		if port == "" {
-			port = ldap.DefaultLdapPort
-		}
+		port = cmp.Or(port, ldap.DefaultLdapPort)
 	default:
 		return fmt.Errorf("reading LDAP settings: want ldaps://host or ldap://host, not %q%s", u.Scheme, nearest.Hint(u.Scheme, []string{"ldaps", "ldap"}))
 	}
@@ -326,9 +317,7 @@ func (s *settings) checkFilters() error {
 	if s.GroupID == "" {
 		s.GroupID = "dn"
 	}
-	if s.GroupName == "" {
-		s.GroupName = "cn"
-	}
+	s.GroupName = cmp.Or(s.GroupName, "cn")
 	var err error
 	if s.user, err = parseFilter(s.UserFilter, "subject"); err != nil {
 		return directory.Setting("user_filter", fmt.Errorf("reading LDAP settings: user_filter: %w", err))

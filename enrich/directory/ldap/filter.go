@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -246,8 +247,8 @@ func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+2 < len(s) {
-			if hi, lo := hexDigit(s[i+1]), hexDigit(s[i+2]); hi >= 0 && lo >= 0 {
-				b.WriteByte(byte(hi<<4 | lo))
+			if c, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				b.Write(c)
 				i += 2
 				continue
 			}
@@ -256,6 +257,3 @@ func unescape(s string) string {
 	}
 	return b.String()
 }
-
-// hexDigit returns the value of a hexadecimal digit, -1 for any other byte.
-func hexDigit(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }

@@ -191,10 +191,5 @@ func checkOrganization(address string) error {
 // breaks out of the Authorization header: a secret that is read from a file
 // often ends in one.
 func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }

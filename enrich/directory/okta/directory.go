@@ -1,6 +1,7 @@
 package okta
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -40,15 +41,11 @@ func New(c Config, o Options) (*Directory, error) {
 		return nil, err
 	}
 	d := &Directory{config: c, log: o.Logger, clock: o.Clock, clients: clientIndex{turn: make(chan struct{}, 1)}}
-	if d.log == nil {
-		d.log = slog.New(slog.DiscardHandler)
-	}
+	d.log = cmp.Or(d.log, slog.New(slog.DiscardHandler))
 	if d.clock == nil {
 		d.clock = time.Now
 	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o.Rand = cmp.Or(o.Rand, rand.Reader)
 	transport := o.Transport
 	if transport == nil {
 		if transport, err = fetch.NewTransport(c.CAFile); err != nil {

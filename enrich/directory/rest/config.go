@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 )
@@ -132,7 +134,7 @@ func CheckHeader(h http.Header) error {
 	count := 0
 	for name, values := range h {
 		switch {
-		case !isToken(name):
+		case !httpguts.ValidHeaderFieldName(name):
 			return errors.New("header: not a header name")
 		case slices.Contains(ownHeaders[:], textproto.CanonicalMIMEHeaderKey(name)):
 			return fmt.Errorf("header: %s cannot be set", name)
@@ -142,7 +144,7 @@ func CheckHeader(h http.Header) error {
 			switch {
 			case len(v) > maxHeaderValue:
 				return fmt.Errorf("header: %s is over %d bytes", name, maxHeaderValue)
-			case !isFieldValue(v):
+			case !httpguts.ValidHeaderFieldValue(v):
 				return fmt.Errorf("header: the value of %s holds a control character", name)
 			}
 			// A placeholder in a header would be sent as it is written, and
@@ -158,28 +160,6 @@ func CheckHeader(h http.Header) error {
 		return fmt.Errorf("header: over %d values", maxHeaders)
 	}
 	return nil
-}
-
-// isToken reports whether s is a token (RFC 9110, section 5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isFieldValue reports whether s can be the value of a header (RFC 9110,
-// section 5.5).
-func isFieldValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // New returns a directory. It reads CAFile and does not touch the network.

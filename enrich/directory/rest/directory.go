@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -99,9 +100,7 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 // named returns the app. One that has no id gets the id that it was asked for
 // by.
 func named(a *identity.App, id string) *identity.App {
-	if a.ID == "" {
-		a.ID = id
-	}
+	a.ID = cmp.Or(a.ID, id)
 	return a
 }
 
@@ -118,11 +117,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 	if err != nil {
 		return nil, err
 	}
-	u, err := d.appUserOf(answer.value, p, appID)
-	if err != nil {
-		return nil, err
-	}
-	return u, nil
+	return d.appUserOf(answer.value, p, appID)
 }
 
 // CacheScope implements directory.CacheScoper: the answer to a request that

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -134,9 +135,7 @@ func (r *reader) group(v any) identity.Group {
 	case map[string]any:
 		g.Source = r.id(source["id"], "source")
 	}
-	if g.ID == "" {
-		g.ID = g.Name
-	}
+	g.ID = cmp.Or(g.ID, g.Name)
 	if g.ID == "" {
 		r.fail("a group", "known by id or name")
 	}

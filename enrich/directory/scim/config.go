@@ -4,6 +4,7 @@
 package scim
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -97,12 +98,8 @@ func Check(c Config) error {
 // validate returns the configuration with its defaults, or what is wrong in it.
 func (c Config) validate() (Config, error) {
 	basic := c.Username != "" || c.Password != ""
-	if c.UserFilter == "" {
-		c.UserFilter = ByUserName
-	}
-	if c.Groups == "" {
-		c.Groups = GroupsAuto
-	}
+	c.UserFilter = cmp.Or(c.UserFilter, ByUserName)
+	c.Groups = cmp.Or(c.Groups, GroupsAuto)
 	switch {
 	case c.URL == "":
 		return c, errors.New("configuring the scim directory: no address given")

@@ -3,6 +3,7 @@ package scim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,12 +121,9 @@ func (r resource) hasSubject(attribute, subject string) bool {
 	case ByUserName:
 		return directory.MatchKey("login", r.text("userName")) == directory.MatchKey("login", subject)
 	case ByEmail:
-		for _, e := range r.list("emails") {
-			if directory.MatchKey("email", e.text("value")) == directory.MatchKey("email", subject) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(r.list("emails"), func(e resource) bool {
+			return directory.MatchKey("email", e.text("value")) == directory.MatchKey("email", subject)
+		})
 	}
 	return r.text(attribute) == subject
 }

@@ -7,6 +7,7 @@
 package sql
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -149,12 +150,8 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 			}
 		}
 	}
-	if c.StatementTimeout == 0 {
-		c.StatementTimeout = directory.DefaultTimeout
-	}
-	if c.Connections == 0 {
-		c.Connections = defaultConnections
-	}
+	c.StatementTimeout = cmp.Or(c.StatementTimeout, directory.DefaultTimeout)
+	c.Connections = cmp.Or(c.Connections, defaultConnections)
 	config, err := pgx.ParseConfig(c.DSN)
 	if err != nil || c.DSN == "" {
 		// The driver's error repeats parts of the DSN.

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	dbsql "database/sql"
 	"errors"
@@ -273,9 +274,7 @@ func (d *Directory) readUser(r row, subject string) (*identity.User, any, error)
 	if err := d.checkSubject(u, subject); err != nil {
 		return nil, nil, err
 	}
-	if u.ID == "" {
-		u.ID = subject
-	}
+	u.ID = cmp.Or(u.ID, subject)
 	return u, groups, nil
 }
 

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -45,9 +46,7 @@ func readGroups(rows []row, names []string) ([]identity.Group, error) {
 		} else if g, err = readGroup(r); err != nil {
 			return nil, err
 		}
-		if g.Name == "" {
-			g.Name = g.ID
-		}
+		g.Name = cmp.Or(g.Name, g.ID)
 		if g.ID == "" {
 			return nil, fmt.Errorf("reading the answer: a group has no id: %w", directory.ErrMalformed)
 		}
@@ -104,9 +103,7 @@ func (d *Directory) readApp(r row, id string) (*identity.App, error) {
 			"select what app_query compares with $1 under such a name: %w", directory.ErrForeign)
 	}
 	// A row that was found by its client id may have no other.
-	if a.ID == "" {
-		a.ID = id
-	}
+	a.ID = cmp.Or(a.ID, id)
 	var err error
 	a.Profile, err = r.attributes()
 	return a, err

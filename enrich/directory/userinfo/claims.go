@@ -1,6 +1,7 @@
 package userinfo
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"time"
@@ -62,9 +63,7 @@ func groups(entries []any) (list []identity.Group, err error) {
 		case map[string]any:
 			g.ID = directory.Identifier(x["id"])
 			g.Name, _ = x["name"].(string)
-			if g.ID == "" {
-				g.ID = g.Name
-			}
+			g.ID = cmp.Or(g.ID, g.Name)
 		default:
 			g.ID = directory.Identifier(e)
 			g.Name = g.ID

@@ -5,6 +5,7 @@
 package userinfo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,9 +72,7 @@ func New(c Config, o Options) (*Directory, error) {
 	case c.Endpoint == nil:
 		return nil, errors.New("configuring the userinfo directory: no way to the endpoint given")
 	}
-	if c.GroupsClaim == "" {
-		c.GroupsClaim = defaultGroupsClaim
-	}
+	c.GroupsClaim = cmp.Or(c.GroupsClaim, defaultGroupsClaim)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

@@ -1,6 +1,7 @@
 package datetime
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -26,9 +27,7 @@ func (p *Pattern) Parse(text string, zone *time.Location) (time.Time, error) {
 	if len(text) > MaxText {
 		return time.Time{}, fmt.Errorf("parsing a date over %d bytes: %w", MaxText, ErrText)
 	}
-	if zone == nil {
-		zone = time.UTC
-	}
+	zone = cmp.Or(zone, time.UTC)
 	c := civil{zone: zone}
 	at := 0
 	for _, e := range p.elements {

@@ -254,7 +254,7 @@ func (c *criterion) fits(g *identity.Group) bool {
 	return (ids == nil || g.ID != "" && slices.Contains(ids, g.ID)) &&
 		(sources == nil || g.Source != "" && slices.Contains(sources, g.Source)) &&
 		(types == nil || g.Type != "" && slices.Contains(types, g.Type)) &&
-		(names == nil || c.fitsName(nameOf(g)))
+		(names == nil || c.fitsName(g.MatchName()))
 }
 
 // fitsName reports whether one of the names of the criterion is this name, or

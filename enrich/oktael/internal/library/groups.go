@@ -139,15 +139,6 @@ func (e *Env) tooMany(limit int64) error {
 	return fmt.Errorf("limit %d: %w", limit, ErrTooManyGroups)
 }
 
-// nameOf is a group's name as a text; empty where it has none.
-func nameOf(g *identity.Group) string {
-	if g.Name != "" {
-		return g.Name
-	}
-	name, _ := g.Profile["name"].(string)
-	return name
-}
-
 // groupFamily is Groups.startsWith and its kin: the names of the groups of an app
 // that match a pattern.
 func groupFamily(match func(name, pattern string) bool) Call {
@@ -162,7 +153,7 @@ func groupFamily(match func(name, pattern string) bool) Call {
 		}
 		var names []any
 		for i := range groups {
-			name := nameOf(&groups[i])
+			name := groups[i].MatchName()
 			if name == "" || !match(name, pattern) {
 				continue
 			}
@@ -199,7 +190,7 @@ func memberByName(match func(name, wanted string) bool) Call {
 		}
 		wanted := args[0].(string)
 		for i := range groups {
-			if name := nameOf(&groups[i]); name != "" && match(name, wanted) {
+			if name := groups[i].MatchName(); name != "" && match(name, wanted) {
 				return true, nil
 			}
 		}
@@ -280,7 +271,7 @@ func memberByRegex(e *Env, prepared any, args []any) (any, error) {
 		return nil, err
 	}
 	for i := range groups {
-		name := nameOf(&groups[i])
+		name := groups[i].MatchName()
 		if name == "" {
 			continue
 		}
