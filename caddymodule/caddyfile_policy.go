@@ -126,7 +126,7 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	}
 	for _, other := range h.TokenFrom {
 		if other.Same(p) {
-			return d.Errf("token_from: %s stands twice", p)
+			return d.Errf("token_from: duplicate source %s", p)
 		}
 	}
 	h.TokenFrom = append(h.TokenFrom, p)

@@ -28,7 +28,7 @@ func (p *Policy) checkRequest(r *http.Request) error {
 		return nil
 	}
 	if strings.Trim(r.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != "" {
-		return refuse(KindMalformedRequest, fmt.Errorf("%w: found other characters than A to Z, - and _", errMethod))
+		return refuse(KindMalformedRequest, fmt.Errorf("%w: it contains characters other than A to Z, - and _", errMethod))
 	}
 	if overridesMethod(r.Header) {
 		return refuse(KindMalformedRequest, fmt.Errorf("%w: a header overrides it", errMethod))

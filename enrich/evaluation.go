@@ -119,8 +119,8 @@ func (e *evaluation) applyDirectoryState(context.Context) error {
 	case identity.Unasked: // a service account, or no directory answers for its issuer
 		r.Person = personOfToken(e.verified.Principal, p.reads)
 	default:
-		if r.Person.User != nil && r.Person.User.Disabled() {
-			return refuse(KindDenied, errAccountDisabled)
+		if u := r.Person.User; u != nil && u.Disabled() {
+			return refuse(KindDenied, &accountError{u.Status})
 		}
 	}
 	for _, part := range []struct {
@@ -174,7 +174,7 @@ func (g *Gateway) logUnknownGroups(p *Policy, who *identity.Person) {
 		return
 	}
 	if _, logged := g.loggedReasons.LoadOrStore(who.GroupsUnknown, true); !logged {
-		g.Logger.Warn("groups are unknown, so that rules and requirements that read them fail", "reason", who.GroupsUnknown, "policy", p.name)
+		g.Logger.Warn("groups are unknown: rules and requirements that read them fail", "reason", who.GroupsUnknown, "policy", p.name)
 	}
 }
 

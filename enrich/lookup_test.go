@@ -67,7 +67,11 @@ func TestAUserCreatedAfterANoIsSeenWithinTheNegativeLife(t *testing.T) {
 }
 
 func TestABarredUserIsRefusedWhateverThePolicySays(t *testing.T) {
-	for _, status := range []string{identity.StatusSuspended, identity.StatusDeprovisioned, identity.StatusLockedOut} {
+	for status, cause := range map[string]string{
+		identity.StatusSuspended:     "the account is suspended",
+		identity.StatusDeprovisioned: "the account is deprovisioned",
+		identity.StatusLockedOut:     "the account is locked out",
+	} {
 		t.Run(status, func(t *testing.T) {
 			r := newRig(t, options{})
 			r.people.put("00u1ada", barred(status))
@@ -75,8 +79,8 @@ func TestABarredUserIsRefusedWhateverThePolicySays(t *testing.T) {
 			for _, p := range []*Policy{r.policy(PolicyDefinition{}), r.policy(continued())} {
 				for range 2 {
 					a := r.refused(p, token, KindDenied)
-					if !errors.Is(a.err, errAccountDisabled) {
-						t.Errorf("cause %v", errors.Unwrap(a.err))
+					if got := errors.Unwrap(a.err); !errors.Is(got, errAccountDisabled) || got.Error() != cause {
+						t.Errorf("cause %v, want %q", got, cause)
 					}
 				}
 			}

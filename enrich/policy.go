@@ -180,7 +180,7 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 			return setting.Wrap(fmt.Errorf("token_from: %w", err), setting.Index("token_from", i))
 		}
 		if slices.ContainsFunc(places, n.Same) {
-			return setting.Wrap(fmt.Errorf("token_from: %s stands twice: %w", n, token.ErrPlace), setting.Index("token_from", i))
+			return setting.Wrap(fmt.Errorf("token_from: duplicate source %s: %w", n, token.ErrPlace), setting.Index("token_from", i))
 		}
 		places = append(places, n)
 		p.cookieToken = p.cookieToken || n.Kind == token.Cookie

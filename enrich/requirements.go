@@ -120,7 +120,7 @@ func (in requirementInput) checkAll(programs []*oktael.Program) error {
 // the message.
 func (in requirementInput) check(i int, program *oktael.Program) error {
 	if program.Reads()&in.missing != 0 {
-		return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not give", errRequirement, i+1))
+		return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not provide", errRequirement, i+1))
 	}
 	ok, err := program.EvalBool(in.context)
 	if err != nil {

@@ -7,7 +7,6 @@ package block
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -210,10 +209,4 @@ func ByteSize[N int | int64](name string, to *N) Option {
 }
 
 // JoinOr returns words as a sentence lists them: a, b or c.
-func JoinOr(words []string) string {
-	last := len(words) - 1
-	if last < 1 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
+func JoinOr(words []string) string { return nearest.JoinOr(words) }

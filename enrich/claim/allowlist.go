@@ -41,7 +41,7 @@ func (r *Rules) compileAllowList(c *rule, a *AllowList, dialect oktael.Dialect) 
 	default:
 		for _, id := range a.IDs {
 			if id == "" || strings.TrimSpace(id) != id {
-				return "allow_list.ids", fmt.Errorf("%q is not a group's id", id)
+				return "allow_list.ids", fmt.Errorf("%q is not a group id", id)
 			}
 		}
 		l.static = slices.Clone(a.IDs)

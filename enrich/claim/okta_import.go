@@ -129,14 +129,14 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 			continue
 		}
 		if c.system || c.valueType == oktaSystem {
-			notes = append(notes, Note{c.name, "is made by Okta itself and was left out; the token brings it already"})
+			notes = append(notes, Note{c.name, "is set by Okta itself and was skipped; the token already has it"})
 			continue
 		}
 		if c.status == oktaInactive {
 			continue
 		}
 		if seen[c.name] {
-			wrong = append(wrong, inImport(&fieldError{memberName, errors.New("two active claims have this name")}, i, c))
+			wrong = append(wrong, inImport(&fieldError{memberName, errors.New("duplicate active claim")}, i, c))
 			continue
 		}
 		seen[c.name] = true
@@ -151,7 +151,7 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 		return nil, nil, errors.Join(wrong...)
 	}
 	if len(defs) == 0 {
-		notes = append(notes, Note{Text: "no active claim of claimType " + want + " stands in the file"})
+		notes = append(notes, Note{Text: "the file has no active claim of claimType " + want})
 	}
 	return defs, notes, nil
 }
@@ -236,7 +236,7 @@ func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
 			continue
 		}
 		if name == "groupFilterType" {
-			return c, &fieldError{name, errors.New("is a spelling that Okta refuses; write group_filter_type")}
+			return c, &fieldError{name, errors.New("is a spelling that Okta rejects; write group_filter_type")}
 		}
 		return c, &fieldError{name, errors.New("is not a member of an Okta claim" + nearest.Hint(name, oktaMembers))}
 	}
@@ -275,7 +275,7 @@ func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
 			return c, &fieldError{memberGroupFilter, oneOf(c.groupFilter, words...)}
 		}
 		if _, ok := m[memberValue]; !ok {
-			return c, &fieldError{memberValue, errors.New(`is required; "" lets every group in`)}
+			return c, &fieldError{memberValue, errors.New(`is required; "" matches every group`)}
 		}
 	case c.groupFilter != "":
 		return c, &fieldError{memberGroupFilter, errors.New("belongs to claims of valueType GROUPS only")}

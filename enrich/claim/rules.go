@@ -55,7 +55,7 @@ type rule struct {
 // at once: its error joins one *DefinitionError for each bad rule.
 func Compile(defs []Definition) (*Rules, error) {
 	if len(defs) > maxRules {
-		return nil, fmt.Errorf("compiling claim rules: %d rules are more than %d", len(defs), maxRules)
+		return nil, fmt.Errorf("compiling claim rules: %d rules, at most %d", len(defs), maxRules)
 	}
 	r := &Rules{
 		rules:    make([]rule, 0, len(defs)),
@@ -101,7 +101,7 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 		return c, "name", err
 	}
 	if r.computed[d.Name] {
-		return c, "name", errors.New("another rule of the policy computes this claim already")
+		return c, "name", errors.New("another rule of the policy already computes this claim")
 	}
 	if field, err := c.options(d); err != nil {
 		return c, field, err
@@ -117,7 +117,7 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 		}
 	}
 	if kinds != 1 {
-		return c, "", errors.New("a claim is one of expression, groups and allow_list")
+		return c, "", errors.New("exactly one of expression, groups and allow_list is required")
 	}
 	switch {
 	case d.Groups != nil:

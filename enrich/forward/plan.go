@@ -75,7 +75,7 @@ func (p *HeaderPlan) listReserved() {
 func (p *HeaderPlan) own(h *header) error {
 	canonical := Canonicalize(h.name)
 	if other, twice := p.written[canonical]; twice {
-		return fmt.Errorf("header %q: %w: servers that fold names take it for %q, which is written too", h.name, errHeaderName, other)
+		return fmt.Errorf("header %q: %w: servers that normalize names confuse it with %q, which is also written", h.name, errHeaderName, other)
 	}
 	p.written[canonical] = h.name
 	p.headers = append(p.headers, *h)
@@ -104,7 +104,7 @@ func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
 		for _, claim := range f.Claims {
 			h, err := fromClaim(f.Prefix, claim)
 			if err == nil && claim == "*" {
-				err = errors.New("headers_from takes every claim where it names none")
+				err = errors.New("omit the claims of headers_from to write every claim")
 			}
 			if err != nil {
 				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path)
@@ -158,10 +158,10 @@ func (p *HeaderPlan) CheckClaims(names []string) error {
 			}
 			canonical := Canonicalize(h.name)
 			if other, twice := seen[canonical]; twice && other != claim {
-				return wrong(fmt.Errorf("%w: the claims %q and %q give the same header", errHeaderName, other, claim))
+				return wrong(fmt.Errorf("%w: the claims %q and %q map to the same header", errHeaderName, other, claim))
 			}
 			if other, twice := p.writes(canonical); twice {
-				return wrong(fmt.Errorf("%w: the claim %q gives the header %q, which is written too", errHeaderName, claim, other))
+				return wrong(fmt.Errorf("%w: the claim %q maps to the header %q, which is also written", errHeaderName, claim, other))
 			}
 			seen[canonical] = claim
 		}
@@ -224,7 +224,7 @@ func (p *HeaderPlan) ownTargets(targets []Target) error {
 		}
 		canonical := Canonicalize(name)
 		if other, twice := names[canonical]; twice {
-			return setting.Wrap(fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, errHeaderName, other), path, p.settingOf(canonical))
+			return setting.Wrap(fmt.Errorf("token %q: %w: servers that normalize names confuse it with %q, which is also written", name, errHeaderName, other), path, p.settingOf(canonical))
 		}
 		names[canonical] = name
 	}

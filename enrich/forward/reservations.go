@@ -106,7 +106,7 @@ func sourceError(header string, n ReservedName) error {
 func (s Sources) checkLengths() error {
 	for _, name := range slices.Concat(s.Headers, s.Cookies) {
 		if len(name) > maxNameBytes {
-			return fmt.Errorf("name of %d bytes: %w: tokens are read from places whose names have %d at most", len(name), errHeaderName, maxNameBytes)
+			return fmt.Errorf("name of %d bytes: %w: names of token sources have at most %d", len(name), errHeaderName, maxNameBytes)
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ func Check(delimiter string) error {
 	case strings.ContainsFunc(delimiter, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == unicode.ReplacementChar }):
 		return fmt.Errorf(`unknown value %q (want a delimiter such as "," or ";", json or none)%s`, delimiter, nearest.Hint(delimiter, []string{JSON, None}))
 	case strings.ContainsAny(delimiter, marks):
-		return errors.New("brackets and quotes stand around groups and cannot part them")
+		return errors.New("brackets and quotes enclose groups and cannot separate them")
 	}
 	return nil
 }
@@ -48,11 +48,11 @@ const marks = `[]{}"'`
 
 // The reasons for which groups are unknown. They are part of messages.
 const (
-	reasonUndecided = "one text stands in the place of the list and may hold several groups; groups_delimiter says whether it does"
-	reasonEmpty     = "an empty text stands in the place of the list"
-	reasonJSON      = "the text in the place of the list is no list in JSON, as groups_delimiter says"
-	reasonMarks     = "a part of the text in the place of the list has brackets or quotes of its own; groups_delimiter json may be meant"
-	reasonKind      = "what stands in the place of the list is neither a list nor a text"
+	reasonUndecided = "the groups are one string, which may hold several; groups_delimiter says whether it does"
+	reasonEmpty     = "the groups are an empty string instead of a list"
+	reasonJSON      = "the groups are not a JSON list, as groups_delimiter says"
+	reasonMarks     = "a group has brackets or quotes of its own; try groups_delimiter json"
+	reasonKind      = "the groups are neither a list nor a string"
 )
 
 // Read returns the groups in v, the value that is to hold them, as a list that is

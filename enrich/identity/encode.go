@@ -41,7 +41,7 @@ func appendJSON(b []byte, v any, text TextWriter, depth int) ([]byte, error) {
 		return strconv.AppendInt(b, x, 10), nil
 	case json.Number:
 		if x == "" || x[0] != '-' && (x[0] < '0' || x[0] > '9') || !json.Valid([]byte(x)) {
-			return nil, fmt.Errorf("a number that is none: %w", ErrNotCanonical)
+			return nil, fmt.Errorf("not a number: %w", ErrNotCanonical)
 		}
 		return append(b, x...), nil
 	case float64:

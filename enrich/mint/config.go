@@ -18,6 +18,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
 // Defaults and bounds of Config.
@@ -81,7 +82,7 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	switch {
 	case c.Algorithm != "" && !slices.Contains(algorithms, c.Algorithm):
-		return fmt.Errorf("algorithm %q is not one of %s: %w", c.Algorithm, strings.Join(algorithms, ", "), errConfig)
+		return fmt.Errorf("unknown algorithm %q (want %s): %w", c.Algorithm, nearest.JoinOr(algorithms), errConfig)
 	case len(c.KeyFiles) > maxKeyFiles:
 		return fmt.Errorf("%d key files, over %d: %w", len(c.KeyFiles), maxKeyFiles, errConfig)
 	case slices.Contains(c.KeyFiles, ""):

@@ -139,7 +139,7 @@ func kind(public crypto.PublicKey) string {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("an RSA key of %d bits", p.N.BitLen())
 	}
-	return "a key of another kind"
+	return "a key of an unsupported type"
 }
 
 // algorithmOf is the algorithm that a key is made for; an RSA key, which

@@ -62,6 +62,15 @@ func Hint(wrong string, words []string) string {
 	return ""
 }
 
+// JoinOr returns words as a sentence lists them: a, b or c.
+func JoinOr(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
 // maxLength bounds the work on hostile input; no word of ours is longer.
 const maxLength = 64
 

@@ -165,7 +165,7 @@ func (c *compiler) compileName(s *syntax.Node) (typed, error) {
 		return typed{&varNode{position: c.at(s), name: s.Text}, value.KindValue}, nil
 	}
 	if where, ok := elsewhere[s.Text]; ok {
-		return typed{}, c.Fail(s.Offset, "\"%s\" is known in %s only", s.Text, where)
+		return typed{}, c.Fail(s.Offset, "\"%s\" is available only in %s", s.Text, where)
 	}
 	names := c.options.Inputs.Names()
 	if c.inGroup {
@@ -289,7 +289,7 @@ func (c *compiler) compileIndex(s *syntax.Node) (typed, error) {
 		return typed{}, c.Fail(s.Offset, "%s cannot be indexed", base.kinds)
 	}
 	if k := base.kinds &^ value.KindNull; k&^(value.KindList|value.KindText) == 0 && key.kinds&(value.KindInt|value.KindReal) == 0 {
-		return typed{}, c.Fail(s.Kids[1].Offset, "an element is found by its position, not by %s", key.kinds)
+		return typed{}, c.Fail(s.Kids[1].Offset, "a list index is an integer, not %s", key.kinds)
 	}
 	k := value.KindAny
 	if base.kinds == value.KindMap {
@@ -334,7 +334,7 @@ func (c *compiler) compileMap(s *syntax.Node) (typed, error) {
 			return typed{}, err
 		}
 		if key.kinds&(value.KindText|value.KindNumber|value.KindBool) == 0 {
-			return typed{}, c.Fail(s.Kids[i].Offset, "a key must be a text, not %s", key.kinds)
+			return typed{}, c.Fail(s.Kids[i].Offset, "a key must be a string, not %s", key.kinds)
 		}
 		n.keys, n.values = append(n.keys, key.node), append(n.values, val.node)
 	}

@@ -131,6 +131,10 @@ var (
 // write instead.
 func CheckJava(pattern string) error { return value.CheckJava(pattern) }
 
+// ExplainRegex returns what is wrong with a regular expression that
+// regexp/syntax rejects with err, without repeating the expression.
+func ExplainRegex(err error) error { return value.ExplainRegex(err) }
+
 // RegexSize returns how many instructions a regular expression compiles to.
 // One of too many is an error.
 func RegexSize(tree *regexpsyntax.Regexp) (int, error) { return value.RegexSize(tree) }

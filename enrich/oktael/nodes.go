@@ -217,7 +217,7 @@ func (e *evaluation) index(base, key any) (any, error) {
 	}
 	name, err := e.Text(key)
 	if err != nil || key == nil {
-		return nil, fmt.Errorf("a key must be a text, not %s", value.KindOf(key))
+		return nil, fmt.Errorf("a key must be a string, not %s", value.KindOf(key))
 	}
 	if err := e.Consume(len(name), value.TextPerStep); err != nil {
 		return nil, err
@@ -265,7 +265,7 @@ func (n *mapNode) eval(e *evaluation) (any, error) {
 			return nil, err
 		}
 		if value.KindOf(k)&(value.KindText|value.KindNumber|value.KindBool) == 0 {
-			return nil, e.fail(n.keys[i].at(), "a key must be a text, not %s", value.KindOf(k))
+			return nil, e.fail(n.keys[i].at(), "a key must be a string, not %s", value.KindOf(k))
 		}
 		key, err := e.Text(k)
 		if err == nil {

@@ -365,7 +365,7 @@ func TestSettingsOfGroupsThatAreWrongAreRefused(t *testing.T) {
 		`groups_delimiter: unknown value "jsn"`:                                {GroupsDelimiter: "jsn"},
 		"next: no groups are read":                                             {ProfilePath: "$.a", Next: "link"},
 		"groups_delimiter: no groups are read":                                 {ProfilePath: "$.a", GroupsDelimiter: ","},
-		"groups_delimiter: brackets and quotes stand around groups and cannot": {GroupsDelimiter: "["},
+		"groups_delimiter: brackets and quotes enclose groups and cannot": {GroupsDelimiter: "["},
 	} {
 		c.URL = "https://h/{subject}"
 		if err := Check(c); err == nil || !strings.Contains(err.Error(), says) {

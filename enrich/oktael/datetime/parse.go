@@ -39,7 +39,7 @@ func (p *Pattern) Parse(text string, zone *time.Location) (time.Time, error) {
 		at += n
 	}
 	if at < len(text) {
-		return time.Time{}, fmt.Errorf("parsing a date: text left over at byte %d: %w", at, ErrText)
+		return time.Time{}, fmt.Errorf("parsing a date: unexpected text at byte %d: %w", at, ErrText)
 	}
 	return c.time()
 }

@@ -32,7 +32,7 @@ var (
 
 	// ErrText says that a text is not a date of the wanted form, or names one
 	// that does not exist (30 February, or an hour that a zone skipped).
-	ErrText = errors.New("not such a date")
+	ErrText = errors.New("date does not match the pattern")
 )
 
 // letters are the pattern letters, in the order of Joda-Time's documentation:

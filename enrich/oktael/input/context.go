@@ -16,7 +16,7 @@ var (
 
 	// ErrUntold says that an expression reads what none of the directories that
 	// know the user can say. It is neither null nor false.
-	ErrUntold = errors.New("no directory can say this")
+	ErrUntold = errors.New("no directory provides this")
 )
 
 // Context is what an evaluation may read. It is only read, never changed, and

@@ -137,7 +137,7 @@ func (r *reader) list(v any) []any {
 func (r *reader) text(v any) string {
 	s, ok := v.(string)
 	if !ok && v != nil {
-		r.fail("a text")
+		r.fail("a string")
 	}
 	return s
 }

@@ -91,9 +91,9 @@ func lexOne(source string, at int) (token, *Error) {
 	r, _ := utf8.DecodeRuneInString(rest)
 	switch r {
 	case '“', '”', '‘', '’':
-		return token{}, NewError(source, at, "a text stands between straight quotes (' or \"), not %q", r)
+		return token{}, NewError(source, at, "a string is written in straight quotes (' or \"), not %q", r)
 	case '`':
-		return token{}, NewError(source, at, "a text stands between ' or \", not backticks")
+		return token{}, NewError(source, at, "a string is written in ' or \", not in backticks")
 	}
 	return token{}, NewError(source, at, "unexpected character %q", r)
 }
@@ -117,7 +117,7 @@ func lexText(source string, at int) (token, *Error) {
 		}
 		return token{kind: tokenText, text: text, start: at, end: end + 1}, nil
 	}
-	return token{}, NewError(source, at, "the text has no closing %c", quote)
+	return token{}, NewError(source, at, "the string has no closing %c", quote)
 }
 
 // lexNumber reads 1234, 1234L, 0x1F, 3.141, 1e5, 1.5f and 2d. A point that no

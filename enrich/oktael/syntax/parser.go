@@ -143,7 +143,7 @@ func (p *parser) unexpected(wanted string) *Node {
 			return p.fail(at, "the operator %s is not supported", t.text)
 		}
 	case tokenText:
-		return p.fail(at, "unexpected text; %s is expected (a quote inside of a text is doubled)", wanted)
+		return p.fail(at, "unexpected string; %s is expected (a quote inside a string is doubled)", wanted)
 	case tokenNumber:
 	}
 	return p.fail(at, "unexpected \"%s\"; %s is expected", t.text, wanted)

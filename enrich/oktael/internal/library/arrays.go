@@ -10,7 +10,7 @@ import (
 // arrayParameter is the first parameter of the functions.
 var arrayParameter = Param{Name: "array", Want: argList, Nullable: true}
 
-// arrayFunctions is the Arrays family of the Classic dialect. A text with
+// arrayFunctions is the Arrays family of the Classic dialect. A string with
 // commas is accepted wherever an array is; null counts as an empty array.
 // No function changes the array that it is given.
 var arrayFunctions = []Function{
@@ -41,7 +41,7 @@ var arrayFunctions = []Function{
 		Params: []Param{arrayParameter, {Name: "position", Want: argInt}}, Call: arrayGet,
 	},
 	// One array of all values, with the elements of arrays, however nested, in
-	// the arrays' place. A text with commas counts as an array.
+	// the arrays' place. A string with commas counts as an array.
 	// Null: error; guard with != null or Arrays.isEmpty.
 	{
 		Name: "Arrays.flatten", Dialect: syntax.Classic, Result: value.KindList,
@@ -49,8 +49,8 @@ var arrayFunctions = []Function{
 		Rest:   true,
 		Call:   arrayFlattenValues,
 	},
-	// Whether an element equals the value. Case matters. Elements of a text with
-	// commas are compared with the value written as text.
+	// Whether an element equals the value. Case matters. Elements of a string with
+	// commas are compared with the value written as a string.
 	// Null: a null array contains nothing.
 	{
 		Name: "Arrays.contains", Dialect: syntax.Classic, Result: value.KindBool,
@@ -69,9 +69,9 @@ var arrayFunctions = []Function{
 		Name: "Arrays.isEmpty", Dialect: syntax.Classic, Result: value.KindBool,
 		Params: []Param{arrayParameter}, Call: arrayIsEmpty,
 	},
-	// The elements as one text with commas between them. Commas inside of
+	// The elements as one string with commas between them. Commas inside of
 	// elements are not escaped.
-	// Null: the empty text; null elements are left out.
+	// Null: the empty string; null elements are left out.
 	{
 		Name: "Arrays.toCsvString", Dialect: syntax.Classic, Result: value.KindText,
 		Params: []Param{arrayParameter},
@@ -173,7 +173,7 @@ func arrayGet(_ *Env, _ any, args []any) (any, error) {
 }
 
 // arrayFlattenValues flattens its arguments. Only an argument that is itself
-// a text is read as one with commas, not a text inside of an array: that one
+// a string is read as one with commas, not a string inside of an array: that one
 // is an element, and may well have a comma in it.
 func arrayFlattenValues(e *Env, _ any, args []any) (any, error) {
 	values := make([]any, len(args))
@@ -224,7 +224,7 @@ func (e *Env) appendFlat(out, values []any, depth int) ([]any, error) {
 	return out, nil
 }
 
-// arrayContainsCSV is the function, whose array may be a text with commas.
+// arrayContainsCSV is the function, whose array may be a string with commas.
 func arrayContainsCSV(e *Env, _ any, args []any) (any, error) {
 	list, wanted := args[0], args[1]
 	if s, ok := list.(string); ok {

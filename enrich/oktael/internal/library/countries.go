@@ -22,7 +22,7 @@ var countryFunctions = []Function{
 		Name: "Iso3166Convert.toAlpha3", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{countryParameter}, Call: ofCountry(value.Country.Alpha3),
 	},
-	// The numeric code of a country, as a text of three digits; see
+	// The numeric code of a country, as a string of three digits; see
 	// Iso3166Convert.toAlpha2.
 	{
 		Name: "Iso3166Convert.toNumeric", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
@@ -59,7 +59,7 @@ var countryMethods = []Function{
 		Name: "toAlpha3", Receiver: value.KindCountry, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{selfCountry}, Call: ofCountryValue(value.Country.Alpha3),
 	},
-	// The country's numeric code, as a text of three digits.
+	// The country's numeric code, as a string of three digits.
 	{
 		Name: "toNumeric", Receiver: value.KindCountry, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{selfCountry}, Call: ofCountryValue(value.Country.Numeric),
@@ -71,7 +71,7 @@ var countryMethods = []Function{
 	},
 }
 
-// ofCountry reads a code of the country that a text names.
+// ofCountry reads a code of the country that a string names.
 func ofCountry(get func(value.Country) string) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		c, err := value.ParseCountry(args[0].(string))

@@ -39,7 +39,7 @@ const (
 )
 
 var (
-	errOperator  = fmt.Errorf("the operator belongs to %s", criterionName)
+	errOperator  = fmt.Errorf("operator needs %s", criterionName)
 	errCriterion = errors.New("a criterion is empty")
 )
 
@@ -76,7 +76,7 @@ func checkCriteria(c Checker, name *syntax.Node, args []*syntax.Node) (any, erro
 			}
 			if v := arg.Kids[i+1]; k == criterionOperator && v.IsText() {
 				if o := v.Value.(string); o != operatorExact && o != operatorStartsWith {
-					return nil, c.Fail(v.Offset, "%s: the operator is EXACT or STARTS_WITH, not %q", name.Text, o)
+					return nil, c.Fail(v.Offset, "%s: unknown operator %q (want EXACT or STARTS_WITH)", name.Text, o)
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func warnType(c Checker, s *syntax.Node) {
 		}
 	}
 	if t, ok := s.Value.(string); ok && s.IsText() && !slices.Contains(groupTypes, t) {
-		c.Warn(s.Offset, "%q is none of the group types %s%s", t, strings.Join(groupTypes, ", "), nearest.Hint(t, groupTypes))
+		c.Warn(s.Offset, "unknown group type %q (want %s)%s", t, nearest.JoinOr(groupTypes), nearest.Hint(t, groupTypes))
 	}
 }
 
@@ -170,7 +170,7 @@ func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
 		at := slices.Index(criterionKeys, key)
 		switch {
 		case at < 0:
-			return errors.New("a criterion is unknown")
+			return errors.New("unknown criterion")
 		case key != criterionOperator:
 			if c.accepts[at], err = e.wanted(v); err != nil {
 				return err
@@ -178,7 +178,7 @@ func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
 		case v == operatorExact:
 			c.exact = true
 		case v != operatorStartsWith:
-			return errors.New("the operator is EXACT or STARTS_WITH")
+			return errors.New("unknown operator (want EXACT or STARTS_WITH)")
 		}
 	}
 	names := c.accepts[byName]
@@ -200,7 +200,7 @@ func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
 	return nil
 }
 
-// wanted reads the values of a criterion: a text, or a list of texts. Null
+// wanted reads the values of a criterion: a string, or a list of strings. Null
 // fits no group.
 func (e *Env) wanted(v any) ([]string, error) {
 	list, ok := v.([]any)

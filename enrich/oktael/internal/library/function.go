@@ -79,7 +79,7 @@ type Checker interface {
 	// Warn notes something that is allowed but probably not meant.
 	Warn(offset int, format string, args ...any)
 
-	// GroupExpression compiles a literal text as an expression with "group"
+	// GroupExpression compiles a literal string as an expression with "group"
 	// bound.
 	GroupExpression(s *syntax.Node) (any, error)
 }

@@ -78,7 +78,7 @@ var groupFunctions = []Function{
 		Name: "isMemberOfGroupNameStartsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "prefix", Want: argText}}, Call: memberByName(strings.HasPrefix),
 	},
-	// Whether the user is in a group whose name contains the text.
+	// Whether the user is in a group whose name contains the string.
 	{
 		Name: "isMemberOfGroupNameContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "text", Want: argText}}, Call: memberByName(strings.Contains),
@@ -139,7 +139,7 @@ func (e *Env) tooMany(limit int64) error {
 	return fmt.Errorf("limit %d: %w", limit, ErrTooManyGroups)
 }
 
-// nameOf is a group's name as a text; empty where it has none.
+// nameOf is a group's name as a string; empty where it has none.
 func nameOf(g *identity.Group) string {
 	if g.Name != "" {
 		return g.Name

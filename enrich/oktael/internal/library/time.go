@@ -15,7 +15,7 @@ import (
 // expression is compiled.
 
 // timeFunctions are the functions of both dialects that start from the clock
-// or, in the Classic dialect, from a text.
+// or, in the Classic dialect, from a string.
 var timeFunctions = []Function{
 	// The present time, in UTC or a time zone, as ISO 8601 with milliseconds or
 	// in a format (a Joda-Time pattern). In the Identity Engine dialect it is

@@ -27,7 +27,7 @@ var timeMethods = append([]Function{
 		Name: "parseUnixTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
 		Params: []Param{self}, Call: parseTime(datetime.FromUnix),
 	},
-	// The time that a text gives in ISO 8601 or in a format (a Joda-Time
+	// The time that a string gives in ISO 8601 or in a format (a Joda-Time
 	// pattern); UTC where it has no zone.
 	{
 		Name: "parseStringTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
@@ -132,7 +132,7 @@ const day = 24 * time.Hour
 // four digits of year.
 const maxYears = 10_000
 
-var errFar = errors.New("the time lies outside of the years 1 to 9999")
+var errFar = errors.New("the time is outside the years 1 to 9999")
 
 // shift moves a time. A day is a day of the calendar, which has 23 or 25
 // hours where a zone's clock is changed.
@@ -172,7 +172,7 @@ func within(unit time.Duration) Call {
 	}
 }
 
-// parseTime reads a time that a text holds.
+// parseTime reads a time that a string holds.
 func parseTime(parse func(string) (time.Time, error)) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		t, err := parse(args[0].(string))

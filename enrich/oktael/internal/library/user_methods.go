@@ -23,7 +23,7 @@ var selfUser = Param{Name: "user", Want: argAny}
 var userMethods = []Function{
 	// The user's groups that fit all criteria, in the directory's order. A
 	// criterion is a map of group.id, group.source.id, group.type or
-	// group.profile.name to a text or a list of texts, one of which must fit;
+	// group.profile.name to a string or a list of strings, one of which must fit;
 	// with group.profile.name, operator is EXACT or STARTS_WITH, which is the
 	// default. Case matters.
 	{
@@ -111,7 +111,7 @@ func (e *Env) linked(name string) (any, error) {
 		return u, nil
 	}
 	if e.Context.LinkedNames != nil && !slices.Contains(e.Context.LinkedNames, name) {
-		return nil, fmt.Errorf("%w: no linked object of that name is asked for", input.ErrUntold)
+		return nil, fmt.Errorf("%w: no linked object of that name is requested", input.ErrUntold)
 	}
 	return nil, e.Context.UntoldError(identity.FactLinked)
 }
