@@ -129,7 +129,7 @@ func (m *metrics) initialize(a *App) {
 		}
 		m.scrubbed.WithLabelValues(p.name)
 		m.linesLeftOut.WithLabelValues(p.name, enrich.KindNoToken.String())
-		for _, header := range p.compiled.Contract().Labels() {
+		for _, header := range p.compiled.HeaderPlan().Labels() {
 			m.overflow.WithLabelValues(p.name, header)
 		}
 		if len(p.handler.Tokens) > 0 {

@@ -29,9 +29,9 @@ type policy struct {
 	name           string
 	compiled       *enrich.Policy
 	handler        *Handler
-	resource       *metadata    // nil where the policy names none
-	warnings       []Warning    // what the policy's own settings make likely to be a mistake
-	importWarnings []claim.Note // what okta_claims left out, for check
+	resource       *metadata             // nil where the policy names none
+	warnings       []Warning             // what the policy's own settings make likely to be a mistake
+	importWarnings []claim.ImportWarning // what okta_claims left out, for check
 }
 
 // compile compiles the handler's configuration, every part of it once. It reads
@@ -226,7 +226,7 @@ func (h *Handler) issuers() []*Issuer {
 
 // load reads the file of an okta_claims option. The notes are on what in the file
 // is no claim for this kind of token.
-func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
+func (o *OktaClaims) load() ([]claim.Definition, []claim.ImportWarning, error) {
 	if err := block.Expand(&o.File); err != nil {
 		return nil, nil, err
 	}

@@ -114,7 +114,7 @@ func (d *Decision) valid(l *Lookup, now time.Time) (ok, refreshDue bool) {
 		return false, false
 	}
 	for i := range d.parts {
-		ok, due := d.parts[i].Valid(now, l.life)
+		ok, due := d.parts[i].Valid(now, l.ttls)
 		if !ok {
 			return false, false
 		}

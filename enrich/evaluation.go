@@ -225,7 +225,7 @@ func (e *evaluation) redactPartialGroups(context.Context) error {
 	if name == "" || e.rules.Computed[name] {
 		return nil
 	}
-	if p.contract.Shows(name) || slices.ContainsFunc(p.tokens, func(t signedToken) bool { return t.template.Carries(name) }) {
+	if p.headerPlan.Shows(name) || slices.ContainsFunc(p.tokens, func(t signedToken) bool { return t.template.Carries(name) }) {
 		return refuse(KindClaim, fmt.Errorf("the token's claim %q: %w: %s", name, oktael.ErrGroupsUnknown, e.verified.Principal.GroupsUnknown))
 	}
 	if _, ok := e.claims[name]; ok {
@@ -261,7 +261,7 @@ func (e *evaluation) requirementInput() requirementInput {
 // render renders the headers that the application will receive.
 func (e *evaluation) render(context.Context) error {
 	var err error
-	if e.rendered, err = e.policy.contract.Render(e.claims); err != nil {
+	if e.rendered, err = e.policy.headerPlan.Render(e.claims); err != nil {
 		return refuse(KindHeader, err)
 	}
 	return nil
@@ -304,7 +304,7 @@ func (e *evaluation) expressionContext() *oktael.Context {
 		Now:     e.gateway.Clock,
 
 		PartialGroupsClaim: principal.PartialGroupsClaim(),
-		Untold:             e.unavailableFacts(),
+		Unavailable:        e.unavailableFacts(),
 	}
 	if person := e.record.Person; person != nil {
 		c.User = person.User
@@ -327,7 +327,7 @@ func (e *evaluation) unavailableFacts() identity.Facts {
 	case e.verified.Principal.ServiceAccount:
 		return unavailable & identity.FactApp
 	case person != nil && person.User != nil:
-		return unavailable&ofApp | person.Untold
+		return unavailable&ofApp | person.Unavailable
 	case person != nil: // no directory answers for the issuer
 		return unavailable | identity.GroupFacts
 	}

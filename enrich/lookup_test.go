@@ -60,7 +60,7 @@ func TestAUserCreatedAfterANoIsSeenWithinTheNegativeLife(t *testing.T) {
 		t.Errorf("the directory was asked %d times", n)
 	}
 	r.people.put("00u9new", ada("Staff"))
-	r.clock.Advance(r.life.Negative - 1)
+	r.clock.Advance(r.ttls.Negative - 1)
 	r.refused(p, token, KindMissingUser)
 	r.clock.Advance(1)
 	r.allowed(p, token)
@@ -86,7 +86,7 @@ func TestABarredUserIsRefusedWhateverThePolicySays(t *testing.T) {
 			}
 			// While the directory is down, a barred user stays out.
 			r.people.fail(errOutage)
-			r.clock.Advance(r.life.Fresh)
+			r.clock.Advance(r.ttls.Fresh)
 			r.refused(r.policy(continued()), token, KindDenied)
 		})
 	}
@@ -344,7 +344,7 @@ func (c *callers) Person(ctx context.Context, q directory.Query) (*identity.Pers
 
 func TestAnAnswerForACallersOwnTokenServesItsLikeAndNobodyElse(t *testing.T) {
 	people := &callers{people: newPeople()}
-	r := newRig(t, options{directory: people, life: func(l *cache.TTLs) { l.RefreshAfter = time.Minute }})
+	r := newRig(t, options{directory: people, ttls: func(l *cache.TTLs) { l.RefreshAfter = time.Minute }})
 	p := r.usual()
 	first := r.token()
 	r.warm(p, first)
@@ -365,7 +365,7 @@ func TestAnAnswerForACallersOwnTokenServesItsLikeAndNobodyElse(t *testing.T) {
 	// A token that the endpoint no longer takes is not bridged by what it
 	// said of it before: that is no outage.
 	people.fail(directory.ErrRefused)
-	r.clock.Advance(r.life.Fresh)
+	r.clock.Advance(r.ttls.Fresh)
 	r.refused(p, first, KindUnavailable)
 }
 

@@ -70,7 +70,7 @@ func (r *Rules) compileValue(c *rule, l *allowList, value string, dialect oktael
 	if l.value, err = oktael.CompileGroup(value, oktael.Options{Dialect: dialect, Inputs: readable, Claims: r.above()}); err != nil {
 		return err
 	}
-	r.note(c, "allow_list.value", value, l.value.Reads(), l.value.Warnings())
+	r.record(c, "allow_list.value", value, l.value.Reads(), l.value.Warnings())
 	return nil
 }
 

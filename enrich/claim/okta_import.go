@@ -27,10 +27,10 @@ const (
 	MaxImportedExpression = 1024
 )
 
-// Note is something that whoever imports claims should know though nothing is
+// ImportWarning is something that whoever imports claims should know though nothing is
 // wrong.
-type Note struct {
-	// Claim is the claim's name; empty for a note on the whole text.
+type ImportWarning struct {
+	// Claim is the claim's name; empty for a warning about the whole text.
 	Claim string
 
 	// Text is a sentence without the claim's name.
@@ -77,7 +77,7 @@ var oktaMembers = []string{
 //
 //   - INACTIVE claims are left out.
 //   - Claims that Okta made itself (system true, or valueType SYSTEM) are left
-//     out with a note.
+//     out with a warning.
 //   - EXPRESSION claims become expressions, at most 1,024 characters as in
 //     Okta.
 //   - GROUPS claims become group filters over groups of the types OKTA_GROUP
@@ -99,7 +99,7 @@ var oktaMembers = []string{
 // that means another thing in RE2 than in Java. It finds all that is wrong at
 // once: its error joins one *DefinitionError, which names the claim, for each
 // bad claim.
-func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
+func Import(jsonText []byte, kind string) ([]Definition, []ImportWarning, error) {
 	var want string
 	switch kind {
 	case "", TokenAccess:
@@ -114,10 +114,10 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 		return nil, nil, fmt.Errorf("reading Okta claims: %w", err)
 	}
 	var (
-		defs  []Definition
-		notes []Note
-		wrong []error
-		seen  = make(map[string]bool, len(texts))
+		defs     []Definition
+		warnings []ImportWarning
+		wrong    []error
+		seen     = make(map[string]bool, len(texts))
 	)
 	for i, text := range texts {
 		c, err := readOktaClaim(text)
@@ -129,7 +129,7 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 			continue
 		}
 		if c.system || c.valueType == oktaSystem {
-			notes = append(notes, Note{c.name, "is set by Okta itself and was skipped; the token already has it"})
+			warnings = append(warnings, ImportWarning{c.name, "is set by Okta itself and was skipped; the token already has it"})
 			continue
 		}
 		if c.status == oktaInactive {
@@ -151,9 +151,9 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 		return nil, nil, errors.Join(wrong...)
 	}
 	if len(defs) == 0 {
-		notes = append(notes, Note{Text: "the file has no active claim of claimType " + want})
+		warnings = append(warnings, ImportWarning{Text: "the file has no active claim of claimType " + want})
 	}
-	return defs, notes, nil
+	return defs, warnings, nil
 }
 
 // claimTexts splits the text into claims.

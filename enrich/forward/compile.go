@@ -104,11 +104,11 @@ func Compile(d Definition, targets ...Target) (*HeaderPlan, error) {
 			return nil, setting.Wrap(fmt.Errorf("header %q: %w", hd.Name, err), path)
 		}
 		h.setting = path
-		if err := p.own(h); err != nil {
+		if err := p.add(h); err != nil {
 			return nil, setting.Wrap(err, path)
 		}
 	}
-	if err := p.ownPrefixes(d.HeadersFrom); err != nil {
+	if err := p.addPrefixes(d.HeadersFrom); err != nil {
 		return nil, err
 	}
 	if err := p.ownTargets(targets); err != nil {

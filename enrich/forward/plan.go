@@ -70,9 +70,9 @@ func (p *HeaderPlan) listReserved() {
 	}
 }
 
-// own adds a header to the plan. A server could take two headers with one canonical
+// add adds a header to the plan. A server could take two headers with one canonical
 // form for one.
-func (p *HeaderPlan) own(h *header) error {
+func (p *HeaderPlan) add(h *header) error {
 	canonical := Canonicalize(h.name)
 	if other, twice := p.written[canonical]; twice {
 		return fmt.Errorf("header %q: %w: servers that normalize names confuse it with %q, which is also written", h.name, errHeaderName, other)
@@ -82,9 +82,9 @@ func (p *HeaderPlan) own(h *header) error {
 	return nil
 }
 
-// ownPrefixes adds the headers_from: their prefixes, and the headers of the claims
+// addPrefixes adds the headers_from: their prefixes, and the headers of the claims
 // that they name.
-func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
+func (p *HeaderPlan) addPrefixes(from []HeadersFrom) error {
 	for i, f := range from {
 		path := setting.Index("headers_from", i)
 		if err := checkPrefix(f.Prefix); err != nil {
@@ -110,7 +110,7 @@ func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
 				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path)
 			}
 			h.setting = path
-			if err := p.own(h); err != nil {
+			if err := p.add(h); err != nil {
 				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path, p.settingOf(Canonicalize(h.name)))
 			}
 		}

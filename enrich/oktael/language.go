@@ -111,9 +111,9 @@ var (
 	// directory could say them. Unknown is not empty.
 	ErrGroupsUnknown = input.ErrGroupsUnknown
 
-	// ErrUntold says that an expression reads what none of the directories that
+	// ErrFactUnavailable says that an expression reads what none of the directories that
 	// know the user can say. It is neither null nor false.
-	ErrUntold = input.ErrUntold
+	ErrFactUnavailable = input.ErrFactUnavailable
 
 	// ErrNull says that an expression asked for a property or method of null.
 	ErrNull = value.ErrNull

@@ -44,17 +44,17 @@ func (n *inputNode) eval(e *evaluation) (any, error) {
 		if e.Context.User != nil {
 			return e.Context.User, nil
 		}
-		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactUser))
+		return nil, e.wrap(n.at(), e.Context.UnavailableError(identity.FactUser))
 	case input.App:
 		if e.Context.App != nil {
 			return e.Context.App, nil
 		}
-		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactApp))
+		return nil, e.wrap(n.at(), e.Context.UnavailableError(identity.FactApp))
 	case input.AppUser:
 		if e.Context.AppUser != nil {
 			return e.Context.AppUser, nil
 		}
-		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactAppUser))
+		return nil, e.wrap(n.at(), e.Context.UnavailableError(identity.FactAppUser))
 	case input.Access:
 		return value.Access{}, nil
 	case input.Groups:

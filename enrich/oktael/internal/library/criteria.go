@@ -123,7 +123,7 @@ type criterion struct {
 // matchGroups calls found for each group that fits all criteria, until it
 // returns false. The first argument is the user.
 func (e *Env) matchGroups(args []any, found func(*identity.Group) bool) error {
-	if err := e.own(args[0]); err != nil {
+	if err := e.refuseLinked(args[0]); err != nil {
 		return err
 	}
 	groups, err := e.Groups()
@@ -145,15 +145,15 @@ func (e *Env) matchGroups(args []any, found func(*identity.Group) bool) error {
 	}
 next:
 	for i := range groups {
-		var untold identity.Facts
+		var unavailable identity.Facts
 		for j := range criteria {
-			unknown := e.Context.Untold & criteria[j].facts(&groups[i])
+			unknown := e.Context.Unavailable & criteria[j].facts(&groups[i])
 			if !criteria[j].without(unknown).fits(&groups[i]) {
 				continue next
 			}
-			untold |= unknown
+			unavailable |= unknown
 		}
-		if err := e.Context.UntoldError(untold); err != nil {
+		if err := e.Context.UnavailableError(unavailable); err != nil {
 			return err // all that is known of the group fits
 		}
 		if !found(&groups[i]) {

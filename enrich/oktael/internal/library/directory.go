@@ -94,7 +94,7 @@ func (e *Env) appUserOf(owner *identity.User, own bool, app string) (any, error)
 	if err := e.Consume(len(e.Context.AppUsers), value.ListPerStep); err != nil {
 		return nil, err
 	}
-	if err := e.Context.UntoldError(identity.FactAppUsers); err != nil {
+	if err := e.Context.UnavailableError(identity.FactAppUsers); err != nil {
 		return nil, err
 	}
 	var found *identity.AppUser

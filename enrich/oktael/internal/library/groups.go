@@ -168,7 +168,7 @@ func groupFamily(match func(name, pattern string) bool) Call {
 			}
 			if g := &groups[i]; app != oktaApp && g.Type == "" && g.Source == "" {
 				// It might be any app's.
-				if err := e.Context.UntoldError(identity.FactGroupType | identity.FactGroupSource); err != nil {
+				if err := e.Context.UnavailableError(identity.FactGroupType | identity.FactGroupSource); err != nil {
 					return nil, err
 				}
 			}

@@ -59,7 +59,7 @@ var userMethods = []Function{
 		Name: "getLinkedObject", Receiver: value.KindUser, Result: value.KindUser | value.KindNull, Reads: input.Linked,
 		Params: []Param{selfUser, {Name: "primaryName", Want: argText}},
 		Call: func(e *Env, _ any, args []any) (any, error) {
-			if err := e.own(args[0]); err != nil {
+			if err := e.refuseLinked(args[0]); err != nil {
 				return nil, err
 			}
 			return e.linked(args[1].(string))
@@ -82,7 +82,7 @@ var userMethods = []Function{
 				return object.TextOrNull(u.ID), nil
 			case "status":
 				if u.Status == "" {
-					return nil, e.Context.UntoldError(identity.FactStatus)
+					return nil, e.Context.UnavailableError(identity.FactStatus)
 				}
 				return u.Status, nil
 			}
@@ -96,8 +96,8 @@ var internalProperties = []string{"id", "status"}
 
 var errNotOwn = errors.New("only the user's own groups and linked objects are known, not a linked user's")
 
-// own refuses linked users, of whom the context has attributes only.
-func (e *Env) own(v any) error {
+// refuseLinked refuses linked users, of whom the context has attributes only.
+func (e *Env) refuseLinked(v any) error {
 	if u, ok := v.(*identity.User); !ok || u != e.Context.User {
 		return errNotOwn
 	}
@@ -111,7 +111,7 @@ func (e *Env) linked(name string) (any, error) {
 		return u, nil
 	}
 	if e.Context.LinkedNames != nil && !slices.Contains(e.Context.LinkedNames, name) {
-		return nil, fmt.Errorf("%w: no linked object of that name is requested", input.ErrUntold)
+		return nil, fmt.Errorf("%w: no linked object of that name is requested", input.ErrFactUnavailable)
 	}
-	return nil, e.Context.UntoldError(identity.FactLinked)
+	return nil, e.Context.UnavailableError(identity.FactLinked)
 }

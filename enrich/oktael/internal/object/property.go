@@ -38,14 +38,14 @@ func Property(c *input.Context, d syntax.Dialect, v any, name string) (any, erro
 		if _, said := x.Profile[name]; said {
 			return nil, nil
 		}
-		return nil, c.UntoldError(userFacts[name])
+		return nil, c.UnavailableError(userFacts[name])
 	case *identity.AppUser:
 		return appUserProperty(x, name), nil
 	case *identity.App:
 		return appProperty(x, name), nil
 	case *identity.Group:
 		if facts := FactsOf(x, name); facts != 0 {
-			if err := c.UntoldError(facts); err != nil {
+			if err := c.UnavailableError(facts); err != nil {
 				return nil, err
 			}
 		}
