@@ -14,7 +14,7 @@ var arrayParameter = Param{Name: "array", Want: argList, Nullable: true}
 // commas is accepted wherever an array is; null counts as an empty array.
 // No function changes the array that it is given.
 var arrayFunctions = []Function{
-	// The array with the value behind its elements.
+	// The array with the value appended.
 	// Null: a null array counts as empty; a null value is added.
 	{
 		Name: "Arrays.add", Dialect: syntax.Classic, Result: value.KindList,
@@ -33,9 +33,9 @@ var arrayFunctions = []Function{
 		Params: []Param{arrayParameter},
 		Call:   func(*Env, any, []any) (any, error) { return []any{}, nil },
 	},
-	// The element at a position, counted from 0. A position outside of the array
-	// is an error.
-	// Null: error, as with every position that the array lacks.
+	// The element at a position, counted from 0. A position outside the array is
+	// an error.
+	// Null: error, like every position that the array does not have.
 	{
 		Name: "Arrays.get", Dialect: syntax.Classic, Result: value.KindAny,
 		Params: []Param{arrayParameter, {Name: "position", Want: argInt}}, Call: arrayGet,
@@ -69,9 +69,9 @@ var arrayFunctions = []Function{
 		Name: "Arrays.isEmpty", Dialect: syntax.Classic, Result: value.KindBool,
 		Params: []Param{arrayParameter}, Call: arrayIsEmpty,
 	},
-	// The elements as one string with commas between them. Commas inside of
+	// The elements as one string with commas between them. Commas inside
 	// elements are not escaped.
-	// Null: the empty string; null elements are left out.
+	// Null: the empty string; null elements are omitted.
 	{
 		Name: "Arrays.toCsvString", Dialect: syntax.Classic, Result: value.KindText,
 		Params: []Param{arrayParameter},
@@ -105,7 +105,7 @@ var arrayMethods = []Function{
 		Name: "isEmpty", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindBool,
 		Params: []Param{selfArray}, Call: arrayIsEmpty,
 	},
-	// The array with the value behind its elements.
+	// The array with the value appended.
 	{
 		Name: "add", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayAdd,
@@ -116,8 +116,8 @@ var arrayMethods = []Function{
 		Name: "remove", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayRemove,
 	},
-	// The array with the elements of arrays inside of it, however nested, in
-	// those arrays' place.
+	// The array with the elements of arrays inside it, however nested, in those
+	// arrays' place.
 	{
 		Name: "flatten", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray},

@@ -18,8 +18,9 @@ import (
 // counterpart in the Identity Engine dialect, the methods of strings and
 // numbers.
 var convertFunctions = []Function{
-	// The string or number rounded to the nearest integer, halves upwards. What
-	// does not fit 32 bits is an error, and so is a string that is not a number.
+	// The string or number rounded to the nearest integer, halves upwards. A
+	// result that does not fit in 32 bits is an error, and so is a string that
+	// is not a number.
 	{
 		Name: "Convert.toInt", Dialect: syntax.Classic, Result: value.KindInt, OnNull: NullNull,
 		Params: []Param{{Name: "value", Want: argNumeric}},
@@ -37,9 +38,9 @@ var convertFunctions = []Function{
 		Name: "Convert.toNum", Dialect: syntax.Classic, Result: value.KindReal, OnNull: NullNull,
 		Params: []Param{{Name: "value", Want: argNumeric}}, Call: toNumber,
 	},
-	// The string or number rounded to the nearest integer, halves upwards. What
-	// does not fit 32 bits wraps around; a string that is not a number is an
-	// error.
+	// The string or number rounded to the nearest integer, halves upwards. A
+	// result that does not fit in 32 bits wraps around; a string that is not a
+	// number is an error.
 	{
 		Name: "toInteger", Receiver: value.KindText | value.KindNumber, Dialect: syntax.IdentityEngine, Result: value.KindInt,
 		Params: []Param{{Name: "value", Want: argNumeric}},

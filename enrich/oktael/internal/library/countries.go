@@ -10,9 +10,8 @@ var countryParameter = Param{Name: "country", Want: argText}
 
 // countryFunctions is the Iso3166Convert family of the Classic dialect.
 var countryFunctions = []Function{
-	// The two-letter code of a country that is given by its two-letter,
-	// three-letter or numeric code, or by its English name. An unknown country
-	// is an error.
+	// The two-letter code of a country named by its two-letter, three-letter or
+	// numeric code, or by its English name. An unknown country is an error.
 	{
 		Name: "Iso3166Convert.toAlpha2", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{countryParameter}, Call: ofCountry(value.Country.Alpha2),

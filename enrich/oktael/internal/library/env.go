@@ -31,7 +31,7 @@ type Env struct {
 	Regexes value.Regexes
 
 	// Expressions evaluates group expressions. GroupDepth counts those that are
-	// being evaluated, one inside of the other.
+	// being evaluated, one inside the other.
 	Expressions GroupExpressions
 	GroupDepth  int
 }

@@ -24,8 +24,8 @@ var ErrTooManyGroups = errors.New("more groups match than the limit allows")
 // see the user's groups from every source, in the directory's order, and
 // fail with ErrGroupsUnknown where the groups are unknown. Case matters.
 var groupFunctions = []Function{
-	// What the group expression gives for each of the user's groups whose id is
-	// on the allow list, in the order of the user's groups; null where there is
+	// The value of the group expression for each of the user's groups whose id
+	// is on the allow list, in the order of the user's groups; null if there is
 	// none. More matches than the limit are an error, unless the rule truncates.
 	{
 		Name: "getFilteredGroups", Dialect: syntax.Classic, Result: value.KindList | value.KindNull, Reads: input.Groups,
@@ -36,7 +36,7 @@ var groupFunctions = []Function{
 		Call:    getFilteredGroups,
 	},
 	// The names that begin with the pattern, of the user's groups from an app;
-	// null where there is none. More matches than the limit are an error, unless
+	// null if there is none. More matches than the limit are an error, unless
 	// the rule truncates.
 	{
 		Name: "Groups.startsWith", Dialect: syntax.Classic, Result: value.KindList | value.KindNull, Reads: input.Groups,
@@ -68,7 +68,7 @@ var groupFunctions = []Function{
 	},
 	// Whether the user is in a group with one of these ids. A list among them
 	// counts as its elements.
-	// Null: a null id is nobody's group.
+	// Null: a null id matches no group.
 	{
 		Name: "isMemberOfAnyGroup", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.Groups, Rest: true,
 		Params: []Param{{Name: "groupIds", Want: argAny, Nullable: true}}, Call: memberOfAny,
@@ -84,8 +84,8 @@ var groupFunctions = []Function{
 		Params: []Param{{Name: "text", Want: argText}}, Call: memberByName(strings.Contains),
 	},
 	// Whether the user is in a group whose whole name matches the regular
-	// expression. A slash before it, or slashes around it, may be left standing,
-	// as in the reference's own example.
+	// expression. A slash before it, or slashes around it, are ignored, as in
+	// the example of Okta's reference.
 	{
 		Name: "isMemberOfGroupNameRegex", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "regex", Want: argText}},

@@ -23,7 +23,7 @@ var stringMethods = []Function{
 		Params: []Param{self}, Call: ofText(lowerCase),
 	},
 	// The characters from start, counted from 0, up to but not including end, or
-	// up to the string's own. Positions outside of the string are an error.
+	// up to the end of the string. Positions outside the string are an error.
 	{
 		Name: "substring", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params:   []Param{self, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}},
@@ -56,14 +56,14 @@ var stringMethods = []Function{
 		Name: "contains", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindBool,
 		Params: []Param{self, searchText}, Call: ofTexts(strings.Contains),
 	},
-	// What stands before the first occurrence of the search string; the whole string
-	// where it does not occur.
+	// The part before the first occurrence of the search string; the whole
+	// string if it does not occur.
 	{
 		Name: "substringBefore", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{self, searchText}, Call: ofTexts(before),
 	},
-	// What stands behind the first occurrence of the search string; the empty string
-	// where it does not occur.
+	// The part after the first occurrence of the search string; the empty string
+	// if it does not occur.
 	{
 		Name: "substringAfter", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{self, searchText}, Call: ofTexts(after),

@@ -23,7 +23,7 @@ var (
 // stringFunctions is the String family of the Classic dialect, with the bare
 // names that it replaced.
 var stringFunctions = append([]Function{
-	// The input with the suffix behind it.
+	// The input with the suffix appended.
 	{
 		Name: "String.append", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "suffix", Want: argText}},
@@ -31,7 +31,7 @@ var stringFunctions = append([]Function{
 	},
 	// The strings with the separator between them. A list among them counts as
 	// its elements.
-	// Null: null strings are left out; a null separator is an error.
+	// Null: null strings are omitted; a null separator is an error.
 	{
 		Name: "String.join", Dialect: syntax.Classic, Result: value.KindText,
 		Params: []Param{{Name: "separator", Want: argText}, {Name: "strings", Want: argAny, Nullable: true}},
@@ -71,9 +71,9 @@ var stringFunctions = append([]Function{
 		Name: "String.stringContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
 		Params: []Param{inputText, searchText}, Call: ofTexts(strings.Contains),
 	},
-	// The value behind the first key, in the order of the arguments, that occurs
-	// in the input; the default where none does.
-	// Null: a null input gives the default.
+	// The value after the first key, in the order of the arguments, that occurs
+	// in the input; the default if none does.
+	// Null: a null input returns the default.
 	{
 		Name: "String.stringSwitch", Dialect: syntax.Classic, Result: value.KindText | value.KindNull,
 		Params: []Param{
@@ -86,19 +86,19 @@ var stringFunctions = append([]Function{
 		Call:    stringSwitch,
 	},
 	// The characters from start, counted from 0, up to but not including end.
-	// Positions outside of the input are an error.
+	// Positions outside the input are an error.
 	{
 		Name: "String.substring", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}}, Call: substring,
 	},
-	// What stands behind the first occurrence of the search string; the empty string
-	// where it does not occur.
+	// The part after the first occurrence of the search string; the empty string
+	// if it does not occur.
 	{
 		Name: "String.substringAfter", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, searchText}, Call: ofTexts(after),
 	},
-	// What stands before the first occurrence of the search string; the whole
-	// input where it does not occur.
+	// The part before the first occurrence of the search string; the whole input
+	// if it does not occur.
 	{
 		Name: "String.substringBefore", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, searchText}, Call: ofTexts(before),

@@ -19,8 +19,8 @@ import (
 var timeFunctions = []Function{
 	// The present time, in UTC or a time zone, as ISO 8601 with milliseconds or
 	// in a format (a Joda-Time pattern). In the Identity Engine dialect it is
-	// another name of DateTime.now, and takes no arguments.
-	// Null: a null argument counts as left out.
+	// DateTime.now and takes no arguments.
+	// Null: a null argument counts as omitted.
 	{
 		Name: "Time.now", Dialect: syntax.Classic, Result: value.KindText, Reads: input.Clock,
 		Params:   []Param{{Name: "timeZoneId", Want: argText, Nullable: true}, {Name: "format", Want: argText, Nullable: true}},
@@ -51,7 +51,7 @@ var timeFunctions = []Function{
 		Name: "Time.fromUnixToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{{Name: "time", Want: argText}}, Call: timeToISO(datetime.FromUnix),
 	},
-	// A time in a format (a Joda-Time pattern) as ISO 8601; UTC where the format
+	// A time in a format (a Joda-Time pattern) as ISO 8601; UTC if the format
 	// has no zone.
 	{
 		Name: "Time.fromStringToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,

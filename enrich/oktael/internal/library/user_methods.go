@@ -23,9 +23,9 @@ var selfUser = Param{Name: "user", Want: argAny}
 var userMethods = []Function{
 	// The user's groups that fit all criteria, in the directory's order. A
 	// criterion is a map of group.id, group.source.id, group.type or
-	// group.profile.name to a string or a list of strings, one of which must fit;
-	// with group.profile.name, operator is EXACT or STARTS_WITH, which is the
-	// default. Case matters.
+	// group.profile.name to a string or a list of strings, one of which must
+	// fit; with group.profile.name, operator is EXACT or STARTS_WITH (the
+	// default). Case matters.
 	{
 		Name: "getGroups", Receiver: value.KindUser, Result: value.KindList, OfGroups: true, Reads: input.Groups, Rest: true, Optional: 1,
 		Params:  []Param{selfUser, {Name: "criteria", Want: argMap}},
@@ -53,8 +53,8 @@ var userMethods = []Function{
 			return member, err
 		},
 	},
-	// The user who is linked under this primary name (manager, …); null where
-	// there is none.
+	// The user linked under this primary name (manager, …); null if there is
+	// none.
 	{
 		Name: "getLinkedObject", Receiver: value.KindUser, Result: value.KindUser | value.KindNull, Reads: input.Linked,
 		Params: []Param{selfUser, {Name: "primaryName", Want: argText}},
