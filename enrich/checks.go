@@ -85,8 +85,8 @@ type requestCheck struct {
 	decision *Decision
 	now      time.Time
 
-	// request is nil where Explain is given none; no requirement is checked
-	// then. pathErr is why its path cannot be judged. Enrich has refused such a
+	// request is nil where Explain has none; no requirement is checked
+	// then. pathErr is why its path cannot be checked. Enrich has refused such a
 	// request before.
 	request      *http.Request
 	clientIP     string

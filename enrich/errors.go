@@ -91,7 +91,7 @@ var (
 	// errRequirement: a require expression is not true.
 	errRequirement = errors.New("a requirement is not met")
 	// errAccountDisabled: the user's account is suspended, deprovisioned or locked
-	// out. An accountError tells which.
+	// out. accountError names which.
 	errAccountDisabled = errors.New("the account is disabled")
 	// errUnknownUser: the directory says that there is no such user.
 	errUnknownUser = errors.New("the directory has no such user")

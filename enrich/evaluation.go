@@ -167,7 +167,7 @@ func personOfToken(p *identity.Principal, reads oktael.Inputs) *identity.Person 
 }
 
 // logUnknownGroups logs why a person's groups are unknown that the policy
-// reads, once for each reason: it lies in the configuration of an issuer or a
+// reads, once for each reason: the cause is in the configuration of an issuer or a
 // directory and is the same for every such person.
 func (g *Gateway) logUnknownGroups(p *Policy, who *identity.Person) {
 	if who == nil || who.GroupsUnknown == "" || p.reads&oktael.InputGroups == 0 {

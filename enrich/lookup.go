@@ -83,7 +83,7 @@ type LookupResult struct {
 	// Index is that of the person's groups.
 	Index oktael.GroupIndex
 
-	// Parts are handles that tell whether the parts are still valid.
+	// Parts are handles that report whether the parts are still valid.
 	Parts []cache.Handle
 
 	// When the fetches of the parts began; zero for a part that is not there.

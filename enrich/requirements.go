@@ -87,7 +87,7 @@ func (q *requirements) all() []*oktael.Program {
 }
 
 // known lists the requirements that read no more of the request than host and
-// path, which Explain is given.
+// path, which Explain takes from its request.
 func (q *requirements) known() []requestRequirement {
 	var list []requestRequirement
 	for _, r := range q.request {

@@ -37,7 +37,7 @@ type ImportWarning struct {
 	Text string
 }
 
-// The members of a claim in Okta's Claims API, and the words of its enums.
+// The members of a claim in Okta's Claims API, and the values of its enums.
 const (
 	memberName        = "name"
 	memberStatus      = "status"
@@ -297,7 +297,7 @@ func (c *oktaClaim) definition() (Definition, error) {
 		if utf8.RuneCountInString(c.value) > MaxImportedExpression {
 			return d, &fieldError{memberValue, fmt.Errorf("an expression has at most %d characters in Okta", MaxImportedExpression)}
 		}
-		// Which claims stand above it is seen when the policy is compiled.
+		// Which claims precede it is known when the policy is compiled.
 		if _, err := oktael.Compile(c.value, oktael.Options{Inputs: readable}); err != nil {
 			return d, &fieldError{memberValue, err}
 		}

@@ -130,7 +130,7 @@ func hexValue(c byte) int {
 	return -1
 }
 
-// isAttributeType reports whether s can stand before the equals sign: a name
+// isAttributeType reports whether s can precede the equals sign: a name
 // or a dotted number (RFC 4512, section 1.4).
 func isAttributeType(s string) bool {
 	for i := range len(s) {

@@ -29,7 +29,7 @@ func (e enum) parse(text string) (uint8, error) {
 	}
 	for i, n := range e.names {
 		if n == text {
-			return uint8(i), nil //nolint:gosec // the sets are a handful of words
+			return uint8(i), nil //nolint:gosec // the sets are small
 		}
 	}
 	return 0, fmt.Errorf("unknown %s %q%s", e.option, text, nearest.Hint(text, e.names))

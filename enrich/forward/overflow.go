@@ -149,7 +149,7 @@ func partSuffix(i int) string { return "-" + strconv.Itoa(i+1) }
 
 // longest returns the largest n in 1…most for which fits holds, or 0. Lengths
 // grow with n, so that a binary search finds it in few tries; fits has
-// returned true for the n that is given.
+// returned true for n.
 func longest(most int, fits func(n int) bool) int {
 	return sort.Search(most, func(i int) bool { return !fits(i + 1) })
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // This file holds what a compiled definition knows of its own names: which it
-// writes, which it reserves, and which of them cannot stand beside each other.
+// writes, which it reserves, and which of them cannot be combined.
 
 // HeaderPlan is a compiled [Definition]. It never changes and is safe for
 // concurrent use.

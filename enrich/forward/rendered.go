@@ -94,7 +94,7 @@ func (r *RenderedHeaders) finish(reserved []string) {
 }
 
 // Write puts the field lines into h and deletes what else h has under names
-// of the plan. A header's values are given to it alone: later handlers
+// of the plan. A header's values belong to it alone: later handlers
 // edit values in place (Caddy's own header replacements do), which must not
 // reach the next request.
 func (r *RenderedHeaders) Write(h http.Header) {

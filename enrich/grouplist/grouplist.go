@@ -1,8 +1,8 @@
-// Package grouplist reads the groups that a token or an answer brings, also where
-// one text stands in the place of the list: "[admin, user]", "a,b", JSON in a
-// text. Only the operator knows what such a text is. Taken for one group, it would
-// let in callers whom a requirement like NOT isMemberOfGroupName("admin") is to
-// keep out.
+// Package grouplist reads the groups of a token or an answer, including those
+// written as one string instead of a list: "[admin, user]", "a,b", JSON in a
+// string. Only the operator knows what such a string is. Read as one group, it
+// would admit callers that a requirement such as NOT isMemberOfGroupName("admin")
+// must keep out.
 package grouplist
 
 import (
@@ -28,7 +28,7 @@ const (
 const maxDelimiter = 8
 
 // Check refuses what can be no delimiter: one with a letter or a digit, which is
-// a misspelt word, and one with a bracket or a quote, which stand around parts.
+// a misspelt word, and one with a bracket or a quote, which enclose parts.
 func Check(delimiter string) error {
 	switch {
 	case delimiter == "", delimiter == JSON, delimiter == None:
@@ -43,7 +43,7 @@ func Check(delimiter string) error {
 	return nil
 }
 
-// marks stand around a list or a part of it, and are part of no name.
+// marks enclose a list or a part of it, and are part of no name.
 const marks = `[]{}"'`
 
 // The reasons for which groups are unknown. They are part of messages.
@@ -57,7 +57,7 @@ const (
 
 // Read returns the groups in v, the value that is to hold them, as a list that is
 // never nil where they are known. The delimiter is one that Check accepts; empty,
-// it says nothing of texts, and only a text that can be but one group is read.
+// it says nothing of texts, and only a text that can be no more than one group is read.
 // Where the groups are not known, unknown says why; it is empty for a null value,
 // which does not mean "no groups" either.
 func Read(v any, delimiter string) (list []any, unknown string) {
@@ -76,7 +76,7 @@ func Read(v any, delimiter string) (list []any, unknown string) {
 	return nil, reasonKind
 }
 
-// parse reads a text in the place of a list. It returns the groups, or the reason
+// parse reads a text instead of a list. It returns the groups, or the reason
 // for which they are unknown.
 func parse(text, delimiter string) ([]any, string) {
 	switch delimiter {
@@ -140,7 +140,7 @@ func elements(list []any, delimiter string) ([]any, string) {
 }
 
 // isPlain reports whether a text can be one group only: letters, digits, and
-// what stands inside of names, paths, URNs, addresses and Windows' domain names.
+// what occurs in names, paths, URNs, addresses and Windows' domain names.
 // Any other character could separate the groups of a list.
 func isPlain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool {

@@ -15,7 +15,7 @@ type TextWriter func(b []byte, s string) ([]byte, error)
 
 // AppendJSON appends a canonical value as JSON without white space. Members
 // stand in the order of their names and numbers as they came, so that equal
-// values give equal bytes and no identifier is rounded. Texts and names are
+// values have equal bytes and no identifier is rounded. Texts and names are
 // written by text; nil means AppendString. The error is that of text, or
 // ErrNotCanonical.
 func AppendJSON(b []byte, v any, text TextWriter) ([]byte, error) {

@@ -1,6 +1,6 @@
 // Package mint makes the gateway's own tokens: it keeps the signing keys,
 // rotates them, publishes their public parts, and signs what the application
-// is given in place of the caller's token.
+// receives in place of the caller's token.
 //
 // The keys of a cluster live in a storage that all nodes share. A new key is
 // published for a while before it signs, so that whoever caches the key set

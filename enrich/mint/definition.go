@@ -58,7 +58,7 @@ type TokenDefinition struct {
 	// cookie is set.
 	Header string `json:"header,omitempty"`
 
-	// What stands before the token in the header, followed by a space.
+	// The scheme before the token in the header, followed by a space.
 	// Default: Bearer for Authorization, else nothing.
 	Scheme string `json:"scheme,omitempty"`
 

@@ -30,7 +30,7 @@ const rsaBits = 2048
 var errKey = errors.New("unusable key")
 
 // key is one signing key, or, without a private part, one that is only
-// published. It never changes once it stands in a ring.
+// published. It never changes once it is in a ring.
 type key struct {
 	id        string
 	algorithm string

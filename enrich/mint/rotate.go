@@ -105,7 +105,7 @@ func (r *ring) add(k *key, now, signsFrom time.Time) {
 // update changes the stored keys under the lock. A key that may be needed is
 // made before, so that the lock is held for two calls to the storage only;
 // and as locks can be lost, what is used afterwards is what the storage then
-// holds, not what was meant to be there.
+// holds, not what was to be stored.
 func (s *Signer) update(ctx context.Context, needKey bool, how func(r *ring, made *key, now time.Time) (*ring, bool)) (err error) {
 	var made *key
 	if needKey {

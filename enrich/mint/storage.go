@@ -121,7 +121,7 @@ func decodeRing(text []byte) (*ring, error) {
 	}
 	var doc stored
 	if err := json.Unmarshal(text, &doc); err != nil {
-		// The JSON error is left out: it may quote what stands there.
+		// The JSON error is left out: it may quote the stored keys.
 		return nil, fmt.Errorf("decoding signing keys: not JSON: %w", errStored)
 	}
 	switch {

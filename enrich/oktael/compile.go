@@ -14,7 +14,7 @@ import (
 // The compiler goes over the tree once, from the leaves up. For each part it
 // makes a node and works out the kinds that its value can be of; a part that no
 // value could make right is an error with its position. On the way it notes what
-// the expression reads and warns of what is probably not meant.
+// the expression reads and warns of what is probably a mistake.
 
 // compiler turns a syntax tree into nodes and checks what can be checked
 // before there are values.
@@ -74,7 +74,7 @@ func (c *compiler) read(offset int, inputs Inputs, what string) error {
 	return nil
 }
 
-// Warn notes something that is allowed but probably not meant.
+// Warn notes something that is allowed but probably a mistake.
 func (c *compiler) Warn(offset int, format string, args ...any) {
 	w := Warning{Offset: c.base + offset, Msg: fmt.Sprintf(format, args...)}
 	w.Line, w.Column = syntax.Position(c.source, w.Offset)

@@ -143,7 +143,7 @@ func (p *Program) Members(of string) []string {
 	return names
 }
 
-// Warnings returns what is allowed but probably not meant, in the order of the
+// Warnings returns what is allowed but probably a mistake, in the order of the
 // source.
 func (p *Program) Warnings() []Warning { return p.warnings }
 

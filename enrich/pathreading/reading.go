@@ -66,7 +66,7 @@ func endsOddly(c byte) bool { return c == '/' || c == '.' || isBlank(c) }
 
 // isBlank reports whether servers and functions that trim take c for white space:
 // with it go all controls, as a zero byte ends a text in C, and the $ of many
-// regular expressions stands before a last line feed too.
+// regular expressions matches before a last line feed too.
 func isBlank(c byte) bool { return c <= ' ' }
 
 // Check refuses a path that servers read in several ways of which one leads
@@ -181,7 +181,7 @@ func appendNew(list []string, text string) []string {
 }
 
 // staysEscaped reports whether a byte's escape stays in a path as sent: routers
-// that compare before they decode tell it from the byte.
+// that compare before they decode distinguish it from the byte.
 func staysEscaped(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '.' || b == '%' || isSlash(b)
 }
@@ -242,7 +242,7 @@ func unhex(c byte) byte {
 // slashed makes a slash of each backslash.
 func slashed(text string) string { return strings.ReplaceAll(text, `\`, "/") }
 
-// withoutAuthority leaves out what stands between slashes at the beginning and
+// withoutAuthority leaves out the text between slashes at the beginning and
 // the next one: to the URL class of Node and to PHP's parse_url, that is a host.
 func withoutAuthority(text string) string {
 	if !strings.HasPrefix(text, "//") {

@@ -41,7 +41,7 @@ type Found struct {
 	// headers without one, cookies and query parameters.
 	Scheme string
 
-	// Place points into the list that Find was given.
+	// Place points into the list passed to Find.
 	Place *Place
 }
 

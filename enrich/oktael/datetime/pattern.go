@@ -50,7 +50,7 @@ var (
 // last two digits of a year; Z is +hhmm, ZZ +hh:mm, ZZZ the id.
 const letters = "GCYxweEyDMdaKhHkmsSzZ"
 
-// numeric are the letters that always stand for digits; M does so up to MM.
+// numeric are the letters that always mean digits; M does so up to MM.
 const numeric = "CYxweyDdKhHkmsS"
 
 // element is a run of one pattern letter, or literal text (letter 0).

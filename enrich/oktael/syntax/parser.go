@@ -32,7 +32,7 @@ type parser struct {
 	isFamily func(name string) bool
 }
 
-// Parse reads a whole expression. isFamily tells a call on a family of
+// Parse reads a whole expression. isFamily distinguishes a call on a family of
 // functions, as String.len(s), from a method of a value. The error is an
 // *Error.
 func Parse(source string, isFamily func(name string) bool) (*Node, error) {

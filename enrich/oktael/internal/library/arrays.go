@@ -12,7 +12,7 @@ var arrayParameter = Param{Name: "array", Want: argList, Nullable: true}
 
 // arrayFunctions is the Arrays family of the Classic dialect. A string with
 // commas is accepted wherever an array is; null counts as an empty array.
-// No function changes the array that it is given.
+// No function changes its arguments.
 var arrayFunctions = []Function{
 	// The array with the value appended.
 	// Null: a null array counts as empty; a null value is added.
@@ -133,7 +133,7 @@ func asList(v any) []any {
 	return list
 }
 
-// arrayAdd copies the array: what it is given may be shared.
+// arrayAdd copies the array: its argument may be shared.
 func arrayAdd(_ *Env, _ any, args []any) (any, error) {
 	list := asList(args[0])
 	if len(list) >= value.MaxList {

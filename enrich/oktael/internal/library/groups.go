@@ -248,7 +248,7 @@ func memberOfAny(e *Env, _ any, args []any) (any, error) {
 }
 
 // nameRegexes compiles a regular expression for names. The reference's
-// example has a slash before it that is not meant: such a one is tried as it
+// example has a stray slash before it: such a one is tried as it
 // is and without the slash.
 func nameRegexes(pattern string, compile func(string) (*value.Regex, error)) ([]*value.Regex, error) {
 	patterns := []string{pattern}

@@ -94,7 +94,7 @@ var timeFunctions = []Function{
 	},
 }
 
-// timeToISO writes a time that is given in another form as ISO 8601.
+// timeToISO writes a time in another form as ISO 8601.
 func timeToISO(parse func(string) (time.Time, error)) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		t, err := parse(args[0].(string))

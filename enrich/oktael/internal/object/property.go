@@ -220,7 +220,7 @@ func profileOf(m map[string]any) map[string]any {
 }
 
 // TextOrNull is a field as a value: null where it is empty, because the types of
-// package identity do not tell an empty field from one that is not known.
+// package identity do not distinguish an empty field from an unknown one.
 func TextOrNull(s string) any {
 	if s == "" {
 		return nil

@@ -16,8 +16,8 @@ var (
 	errByZero   = errors.New("division by zero")
 )
 
-// Calculate applies + - * / % or ^. Two integers give an integer, an integer and
-// a real give a real, and + with a text on either side joins texts.
+// Calculate applies + - * / % or ^. Two integers make an integer, an integer and
+// a real make a real, and + with a text on either side joins texts.
 func (m *Meter) Calculate(operator byte, left, right any) (any, error) {
 	if operator == '+' {
 		if KindOf(left) == KindText || KindOf(right) == KindText {
