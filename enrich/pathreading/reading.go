@@ -173,6 +173,7 @@ func decoded(u *url.URL, set Set) []string {
 	return list
 }
 
+// appendNew appends a text that the list does not have yet.
 func appendNew(list []string, text string) []string {
 	if slices.Contains(list, text) {
 		return list
@@ -186,8 +187,11 @@ func staysEscaped(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '.' || b == '%' || isSlash(b)
 }
 
+// isSlash reports whether some server takes b for a separator of segments:
+// Windows and .NET take the backslash for one.
 func isSlash(b byte) bool { return b == '/' || b == '\\' }
 
+// none keeps no escape.
 func none(byte) bool { return false }
 
 // unescape decodes the escapes of a path but those of bytes that stay, whose
@@ -222,6 +226,8 @@ func unescapeAgain(text string, stays func(byte) bool) (string, bool) {
 	return string(out), valid
 }
 
+// capitals are the digits of escapes that stay, as RFC 3986 (section 6.2.2.1)
+// writes them.
 const capitals = "0123456789ABCDEF"
 
 func isHex(c byte) bool {

@@ -116,8 +116,8 @@ func (p *parser) fail(offset int, format string, args ...any) *Node {
 	return &Node{}
 }
 
-// unexpected fails at the next token, where something else was wanted. Words
-// of Spring's language that Okta's lacks are named.
+// unexpected fails at the next token, where wanted was expected. Constructs of
+// Spring's language that Okta's does not have are named in the error.
 func (p *parser) unexpected(wanted string) *Node {
 	t := p.peek()
 	at := t.start
