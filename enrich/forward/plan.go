@@ -115,7 +115,7 @@ func (p *HeaderPlan) addPrefixes(from []HeadersFrom) error {
 			}
 		}
 		if len(p.headers) > maxHeaders {
-			return setting.Wrap(fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, maxHeaders), path, p.headers[0].setting)
+			return setting.Wrap(fmt.Errorf("headers_from %q: more than %d headers in one policy", f.Prefix, maxHeaders), path, p.headers[0].setting)
 		}
 	}
 	return nil

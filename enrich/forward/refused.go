@@ -62,7 +62,7 @@ func checkSpelling(name string) error {
 	case name == "":
 		return fmt.Errorf("%w: it is empty", errHeaderName)
 	case len(name) > maxNameBytes:
-		return fmt.Errorf("%w: it has over %d bytes", errHeaderName, maxNameBytes)
+		return fmt.Errorf("%w: it is longer than %d bytes", errHeaderName, maxNameBytes)
 	case !isFieldName(name):
 		return fmt.Errorf("%w: a header name has letters, digits and %s only (RFC 9110, section 5.6.2)", errHeaderName, separators)
 	}

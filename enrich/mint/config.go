@@ -84,13 +84,13 @@ func (c Config) Validate() error {
 	case c.Algorithm != "" && !slices.Contains(algorithms, c.Algorithm):
 		return fmt.Errorf("unknown algorithm %q (want %s): %w", c.Algorithm, nearest.JoinOr(algorithms), errConfig)
 	case len(c.KeyFiles) > maxKeyFiles:
-		return fmt.Errorf("%d key files, over %d: %w", len(c.KeyFiles), maxKeyFiles, errConfig)
+		return fmt.Errorf("%d key files, at most %d: %w", len(c.KeyFiles), maxKeyFiles, errConfig)
 	case slices.Contains(c.KeyFiles, ""):
 		return fmt.Errorf("a key file has no name: %w", errConfig)
 	case c.RotateOverlap < cache.Duration(minOverlap):
 		return fmt.Errorf("rotate_overlap is under %v: %w", minOverlap, errConfig)
 	case c.Rotate <= c.RotateOverlap:
-		return fmt.Errorf("rotate is not longer than rotate_overlap: %w", errConfig)
+		return fmt.Errorf("rotate must be longer than rotate_overlap: %w", errConfig)
 	}
 	return nil
 }

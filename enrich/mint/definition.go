@@ -134,7 +134,7 @@ func Compile(d TokenDefinition) (*Template, error) {
 	case slices.Contains(d.Audience, ""):
 		return nil, fmt.Errorf("an audience is empty: %w", errDefinition)
 	case t.ttl < time.Second || t.ttl > maxTTL || t.ttl%time.Second != 0:
-		return nil, fmt.Errorf("ttl is not whole seconds between 1s and %v: %w", maxTTL, errDefinition)
+		return nil, fmt.Errorf("ttl must be whole seconds between 1s and %v: %w", maxTTL, errDefinition)
 	case d.Subject == "cnf":
 		return nil, fmt.Errorf("subject cannot be cnf: %w", errDefinition)
 	}

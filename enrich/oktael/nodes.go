@@ -104,7 +104,7 @@ func (n *varNode) eval(e *evaluation) (any, error) {
 	v, ok := e.Context.Vars[n.name]
 	if !ok && !n.optional {
 		names := append(input.All.Names(), slices.Sorted(maps.Keys(e.Context.Vars))...)
-		return nil, e.fail(n.at(), "there is no %s here%s", n.name, nearest.Hint(n.name, names))
+		return nil, e.fail(n.at(), "unknown variable %s%s", n.name, nearest.Hint(n.name, names))
 	}
 	return v, nil
 }

@@ -71,7 +71,7 @@ var userMethods = []Function{
 		Params: []Param{selfUser, {Name: "name", Want: argText}},
 		Prepare: func(c Checker, _ *syntax.Node, args []*syntax.Node) (any, error) {
 			if name, ok := args[1].Value.(string); ok && args[1].IsText() && !slices.Contains(internalProperties, name) {
-				return nil, c.Fail(args[1].Offset, "there is no internal property %q%s", name, nearest.Hint(name, internalProperties))
+				return nil, c.Fail(args[1].Offset, "unknown internal property %q%s", name, nearest.Hint(name, internalProperties))
 			}
 			return nil, nil
 		},
@@ -86,7 +86,7 @@ var userMethods = []Function{
 				}
 				return u.Status, nil
 			}
-			return nil, errors.New("there is no internal property of that name")
+			return nil, errors.New("unknown internal property")
 		},
 	},
 }
