@@ -137,7 +137,7 @@ func TestATextOfGroupsIsNotOneGroup(t *testing.T) {
 				if got := w.get("/", token); got.StatusCode != tc.want {
 					t.Errorf("%d, want %d: %s", got.StatusCode, tc.want, got.body)
 				}
-				if tc.option == "" && tc.want == 403 && !strings.Contains(w.logged(), `issuer \"corp\": claim \"groups\": one text stands in the place of the list`) {
+				if tc.option == "" && tc.want == 403 && !strings.Contains(w.logged(), `issuer \"corp\": claim \"groups\": the groups are one string, which may hold several`) {
 					t.Error("the reason is not in the log")
 				}
 			})
