@@ -15,9 +15,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -192,7 +192,7 @@ func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 		case t.Issuer == "" && len(accepted) > 1:
 			return setting.Wrap(fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, block.JoinOr(accepted)), setting.Index("tests", i))
 		case t.Issuer != "" && !slices.Contains(accepted, t.Issuer):
-			return setting.Wrap(fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted)), setting.Index("tests", i))
+			return setting.Wrap(fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, suggest.DidYouMean(t.Issuer, accepted)), setting.Index("tests", i))
 		}
 	}
 	if len(h.Tokens) > 0 && !signs {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // maxPatternLength bounds a group filter's pattern, in characters. Okta bounds
@@ -200,7 +200,7 @@ func (l limit) cut(c *GroupChoice) error {
 // value.
 func oneOf(got string, words ...string) error {
 	if got == "" {
-		return fmt.Errorf("must be %s", nearest.JoinOr(words))
+		return fmt.Errorf("must be %s", suggest.JoinOr(words))
 	}
-	return fmt.Errorf("unknown value %q (want %s)%s", got, nearest.JoinOr(words), nearest.Hint(got, words))
+	return fmt.Errorf("unknown value %q (want %s)%s", got, suggest.JoinOr(words), suggest.DidYouMean(got, words))
 }

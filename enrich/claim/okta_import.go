@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Limits on what Import reads.
@@ -238,7 +238,7 @@ func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
 		if name == "groupFilterType" {
 			return c, &fieldError{name, errors.New("is a spelling that Okta rejects; write group_filter_type")}
 		}
-		return c, &fieldError{name, errors.New("is not a member of an Okta claim" + nearest.Hint(name, oktaMembers))}
+		return c, &fieldError{name, errors.New("is not a member of an Okta claim" + suggest.DidYouMean(name, oktaMembers))}
 	}
 	for _, e := range []struct {
 		member string

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Preset returns a documented set of headers. Their claims are the standard
@@ -79,7 +79,7 @@ func Preset(name string) ([]HeaderDefinition, error) {
 			{Name: "X-Auth-Request-Preferred-Username", Claim: "preferred_username"},
 		}, nil
 	}
-	return nil, fmt.Errorf("unknown preset %q%s", name, nearest.Hint(name, namesOfPresets()))
+	return nil, fmt.Errorf("unknown preset %q%s", name, suggest.DidYouMean(name, namesOfPresets()))
 }
 
 // presetNames lists what Preset knows.

@@ -13,7 +13,7 @@ import (
 	"unicode"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // The values of groups_delimiter besides a delimiter itself.
@@ -36,7 +36,7 @@ func Check(delimiter string) error {
 	case len(delimiter) > maxDelimiter:
 		return fmt.Errorf("a delimiter has at most %d bytes", maxDelimiter)
 	case strings.ContainsFunc(delimiter, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == unicode.ReplacementChar }):
-		return fmt.Errorf(`unknown value %q (want a delimiter such as "," or ";", json or none)%s`, delimiter, nearest.Hint(delimiter, []string{JSON, None}))
+		return fmt.Errorf(`unknown value %q (want a delimiter such as "," or ";", json or none)%s`, delimiter, suggest.DidYouMean(delimiter, []string{JSON, None}))
 	case strings.ContainsAny(delimiter, marks):
 		return errors.New("brackets and quotes enclose groups and cannot separate them")
 	}

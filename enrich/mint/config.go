@@ -18,7 +18,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Defaults and bounds of Config.
@@ -82,7 +82,7 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	switch {
 	case c.Algorithm != "" && !slices.Contains(algorithms, c.Algorithm):
-		return fmt.Errorf("unknown algorithm %q (want %s): %w", c.Algorithm, nearest.JoinOr(algorithms), errConfig)
+		return fmt.Errorf("unknown algorithm %q (want %s): %w", c.Algorithm, suggest.JoinOr(algorithms), errConfig)
 	case len(c.KeyFiles) > maxKeyFiles:
 		return fmt.Errorf("%d key files, at most %d: %w", len(c.KeyFiles), maxKeyFiles, errConfig)
 	case slices.Contains(c.KeyFiles, ""):

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // The compiler goes over the tree once, from the leaves up. For each part it
@@ -171,7 +171,7 @@ func (c *compiler) compileName(s *syntax.Node) (typed, error) {
 	if c.inGroup {
 		names = append(names, "group")
 	}
-	return typed{}, c.Fail(s.Offset, "unknown name %s%s", s.Text, nearest.Hint(s.Text, names))
+	return typed{}, c.Fail(s.Offset, "unknown name %s%s", s.Text, suggest.DidYouMean(s.Text, names))
 }
 
 // elsewhere are names that Okta's language knows in other places than those
@@ -224,13 +224,13 @@ func (c *compiler) checkMember(s, base *syntax.Node, name string) error {
 		if slices.Contains(known, name) {
 			return nil
 		}
-		return c.Fail(s.Offset, "%s has no member %s%s", base.Text, name, nearest.Hint(name, known))
+		return c.Fail(s.Offset, "%s has no member %s%s", base.Text, name, suggest.DidYouMean(name, known))
 	}
 	if base.Text == "claims" && c.options.Claims != nil {
 		if slices.Contains(c.options.Claims, name) {
 			return nil
 		}
-		return c.Fail(s.Offset, "no rule above this one computes the claim %s%s", name, nearest.Hint(name, c.options.Claims))
+		return c.Fail(s.Offset, "no rule above this one computes the claim %s%s", name, suggest.DidYouMean(name, c.options.Claims))
 	}
 	return nil
 }

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // The nodes that read: literals, inputs, variables, properties and elements, and
@@ -104,7 +104,7 @@ func (n *varNode) eval(e *evaluation) (any, error) {
 	v, ok := e.Context.Vars[n.name]
 	if !ok && !n.optional {
 		names := append(input.All.Names(), slices.Sorted(maps.Keys(e.Context.Vars))...)
-		return nil, e.fail(n.at(), "unknown variable %s%s", n.name, nearest.Hint(n.name, names))
+		return nil, e.fail(n.at(), "unknown variable %s%s", n.name, suggest.DidYouMean(n.name, names))
 	}
 	return v, nil
 }

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Criteria: which of the user's groups user.getGroups and user.isMemberOf mean.
@@ -69,7 +69,7 @@ func checkCriteria(c Checker, name *syntax.Node, args []*syntax.Node) (any, erro
 			}
 			k := key.Value.(string)
 			if !slices.Contains(criterionKeys, k) {
-				return nil, c.Fail(key.Offset, "%s: unknown criterion %q%s", name.Text, k, nearest.Hint(k, criterionKeys))
+				return nil, c.Fail(key.Offset, "%s: unknown criterion %q%s", name.Text, k, suggest.DidYouMean(k, criterionKeys))
 			}
 			if k == criterionType {
 				warnType(c, arg.Kids[i+1])
@@ -98,7 +98,7 @@ func warnType(c Checker, s *syntax.Node) {
 		}
 	}
 	if t, ok := s.Value.(string); ok && s.IsText() && !slices.Contains(groupTypes, t) {
-		c.Warn(s.Offset, "unknown group type %q (want %s)%s", t, nearest.JoinOr(groupTypes), nearest.Hint(t, groupTypes))
+		c.Warn(s.Offset, "unknown group type %q (want %s)%s", t, suggest.JoinOr(groupTypes), suggest.DidYouMean(t, groupTypes))
 	}
 }
 

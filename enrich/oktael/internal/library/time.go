@@ -3,11 +3,11 @@ package library
 import (
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/datetime"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Time functions. Formats are Joda-Time patterns, as in Okta; see package
@@ -132,7 +132,7 @@ func checkZoneAndFormat(zone, format int) func(Checker, *syntax.Node, []*syntax.
 			switch text := arg.Value.(string); i {
 			case zone:
 				if ready.zone, err = datetime.Zone(text); err != nil {
-					return nil, c.Fail(arg.Offset, "unknown time zone %q%s", text, nearest.Hint(text, datetime.ZoneNames()))
+					return nil, c.Fail(arg.Offset, "unknown time zone %q%s", text, suggest.DidYouMean(text, datetime.ZoneNames()))
 				}
 			case format:
 				ready.format, err = datetime.Compile(text)

@@ -6,11 +6,11 @@ import (
 	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Methods of the user. They know the groups and linked objects of the user alone;
@@ -71,7 +71,7 @@ var userMethods = []Function{
 		Params: []Param{selfUser, {Name: "name", Want: argText}},
 		Prepare: func(c Checker, _ *syntax.Node, args []*syntax.Node) (any, error) {
 			if name, ok := args[1].Value.(string); ok && args[1].IsText() && !slices.Contains(internalProperties, name) {
-				return nil, c.Fail(args[1].Offset, "unknown internal property %q%s", name, nearest.Hint(name, internalProperties))
+				return nil, c.Fail(args[1].Offset, "unknown internal property %q%s", name, suggest.DidYouMean(name, internalProperties))
 			}
 			return nil, nil
 		},
