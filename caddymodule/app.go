@@ -214,7 +214,7 @@ func (a *App) Start() error {
 func (a *App) initializeMetrics() {
 	var policies []telemetry.PolicySeries
 	for _, p := range a.policies {
-		policies = append(policies, telemetry.PolicySeries{Name: p.name, Headers: p.compiled.Contract().Labels(), Mints: p.mints})
+		policies = append(policies, telemetry.PolicySeries{Name: p.name, Headers: p.compiled.HeaderPlan().Labels(), Mints: p.mints})
 	}
 	var directories []directory.Status
 	if a.directories != nil {

@@ -78,7 +78,7 @@ func (a *App) newGateway(store *cache.Store) *enrich.Gateway {
 		ContinueUnconfirmed: a.OnDenylistError == "continue",
 		DenialsConfigured:   a.denialsConfigured.Load(),
 		Log:                 store.Log(),
-		Keyer:               store.KeyDeriver(),
+		KeyDeriver:          store.KeyDeriver(),
 
 		// With the resources' own names: after one was closed and opened anew,
 		// decisions that were made from it must not be found.

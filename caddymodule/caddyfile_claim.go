@@ -5,7 +5,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // parseClaim reads one claim rule; d stands on the word claim. Syntax:
@@ -66,7 +66,7 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 			block.Texts("types", &f.Types))
 	case args[1] == "allow_list":
 		l := &claim.AllowList{IDs: args[2:]}
-		if word, near := nearest.Word(args[2], []string{"expression"}); near && args[2] != word {
+		if word, near := suggest.Closest(args[2], []string{"expression"}); near && args[2] != word {
 			return def, d.Errf("claim %s: allow_list: %q is hardly a group's id (did you mean %q?)", def.Name, args[2], word)
 		}
 		if args[2] == "expression" {
@@ -82,7 +82,7 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 			block.Enum("on_limit", &l.OnLimit, claim.OnLimitError, claim.OnLimitTruncate))
 	default:
 		return def, d.Errf("claim %s: %q is neither groups nor allow_list%s; an expression with spaces stands in backticks",
-			def.Name, args[1], nearest.Hint(args[1], []string{"groups", "allow_list"}))
+			def.Name, args[1], suggest.DidYouMean(args[1], []string{"groups", "allow_list"}))
 	}
 	return def, block.Parse(d, "claim "+def.Name, options)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file reads the directory options of a Caddyfile and checks them while
@@ -52,7 +52,7 @@ func (p *parsedDirectories) unmarshal(d *caddyfile.Dispenser) error {
 		for _, m := range caddy.GetModules(directoryNamespace) {
 			kinds = append(kinds, m.ID.Name())
 		}
-		return d.Errf("there is no kind of directory %q%s; there are %s", kind, nearest.Hint(kind, kinds), block.JoinOr(kinds))
+		return d.Errf("there is no kind of directory %q%s; there are %s", kind, suggest.DidYouMean(kind, kinds), block.JoinOr(kinds))
 	}
 	module, err := caddyfile.UnmarshalModule(d, directoryNamespace+"."+kind)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/document"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -121,13 +121,13 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	if err != nil {
 		hint := ""
 		if kinds := []string{token.Header, token.Cookie, token.Query}; !slices.Contains(kinds, args[0]) {
-			hint = nearest.Hint(args[0], kinds)
+			hint = suggest.DidYouMean(args[0], kinds)
 		}
 		return d.Errf("token_from: %v%s", err, hint)
 	}
 	for _, other := range h.TokenFrom {
 		if other.Same(p) {
-			return d.Errf("token_from: %s stands twice", p)
+			return d.Errf("token_from: duplicate source %s", p)
 		}
 	}
 	h.TokenFrom = append(h.TokenFrom, p)
@@ -187,7 +187,7 @@ func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 	c := &OktaClaims{File: args[0]}
 	if len(args) == 2 {
 		if args[1] != claim.TokenAccess && args[1] != claim.TokenID {
-			return d.Errf("okta_claims: %q is neither access nor id%s", args[1], nearest.Hint(args[1], []string{"access", "id"}))
+			return d.Errf("okta_claims: %q is neither access nor id%s", args[1], suggest.DidYouMean(args[1], []string{"access", "id"}))
 		}
 		c.Token = args[1]
 	}

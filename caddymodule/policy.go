@@ -14,9 +14,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
@@ -181,7 +181,7 @@ func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 		case t.Issuer == "" && len(accepted) > 1:
 			return setting.Wrap(fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, block.JoinOr(accepted)), setting.Index("tests", i))
 		case t.Issuer != "" && !slices.Contains(accepted, t.Issuer):
-			return setting.Wrap(fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, nearest.Hint(t.Issuer, accepted)), setting.Index("tests", i))
+			return setting.Wrap(fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, suggest.DidYouMean(t.Issuer, accepted)), setting.Index("tests", i))
 		}
 	}
 	if len(h.Tokens) > 0 && !signs {
@@ -229,7 +229,7 @@ func (h *Handler) newResource(places []token.Place) (*document.Resource, error) 
 
 // load reads the file of an okta_claims option. The notes are on what in the file
 // is no claim for this kind of token.
-func (o *OktaClaims) load() ([]claim.Definition, []claim.Note, error) {
+func (o *OktaClaims) load() ([]claim.Definition, []claim.ImportWarning, error) {
 	if err := block.Expand(&o.File); err != nil {
 		return nil, nil, err
 	}

@@ -23,7 +23,7 @@ type policy struct {
 	mints          bool               // it signs tokens
 	resource       *document.Resource // nil where the policy names none
 	warnings       []Warning          // what the policy's own settings make likely to be a mistake
-	importWarnings []claim.Note       // what okta_claims left out, for check
+	importWarnings []claim.ImportWarning       // what okta_claims left out, for check
 }
 
 // policyRegistry holds the policies of one configuration. None of them may write
@@ -44,7 +44,7 @@ func (r *policyRegistry) add(p *policy) (added bool, err error) {
 		}
 		return false, setting.Wrap(fmt.Errorf("two policies are named %q", p.name), "name")
 	}
-	if err := r.owned.add(p.compiled.Contract(), p.readFrom(forward.Sources{})); err != nil {
+	if err := r.owned.add(p.compiled.HeaderPlan(), p.readFrom(forward.Sources{})); err != nil {
 		return false, r.clash(p, err)
 	}
 	r.policies = append(r.policies, p)
@@ -95,7 +95,7 @@ func (n *ownedNames) Load() *forward.ReservedNames {
 // clash adds to an error of forward the name of the other policy.
 func (r *policyRegistry) clash(p *policy, err error) error {
 	for _, q := range r.policies {
-		both := forward.NewReservedNames(q.compiled.Contract(), p.compiled.Contract())
+		both := forward.NewReservedNames(q.compiled.HeaderPlan(), p.compiled.HeaderPlan())
 		if _, err := both.Except(q.readFrom(p.readFrom(forward.Sources{}))); err != nil {
 			return fmt.Errorf("%w; the other policy is %q", err, q.name)
 		}

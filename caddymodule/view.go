@@ -20,7 +20,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file is the view of a provisioned app that other packages work on: the admin
@@ -96,7 +96,7 @@ func (a *App) IssuerNamed(name string) (*issuer.Issuer, error) {
 	if name == "" {
 		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", block.JoinOr(names))
 	}
-	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), block.JoinOr(names))
+	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", suggest.DidYouMean(name, names), block.JoinOr(names))
 }
 
 // DirectoryStatus returns the state of each directory, in the order of the

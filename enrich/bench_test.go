@@ -90,7 +90,7 @@ func mustAllow(b *testing.B, r *rig, p *Policy, req *http.Request) {
 
 func BenchmarkScrub(b *testing.B) {
 	p := compiled(b, fiveHeaders(true))
-	owned := forward.NewReservedNames(p.Contract())
+	reserved := forward.NewReservedNames(p.HeaderPlan())
 	header := http.Header{
 		"Authorization": {"Bearer x"}, "Accept": {"*/*"}, "User-Agent": {"bench"}, "Accept-Encoding": {"gzip"}, "Cookie": {"a=b; c=d"},
 	}
@@ -98,7 +98,7 @@ func BenchmarkScrub(b *testing.B) {
 	req.Header = header
 	b.ReportAllocs()
 	for b.Loop() {
-		owned.Scrub(req)
+		reserved.Scrub(req)
 	}
 }
 
@@ -190,7 +190,7 @@ func BenchmarkRenderAndWrite(b *testing.B) {
 	h := http.Header{}
 	b.ReportAllocs()
 	for b.Loop() {
-		rendered, err := p.contract.Render(claims)
+		rendered, err := p.headerPlan.Render(claims)
 		if err != nil {
 			b.Fatal(err)
 		}

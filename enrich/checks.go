@@ -28,7 +28,7 @@ func (p *Policy) checkRequest(r *http.Request) error {
 		return nil
 	}
 	if strings.Trim(r.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != "" {
-		return refuse(KindMalformedRequest, fmt.Errorf("%w: found other characters than A to Z, - and _", errMethod))
+		return refuse(KindMalformedRequest, fmt.Errorf("%w: it contains characters other than A to Z, - and _", errMethod))
 	}
 	if overridesMethod(r.Header) {
 		return refuse(KindMalformedRequest, fmt.Errorf("%w: a header overrides it", errMethod))
@@ -85,8 +85,8 @@ type requestCheck struct {
 	decision *Decision
 	now      time.Time
 
-	// request is nil where Explain is given none; no requirement is checked
-	// then. pathErr is why its path cannot be judged. Enrich has refused such a
+	// request is nil where Explain has none; no requirement is checked
+	// then. pathErr is why its path cannot be checked. Enrich has refused such a
 	// request before.
 	request      *http.Request
 	clientIP     string

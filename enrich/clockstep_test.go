@@ -16,7 +16,7 @@ import (
 // than the leeway, and nothing is refused for good.
 func TestClockSteps(t *testing.T) {
 	const leeway = 30 * time.Second
-	life := func(l *cache.TTLs) { l.Fresh = 24 * time.Hour }
+	ttls := func(l *cache.TTLs) { l.Fresh = 24 * time.Hour }
 
 	t.Run("ahead, over the expiry", func(t *testing.T) {
 		for name, c := range map[string]struct {
@@ -28,7 +28,7 @@ func TestClockSteps(t *testing.T) {
 			"far beyond":             {2 * time.Hour, KindInvalidToken},
 		} {
 			t.Run(name, func(t *testing.T) {
-				r := newRig(t, options{life: life})
+				r := newRig(t, options{ttls: ttls})
 				p, tok := r.usual(), r.token()
 				r.warm(p, tok)
 				r.clock.Advance(c.step)
@@ -44,7 +44,7 @@ func TestClockSteps(t *testing.T) {
 		}
 	})
 	t.Run("back, before nbf", func(t *testing.T) {
-		r := newRig(t, options{life: life})
+		r := newRig(t, options{ttls: ttls})
 		p, tok := r.usual(), r.token(enrichtest.Claims{"nbf": r.clock.Now().Unix()})
 		r.warm(p, tok)
 		r.clock.Advance(-leeway - time.Second)
@@ -53,7 +53,7 @@ func TestClockSteps(t *testing.T) {
 		r.allowed(p, tok)
 	})
 	t.Run("back, and the expiry stays where it is", func(t *testing.T) {
-		r := newRig(t, options{life: life})
+		r := newRig(t, options{ttls: ttls})
 		p, tok := r.usual(), r.token()
 		r.warm(p, tok)
 		r.clock.Advance(-time.Hour)
@@ -63,7 +63,7 @@ func TestClockSteps(t *testing.T) {
 	})
 	t.Run("minted tokens", func(t *testing.T) {
 		for _, step := range []time.Duration{-time.Hour, 55 * time.Minute} {
-			r := newRig(t, options{life: life})
+			r := newRig(t, options{ttls: ttls})
 			signing(t, r, enrichtest.KeyFile(t))
 			p, tok := r.policy(minting(mint.TokenDefinition{})), r.token()
 			before, _ := minted(t, r.warm(p, tok))
@@ -83,7 +83,7 @@ func TestClockSteps(t *testing.T) {
 		}
 	})
 	t.Run("a login's age", func(t *testing.T) {
-		r := newRig(t, options{life: life})
+		r := newRig(t, options{ttls: ttls})
 		p := r.policy(PolicyDefinition{Name: "recent", MaxAge: 10 * time.Minute})
 		tok := r.token(enrichtest.Claims{"auth_time": r.clock.Now().Unix()})
 		r.warm(p, tok)
@@ -93,7 +93,7 @@ func TestClockSteps(t *testing.T) {
 		r.refused(p, tok, KindInsufficientAuthentication)
 	})
 	t.Run("a rule that reads the clock", func(t *testing.T) {
-		r := newRig(t, options{life: life})
+		r := newRig(t, options{ttls: ttls})
 		p := r.policy(PolicyDefinition{
 			Claims:  []claim.Definition{{Name: "now", Expression: "Time.now()"}},
 			Forward: forward.Definition{Headers: []forward.HeaderDefinition{{Name: "X-Now", Claim: "now"}}},
@@ -107,7 +107,7 @@ func TestClockSteps(t *testing.T) {
 	})
 	t.Run("a long request ends at its token's expiry", func(t *testing.T) {
 		for name, header := range longs() {
-			r := newRig(t, options{life: life})
+			r := newRig(t, options{ttls: ttls})
 			r.LongLived.watching = true // nobody else looks
 			_, done := attend(t, r, r.usual(), r.token(), header, 0)
 			if !valid(r.LongLived) {

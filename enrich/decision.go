@@ -37,7 +37,7 @@ type Decision struct {
 	validFrom  time.Time // the token's nbf less leeway; zero without one
 	validUntil time.Time // when the token or its verdict ends, leeway included
 
-	parts      []cache.Handle // of the record, which tell whether it is still valid
+	parts      []cache.Handle // of the record; they report whether it is still valid
 	app        string         // with reads, what a refresh looks up
 	reads      oktael.Inputs
 	incomplete bool // a part of the record is missing, so the decision is not cached
@@ -114,7 +114,7 @@ func (d *Decision) valid(l *Lookup, now time.Time) (ok, refreshDue bool) {
 		return false, false
 	}
 	for i := range d.parts {
-		ok, due := d.parts[i].Valid(now, l.life)
+		ok, due := d.parts[i].Valid(now, l.ttls)
 		if !ok {
 			return false, false
 		}

@@ -101,7 +101,7 @@ func (c *DecisionCache) get(config Fingerprint, p *Policy, token string, l *Look
 	return d
 }
 
-// put caches a decision if everything that it was made from can tell when
+// put caches a decision if everything that it was made from reports when
 // it is no longer valid.
 func (c *DecisionCache) put(config Fingerprint, p *Policy, token string, d *Decision) {
 	if p.cacheable() && !d.incomplete {

@@ -86,14 +86,14 @@ func TestADecisionEnds(t *testing.T) {
 		},
 		"when the person was fetched anew and differs": {
 			change: func(r *rig) {
-				r.clock.Advance(r.life.Fresh)
+				r.clock.Advance(r.ttls.Fresh)
 				r.people.put("00u1ada", ada("Staff"))
 				r.allowed(r.usual(), r.token()) // another token of hers fetches it
 			},
 			groups: "Staff",
 		},
 		"when the person is no longer fresh": {
-			change: func(r *rig) { r.clock.Advance(r.life.Fresh); r.people.put("00u1ada", ada("Staff")) },
+			change: func(r *rig) { r.clock.Advance(r.ttls.Fresh); r.people.put("00u1ada", ada("Staff")) },
 			groups: "Staff",
 		},
 		"when its subject is purged": {change: func(r *rig) { r.purge(cache.ID{Kind: cache.UserID, Value: "00u1ada"}) }},
@@ -162,7 +162,7 @@ func TestADecisionStands(t *testing.T) {
 		},
 		"while tokens issued before it are denied": func(r *rig) { r.deny(DenyUser, "00u1ada", r.Clock().Add(-time.Second)) },
 		"when the person was fetched anew and is the same": func(r *rig) {
-			r.clock.Advance(r.life.Fresh)
+			r.clock.Advance(r.ttls.Fresh)
 			r.people.put("00u1ada", ada("Staff", "Payroll")) // another value, equal content
 			r.allowed(r.usual(), r.token())
 		},
@@ -178,7 +178,7 @@ func TestADecisionStands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// Long-lived records leave the token's own times alone to decide.
 			long := func(l *cache.TTLs) { l.Fresh = 90 * time.Minute }
-			r := newRig(t, options{life: long})
+			r := newRig(t, options{ttls: long})
 			p := r.usual()
 			claims := enrichtest.Claims{"jti": "j-1", "sid": "s-1"}
 			if strings.Contains(name, "person") {
@@ -197,7 +197,7 @@ func TestADecisionStands(t *testing.T) {
 }
 
 func TestARefreshBehindTheRequestKeepsADecisionOfEqualContentAndEndsAnother(t *testing.T) {
-	life := func(l *cache.TTLs) { l.Fresh, l.RefreshAfter = 10*time.Minute, 5*time.Minute }
+	ttls := func(l *cache.TTLs) { l.Fresh, l.RefreshAfter = 10*time.Minute, 5*time.Minute }
 	for name, c := range map[string]struct {
 		person  *identity.Person
 		wantHit bool
@@ -207,7 +207,7 @@ func TestARefreshBehindTheRequestKeepsADecisionOfEqualContentAndEndsAnother(t *t
 		"changed": {ada("Staff"), false, "Staff"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, options{life: life}, func(t *testing.T, r *rig) {
+			inBubble(t, options{ttls: ttls}, func(t *testing.T, r *rig) {
 				p := r.usual()
 				token := r.token()
 				r.warm(p, token)

@@ -22,14 +22,14 @@ func (g *Gateway) denyNames(p *identity.Principal) []purgelog.NameHash {
 	}
 	names := make([]purgelog.NameHash, 0, 4)
 	if p.TokenID != "" {
-		names = append(names, g.Keyer.DenialHash(p.Issuer, DenyTokenID, p.TokenID))
+		names = append(names, g.KeyDeriver.DenialHash(p.Issuer, DenyTokenID, p.TokenID))
 	}
 	if p.SessionID != "" {
-		names = append(names, g.Keyer.DenialHash(p.Issuer, DenySession, p.SessionID))
+		names = append(names, g.KeyDeriver.DenialHash(p.Issuer, DenySession, p.SessionID))
 	}
-	names = append(names, g.Keyer.DenialHash(p.Issuer, DenyUser, p.Subject))
+	names = append(names, g.KeyDeriver.DenialHash(p.Issuer, DenyUser, p.Subject))
 	if sub, ok := p.Claims["sub"].(string); ok && sub != p.Subject {
-		names = append(names, g.Keyer.DenialHash(p.Issuer, DenyUser, sub))
+		names = append(names, g.KeyDeriver.DenialHash(p.Issuer, DenyUser, sub))
 	}
 	return names
 }

@@ -31,8 +31,8 @@ func TestAnUnconfirmedDenyList(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				node := cachetest.NewNetwork(time.Now).Node()
 				// Records serve without the log for longer than the list does.
-				life := func(l *cache.TTLs) { l.UnconfirmedMax = time.Hour }
-				r := assemble(t, p, options{now: time.Now, node: node, gateway: c.gateway, life: life})
+				ttls := func(l *cache.TTLs) { l.UnconfirmedMax = time.Hour }
+				r := assemble(t, p, options{now: time.Now, node: node, gateway: c.gateway, ttls: ttls})
 				r.store.Start()
 				synctest.Wait()
 				if c.used {
@@ -68,7 +68,7 @@ func TestADenialNamesOnlyTokensOfItsIssuer(t *testing.T) {
 	r := newRig(t, options{})
 	token := r.token(enrichtest.Claims{"jti": "j-1"})
 	_, err := r.store.Log().Append(t.Context(), purgelog.Record{
-		Kind: purgelog.Deny, Name: r.Keyer.DenialHash("https://other.example.com", DenyTokenID, "j-1"), Until: r.Clock().Add(time.Hour),
+		Kind: purgelog.Deny, Name: r.KeyDeriver.DenialHash("https://other.example.com", DenyTokenID, "j-1"), Until: r.Clock().Add(time.Hour),
 	})
 	if err != nil {
 		t.Fatal(err)

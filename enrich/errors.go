@@ -3,6 +3,7 @@ package enrich
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
@@ -32,7 +33,7 @@ const (
 	KindCrossOrigin
 	// KindDenied: a requirement is not true, or the account is disabled.
 	KindDenied
-	// KindMissingUser: the directory knows no such user.
+	// KindMissingUser: the directory has no such user.
 	KindMissingUser
 	// KindUnavailable: what the decision needs cannot be reached.
 	KindUnavailable
@@ -88,15 +89,16 @@ var (
 	// a requirement reads.
 	errMethod = errors.New("the method can be read in two ways")
 	// errRequirement: a require expression is not true.
-	errRequirement = errors.New("a requirement does not hold")
-	// errAccountDisabled: the user's account is suspended, deprovisioned or locked.
-	errAccountDisabled = errors.New("the account is barred")
+	errRequirement = errors.New("a requirement is not met")
+	// errAccountDisabled: the user's account is suspended, deprovisioned or locked
+	// out. accountError names which.
+	errAccountDisabled = errors.New("the account is disabled")
 	// errUnknownUser: the directory says that there is no such user.
-	errUnknownUser = errors.New("the directory knows no such user")
+	errUnknownUser = errors.New("the directory has no such user")
 	// errScope: a required scope was not granted.
 	errScope = errors.New("a required scope is missing")
 	// errAuthenticationContext: acr or auth_time do not meet the policy.
-	errAuthenticationContext = errors.New("the authentication context does not suffice")
+	errAuthenticationContext = errors.New("the authentication context is insufficient")
 	// errCrossOrigin: an unsafe request from a foreign origin.
 	errCrossOrigin = errors.New("cross-origin request with a cookie token")
 	// errRevoked: the deny list names the token, its session or its user.
@@ -104,8 +106,20 @@ var (
 	// errDenyListUnconfirmed: the deny list is older than it may be.
 	errDenyListUnconfirmed = errors.New("the deny list is unconfirmed")
 	// errDirectory: the directory failed and nothing usable is cached.
-	errDirectory = errors.New("the directory cannot be asked")
+	errDirectory = errors.New("the directory is unavailable")
 )
+
+// accountError is errAccountDisabled with the account's status: one of the
+// statuses for which identity.User.Disabled is true.
+type accountError struct{ status string }
+
+// Error returns the status in words: "the account is locked out".
+func (e *accountError) Error() string {
+	return "the account is " + strings.ReplaceAll(strings.ToLower(e.status), "_", " ")
+}
+
+// Unwrap returns errAccountDisabled.
+func (e *accountError) Unwrap() error { return errAccountDisabled }
 
 // Refusal is an answer to a request that is not let through. Its text may be
 // sent to the client: it is the same for an unknown user, a bad signature and an

@@ -118,8 +118,8 @@ func (e *evaluation) applyDirectoryState(context.Context) error {
 	case identity.Unasked: // a service account, or no directory answers for its issuer
 		r.Person = personOfToken(e.verified.Principal, p.reads)
 	default:
-		if r.Person.User != nil && r.Person.User.Disabled() {
-			return refuse(KindDenied, errAccountDisabled)
+		if u := r.Person.User; u != nil && u.Disabled() {
+			return refuse(KindDenied, &accountError{u.Status})
 		}
 	}
 	for _, part := range []struct {
@@ -166,14 +166,14 @@ func personOfToken(p *identity.Principal, reads oktael.Inputs) *identity.Person 
 }
 
 // logUnknownGroups logs why a person's groups are unknown that the policy
-// reads, once for each reason: it lies in the configuration of an issuer or a
+// reads, once for each reason: the cause is in the configuration of an issuer or a
 // directory and is the same for every such person.
 func (g *Gateway) logUnknownGroups(p *Policy, who *identity.Person) {
 	if who == nil || who.GroupsUnknown == "" || p.reads&oktael.InputGroups == 0 {
 		return
 	}
 	if _, logged := g.loggedReasons.LoadOrStore(who.GroupsUnknown, true); !logged {
-		g.Logger.Warn("groups are unknown, so that rules and requirements that read them fail", "reason", who.GroupsUnknown, "policy", p.name)
+		g.Logger.Warn("groups are unknown: rules and requirements that read them fail", "reason", who.GroupsUnknown, "policy", p.name)
 	}
 }
 
@@ -224,7 +224,7 @@ func (e *evaluation) redactPartialGroups(context.Context) error {
 	if name == "" || e.rules.Computed[name] {
 		return nil
 	}
-	if p.contract.Shows(name) || slices.ContainsFunc(p.tokens, func(t signedToken) bool { return t.template.Carries(name) }) {
+	if p.headerPlan.Shows(name) || slices.ContainsFunc(p.tokens, func(t signedToken) bool { return t.template.Carries(name) }) {
 		return refuse(KindClaim, fmt.Errorf("the token's claim %q: %w: %s", name, oktael.ErrGroupsUnknown, e.verified.Principal.GroupsUnknown))
 	}
 	if _, ok := e.claims[name]; ok {
@@ -260,7 +260,7 @@ func (e *evaluation) requirementInput() requirementInput {
 // render renders the headers that the application will receive.
 func (e *evaluation) render(context.Context) error {
 	var err error
-	if e.rendered, err = e.policy.contract.Render(e.claims); err != nil {
+	if e.rendered, err = e.policy.headerPlan.Render(e.claims); err != nil {
 		return refuse(KindHeader, err)
 	}
 	return nil
@@ -303,7 +303,7 @@ func (e *evaluation) expressionContext() *oktael.Context {
 		Now:     e.gateway.Clock,
 
 		PartialGroupsClaim: principal.PartialGroupsClaim(),
-		Untold:             e.unavailableFacts(),
+		Unavailable:        e.unavailableFacts(),
 	}
 	if person := e.record.Person; person != nil {
 		c.User = person.User
@@ -326,7 +326,7 @@ func (e *evaluation) unavailableFacts() identity.Facts {
 	case e.verified.Principal.ServiceAccount:
 		return unavailable & identity.FactApp
 	case person != nil && person.User != nil:
-		return unavailable&ofApp | person.Untold
+		return unavailable&ofApp | person.Unavailable
 	case person != nil: // no directory answers for the issuer
 		return unavailable | identity.GroupFacts
 	}

@@ -383,7 +383,7 @@ func shape(v any) string {
 	case bool:
 		return "boolean"
 	case string:
-		return fmt.Sprintf("text of %d bytes", len(x))
+		return fmt.Sprintf("string of %d bytes", len(x))
 	case []any:
 		return fmt.Sprintf("list of %d", len(x))
 	case map[string]any:

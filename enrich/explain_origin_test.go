@@ -24,7 +24,7 @@ func TestAnExplanationSaysWhereEachValueCameFromAndHowOldItIs(t *testing.T) {
 	}, PersonFetched: now.Add(-90500 * time.Millisecond), AppFetched: now.Add(time.Second)}
 	want := &ExplainedRecord{
 		Person: "fresh", PersonAge: new(int64(90)), AppAge: new(int64(0)), UserStatus: identity.StatusActive, UserOrigin: &identity.UserOrigin{ID: "ldap", Login: "okta", Status: "okta"},
-		Attributes: []ExplainedAttribute{{Name: "email", Type: "text of 15 bytes", Origin: "hr", Age: new(int64(90))}},
+		Attributes: []ExplainedAttribute{{Name: "email", Type: "string of 15 bytes", Origin: "hr", Age: new(int64(90))}},
 		Groups:     3, GroupOrigins: []identity.GroupOrigin{{Directory: "ldap", Groups: 2}, {Directory: "okta", Groups: 1}},
 		App: "fresh", AppID: "payroll", AppOrigin: "okta", AppUser: "stale", AppUserOrigin: "hr",
 	}

@@ -58,10 +58,10 @@ type Gateway struct {
 	ContinueUnconfirmed bool
 	DenialsConfigured   bool
 
-	// Log is the purge log; nil means none. Keyer derives the name hashes that it
+	// Log is the purge log; nil means none. KeyDeriver derives the name hashes that it
 	// and the deny list hold.
-	Log   *purgelog.Log
-	Keyer *cache.KeyDeriver
+	Log        *purgelog.Log
+	KeyDeriver *cache.KeyDeriver
 
 	// Fingerprint differs between configurations whose decisions must not be
 	// shared: it covers issuers and directories with all their settings.
@@ -198,14 +198,14 @@ func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, call
 func (g *Gateway) observeOverflow(e *evaluation, err error) {
 	p := e.policy
 	if header, ok := forward.Overflowed(err); ok {
-		g.Observer.HeaderOverflowed(p.name, p.contract.Label(header))
+		g.Observer.HeaderOverflowed(p.name, p.headerPlan.Label(header))
 	}
 	if e.rendered == nil {
 		return
 	}
-	for _, note := range e.rendered.Notes() {
-		if note.Overflowed() {
-			g.Observer.HeaderOverflowed(p.name, p.contract.Label(note.Header))
+	for _, o := range e.rendered.Outcomes() {
+		if o.Overflowed() {
+			g.Observer.HeaderOverflowed(p.name, p.headerPlan.Label(o.Header))
 		}
 	}
 }

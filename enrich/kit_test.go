@@ -39,7 +39,7 @@ type rig struct {
 	issuer   *issuer.Issuer
 	people   *people
 	store    *cache.Store
-	life     cache.TTLs
+	ttls     cache.TTLs
 	seen     *seen
 	logs     *journal
 	warmed   bool // the records are in memory
@@ -48,7 +48,7 @@ type rig struct {
 // options shape a rig; what is nil or zero is left as it is usually.
 type options struct {
 	issuer    func(*issuer.Config)
-	life      func(*cache.TTLs)
+	ttls      func(*cache.TTLs)
 	gateway   func(*Gateway)
 	provider  []enrichtest.ProviderOption
 	node      purgelog.Stream // a log that other nodes share
@@ -90,10 +90,10 @@ func inBubble(t *testing.T, o options, test func(t *testing.T, r *rig)) {
 
 func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 	t.Helper()
-	r := &rig{t: t, provider: p, seen: new(seen), logs: new(journal), people: newPeople(), life: cache.DefaultTTLs()}
-	r.life.RefreshAfter = 0 // behind the request only where a test asks for it
-	if o.life != nil {
-		o.life(&r.life)
+	r := &rig{t: t, provider: p, seen: new(seen), logs: new(journal), people: newPeople(), ttls: cache.DefaultTTLs()}
+	r.ttls.RefreshAfter = 0 // behind the request only where a test asks for it
+	if o.ttls != nil {
+		o.ttls(&r.ttls)
 	}
 	logger := slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
@@ -118,9 +118,9 @@ func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyer := cache.NewKeyDeriver(ring)
+	keyDeriver := cache.NewKeyDeriver(ring)
 	log := purgelog.New(purgelog.Options{Clock: o.now, Stream: o.node, Logger: logger})
-	r.store, err = cache.NewStore(cache.Options{KeyDeriver: keyer, Memory: mem, Log: log, Logger: logger})
+	r.store, err = cache.NewStore(cache.Options{KeyDeriver: keyDeriver, Memory: mem, Log: log, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 	r.issuer = i
 	r.Gateway = &Gateway{
 		Issuers: set, Decisions: decisions, LongLived: NewLongLived(),
-		Denials: r.store.Denials(), Log: r.store.Log(), Keyer: keyer, DenyMaxAge: 30 * time.Second,
+		Denials: r.store.Denials(), Log: r.store.Log(), KeyDeriver: keyDeriver, DenyMaxAge: 30 * time.Second,
 		Fingerprint: Fingerprint{7}, Clock: o.now, Logger: logger, Observer: r.seen,
 	}
 	if !o.nobody {
@@ -144,7 +144,7 @@ func assemble(t testing.TB, p *enrichtest.Provider, o options) *rig {
 		if d == nil {
 			d = r.people
 		}
-		r.Lookup = NewLookup(d, []byte("people"), r.store, r.life)
+		r.Lookup = NewLookup(d, []byte("people"), r.store, r.ttls)
 	}
 	if o.gateway != nil {
 		o.gateway(r.Gateway)
@@ -303,7 +303,7 @@ func (r *rig) purge(ids ...cache.ID) {
 func (r *rig) deny(claimName, value string, issuedBefore time.Time) {
 	r.t.Helper()
 	_, err := r.store.Log().Append(context.Background(), purgelog.Record{
-		Kind: purgelog.Deny, Name: r.Keyer.DenialHash(r.provider.Issuer(), claimName, value),
+		Kind: purgelog.Deny, Name: r.KeyDeriver.DenialHash(r.provider.Issuer(), claimName, value),
 		Until: r.Clock().Add(2 * time.Hour), IssuedBefore: issuedBefore,
 	})
 	if err != nil {

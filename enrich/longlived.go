@@ -77,7 +77,7 @@ func (g *Gateway) Track(r *http.Request, d *Decision, limit time.Duration, since
 	if !g.LongLived.add(st) {
 		cancel(nil)
 		stopTimer()
-		return r, nil, refuse(KindUnavailable, errors.New("too many long requests"))
+		return r, nil, refuse(KindUnavailable, errors.New("too many long-lived requests"))
 	}
 	return r.WithContext(ctx), func() {
 		g.LongLived.remove(st)

@@ -19,8 +19,8 @@ import (
 type Lookup struct {
 	directory   directory.Directory
 	fingerprint []byte
-	keyer       *cache.KeyDeriver
-	life        *cache.TTLs
+	keyDeriver  *cache.KeyDeriver
+	ttls        *cache.TTLs
 
 	persons  *cache.Cache[*person]
 	apps     *cache.Cache[*identity.App]
@@ -47,14 +47,14 @@ func (l *Lookup) unavailableFacts(p *identity.Principal) identity.Facts {
 	return 0
 }
 
-// ttls returns how long an answer is used. One that only a caller's own token
+// ttlsFor returns how long an answer is used. One that only a caller's own token
 // can renew is not refreshed behind a request and not used once it is stale.
-func (l *Lookup) ttls(on directory.CacheScope) cache.TTLs {
-	life := *l.life
+func (l *Lookup) ttlsFor(on directory.CacheScope) cache.TTLs {
+	ttls := *l.ttls
 	if on.Token {
-		life.RefreshAfter, life.StaleIfError = 0, 0
+		ttls.RefreshAfter, ttls.StaleIfError = 0, 0
 	}
-	return life
+	return ttls
 }
 
 // person is a person as the cache holds it, with the index that makes an
@@ -65,11 +65,11 @@ type person struct {
 }
 
 // NewLookup returns a Lookup over a directory and a store. fingerprint
-// identifies the directory with every setting that shapes its answers; life is
+// identifies the directory with every setting that shapes its answers; ttls are
 // how long this configuration uses them.
-func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, life cache.TTLs) *Lookup {
+func NewLookup(d directory.Directory, fingerprint []byte, store *cache.Store, ttls cache.TTLs) *Lookup {
 	return &Lookup{
-		directory: d, fingerprint: fingerprint, keyer: store.KeyDeriver(), life: &life,
+		directory: d, fingerprint: fingerprint, keyDeriver: store.KeyDeriver(), ttls: &ttls,
 		persons:  cache.New(store, personCodec{}),
 		apps:     cache.New(store, appCodec{}),
 		appUsers: cache.New(store, appUserCodec{}),
@@ -83,7 +83,7 @@ type LookupResult struct {
 	// Index is that of the person's groups.
 	Index oktael.GroupIndex
 
-	// Parts are handles that tell whether the parts are still valid.
+	// Parts are handles that report whether the parts are still valid.
 	Parts []cache.Handle
 
 	// When the fetches of the parts began; zero for a part that is not there.
@@ -173,9 +173,9 @@ func (l *Lookup) refresh(p *identity.Principal, app string, reads oktael.Inputs)
 // person looks up the principal's person, and the index of its groups.
 func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.CacheScope) (*identity.Person, oktael.GroupIndex, partAnswer) {
 	p := q.Principal
-	key := l.keyer.Key("person", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
+	key := l.keyDeriver.Key("person", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
 	names := func() []cache.ID { return []cache.ID{{Kind: cache.UserID, Value: p.Subject}} }
-	res, err := l.persons.Get(ctx, key, l.ttls(on), names, func(ctx context.Context) (*person, error) {
+	res, err := l.persons.Get(ctx, key, l.ttlsFor(on), names, func(ctx context.Context) (*person, error) {
 		v, err := l.directory.Person(ctx, q)
 		if err != nil {
 			return nil, asNotFound(err)
@@ -195,17 +195,17 @@ func (l *Lookup) person(ctx context.Context, q directory.Query, on directory.Cac
 // app looks up an app. who are further names that a purge may name the user by,
 // on whom the answer may depend.
 func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on directory.CacheScope, who ...cache.ID) (*identity.App, partAnswer) {
-	life, names := *l.life, []cache.ID{{Kind: cache.AppID, Value: id}}
-	key := l.keyer.Key("app", l.fingerprint, id)
+	ttls, names := *l.ttls, []cache.ID{{Kind: cache.AppID, Value: id}}
+	key := l.keyDeriver.Key("app", l.fingerprint, id)
 	if on.App {
 		// The app is known only from what is said about a user, so it is kept
 		// as an answer about that user: a user who is unknown must not make
 		// the app unknown to all.
 		p := q.Principal
-		key = l.keyer.Key("app of a user", l.fingerprint, append([]string{id, p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
-		life, names = l.ttls(on), append(append(names, cache.ID{Kind: cache.UserID, Value: p.Subject}), who...)
+		key = l.keyDeriver.Key("app of a user", l.fingerprint, append([]string{id, p.IssuerName, p.Issuer, p.Subject}, on.Caller...)...)
+		ttls, names = l.ttlsFor(on), append(append(names, cache.ID{Kind: cache.UserID, Value: p.Subject}), who...)
 	}
-	res, err := l.apps.Get(ctx, key, life, func() []cache.ID { return names }, func(ctx context.Context) (*identity.App, error) {
+	res, err := l.apps.Get(ctx, key, ttls, func() []cache.ID { return names }, func(ctx context.Context) (*identity.App, error) {
 		if on.App {
 			ctx = directory.WithUser(ctx, q)
 		}
@@ -218,11 +218,11 @@ func (l *Lookup) app(ctx context.Context, q directory.Query, id string, on direc
 // appUser looks up the principal's assignment to an app; who is as for app.
 func (l *Lookup) appUser(ctx context.Context, q directory.Query, app string, on directory.CacheScope, who ...cache.ID) (*identity.AppUser, partAnswer) {
 	p := q.Principal
-	key := l.keyer.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
+	key := l.keyDeriver.Key("app user", l.fingerprint, append([]string{p.IssuerName, p.Issuer, p.Subject, app}, on.Caller...)...)
 	names := func() []cache.ID {
 		return append([]cache.ID{{Kind: cache.UserID, Value: p.Subject}, {Kind: cache.AppID, Value: app}}, who...)
 	}
-	res, err := l.appUsers.Get(ctx, key, l.ttls(on), names, func(ctx context.Context) (*identity.AppUser, error) {
+	res, err := l.appUsers.Get(ctx, key, l.ttlsFor(on), names, func(ctx context.Context) (*identity.AppUser, error) {
 		v, err := l.directory.AppUser(ctx, q, app)
 		return v, asNotFound(err)
 	})

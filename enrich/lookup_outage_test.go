@@ -23,7 +23,7 @@ func TestAnOutageIsBridgedMarkedAndBounded(t *testing.T) {
 		t.Errorf("status %q before the outage", got)
 	}
 	r.people.fail(errOutage)
-	r.clock.Advance(r.life.Fresh)
+	r.clock.Advance(r.ttls.Fresh)
 	for name, wait := range map[string]time.Duration{"at once": 0, "later": time.Minute} {
 		r.clock.Advance(wait)
 		a := r.allowed(p, token)
@@ -38,7 +38,7 @@ func TestAnOutageIsBridgedMarkedAndBounded(t *testing.T) {
 	if n := r.people.Persons.Load() - asked; n > 1 {
 		t.Errorf("a failing directory was asked %d times in one moment", n)
 	}
-	r.clock.Advance(r.life.StaleIfError)
+	r.clock.Advance(r.ttls.StaleIfError)
 	r.refused(p, token, KindUnavailable)
 	r.people.fail(nil)
 	a := r.allowed(p, token)
@@ -53,7 +53,7 @@ func TestADecisionFromAStaleRecordEndsWithTheOutage(t *testing.T) {
 		token := r.token()
 		r.warm(p, token)
 		r.people.fail(errOutage)
-		time.Sleep(r.life.Fresh)
+		time.Sleep(r.ttls.Fresh)
 		r.allowed(p, token)
 		r.people.fail(nil)
 		r.people.put("00u1ada", ada("Staff"))
@@ -74,7 +74,7 @@ func TestAnOutageStretchesNoTokenAndNoDenial(t *testing.T) {
 	r.warm(p, short)
 	r.warm(p, denied)
 	r.people.fail(errOutage)
-	r.clock.Advance(r.life.Fresh)
+	r.clock.Advance(r.ttls.Fresh)
 	r.allowed(p, short)
 	r.deny(DenyTokenID, "j-9", time.Time{})
 	r.refused(p, denied, KindInvalidToken)

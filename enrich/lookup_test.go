@@ -60,14 +60,18 @@ func TestAUserCreatedAfterANoIsSeenWithinTheNegativeLife(t *testing.T) {
 		t.Errorf("the directory was asked %d times", n)
 	}
 	r.people.put("00u9new", ada("Staff"))
-	r.clock.Advance(r.life.Negative - 1)
+	r.clock.Advance(r.ttls.Negative - 1)
 	r.refused(p, token, KindMissingUser)
 	r.clock.Advance(1)
 	r.allowed(p, token)
 }
 
 func TestABarredUserIsRefusedWhateverThePolicySays(t *testing.T) {
-	for _, status := range []string{identity.StatusSuspended, identity.StatusDeprovisioned, identity.StatusLockedOut} {
+	for status, cause := range map[string]string{
+		identity.StatusSuspended:     "the account is suspended",
+		identity.StatusDeprovisioned: "the account is deprovisioned",
+		identity.StatusLockedOut:     "the account is locked out",
+	} {
 		t.Run(status, func(t *testing.T) {
 			r := newRig(t, options{})
 			r.people.put("00u1ada", barred(status))
@@ -75,14 +79,14 @@ func TestABarredUserIsRefusedWhateverThePolicySays(t *testing.T) {
 			for _, p := range []*Policy{r.policy(PolicyDefinition{}), r.policy(continued())} {
 				for range 2 {
 					a := r.refused(p, token, KindDenied)
-					if !errors.Is(a.err, errAccountDisabled) {
-						t.Errorf("cause %v", errors.Unwrap(a.err))
+					if got := errors.Unwrap(a.err); !errors.Is(got, errAccountDisabled) || got.Error() != cause {
+						t.Errorf("cause %v, want %q", got, cause)
 					}
 				}
 			}
 			// While the directory is down, a barred user stays out.
 			r.people.fail(errOutage)
-			r.clock.Advance(r.life.Fresh)
+			r.clock.Advance(r.ttls.Fresh)
 			r.refused(r.policy(continued()), token, KindDenied)
 		})
 	}
@@ -340,7 +344,7 @@ func (c *callers) Person(ctx context.Context, q directory.Query) (*identity.Pers
 
 func TestAnAnswerForACallersOwnTokenServesItsLikeAndNobodyElse(t *testing.T) {
 	people := &callers{people: newPeople()}
-	r := newRig(t, options{directory: people, life: func(l *cache.TTLs) { l.RefreshAfter = time.Minute }})
+	r := newRig(t, options{directory: people, ttls: func(l *cache.TTLs) { l.RefreshAfter = time.Minute }})
 	p := r.usual()
 	first := r.token()
 	r.warm(p, first)
@@ -361,7 +365,7 @@ func TestAnAnswerForACallersOwnTokenServesItsLikeAndNobodyElse(t *testing.T) {
 	// A token that the endpoint no longer takes is not bridged by what it
 	// said of it before: that is no outage.
 	people.fail(directory.ErrRefused)
-	r.clock.Advance(r.life.Fresh)
+	r.clock.Advance(r.ttls.Fresh)
 	r.refused(p, first, KindUnavailable)
 }
 

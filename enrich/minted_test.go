@@ -51,7 +51,7 @@ func TestASignedTokenTakesTheIncomingOnesPlace(t *testing.T) {
 }
 
 func TestASignedTokenServesUntilHalfItsLifeIsGone(t *testing.T) {
-	r := newRig(t, options{life: func(l *cache.TTLs) { l.Fresh = time.Hour }})
+	r := newRig(t, options{ttls: func(l *cache.TTLs) { l.Fresh = time.Hour }})
 	signing(t, r, enrichtest.KeyFile(t))
 	p := r.policy(minting(mint.TokenDefinition{TTL: cache.Duration(4 * time.Minute)}))
 	good := r.token()
@@ -81,7 +81,7 @@ func TestASignedTokenServesUntilHalfItsLifeIsGone(t *testing.T) {
 }
 
 func TestASignedTokenNeverOutlivesTheIncomingOne(t *testing.T) {
-	r := newRig(t, options{life: func(l *cache.TTLs) { l.Fresh = 2 * time.Hour }})
+	r := newRig(t, options{ttls: func(l *cache.TTLs) { l.Fresh = 2 * time.Hour }})
 	signing(t, r, enrichtest.KeyFile(t))
 	p := r.policy(minting(mint.TokenDefinition{TTL: cache.Duration(10 * time.Minute)}))
 	good := r.token(enrichtest.Claims{"exp": r.Clock().Add(time.Hour).Unix()})

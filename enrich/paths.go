@@ -58,7 +58,7 @@ func PathReadings(r *http.Request, set pathreading.Set) ([]string, error) {
 // DifferentPaths returns the *Refusal of a request that what, a matcher or a
 // requirement, takes in one reading of its path and not in the other.
 func DifferentPaths(what, takes, leaves string) error {
-	return ambiguousPath(fmt.Errorf("%s takes %s and not %s", what, shownPath(takes), shownPath(leaves)))
+	return ambiguousPath(fmt.Errorf("%s matches %s but not %s", what, shownPath(takes), shownPath(leaves)))
 }
 
 // maxShownPath is how many bytes of a path a log line shows.
@@ -98,12 +98,12 @@ func destination(r *http.Request) (*url.URL, error) {
 	}
 	lines := r.Header["Destination"]
 	if len(lines) > 1 {
-		return nil, fmt.Errorf("%d headers Destination, want one", len(lines))
+		return nil, fmt.Errorf("%d Destination headers, want one", len(lines))
 	}
 	// Of //x/y, some would take x for a host.
 	u, err := url.ParseRequestURI(lines[0])
 	if err != nil || strings.HasPrefix(lines[0], "//") {
-		return nil, errors.New("the header Destination is neither a URL nor a path")
+		return nil, errors.New("the Destination header is neither a URL nor a path")
 	}
 	return u, nil
 }

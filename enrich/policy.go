@@ -97,7 +97,7 @@ type Policy struct {
 	rules        *claim.Rules
 	requirements requirements
 	readings     pathreading.Set
-	contract     *forward.HeaderPlan
+	headerPlan   *forward.HeaderPlan
 	tokens       []signedToken
 	reads        oktael.Inputs
 	fingerprint  Fingerprint
@@ -145,10 +145,10 @@ func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	if p.contract, err = forward.Compile(def.Forward, targets...); err != nil {
+	if p.headerPlan, err = forward.Compile(def.Forward, targets...); err != nil {
 		errs = append(errs, err)
 	} else if p.rules != nil {
-		if err := p.contract.CheckClaims(p.rules.Names()); err != nil {
+		if err := p.headerPlan.CheckClaims(p.rules.Names()); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -180,7 +180,7 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 			return setting.Wrap(fmt.Errorf("token_from: %w", err), setting.Index("token_from", i))
 		}
 		if slices.ContainsFunc(places, n.Same) {
-			return setting.Wrap(fmt.Errorf("token_from: %s stands twice: %w", n, token.ErrPlace), setting.Index("token_from", i))
+			return setting.Wrap(fmt.Errorf("token_from: duplicate source %s: %w", n, token.ErrPlace), setting.Index("token_from", i))
 		}
 		places = append(places, n)
 		p.cookieToken = p.cookieToken || n.Kind == token.Cookie
@@ -238,8 +238,8 @@ func (p *Policy) Name() string { return p.name }
 // Rules returns the compiled claim rules, for check and explain.
 func (p *Policy) Rules() *claim.Rules { return p.rules }
 
-// Contract returns the compiled headers, for check and selftest.
-func (p *Policy) Contract() *forward.HeaderPlan { return p.contract }
+// HeaderPlan returns the compiled headers, for check and selftest.
+func (p *Policy) HeaderPlan() *forward.HeaderPlan { return p.headerPlan }
 
 // Readings returns the readings of a path that must come to one result.
 func (p *Policy) Readings() pathreading.Set { return p.readings }

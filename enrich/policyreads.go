@@ -30,12 +30,12 @@ func (p *Policy) CheckReads(unavailable identity.Facts) error {
 		if unavailable&f.fact == 0 || p.reads&f.root == 0 {
 			continue
 		}
-		return fmt.Errorf("%s reads %s, which no directory of the policy's issuers can say; name a directory that can, or leave it out",
+		return fmt.Errorf("%s reads %s, which no directory of the policy's issuers provides; add a directory that does, or remove it",
 			p.reader(f.root), strings.Join(f.fact.Names(), ", "))
 	}
 	for _, root := range [...]oktael.Inputs{oktael.InputOrg, oktael.InputSession} {
 		if p.reads&root != 0 {
-			return fmt.Errorf("%s reads %s, of which a gateway knows nothing: it would always be null", p.reader(root), root)
+			return fmt.Errorf("%s reads %s, which a gateway never has: it would always be null", p.reader(root), root)
 		}
 	}
 	return nil

@@ -87,7 +87,7 @@ func (q *requirements) all() []*oktael.Program {
 }
 
 // known lists the requirements that read no more of the request than host and
-// path, which Explain is given.
+// path, which Explain takes from its request.
 func (q *requirements) known() []requestRequirement {
 	var list []requestRequirement
 	for _, r := range q.request {
@@ -120,7 +120,7 @@ func (in requirementInput) checkAll(programs []*oktael.Program) error {
 // the message.
 func (in requirementInput) check(i int, program *oktael.Program) error {
 	if program.Reads()&in.missing != 0 {
-		return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not give", errRequirement, i+1))
+		return refuse(KindDenied, fmt.Errorf("%w: requirement %d reads what the directory could not provide", errRequirement, i+1))
 	}
 	ok, err := program.EvalBool(in.context)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // ExplainRequest is the body of POST /token_enrich/explain. It names a token or
@@ -114,7 +114,7 @@ func policyFor(ctx context.Context, app *caddymodule.App, q ExplainRequest) (*ca
 	}
 	switch {
 	case q.Policy != "":
-		return nil, nil, fmt.Errorf("no policy is named %q%s", q.Policy, nearest.Hint(q.Policy, names))
+		return nil, nil, fmt.Errorf("no policy is named %q%s", q.Policy, suggest.DidYouMean(q.Policy, names))
 	case q.Site != "":
 		p, asked, err := policyAt(ctx, app, q.Site, q.Path)
 		if q.Path == "" {

@@ -7,13 +7,12 @@ package block
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Option is one option of a block. The functions of this package make those of
@@ -53,7 +52,7 @@ func Parse(d *caddyfile.Dispenser, name string, options []Option) error {
 			for i, o := range options {
 				known[i] = o.Name
 			}
-			return d.Errf("%s has no option %q%s", name, word, nearest.Hint(word, known))
+			return d.Errf("%s has no option %q%s", name, word, suggest.DidYouMean(word, known))
 		}
 		if seen[word] && options[i].List == "" {
 			return d.Errf("%s: option %q stands twice", name, word)
@@ -210,10 +209,4 @@ func ByteSize[N int | int64](name string, to *N) Option {
 }
 
 // JoinOr returns words as a sentence lists them: a, b or c.
-func JoinOr(words []string) string {
-	last := len(words) - 1
-	if last < 1 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
+func JoinOr(words []string) string { return suggest.JoinOr(words) }

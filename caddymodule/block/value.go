@@ -7,7 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Values that a Caddyfile and JSON have alike, checked by the same rules in both.
@@ -70,7 +70,7 @@ func Enums(name string, to *[]string, known ...string) Option {
 func OnOff(name string, to **bool) Option {
 	return single(name, func(d *caddyfile.Dispenser, arg string) error {
 		if arg != "on" && arg != "off" {
-			return d.Errf("%s: %q is neither on nor off%s", name, arg, nearest.Hint(arg, []string{"on", "off"}))
+			return d.Errf("%s: %q is neither on nor off%s", name, arg, suggest.DidYouMean(arg, []string{"on", "off"}))
 		}
 		on := arg == "on"
 		*to = &on
@@ -84,7 +84,7 @@ func CheckEnum(option, value string, known []string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	return fmt.Errorf("%s: %q is none of %s%s", option, value, JoinOr(known), nearest.Hint(value, known))
+	return fmt.Errorf("%s: %q is none of %s%s", option, value, JoinOr(known), suggest.DidYouMean(value, known))
 }
 
 // checkDuration returns an error where a duration is negative.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file warns of attributes that no directory has.
@@ -37,7 +37,7 @@ func (c *checker) attributes() {
 					case len(directories) == 0:
 						text = fmt.Sprintf("%s.%s cannot be read: no directory is configured, so that %[1]s is null", root, name)
 					case !slices.Contains(kept, name):
-						text = fmt.Sprintf("%s.%s is always null: no directory has an attribute of that name%s", root, name, nearest.Hint(name, kept))
+						text = fmt.Sprintf("%s.%s is always null: no directory has an attribute of that name%s", root, name, suggest.DidYouMean(name, kept))
 					default:
 						continue
 					}

@@ -13,7 +13,7 @@ import (
 // policyNames warns of header names that common servers drop or fold.
 func (c *checker) policyNames(p *caddymodule.Handler) {
 	var odd []string
-	for _, n := range p.Policy().Contract().Reserved() {
+	for _, n := range p.Policy().HeaderPlan().Reserved() {
 		if (n.Kind == forward.ReservedHeader || n.Kind == forward.ReservedPrefix) && hyphenated(n.Name) != n.Name {
 			odd = append(odd, n.Name)
 		}

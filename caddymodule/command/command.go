@@ -10,7 +10,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // init registers token-enrich. Called without a command it prints its help, and
@@ -41,7 +41,7 @@ good, 1 if it failed or the decision is a denial, and 2 for misuse.
 				for _, c := range cmd.Commands() {
 					names = append(names, c.Name())
 				}
-				return misuse("there is no command %q%s", args[0], nearest.Hint(args[0], names))
+				return misuse("there is no command %q%s", args[0], suggest.DidYouMean(args[0], names))
 			})
 		},
 	})

@@ -152,7 +152,7 @@ func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory
 			return fmt.Errorf("--user: %w", err)
 		}
 		c.User, c.Groups, c.GroupsKnown, c.GroupsUnknown = person.User, person.Groups, person.GroupsKnown, person.GroupsUnknown
-		c.Linked, c.LinkedNames, c.AppUsers, c.Untold = person.Linked, person.LinkedNames, person.AppUsers, person.Untold
+		c.Linked, c.LinkedNames, c.AppUsers, c.Unavailable = person.Linked, person.LinkedNames, person.AppUsers, person.Unavailable
 	}
 	if app == "" {
 		return nil

@@ -11,7 +11,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/rest"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file has what several kinds need to read their settings.
@@ -44,7 +44,7 @@ var wordInBraces = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
 func expandTemplate(text *string) error {
 	for _, m := range wordInBraces.FindAllStringSubmatch(*text, -1) {
 		if places := rest.Places(); !slices.Contains(places, m[1]) {
-			return fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], places))
+			return fmt.Errorf("unknown place {%s}%s", m[1], suggest.DidYouMean(m[1], places))
 		}
 	}
 	places := strings.NewReplacer("{issuer}", "\x00{issuer}\x00", "{client}", "\x00{client}\x00").Replace(*text)

@@ -13,7 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/userinfo"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 func init() {
@@ -66,7 +66,7 @@ func (u *Userinfo) Check(issuers []string) error {
 	if len(issuers) == 0 || slices.Contains(issuers, u.Issuer) {
 		return nil
 	}
-	return directory.Setting("issuer", fmt.Errorf("no issuer is named %q%s", u.Issuer, nearest.Hint(u.Issuer, issuers)))
+	return directory.Setting("issuer", fmt.Errorf("no issuer is named %q%s", u.Issuer, suggest.DidYouMean(u.Issuer, issuers)))
 }
 
 // Files implements caddymodule.DirectoryFiles: the file of certificates.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 func init() {
@@ -107,7 +107,7 @@ func checkPath(path string) error {
 
 // unknownHook returns an error that lists the kinds.
 func unknownHook(kind string) error {
-	return fmt.Errorf("there is no kind of hook %q%s; there is %s", kind, nearest.Hint(kind, hookKinds), block.JoinOr(hookKinds))
+	return fmt.Errorf("there is no kind of hook %q%s; there is %s", kind, suggest.DidYouMean(kind, hookKinds), block.JoinOr(hookKinds))
 }
 
 // ServeHTTP answers a request for the path, and passes any other on.

@@ -27,8 +27,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 const (
@@ -83,7 +83,7 @@ func (h *Hook) sendingIssuer(issuers []*issuer.Config) (n int, err error) {
 	}
 	n = slices.Index(names, h.Issuer)
 	if n < 0 {
-		return 0, setting.Wrap(fmt.Errorf("no issuer is named %q%s", h.Issuer, nearest.Hint(h.Issuer, names)), "issuer")
+		return 0, setting.Wrap(fmt.Errorf("no issuer is named %q%s", h.Issuer, suggest.DidYouMean(h.Issuer, names)), "issuer")
 	}
 	if issuers[n].AnyAudience && len(h.Audience) == 0 {
 		return 0, setting.Wrap(fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer), "issuer")

@@ -28,7 +28,7 @@ func TestJSONIsReadAsStrictlyAsACaddyfile(t *testing.T) {
 		{"a negative max_connection", "", "", `"max_connection":"-5m"`, []string{"max_connection", "negative"}},
 		{"a require_acr of nothing", "", "", `"require_acr":{}`, []string{"require_acr", "nothing"}},
 		{"a negative max_age", "", "", `"require_acr":{"max_age":"-1h"}`, []string{"max_age", "negative"}},
-		{"one place twice", "", "", `"token_from":[{"kind":"query","name":"t"},{"kind":"query","name":"t"}]`, []string{"query t stands twice"}},
+		{"one place twice", "", "", `"token_from":[{"kind":"query","name":"t"},{"kind":"query","name":"t"}]`, []string{"duplicate source query t"}},
 		{"a claim file of another token", "", "", `"claims":[{"okta_claims":{"file":"/dev/null","token":"acess"}}]`, []string{"okta_claims", `did you mean "access"`}},
 		{"a test without a name", "", "", `"tests":[{"subject":"a","expect":[{"kind":"denied"}]}]`, []string{"no name"}},
 		{"a test without a caller", "", "", `"tests":[{"name":"a","expect":[{"kind":"denied"}]}]`, []string{`test "a"`, "no caller"}},

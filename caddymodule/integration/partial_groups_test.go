@@ -77,7 +77,7 @@ func TestTheFirstPageIsNotAllGroups(t *testing.T) {
 					t.Errorf("the member: %d, want %d", got.StatusCode, tc.want[1])
 				}
 			}
-			told := strings.Count(w.logged(), `groups are unknown, so that rules`)
+			told := strings.Count(w.logged(), `groups are unknown: rules`)
 			if tc.reason == "" {
 				return
 			}
@@ -87,7 +87,7 @@ func TestTheFirstPageIsNotAllGroups(t *testing.T) {
 			for range 3 {
 				w.get("/", w.token("00u1ada"))
 			}
-			if again := strings.Count(w.logged(), `groups are unknown, so that rules`); again != told {
+			if again := strings.Count(w.logged(), `groups are unknown: rules`); again != told {
 				t.Errorf("told %d times more", again-told)
 			}
 			got := w.adminDo(http.MethodPost, "/token_enrich/explain", `{"token":"`+token+`"}`)
@@ -137,7 +137,7 @@ func TestATextOfGroupsIsNotOneGroup(t *testing.T) {
 				if got := w.get("/", token); got.StatusCode != tc.want {
 					t.Errorf("%d, want %d: %s", got.StatusCode, tc.want, got.body)
 				}
-				if tc.option == "" && tc.want == 403 && !strings.Contains(w.logged(), `issuer \"corp\": claim \"groups\": one text stands in the place of the list`) {
+				if tc.option == "" && tc.want == 403 && !strings.Contains(w.logged(), `issuer \"corp\": claim \"groups\": the groups are one string, which may hold several`) {
 					t.Error("the reason is not in the log")
 				}
 			})

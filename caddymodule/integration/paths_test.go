@@ -85,7 +85,7 @@ func TestNoSpellingOfAPathLeadsPastThePolicyOfAnArea(t *testing.T) {
 	if got := w.rawGet("/admin;v=1/users", ada); strings.Contains(got, "admin") || strings.Contains(got, "reading") {
 		t.Errorf("the client is told %s", got)
 	}
-	for _, want := range []string{`takes \"/admin/users\" and not \"/admin;v=1/users\"`, `the matcher path [\"/admin\",\"/admin/*\"]`, `"outcome":"invalid_request"`} {
+	for _, want := range []string{`matches \"/admin/users\" but not \"/admin;v=1/users\"`, `the matcher path [\"/admin\",\"/admin/*\"]`, `"outcome":"invalid_request"`} {
 		if !strings.Contains(w.logged(), want) {
 			t.Errorf("the log lacks %s", want)
 		}
@@ -174,7 +174,7 @@ func TestAHandleCanJudgeTheSameReadings(t *testing.T) {
 			t.Errorf("%s: status %s, want %s", target, got, want)
 		}
 	}
-	if want := `takes \"/admin/x\" and not \"/admin;v/x\"`; !strings.Contains(w.logged(), want) {
+	if want := `matches \"/admin/x\" but not \"/admin;v/x\"`; !strings.Contains(w.logged(), want) {
 		t.Errorf("the log lacks %s", want)
 	}
 	if w.logged() == "" || strings.Contains(w.logged(), "chosen by Caddy's path matcher") {

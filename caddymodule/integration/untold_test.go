@@ -28,7 +28,7 @@ func TestARuleThatReadsWhatNoDirectoryCanSayDoesNotLoad(t *testing.T) {
 	w := prepare(t)
 	people := plain(t)
 	for _, tc := range []struct{ rule, directory, says string }{
-		{"require `NOT hasDirectoryUser()`", people, "a requirement reads assignments to other apps, which no directory of the policy's issuers can say"},
+		{"require `NOT hasDirectoryUser()`", people, "a requirement reads assignments to other apps, which no directory of the policy's issuers provides"},
 		{"claim boss user.getLinkedObject(\"manager\").email", people, "claim boss reads linked objects"},
 		{"require `appuser == null`", people, "a requirement reads the assignment to the app"},
 		{"claim limit app.profile.maxLimit", people, "claim limit reads the app"},
@@ -65,7 +65,7 @@ func TestARequirementOnWhatNoDirectoryCanSayDenies(t *testing.T) {
 		if got.StatusCode != want {
 			t.Errorf("%s: %d, want %d: %s", requirement, got.StatusCode, want, got.body)
 		}
-		if told := strings.Contains(w.logged(), "no directory can say this: "); want == 403 && !told {
+		if told := strings.Contains(w.logged(), "no directory provides this: "); want == 403 && !told {
 			t.Errorf("%s: the log does not tell why", requirement)
 		}
 	}

@@ -141,7 +141,7 @@ func TestMatchersComeToOneResult(t *testing.T) {
 func TestTheCauseNamesReadingsAndMatcher(t *testing.T) {
 	m := choosing(t, "@m {\nmethod GET\npath /admin/*\n}")
 	_, err := m.Match(asked(t, "/admin;x/users"))
-	want := `the path can be read in two ways: the matcher path ["/admin/*"] takes "/admin/users" and not "/admin;x/users"`
+	want := `the path can be read in two ways: the matcher path ["/admin/*"] matches "/admin/users" but not "/admin;x/users"`
 	if cause := errors.Unwrap(err); cause == nil || cause.Error() != want {
 		t.Errorf("the cause is %v, want %s", cause, want)
 	}

@@ -41,7 +41,7 @@ func (r *Rules) compileAllowList(c *rule, a *AllowList, dialect oktael.Dialect) 
 	default:
 		for _, id := range a.IDs {
 			if id == "" || strings.TrimSpace(id) != id {
-				return "allow_list.ids", fmt.Errorf("%q is not a group's id", id)
+				return "allow_list.ids", fmt.Errorf("%q is not a group id", id)
 			}
 		}
 		l.static = slices.Clone(a.IDs)
@@ -70,7 +70,7 @@ func (r *Rules) compileValue(c *rule, l *allowList, value string, dialect oktael
 	if l.value, err = oktael.CompileGroup(value, oktael.Options{Dialect: dialect, Inputs: readable, Claims: r.above()}); err != nil {
 		return err
 	}
-	r.note(c, "allow_list.value", value, l.value.Reads(), l.value.Warnings())
+	r.record(c, "allow_list.value", value, l.value.Reads(), l.value.Warnings())
 	return nil
 }
 

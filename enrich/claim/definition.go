@@ -72,7 +72,7 @@ type Definition struct {
 	OnError string `json:"on_error,omitempty"`
 
 	// OnEmpty says what an empty list does: omit (the default) leaves the
-	// claim out; emit gives the empty list. Null is left out always, and
+	// claim out; emit writes the empty list. Null is always left out, and
 	// an empty string is a value like any other.
 	OnEmpty string `json:"on_empty,omitempty"`
 
@@ -83,7 +83,7 @@ type Definition struct {
 	Dialect string `json:"dialect,omitempty"`
 
 	// Status is active (the default) or inactive. An inactive rule is checked
-	// like any other but gives no claim.
+	// like any other but writes no claim.
 	Status string `json:"status,omitempty"`
 
 	// Token says to which kind of incoming token the rule applies: access, id
@@ -94,7 +94,7 @@ type Definition struct {
 
 // GroupFilter emits those of the user's groups whose name matches, in the
 // order of the user's own list in the directory, without removing duplicates.
-// Groups that no directory could tell are an evaluation error, never an empty
+// Groups that no directory provides are an evaluation error, never an empty
 // list.
 type GroupFilter struct {
 	// Match is how the pattern is compared with a group's name:
@@ -114,7 +114,7 @@ type GroupFilter struct {
 	Pattern string `json:"pattern"`
 
 	// Types keeps only groups of these types: OKTA_GROUP, APP_GROUP,
-	// BUILT_IN. A group of which the directory tells no type is then left out.
+	// BUILT_IN. A group without a type from the directory is then left out.
 	// Default: every group.
 	Types []string `json:"types,omitempty"`
 
@@ -147,7 +147,7 @@ type AllowList struct {
 
 	// Value is an expression that is evaluated for each group that is let
 	// through, with group bound to it. Default: group.name. Other examples:
-	// group.id, group.profile.description. A group for which it gives null is
+	// group.id, group.profile.description. A group for which it is null is
 	// left out.
 	Value string `json:"value,omitempty"`
 
@@ -159,7 +159,7 @@ type AllowList struct {
 	OnLimit string `json:"on_limit,omitempty"`
 }
 
-// The words of the configuration.
+// The values of the options.
 const (
 	OnErrorDeny = "deny"
 	OnErrorOmit = "omit"

@@ -131,7 +131,7 @@ func (r *rule) evalFilter(c *oktael.Context, o *Outcome) (any, string, error) {
 	if r.filter.types != nil {
 		for i := range c.Groups {
 			if c.Groups[i].Type == "" {
-				if err := c.UntoldError(identity.FactGroupType); err != nil {
+				if err := c.UnavailableError(identity.FactGroupType); err != nil {
 					return nil, "groups.types", err
 				}
 			}

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // maxPatternLength bounds a group filter's pattern, in characters. Okta bounds
@@ -61,9 +61,9 @@ func compileFilter(f *GroupFilter) (c *filter, field string, err error) {
 		return nil, "groups.pattern", fmt.Errorf("a pattern has at most %d characters", maxPatternLength)
 	case f.Pattern != "":
 	case c.operator == equals:
-		return nil, "groups.pattern", errors.New("an empty pattern equals no group's name")
+		return nil, "groups.pattern", errors.New("an empty pattern equals no group name")
 	case c.operator == wholeRegex:
-		return nil, "groups.pattern", errors.New("an empty regular expression matches no group's name; write .* for every group")
+		return nil, "groups.pattern", errors.New("an empty regular expression matches no group name; write .* for every group")
 	default:
 		c.operator = everyGroup
 	}
@@ -161,7 +161,7 @@ type limit struct {
 // that is wrong, without the prefix of its kind of rule.
 func compileLimit(most int, onLimit string) (l limit, field string, err error) {
 	if most < 0 {
-		return l, "limit", errors.New("a limit is at least 1; leave it out for none")
+		return l, "limit", errors.New("limit must be at least 1; omit it for no limit")
 	}
 	l.most = most
 	switch onLimit {
@@ -187,10 +187,11 @@ func (l limit) cut(c *GroupChoice) error {
 	return nil
 }
 
-// oneOf returns the error of an option that takes other values.
+// oneOf returns the error of an option that takes one of words and got another
+// value.
 func oneOf(got string, words ...string) error {
 	if got == "" {
-		return fmt.Errorf("must be one of %q", words)
+		return fmt.Errorf("must be %s", suggest.JoinOr(words))
 	}
-	return fmt.Errorf("%q is not one of %q%s", got, words, nearest.Hint(got, words))
+	return fmt.Errorf("unknown value %q (want %s)%s", got, suggest.JoinOr(words), suggest.DidYouMean(got, words))
 }

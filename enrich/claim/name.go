@@ -53,7 +53,7 @@ func checkName(name string) error {
 	case strings.TrimSpace(name) != name:
 		return errors.New("a claim's name must not begin or end with a space")
 	case isReserved(name):
-		return fmt.Errorf("applications take this claim for the issuer's own word: %w", errReserved)
+		return fmt.Errorf("applications trust this claim as the issuer's own: %w", errReserved)
 	}
 	return nil
 }

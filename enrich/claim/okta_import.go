@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Limits on what Import reads.
@@ -27,17 +27,17 @@ const (
 	MaxImportedExpression = 1024
 )
 
-// Note is something that whoever imports claims should know though nothing is
+// ImportWarning is something that whoever imports claims should know though nothing is
 // wrong.
-type Note struct {
-	// Claim is the claim's name; empty for a note on the whole text.
+type ImportWarning struct {
+	// Claim is the claim's name; empty for a warning about the whole text.
 	Claim string
 
 	// Text is a sentence without the claim's name.
 	Text string
 }
 
-// The members of a claim in Okta's Claims API, and the words of its enums.
+// The members of a claim in Okta's Claims API, and the values of its enums.
 const (
 	memberName        = "name"
 	memberStatus      = "status"
@@ -77,7 +77,7 @@ var oktaMembers = []string{
 //
 //   - INACTIVE claims are left out.
 //   - Claims that Okta made itself (system true, or valueType SYSTEM) are left
-//     out with a note.
+//     out with a warning.
 //   - EXPRESSION claims become expressions, at most 1,024 characters as in
 //     Okta.
 //   - GROUPS claims become group filters over groups of the types OKTA_GROUP
@@ -99,7 +99,7 @@ var oktaMembers = []string{
 // that means another thing in RE2 than in Java. It finds all that is wrong at
 // once: its error joins one *DefinitionError, which names the claim, for each
 // bad claim.
-func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
+func Import(jsonText []byte, kind string) ([]Definition, []ImportWarning, error) {
 	var want string
 	switch kind {
 	case "", TokenAccess:
@@ -114,10 +114,10 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 		return nil, nil, fmt.Errorf("reading Okta claims: %w", err)
 	}
 	var (
-		defs  []Definition
-		notes []Note
-		wrong []error
-		seen  = make(map[string]bool, len(texts))
+		defs     []Definition
+		warnings []ImportWarning
+		wrong    []error
+		seen     = make(map[string]bool, len(texts))
 	)
 	for i, text := range texts {
 		c, err := readOktaClaim(text)
@@ -129,14 +129,14 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 			continue
 		}
 		if c.system || c.valueType == oktaSystem {
-			notes = append(notes, Note{c.name, "is made by Okta itself and was left out; the token brings it already"})
+			warnings = append(warnings, ImportWarning{c.name, "is set by Okta itself and was skipped; the token already has it"})
 			continue
 		}
 		if c.status == oktaInactive {
 			continue
 		}
 		if seen[c.name] {
-			wrong = append(wrong, inImport(&fieldError{memberName, errors.New("two active claims have this name")}, i, c))
+			wrong = append(wrong, inImport(&fieldError{memberName, errors.New("duplicate active claim")}, i, c))
 			continue
 		}
 		seen[c.name] = true
@@ -151,9 +151,9 @@ func Import(jsonText []byte, kind string) ([]Definition, []Note, error) {
 		return nil, nil, errors.Join(wrong...)
 	}
 	if len(defs) == 0 {
-		notes = append(notes, Note{Text: "no active claim of claimType " + want + " stands in the file"})
+		warnings = append(warnings, ImportWarning{Text: "the file has no active claim of claimType " + want})
 	}
-	return defs, notes, nil
+	return defs, warnings, nil
 }
 
 // claimTexts splits the text into claims.
@@ -236,9 +236,9 @@ func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
 			continue
 		}
 		if name == "groupFilterType" {
-			return c, &fieldError{name, errors.New("is a spelling that Okta refuses; write group_filter_type")}
+			return c, &fieldError{name, errors.New("is a spelling that Okta rejects; write group_filter_type")}
 		}
-		return c, &fieldError{name, errors.New("is not a member of an Okta claim" + nearest.Hint(name, oktaMembers))}
+		return c, &fieldError{name, errors.New("is not a member of an Okta claim" + suggest.DidYouMean(name, oktaMembers))}
 	}
 	for _, e := range []struct {
 		member string
@@ -275,7 +275,7 @@ func readOktaClaim(text json.RawMessage) (*oktaClaim, error) {
 			return c, &fieldError{memberGroupFilter, oneOf(c.groupFilter, words...)}
 		}
 		if _, ok := m[memberValue]; !ok {
-			return c, &fieldError{memberValue, errors.New(`is required; "" lets every group in`)}
+			return c, &fieldError{memberValue, errors.New(`is required; "" matches every group`)}
 		}
 	case c.groupFilter != "":
 		return c, &fieldError{memberGroupFilter, errors.New("belongs to claims of valueType GROUPS only")}
@@ -297,7 +297,7 @@ func (c *oktaClaim) definition() (Definition, error) {
 		if utf8.RuneCountInString(c.value) > MaxImportedExpression {
 			return d, &fieldError{memberValue, fmt.Errorf("an expression has at most %d characters in Okta", MaxImportedExpression)}
 		}
-		// Which claims stand above it is seen when the policy is compiled.
+		// Which claims precede it is known when the policy is compiled.
 		if _, err := oktael.Compile(c.value, oktael.Options{Inputs: readable}); err != nil {
 			return d, &fieldError{memberValue, err}
 		}

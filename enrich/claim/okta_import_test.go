@@ -169,10 +169,10 @@ func TestImportRefusesAndNamesTheClaim(t *testing.T) {
 		{"a null name", map[string]string{"name": "null"}, "name", "is required"},
 		{"a name that is a number", map[string]string{"name": "7"}, "name", "must be a string"},
 		{"a reserved name", map[string]string{"name": `"exp"`}, "name", "reserved"},
-		{"no status", map[string]string{"status": ""}, "status", "must be one of"},
+		{"no status", map[string]string{"status": ""}, "status", "must be "},
 		{"a status in lower case", map[string]string{"status": `"active"`}, "status", `did you mean "ACTIVE"`},
 		{"no claimType", map[string]string{"claimType": ""}, "claimType", "RESOURCE"},
-		{"an unknown claimType", map[string]string{"claimType": `"ACCESS"`}, "claimType", "is not one of"},
+		{"an unknown claimType", map[string]string{"claimType": `"ACCESS"`}, "claimType", `unknown value "ACCESS" (want RESOURCE or IDENTITY)`},
 		{"an unknown valueType", map[string]string{"valueType": `"GROUP"`}, "valueType", `did you mean "GROUPS"`},
 		{"no value", map[string]string{"value": ""}, "value", "expression is required"},
 		{"a value that is no string", map[string]string{"value": "true"}, "value", "must be a string"},
@@ -180,10 +180,10 @@ func TestImportRefusesAndNamesTheClaim(t *testing.T) {
 		{"an expression that does not compile", map[string]string{"value": `"Sting.len(user.email)"`}, "value", "1:1: unknown function Sting.len (did you mean \"String.len\"?)\nSting.len(user.email)\n^"},
 		{"what only a mapping can read", map[string]string{"value": `"idpuser.email"`}, "value", "user name transforms"},
 		{"a filter on an expression", map[string]string{"group_filter_type": `"REGEX"`}, "group_filter_type", "GROUPS only"},
-		{"a groups claim without a filter", map[string]string{"valueType": `"GROUPS"`}, "group_filter_type", "must be one of"},
+		{"a groups claim without a filter", map[string]string{"valueType": `"GROUPS"`}, "group_filter_type", "must be "},
 		{"an unknown filter", map[string]string{"valueType": `"GROUPS"`, "group_filter_type": `"STARTSWITH"`}, "group_filter_type", `did you mean "STARTS_WITH"`},
 		{"the camel case that Okta refuses", map[string]string{"valueType": `"GROUPS"`, "groupFilterType": `"REGEX"`}, "groupFilterType", "write group_filter_type"},
-		{"a groups claim without a value", map[string]string{"valueType": `"GROUPS"`, "group_filter_type": `"EQUALS"`, "value": ""}, "value", "lets every group in"},
+		{"a groups claim without a value", map[string]string{"valueType": `"GROUPS"`, "group_filter_type": `"EQUALS"`, "value": ""}, "value", "matches every group"},
 		{"look-ahead", map[string]string{"valueType": `"GROUPS"`, "group_filter_type": `"REGEX"`, "value": `"(?!admin).*"`}, "value", "look-ahead"},
 		{"a class in a class", map[string]string{"valueType": `"GROUPS"`, "group_filter_type": `"REGEX"`, "value": `"[a-z&&[^b]]"`}, "value", "Java"},
 		{"a pattern that is too long", map[string]string{"valueType": `"GROUPS"`, "group_filter_type": `"EQUALS"`, "value": `"` + strings.Repeat("x", 1025) + `"`}, "value", "1024"},
@@ -192,7 +192,7 @@ func TestImportRefusesAndNamesTheClaim(t *testing.T) {
 		{"system that is no boolean", map[string]string{"system": `"true"`}, "system", "true or false"},
 		{"alwaysIncludeInToken that is no boolean", map[string]string{"alwaysIncludeInToken": `1`}, "alwaysIncludeInToken", "true or false"},
 		{"conditions that are a list", map[string]string{"conditions": `[]`}, "conditions", "is not an object"},
-		{"an unknown condition", map[string]string{"conditions": `{"scopes":[],"clients":["a"]}`}, "conditions.clients", "not a condition"},
+		{"an unknown condition", map[string]string{"conditions": `{"scopes":[],"clients":["a"]}`}, "conditions.clients", "not a supported condition"},
 		{"scopes that are a string", map[string]string{"conditions": `{"scopes":"a b"}`}, "conditions.scopes", "list of strings"},
 		{"a scope that is no string", map[string]string{"conditions": `{"scopes":["a",null]}`}, "conditions.scopes", "element 1"},
 		{"two scopes in one", map[string]string{"conditions": `{"scopes":["a b"]}`}, "conditions.scopes", `"a b"`},
@@ -221,7 +221,7 @@ func TestImportTellsAllThatIsWrongAtOnce(t *testing.T) {
 		claimJSON(t, map[string]string{"name": `"b"`})+","+
 		claimJSON(t, map[string]string{"name": `"c"`, "status": `"ON"`})+","+
 		claimJSON(t, map[string]string{"name": `"b"`})+"]"), "")
-	for _, says := range []string{`claim "a": value: 1:6`, `claim "c": status`, `claim "b": name: two active claims`} {
+	for _, says := range []string{`claim "a": value: 1:6`, `claim "c": status`, `claim "b": name: duplicate active claim`} {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("error %v does not say %s", err, says)
 		}
@@ -240,7 +240,7 @@ func TestImportRefusesTextsThatAreNotClaims(t *testing.T) {
 		{"a list in a list", "[[" + good + "]]", "is not an object"},
 		{"null in a list", "[null]", "is not an object"},
 		{"not UTF-8", "{\"name\":\"\xff\"}", "UTF-8"},
-		{"two of a name", "[" + good + "," + good + "]", `"dept": name: two active claims`},
+		{"two of a name", "[" + good + "," + good + "]", `"dept": name: duplicate active claim`},
 		{"one member twice", `{"name":"a",` + good[1:], "twice"},
 		{"one condition twice", claimJSON(t, map[string]string{"name": `"x"`, "conditions": ""})[:1] + `"conditions":{"scopes":["a"],"scopes":[]},` + claimJSON(t, map[string]string{"conditions": ""})[1:], "twice"},
 		{"too many", "[" + strings.Repeat("0,", maxRules) + "0]", "more than 1000"},

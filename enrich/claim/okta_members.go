@@ -32,7 +32,7 @@ func members(text json.RawMessage) (map[string]json.RawMessage, error) {
 			return nil, errors.New("has a member without a name")
 		}
 		if _, again := m[name]; again {
-			return nil, &fieldError{name, errors.New("stands there twice")}
+			return nil, &fieldError{name, errors.New("appears twice")}
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
@@ -85,7 +85,7 @@ func scopesMember(m map[string]json.RawMessage) ([]string, error) {
 		if name != memberScopes {
 			// An unknown condition narrows the claim in a way that would be
 			// lost here.
-			return nil, &fieldError{memberConditions + "." + name, errors.New("is not a condition that is known here")}
+			return nil, &fieldError{memberConditions + "." + name, errors.New("is not a supported condition")}
 		}
 	}
 	if isNull(conditions[memberScopes]) {

@@ -55,7 +55,7 @@ type rule struct {
 // at once: its error joins one *DefinitionError for each bad rule.
 func Compile(defs []Definition) (*Rules, error) {
 	if len(defs) > maxRules {
-		return nil, fmt.Errorf("compiling claim rules: %d rules are more than %d", len(defs), maxRules)
+		return nil, fmt.Errorf("compiling claim rules: %d rules, at most %d", len(defs), maxRules)
 	}
 	r := &Rules{
 		rules:    make([]rule, 0, len(defs)),
@@ -101,7 +101,7 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 		return c, "name", err
 	}
 	if r.computed[d.Name] {
-		return c, "name", errors.New("another rule of the policy computes this claim already")
+		return c, "name", errors.New("another rule of the policy already computes this claim")
 	}
 	if field, err := c.options(d); err != nil {
 		return c, field, err
@@ -117,7 +117,7 @@ func (r *Rules) compile(d *Definition) (c rule, field string, err error) {
 		}
 	}
 	if kinds != 1 {
-		return c, "", errors.New("a claim is one of expression, groups and allow_list")
+		return c, "", errors.New("exactly one of expression, groups and allow_list is required")
 	}
 	switch {
 	case d.Groups != nil:
@@ -191,12 +191,12 @@ func (c *rule) options(d *Definition) (field string, err error) {
 func isScope(s string) bool { return s != "" && !strings.ContainsAny(s, " \t\r\n") }
 
 // program compiles an expression of the rule c and notes what it reads.
-func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, wants oktael.ResultType) (*oktael.Program, error) {
-	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Inputs: readable, Claims: r.above(), Result: wants})
+func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, result oktael.ResultType) (*oktael.Program, error) {
+	p, err := oktael.Compile(source, oktael.Options{Dialect: dialect, Inputs: readable, Claims: r.above(), Result: result})
 	if err != nil {
 		return nil, err
 	}
-	r.note(c, field, source, p.Reads(), p.Warnings())
+	r.record(c, field, source, p.Reads(), p.Warnings())
 	return p, nil
 }
 
@@ -204,8 +204,8 @@ func (r *Rules) program(c *rule, field, source string, dialect oktael.Dialect, w
 // compiled. An empty list, unlike none, allows no name at all.
 func (r *Rules) above() []string { return append([]string{}, r.names...) }
 
-// note keeps what the program of a source reads and what it warns of.
-func (r *Rules) note(c *rule, field, source string, reads oktael.Inputs, warnings []oktael.Warning) {
+// record keeps what the program of a source reads and what it warns of.
+func (r *Rules) record(c *rule, field, source string, reads oktael.Inputs, warnings []oktael.Warning) {
 	c.reads |= reads
 	if reads&oktael.InputClaims != 0 {
 		c.reads |= r.readsThrough(source)

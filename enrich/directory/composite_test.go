@@ -67,7 +67,7 @@ func TestMergeTakesEachAttributeFromTheFirstThatHasIt(t *testing.T) {
 		Groups: []identity.Group{
 			{ID: "a", Name: "a of "}, {ID: "b", Name: "b of "}, {ID: "c", Name: "c of two"}, {ID: "d", Name: "d of three"},
 		},
-		GroupsKnown: true, Untold: identity.GroupFacts, // no group has a type
+		GroupsKnown: true, Unavailable: identity.GroupFacts, // no group has a type
 		Linked:     map[string]*identity.User{"manager": {ID: "boss", Profile: object{"email": "boss@example.com"}}, "assistant": {ID: "help"}},
 		AppUsers:   []identity.AppUser{{App: "x", UserName: "second", Origin: "ldap"}, {App: "y", UserName: "third", Origin: "okta"}},
 		Origin:     map[string]string{"email": "ldap", "department": "hr", "floor": "hr", "city": "okta"},
@@ -468,10 +468,10 @@ func TestAnAnswerInPlaceOfAFailedDirectorysIsUsedBriefly(t *testing.T) {
 // teller is a directory that declares what it cannot say.
 type teller struct {
 	*directorytest.Fake
-	untold identity.Facts
+	unavailable identity.Facts
 }
 
-func (t teller) Unsupported() identity.Facts { return t.untold }
+func (t teller) Unsupported() identity.Facts { return t.unavailable }
 
 // TestAMergeKnowsWhatNoneOfItsMembersCanSay holds C35 over several directories.
 func TestAMergeKnowsWhatNoneOfItsMembersCanSay(t *testing.T) {
@@ -481,9 +481,9 @@ func TestAMergeKnowsWhatNoneOfItsMembersCanSay(t *testing.T) {
 	asked := person("ada", nil)
 	asked.LinkedNames = []string{"manager"}
 	for name, c := range map[string]struct {
-		members []directory.Directory
-		untold  identity.Facts
-		names   []string
+		members     []directory.Directory
+		unavailable identity.Facts
+		names       []string
 	}{
 		"one says all":                        {[]directory.Directory{teller{holding(person("ada", nil)), 0}}, 0, nil},
 		"one that declares nothing":           {[]directory.Directory{holding(person("ada", nil))}, linked | apps, nil},
@@ -505,17 +505,17 @@ func TestAMergeKnowsWhatNoneOfItsMembersCanSay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Untold != c.untold || !slices.Equal(p.LinkedNames, c.names) {
-				t.Errorf("untold %v, names %v; want %v, %v", p.Untold.Names(), p.LinkedNames, c.untold.Names(), c.names)
+			if p.Unavailable != c.unavailable || !slices.Equal(p.LinkedNames, c.names) {
+				t.Errorf("unavailable %v, names %v; want %v, %v", p.Unavailable.Names(), p.LinkedNames, c.unavailable.Names(), c.names)
 			}
 		})
 	}
 	m := merge(t, directory.Source{Name: "corp's", Issuers: []string{"corp"}, Directory: teller{holding(person("ada", nil)), status}})
 	if got := m.Unsupported("corp"); got != status {
-		t.Errorf("untold of corp's: %v", got.Names())
+		t.Errorf("unavailable of corp's: %v", got.Names())
 	}
 	if got := m.Unsupported("other"); got != identity.AllFacts&^identity.FactApp {
-		t.Errorf("untold of another issuer's: %v", got.Names())
+		t.Errorf("unavailable of another issuer's: %v", got.Names())
 	}
 }
 

@@ -35,7 +35,7 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 	out := &identity.Person{User: &identity.User{}, LeftOut: leftOut}
 	// Facts are taken away below as sources supply them. Those about apps are
 	// merged with the apps.
-	out.Untold = identity.AllFacts &^ (identity.FactApp | identity.FactAppUser)
+	out.Unavailable = identity.AllFacts &^ (identity.FactApp | identity.FactAppUser)
 	// The largest profile is about the size of the merged one.
 	attributes := 0
 	for _, f := range found {
@@ -81,17 +81,17 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 // about groups that a source with groups lacks for all of them.
 func (c *Composite) mergeUnsupported(out *identity.Person, f answer[identity.Person]) {
 	p := f.value
-	untold := c.resilient[f.source].unsupportedFor(p)
+	unavailable := c.resilient[f.source].unsupportedFor(p)
 	// A nil list of names means that all names are known, which wins.
-	if untold&identity.FactLinked == 0 {
+	if unavailable&identity.FactLinked == 0 {
 		if p.LinkedNames == nil {
 			out.LinkedNames = nil
-		} else if out.LinkedNames != nil || out.Untold&identity.FactLinked != 0 {
+		} else if out.LinkedNames != nil || out.Unavailable&identity.FactLinked != 0 {
 			out.LinkedNames = append(out.LinkedNames, p.LinkedNames...)
 		}
 	}
-	out.Untold = out.Untold&identity.GroupFacts | out.Untold&untold | p.UntoldOfGroups()
-	out.Untold &^= identity.FactUser
+	out.Unavailable = out.Unavailable&identity.GroupFacts | out.Unavailable&unavailable | p.UnavailableGroupFacts()
+	out.Unavailable &^= identity.FactUser
 }
 
 // shortTTL returns the shorter of keep and the TTL of an answer that lacks an

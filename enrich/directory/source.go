@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Source is one directory of a Composite.
@@ -74,7 +74,7 @@ func (s *Source) Validate(issuerNames []string) error {
 	}
 	for _, name := range s.Issuers {
 		if !slices.Contains(issuerNames, name) {
-			return Setting("issuers", fmt.Errorf("directory %q: no issuer is named %q%s", s.Name, name, nearest.Hint(name, issuerNames)))
+			return Setting("issuers", fmt.Errorf("directory %q: no issuer is named %q%s", s.Name, name, suggest.DidYouMean(name, issuerNames)))
 		}
 	}
 	return nil

@@ -6,7 +6,7 @@ import "github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 
 // Limited is implemented by a kind that cannot supply all facts that a record can
 // hold. What one answer lacks by itself is in that answer
-// (identity.Person.Untold).
+// (identity.Person.Unavailable).
 type Limited interface {
 	// Unsupported returns the facts that no answer of the directory holds. Those
 	// about groups, and apps and assignments (Partial), need not be among them.
@@ -19,45 +19,45 @@ type Limited interface {
 // unsupportedFor returns the facts that the directory's answer about a person
 // lacks.
 func (r *Resilient) unsupportedFor(p *identity.Person) identity.Facts {
-	untold := r.Unsupported() | p.Untold
+	unavailable := r.Unsupported() | p.Unavailable
 	if _, ok := r.shared.directory.(Limited); ok {
-		return untold
+		return unavailable
 	}
 	if p.Linked == nil {
-		untold |= identity.FactLinked
+		unavailable |= identity.FactLinked
 	}
 	if p.AppUsers == nil {
-		untold |= identity.FactAppUsers
+		unavailable |= identity.FactAppUsers
 	}
-	return untold
+	return unavailable
 }
 
 // Unsupported implements Limited, with what Partial adds to it.
 func (r *Resilient) Unsupported() identity.Facts {
-	var untold identity.Facts
+	var unavailable identity.Facts
 	if t, ok := r.shared.directory.(Limited); ok {
-		untold = t.Unsupported()
+		unavailable = t.Unsupported()
 	}
 	apps, appUsers := r.knows()
 	if !apps {
-		untold |= identity.FactApp
+		unavailable |= identity.FactApp
 	}
 	if !appUsers {
-		untold |= identity.FactAppUser
+		unavailable |= identity.FactAppUser
 	}
-	return untold
+	return unavailable
 }
 
 // Unsupported returns the facts that none of the sources supplies that answer for
 // the issuer of this configured name. Apps are not bound to an issuer.
 func (c *Composite) Unsupported(issuerName string) identity.Facts {
-	untold := identity.AllFacts
+	unavailable := identity.AllFacts
 	for i := range c.sources {
 		of := c.resilient[i].Unsupported()
 		if !c.sources[i].answersFor(issuerName) {
 			of |= ^identity.FactApp
 		}
-		untold &= of
+		unavailable &= of
 	}
-	return untold
+	return unavailable
 }

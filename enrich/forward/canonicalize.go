@@ -2,7 +2,7 @@ package forward
 
 import "github.com/tokenenrich/caddy-token-enrich/enrich/token"
 
-// symbol stands in a canonical form for every byte that is neither a letter nor a
+// symbol replaces, in a canonical form, every byte that is neither a letter nor a
 // digit.
 const symbol = token.Symbol
 

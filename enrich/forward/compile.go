@@ -104,11 +104,11 @@ func Compile(d Definition, targets ...Target) (*HeaderPlan, error) {
 			return nil, setting.Wrap(fmt.Errorf("header %q: %w", hd.Name, err), path)
 		}
 		h.setting = path
-		if err := p.own(h); err != nil {
+		if err := p.add(h); err != nil {
 			return nil, setting.Wrap(err, path)
 		}
 	}
-	if err := p.ownPrefixes(d.HeadersFrom); err != nil {
+	if err := p.addPrefixes(d.HeadersFrom); err != nil {
 		return nil, err
 	}
 	if err := p.ownTargets(targets); err != nil {
@@ -206,7 +206,7 @@ func compileHeader(d HeaderDefinition) (*header, error) {
 func (h *header) checkSense(d HeaderDefinition) error {
 	clash := func(on bool, a, b string) error {
 		if on {
-			return fmt.Errorf("%s and %s do not go together", a, b)
+			return fmt.Errorf("%s and %s cannot be combined", a, b)
 		}
 		return nil
 	}
@@ -223,7 +223,7 @@ func (h *header) checkSense(d HeaderDefinition) error {
 		clash(h.list == listFirst && h.onOverflow == overflowTruncate, list, "on_overflow truncate_list"),
 		clash(h.list == listRepeat && h.onOverflow == overflowSplit, list, "on_overflow split"),
 		clash(d.Default != "" && h.onEmpty != emptyDefault, "a default text", "on_empty "+emptyValues.names[h.onEmpty]),
-		clash(d.Default == "" && h.onEmpty == emptyDefault, "on_empty default", "an empty text (write on_empty empty)"),
+		clash(d.Default == "" && h.onEmpty == emptyDefault, "on_empty default", "an empty default (write on_empty empty)"),
 		checkMaxBytes(d.MaxBytes),
 	)
 }

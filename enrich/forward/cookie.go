@@ -126,7 +126,7 @@ func (o *ReservedNames) withoutCookies(line string, spare func(string) bool, buf
 	return b.String(), removed
 }
 
-// ownsPair reports whether what stands between two semicolons must not reach
+// ownsPair reports whether the text between two semicolons must not reach
 // the application: its name holds what no name may (RFC 6265, section 4.1.1)
 // and one or another reader trims, or some reader finds a cookie in it whose
 // canonical form is a reserved name. Readers differ: some end a cookie at a comma, at
@@ -177,7 +177,7 @@ func (o *ReservedNames) ownsCookie(name string, traits uint8, buf *nameBuffer) b
 // names returns the words of a pair that have an equals sign behind them, with
 // nothing between but what readers leave away; of a pair whose name is empty,
 // the one word behind its equals signs too. Of a word that holds what no name
-// may, some readers take what stands behind that, so it is returned as well.
+// may, some readers take what follows it, so it is returned as well.
 // It looks at each byte once: a client may send a megabyte of equals signs.
 func names(pair string) iter.Seq[string] {
 	return func(yield func(string) bool) {

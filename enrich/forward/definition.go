@@ -42,7 +42,7 @@ const (
 	// one would reserve, and so delete, headers that are not about people.
 	minPrefixBytes = 4
 
-	// defaultDelimiter stands between the elements of a list.
+	// defaultDelimiter separates the elements of a list.
 	defaultDelimiter = ","
 )
 
@@ -94,8 +94,8 @@ type HeaderDefinition struct {
 	// - `repeat`: one field line for each element
 	// - `first`: the first element, the others are left out
 	//
-	// Where list, delimiter or escape is given, a value that is no list is
-	// treated as a list of one; where none is given, it is written as it is,
+	// Where list, delimiter or escape is set, a value that is no list is
+	// treated as a list of one; where none is set, it is written as it is,
 	// also when it contains a comma. Null elements are left out. Numbers are
 	// written exactly: integers with all digits, others in the shortest form
 	// that reads back as the same number. Default: delimiter.

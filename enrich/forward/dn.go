@@ -119,7 +119,7 @@ func unescape(s string) (char byte, n int, ok bool) {
 	return 0, 0, false
 }
 
-// isAttributeType reports whether s can stand before the equals sign: a name
+// isAttributeType reports whether s can precede the equals sign: a name
 // or a dotted number (RFC 4512, section 1.4).
 func isAttributeType(s string) bool {
 	for i := range len(s) {

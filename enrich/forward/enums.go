@@ -3,7 +3,7 @@ package forward
 import (
 	"fmt"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // enum is a closed set of option values. The position in names is the value;
@@ -29,8 +29,8 @@ func (e enum) parse(text string) (uint8, error) {
 	}
 	for i, n := range e.names {
 		if n == text {
-			return uint8(i), nil //nolint:gosec // the sets are a handful of words
+			return uint8(i), nil //nolint:gosec // the sets are small
 		}
 	}
-	return 0, fmt.Errorf("unknown %s %q%s", e.option, text, nearest.Hint(text, e.names))
+	return 0, fmt.Errorf("unknown %s %q%s", e.option, text, suggest.DidYouMean(text, e.names))
 }

@@ -61,7 +61,7 @@ func (h *header) percented(element string) string {
 }
 
 // firstOfDelimiter is the first character of the delimiter. Where it is
-// escaped wherever it stands, no element can begin, or complete, a delimiter.
+// escaped everywhere, no element can begin, or complete, a delimiter.
 func (h *header) firstOfDelimiter() string {
 	_, n := utf8.DecodeRuneInString(h.delimiter)
 	return h.delimiter[:n]

@@ -46,7 +46,7 @@ func ExampleCompile() {
 	}})
 	fmt.Println(err)
 	// Output:
-	// header "X-User-Groups": list json and delimiter do not go together
+	// header "X-User-Groups": list json and delimiter cannot be combined
 }
 
 // A value that could be read as something else is refused, whoever wrote it.
@@ -59,7 +59,7 @@ func ExampleHeaderPlan_Render() {
 	_, err = plan.Render(map[string]any{"groups": []any{"Guests,Admins"}})
 	fmt.Println(err)
 	// Output:
-	// rendering header "X-User-Groups": value refused: an element contains the delimiter (escape percent or backslash takes it)
+	// rendering header "X-User-Groups": value refused: an element contains the delimiter (use escape percent or backslash)
 }
 
 // The header that a token is read from is reserved too, but stays until it has

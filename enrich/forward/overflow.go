@@ -11,7 +11,7 @@ import (
 func (r *rendering) overflow(h *header, items []string, s shape, lines []string) error {
 	switch h.onOverflow {
 	case overflowOmit:
-		r.out.note(h.name, OmittedOverflow)
+		r.out.record(h.name, OmittedOverflow)
 		return nil
 	case overflowTruncate:
 		if s.isList() && r.truncate(h, items, s) {
@@ -54,7 +54,7 @@ func (r *rendering) truncate(h *header, items []string, s shape) bool {
 		return false
 	}
 	r.write(h, "", kept)
-	r.out.note(h.name, Truncated)
+	r.out.record(h.name, Truncated)
 	return true
 }
 
@@ -141,7 +141,7 @@ func (r *rendering) writeParts(h *header, parts [][]string) bool {
 	for i, lines := range parts {
 		r.write(h, partSuffix(i), lines)
 	}
-	r.out.note(h.name, Split)
+	r.out.record(h.name, Split)
 	return true
 }
 
@@ -149,7 +149,7 @@ func partSuffix(i int) string { return "-" + strconv.Itoa(i+1) }
 
 // longest returns the largest n in 1…most for which fits holds, or 0. Lengths
 // grow with n, so that a binary search finds it in few tries; fits has
-// returned true for the n that is given.
+// returned true for n.
 func longest(most int, fits func(n int) bool) int {
 	return sort.Search(most, func(i int) bool { return !fits(i + 1) })
 }

@@ -115,12 +115,12 @@ func TestAValueThatIsTooLongIsTreatedAsConfigured(t *testing.T) {
 				t.Errorf("%s: %s = %q, want %q", tc.name, name, h[name], lines)
 			}
 		}
-		notes := r.Notes()
-		if len(notes) == 1 && notes[0].Outcome.String() == Outcome(0).String() {
-			t.Errorf("%s: the note says %s", tc.name, notes[0].Outcome)
+		outcomes := r.Outcomes()
+		if len(outcomes) == 1 && outcomes[0].Outcome.String() == Outcome(0).String() {
+			t.Errorf("%s: the note says %s", tc.name, outcomes[0].Outcome)
 		}
-		if tc.note == 0 && len(notes) > 0 || tc.note != 0 && (len(notes) != 1 || notes[0] != Note{name, tc.note} || !notes[0].Overflowed()) {
-			t.Errorf("%s: notes %v, want %v", tc.name, notes, tc.note)
+		if tc.note == 0 && len(outcomes) > 0 || tc.note != 0 && (len(outcomes) != 1 || outcomes[0] != HeaderOutcome{name, tc.note} || !outcomes[0].Overflowed()) {
+			t.Errorf("%s: outcomes %v, want %v", tc.name, outcomes, tc.note)
 		}
 	}
 }
@@ -202,7 +202,7 @@ func TestHeadersStayWithinTheBudget(t *testing.T) {
 		t.Errorf("a split whose parts are over the budget: %v", err)
 	}
 	r, err = render(two(HeaderDefinition{OnOverflow: "omit"}), value)
-	if err != nil || len(r.Fields()) != 1 || r.Notes()[0].Outcome != OmittedOverflow {
+	if err != nil || len(r.Fields()) != 1 || r.Outcomes()[0].Outcome != OmittedOverflow {
 		t.Errorf("omit: %v", err)
 	}
 	r, err = render(two(HeaderDefinition{OnOverflow: "truncate_list"}), groups(20))

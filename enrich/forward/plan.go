@@ -11,7 +11,7 @@ import (
 )
 
 // This file holds what a compiled definition knows of its own names: which it
-// writes, which it reserves, and which of them cannot stand beside each other.
+// writes, which it reserves, and which of them cannot be combined.
 
 // HeaderPlan is a compiled [Definition]. It never changes and is safe for
 // concurrent use.
@@ -70,21 +70,21 @@ func (p *HeaderPlan) listReserved() {
 	}
 }
 
-// own adds a header to the plan. A server could take two headers with one canonical
+// add adds a header to the plan. A server could take two headers with one canonical
 // form for one.
-func (p *HeaderPlan) own(h *header) error {
+func (p *HeaderPlan) add(h *header) error {
 	canonical := Canonicalize(h.name)
 	if other, twice := p.written[canonical]; twice {
-		return fmt.Errorf("header %q: %w: servers that fold names take it for %q, which is written too", h.name, errHeaderName, other)
+		return fmt.Errorf("header %q: %w: servers that normalize names confuse it with %q, which is also written", h.name, errHeaderName, other)
 	}
 	p.written[canonical] = h.name
 	p.headers = append(p.headers, *h)
 	return nil
 }
 
-// ownPrefixes adds the headers_from: their prefixes, and the headers of the claims
+// addPrefixes adds the headers_from: their prefixes, and the headers of the claims
 // that they name.
-func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
+func (p *HeaderPlan) addPrefixes(from []HeadersFrom) error {
 	for i, f := range from {
 		path := setting.Index("headers_from", i)
 		if err := checkPrefix(f.Prefix); err != nil {
@@ -104,18 +104,18 @@ func (p *HeaderPlan) ownPrefixes(from []HeadersFrom) error {
 		for _, claim := range f.Claims {
 			h, err := fromClaim(f.Prefix, claim)
 			if err == nil && claim == "*" {
-				err = errors.New("headers_from takes every claim where it names none")
+				err = errors.New("omit the claims of headers_from to write every claim")
 			}
 			if err != nil {
 				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path)
 			}
 			h.setting = path
-			if err := p.own(h); err != nil {
+			if err := p.add(h); err != nil {
 				return setting.Wrap(fmt.Errorf("headers_from %q: claim %q: %w", f.Prefix, claim, err), path, p.settingOf(Canonicalize(h.name)))
 			}
 		}
 		if len(p.headers) > maxHeaders {
-			return setting.Wrap(fmt.Errorf("headers_from %q: over %d headers in one policy", f.Prefix, maxHeaders), path, p.headers[0].setting)
+			return setting.Wrap(fmt.Errorf("headers_from %q: more than %d headers in one policy", f.Prefix, maxHeaders), path, p.headers[0].setting)
 		}
 	}
 	return nil
@@ -158,10 +158,10 @@ func (p *HeaderPlan) CheckClaims(names []string) error {
 			}
 			canonical := Canonicalize(h.name)
 			if other, twice := seen[canonical]; twice && other != claim {
-				return wrong(fmt.Errorf("%w: the claims %q and %q give the same header", errHeaderName, other, claim))
+				return wrong(fmt.Errorf("%w: the claims %q and %q map to the same header", errHeaderName, other, claim))
 			}
 			if other, twice := p.writes(canonical); twice {
-				return wrong(fmt.Errorf("%w: the claim %q gives the header %q, which is written too", errHeaderName, claim, other))
+				return wrong(fmt.Errorf("%w: the claim %q maps to the header %q, which is also written", errHeaderName, claim, other))
 			}
 			seen[canonical] = claim
 		}
@@ -224,7 +224,7 @@ func (p *HeaderPlan) ownTargets(targets []Target) error {
 		}
 		canonical := Canonicalize(name)
 		if other, twice := names[canonical]; twice {
-			return setting.Wrap(fmt.Errorf("token %q: %w: servers that fold names take it for %q, which is written too", name, errHeaderName, other), path, p.settingOf(canonical))
+			return setting.Wrap(fmt.Errorf("token %q: %w: servers that normalize names confuse it with %q, which is also written", name, errHeaderName, other), path, p.settingOf(canonical))
 		}
 		names[canonical] = name
 	}

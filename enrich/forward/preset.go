@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Preset returns a documented set of headers. Their claims are the standard
@@ -16,7 +16,7 @@ import (
 //   - SM_USER from preferred_username: the user name
 //     (https://techdocs.broadcom.com/us/en/symantec-security-software/identity-security/siteminder/12-8/configuring/web-agent-configuration/web-application-protection/default-http-headers-used-by-the-product.html)
 //   - SM_USERDN from dn: the user's distinguished name (the same page); a
-//     claim rule has to give the claim dn
+//     claim rule has to compute the claim dn
 //   - SM_UNIVERSALID from sub: the identifier for applications, often another
 //     than the user name
 //     (https://ftpdocs.broadcom.com/cadocs/0/CA%20SiteMinder%2012%2052-ENU/Bookshelf_Files/HTML/idocs/345742.html)
@@ -79,7 +79,7 @@ func Preset(name string) ([]HeaderDefinition, error) {
 			{Name: "X-Auth-Request-Preferred-Username", Claim: "preferred_username"},
 		}, nil
 	}
-	return nil, fmt.Errorf("unknown preset %q%s", name, nearest.Hint(name, namesOfPresets()))
+	return nil, fmt.Errorf("unknown preset %q%s", name, suggest.DidYouMean(name, namesOfPresets()))
 }
 
 // presetNames lists what Preset knows.

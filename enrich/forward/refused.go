@@ -10,13 +10,13 @@ import (
 var refusedNames = map[string]string{
 	"host":              "it routes the request",
 	"connection":        "it controls the connection",
-	"proxy":             "CGI turns it into HTTP_PROXY, which programs take for their outbound proxy",
+	"proxy":             "CGI turns it into HTTP_PROXY, which programs use as their outbound proxy",
 	"transfer-encoding": "it frames the body",
 	"te":                "it controls the connection",
 	"trailer":           "it frames the body",
 	"upgrade":           "it controls the connection",
 	"cookie":            "it carries the client's own cookies",
-	"set-cookie":        "only answers have it, and no application reads it",
+	"set-cookie":        "it is a response header",
 	"authorization":     "it carries credentials; only the re-signed token may go there",
 	"x-forwarded-for":   "the proxy writes it",
 	"x-forwarded-host":  "the proxy writes it",
@@ -62,7 +62,7 @@ func checkSpelling(name string) error {
 	case name == "":
 		return fmt.Errorf("%w: it is empty", errHeaderName)
 	case len(name) > maxNameBytes:
-		return fmt.Errorf("%w: it has over %d bytes", errHeaderName, maxNameBytes)
+		return fmt.Errorf("%w: it is longer than %d bytes", errHeaderName, maxNameBytes)
 	case !isFieldName(name):
 		return fmt.Errorf("%w: a header name has letters, digits and %s only (RFC 9110, section 5.6.2)", errHeaderName, separators)
 	}
@@ -72,14 +72,14 @@ func checkSpelling(name string) error {
 // checkPrefix reports why headers_from cannot reserve all names with the prefix.
 func checkPrefix(prefix string) error {
 	if len(prefix) < minPrefixBytes {
-		return fmt.Errorf("%w: a prefix has at least %d characters, or it would own headers that are not about people", errHeaderName, minPrefixBytes)
+		return fmt.Errorf("%w: a prefix has at least %d characters, or it would reserve unrelated headers", errHeaderName, minPrefixBytes)
 	}
 	if err := checkSpelling(prefix); err != nil {
 		return err
 	}
 	canonical := Canonicalize(prefix)
 	if core := strings.Trim(canonical, string(symbol)); core == "x" || core == "" {
-		return fmt.Errorf("%w: X- alone would own every extension header", errHeaderName)
+		return fmt.Errorf("%w: X- alone would reserve every extension header", errHeaderName)
 	}
 	for name := range refusedNames {
 		if strings.HasPrefix(name, canonical) {

@@ -95,7 +95,7 @@ func (r *rendering) add(h *header, value any) error {
 func (r *rendering) empty(h *header) error {
 	switch h.onEmpty {
 	case emptyOmit:
-		r.out.note(h.name, OmittedEmpty)
+		r.out.record(h.name, OmittedEmpty)
 		return nil
 	case emptyDeny:
 		return &headerError{Header: h.name, Err: errEmptyDenied}

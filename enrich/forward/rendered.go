@@ -8,12 +8,12 @@ import (
 // RenderedHeaders holds the field lines of one decision. It is shared by all
 // requests that the decision serves. The zero value and nil write nothing.
 type RenderedHeaders struct {
-	fields  []Field
-	notes   []Note
-	bytes   int
-	values  []string       // of all fields, in their order
-	clear   []string       // keys that are ours but not written this time
-	sweeper *ReservedNames // our names that cannot be listed; nil if none
+	fields   []Field
+	outcomes []HeaderOutcome
+	bytes    int
+	values   []string       // of all fields, in their order
+	clear    []string       // keys that are ours but not written this time
+	sweeper  *ReservedNames // our names that cannot be listed; nil if none
 }
 
 // Field is one header that is written.
@@ -60,22 +60,22 @@ func (o Outcome) String() string {
 	return "written"
 }
 
-// Note names a header that is not written as it is, and why.
-type Note struct {
+// HeaderOutcome names a header that is not written as it is, and why.
+type HeaderOutcome struct {
 	// Header is the header's configured name, Outcome what became of it.
 	Header  string
 	Outcome Outcome
 }
 
 // Overflowed reports whether the value was too long, whatever became of it.
-func (n Note) Overflowed() bool { return n.Outcome >= OmittedOverflow }
+func (n HeaderOutcome) Overflowed() bool { return n.Outcome >= OmittedOverflow }
 
-func (r *RenderedHeaders) note(header string, o Outcome) {
-	r.notes = append(r.notes, Note{Header: header, Outcome: o})
+func (r *RenderedHeaders) record(header string, o Outcome) {
+	r.outcomes = append(r.outcomes, HeaderOutcome{Header: header, Outcome: o})
 }
 
 // finish prepares what Write needs.
-func (r *RenderedHeaders) finish(owned []string) {
+func (r *RenderedHeaders) finish(reserved []string) {
 	n := 0
 	written := make(map[string]bool, len(r.fields))
 	for _, f := range r.fields {
@@ -86,7 +86,7 @@ func (r *RenderedHeaders) finish(owned []string) {
 	for _, f := range r.fields {
 		r.values = append(r.values, f.Values...)
 	}
-	for _, key := range owned {
+	for _, key := range reserved {
 		if !written[key] {
 			r.clear = append(r.clear, key)
 		}
@@ -94,7 +94,7 @@ func (r *RenderedHeaders) finish(owned []string) {
 }
 
 // Write puts the field lines into h and deletes what else h has under names
-// of the plan. A header's values are given to it alone: later handlers
+// of the plan. A header's values belong to it alone: later handlers
 // edit values in place (Caddy's own header replacements do), which must not
 // reach the next request.
 func (r *RenderedHeaders) Write(h http.Header) {
@@ -128,7 +128,7 @@ func (r *RenderedHeaders) Weight() int {
 	if r == nil {
 		return 0
 	}
-	n := renderedWeight + r.bytes + len(r.clear)*stringWeight + len(r.notes)*fieldWeight/2
+	n := renderedWeight + r.bytes + len(r.clear)*stringWeight + len(r.outcomes)*fieldWeight/2
 	for _, f := range r.fields {
 		n += fieldWeight + 2*len(f.Values)*stringWeight
 	}
@@ -147,11 +147,11 @@ func (r *RenderedHeaders) Fields() []Field {
 	return fields
 }
 
-// Notes lists the headers that are not simply written, for explain and for
+// Outcomes lists the headers that are not simply written, for explain and for
 // the metric that counts overflows.
-func (r *RenderedHeaders) Notes() []Note {
+func (r *RenderedHeaders) Outcomes() []HeaderOutcome {
 	if r == nil {
 		return nil
 	}
-	return slices.Clone(r.notes)
+	return slices.Clone(r.outcomes)
 }

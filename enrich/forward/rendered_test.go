@@ -132,7 +132,7 @@ func TestNothingRenderedWritesNothing(t *testing.T) {
 	var r *RenderedHeaders
 	h := http.Header{"Accept": {"*/*"}}
 	r.Write(h)
-	if len(h) != 1 || r.Weight() != 0 || r.Fields() != nil || r.Notes() != nil {
+	if len(h) != 1 || r.Weight() != 0 || r.Fields() != nil || r.Outcomes() != nil {
 		t.Error("a nil rendering is not empty")
 	}
 	empty, err := mustCompile(t, Definition{}).Render(nil)

@@ -36,7 +36,7 @@ type source struct {
 	name   string
 }
 
-// nameKey is which headers or cookies a reserved name stands for, whatever its
+// nameKey is which headers or cookies a reserved name matches, whatever its
 // spelling.
 type nameKey struct {
 	kind      NameKind
@@ -66,7 +66,7 @@ func coveredBy(header string) iter.Seq[nameKey] {
 }
 
 // nameIndex holds names that claims are written to: by its key, where the first
-// of them stands in a list.
+// of them is in a list.
 type nameIndex map[nameKey]int
 
 // writtenNames returns the index of a list of names.
@@ -87,7 +87,7 @@ func (x nameIndex) add(key nameKey, i int) {
 	}
 }
 
-// covering returns where the first name stands that covers the header.
+// covering returns the position of the first name that covers the header.
 func (x nameIndex) covering(header string) (first int, covered bool) {
 	for key := range coveredBy(header) {
 		if i, ok := x[key]; ok && (!covered || i < first) {
@@ -106,7 +106,7 @@ func sourceError(header string, n ReservedName) error {
 func (s Sources) checkLengths() error {
 	for _, name := range slices.Concat(s.Headers, s.Cookies) {
 		if len(name) > maxNameBytes {
-			return fmt.Errorf("name of %d bytes: %w: tokens are read from places whose names have %d at most", len(name), errHeaderName, maxNameBytes)
+			return fmt.Errorf("name of %d bytes: %w: names of token sources have at most %d", len(name), errHeaderName, maxNameBytes)
 		}
 	}
 	return nil

@@ -50,9 +50,9 @@ func someName(r *rand.Rand) string {
 	return name
 }
 
-// someContract is a contract of a few such names of all kinds, nil where they
+// somePlan is a plan of a few such names of all kinds, nil where they
 // do not go together.
-func someContract(r *rand.Rand) *HeaderPlan {
+func somePlan(r *rand.Rand) *HeaderPlan {
 	var d Definition
 	for range r.IntN(3) {
 		h := HeaderDefinition{Name: someName(r), Claim: "c"}
@@ -89,7 +89,7 @@ func TestReservationsFindWhatComparingAllPairsFinds(t *testing.T) {
 			cookies []string
 		)
 		for range 6 {
-			c := someContract(r)
+			c := somePlan(r)
 			if c == nil {
 				continue
 			}

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// NameKind is how a reserved name stands for header or cookie names.
+// NameKind is how a reserved name matches header or cookie names.
 type NameKind uint8
 
 // The kinds of reserved names.
@@ -39,7 +39,7 @@ type ReservedName struct {
 	// Canonical is Canonicalize(Name).
 	Canonical string
 
-	// Kind is which headers or cookies the name stands for.
+	// Kind is which headers or cookies the name matches.
 	Kind NameKind
 
 	// Exact says that HTTP/1 upstreams get the configured spelling.
@@ -68,7 +68,7 @@ type ReservedNames struct {
 
 	// What the token itself is read from and Scrub therefore leaves alone.
 	credentialHeaders map[string]bool // map keys of http.Header
-	credentialCookies []string        // cookie names as they stand
+	credentialCookies []string        // cookie names, not canonical
 	credentials       []string        // what CredentialHeaders returns
 }
 

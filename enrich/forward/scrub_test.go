@@ -18,7 +18,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
-func owned(t testing.TB) *ReservedNames {
+func reservedNames(t testing.TB) *ReservedNames {
 	t.Helper()
 	return NewReservedNames(
 		mustCompile(t, Definition{
@@ -32,7 +32,7 @@ func owned(t testing.TB) *ReservedNames {
 }
 
 func TestScrubDeletesEveryAlias(t *testing.T) {
-	o := owned(t)
+	o := reservedNames(t)
 	for _, name := range []string{
 		"X-User-Groups", "X-User-Groups-1", "X-User-Groups-0099", "X-User", "X-Mail", "SM_USER", "SM_USERDN", "SM_USERGROUPS",
 		"X-Claim-Email", "X-Claim-",
@@ -55,7 +55,7 @@ func TestScrubDeletesEveryAlias(t *testing.T) {
 }
 
 func TestScrubLeavesOtherHeadersAlone(t *testing.T) {
-	o := owned(t)
+	o := reservedNames(t)
 	h := http.Header{}
 	for _, name := range []string{
 		"X-Users", "X-Use", "X-User-Group", "X-User-Groups-", "X-User-Groups-1a", "X-User-Groups1", "X-User-1", "X-User-Groups-1-2", "X-Claim", "Claim-Email",
@@ -395,7 +395,7 @@ func FuzzScrub(f *testing.F) {
 	f.Add("X_User.Groups-7", "close, X-User", "app_token=1; a=b", "X-Claim-Z")
 	f.Add("x-mail", "upgrade", "app%2Etoken=1", "Accept")
 	f.Add("SM-USER", ",", "a=\"; app.token=1", "X-User-Groups-1")
-	o := owned(f)
+	o := reservedNames(f)
 	f.Fuzz(func(t *testing.T, name, connection, cookie, other string) {
 		req := &http.Request{Header: http.Header{"Accept": {"*/*"}}, Trailer: http.Header{name: nil}}
 		req.Header[name] = []string{"1"}

@@ -24,7 +24,7 @@ func (t Target) check() error {
 		}
 		return nil
 	case t.Cookie == "":
-		return errors.New("the token has neither header nor cookie to go to")
+		return errors.New("the token needs a header or a cookie")
 	}
 	if err := checkSpelling(t.Cookie); err != nil {
 		return fmt.Errorf("token cookie %q: %w", t.Cookie, err)

@@ -46,7 +46,7 @@ func dropTunnel(r *http.Request) {
 }
 
 // opensWebSocket recognizes a CONNECT request for a WebSocket as reverse_proxy does:
-// HTTP/2 servers of Go give its protocol as a header, quic-go's as Proto.
+// Go's HTTP/2 servers pass its protocol as a header, quic-go's as Proto.
 func opensWebSocket(r *http.Request) bool {
 	switch r.ProtoMajor {
 	case 2:

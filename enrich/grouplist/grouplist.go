@@ -1,8 +1,8 @@
-// Package grouplist reads the groups that a token or an answer brings, also where
-// one text stands in the place of the list: "[admin, user]", "a,b", JSON in a
-// text. Only the operator knows what such a text is. Taken for one group, it would
-// let in callers whom a requirement like NOT isMemberOfGroupName("admin") is to
-// keep out.
+// Package grouplist reads the groups of a token or an answer, including those
+// written as one string instead of a list: "[admin, user]", "a,b", JSON in a
+// string. Only the operator knows what such a string is. Read as one group, it
+// would admit callers that a requirement such as NOT isMemberOfGroupName("admin")
+// must keep out.
 package grouplist
 
 import (
@@ -13,7 +13,7 @@ import (
 	"unicode"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // The values of groups_delimiter besides a delimiter itself.
@@ -28,7 +28,7 @@ const (
 const maxDelimiter = 8
 
 // Check refuses what can be no delimiter: one with a letter or a digit, which is
-// a misspelt word, and one with a bracket or a quote, which stand around parts.
+// a misspelt word, and one with a bracket or a quote, which enclose parts.
 func Check(delimiter string) error {
 	switch {
 	case delimiter == "", delimiter == JSON, delimiter == None:
@@ -36,28 +36,28 @@ func Check(delimiter string) error {
 	case len(delimiter) > maxDelimiter:
 		return fmt.Errorf("a delimiter has at most %d bytes", maxDelimiter)
 	case strings.ContainsFunc(delimiter, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == unicode.ReplacementChar }):
-		return fmt.Errorf(`unknown value %q (want a delimiter such as "," or ";", json or none)%s`, delimiter, nearest.Hint(delimiter, []string{JSON, None}))
+		return fmt.Errorf(`unknown value %q (want a delimiter such as "," or ";", json or none)%s`, delimiter, suggest.DidYouMean(delimiter, []string{JSON, None}))
 	case strings.ContainsAny(delimiter, marks):
-		return errors.New("brackets and quotes stand around groups and cannot part them")
+		return errors.New("brackets and quotes enclose groups and cannot separate them")
 	}
 	return nil
 }
 
-// marks stand around a list or a part of it, and are part of no name.
+// marks enclose a list or a part of it, and are part of no name.
 const marks = `[]{}"'`
 
 // The reasons for which groups are unknown. They are part of messages.
 const (
-	reasonUndecided = "one text stands in the place of the list and may hold several groups; groups_delimiter says whether it does"
-	reasonEmpty     = "an empty text stands in the place of the list"
-	reasonJSON      = "the text in the place of the list is no list in JSON, as groups_delimiter says"
-	reasonMarks     = "a part of the text in the place of the list has brackets or quotes of its own; groups_delimiter json may be meant"
-	reasonKind      = "what stands in the place of the list is neither a list nor a text"
+	reasonUndecided = "the groups are one string, which may hold several; groups_delimiter says whether it does"
+	reasonEmpty     = "the groups are an empty string instead of a list"
+	reasonJSON      = "the groups are not a JSON list, as groups_delimiter says"
+	reasonMarks     = "a group has brackets or quotes of its own; try groups_delimiter json"
+	reasonKind      = "the groups are neither a list nor a string"
 )
 
 // Read returns the groups in v, the value that is to hold them, as a list that is
 // never nil where they are known. The delimiter is one that Check accepts; empty,
-// it says nothing of texts, and only a text that can be but one group is read.
+// it says nothing of texts, and only a text that can be no more than one group is read.
 // Where the groups are not known, unknown says why; it is empty for a null value,
 // which does not mean "no groups" either.
 func Read(v any, delimiter string) (list []any, unknown string) {
@@ -76,7 +76,7 @@ func Read(v any, delimiter string) (list []any, unknown string) {
 	return nil, reasonKind
 }
 
-// parse reads a text in the place of a list. It returns the groups, or the reason
+// parse reads a text instead of a list. It returns the groups, or the reason
 // for which they are unknown.
 func parse(text, delimiter string) ([]any, string) {
 	switch delimiter {
@@ -140,7 +140,7 @@ func elements(list []any, delimiter string) ([]any, string) {
 }
 
 // isPlain reports whether a text can be one group only: letters, digits, and
-// what stands inside of names, paths, URNs, addresses and Windows' domain names.
+// what occurs in names, paths, URNs, addresses and Windows' domain names.
 // Any other character could separate the groups of a list.
 func isPlain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool {

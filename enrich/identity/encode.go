@@ -15,7 +15,7 @@ type TextWriter func(b []byte, s string) ([]byte, error)
 
 // AppendJSON appends a canonical value as JSON without white space. Members
 // stand in the order of their names and numbers as they came, so that equal
-// values give equal bytes and no identifier is rounded. Texts and names are
+// values have equal bytes and no identifier is rounded. Texts and names are
 // written by text; nil means AppendString. The error is that of text, or
 // ErrNotCanonical.
 func AppendJSON(b []byte, v any, text TextWriter) ([]byte, error) {
@@ -41,7 +41,7 @@ func appendJSON(b []byte, v any, text TextWriter, depth int) ([]byte, error) {
 		return strconv.AppendInt(b, x, 10), nil
 	case json.Number:
 		if x == "" || x[0] != '-' && (x[0] < '0' || x[0] > '9') || !json.Valid([]byte(x)) {
-			return nil, fmt.Errorf("a number that is none: %w", ErrNotCanonical)
+			return nil, fmt.Errorf("not a number: %w", ErrNotCanonical)
 		}
 		return append(b, x...), nil
 	case float64:

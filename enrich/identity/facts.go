@@ -57,31 +57,31 @@ func (f Facts) Names() []string {
 	return names
 }
 
-// UntoldOfGroups returns the facts about groups that the person's source says of
+// UnavailableGroupFacts returns the facts about groups that the person's source says of
 // none of them; zero where there are no groups. Where groups have types, those
 // without a source are the directory's own.
-func (p *Person) UntoldOfGroups() Facts {
+func (p *Person) UnavailableGroupFacts() Facts {
 	if len(p.Groups) == 0 {
 		return 0
 	}
-	untold := GroupFacts
+	unavailable := GroupFacts
 	for i := range p.Groups {
 		g := &p.Groups[i]
 		if g.Type != "" {
-			untold &^= FactGroupType | FactGroupSource
+			unavailable &^= FactGroupType | FactGroupSource
 		}
 		if g.Source != "" {
-			untold &^= FactGroupSource
+			unavailable &^= FactGroupSource
 		}
 		if len(g.ObjectClass) > 0 {
-			untold &^= FactGroupClass
+			unavailable &^= FactGroupClass
 		}
 		if !g.Created.IsZero() || !g.LastUpdated.IsZero() || !g.LastMembershipUpdated.IsZero() {
-			untold &^= FactGroupTimes
+			unavailable &^= FactGroupTimes
 		}
-		if untold == 0 {
+		if unavailable == 0 {
 			break
 		}
 	}
-	return untold
+	return unavailable
 }

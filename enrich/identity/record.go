@@ -29,10 +29,10 @@ type Person struct {
 	// them (directory and Workday look-ups).
 	AppUsers []AppUser `json:"appUsers,omitempty"`
 
-	// Untold are the facts that no directory which answered could say.
+	// Unavailable are the facts that no directory which answered could say.
 	// LinkedNames are the only names of linked objects that were asked for; nil
 	// means that all were.
-	Untold      Facts    `json:"untold,omitempty"`
+	Unavailable Facts    `json:"untold,omitempty"`
 	LinkedNames []string `json:"linkedNames,omitempty"`
 
 	// Origin is the directory that each profile attribute came from.

@@ -12,7 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file fills in the defaults of a configuration and checks it.
@@ -109,7 +109,7 @@ func enumDefault(option string, value *string, words ...string) error {
 		*value = words[0]
 	}
 	if !slices.Contains(words, *value) {
-		return fmt.Errorf("%s is %q, want one of %s%s", option, *value, strings.Join(words, ", "), nearest.Hint(*value, words))
+		return fmt.Errorf("%s is %q, want one of %s%s", option, *value, strings.Join(words, ", "), suggest.DidYouMean(*value, words))
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func algorithmDefaults(c *Config) error {
 	for _, name := range c.Algorithms {
 		a := jose.LookupAlgorithm(name)
 		if a == nil {
-			return fmt.Errorf("algorithm %q is not supported%s", name, nearest.Hint(name, jose.AlgorithmNames()))
+			return fmt.Errorf("algorithm %q is not supported%s", name, suggest.DidYouMean(name, jose.AlgorithmNames()))
 		}
 		if a.Symmetric() {
 			symmetric++
@@ -310,7 +310,7 @@ func CheckAllowed(configs []*Config, allowed []string) error {
 	}
 	for _, name := range allowed {
 		if !slices.Contains(names, name) {
-			return fmt.Errorf("no issuer is named %q%s", name, nearest.Hint(name, names))
+			return fmt.Errorf("no issuer is named %q%s", name, suggest.DidYouMean(name, names))
 		}
 	}
 	var list []*Config

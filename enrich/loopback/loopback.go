@@ -1,5 +1,5 @@
-// Package loopback tells this machine from others: what may go in the clear to
-// the one needs TLS to the others.
+// Package loopback recognizes the addresses of this machine. Only to these may
+// secrets go without TLS.
 package loopback
 
 import (
@@ -8,7 +8,7 @@ import (
 )
 
 // Host reports whether a host is this machine, by its name or address as
-// written: nothing is resolved, for who answers may lie.
+// written: nothing is resolved, because a DNS answer can be forged.
 func Host(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

@@ -1,6 +1,6 @@
 // Package mint makes the gateway's own tokens: it keeps the signing keys,
 // rotates them, publishes their public parts, and signs what the application
-// is given in place of the caller's token.
+// receives in place of the caller's token.
 //
 // The keys of a cluster live in a storage that all nodes share. A new key is
 // published for a while before it signs, so that whoever caches the key set
@@ -19,6 +19,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Defaults and bounds of Config.
@@ -82,15 +83,15 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	switch {
 	case c.Algorithm != "" && !slices.Contains(algorithms, c.Algorithm):
-		return fmt.Errorf("algorithm %q is not one of %s: %w", c.Algorithm, strings.Join(algorithms, ", "), errConfig)
+		return fmt.Errorf("unknown algorithm %q (want %s): %w", c.Algorithm, suggest.JoinOr(algorithms), errConfig)
 	case len(c.KeyFiles) > maxKeyFiles:
-		return fmt.Errorf("%d key files, over %d: %w", len(c.KeyFiles), maxKeyFiles, errConfig)
+		return fmt.Errorf("%d key files, at most %d: %w", len(c.KeyFiles), maxKeyFiles, errConfig)
 	case slices.Contains(c.KeyFiles, ""):
 		return fmt.Errorf("a key file has no name: %w", errConfig)
 	case c.RotateOverlap < cache.Duration(minOverlap):
 		return fmt.Errorf("rotate_overlap is under %v: %w", minOverlap, errConfig)
 	case c.Rotate <= c.RotateOverlap:
-		return fmt.Errorf("rotate is not longer than rotate_overlap: %w", errConfig)
+		return fmt.Errorf("rotate must be longer than rotate_overlap: %w", errConfig)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ type TokenDefinition struct {
 	// cookie is set.
 	Header string `json:"header,omitempty"`
 
-	// What stands before the token in the header, followed by a space.
+	// The scheme before the token in the header, followed by a space.
 	// Default: Bearer for Authorization, else nothing.
 	Scheme string `json:"scheme,omitempty"`
 
@@ -133,13 +133,13 @@ func Compile(d TokenDefinition) (*Template, error) {
 	case slices.Contains(d.Audience, ""):
 		return nil, fmt.Errorf("an audience is empty: %w", errDefinition)
 	case t.ttl < time.Second || t.ttl > maxTTL || t.ttl%time.Second != 0:
-		return nil, fmt.Errorf("ttl is not whole seconds between 1s and %v: %w", maxTTL, errDefinition)
+		return nil, fmt.Errorf("ttl must be whole seconds between 1s and %v: %w", maxTTL, errDefinition)
 	case d.Subject == "cnf":
 		return nil, fmt.Errorf("subject cannot be cnf: %w", errDefinition)
 	}
 	for i, a := range d.Audience {
 		if slices.Contains(d.Audience[:i], a) {
-			return nil, fmt.Errorf("audience %q is named twice: %w", a, errDefinition)
+			return nil, fmt.Errorf("duplicate audience %q: %w", a, errDefinition)
 		}
 	}
 	t.audience = appendAudience(nil, d.Audience)
@@ -152,7 +152,7 @@ func Compile(d TokenDefinition) (*Template, error) {
 		case name == "cnf":
 			return nil, fmt.Errorf("cnf is never carried over, because the new token is not bound to the client's key: %w", errDefinition)
 		case slices.Contains(d.Claims[:i], name):
-			return nil, fmt.Errorf("claim %q is named twice: %w", name, errDefinition)
+			return nil, fmt.Errorf("duplicate claim %q: %w", name, errDefinition)
 		case !reserved[name]:
 			t.named = append(t.named, name)
 		case t.named == nil:
@@ -166,14 +166,14 @@ func Compile(d TokenDefinition) (*Template, error) {
 	case TypePlain:
 		t.plain = true
 	default:
-		return nil, fmt.Errorf("type %q is not %s or %s: %w", d.Type, TypeAccess, TypePlain, errDefinition)
+		return nil, fmt.Errorf("unknown type %q (want %s or %s): %w", d.Type, TypeAccess, TypePlain, errDefinition)
 	}
 	switch d.Mint {
 	case "", MintCached:
 	case MintPerRequest:
 		t.perRequest = true
 	default:
-		return nil, fmt.Errorf("mint %q is not %s or %s: %w", d.Mint, MintCached, MintPerRequest, errDefinition)
+		return nil, fmt.Errorf("unknown mint %q (want %s or %s): %w", d.Mint, MintCached, MintPerRequest, errDefinition)
 	}
 	return t, nil
 }
@@ -195,22 +195,22 @@ func appendAudience(b []byte, audience []string) []byte {
 func (t *Template) compileTarget(d TokenDefinition) error {
 	switch {
 	case d.Cookie != "" && (d.Header != "" || d.Scheme != ""):
-		return fmt.Errorf("the token goes to a header or to a cookie, not both: %w", errDefinition)
+		return fmt.Errorf("the token goes to a header or to a cookie, not to both: %w", errDefinition)
 	case d.Cookie != "":
 		if !httpguts.ValidHeaderFieldName(d.Cookie) { // a cookie's name is a token, too (RFC 6265, section 4.1.1)
-			return fmt.Errorf("%q cannot be a cookie's name: %w", d.Cookie, errDefinition)
+			return fmt.Errorf("%q is not a valid cookie name: %w", d.Cookie, errDefinition)
 		}
 		return nil
 	case d.Header == "":
 		t.header = "Authorization"
 	case !httpguts.ValidHeaderFieldName(d.Header):
-		return fmt.Errorf("%q cannot be a header's name: %w", d.Header, errDefinition)
+		return fmt.Errorf("%q is not a valid header name: %w", d.Header, errDefinition)
 	}
 	if t.scheme == "" && strings.EqualFold(t.header, "Authorization") {
 		t.scheme = "Bearer"
 	}
 	if t.scheme != "" && !httpguts.ValidHeaderFieldName(t.scheme) { // a scheme is a token (RFC 9110, section 11.1)
-		return fmt.Errorf("%q cannot be an authentication scheme: %w", t.scheme, errDefinition)
+		return fmt.Errorf("%q is not a valid authentication scheme: %w", t.scheme, errDefinition)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ var (
 
 	// ErrNoSubject says that the claim that is to be the token's subject is
 	// missing or is no text. It is 401 invalid_token.
-	ErrNoSubject = errors.New("the claim that is to be the subject is missing")
+	ErrNoSubject = errors.New("the claim for the subject is missing")
 
 	// ErrExpired says that the incoming token is past its expiry and leeway.
 	// It is 401 invalid_token.

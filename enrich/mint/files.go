@@ -35,7 +35,7 @@ func loadFiles(c Config, log *slog.Logger) (*ring, string, error) {
 			// Never signs here, so it may be of another kind.
 			k, err = newPublicKey(algorithmOf(public, algorithm), public)
 		case private == nil:
-			err = fmt.Errorf("the first key file must hold a private key: %w", errKey)
+			err = fmt.Errorf("the first key file must contain a private key: %w", errKey)
 		default:
 			if algorithm == "" {
 				algorithm = algorithmOf(public, "")
@@ -83,7 +83,7 @@ func readKeyFile(name string, log *slog.Logger) (crypto.Signer, crypto.PublicKey
 	}
 	if info, err := f.Stat(); err == nil && private != nil && info.Mode().Perm()&0o004 != 0 {
 		// Not refused: that is how container secrets are commonly mounted.
-		log.Warn("signing key file can be read by every user", slog.String("file", name))
+		log.Warn("signing key file is readable by every user", slog.String("file", name))
 	}
 	return private, public, nil
 }

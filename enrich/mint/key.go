@@ -30,7 +30,7 @@ const rsaBits = 2048
 var errKey = errors.New("unusable key")
 
 // key is one signing key, or, without a private part, one that is only
-// published. It never changes once it stands in a ring.
+// published. It never changes once it is in a ring.
 type key struct {
 	id        string
 	algorithm string
@@ -139,7 +139,7 @@ func kind(public crypto.PublicKey) string {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("an RSA key of %d bits", p.N.BitLen())
 	}
-	return "a key of another kind"
+	return "a key of an unsupported type"
 }
 
 // algorithmOf is the algorithm that a key is made for; an RSA key, which

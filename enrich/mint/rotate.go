@@ -20,7 +20,7 @@ func (s *Signer) refresh(ctx context.Context) error {
 	if len(s.config.KeyFiles) > 0 {
 		r, algorithm, err := loadFiles(s.config, s.log)
 		if err == nil && algorithm != s.config.Algorithm {
-			err = fmt.Errorf("key file is now for %s: %w", algorithm, errKey)
+			err = fmt.Errorf("the key file now holds a key for %s: %w", algorithm, errKey)
 		}
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func (r *ring) add(k *key, now, signsFrom time.Time) {
 // update changes the stored keys under the lock. A key that may be needed is
 // made before, so that the lock is held for two calls to the storage only;
 // and as locks can be lost, what is used afterwards is what the storage then
-// holds, not what was meant to be there.
+// holds, not what was to be stored.
 func (s *Signer) update(ctx context.Context, needKey bool, how func(r *ring, made *key, now time.Time) (*ring, bool)) (err error) {
 	var made *key
 	if needKey {
@@ -139,7 +139,7 @@ func (s *Signer) update(ctx context.Context, needKey bool, how func(r *ring, mad
 		s.log.Info("signing keys changed", slog.Int("keys", len(r.keys)))
 	}
 	if len(r.keys) == 0 {
-		return fmt.Errorf("reading back signing keys: none there: %w", errStored)
+		return fmt.Errorf("reading back signing keys: not found: %w", errStored)
 	}
 	return s.use(r)
 }

@@ -121,7 +121,7 @@ func decodeRing(text []byte) (*ring, error) {
 	}
 	var doc stored
 	if err := json.Unmarshal(text, &doc); err != nil {
-		// The JSON error is left out: it may quote what stands there.
+		// The JSON error is left out: it may quote the stored keys.
 		return nil, fmt.Errorf("decoding signing keys: not JSON: %w", errStored)
 	}
 	switch {
@@ -142,7 +142,7 @@ func decodeRing(text []byte) (*ring, error) {
 			return nil, fmt.Errorf("decoding signing key %d: %w: %w", i, errStored, err)
 		}
 		if k.id != sk.ID {
-			return nil, fmt.Errorf("decoding signing key %d: its id is of another key: %w", i, errStored)
+			return nil, fmt.Errorf("decoding signing key %d: its id belongs to another key: %w", i, errStored)
 		}
 		k.created, k.signsFrom = sk.Created, sk.SignsFrom
 		r.keys = append(r.keys, k)

@@ -88,7 +88,7 @@ func (n *callNode) eval(e *evaluation) (any, error) {
 		return nil, e.wrap(n.at(), fmt.Errorf("%s: %w", fn.Name, err))
 	}
 	if s, ok := v.(string); ok && len(s) > value.MaxText {
-		return nil, e.wrap(n.at(), fmt.Errorf("%s: the text is longer than %d bytes: %w", fn.Name, value.MaxText, value.ErrLimit))
+		return nil, e.wrap(n.at(), fmt.Errorf("%s: the string is longer than %d bytes: %w", fn.Name, value.MaxText, value.ErrLimit))
 	}
 	return v, nil
 }

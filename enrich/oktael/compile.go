@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // The compiler goes over the tree once, from the leaves up. For each part it
 // makes a node and works out the kinds that its value can be of; a part that no
 // value could make right is an error with its position. On the way it notes what
-// the expression reads and warns of what is probably not meant.
+// the expression reads and warns of what is probably a mistake.
 
 // compiler turns a syntax tree into nodes and checks what can be checked
 // before there are values.
@@ -75,7 +75,7 @@ func (c *compiler) read(offset int, inputs Inputs, what string) error {
 	return nil
 }
 
-// Warn notes something that is allowed but probably not meant.
+// Warn notes something that is allowed but probably a mistake.
 func (c *compiler) Warn(offset int, format string, args ...any) {
 	w := Warning{Offset: c.base + offset, Msg: fmt.Sprintf(format, args...)}
 	w.Line, w.Column = syntax.Position(c.source, w.Offset)
@@ -166,13 +166,13 @@ func (c *compiler) compileName(s *syntax.Node) (typed, error) {
 		return typed{&varNode{position: c.at(s), name: s.Text}, value.KindValue}, nil
 	}
 	if where, ok := elsewhere[s.Text]; ok {
-		return typed{}, c.Fail(s.Offset, "\"%s\" is known in %s only", s.Text, where)
+		return typed{}, c.Fail(s.Offset, "\"%s\" is available only in %s", s.Text, where)
 	}
 	names := c.options.Inputs.Names()
 	if c.inGroup {
 		names = append(names, "group")
 	}
-	return typed{}, c.Fail(s.Offset, "unknown name %s%s", s.Text, nearest.Hint(s.Text, names))
+	return typed{}, c.Fail(s.Offset, "unknown name %s%s", s.Text, suggest.DidYouMean(s.Text, names))
 }
 
 // elsewhere are names that Okta's language knows in other places than those
@@ -225,13 +225,13 @@ func (c *compiler) checkMember(s, base *syntax.Node, name string) error {
 		if slices.Contains(known, name) {
 			return nil
 		}
-		return c.Fail(s.Offset, "%s has no member %s%s", base.Text, name, nearest.Hint(name, known))
+		return c.Fail(s.Offset, "%s has no member %s%s", base.Text, name, suggest.DidYouMean(name, known))
 	}
 	if base.Text == "claims" && c.options.Claims != nil {
 		if slices.Contains(c.options.Claims, name) {
 			return nil
 		}
-		return c.Fail(s.Offset, "no rule above this one computes the claim %s%s", name, nearest.Hint(name, c.options.Claims))
+		return c.Fail(s.Offset, "no rule above this one computes the claim %s%s", name, suggest.DidYouMean(name, c.options.Claims))
 	}
 	return nil
 }
@@ -288,7 +288,7 @@ func (c *compiler) compileIndex(s *syntax.Node) (typed, error) {
 		return typed{}, c.Fail(s.Offset, "%s cannot be indexed", base.kinds)
 	}
 	if k := base.kinds &^ value.KindNull; k&^(value.KindList|value.KindText) == 0 && key.kinds&(value.KindInt|value.KindReal) == 0 {
-		return typed{}, c.Fail(s.Kids[1].Offset, "an element is found by its position, not by %s", key.kinds)
+		return typed{}, c.Fail(s.Kids[1].Offset, "a list index is an integer, not %s", key.kinds)
 	}
 	k := value.KindAny
 	if base.kinds == value.KindMap {
@@ -333,7 +333,7 @@ func (c *compiler) compileMap(s *syntax.Node) (typed, error) {
 			return typed{}, err
 		}
 		if key.kinds&(value.KindText|value.KindNumber|value.KindBool) == 0 {
-			return typed{}, c.Fail(s.Kids[i].Offset, "a key must be a text, not %s", key.kinds)
+			return typed{}, c.Fail(s.Kids[i].Offset, "a key must be a string, not %s", key.kinds)
 		}
 		n.keys, n.values = append(n.keys, key.node), append(n.values, val.node)
 	}

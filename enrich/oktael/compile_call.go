@@ -3,11 +3,11 @@ package oktael
 import (
 	"strings"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/library"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Calls: finding the function or methods that a name can mean, checking the
@@ -55,7 +55,7 @@ func (c *compiler) unknownFunction(s *syntax.Node) error {
 			inside = append(inside, member)
 		}
 	}
-	word, near := nearest.Kin(short, inside)
+	word, near := suggest.ClosestName(short, inside)
 	switch full := c.familyOf(short); {
 	case full != "" && (!ok || !near): // of a family, called without it or as another's
 		word = full
@@ -147,7 +147,7 @@ func (c *compiler) compileMethod(s *syntax.Node) (typed, error) {
 
 // hintName suggests the right name of a method behind a misspelt one.
 func hintName(wrong string, names []string) string {
-	if name, ok := nearest.Kin(wrong, names); ok {
+	if name, ok := suggest.ClosestName(wrong, names); ok {
 		return ` (did you mean "` + name + `"?)`
 	}
 	return ""
@@ -161,14 +161,14 @@ func (c *compiler) meantFunction(s *syntax.Node) error {
 		return nil
 	}
 	full := name.Text + "." + s.Text
-	word, ok := nearest.Word(full, library.Names(c.options.Dialect))
+	word, ok := suggest.Closest(full, library.Names(c.options.Dialect))
 	if !ok || !strings.Contains(word, ".") {
 		// The family may be cut short: Iso3166.toAlpha2(…).
 		if word = c.familyOf(s.Text); word == "" {
 			return nil
 		}
 		family, _, _ := strings.Cut(word, ".")
-		if _, ok := nearest.Kin(name.Text, []string{family}); !ok {
+		if _, ok := suggest.ClosestName(name.Text, []string{family}); !ok {
 			return nil
 		}
 	}

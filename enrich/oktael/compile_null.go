@@ -48,7 +48,7 @@ func (c *compiler) warnNull(s *syntax.Node, through string) {
 				c.warnNull(kid, f.Name)
 			}
 		}
-	default: // operators give no null
+	default: // operators never return null
 	}
 }
 

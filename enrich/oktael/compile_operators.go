@@ -105,7 +105,7 @@ func nonNullWithin(cond *syntax.Node, outcome bool, depth int) []string {
 // compileLogic compiles a AND b, a OR b and NOT a. The right side is compiled
 // with what the left one excludes, because it is evaluated only then.
 func (c *compiler) compileLogic(s *syntax.Node) (typed, error) {
-	const wanted = "true or false is wanted here, not %s"
+	const wanted = "want true or false here, not %s"
 	left, err := c.compileAs(s.Kids[0], value.KindBool, wanted)
 	if err != nil {
 		return typed{}, err
@@ -174,10 +174,10 @@ func (c *compiler) compileMatches(s *syntax.Node) (typed, error) {
 		return typed{}, err
 	}
 	if left.kinds&(value.KindText|value.KindBool|value.KindNumber) == 0 {
-		return typed{}, c.Fail(s.Kids[0].Offset, "a text is wanted before matches, not %s", left.kinds)
+		return typed{}, c.Fail(s.Kids[0].Offset, "want a string before matches, not %s", left.kinds)
 	}
 	if right.kinds&value.KindText == 0 {
-		return typed{}, c.Fail(s.Kids[1].Offset, "a regular expression is a text, not %s", right.kinds)
+		return typed{}, c.Fail(s.Kids[1].Offset, "a regular expression is a string, not %s", right.kinds)
 	}
 	n := &matchesNode{position: c.at(s), left: left.node, right: right.node}
 	if s.Kids[1].IsText() {
@@ -192,7 +192,7 @@ func (c *compiler) compileMatches(s *syntax.Node) (typed, error) {
 // then a null that would be written as "null" is warned of.
 func (c *compiler) compileArithmetic(s *syntax.Node) (typed, error) {
 	const number = value.KindInt | value.KindReal
-	const wanted = "a number is wanted here, not %s"
+	const wanted = "want a number here, not %s"
 	if s.Op != syntax.OpArithmetic {
 		operand, err := c.compileAs(s.Kids[0], number, wanted)
 		if err != nil {

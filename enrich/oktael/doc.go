@@ -21,7 +21,7 @@
 //
 // What is not known is never taken for what is not there. An attribute that the
 // user lacks is null; groups that are unknown, and facts that no source can say
-// (Context.Untold), are errors.
+// (Context.Unavailable), are errors.
 //
 // Expressions and the values that they work on may be hostile. Every evaluation
 // ends within the bounds that docs/expressions.md lists, with ErrLimit

@@ -39,7 +39,7 @@ func (e *EvalError) Caret() string { return syntax.Caret(e.source, e.Offset) }
 // Unwrap returns the cause, which may be one of this package's sentinels.
 func (e *EvalError) Unwrap() error { return e.cause }
 
-// Warning is something that is allowed but probably not meant.
+// Warning is something that is allowed but probably a mistake.
 type Warning struct {
 	// Offset, Line and Column are as in Error.
 	Offset       int

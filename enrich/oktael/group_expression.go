@@ -108,7 +108,7 @@ func (e *evaluation) EvalGroup(compiled any, literal bool, group *identity.Group
 // text is not part of the source: both are of that text, which may be a user's
 // attribute.
 func foreign(err error) error {
-	for _, known := range []error{value.ErrLimit, value.ErrNull, library.ErrTooManyGroups, input.ErrGroupsUnknown, input.ErrUntold} {
+	for _, known := range []error{value.ErrLimit, value.ErrNull, library.ErrTooManyGroups, input.ErrGroupsUnknown, input.ErrFactUnavailable} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("evaluating the group expression: %w", known)
 		}

@@ -67,7 +67,7 @@ func (p *GroupProgram) Eval(c *Context, positions []int32) ([]any, error) {
 // Reads returns the inputs that an evaluation may read, InputGroups among them.
 func (p *GroupProgram) Reads() Inputs { return p.program.reads }
 
-// Warnings returns what is allowed but probably not meant, in the order of the
+// Warnings returns what is allowed but probably a mistake, in the order of the
 // source.
 func (p *GroupProgram) Warnings() []Warning { return p.program.warnings }
 

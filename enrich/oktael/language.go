@@ -111,9 +111,9 @@ var (
 	// directory could say them. Unknown is not empty.
 	ErrGroupsUnknown = input.ErrGroupsUnknown
 
-	// ErrUntold says that an expression reads what none of the directories that
+	// ErrFactUnavailable says that an expression reads what none of the directories that
 	// know the user can say. It is neither null nor false.
-	ErrUntold = input.ErrUntold
+	ErrFactUnavailable = input.ErrFactUnavailable
 
 	// ErrNull says that an expression asked for a property or method of null.
 	ErrNull = value.ErrNull
@@ -130,6 +130,10 @@ var (
 // otherwise than Java, whose expressions Okta takes. The error says what to
 // write instead.
 func CheckJava(pattern string) error { return value.CheckJava(pattern) }
+
+// ExplainRegex returns what is wrong with a regular expression that
+// regexp/syntax rejects with err, without repeating the expression.
+func ExplainRegex(err error) error { return value.ExplainRegex(err) }
 
 // RegexSize returns how many instructions a regular expression compiles to.
 // One of too many is an error.

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // The nodes that read: literals, inputs, variables, properties and elements, and
@@ -44,17 +44,17 @@ func (n *inputNode) eval(e *evaluation) (any, error) {
 		if e.Context.User != nil {
 			return e.Context.User, nil
 		}
-		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactUser))
+		return nil, e.wrap(n.at(), e.Context.UnavailableError(identity.FactUser))
 	case input.App:
 		if e.Context.App != nil {
 			return e.Context.App, nil
 		}
-		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactApp))
+		return nil, e.wrap(n.at(), e.Context.UnavailableError(identity.FactApp))
 	case input.AppUser:
 		if e.Context.AppUser != nil {
 			return e.Context.AppUser, nil
 		}
-		return nil, e.wrap(n.at(), e.Context.UntoldError(identity.FactAppUser))
+		return nil, e.wrap(n.at(), e.Context.UnavailableError(identity.FactAppUser))
 	case input.Access:
 		return value.Access{}, nil
 	case input.Groups:
@@ -104,7 +104,7 @@ func (n *varNode) eval(e *evaluation) (any, error) {
 	v, ok := e.Context.Vars[n.name]
 	if !ok && !n.optional {
 		names := append(input.All.Names(), slices.Sorted(maps.Keys(e.Context.Vars))...)
-		return nil, e.fail(n.at(), "there is no %s here%s", n.name, nearest.Hint(n.name, names))
+		return nil, e.fail(n.at(), "unknown variable %s%s", n.name, suggest.DidYouMean(n.name, names))
 	}
 	return v, nil
 }
@@ -217,7 +217,7 @@ func (e *evaluation) index(base, key any) (any, error) {
 	}
 	name, err := e.Text(key)
 	if err != nil || key == nil {
-		return nil, fmt.Errorf("a key must be a text, not %s", value.KindOf(key))
+		return nil, fmt.Errorf("a key must be a string, not %s", value.KindOf(key))
 	}
 	if err := e.Consume(len(name), value.TextPerStep); err != nil {
 		return nil, err
@@ -265,7 +265,7 @@ func (n *mapNode) eval(e *evaluation) (any, error) {
 			return nil, err
 		}
 		if value.KindOf(k)&(value.KindText|value.KindNumber|value.KindBool) == 0 {
-			return nil, e.fail(n.keys[i].at(), "a key must be a text, not %s", value.KindOf(k))
+			return nil, e.fail(n.keys[i].at(), "a key must be a string, not %s", value.KindOf(k))
 		}
 		key, err := e.Text(k)
 		if err == nil {

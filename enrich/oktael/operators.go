@@ -35,7 +35,7 @@ func (e *evaluation) condition(n node) (bool, error) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, e.fail(n.at(), "true or false is wanted here, not %s", value.KindOf(v))
+		return false, e.fail(n.at(), "want true or false here, not %s", value.KindOf(v))
 	}
 	return b, nil
 }
@@ -157,10 +157,10 @@ func (n *matchesNode) eval(e *evaluation) (any, error) {
 		return nil, err
 	}
 	if left == nil {
-		return nil, e.wrap(n.left.at(), value.NullError("a text is wanted before matches, not null"))
+		return nil, e.wrap(n.left.at(), value.NullError("want a string before matches, not null"))
 	}
 	if value.KindOf(left)&(value.KindText|value.KindNumber|value.KindBool) == 0 {
-		return nil, e.fail(n.left.at(), "a text is wanted before matches, not %s", value.KindOf(left))
+		return nil, e.fail(n.left.at(), "want a string before matches, not %s", value.KindOf(left))
 	}
 	text, err := e.Text(left)
 	if err != nil {
@@ -174,7 +174,7 @@ func (n *matchesNode) eval(e *evaluation) (any, error) {
 		}
 		pattern, ok := right.(string)
 		if !ok {
-			return nil, e.fail(n.right.at(), "a regular expression is a text, not %s", value.KindOf(right))
+			return nil, e.fail(n.right.at(), "a regular expression is a string, not %s", value.KindOf(right))
 		}
 		if regex, err = e.Regexes.Compile(pattern); err != nil {
 			return nil, e.wrap(n.right.at(), err)
@@ -215,7 +215,7 @@ func (n *signNode) eval(e *evaluation) (any, error) {
 		}
 		return x, nil
 	}
-	return nil, e.fail(n.operand.at(), "a number is wanted here, not %s", value.DescribeNumber(v))
+	return nil, e.fail(n.operand.at(), "want a number here, not %s", value.DescribeNumber(v))
 }
 
 // arithmeticNode is + - * / % or ^.

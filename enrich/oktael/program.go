@@ -61,7 +61,7 @@ func Compile(source string, o Options) (*Program, error) {
 	case o.Result == ResultBool && root.kinds&value.KindBool == 0:
 		return nil, c.Fail(tree.Offset, "the condition is %s, not true or false", root.kinds)
 	case o.Result == ResultIDs && root.kinds&(value.KindList|value.KindText) == 0:
-		return nil, c.Fail(tree.Offset, "a list of ids is wanted here, not %s", root.kinds)
+		return nil, c.Fail(tree.Offset, "want a list of ids here, not %s", root.kinds)
 	}
 	return &Program{source: source, root: root.node, options: o, reads: c.reads, members: c.members, warnings: c.warnings}, nil
 }
@@ -143,7 +143,7 @@ func (p *Program) Members(of string) []string {
 	return names
 }
 
-// Warnings returns what is allowed but probably not meant, in the order of the
+// Warnings returns what is allowed but probably a mistake, in the order of the
 // source.
 func (p *Program) Warnings() []Warning { return p.warnings }
 

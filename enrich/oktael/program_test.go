@@ -99,10 +99,10 @@ func TestWarningsNameWhatIsProbablyNotMeant(t *testing.T) {
 		`user.x != null OR true ? user.x + '!' : ''`:                    {"1:31: user.x may be null"},
 		`user.n - 1`:                 nil,
 		`String.toUpperCase(user.x)`: nil,
-		`'a' == 1`:                   {"1:5: a text and a number are never equal"},
+		`'a' == 1`:                   {"1:5: a string and a number are never equal"},
 		`1 == 1.0`:                   nil,
 		`user.x == 1`:                nil,
-		`null == 'a'`:                {"1:6: null and a text are never equal"},
+		`null == 'a'`:                {"1:6: null and a string are never equal"},
 		`getFilteredGroups({'a'}, "'x' + group.description", 1)`: {"1:39: group.description may be null"},
 
 		// Null shows through what gives null for null.
@@ -116,8 +116,8 @@ func TestWarningsNameWhatIsProbablyNotMeant(t *testing.T) {
 		`'a' + getManagerUser('active_directory').lastName`:       {"1:42: lastName may be null"},
 		`'a' + groups.![name].size()`:                             nil,
 
-		`user.getGroups({'group.type': 'OKTAGROUP'})`:               {"1:31: \"OKTAGROUP\" is none of the group types OKTA_GROUP, APP_GROUP, BUILT_IN (did you mean \"OKTA_GROUP\"?)"},
-		`user.isMemberOf({'group.type': {'APP_GROUP', 'builtin'}})`: {"1:46: \"builtin\" is none of the group types OKTA_GROUP, APP_GROUP, BUILT_IN (did you mean \"BUILT_IN\"?)"},
+		`user.getGroups({'group.type': 'OKTAGROUP'})`:               {"1:31: unknown group type \"OKTAGROUP\" (want OKTA_GROUP, APP_GROUP or BUILT_IN) (did you mean \"OKTA_GROUP\"?)"},
+		`user.isMemberOf({'group.type': {'APP_GROUP', 'builtin'}})`: {"1:46: unknown group type \"builtin\" (want OKTA_GROUP, APP_GROUP or BUILT_IN) (did you mean \"BUILT_IN\"?)"},
 	} {
 		p, err := Compile(expr, Options{Inputs: AllInputs})
 		if err != nil {
@@ -180,16 +180,16 @@ func TestWhatCanNeverBeWantedIsRefusedAtLoad(t *testing.T) {
 		says  string // empty: it compiles
 	}{
 		{`5`, ResultBool, "1:1: the condition is a number, not true or false"},
-		{`user.x + 'a'`, ResultBool, "1:8: the condition is a text, not true or false"},
+		{`user.x + 'a'`, ResultBool, "1:8: the condition is a string, not true or false"},
 		{`null`, ResultBool, "1:1: the condition is null, not true or false"},
 		{`groups.![name]`, ResultBool, "1:7: the condition is a list, not true or false"},
-		{`true ? 'yes' : 'no'`, ResultBool, "1:6: the condition is a text, not true or false"},
+		{`true ? 'yes' : 'no'`, ResultBool, "1:6: the condition is a string, not true or false"},
 		{`user.x`, ResultBool, ""},
 		{`user.x ?: false`, ResultBool, ""},
 		{`user.x matches 'a' AND true`, ResultBool, ""},
-		{`5`, ResultIDs, "1:1: a list of ids is wanted here, not a number"},
-		{`user.x == 'a'`, ResultIDs, "1:8: a list of ids is wanted here, not true or false"},
-		{`user`, ResultIDs, "1:1: a list of ids is wanted here, not null or a user"},
+		{`5`, ResultIDs, "1:1: want a list of ids here, not a number"},
+		{`user.x == 'a'`, ResultIDs, "1:8: want a list of ids here, not true or false"},
+		{`user`, ResultIDs, "1:1: want a list of ids here, not null or a user"},
 		{`app.profile.list`, ResultIDs, ""},
 		{`'a,b'`, ResultIDs, ""},
 		{`app == null ? {} : app.profile.list`, ResultIDs, ""},

@@ -66,7 +66,7 @@ func endsOddly(c byte) bool { return c == '/' || c == '.' || isBlank(c) }
 
 // isBlank reports whether servers and functions that trim take c for white space:
 // with it go all controls, as a zero byte ends a text in C, and the $ of many
-// regular expressions stands before a last line feed too.
+// regular expressions matches before a last line feed too.
 func isBlank(c byte) bool { return c <= ' ' }
 
 // Check refuses a path that servers read in several ways of which one leads
@@ -173,6 +173,7 @@ func decoded(u *url.URL, set Set) []string {
 	return list
 }
 
+// appendNew appends a text that the list does not have yet.
 func appendNew(list []string, text string) []string {
 	if slices.Contains(list, text) {
 		return list
@@ -181,13 +182,16 @@ func appendNew(list []string, text string) []string {
 }
 
 // staysEscaped reports whether a byte's escape stays in a path as sent: routers
-// that compare before they decode tell it from the byte.
+// that compare before they decode distinguish it from the byte.
 func staysEscaped(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '.' || b == '%' || isSlash(b)
 }
 
+// isSlash reports whether some server takes b for a separator of segments:
+// Windows and .NET take the backslash for one.
 func isSlash(b byte) bool { return b == '/' || b == '\\' }
 
+// none keeps no escape.
 func none(byte) bool { return false }
 
 // unescape decodes the escapes of a path but those of bytes that stay, whose
@@ -222,6 +226,8 @@ func unescapeAgain(text string, stays func(byte) bool) (string, bool) {
 	return string(out), valid
 }
 
+// capitals are the digits of escapes that stay, as RFC 3986 (section 6.2.2.1)
+// writes them.
 const capitals = "0123456789ABCDEF"
 
 func isHex(c byte) bool {
@@ -242,7 +248,7 @@ func unhex(c byte) byte {
 // slashed makes a slash of each backslash.
 func slashed(text string) string { return strings.ReplaceAll(text, `\`, "/") }
 
-// withoutAuthority leaves out what stands between slashes at the beginning and
+// withoutAuthority leaves out the text between slashes at the beginning and
 // the next one: to the URL class of Node and to PHP's parse_url, that is a host.
 func withoutAuthority(text string) string {
 	if !strings.HasPrefix(text, "//") {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Set says which readings are judged besides the path as it was sent and the
+// Set says which readings are checked besides the path as it was sent and the
 // path decoded once. The zero value is these two alone.
 type Set uint8
 

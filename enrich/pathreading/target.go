@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// A matcher of Caddy sees a request's URL and cleans its path first. URL writes a
+// reading so that the matcher sees it unchanged.
+
 // standIn takes the place of a dot segment or an empty segment, which matchers
 // would resolve. It is of a private use area, so that no pattern means it.
 const standIn = "\uE0D5"

@@ -5,7 +5,7 @@ package setting
 import "fmt"
 
 // Error is an error about one or more settings. Its text is that of Err: the
-// paths are for the reader of the configuration, who knows where each stands.
+// paths are for the reader of the configuration, who knows the position of each.
 type Error struct {
 	// Paths are the settings, by their names in JSON, such as header_budget,
 	// headers[2] or claims[0].expression. Where two settings are wrong only

@@ -68,7 +68,7 @@ func Canonical(buf []byte, name string) (whole, cut int) {
 }
 
 // decoded returns the first byte of s as an application decodes it, and how
-// many bytes of s stand for it. What %uXXXX (old ASP.NET) writes beyond ASCII
+// many bytes of s encode it. What %uXXXX (old ASP.NET) writes beyond ASCII
 // counts as one blank.
 func decoded(s string) (c byte, size int) {
 	switch {

@@ -22,12 +22,12 @@ var (
 	// ErrNone says that no listed place holds a token; a header with another
 	// scheme than the expected one counts as none. The answer to it is 401
 	// with a challenge and without an error code (RFC 6750, section 3.1).
-	ErrNone = errors.New("request holds no token")
+	ErrNone = errors.New("request has no token")
 
 	// ErrMalformedRequest says that two of the listed places hold a token, that
 	// one does so twice, or that there is a scheme without a token: 400
 	// invalid_request (RFC 6750, section 3.1).
-	ErrMalformedRequest = errors.New("request is malformed where its token stands")
+	ErrMalformedRequest = errors.New("request has two tokens, or a scheme without a token")
 
 	// ErrTooLong says that the token is longer than allowed: 401
 	// invalid_token. The length is checked before anything else.
@@ -43,7 +43,7 @@ type Found struct {
 	// headers without one, cookies and query parameters.
 	Scheme string
 
-	// Place points into the list that Find was given.
+	// Place points into the list passed to Find.
 	Place *Place
 }
 

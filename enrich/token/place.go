@@ -22,7 +22,7 @@ const (
 )
 
 // ErrPlace says that a Place in the configuration is invalid.
-var ErrPlace = errors.New("place of a token is invalid")
+var ErrPlace = errors.New("invalid token source")
 
 // Place is one place of the request where a token may be. Places that are not
 // listed are not looked at, and bodies are never read.
@@ -76,13 +76,13 @@ func (p Place) Normalize() (Place, error) {
 			return p, fmt.Errorf("query parameter without a name: %w", ErrPlace)
 		}
 		if !isAlias(p.Name, p.Name) || strings.ContainsAny(p.Name, "[]") {
-			return p, fmt.Errorf("query parameter %q, which applications read as another or which is longer than %d bytes: %w", p.Name, MaxNameBytes, ErrPlace)
+			return p, fmt.Errorf("query parameter %q is ambiguous or longer than %d bytes: %w", p.Name, MaxNameBytes, ErrPlace)
 		}
 	default:
-		return p, fmt.Errorf("kind %q, want header, cookie or query: %w", p.Kind, ErrPlace)
+		return p, fmt.Errorf("unknown kind %q (want header, cookie or query): %w", p.Kind, ErrPlace)
 	}
 	if p.Kind != Query && len(p.Name) > MaxNameBytes {
-		return p, fmt.Errorf("%s name of %d bytes, at most %d are possible: %w", p.Kind, len(p.Name), MaxNameBytes, ErrPlace)
+		return p, fmt.Errorf("%s name of %d bytes, at most %d: %w", p.Kind, len(p.Name), MaxNameBytes, ErrPlace)
 	}
 	if p.Kind != Header && p.Scheme != "" {
 		return p, fmt.Errorf("a scheme belongs to a header, not to a %s: %w", p.Kind, ErrPlace)

@@ -20,8 +20,8 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Options are the settings of a Client. Only Base is required.
@@ -170,7 +170,7 @@ func parseBase(text string, plaintext bool) (*url.URL, error) {
 		// The text before a colon may be a user's name.
 		return nil, errors.New("reading the directory's address: want https://…")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("reading the directory's address: want https://…, not %q%s", u.Scheme, nearest.Hint(u.Scheme, []string{"https", "http"}))
+		return nil, fmt.Errorf("reading the directory's address: want https://…, not %q%s", u.Scheme, suggest.DidYouMean(u.Scheme, []string{"https", "http"}))
 	case u.Host == "" || u.Opaque != "":
 		return nil, errors.New("reading the directory's address: no host in it")
 	case u.User != nil:

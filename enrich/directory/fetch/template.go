@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file expands the URL templates of a configuration.
@@ -74,7 +74,7 @@ func ParseTemplate(text string, names ...string) (*Template, error) {
 		}
 		name := rest[open+1 : open+length]
 		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("reading a URL template: unknown place {%s}%s", name, nearest.Hint(name, names))
+			return nil, fmt.Errorf("reading a URL template: unknown place {%s}%s", name, suggest.DidYouMean(name, names))
 		}
 		t.parts = append(t.parts, part{name: name, query: query})
 		rest = rest[open+length+1:]

@@ -7,7 +7,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file reads the tree of nodes into a Snapshot: it knows the members of
@@ -81,7 +81,7 @@ next:
 		for j, f := range fields {
 			names[j] = f.name
 		}
-		r.problem(k.line, "unknown key %s in %s%s", shorten(k.name), what, nearest.Hint(k.name, names))
+		r.problem(k.line, "unknown key %s in %s%s", shorten(k.name), what, suggest.DidYouMean(k.name, names))
 	}
 	return true
 }
@@ -133,7 +133,7 @@ func (r *reader) enum(out *string, what string, words []string) func(*node) {
 	return func(n *node) {
 		read(n)
 		if *out != "" && !slices.Contains(words, *out) {
-			r.problem(n.line, "%s is an unknown word%s", what, nearest.Hint(*out, words))
+			r.problem(n.line, "%s is an unknown word%s", what, suggest.DidYouMean(*out, words))
 		}
 	}
 }
@@ -346,7 +346,7 @@ func (r *reader) resolve() {
 			}
 			g, ok := r.groupIndex[id]
 			if !ok {
-				r.problem(ref.line, "no group has the id %s%s", shorten(id), nearest.Hint(id, ids))
+				r.problem(ref.line, "no group has the id %s%s", shorten(id), suggest.DidYouMean(id, ids))
 				continue
 			}
 			// A group that is listed twice counts once.

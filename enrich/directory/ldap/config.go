@@ -27,7 +27,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/internal/trust"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Config says where to ask and what for. URL and Base are required.
@@ -252,8 +252,8 @@ func (s *settings) checkAttributes() error {
 		}
 	}
 	// The most common mistake is a letter too few or too many.
-	if near, ok := nearest.Word(s.GroupID, ids()); ok && len(near) > len("dn") && !strings.EqualFold(near, s.GroupID) {
-		return directory.Setting("group_id", fmt.Errorf("reading LDAP settings: group_id: no server calls an attribute %q%s", s.GroupID, nearest.Hint(s.GroupID, ids())))
+	if near, ok := suggest.Closest(s.GroupID, ids()); ok && len(near) > len("dn") && !strings.EqualFold(near, s.GroupID) {
+		return directory.Setting("group_id", fmt.Errorf("reading LDAP settings: group_id: no server calls an attribute %q%s", s.GroupID, suggest.DidYouMean(s.GroupID, ids())))
 	}
 	return nil
 }
@@ -282,7 +282,7 @@ func (s *settings) checkAddress() error {
 		}
 		port = cmp.Or(port, ldap.DefaultLdapPort)
 	default:
-		return fmt.Errorf("reading LDAP settings: want ldaps://host or ldap://host, not %q%s", u.Scheme, nearest.Hint(u.Scheme, []string{"ldaps", "ldap"}))
+		return fmt.Errorf("reading LDAP settings: want ldaps://host or ldap://host, not %q%s", u.Scheme, suggest.DidYouMean(u.Scheme, []string{"ldaps", "ldap"}))
 	}
 	s.address = net.JoinHostPort(u.Hostname(), port)
 	if !s.ldaps && !s.StartTLS {

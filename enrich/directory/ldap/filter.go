@@ -11,7 +11,7 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file parses search filters with placeholders, expands them, and checks
@@ -131,7 +131,7 @@ func placeholders(value string, names []string) ([]string, error) {
 		}
 		name := value[open+1 : open+length]
 		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("unknown place {%s}%s", name, nearest.Hint(name, names))
+			return nil, fmt.Errorf("unknown place {%s}%s", name, suggest.DidYouMean(name, names))
 		}
 		used = append(used, name)
 		value = value[open+length+1:]

@@ -56,10 +56,10 @@ func (d *Directory) shapedPerson(r *reader, answer any) (*identity.Person, error
 	}
 	// A fact without a member in the answer is unknown.
 	if m["linked"] == nil {
-		p.Untold |= identity.FactLinked
+		p.Unavailable |= identity.FactLinked
 	}
 	if m["appusers"] == nil {
-		p.Untold |= identity.FactAppUsers
+		p.Unavailable |= identity.FactAppUsers
 	}
 	for name, v := range r.object(m["linked"], "linked") {
 		if u := r.user(v); u != nil {

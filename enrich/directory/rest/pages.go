@@ -14,7 +14,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // The values of Config.Next that are no JSONPath query.
@@ -59,7 +59,7 @@ func (d *Directory) compileGroups(c Config) error {
 		d.next.ignore = true
 	case !strings.HasPrefix(c.Next, "$"):
 		return directory.Setting("next", fmt.Errorf("next: unknown value %q (want a JSONPath query such as $.next, link or none)%s",
-			c.Next, nearest.Hint(c.Next, []string{nextLink, nextNone})))
+			c.Next, suggest.DidYouMean(c.Next, []string{nextLink, nextNone})))
 	default:
 		var err error
 		if d.next.path, err = parsePath(c.Next); err != nil {

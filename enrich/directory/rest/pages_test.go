@@ -361,11 +361,11 @@ func cutID(id, name string) string {
 func TestSettingsOfGroupsThatAreWrongAreRefused(t *testing.T) {
 	for says, c := range map[string]Config{
 		`unknown value "lnk" (want a JSONPath query such as $.next, link or none) (did you mean "link"?)`: {Next: "lnk"},
-		"next: not a JSONPath query":                                           {Next: "$.a["},
-		`groups_delimiter: unknown value "jsn"`:                                {GroupsDelimiter: "jsn"},
-		"next: no groups are read":                                             {ProfilePath: "$.a", Next: "link"},
-		"groups_delimiter: no groups are read":                                 {ProfilePath: "$.a", GroupsDelimiter: ","},
-		"groups_delimiter: brackets and quotes stand around groups and cannot": {GroupsDelimiter: "["},
+		"next: not a JSONPath query":                                      {Next: "$.a["},
+		`groups_delimiter: unknown value "jsn"`:                           {GroupsDelimiter: "jsn"},
+		"next: no groups are read":                                        {ProfilePath: "$.a", Next: "link"},
+		"groups_delimiter: no groups are read":                            {ProfilePath: "$.a", GroupsDelimiter: ","},
+		"groups_delimiter: brackets and quotes enclose groups and cannot": {GroupsDelimiter: "["},
 	} {
 		c.URL = "https://h/{subject}"
 		if err := Check(c); err == nil || !strings.Contains(err.Error(), says) {

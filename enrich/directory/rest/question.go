@@ -13,8 +13,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // This file makes requests: it parses the templates of URL and body, and puts
@@ -51,7 +51,7 @@ func userQuestion(c Config) (*question, error) {
 	case c.Method == "":
 		q.method = http.MethodGet
 	case c.Method != http.MethodGet && c.Method != http.MethodPost:
-		return nil, directory.Setting("method", fmt.Errorf("method must be GET or POST%s", nearest.Hint(strings.ToUpper(c.Method), []string{http.MethodGet, http.MethodPost})))
+		return nil, directory.Setting("method", fmt.Errorf("method must be GET or POST%s", suggest.DidYouMean(strings.ToUpper(c.Method), []string{http.MethodGet, http.MethodPost})))
 	}
 	if c.Body != "" && q.method != http.MethodPost {
 		return nil, directory.Setting("body", errors.New("body goes with method POST"))
@@ -181,7 +181,7 @@ func parseBody(text string) (*bodyTemplate, error) {
 		case c == '"':
 			quoted = true
 		case name != "":
-			return nil, fmt.Errorf("unknown place {%s}%s", name, nearest.Hint(name, Places()))
+			return nil, fmt.Errorf("unknown place {%s}%s", name, suggest.DidYouMean(name, Places()))
 		}
 	}
 	t.parts = append(t.parts, bodyPart{text: text[begin:]})

@@ -16,7 +16,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/fetch"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // The attributes by which a user can be found.
@@ -125,7 +125,7 @@ func (c Config) validate() (Config, error) {
 	} {
 		if !slices.Contains(o.words, o.word) {
 			return c, directory.Setting(o.option, fmt.Errorf("configuring the scim directory: %s: %q is none of %s%s",
-				o.option, o.word, strings.Join(o.words, ", "), nearest.Hint(o.word, o.words)))
+				o.option, o.word, strings.Join(o.words, ", "), suggest.DidYouMean(o.word, o.words)))
 		}
 	}
 	return c, nil

@@ -97,7 +97,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		}
 		person := &identity.Person{}
 		var listed any
-		person.Untold = r.unsupported()
+		person.Unavailable = r.unsupported()
 		if person.User, listed, problem = d.readUser(r, subject); problem != nil {
 			return problem
 		}

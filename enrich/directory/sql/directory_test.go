@@ -113,8 +113,8 @@ func TestColumnsBecomeAttributes(t *testing.T) {
 		t.Errorf("user %+v, groups known %v", u, p.GroupsKnown)
 	}
 	// C35: what the row has no column for, the directory does not say.
-	if p.Untold != identity.FactLastUpdated|identity.FactPasswordChanged {
-		t.Errorf("untold %v", p.Untold.Names())
+	if p.Unavailable != identity.FactLastUpdated|identity.FactPasswordChanged {
+		t.Errorf("unavailable %v", p.Unavailable.Names())
 	}
 	want := map[string]any{
 		"small": int64(7), "big": int64(9007199254740993), "huge": json.Number("12345678901234567890"), "price": 1.5, "real": 1.5,

@@ -16,7 +16,7 @@ type civil struct {
 	// zone is where the fields are local time.
 	zone *time.Location
 
-	// has are the fields that the text gave; the others are zero.
+	// has are the fields that the text has; the others are zero.
 	has fields
 
 	// era is 0 before Christ and 1 after; century and year are as written.

@@ -80,7 +80,7 @@ func ParseISO8601(text string) (time.Time, error) {
 		_, offset := t.Zone()
 		t = t.In(zone)
 		if _, want := t.Zone(); want != offset {
-			return time.Time{}, fmt.Errorf("parsing an ISO 8601 date: the zone has another offset then: %w", ErrText)
+			return time.Time{}, fmt.Errorf("parsing an ISO 8601 date: the zone has a different offset at that time: %w", ErrText)
 		}
 	}
 	return t, nil
@@ -94,7 +94,7 @@ func bracketed(text string) (rest string, zone *time.Location, err error) {
 	}
 	name, closed := strings.CutSuffix(name, "]")
 	if !closed {
-		return "", nil, fmt.Errorf("parsing an ISO 8601 date: bracket left open: %w", ErrText)
+		return "", nil, fmt.Errorf("parsing an ISO 8601 date: unclosed bracket: %w", ErrText)
 	}
 	zone, err = Zone(name)
 	if err != nil {

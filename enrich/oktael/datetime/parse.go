@@ -33,19 +33,19 @@ func (p *Pattern) Parse(text string, zone *time.Location) (time.Time, error) {
 	for _, e := range p.elements {
 		n := e.read(text[at:], &c)
 		if n < 0 {
-			return time.Time{}, fmt.Errorf("parsing a date: %s at byte %d: %w", e.wants(), at, ErrText)
+			return time.Time{}, fmt.Errorf("parsing a date: %s at byte %d: %w", e.expected(), at, ErrText)
 		}
 		at += n
 	}
 	if at < len(text) {
-		return time.Time{}, fmt.Errorf("parsing a date: text left over at byte %d: %w", at, ErrText)
+		return time.Time{}, fmt.Errorf("parsing a date: unexpected text at byte %d: %w", at, ErrText)
 	}
 	return c.time()
 }
 
-// wants names what the pattern wants; the text is never repeated, because
+// expected names what the pattern expects; the text is never repeated, because
 // it may be a date of birth.
-func (e element) wants() string {
+func (e element) expected() string {
 	if e.letter == 0 {
 		return "other text"
 	}

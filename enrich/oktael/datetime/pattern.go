@@ -32,7 +32,7 @@ var (
 
 	// ErrText says that a text is not a date of the wanted form, or names one
 	// that does not exist (30 February, or an hour that a zone skipped).
-	ErrText = errors.New("not such a date")
+	ErrText = errors.New("date does not match the pattern")
 )
 
 // letters are the pattern letters, in the order of Joda-Time's documentation:
@@ -50,7 +50,7 @@ var (
 // last two digits of a year; Z is +hhmm, ZZ +hh:mm, ZZZ the id.
 const letters = "GCYxweEyDMdaKhHkmsSzZ"
 
-// numeric are the letters that always stand for digits; M does so up to MM.
+// numeric are the letters that always mean digits; M does so up to MM.
 const numeric = "CYxweyDdKhHkmsS"
 
 // element is a run of one pattern letter, or literal text (letter 0).

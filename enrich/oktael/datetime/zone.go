@@ -84,7 +84,7 @@ var zones = func() map[string]func() (*time.Location, error) {
 }()
 
 // ZoneNames lists, in order, the names of Okta's list, to suggest which one a
-// misspelt name was meant to be.
+// misspelt name is closest to.
 func ZoneNames() []string { return slices.Sorted(maps.Keys(zones)) }
 
 // Zone finds a time zone by IANA name (Europe/Paris), by one of Okta's and
@@ -113,7 +113,7 @@ func Zone(name string) (*time.Location, error) {
 	return load(name)
 }
 
-// known tells whether a name is in the tables.
+// known reports whether a name is in the tables.
 func known(name string) bool {
 	_, ok := zones[name]
 	if !ok {

@@ -14,9 +14,9 @@ var (
 	// directory could say them. Unknown is not empty.
 	ErrGroupsUnknown = errors.New("the user's groups are unknown")
 
-	// ErrUntold says that an expression reads what none of the directories that
+	// ErrFactUnavailable says that an expression reads what none of the directories that
 	// know the user can say. It is neither null nor false.
-	ErrUntold = errors.New("no directory can say this")
+	ErrFactUnavailable = errors.New("no directory provides this")
 )
 
 // Context is what an evaluation may read. It is only read, never changed, and
@@ -57,12 +57,12 @@ type Context struct {
 	// whose assignment it is, empty meaning the user's own.
 	AppUsers []identity.AppUser
 
-	// Untold are the facts that no directory could say of all this: whatever
-	// reads one where it is missing fails with ErrUntold.
-	Untold identity.Facts
+	// Unavailable are the facts that no directory could say of all this: whatever
+	// reads one where it is missing fails with ErrFactUnavailable.
+	Unavailable identity.Facts
 
 	// LinkedNames are the only names under which Linked was asked for; another
-	// name fails with ErrUntold. Default: nil, which means all names.
+	// name fails with ErrFactUnavailable. Default: nil, which means all names.
 	LinkedNames []string
 
 	// Scopes is what access.scope reads.
@@ -98,13 +98,13 @@ func (c *Context) GroupsError() error {
 	return fmt.Errorf("%w: %s", ErrGroupsUnknown, c.GroupsUnknown)
 }
 
-// UntoldError is the error of whatever reads one of the facts, or nil where a
+// UnavailableError is the error of whatever reads one of the facts, or nil where a
 // directory could say them.
-func (c *Context) UntoldError(facts identity.Facts) error {
-	if facts &= c.Untold; facts == 0 || c.Anonymous {
+func (c *Context) UnavailableError(facts identity.Facts) error {
+	if facts &= c.Unavailable; facts == 0 || c.Anonymous {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", ErrUntold, strings.Join(facts.Names(), ", "))
+	return fmt.Errorf("%w: %s", ErrFactUnavailable, strings.Join(facts.Names(), ", "))
 }
 
 // Time returns the present time by the context's clock.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // A context as JSON, for the eval command, policy tests and the examples of the
@@ -100,7 +100,7 @@ func (c *Context) decodeMember(name string, v any) (err error) {
 		now := r.time(v)
 		c.Now = func() time.Time { return now }
 	default:
-		return fmt.Errorf("unknown member%s", nearest.Hint(name, contextMembers))
+		return fmt.Errorf("unknown member%s", suggest.DidYouMean(name, contextMembers))
 	}
 	return r.err
 }
@@ -137,7 +137,7 @@ func (r *reader) list(v any) []any {
 func (r *reader) text(v any) string {
 	s, ok := v.(string)
 	if !ok && v != nil {
-		r.fail("a text")
+		r.fail("a string")
 	}
 	return s
 }

@@ -3,7 +3,7 @@ package syntax
 import (
 	"fmt"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Dialect restricts which functions and methods an expression may use. The
@@ -40,7 +40,7 @@ func ParseDialect(name string) (Dialect, error) {
 	case "identity_engine":
 		return IdentityEngine, nil
 	}
-	return Either, fmt.Errorf("reading the dialect: unknown dialect %q%s", name, nearest.Hint(name, dialectNames[1:]))
+	return Either, fmt.Errorf("reading the dialect: unknown dialect %q%s", name, suggest.DidYouMean(name, dialectNames[1:]))
 }
 
 // String returns the configuration's word for the dialect.

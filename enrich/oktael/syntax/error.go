@@ -8,7 +8,7 @@ import (
 
 // Error says why an expression does not compile, and where.
 type Error struct {
-	// Offset is the byte in the source where the fault lies, from 0.
+	// Offset is the byte in the source of the fault, from 0.
 	Offset int
 
 	// Line and Column count from 1; a column is a character.

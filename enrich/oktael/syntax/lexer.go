@@ -7,21 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// The lexer splits a text into tokens. It refuses what no expression can have:
+// The lexer splits the source into tokens. It rejects what no expression can have:
 // invalid UTF-8, open quotes, numbers out of range, unknown characters.
 
 // tokenKind says what a token is. Operators and brackets are their own text.
 type tokenKind uint8
 
 const (
-	tokenEnd tokenKind = iota
-	tokenName
-	tokenText
-	tokenNumber
-	tokenSymbol
+	tokenEnd    tokenKind = iota // after the last byte
+	tokenName                    // a name, a constant or an operator word
+	tokenText                    // a string, without its quotes
+	tokenNumber                  // an integer or a number with a fraction
+	tokenSymbol                  // an operator or a bracket
 )
 
-// token is one word of the source.
+// token is a name, string, number or symbol of the source.
 type token struct {
 	kind tokenKind
 
@@ -35,7 +35,8 @@ type token struct {
 	start, end int
 }
 
-// symbols are the operators and brackets, longest first.
+// symbols are the operators and brackets, longest first. The last ones belong to
+// Spring's language; the parser names them in its error.
 var symbols = []string{
 	".![", ".?[", ".^[", ".$[",
 	"?.", "?:", "==", "!=", "<=", ">=", "&&", "||", "++", "--",
@@ -91,9 +92,9 @@ func lexOne(source string, at int) (token, *Error) {
 	r, _ := utf8.DecodeRuneInString(rest)
 	switch r {
 	case '“', '”', '‘', '’':
-		return token{}, NewError(source, at, "a text stands between straight quotes (' or \"), not %q", r)
+		return token{}, NewError(source, at, "a string is written in straight quotes (' or \"), not %q", r)
 	case '`':
-		return token{}, NewError(source, at, "a text stands between ' or \", not backticks")
+		return token{}, NewError(source, at, "a string is written in ' or \", not in backticks")
 	}
 	return token{}, NewError(source, at, "unexpected character %q", r)
 }
@@ -117,7 +118,7 @@ func lexText(source string, at int) (token, *Error) {
 		}
 		return token{kind: tokenText, text: text, start: at, end: end + 1}, nil
 	}
-	return token{}, NewError(source, at, "the text has no closing %c", quote)
+	return token{}, NewError(source, at, "the string has no closing %c", quote)
 }
 
 // lexNumber reads 1234, 1234L, 0x1F, 3.141, 1e5, 1.5f and 2d. A point that no
@@ -207,12 +208,15 @@ func invalidAt(s string) int {
 // The characters of the language are ASCII; letters of other alphabets occur in
 // texts only.
 
+// isSpace reports whether c is white space between tokens: Spring's tokenizer
+// skips the same four.
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 func isHexDigit(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
+// isNameStart reports whether a name can begin with c.
 func isNameStart(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '$'
 }

@@ -32,7 +32,7 @@ type parser struct {
 	isFamily func(name string) bool
 }
 
-// Parse reads a whole expression. isFamily tells a call on a family of
+// Parse reads a whole expression. isFamily distinguishes a call on a family of
 // functions, as String.len(s), from a method of a value. The error is an
 // *Error.
 func Parse(source string, isFamily func(name string) bool) (*Node, error) {
@@ -116,8 +116,8 @@ func (p *parser) fail(offset int, format string, args ...any) *Node {
 	return &Node{}
 }
 
-// unexpected fails at the next token, where something else was wanted. Words
-// of Spring's language that Okta's lacks are named.
+// unexpected fails at the next token, where wanted was expected. Constructs of
+// Spring's language that Okta's does not have are named in the error.
 func (p *parser) unexpected(wanted string) *Node {
 	t := p.peek()
 	at := t.start
@@ -143,7 +143,7 @@ func (p *parser) unexpected(wanted string) *Node {
 			return p.fail(at, "the operator %s is not supported", t.text)
 		}
 	case tokenText:
-		return p.fail(at, "unexpected text; %s is expected (a quote inside of a text is doubled)", wanted)
+		return p.fail(at, "unexpected string; %s is expected (a quote inside a string is doubled)", wanted)
 	case tokenNumber:
 	}
 	return p.fail(at, "unexpected \"%s\"; %s is expected", t.text, wanted)

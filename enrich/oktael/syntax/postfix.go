@@ -2,7 +2,9 @@ package syntax
 
 import "strings"
 
-// This file reads the tightest level: operands, and what hangs on them.
+// This file parses the tightest level: operands with their properties, calls and
+// indexes. A parse function that fails records the error in the parser and returns
+// a placeholder, so that callers need no checks.
 
 // postfix reads an operand with its properties, methods, indexes, projections
 // and selections.

@@ -7,8 +7,8 @@ import (
 )
 
 // Arguments: what a function is given for what the expression says. Okta's
-// language converts freely: a number where a text is wanted, a text with commas
-// where a list is, a text of digits where an integer is.
+// language converts freely: a number where a string is wanted, a string with commas
+// where a list is, a string of digits where an integer is.
 
 // Convert turns an argument into the type that the parameter wants.
 func (p *Param) Convert(e *Env, v any) (any, error) {
@@ -27,22 +27,22 @@ func (p *Param) Convert(e *Env, v any) (any, error) {
 		return value.Integer(v)
 	case argMap:
 		if value.KindOf(v) != value.KindMap {
-			return nil, fmt.Errorf("a map is wanted, not %s", value.KindOf(v))
+			return nil, fmt.Errorf("want a map, not %s", value.KindOf(v))
 		}
 	case argElements:
 		if value.KindOf(v)&(value.KindList|value.KindText) == 0 {
-			return nil, fmt.Errorf("a list is wanted, not %s", value.KindOf(v))
+			return nil, fmt.Errorf("want a list, not %s", value.KindOf(v))
 		}
 	case argNumeric:
 		if value.KindOf(v)&(value.KindText|value.KindNumber) == 0 {
-			return nil, fmt.Errorf("a text or a number is wanted, not %s", value.KindOf(v))
+			return nil, fmt.Errorf("want a string or a number, not %s", value.KindOf(v))
 		}
 	case argAny:
 	}
 	return v, nil
 }
 
-// list reads a value as a list: a list, or a text with commas.
+// list reads a value as a list: a list, or a string with commas.
 func (e *Env) list(v any) (any, error) {
 	switch x := v.(type) {
 	case []any:
@@ -50,5 +50,5 @@ func (e *Env) list(v any) (any, error) {
 	case string:
 		return e.SplitCSV(x)
 	}
-	return nil, fmt.Errorf("a list is wanted, not %s", value.KindOf(v))
+	return nil, fmt.Errorf("want a list, not %s", value.KindOf(v))
 }

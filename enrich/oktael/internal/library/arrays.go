@@ -10,11 +10,11 @@ import (
 // arrayParameter is the first parameter of the functions.
 var arrayParameter = Param{Name: "array", Want: argList, Nullable: true}
 
-// arrayFunctions is the Arrays family of the Classic dialect. A text with
+// arrayFunctions is the Arrays family of the Classic dialect. A string with
 // commas is accepted wherever an array is; null counts as an empty array.
-// No function changes the array that it is given.
+// No function changes its arguments.
 var arrayFunctions = []Function{
-	// The array with the value behind its elements.
+	// The array with the value appended.
 	// Null: a null array counts as empty; a null value is added.
 	{
 		Name: "Arrays.add", Dialect: syntax.Classic, Result: value.KindList,
@@ -33,15 +33,15 @@ var arrayFunctions = []Function{
 		Params: []Param{arrayParameter},
 		Call:   func(*Env, any, []any) (any, error) { return []any{}, nil },
 	},
-	// The element at a position, counted from 0. A position outside of the array
-	// is an error.
-	// Null: error, as with every position that the array lacks.
+	// The element at a position, counted from 0. A position outside the array is
+	// an error.
+	// Null: error, like every position that the array does not have.
 	{
 		Name: "Arrays.get", Dialect: syntax.Classic, Result: value.KindAny,
 		Params: []Param{arrayParameter, {Name: "position", Want: argInt}}, Call: arrayGet,
 	},
 	// One array of all values, with the elements of arrays, however nested, in
-	// the arrays' place. A text with commas counts as an array.
+	// the arrays' place. A string with commas counts as an array.
 	// Null: error; guard with != null or Arrays.isEmpty.
 	{
 		Name: "Arrays.flatten", Dialect: syntax.Classic, Result: value.KindList,
@@ -49,8 +49,8 @@ var arrayFunctions = []Function{
 		Rest:   true,
 		Call:   arrayFlattenValues,
 	},
-	// Whether an element equals the value. Case matters. Elements of a text with
-	// commas are compared with the value written as text.
+	// Whether an element equals the value. Case matters. Elements of a string with
+	// commas are compared with the value written as a string.
 	// Null: a null array contains nothing.
 	{
 		Name: "Arrays.contains", Dialect: syntax.Classic, Result: value.KindBool,
@@ -69,9 +69,9 @@ var arrayFunctions = []Function{
 		Name: "Arrays.isEmpty", Dialect: syntax.Classic, Result: value.KindBool,
 		Params: []Param{arrayParameter}, Call: arrayIsEmpty,
 	},
-	// The elements as one text with commas between them. Commas inside of
+	// The elements as one string with commas between them. Commas inside
 	// elements are not escaped.
-	// Null: the empty text; null elements are left out.
+	// Null: the empty string; null elements are omitted.
 	{
 		Name: "Arrays.toCsvString", Dialect: syntax.Classic, Result: value.KindText,
 		Params: []Param{arrayParameter},
@@ -105,7 +105,7 @@ var arrayMethods = []Function{
 		Name: "isEmpty", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindBool,
 		Params: []Param{selfArray}, Call: arrayIsEmpty,
 	},
-	// The array with the value behind its elements.
+	// The array with the value appended.
 	{
 		Name: "add", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayAdd,
@@ -116,8 +116,8 @@ var arrayMethods = []Function{
 		Name: "remove", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray, {Name: "value", Want: argAny, Nullable: true}}, Call: arrayRemove,
 	},
-	// The array with the elements of arrays inside of it, however nested, in
-	// those arrays' place.
+	// The array with the elements of arrays inside it, however nested, in those
+	// arrays' place.
 	{
 		Name: "flatten", Receiver: value.KindList, Dialect: syntax.IdentityEngine, Result: value.KindList,
 		Params: []Param{selfArray},
@@ -133,7 +133,7 @@ func asList(v any) []any {
 	return list
 }
 
-// arrayAdd copies the array: what it is given may be shared.
+// arrayAdd copies the array: its argument may be shared.
 func arrayAdd(_ *Env, _ any, args []any) (any, error) {
 	list := asList(args[0])
 	if len(list) >= value.MaxList {
@@ -173,7 +173,7 @@ func arrayGet(_ *Env, _ any, args []any) (any, error) {
 }
 
 // arrayFlattenValues flattens its arguments. Only an argument that is itself
-// a text is read as one with commas, not a text inside of an array: that one
+// a string is read as one with commas, not a string inside of an array: that one
 // is an element, and may well have a comma in it.
 func arrayFlattenValues(e *Env, _ any, args []any) (any, error) {
 	values := make([]any, len(args))
@@ -224,7 +224,7 @@ func (e *Env) appendFlat(out, values []any, depth int) ([]any, error) {
 	return out, nil
 }
 
-// arrayContainsCSV is the function, whose array may be a text with commas.
+// arrayContainsCSV is the function, whose array may be a string with commas.
 func arrayContainsCSV(e *Env, _ any, args []any) (any, error) {
 	list, wanted := args[0], args[1]
 	if s, ok := list.(string); ok {

@@ -12,34 +12,35 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// Conversions between texts and numbers, with the roundings of Java.
+// Conversions between strings and numbers, with the roundings of Java.
 
 // convertFunctions is the Convert family of the Classic dialect and its
-// counterpart in the Identity Engine dialect, the methods of texts and
+// counterpart in the Identity Engine dialect, the methods of strings and
 // numbers.
 var convertFunctions = []Function{
-	// The text or number rounded to the nearest integer, halves upwards. What
-	// does not fit 32 bits is an error, and so is a text that is not a number.
+	// The string or number rounded to the nearest integer, halves upwards. A
+	// result that does not fit in 32 bits is an error, and so is a string that
+	// is not a number.
 	{
 		Name: "Convert.toInt", Dialect: syntax.Classic, Result: value.KindInt, OnNull: NullNull,
 		Params: []Param{{Name: "value", Want: argNumeric}},
 		Call: func(_ *Env, _ any, args []any) (any, error) {
 			n, err := rounded(args[0])
 			if err == nil && (n > math.MaxInt32 || n < math.MinInt32) {
-				err = errors.New("the number does not fit an integer of 32 bits")
+				err = errors.New("the number does not fit in 32 bits")
 			}
 			return n, err
 		},
 	},
-	// The text or number as a number with a fraction. A text that is not a
+	// The string or number as a number with a fraction. A string that is not a
 	// number is an error.
 	{
 		Name: "Convert.toNum", Dialect: syntax.Classic, Result: value.KindReal, OnNull: NullNull,
 		Params: []Param{{Name: "value", Want: argNumeric}}, Call: toNumber,
 	},
-	// The text or number rounded to the nearest integer, halves upwards. What
-	// does not fit 32 bits wraps around; a text that is not a number is an
-	// error.
+	// The string or number rounded to the nearest integer, halves upwards. A
+	// result that does not fit in 32 bits wraps around; a string that is not a
+	// number is an error.
 	{
 		Name: "toInteger", Receiver: value.KindText | value.KindNumber, Dialect: syntax.IdentityEngine, Result: value.KindInt,
 		Params: []Param{{Name: "value", Want: argNumeric}},
@@ -48,7 +49,7 @@ var convertFunctions = []Function{
 			return int64(int32(n)), err //nolint:gosec // wrapping is what the reference documents
 		},
 	},
-	// The text as a number with a fraction. A text that is not a number is an
+	// The string as a number with a fraction. A string that is not a number is an
 	// error.
 	{
 		Name: "toNumber", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindReal,
@@ -58,7 +59,7 @@ var convertFunctions = []Function{
 
 var errNotNumber = errors.New("the value is not a number")
 
-// toReal reads a text or number as a number with a fraction.
+// toReal reads a string or number as a number with a fraction.
 func toReal(v any) (float64, error) {
 	switch x := v.(type) {
 	case int64:
@@ -78,10 +79,10 @@ func toReal(v any) (float64, error) {
 	case json.Number:
 		return 0, errors.New("an integer over 64 bits cannot be converted")
 	}
-	return 0, fmt.Errorf("a text or a number is wanted, not %s", value.KindOf(v))
+	return 0, fmt.Errorf("want a string or a number, not %s", value.KindOf(v))
 }
 
-// isDecimal reports whether a text has only what a decimal number is made
+// isDecimal reports whether a string has only what a decimal number is made
 // of: not the words, underscores and hexadecimal forms that Go also reads.
 func isDecimal(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789+-.eE") == ""
@@ -90,7 +91,7 @@ func isDecimal(s string) bool {
 // toNumber is Convert.toNum and the method toNumber.
 func toNumber(_ *Env, _ any, args []any) (any, error) { return toReal(args[0]) }
 
-// rounded reads a text or number as the nearest integer, halves upwards, as
+// rounded reads a string or number as the nearest integer, halves upwards, as
 // Java's Math.round does. Integers are not taken through a real, which holds
 // 53 bits of them.
 func rounded(v any) (int64, error) {
@@ -112,7 +113,7 @@ func rounded(v any) (int64, error) {
 		whole++
 	}
 	if whole < math.MinInt64 || whole >= math.MaxInt64 {
-		return 0, errors.New("the number does not fit an integer of 64 bits")
+		return 0, errors.New("the number does not fit in 64 bits")
 	}
 	return int64(whole), nil
 }

@@ -10,9 +10,8 @@ var countryParameter = Param{Name: "country", Want: argText}
 
 // countryFunctions is the Iso3166Convert family of the Classic dialect.
 var countryFunctions = []Function{
-	// The two-letter code of a country that is given by its two-letter,
-	// three-letter or numeric code, or by its English name. An unknown country
-	// is an error.
+	// The two-letter code of a country named by its two-letter, three-letter or
+	// numeric code, or by its English name. An unknown country is an error.
 	{
 		Name: "Iso3166Convert.toAlpha2", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{countryParameter}, Call: ofCountry(value.Country.Alpha2),
@@ -22,7 +21,7 @@ var countryFunctions = []Function{
 		Name: "Iso3166Convert.toAlpha3", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{countryParameter}, Call: ofCountry(value.Country.Alpha3),
 	},
-	// The numeric code of a country, as a text of three digits; see
+	// The numeric code of a country, as a string of three digits; see
 	// Iso3166Convert.toAlpha2.
 	{
 		Name: "Iso3166Convert.toNumeric", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
@@ -59,7 +58,7 @@ var countryMethods = []Function{
 		Name: "toAlpha3", Receiver: value.KindCountry, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{selfCountry}, Call: ofCountryValue(value.Country.Alpha3),
 	},
-	// The country's numeric code, as a text of three digits.
+	// The country's numeric code, as a string of three digits.
 	{
 		Name: "toNumeric", Receiver: value.KindCountry, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params: []Param{selfCountry}, Call: ofCountryValue(value.Country.Numeric),
@@ -71,7 +70,7 @@ var countryMethods = []Function{
 	},
 }
 
-// ofCountry reads a code of the country that a text names.
+// ofCountry reads a code of the country that a string names.
 func ofCountry(get func(value.Country) string) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		c, err := value.ParseCountry(args[0].(string))

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Criteria: which of the user's groups user.getGroups and user.isMemberOf mean.
@@ -39,7 +39,7 @@ const (
 )
 
 var (
-	errOperator  = fmt.Errorf("the operator belongs to %s", criterionName)
+	errOperator  = fmt.Errorf("operator needs %s", criterionName)
 	errCriterion = errors.New("a criterion is empty")
 )
 
@@ -69,14 +69,14 @@ func checkCriteria(c Checker, name *syntax.Node, args []*syntax.Node) (any, erro
 			}
 			k := key.Value.(string)
 			if !slices.Contains(criterionKeys, k) {
-				return nil, c.Fail(key.Offset, "%s: unknown criterion %q%s", name.Text, k, nearest.Hint(k, criterionKeys))
+				return nil, c.Fail(key.Offset, "%s: unknown criterion %q%s", name.Text, k, suggest.DidYouMean(k, criterionKeys))
 			}
 			if k == criterionType {
 				warnType(c, arg.Kids[i+1])
 			}
 			if v := arg.Kids[i+1]; k == criterionOperator && v.IsText() {
 				if o := v.Value.(string); o != operatorExact && o != operatorStartsWith {
-					return nil, c.Fail(v.Offset, "%s: the operator is EXACT or STARTS_WITH, not %q", name.Text, o)
+					return nil, c.Fail(v.Offset, "%s: unknown operator %q (want EXACT or STARTS_WITH)", name.Text, o)
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func warnType(c Checker, s *syntax.Node) {
 		}
 	}
 	if t, ok := s.Value.(string); ok && s.IsText() && !slices.Contains(groupTypes, t) {
-		c.Warn(s.Offset, "%q is none of the group types %s%s", t, strings.Join(groupTypes, ", "), nearest.Hint(t, groupTypes))
+		c.Warn(s.Offset, "unknown group type %q (want %s)%s", t, suggest.JoinOr(groupTypes), suggest.DidYouMean(t, groupTypes))
 	}
 }
 
@@ -123,7 +123,7 @@ type criterion struct {
 // matchGroups calls found for each group that fits all criteria, until it
 // returns false. The first argument is the user.
 func (e *Env) matchGroups(args []any, found func(*identity.Group) bool) error {
-	if err := e.own(args[0]); err != nil {
+	if err := e.refuseLinked(args[0]); err != nil {
 		return err
 	}
 	groups, err := e.Groups()
@@ -145,15 +145,15 @@ func (e *Env) matchGroups(args []any, found func(*identity.Group) bool) error {
 	}
 next:
 	for i := range groups {
-		var untold identity.Facts
+		var unavailable identity.Facts
 		for j := range criteria {
-			unknown := e.Context.Untold & criteria[j].facts(&groups[i])
+			unknown := e.Context.Unavailable & criteria[j].facts(&groups[i])
 			if !criteria[j].without(unknown).fits(&groups[i]) {
 				continue next
 			}
-			untold |= unknown
+			unavailable |= unknown
 		}
-		if err := e.Context.UntoldError(untold); err != nil {
+		if err := e.Context.UnavailableError(unavailable); err != nil {
 			return err // all that is known of the group fits
 		}
 		if !found(&groups[i]) {
@@ -170,7 +170,7 @@ func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
 		at := slices.Index(criterionKeys, key)
 		switch {
 		case at < 0:
-			return errors.New("a criterion is unknown")
+			return errors.New("unknown criterion")
 		case key != criterionOperator:
 			if c.accepts[at], err = e.wanted(v); err != nil {
 				return err
@@ -178,7 +178,7 @@ func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
 		case v == operatorExact:
 			c.exact = true
 		case v != operatorStartsWith:
-			return errors.New("the operator is EXACT or STARTS_WITH")
+			return errors.New("unknown operator (want EXACT or STARTS_WITH)")
 		}
 	}
 	names := c.accepts[byName]
@@ -200,7 +200,7 @@ func (e *Env) readCriterion(m map[string]any, c *criterion) (err error) {
 	return nil
 }
 
-// wanted reads the values of a criterion: a text, or a list of texts. Null
+// wanted reads the values of a criterion: a string, or a list of strings. Null
 // fits no group.
 func (e *Env) wanted(v any) ([]string, error) {
 	list, ok := v.([]any)

@@ -31,8 +31,8 @@ var directoryFunctions = []Function{
 		Name: "hasDirectoryUser", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.AppUsers,
 		Call: hasAppUser(activeDirectory),
 	},
-	// The user's assignment to Active Directory; null where there is none or
-	// more than one.
+	// The user's assignment to Active Directory; null if there is none or more
+	// than one.
 	{
 		Name: "findDirectoryUser", Dialect: syntax.Classic, Result: value.KindAppUser | value.KindNull, Reads: input.AppUsers,
 		Call: findAppUser(activeDirectory),
@@ -42,27 +42,26 @@ var directoryFunctions = []Function{
 		Name: "hasWorkdayUser", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.AppUsers,
 		Call: hasAppUser(workday),
 	},
-	// The user's assignment to Workday; null where there is none or more than
-	// one.
+	// The user's assignment to Workday; null if there is none or more than one.
 	{
 		Name: "findWorkdayUser", Dialect: syntax.Classic, Result: value.KindAppUser | value.KindNull, Reads: input.AppUsers,
 		Call: findAppUser(workday),
 	},
-	// The user's manager: the linked object of that name; null where there is
-	// none. The source is "active_directory".
+	// The user's manager: the linked object of that name; null if there is none.
+	// The source is "active_directory".
 	{
 		Name: "getManagerUser", Dialect: syntax.Classic, Result: value.KindUser | value.KindNull, Reads: input.Linked,
 		Params: []Param{{Name: "managerSource", Want: argText}}, Prepare: checkSource,
 		Call: linkedUser(linkedManager),
 	},
-	// The manager's assignment to an app, which is named by type or id; null
-	// where there is none or more than one.
+	// The manager's assignment to an app, which is named by type or id; null if
+	// there is none or more than one.
 	{
 		Name: "getManagerAppUser", Dialect: syntax.Classic, Result: value.KindAppUser | value.KindNull, Reads: input.Linked | input.AppUsers,
 		Params: []Param{{Name: "managerSource", Want: argText}, {Name: "attributeSource", Want: argText}}, Prepare: checkSource,
 		Call: linkedAppUser(linkedManager),
 	},
-	// The user's assistant: the linked object of that name; null where there is
+	// The user's assistant: the linked object of that name; null if there is
 	// none. The source is "active_directory".
 	{
 		Name: "getAssistantUser", Dialect: syntax.Classic, Result: value.KindUser | value.KindNull, Reads: input.Linked,
@@ -70,7 +69,7 @@ var directoryFunctions = []Function{
 		Call: linkedUser(linkedAssistant),
 	},
 	// The assistant's assignment to an app, which is named by type or id; null
-	// where there is none or more than one.
+	// if there is none or more than one.
 	{
 		Name: "getAssistantAppUser", Dialect: syntax.Classic, Result: value.KindAppUser | value.KindNull, Reads: input.Linked | input.AppUsers,
 		Params: []Param{{Name: "assistantSource", Want: argText}, {Name: "attributeSource", Want: argText}}, Prepare: checkSource,
@@ -94,7 +93,7 @@ func (e *Env) appUserOf(owner *identity.User, own bool, app string) (any, error)
 	if err := e.Consume(len(e.Context.AppUsers), value.ListPerStep); err != nil {
 		return nil, err
 	}
-	if err := e.Context.UntoldError(identity.FactAppUsers); err != nil {
+	if err := e.Context.UnavailableError(identity.FactAppUsers); err != nil {
 		return nil, err
 	}
 	var found *identity.AppUser

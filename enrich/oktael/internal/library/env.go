@@ -31,7 +31,7 @@ type Env struct {
 	Regexes value.Regexes
 
 	// Expressions evaluates group expressions. GroupDepth counts those that are
-	// being evaluated, one inside of the other.
+	// being evaluated, one inside the other.
 	Expressions GroupExpressions
 	GroupDepth  int
 }
@@ -40,7 +40,7 @@ type Env struct {
 // "group" bound to one of the user's groups after the other. The compiler lies
 // above this package and hands itself in.
 type GroupExpressions interface {
-	// CompileGroup compiles the text of a group expression that is not a
+	// CompileGroup compiles the string of a group expression that is not a
 	// literal.
 	CompileGroup(text string) (any, error)
 

@@ -12,7 +12,7 @@ import (
 // getFilteredGroups: a group expression for each group of an allow list.
 
 // MaxGroupDepth is how many group expressions may be nested in each other; one
-// that reads its own text from a profile would otherwise never end.
+// that reads its own string from a profile would otherwise never end.
 const MaxGroupDepth = 2
 
 // prepareFilteredGroups checks a literal limit and compiles a literal group expression. It may

@@ -76,10 +76,10 @@ type Checker interface {
 	// Fail returns an error at an offset of the expression.
 	Fail(offset int, format string, args ...any) error
 
-	// Warn notes something that is allowed but probably not meant.
+	// Warn notes something that is allowed but probably a mistake.
 	Warn(offset int, format string, args ...any)
 
-	// GroupExpression compiles a literal text as an expression with "group"
+	// GroupExpression compiles a literal string as an expression with "group"
 	// bound.
 	GroupExpression(s *syntax.Node) (any, error)
 }
@@ -143,7 +143,7 @@ func (f *Function) Param(i int) *Param {
 }
 
 // Accepts returns the kinds that the argument at a position may be of, and the
-// kinds that messages name: what is meant, not all that is converted.
+// kinds that messages name: what is expected, not all that is converted.
 func (f *Function) Accepts(i int) (accepts, meant value.Kinds) {
 	p := f.Param(i)
 	accepts = accepted[p.Want]

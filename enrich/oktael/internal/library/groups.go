@@ -24,8 +24,8 @@ var ErrTooManyGroups = errors.New("more groups match than the limit allows")
 // see the user's groups from every source, in the directory's order, and
 // fail with ErrGroupsUnknown where the groups are unknown. Case matters.
 var groupFunctions = []Function{
-	// What the group expression gives for each of the user's groups whose id is
-	// on the allow list, in the order of the user's groups; null where there is
+	// The value of the group expression for each of the user's groups whose id
+	// is on the allow list, in the order of the user's groups; null if there is
 	// none. More matches than the limit are an error, unless the rule truncates.
 	{
 		Name: "getFilteredGroups", Dialect: syntax.Classic, Result: value.KindList | value.KindNull, Reads: input.Groups,
@@ -36,7 +36,7 @@ var groupFunctions = []Function{
 		Call:    getFilteredGroups,
 	},
 	// The names that begin with the pattern, of the user's groups from an app;
-	// null where there is none. More matches than the limit are an error, unless
+	// null if there is none. More matches than the limit are an error, unless
 	// the rule truncates.
 	{
 		Name: "Groups.startsWith", Dialect: syntax.Classic, Result: value.KindList | value.KindNull, Reads: input.Groups,
@@ -68,7 +68,7 @@ var groupFunctions = []Function{
 	},
 	// Whether the user is in a group with one of these ids. A list among them
 	// counts as its elements.
-	// Null: a null id is nobody's group.
+	// Null: a null id matches no group.
 	{
 		Name: "isMemberOfAnyGroup", Dialect: syntax.Classic, Result: value.KindBool, Reads: input.Groups, Rest: true,
 		Params: []Param{{Name: "groupIds", Want: argAny, Nullable: true}}, Call: memberOfAny,
@@ -78,14 +78,14 @@ var groupFunctions = []Function{
 		Name: "isMemberOfGroupNameStartsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "prefix", Want: argText}}, Call: memberByName(strings.HasPrefix),
 	},
-	// Whether the user is in a group whose name contains the text.
+	// Whether the user is in a group whose name contains the string.
 	{
 		Name: "isMemberOfGroupNameContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "text", Want: argText}}, Call: memberByName(strings.Contains),
 	},
 	// Whether the user is in a group whose whole name matches the regular
-	// expression. A slash before it, or slashes around it, may be left standing,
-	// as in the reference's own example.
+	// expression. A slash before it, or slashes around it, are ignored, as in
+	// the example of Okta's reference.
 	{
 		Name: "isMemberOfGroupNameRegex", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse, Reads: input.Groups,
 		Params: []Param{{Name: "regex", Want: argText}},
@@ -159,7 +159,7 @@ func groupFamily(match func(name, pattern string) bool) Call {
 			}
 			if g := &groups[i]; app != oktaApp && g.Type == "" && g.Source == "" {
 				// It might be any app's.
-				if err := e.Context.UntoldError(identity.FactGroupType | identity.FactGroupSource); err != nil {
+				if err := e.Context.UnavailableError(identity.FactGroupType | identity.FactGroupSource); err != nil {
 					return nil, err
 				}
 			}
@@ -239,7 +239,7 @@ func memberOfAny(e *Env, _ any, args []any) (any, error) {
 }
 
 // nameRegexes compiles a regular expression for names. The reference's
-// example has a slash before it that is not meant: such a one is tried as it
+// example has a stray slash before it: such a one is tried as it
 // is and without the slash.
 func nameRegexes(pattern string, compile func(string) (*value.Regex, error)) ([]*value.Regex, error) {
 	patterns := []string{pattern}

@@ -69,7 +69,7 @@ type Signature struct {
 
 // argumentNames are the types of parameters as documentation names them.
 var argumentNames = [...]string{
-	argAny: "any", argText: "text", argList: "list", argInt: "integer", argMap: "map", argElements: "list", argNumeric: "text or number",
+	argAny: "any", argText: "string", argList: "list", argInt: "integer", argMap: "map", argElements: "list", argNumeric: "string or number",
 }
 
 // nullDocs are the null rules in words.

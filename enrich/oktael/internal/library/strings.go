@@ -12,7 +12,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
 )
 
-// Functions of texts. Positions and lengths count characters.
+// Functions of strings. Positions and lengths count characters.
 
 // Parameters that several functions have.
 var (
@@ -23,7 +23,7 @@ var (
 // stringFunctions is the String family of the Classic dialect, with the bare
 // names that it replaced.
 var stringFunctions = append([]Function{
-	// The input with the suffix behind it.
+	// The input with the suffix appended.
 	{
 		Name: "String.append", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "suffix", Want: argText}},
@@ -31,7 +31,7 @@ var stringFunctions = append([]Function{
 	},
 	// The strings with the separator between them. A list among them counts as
 	// its elements.
-	// Null: null strings are left out; a null separator is an error.
+	// Null: null strings are omitted; a null separator is an error.
 	{
 		Name: "String.join", Dialect: syntax.Classic, Result: value.KindText,
 		Params: []Param{{Name: "separator", Want: argText}, {Name: "strings", Want: argAny, Nullable: true}},
@@ -48,7 +48,7 @@ var stringFunctions = append([]Function{
 		Name: "String.removeSpaces", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText}, Call: ofText(removeSpaces),
 	},
-	// The input with each occurrence of match replaced. Both are plain text, not
+	// The input with each occurrence of match replaced. Both are plain strings, not
 	// patterns; an empty match changes nothing.
 	{
 		Name: "String.replace", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
@@ -66,14 +66,14 @@ var stringFunctions = append([]Function{
 		Name: "String.startsWith", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
 		Params: []Param{inputText, {Name: "prefix", Want: argText}}, Call: ofTexts(strings.HasPrefix),
 	},
-	// Whether the search text occurs in the input. Case matters.
+	// Whether the search string occurs in the input. Case matters.
 	{
 		Name: "String.stringContains", Dialect: syntax.Classic, Result: value.KindBool, OnNull: NullFalse,
 		Params: []Param{inputText, searchText}, Call: ofTexts(strings.Contains),
 	},
-	// The value behind the first key, in the order of the arguments, that occurs
-	// in the input; the default where none does.
-	// Null: a null input gives the default.
+	// The value after the first key, in the order of the arguments, that occurs
+	// in the input; the default if none does.
+	// Null: a null input returns the default.
 	{
 		Name: "String.stringSwitch", Dialect: syntax.Classic, Result: value.KindText | value.KindNull,
 		Params: []Param{
@@ -86,19 +86,19 @@ var stringFunctions = append([]Function{
 		Call:    stringSwitch,
 	},
 	// The characters from start, counted from 0, up to but not including end.
-	// Positions outside of the input are an error.
+	// Positions outside the input are an error.
 	{
 		Name: "String.substring", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, {Name: "start", Want: argInt}, {Name: "end", Want: argInt}}, Call: substring,
 	},
-	// What stands behind the first occurrence of the search text; the empty text
-	// where it does not occur.
+	// The part after the first occurrence of the search string; the empty string
+	// if it does not occur.
 	{
 		Name: "String.substringAfter", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, searchText}, Call: ofTexts(after),
 	},
-	// What stands before the first occurrence of the search text; the whole
-	// input where it does not occur.
+	// The part before the first occurrence of the search string; the whole input
+	// if it does not occur.
 	{
 		Name: "String.substringBefore", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{inputText, searchText}, Call: ofTexts(before),
@@ -187,12 +187,12 @@ func flattened(values []any) []any {
 	return out
 }
 
-// ofText is the call of a function of one text.
+// ofText is the call of a function of one string.
 func ofText[T any](f func(string) T) Call {
 	return func(_ *Env, _ any, args []any) (any, error) { return f(args[0].(string)), nil }
 }
 
-// ofTexts is the call of a function of two texts.
+// ofTexts is the call of a function of two strings.
 func ofTexts[T any](f func(a, b string) T) Call {
 	return func(_ *Env, _ any, args []any) (any, error) { return f(args[0].(string), args[1].(string)), nil }
 }
@@ -203,13 +203,13 @@ func characters(s string) int64 { return int64(utf8.RuneCountInString(s)) }
 // removeSpaces removes all white space of Unicode.
 func removeSpaces(s string) string { return strings.Join(strings.Fields(s), "") }
 
-// after is empty where the search text does not occur.
+// after is empty where the search string does not occur.
 func after(s, search string) string {
 	_, rest, _ := strings.Cut(s, search)
 	return rest
 }
 
-// before is the whole text where the search text does not occur.
+// before is the whole string where the search string does not occur.
 func before(s, search string) string {
 	start, _, _ := strings.Cut(s, search)
 	return start
@@ -244,7 +244,7 @@ func (e *Env) replace(s, match, replacement string, n int) (any, error) {
 	}
 	size := len(s) + count*(len(replacement)-len(match))
 	if size > value.MaxText {
-		return nil, fmt.Errorf("the text is longer than %d bytes: %w", value.MaxText, value.ErrLimit)
+		return nil, fmt.Errorf("the string is longer than %d bytes: %w", value.MaxText, value.ErrLimit)
 	}
 	if err := e.Consume(size, value.TextPerStep); err != nil {
 		return nil, err
@@ -255,7 +255,7 @@ func (e *Env) replace(s, match, replacement string, n int) (any, error) {
 // pairsOnly refuses a key without a value.
 func pairsOnly(c Checker, name *syntax.Node, args []*syntax.Node) (any, error) {
 	if len(args)%2 != 0 {
-		return nil, c.Fail(name.Offset, "String.stringSwitch needs a value behind each key")
+		return nil, c.Fail(name.Offset, "String.stringSwitch needs a value after each key")
 	}
 	return nil, nil
 }

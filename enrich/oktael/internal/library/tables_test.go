@@ -13,17 +13,24 @@ import (
 // language.
 var documented = regexp.MustCompile("`([^`]+)` → `([^`]+)`")
 
-// Every function stands on the page with its signature, what it does and what
-// null does to it, beside an example that calls it.
+// The page has an entry for every function: its signature, what it does, what
+// null does to it, and an example that calls it.
 func TestReferenceNamesEveryFunction(t *testing.T) {
 	page, err := os.ReadFile("../../../../docs/expressions.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	// An entry is a list item that begins with the signature; its lines are joined.
 	rows := make(map[string]string)
+	signature := ""
 	for line := range strings.Lines(string(page)) {
-		if cells := strings.Split(line, " | "); len(cells) > 2 && strings.HasPrefix(line, "| `") {
-			rows[strings.Trim(cells[0], "|` ")] = line
+		if entry, ok := strings.CutPrefix(line, "- `"); ok {
+			signature, _, _ = strings.Cut(entry, "`: ")
+		} else if !strings.HasPrefix(line, "  ") {
+			signature = ""
+		}
+		if signature != "" {
+			rows[signature] = strings.TrimSpace(rows[signature] + " " + strings.TrimSpace(line))
 		}
 	}
 	for _, s := range Functions(t) {
@@ -36,10 +43,10 @@ func TestReferenceNamesEveryFunction(t *testing.T) {
 			t.Errorf("%s: the page does not say %q", s, s.Doc)
 		}
 		if !strings.Contains(row, "("+s.Result+")") {
-			t.Errorf("%s: the page does not say that it gives %s", s, s.Result)
+			t.Errorf("%s: the page does not say that it returns %s", s, s.Result)
 		}
-		if s.Receiver == "" && s.OnNull != "" && !strings.Contains(row, "| "+s.OnNull+" |") {
-			t.Errorf("%s: the page does not say what null gives: %s", s, s.OnNull)
+		if s.Receiver == "" && s.OnNull != "" && !strings.Contains(row, " Null: "+s.OnNull+". `") {
+			t.Errorf("%s: the page does not say what null returns: %s", s, s.OnNull)
 		}
 		called := false
 		for _, e := range documented.FindAllStringSubmatch(row, -1) {

@@ -3,11 +3,11 @@ package library
 import (
 	"time"
 
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/datetime"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Time functions. Formats are Joda-Time patterns, as in Okta; see package
@@ -15,12 +15,12 @@ import (
 // expression is compiled.
 
 // timeFunctions are the functions of both dialects that start from the clock
-// or, in the Classic dialect, from a text.
+// or, in the Classic dialect, from a string.
 var timeFunctions = []Function{
 	// The present time, in UTC or a time zone, as ISO 8601 with milliseconds or
 	// in a format (a Joda-Time pattern). In the Identity Engine dialect it is
-	// another name of DateTime.now, and takes no arguments.
-	// Null: a null argument counts as left out.
+	// DateTime.now and takes no arguments.
+	// Null: a null argument counts as omitted.
 	{
 		Name: "Time.now", Dialect: syntax.Classic, Result: value.KindText, Reads: input.Clock,
 		Params:   []Param{{Name: "timeZoneId", Want: argText, Nullable: true}, {Name: "format", Want: argText, Nullable: true}},
@@ -51,7 +51,7 @@ var timeFunctions = []Function{
 		Name: "Time.fromUnixToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
 		Params: []Param{{Name: "time", Want: argText}}, Call: timeToISO(datetime.FromUnix),
 	},
-	// A time in a format (a Joda-Time pattern) as ISO 8601; UTC where the format
+	// A time in a format (a Joda-Time pattern) as ISO 8601; UTC if the format
 	// has no zone.
 	{
 		Name: "Time.fromStringToIso8601", Dialect: syntax.Classic, Result: value.KindText, OnNull: NullNull,
@@ -94,7 +94,7 @@ var timeFunctions = []Function{
 	},
 }
 
-// timeToISO writes a time that is given in another form as ISO 8601.
+// timeToISO writes a time in another form as ISO 8601.
 func timeToISO(parse func(string) (time.Time, error)) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		t, err := parse(args[0].(string))
@@ -132,7 +132,7 @@ func checkZoneAndFormat(zone, format int) func(Checker, *syntax.Node, []*syntax.
 			switch text := arg.Value.(string); i {
 			case zone:
 				if ready.zone, err = datetime.Zone(text); err != nil {
-					return nil, c.Fail(arg.Offset, "unknown time zone %q%s", text, nearest.Hint(text, datetime.ZoneNames()))
+					return nil, c.Fail(arg.Offset, "unknown time zone %q%s", text, suggest.DidYouMean(text, datetime.ZoneNames()))
 				}
 			case format:
 				ready.format, err = datetime.Compile(text)

@@ -27,8 +27,8 @@ var timeMethods = append([]Function{
 		Name: "parseUnixTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
 		Params: []Param{self}, Call: parseTime(datetime.FromUnix),
 	},
-	// The time that a text gives in ISO 8601 or in a format (a Joda-Time
-	// pattern); UTC where it has no zone.
+	// The time of a string in ISO 8601 or in a format (a Joda-Time pattern); UTC
+	// if it has no zone.
 	{
 		Name: "parseStringTime", Receiver: value.KindText, Dialect: syntax.IdentityEngine, Result: value.KindTime,
 		Params:   []Param{self, {Name: "format", Want: argText}},
@@ -59,8 +59,8 @@ var timeMethods = append([]Function{
 			return datetime.ToUnix(args[0].(value.DateTime).Time), nil
 		},
 	},
-	// The time in ISO 8601, with milliseconds where there are any, or in a
-	// format (a Joda-Time pattern).
+	// The time in ISO 8601, with milliseconds if there are any, or in a format
+	// (a Joda-Time pattern).
 	{
 		Name: "toString", Receiver: value.KindTime, Dialect: syntax.IdentityEngine, Result: value.KindText,
 		Params:   []Param{selfTime, {Name: "format", Want: argText}},
@@ -91,29 +91,29 @@ var timeMethods = append([]Function{
 
 // durationMethods are plus…, minus… and within… for each unit.
 var durationMethods = []Function{
-	// The time so many days later; earlier where the number is negative.
+	// The time this many days later; earlier if the number is negative.
 	durationMethod("plusDays", "days", value.KindTime, 0, shift(day, 1)),
-	// The time so many days earlier; later where the number is negative.
+	// The time this many days earlier; later if the number is negative.
 	durationMethod("minusDays", "days", value.KindTime, 0, shift(day, -1)),
-	// Whether the time lies at most so many days before or after the present.
+	// Whether the time is at most this many days before or after now.
 	durationMethod("withinDays", "days", value.KindBool, input.Clock, within(day)),
-	// The time so many hours later; earlier where the number is negative.
+	// The time this many hours later; earlier if the number is negative.
 	durationMethod("plusHours", "hours", value.KindTime, 0, shift(time.Hour, 1)),
-	// The time so many hours earlier; later where the number is negative.
+	// The time this many hours earlier; later if the number is negative.
 	durationMethod("minusHours", "hours", value.KindTime, 0, shift(time.Hour, -1)),
-	// Whether the time lies at most so many hours before or after the present.
+	// Whether the time is at most this many hours before or after now.
 	durationMethod("withinHours", "hours", value.KindBool, input.Clock, within(time.Hour)),
-	// The time so many minutes later; earlier where the number is negative.
+	// The time this many minutes later; earlier if the number is negative.
 	durationMethod("plusMinutes", "minutes", value.KindTime, 0, shift(time.Minute, 1)),
-	// The time so many minutes earlier; later where the number is negative.
+	// The time this many minutes earlier; later if the number is negative.
 	durationMethod("minusMinutes", "minutes", value.KindTime, 0, shift(time.Minute, -1)),
-	// Whether the time lies at most so many minutes before or after the present.
+	// Whether the time is at most this many minutes before or after now.
 	durationMethod("withinMinutes", "minutes", value.KindBool, input.Clock, within(time.Minute)),
-	// The time so many seconds later; earlier where the number is negative.
+	// The time this many seconds later; earlier if the number is negative.
 	durationMethod("plusSeconds", "seconds", value.KindTime, 0, shift(time.Second, 1)),
-	// The time so many seconds earlier; later where the number is negative.
+	// The time this many seconds earlier; later if the number is negative.
 	durationMethod("minusSeconds", "seconds", value.KindTime, 0, shift(time.Second, -1)),
-	// Whether the time lies at most so many seconds before or after the present.
+	// Whether the time is at most this many seconds before or after now.
 	durationMethod("withinSeconds", "seconds", value.KindBool, input.Clock, within(time.Second)),
 }
 
@@ -132,7 +132,7 @@ const day = 24 * time.Hour
 // four digits of year.
 const maxYears = 10_000
 
-var errFar = errors.New("the time lies outside of the years 1 to 9999")
+var errFar = errors.New("the time is outside the years 1 to 9999")
 
 // shift moves a time. A day is a day of the calendar, which has 23 or 25
 // hours where a zone's clock is changed.
@@ -172,7 +172,7 @@ func within(unit time.Duration) Call {
 	}
 }
 
-// parseTime reads a time that a text holds.
+// parseTime reads a time that a string holds.
 func parseTime(parse func(string) (time.Time, error)) Call {
 	return func(_ *Env, _ any, args []any) (any, error) {
 		t, err := parse(args[0].(string))

@@ -6,11 +6,11 @@ import (
 	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
-	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/input"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/object"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/internal/value"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael/syntax"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
 // Methods of the user. They know the groups and linked objects of the user alone;
@@ -23,9 +23,9 @@ var selfUser = Param{Name: "user", Want: argAny}
 var userMethods = []Function{
 	// The user's groups that fit all criteria, in the directory's order. A
 	// criterion is a map of group.id, group.source.id, group.type or
-	// group.profile.name to a text or a list of texts, one of which must fit;
-	// with group.profile.name, operator is EXACT or STARTS_WITH, which is the
-	// default. Case matters.
+	// group.profile.name to a string or a list of strings, one of which must
+	// fit; with group.profile.name, operator is EXACT or STARTS_WITH (the
+	// default). Case matters.
 	{
 		Name: "getGroups", Receiver: value.KindUser, Result: value.KindList, OfGroups: true, Reads: input.Groups, Rest: true, Optional: 1,
 		Params:  []Param{selfUser, {Name: "criteria", Want: argMap}},
@@ -53,13 +53,13 @@ var userMethods = []Function{
 			return member, err
 		},
 	},
-	// The user who is linked under this primary name (manager, …); null where
-	// there is none.
+	// The user linked under this primary name (manager, …); null if there is
+	// none.
 	{
 		Name: "getLinkedObject", Receiver: value.KindUser, Result: value.KindUser | value.KindNull, Reads: input.Linked,
 		Params: []Param{selfUser, {Name: "primaryName", Want: argText}},
 		Call: func(e *Env, _ any, args []any) (any, error) {
-			if err := e.own(args[0]); err != nil {
+			if err := e.refuseLinked(args[0]); err != nil {
 				return nil, err
 			}
 			return e.linked(args[1].(string))
@@ -71,7 +71,7 @@ var userMethods = []Function{
 		Params: []Param{selfUser, {Name: "name", Want: argText}},
 		Prepare: func(c Checker, _ *syntax.Node, args []*syntax.Node) (any, error) {
 			if name, ok := args[1].Value.(string); ok && args[1].IsText() && !slices.Contains(internalProperties, name) {
-				return nil, c.Fail(args[1].Offset, "there is no internal property %q%s", name, nearest.Hint(name, internalProperties))
+				return nil, c.Fail(args[1].Offset, "unknown internal property %q%s", name, suggest.DidYouMean(name, internalProperties))
 			}
 			return nil, nil
 		},
@@ -82,11 +82,11 @@ var userMethods = []Function{
 				return object.TextOrNull(u.ID), nil
 			case "status":
 				if u.Status == "" {
-					return nil, e.Context.UntoldError(identity.FactStatus)
+					return nil, e.Context.UnavailableError(identity.FactStatus)
 				}
 				return u.Status, nil
 			}
-			return nil, errors.New("there is no internal property of that name")
+			return nil, errors.New("unknown internal property")
 		},
 	},
 }
@@ -96,8 +96,8 @@ var internalProperties = []string{"id", "status"}
 
 var errNotOwn = errors.New("only the user's own groups and linked objects are known, not a linked user's")
 
-// own refuses linked users, of whom the context has attributes only.
-func (e *Env) own(v any) error {
+// refuseLinked refuses linked users, of whom the context has attributes only.
+func (e *Env) refuseLinked(v any) error {
 	if u, ok := v.(*identity.User); !ok || u != e.Context.User {
 		return errNotOwn
 	}
@@ -111,7 +111,7 @@ func (e *Env) linked(name string) (any, error) {
 		return u, nil
 	}
 	if e.Context.LinkedNames != nil && !slices.Contains(e.Context.LinkedNames, name) {
-		return nil, fmt.Errorf("%w: no linked object of that name is asked for", input.ErrUntold)
+		return nil, fmt.Errorf("%w: no linked object of that name is requested", input.ErrFactUnavailable)
 	}
-	return nil, e.Context.UntoldError(identity.FactLinked)
+	return nil, e.Context.UnavailableError(identity.FactLinked)
 }

@@ -38,14 +38,14 @@ func Property(c *input.Context, d syntax.Dialect, v any, name string) (any, erro
 		if _, said := x.Profile[name]; said {
 			return nil, nil
 		}
-		return nil, c.UntoldError(userFacts[name])
+		return nil, c.UnavailableError(userFacts[name])
 	case *identity.AppUser:
 		return appUserProperty(x, name), nil
 	case *identity.App:
 		return appProperty(x, name), nil
 	case *identity.Group:
 		if facts := FactsOf(x, name); facts != 0 {
-			if err := c.UntoldError(facts); err != nil {
+			if err := c.UnavailableError(facts); err != nil {
 				return nil, err
 			}
 		}
@@ -220,7 +220,7 @@ func profileOf(m map[string]any) map[string]any {
 }
 
 // TextOrNull is a field as a value: null where it is empty, because the types of
-// package identity do not tell an empty field from one that is not known.
+// package identity do not distinguish an empty field from an unknown one.
 func TextOrNull(s string) any {
 	if s == "" {
 		return nil

@@ -12,12 +12,12 @@ import (
 
 var (
 	// ErrOverflow is the error of a result that an integer cannot hold.
-	ErrOverflow = errors.New("the result does not fit an integer of 64 bits")
+	ErrOverflow = errors.New("the result does not fit in 64 bits")
 	errByZero   = errors.New("division by zero")
 )
 
-// Calculate applies + - * / % or ^. Two integers give an integer, an integer and
-// a real give a real, and + with a text on either side joins texts.
+// Calculate applies + - * / % or ^. Two integers make an integer, an integer and
+// a real make a real, and + with a text on either side joins texts.
 func (m *Meter) Calculate(operator byte, left, right any) (any, error) {
 	if operator == '+' {
 		if KindOf(left) == KindText || KindOf(right) == KindText {
@@ -43,7 +43,7 @@ func (m *Meter) Calculate(operator byte, left, right any) (any, error) {
 	if operator == '+' {
 		return nil, fmt.Errorf("%s and %s cannot be added", DescribeNumber(left), DescribeNumber(right))
 	}
-	return nil, fmt.Errorf("numbers are wanted for %c, not %s and %s", operator, DescribeNumber(left), DescribeNumber(right))
+	return nil, fmt.Errorf("%c needs numbers, not %s and %s", operator, DescribeNumber(left), DescribeNumber(right))
 }
 
 // DescribeNumber is a value's kind in words, where an integer over 64 bits
@@ -61,7 +61,7 @@ func (m *Meter) Concatenate(left, right any) (any, error) {
 	if l, ok := left.(string); ok {
 		if r, ok := right.(string); ok {
 			if len(l)+len(r) > MaxText {
-				return nil, fmt.Errorf("the text is longer than %d bytes: %w", MaxText, ErrLimit)
+				return nil, fmt.Errorf("the string is longer than %d bytes: %w", MaxText, ErrLimit)
 			}
 			if err := m.Consume(len(l)+len(r), TextPerStep); err != nil {
 				return nil, err

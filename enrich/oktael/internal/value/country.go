@@ -33,7 +33,7 @@ func (c Country) Numeric() string { return fmt.Sprintf("%03d", c.region.M49()) }
 // Name returns the English name.
 func (c Country) Name() string { return display.English.Regions().Name(c.region) }
 
-var errCountry = errors.New("the country is unknown")
+var errCountry = errors.New("unknown country")
 
 // ParseCountry reads a country's two-letter, three-letter or numeric code or its
 // English name, in any case.

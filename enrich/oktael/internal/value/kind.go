@@ -49,7 +49,7 @@ const (
 // kindNames are the names of the kinds in messages, in the order of their
 // bits; "a number" covers all three of its kinds.
 var kindNames = [...]string{
-	"null", "true or false", "a text", "a number", "a number", "a number", "a list", "a map",
+	"null", "true or false", "a string", "a number", "a number", "a number", "a list", "a map",
 	"a date and time", "a country", "a user", "an app", "an app user", "a group", "the access object",
 }
 

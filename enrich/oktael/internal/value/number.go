@@ -10,7 +10,7 @@ import (
 
 // errNotInteger is the error of a text or real that is no integer. It does not
 // repeat the text, which may come from a profile.
-var errNotInteger = errors.New("an integer is wanted")
+var errNotInteger = errors.New("want an integer")
 
 // Integer reads an integer, a real without a fraction, or a text of digits as an
 // integer. It never rounds.
@@ -27,7 +27,7 @@ func Integer(v any) (int64, error) {
 			return n, nil
 		}
 	default:
-		return 0, fmt.Errorf("an integer is wanted, not %s", KindOf(v))
+		return 0, fmt.Errorf("want an integer, not %s", KindOf(v))
 	}
 	return 0, errNotInteger
 }

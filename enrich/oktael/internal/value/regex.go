@@ -28,7 +28,7 @@ func CompileRegex(pattern string) (*Regex, error) {
 	}
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return nil, explainRegex(pattern, err)
+		return nil, ExplainRegex(err)
 	}
 	if err := CheckJava(pattern); err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func CompileRegex(pattern string) (*Regex, error) {
 	whole := &syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{{Op: syntax.OpBeginText}, tree, {Op: syntax.OpEndText}}}
 	re, err := regexp.Compile(whole.String())
 	if err != nil {
-		return nil, explainRegex(pattern, err)
+		return nil, ExplainRegex(err)
 	}
 	size, err := RegexSize(whole)
 	if err != nil {
@@ -69,36 +69,49 @@ func (m *Meter) Match(r *Regex, text string) (bool, error) {
 	return r.re.MatchString(text), nil
 }
 
-// lacking are the starts of what Java has and RE2 lacks.
-var lacking = []struct {
-	what   string
-	starts []string
-}{
-	{"look-ahead", []string{"(?=", "(?!"}},
-	{"look-behind", []string{"(?<=", "(?<!"}},
-	{"atomic groups", []string{"(?>"}},
-	{"back-references", []string{`\1`, `\2`, `\3`, `\4`, `\5`, `\6`, `\7`, `\8`, `\9`, `\k`}},
-	{"possessive repetition", []string{"++", "*+", "?+"}},
+// unsupported are the constructs of Java's regular expressions that RE2 does not
+// have, by their start, with what to write instead where there is something.
+var unsupported = [...]struct{ start, what string }{
+	{"(?=", "look-ahead"},
+	{"(?!", "negative look-ahead; match what may pass instead of what may not"},
+	{"(?<=", "look-behind"},
+	{"(?<!", "negative look-behind"},
+	{"(?>", "atomic groups; a plain (?:…) matches the same texts"},
+	{"*+", "possessive quantifiers; write * without the +"},
+	{"++", "possessive quantifiers; write a single +"},
+	{"?+", "possessive quantifiers; write ? without the +"},
+	{"}+", "possessive quantifiers; omit the + after the braces"},
+	{`\u`, `\u; write \x{…} with the same digits`},
+	{`\Z`, `\Z; the whole text is matched anyway`},
+	{`\h`, `\h; write [ \t]`},
+	{`\R`, `\R; write \r?\n`},
+	{`\k`, "back-references"},
 }
 
-// explainRegex says what is wrong with a regular expression without
-// repeating it: it may come from a profile.
-func explainRegex(pattern string, err error) error {
+// ExplainRegex returns what is wrong with a regular expression that
+// regexp/syntax rejects with err. It does not repeat the expression, which may
+// come from a profile.
+func ExplainRegex(err error) error {
 	var fault *syntax.Error
 	if !errors.As(err, &fault) {
 		return errors.New("the regular expression does not compile")
 	}
+	what := ""
 	switch fault.Code {
 	case syntax.ErrInvalidPerlOp, syntax.ErrInvalidEscape, syntax.ErrInvalidRepeatOp, syntax.ErrInvalidNamedCapture:
-		at := strings.Index(pattern, fault.Expr)
-		for _, l := range lacking {
-			for _, start := range l.starts {
-				if strings.Contains(pattern[max(at, 0):], start) {
-					return fmt.Errorf("%s (%s) is not supported in regular expressions", l.what, start)
-				}
+		for _, u := range unsupported {
+			if strings.Contains(fault.Expr, u.start) {
+				what = u.what
+				break
 			}
 		}
-	default: // the parser's own words for the fault say it all
+		if e := fault.Expr; what == "" && len(e) >= 2 && e[0] == '\\' && '1' <= e[1] && e[1] <= '9' {
+			what = "back-references"
+		}
+	default: // the fault's code says what is wrong
+	}
+	if what != "" {
+		return fmt.Errorf("the regular expression does not compile: RE2 does not support %s", what)
 	}
 	return fmt.Errorf("the regular expression does not compile: %s", fault.Code)
 }

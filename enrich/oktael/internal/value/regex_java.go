@@ -33,7 +33,7 @@ func CheckJava(pattern string) error {
 			flags, _, _ := strings.Cut(pattern[i+2:], ")")
 			flags, _, _ = strings.Cut(flags, ":")
 			if strings.Trim(flags, "imsU-") == "" && strings.Contains(flags, "U") {
-				return errors.New("the flag U means another thing in RE2 than in Java; take it out")
+				return errors.New("the flag U means something else in RE2 than in Java; remove it")
 			}
 		case inClass && c == '[':
 			return errors.New("a class inside a class is a union in Java and not in RE2; write one class")

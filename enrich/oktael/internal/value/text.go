@@ -40,10 +40,10 @@ func (m *Meter) AppendText(b []byte, v any) ([]byte, error) {
 	case []any:
 		return m.AppendCSV(b, x, ",")
 	default:
-		return nil, fmt.Errorf("%s cannot be written as text", KindOf(v))
+		return nil, fmt.Errorf("%s cannot be written as a string", KindOf(v))
 	}
 	if len(b) > MaxText {
-		return nil, fmt.Errorf("the text is longer than %d bytes: %w", MaxText, ErrLimit)
+		return nil, fmt.Errorf("the string is longer than %d bytes: %w", MaxText, ErrLimit)
 	}
 	return b, nil
 }
@@ -139,7 +139,7 @@ var (
 	ErrNoElement = errors.New("there is no element at that position")
 
 	// ErrSubstring is the error of a position that a text lacks.
-	ErrSubstring = errors.New("the positions lie outside of the text")
+	ErrSubstring = errors.New("the positions are outside the string")
 )
 
 // CharacterRange returns the bytes at which the characters from start up to end

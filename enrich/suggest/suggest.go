@@ -1,6 +1,6 @@
-// Package nearest finds the right word behind a misspelt one, so that a
-// configuration error can name it.
-package nearest
+// Package suggest finds the known word that a misspelt one is closest to, so that
+// a configuration error can name it.
+package suggest
 
 import "strings"
 
@@ -8,10 +8,10 @@ import "strings"
 // a suggestion misleads more than it helps.
 const maxDistance = 3
 
-// Word gives the word of words that is nearest to wrong, ignoring case, and
-// reports whether any is near enough to be what was meant. Of two equally
-// near ones the first wins.
-func Word(wrong string, words []string) (string, bool) {
+// Closest returns the word of words that is closest to wrong, ignoring case, and
+// reports whether any is close enough to suggest. Of two equally close ones the
+// first wins.
+func Closest(wrong string, words []string) (string, bool) {
 	best, bestDistance := "", maxDistance+1
 	low := strings.ToLower(wrong)
 	for _, w := range words {
@@ -25,11 +25,11 @@ func Word(wrong string, words []string) (string, bool) {
 	return best, true
 }
 
-// Kin is Word for names that are made of several words: where none is near, one
-// that begins or ends with the other will do, as toUpperCase for toUpper. Of
-// several the one with the least besides wins.
-func Kin(wrong string, words []string) (string, bool) {
-	if w, ok := Word(wrong, words); ok {
+// ClosestName is Closest for names made of several words. If none is close, it
+// returns one that begins or ends with the other, as toUpperCase for toUpper; of
+// several the one with the fewest further letters.
+func ClosestName(wrong string, words []string) (string, bool) {
+	if w, ok := Closest(wrong, words); ok {
 		return w, true
 	}
 	best, rest := "", maxLength
@@ -53,13 +53,22 @@ func Kin(wrong string, words []string) (string, bool) {
 // minPart is how many letters a part of a name has to have.
 const minPart = 3
 
-// Hint gives the words " (did you mean …?)" to put behind an error, or
-// nothing where no word is near enough.
-func Hint(wrong string, words []string) string {
-	if w, ok := Word(wrong, words); ok {
+// DidYouMean returns ` (did you mean "…"?)` to append to an error, or the empty
+// string if no word is close enough.
+func DidYouMean(wrong string, words []string) string {
+	if w, ok := Closest(wrong, words); ok {
 		return ` (did you mean "` + w + `"?)`
 	}
 	return ""
+}
+
+// JoinOr returns words as a sentence lists them: a, b or c.
+func JoinOr(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // maxLength bounds the work on hostile input; no word of ours is longer.

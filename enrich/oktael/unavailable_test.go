@@ -57,16 +57,16 @@ func TestWhatNobodyCanSayIsNeitherNullNorFalse(t *testing.T) {
 			continue
 		}
 		context := &Context{User: user, Groups: groups, GroupsKnown: true}
-		if v, err := p.Eval(context); errors.Is(err, ErrUntold) {
+		if v, err := p.Eval(context); errors.Is(err, ErrFactUnavailable) {
 			t.Errorf("%s, of what somebody can say: %v, %v", source, v, err)
 		}
-		context.Untold = c.fact
-		if v, err := p.Eval(context); !errors.Is(err, ErrUntold) || !strings.Contains(err.Error(), c.fact.Names()[0]) {
+		context.Unavailable = c.fact
+		if v, err := p.Eval(context); !errors.Is(err, ErrFactUnavailable) || !strings.Contains(err.Error(), c.fact.Names()[0]) {
 			t.Errorf("%s: %v, %v; want the error that nobody can say %s", source, v, err, c.fact.Names()[0])
 		}
 		// A request without a token knows nobody, and that is known.
 		context.Anonymous = true
-		if _, err := p.Eval(context); errors.Is(err, ErrUntold) {
+		if _, err := p.Eval(context); errors.Is(err, ErrFactUnavailable) {
 			t.Errorf("%s, anonymous: %v", source, err)
 		}
 	}
@@ -78,8 +78,8 @@ func TestWhatSomebodySaidIsReadAllTheSame(t *testing.T) {
 			ID: "00u1ada", LastUpdated: time.Unix(1, 0), Profile: map[string]any{"status": "on leave", "created": nil, "email": "ada@example.com"},
 		},
 		Groups: []identity.Group{{ID: "g1", Name: "IT", Type: "APP_GROUP", Source: "0oa1"}, {ID: "g2", Name: "Ops"}}, GroupsKnown: true,
-		Linked: map[string]*identity.User{"manager": {ID: "00u2grace"}},
-		Untold: identity.AllFacts | identity.GroupFacts,
+		Linked:      map[string]*identity.User{"manager": {ID: "00u2grace"}},
+		Unavailable: identity.AllFacts | identity.GroupFacts,
 	}
 	for source, want := range map[string]any{
 		`user.status`: "on leave", `user.created`: nil, `user.id`: "00u1ada", `user.email`: "ada@example.com", `user.department`: nil,
@@ -105,12 +105,12 @@ func TestWhatSomebodySaidIsReadAllTheSame(t *testing.T) {
 // asked for linked objects by name knows nothing of other names.
 func TestALinkedObjectThatIsNotAskedForIsNotMissing(t *testing.T) {
 	c := &Context{User: &identity.User{ID: "00u1ada"}, LinkedNames: []string{"manager"}}
-	for source, untold := range map[string]bool{`user.getLinkedObject("manager")`: false, `user.getLinkedObject("mentor")`: true} {
+	for source, unavailable := range map[string]bool{`user.getLinkedObject("manager")`: false, `user.getLinkedObject("mentor")`: true} {
 		p, err := Compile(source, Options{Inputs: AllInputs})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := p.Eval(c); v != nil || errors.Is(err, ErrUntold) != untold {
+		if v, err := p.Eval(c); v != nil || errors.Is(err, ErrFactUnavailable) != unavailable {
 			t.Errorf("%s: %v, %v", source, v, err)
 		}
 	}

@@ -1,11 +1,11 @@
-package nearest
+package suggest
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestWordFindsWhatWasMeantAndNothingElse(t *testing.T) {
+func TestClosestFindsTheWordAndNothingElse(t *testing.T) {
 	words := []string{"audience", "algorithms", "leeway", "key_refresh", "ttl"}
 	for _, tc := range []struct{ wrong, want string }{
 		{"audiance", "audience"},
@@ -18,14 +18,14 @@ func TestWordFindsWhatWasMeantAndNothingElse(t *testing.T) {
 		{"x", ""},
 		{strings.Repeat("audience", 100), ""},
 	} {
-		got, ok := Word(tc.wrong, words)
+		got, ok := Closest(tc.wrong, words)
 		if got != tc.want || ok != (tc.want != "") {
-			t.Errorf("Word(%q) = %q, %v; want %q", tc.wrong, got, ok, tc.want)
+			t.Errorf("Closest(%q) = %q, %v; want %q", tc.wrong, got, ok, tc.want)
 		}
 	}
 }
 
-func TestKinKnowsPartsOfANameToo(t *testing.T) {
+func TestClosestNameKnowsPartsOfANameToo(t *testing.T) {
 	words := []string{"toUpperCase", "toLowerCase", "len", "stringContains", "contains", "toInt"}
 	for _, tc := range []struct{ wrong, want string }{
 		{"toUpercase", "toUpperCase"},
@@ -39,18 +39,18 @@ func TestKinKnowsPartsOfANameToo(t *testing.T) {
 		{"", ""},
 		{strings.Repeat("len", 100), ""},
 	} {
-		got, ok := Kin(tc.wrong, words)
+		got, ok := ClosestName(tc.wrong, words)
 		if got != tc.want || ok != (tc.want != "") {
-			t.Errorf("Kin(%q) = %q, %v; want %q", tc.wrong, got, ok, tc.want)
+			t.Errorf("ClosestName(%q) = %q, %v; want %q", tc.wrong, got, ok, tc.want)
 		}
 	}
 }
 
-func TestHintIsReadyToStandBehindAnError(t *testing.T) {
-	if got := Hint("leway", []string{"leeway"}); got != ` (did you mean "leeway"?)` {
-		t.Errorf("Hint = %q", got)
+func TestDidYouMeanCanBeAppendedToAnError(t *testing.T) {
+	if got := DidYouMean("leway", []string{"leeway"}); got != ` (did you mean "leeway"?)` {
+		t.Errorf("DidYouMean = %q", got)
 	}
-	if got := Hint("banana", []string{"leeway"}); got != "" {
-		t.Errorf("Hint = %q, want none", got)
+	if got := DidYouMean("banana", []string{"leeway"}); got != "" {
+		t.Errorf("DidYouMean = %q, want none", got)
 	}
 }
