@@ -212,7 +212,7 @@ func (a *App) Start() error {
 
 // initializeMetrics makes the series of the policies and directories.
 func (a *App) initializeMetrics() {
-	var policies []telemetry.PolicySeries
+	policies := make([]telemetry.PolicySeries, 0, len(a.policies))
 	for _, p := range a.policies {
 		policies = append(policies, telemetry.PolicySeries{Name: p.name, Headers: p.compiled.HeaderPlan().Labels(), Mints: p.mints})
 	}
