@@ -102,7 +102,7 @@ type Store struct {
 // NewStore returns a store. It touches no network.
 func NewStore(o Options) (*Store, error) {
 	if o.KeyDeriver == nil || o.Memory == nil {
-		return nil, errors.New("opening a cache store: a keyer and a memory tier are required")
+		return nil, errors.New("opening a cache store: a key deriver and a memory tier are required")
 	}
 	if o.Log == nil {
 		o.Log = purgelog.New(purgelog.Options{Clock: o.Clock, Logger: o.Logger, Observer: o.Observer})

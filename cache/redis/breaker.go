@@ -80,7 +80,7 @@ func (b *breaker) failed(class string) {
 	b.probing = true
 	b.open.Store(true)
 	b.since = now
-	b.logger.Log(b.life, level, "redis is not usable; going on without it", "error", class)
+	b.logger.Log(b.life, level, "redis is unavailable; continuing without it", "error", class)
 	b.group.Go(b.await)
 }
 
@@ -102,7 +102,7 @@ func (b *breaker) await() {
 			b.open.Store(false)
 			b.since = b.clock()
 			b.closedAt = b.since
-			b.logger.Log(b.life, b.level, "redis is usable again")
+			b.logger.Log(b.life, b.level, "redis is available again")
 			b.mu.Unlock()
 			return
 		}

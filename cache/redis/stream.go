@@ -226,7 +226,7 @@ func (s *Stream) ends(ctx context.Context) (first, last purgelog.Position, err e
 			return first, last, err
 		}
 	}
-	return first, last, errors.New("opening the purge log: it does not stay")
+	return first, last, errors.New("opening the purge log: its first record disappears")
 }
 
 // trim drops records that no node needs, except the newest of them: it proves that

@@ -120,7 +120,7 @@ func (t *Tier) alarm() {
 	now := t.c.clock().UnixNano()
 	last := t.warned.Load()
 	if (last == 0 || now-last > int64(unsealPause)) && t.warned.CompareAndSwap(last, now) {
-		t.c.logger.Error("something in redis does not open: it was altered, or sealed under another key")
+		t.c.logger.Error("a value in redis cannot be unsealed: it was altered, or sealed under another key")
 	}
 }
 
@@ -219,7 +219,7 @@ func (t *Tier) write(w *write) {
 	// A full or read-only server refuses writes and still answers reads.
 	switch cl := class(err); {
 	case err == nil && t.writesFail.CompareAndSwap(true, false):
-		t.c.logger.Info("redis takes writes again")
+		t.c.logger.Info("redis accepts writes again")
 	case (cl == classFull || cl == classReadOnly) && t.writesFail.CompareAndSwap(false, true):
 		t.c.logger.Warn("redis refuses writes", "error", cl)
 	}

@@ -134,7 +134,7 @@ func isOpaque(raw string) bool {
 // ErrUnavailable, or are those of the context.
 func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*answer, error) {
 	if !isOpaque(raw) {
-		return nil, fmt.Errorf("not of a bearer token's shape: %w", errMalformed)
+		return nil, fmt.Errorf("not in the form of a bearer token: %w", errMalformed)
 	}
 	key := n.hash(raw)
 	if a := n.cached(key); a != nil {

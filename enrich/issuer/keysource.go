@@ -273,7 +273,7 @@ func (s *keySource) commit(set *jose.KeySet, err error) {
 // wait waits for a call, no longer than a request may wait.
 func (s *keySource) wait(ctx context.Context, f *fetchCall) error {
 	if !s.waiting.join() {
-		return fmt.Errorf("too many wait for keys: %w", errKeysUnavailable)
+		return fmt.Errorf("too many requests wait for keys: %w", errKeysUnavailable)
 	}
 	defer s.waiting.leave()
 	if err := await(ctx, f.Done(), s.timeout, errKeysUnavailable); err != nil {

@@ -198,7 +198,7 @@ func resolve(c Config) (*settings, error) {
 		if c.BindDN == "" {
 			option = "bind_password"
 		}
-		return nil, directory.Setting(option, errors.New("reading LDAP settings: bind_dn and bind_password go together; an empty password is never bound"))
+		return nil, directory.Setting(option, errors.New("reading LDAP settings: bind_dn and bind_password must be set together; an empty password is not allowed"))
 	case c.Base == "":
 		return nil, errors.New("reading LDAP settings: base is required")
 	case c.Connections < 0 || c.Connections > maxConnections:
@@ -208,7 +208,7 @@ func resolve(c Config) (*settings, error) {
 	}
 	for _, o := range []struct{ option, dn string }{{"base", c.Base}, {"group_base", c.GroupBase}} {
 		if _, err := ldap.ParseDN(o.dn); err != nil {
-			return nil, directory.Setting(o.option, fmt.Errorf("reading LDAP settings: %s: %q is no distinguished name", o.option, o.dn))
+			return nil, directory.Setting(o.option, fmt.Errorf("reading LDAP settings: %s: %q is not a distinguished name", o.option, o.dn))
 		}
 	}
 	if s.Connections == 0 {
@@ -258,7 +258,7 @@ func (s *settings) checkAttributes() error {
 	}
 	// The most common mistake is a letter too few or too many.
 	if near, ok := nearest.Word(s.GroupID, ids()); ok && len(near) > len("dn") && !strings.EqualFold(near, s.GroupID) {
-		return directory.Setting("group_id", fmt.Errorf("reading LDAP settings: group_id: no server calls an attribute %q%s", s.GroupID, nearest.Hint(s.GroupID, ids())))
+		return directory.Setting("group_id", fmt.Errorf("reading LDAP settings: group_id: unknown attribute %q%s", s.GroupID, nearest.Hint(s.GroupID, ids())))
 	}
 	return nil
 }
@@ -277,7 +277,7 @@ func (s *settings) checkAddress() error {
 	switch u.Scheme {
 	case "ldaps":
 		if s.StartTLS {
-			return directory.Setting("start_tls", errors.New("reading LDAP settings: start_tls goes with ldap://, not ldaps://"))
+			return directory.Setting("start_tls", errors.New("reading LDAP settings: start_tls needs ldap://, not ldaps://"))
 		}
 		s.ldaps = true
 		if port == "" {
@@ -285,7 +285,7 @@ func (s *settings) checkAddress() error {
 		}
 	case "ldap":
 		if !s.StartTLS && !s.Plaintext && !loopback.Host(u.Hostname()) {
-			return errors.New("reading LDAP settings: ldap:// would send the password and people in the clear; use ldaps:// or start_tls")
+			return errors.New("reading LDAP settings: ldap:// would send passwords and profiles in the clear; use ldaps:// or start_tls")
 		}
 		if port == "" {
 			port = ldap.DefaultLdapPort
@@ -358,7 +358,7 @@ func (s *settings) checkFilters() error {
 		return nil
 	}
 	if s.MemberOf || !s.readsGroups() {
-		return directory.Setting("nested", errors.New("reading LDAP settings: nested groups are found by searching groups"))
+		return directory.Setting("nested", errors.New("reading LDAP settings: nested needs a group search, not memberOf"))
 	}
 	if s.inChain, err = s.group.withRule(inChainRule); err != nil {
 		return directory.Setting("group_filter", fmt.Errorf("reading LDAP settings: nested: group_filter: %w", err))

@@ -71,7 +71,7 @@ func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
 	}
 	key, err := jose.ParsePrivateKey([]byte(c.PrivateKey))
 	if err == nil && key.Algorithm == "EdDSA" {
-		err = errors.New("okta takes no Ed25519 key")
+		err = errors.New("okta does not accept Ed25519 keys")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("configuring the okta directory: private_key: %w", err)
