@@ -26,7 +26,7 @@ const (
 	DefaultRetryFloor = time.Second
 )
 
-// retryGrace is how long after the floor a stale value still serves at once,
+// retryGrace is how long after the minimum interval a stale value still serves at once,
 // while the source is asked behind the request. A key that no request asked for in
 // the meantime is loaded in the foreground: the source may be well again.
 const retryGrace = 10 * time.Second

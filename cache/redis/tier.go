@@ -140,7 +140,7 @@ func (t *Tier) Delete(key cache.Key) { t.enqueue(write{key: key}) }
 // enqueue hands a write to the key's own writer, so that writes of one key
 // keep their order.
 func (t *Tier) enqueue(w write) {
-	if t.c.life.Err() != nil {
+	if t.c.ctx.Err() != nil {
 		return
 	}
 	if !t.c.breaker.allow() {
@@ -186,7 +186,7 @@ func (t *Tier) stop() {
 func (t *Tier) drain(queue <-chan write) {
 	for {
 		select {
-		case <-t.c.life.Done():
+		case <-t.c.ctx.Done():
 			return
 		case w := <-queue:
 			t.write(&w)
@@ -199,7 +199,7 @@ func (t *Tier) drain(queue <-chan write) {
 func (t *Tier) write(w *write) {
 	name := t.c.name(w.key)
 	if w.entry == nil {
-		_ = t.c.call(t.c.life, func(ctx context.Context) error { return t.c.entries.Del(ctx, name).Err() })
+		_ = t.c.call(t.c.ctx, func(ctx context.Context) error { return t.c.entries.Del(ctx, name).Err() })
 		return
 	}
 	plain, err := w.entry.AppendBinary(nil)
@@ -210,7 +210,7 @@ func (t *Tier) write(w *write) {
 		t.refused.Add(1)
 		return
 	}
-	err = t.c.call(t.c.life, func(ctx context.Context) error {
+	err = t.c.call(t.c.ctx, func(ctx context.Context) error {
 		return t.c.entries.Set(ctx, name, plain, w.keep).Err()
 	})
 	if err != nil {
@@ -233,7 +233,7 @@ func (t *Tier) Flush(ctx context.Context) error {
 	for t.waiting.Load() > 0 {
 		select {
 		case <-tick.C:
-		case <-t.c.life.Done():
+		case <-t.c.ctx.Done():
 			return cache.ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()

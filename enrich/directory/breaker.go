@@ -28,7 +28,7 @@ const (
 	extraProbes = 2
 )
 
-// errExcluded stands for a result that says nothing about the directory's
+// errExcluded is a result that says nothing about the directory's
 // health: a caller that went away, or an unusable answer about one user. One
 // user must not be able to open the circuit for all.
 var errExcluded = errors.New("not counted by the circuit breaker")

@@ -19,45 +19,45 @@ type Limited interface {
 // unsupportedFor returns the facts that the directory's answer about a person
 // lacks.
 func (r *Resilient) unsupportedFor(p *identity.Person) identity.Facts {
-	untold := r.Unsupported() | p.Untold
+	unsupported := r.Unsupported() | p.Untold
 	if _, ok := r.shared.directory.(Limited); ok {
-		return untold
+		return unsupported
 	}
 	if p.Linked == nil {
-		untold |= identity.FactLinked
+		unsupported |= identity.FactLinked
 	}
 	if p.AppUsers == nil {
-		untold |= identity.FactAppUsers
+		unsupported |= identity.FactAppUsers
 	}
-	return untold
+	return unsupported
 }
 
 // Unsupported implements Limited, with what Partial adds to it.
 func (r *Resilient) Unsupported() identity.Facts {
-	var untold identity.Facts
+	var unsupported identity.Facts
 	if t, ok := r.shared.directory.(Limited); ok {
-		untold = t.Unsupported()
+		unsupported = t.Unsupported()
 	}
 	apps, appUsers := r.knows()
 	if !apps {
-		untold |= identity.FactApp
+		unsupported |= identity.FactApp
 	}
 	if !appUsers {
-		untold |= identity.FactAppUser
+		unsupported |= identity.FactAppUser
 	}
-	return untold
+	return unsupported
 }
 
 // Unsupported returns the facts that none of the sources supplies that answer for
 // the issuer of this configured name. Apps are not bound to an issuer.
 func (c *Composite) Unsupported(issuerName string) identity.Facts {
-	untold := identity.AllFacts
+	unsupported := identity.AllFacts
 	for i := range c.sources {
 		of := c.resilient[i].Unsupported()
 		if !c.sources[i].answersFor(issuerName) {
 			of |= ^identity.FactApp
 		}
-		untold &= of
+		unsupported &= of
 	}
-	return untold
+	return unsupported
 }

@@ -38,7 +38,7 @@ const (
 	// a cache of their own, so that forged tokens cannot evict active ones.
 	maxInactive = 4096
 	// failureLogInterval is the shortest time between two log lines about one
-	// cause of failure. A stranger can change the state with each request, by
+	// cause of failure. Anyone can change the state with each request, by
 	// tokens that the endpoint fails at among those that it answers.
 	failureLogInterval = time.Minute
 	// maxFailureCauses is the number of causes that are logged in that time.
@@ -89,13 +89,13 @@ type introspector struct {
 
 // newIntrospector returns an introspector for a configuration that has introspect.
 // It reads the file of a private key.
-func newIntrospector(c Config, o Options, client *oauthclient.Client, rules *claimRules, signatures *signatureCheck, life *workers) (*introspector, error) {
+func newIntrospector(c Config, o Options, client *oauthclient.Client, rules *claimRules, signatures *signatureCheck, w *workers) (*introspector, error) {
 	auth, err := newAuthentication(*c.Introspect, c.Issuer, o)
 	if err != nil {
 		return nil, err
 	}
 	n := &introspector{
-		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, workers: life,
+		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, workers: w,
 		reader: answerReader{config: *c.Introspect, rules: rules, signatures: signatures, clock: o.Clock},
 		config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
 		slots: make(chan struct{}, maxCalls), waiting: waiterLimit{limit: maxWaiters},

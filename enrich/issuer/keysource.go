@@ -80,11 +80,11 @@ type keySource struct {
 	errors   uint64
 }
 
-func newKeySource(c Config, o Options, life *workers) *keySource {
-	background, retire := context.WithCancel(life.ctx)
+func newKeySource(c Config, o Options, w *workers) *keySource {
+	background, cancel := context.WithCancel(w.ctx)
 	return &keySource{
 		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
-		workers: life, background: background, stopRefresh: retire, waiting: waiterLimit{limit: maxWaiters},
+		workers: w, background: background, stopRefresh: cancel, waiting: waiterLimit{limit: maxWaiters},
 		refresh: time.Duration(c.KeyRefresh), minInterval: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
 	}
 }
@@ -133,7 +133,7 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 
 // newer fetches, if it may, in search of a key that st lacks, and returns a later key
 // set, or nil if st is the newest. Errors wrap errKeysUnavailable if fetching fails,
-// or are those of the context. An empty kid stands for a token without one.
+// or are those of the context. An empty kid means a token without one.
 func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now time.Time) (*keyState, error) {
 	s.mu.Lock()
 	if until, ok := s.unknown[kid]; ok && now.Before(until) && s.failed == nil {

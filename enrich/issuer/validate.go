@@ -307,7 +307,7 @@ func ResolveNames(configs []*Config) error {
 }
 
 // CheckAllowed returns why a policy cannot allow the issuers of these names together;
-// nil allowed stands for all. Configs must have their names (see ResolveNames). Each
+// nil allowed means all. Configs must have their names (see ResolveNames). Each
 // name must exist, no two issuers may have the same identifier, and at most one may
 // introspect, because an opaque token does not say which one to ask.
 func CheckAllowed(configs []*Config, allowed []string) error {

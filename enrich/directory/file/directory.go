@@ -34,17 +34,17 @@ type Config struct {
 	Match []string `json:"-"`
 
 	// Poll is how often the file's time and size are looked at, besides
-	// being told of changes by the system. Default: 10 s.
+	// notifications from the system. Default: 10 s.
 	Poll time.Duration `json:"-"`
 
 	// PollOnly leaves the system's notifications out.
 	PollOnly bool `json:"-"`
 
-	// OnEdit is told after each edit: nil when the new copy is in use, else
+	// OnEdit is called after each edit: nil when the new copy is in use, else
 	// why it is not. It must not block.
 	OnEdit func(error) `json:"-"`
 
-	// Logger is told of each edit once.
+	// Logger receives one line for each edit.
 	Logger *slog.Logger `json:"-"`
 }
 

@@ -35,7 +35,7 @@ type Config struct {
 	URL string `json:"url,omitempty"`
 
 	// The account that searches. Default: an anonymous search. It and
-	// bind_password are given together: an empty password would bind as nobody
+	// bind_password are set together: an empty password would bind anonymously
 	// and succeed (RFC 4513, section 5.1.2).
 	BindDN string `json:"bind_dn,omitempty"`
 
@@ -130,7 +130,7 @@ type Config struct {
 	// Clock is what expiry dates are compared with. Default: time.Now.
 	Clock func() time.Time `json:"-"`
 
-	// Logger is told, once, how nested groups are found.
+	// Logger receives one line on how nested groups are found.
 	Logger *slog.Logger `json:"-"`
 }
 

@@ -121,11 +121,11 @@ func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*
 // Unsupported implements directory.Limited: only the assignment to the
 // protected app is read, and linked objects only where they are configured.
 func (d *Directory) Unsupported() identity.Facts {
-	untold := identity.FactAppUsers
+	unsupported := identity.FactAppUsers
 	if len(d.config.Linked) == 0 {
-		untold |= identity.FactLinked
+		unsupported |= identity.FactLinked
 	}
-	return untold
+	return unsupported
 }
 
 var (

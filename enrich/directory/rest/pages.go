@@ -95,7 +95,7 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 	size, so := 0, progress{counted: true}
 	for page := 1; ; page++ {
 		// Each page must list groups; one without them on a later page is a
-		// failure, because the first page has announced it.
+		// failure, because the first page has promised it.
 		list, unknown, err := d.groupsOf(r, answer.value)
 		switch {
 		case err != nil:
