@@ -7,7 +7,7 @@ import "time"
 const MaxEntry = 1 << 20
 
 // Codec knows one kind of value. Its methods must be pure: the same value
-// gives the same bytes, because a digest of them tells whether a refreshed
+// encodes to the same bytes, because a digest of them shows whether a refreshed
 // value changed.
 type Codec[V any] interface {
 	// Encode returns the value's bytes, deterministically.

@@ -18,7 +18,7 @@ var ErrUnavailable = errors.New("shared cache tier is unavailable")
 // ErrUnsealed is returned where a shared tier held something under the key that does
 // not open: edited, swapped, cut short, sealed under an unknown key, or of an
 // older version. It counts as a miss.
-var ErrUnsealed = errors.New("cache entry does not open")
+var ErrUnsealed = errors.New("cache entry cannot be unsealed")
 
 // ErrTooLarge is returned where the encoded value is over MaxEntry.
 var ErrTooLarge = errors.New("value is over the size limit of a cache entry")

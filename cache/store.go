@@ -27,7 +27,7 @@ const (
 	DefaultRetryFloor = time.Second
 )
 
-// retryGrace is how long after the floor a stale value still serves at once,
+// retryGrace is how long after the minimum interval a stale value still serves at once,
 // while the source is asked behind the request. A key that no request asked for in
 // the meantime is loaded in the foreground: the source may be well again.
 const retryGrace = 10 * time.Second
@@ -103,7 +103,7 @@ type Store struct {
 // NewStore returns a store. It touches no network.
 func NewStore(o Options) (*Store, error) {
 	if o.KeyDeriver == nil || o.Memory == nil {
-		return nil, errors.New("opening a cache store: a keyer and a memory tier are required")
+		return nil, errors.New("opening a cache store: a key deriver and a memory tier are required")
 	}
 	if o.Log == nil {
 		o.Log = purgelog.New(purgelog.Options{Clock: o.Clock, Logger: o.Logger, Observer: o.Observer})

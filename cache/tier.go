@@ -6,7 +6,7 @@ import (
 )
 
 // Tier is one place that holds entries. A memory tier holds decoded values; a
-// shared tier holds sealed bytes. Neither judges freshness.
+// shared tier holds sealed bytes. Neither decides about freshness.
 type Tier interface {
 	// NameHash is the tier's name in metrics, status and logs.
 	Name() string

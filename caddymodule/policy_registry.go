@@ -20,10 +20,10 @@ type policy struct {
 	text           string           // the configuration as JSON
 	at             *block.Positions // of the options in the Caddyfile
 	compiled       *enrich.Policy
-	mints          bool               // it signs tokens
-	resource       *document.Resource // nil where the policy names none
-	warnings       []Warning          // what the policy's own settings make likely to be a mistake
-	importWarnings []claim.ImportWarning       // what okta_claims left out, for check
+	mints          bool                  // it signs tokens
+	resource       *document.Resource    // nil where the policy names none
+	warnings       []Warning             // what the policy's own settings make likely to be a mistake
+	importWarnings []claim.ImportWarning // what okta_claims left out, for check
 }
 
 // policyRegistry holds the policies of one configuration. None of them may write

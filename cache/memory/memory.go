@@ -53,7 +53,7 @@ type Tier struct {
 func New(o Options) (*Tier, error) {
 	o.Bytes = cmp.Or(o.Bytes, DefaultBytes)
 	if o.Bytes < MinBytes {
-		return nil, fmt.Errorf("opening the memory tier: %d bytes is under the least of %d", o.Bytes, MinBytes)
+		return nil, fmt.Errorf("opening the memory tier: %d bytes is under the minimum of %d", o.Bytes, MinBytes)
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

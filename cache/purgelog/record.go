@@ -120,14 +120,14 @@ func (r Record) inMillis() Record {
 // CheckReason checks a reason. The error does not repeat it.
 func CheckReason(reason string) error {
 	if len(reason) > MaxReason {
-		return fmt.Errorf("the reason has %d bytes, and at most %d are possible", len(reason), MaxReason)
+		return fmt.Errorf("the reason has %d bytes, over the limit of %d", len(reason), MaxReason)
 	}
 	if !utf8.ValidString(reason) {
 		return errors.New("the reason is not UTF-8")
 	}
 	for i, c := range reason {
 		if !unicode.IsGraphic(c) {
-			return fmt.Errorf("the reason has a character that is not printable at byte %d", i)
+			return fmt.Errorf("the reason has an unprintable character at byte %d", i)
 		}
 	}
 	return nil

@@ -54,12 +54,12 @@ type breaker struct {
 	closedAt  time.Time // zero before the first failure
 	level     slog.Level
 
-	life  context.Context
+	ctx   context.Context
 	group sync.WaitGroup
 }
 
 // allow reports whether a call may be tried.
-func (b *breaker) allow() bool { return !b.open.Load() && b.life.Err() == nil }
+func (b *breaker) allow() bool { return !b.open.Load() && b.ctx.Err() == nil }
 
 // failed opens the breaker after a call failed with an error of that class, and
 // starts the probe where none runs.
@@ -67,7 +67,7 @@ func (b *breaker) failed(class string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lastError = class
-	if b.life.Err() != nil || b.probing {
+	if b.ctx.Err() != nil || b.probing {
 		return
 	}
 	now := b.clock()
@@ -80,7 +80,7 @@ func (b *breaker) failed(class string) {
 	b.probing = true
 	b.open.Store(true)
 	b.since = now
-	b.logger.Log(b.life, level, "redis is not usable; going on without it", "error", class)
+	b.logger.Log(b.ctx, level, "redis is unavailable; continuing without it", "error", class)
 	b.group.Go(b.await)
 }
 
@@ -91,18 +91,18 @@ func (b *breaker) await() {
 		wait := b.wait
 		b.wait = min(2*b.wait, longestProbe)
 		b.mu.Unlock()
-		pause(b.life, wait)
-		if b.life.Err() != nil {
+		pause(b.ctx, wait)
+		if b.ctx.Err() != nil {
 			return
 		}
-		err := b.probe(b.life)
+		err := b.probe(b.ctx)
 		b.mu.Lock()
 		if err == nil {
 			b.probing = false
 			b.open.Store(false)
 			b.since = b.clock()
 			b.closedAt = b.since
-			b.logger.Log(b.life, b.level, "redis is usable again")
+			b.logger.Log(b.ctx, b.level, "redis is available again")
 			b.mu.Unlock()
 			return
 		}
@@ -122,7 +122,7 @@ func (b *breaker) stop() {
 func (b *breaker) state() (ready bool, since time.Time, lastError string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.open.Load() && b.life.Err() == nil, b.since, b.lastError
+	return !b.open.Load() && b.ctx.Err() == nil, b.since, b.lastError
 }
 
 // Classes of errors, as status and logs show them.

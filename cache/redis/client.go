@@ -78,7 +78,7 @@ type Client struct {
 	clock   func() time.Time
 	breaker *breaker
 
-	life   context.Context
+	ctx    context.Context
 	cancel context.CancelFunc
 
 	tier    *Tier
@@ -104,14 +104,14 @@ func New(cfg Config, o Options) (*Client, error) {
 	if c.observe == nil {
 		c.observe = cache.NopObserver{}
 	}
-	c.life, c.cancel = context.WithCancel(context.Background())
-	guarded := end.tls == nil && !cfg.InsecurePlaintext && (end.password != "" || cfg.SentinelPassword != "")
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	localOnly := end.tls == nil && !cfg.InsecurePlaintext && (end.password != "" || cfg.SentinelPassword != "")
 	options := func(connections int, timeout time.Duration) *goredis.UniversalOptions {
 		return &goredis.UniversalOptions{
 			Addrs: end.addresses, MasterName: cfg.MasterName, IsClusterMode: end.cluster,
 			Username: end.username, Password: end.password, DB: end.db,
 			SentinelUsername: cfg.SentinelUsername, SentinelPassword: cfg.SentinelPassword,
-			Dialer: end.dialer(guarded),
+			Dialer: end.dialer(localOnly),
 			// RESP2 without client identity: nothing here needs more, and
 			// Redis before 7.2 has no ACL rule for it.
 			Protocol: 2, DisableIdentity: true,
@@ -129,7 +129,7 @@ func New(cfg Config, o Options) (*Client, error) {
 	c.entries = goredis.NewUniversalClient(options(entryConnections, end.timeout))
 	c.log = goredis.NewUniversalClient(options(logConnections, max(end.timeout, logTimeout)))
 	c.breaker = &breaker{
-		clock: c.clock, logger: c.logger, life: c.life, since: c.clock(),
+		clock: c.clock, logger: c.logger, ctx: c.ctx, since: c.clock(),
 		probe: c.probe,
 	}
 	c.tier = newTier(c)
@@ -182,7 +182,7 @@ func (c *Client) name(key [32]byte) string {
 // call runs one command on a request's path: not at all while the breaker is
 // open, and never longer than the time-out.
 func (c *Client) call(ctx context.Context, f func(context.Context) error) error {
-	if c.life.Err() != nil {
+	if c.ctx.Err() != nil {
 		return cache.ErrClosed
 	}
 	if !c.breaker.allow() {
@@ -197,7 +197,7 @@ func (c *Client) call(ctx context.Context, f func(context.Context) error) error 
 	if ctx.Err() != nil {
 		return ctx.Err() // the caller's own deadline proves nothing about Redis
 	}
-	if c.life.Err() != nil {
+	if c.ctx.Err() != nil {
 		return cache.ErrClosed
 	}
 	cl := class(err)
@@ -209,10 +209,10 @@ func (c *Client) call(ctx context.Context, f func(context.Context) error) error 
 }
 
 // dialer returns the function that connects, with TLS where configured. A
-// guarded one sends nothing to another host without TLS. The remote address is
+// localOnly one sends nothing to another host without TLS. The remote address is
 // checked rather than the configured one, because a Sentinel or a Cluster names
 // hosts of its own.
-func (e *endpoint) dialer(guarded bool) func(context.Context, string, string) (net.Conn, error) {
+func (e *endpoint) dialer(localOnly bool) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	return func(ctx context.Context, _, addr string) (net.Conn, error) {
 		network := "tcp"
@@ -224,7 +224,7 @@ func (e *endpoint) dialer(guarded bool) func(context.Context, string, string) (n
 			return nil, err
 		}
 		if e.tls == nil {
-			if guarded && leaves(conn.RemoteAddr()) {
+			if localOnly && leaves(conn.RemoteAddr()) {
 				return nil, errors.Join(errPlaintext, conn.Close())
 			}
 			return conn, nil

@@ -181,7 +181,7 @@ func (c Config) resolve() (*endpoint, error) {
 	case len(e.addresses) == 0:
 		return nil, invalid("url or address is required")
 	case c.Cluster && c.MasterName != "":
-		return nil, invalid("cluster and master_name exclude each other")
+		return nil, invalid("cluster and master_name cannot be combined")
 	case e.cluster && e.db != 0:
 		return nil, invalid("a cluster has no database %d", e.db)
 	case e.db < 0:
@@ -202,7 +202,7 @@ func (c Config) resolve() (*endpoint, error) {
 	}
 	if useTLS {
 		if anySocket(e.addresses) {
-			return nil, invalid("TLS over a unix socket")
+			return nil, invalid("a unix socket has no TLS")
 		}
 		var err error
 		if e.tls, err = c.TLS.config(); err != nil {
@@ -262,12 +262,12 @@ func (e *endpoint) merge(text string) (secure bool, err error) {
 		}
 		e.addresses = append(e.addresses, u.Path)
 	default:
-		return false, invalid("url is none of redis://, rediss://, unix://")
+		return false, invalid("url must start with redis://, rediss:// or unix://")
 	}
 	if db != "" {
 		n, err := strconv.Atoi(db)
 		if err != nil || n < 0 || e.db != 0 && e.db != n {
-			return false, invalid("database in the url is not a number, or another than db")
+			return false, invalid("database in the url is not a number, or differs from db")
 		}
 		e.db = n
 	}
@@ -331,7 +331,7 @@ func (t *TLS) config() (*tls.Config, error) {
 		}
 	}
 	if (t.Cert == "") != (t.Key == "") {
-		return nil, invalid("tls cert and key belong together")
+		return nil, invalid("tls cert and key must be set together")
 	}
 	if t.Cert != "" {
 		load := func() (*tls.Certificate, error) {

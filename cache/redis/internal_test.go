@@ -65,7 +65,7 @@ func TestAPasswordIsNotSentWhereASentinelPointsWithoutTLS(t *testing.T) {
 	addr := net.JoinHostPort(own, port)
 	e := &endpoint{}
 	if _, err := e.dialer(true)(context.Background(), "tcp", addr); !errors.Is(err, errPlaintext) {
-		t.Errorf("guarded: %v", err)
+		t.Errorf("localOnly: %v", err)
 	}
 	conn, err := e.dialer(false)(context.Background(), "tcp", addr)
 	if err != nil {

@@ -75,7 +75,7 @@ func newStream(c *Client) *Stream {
 // error wraps cache.ErrUnavailable, or is cache.ErrClosed; some of the records may
 // have been added all the same.
 func (s *Stream) Append(ctx context.Context, records []purgelog.Record) ([]purgelog.Position, error) {
-	if s.c.life.Err() != nil {
+	if s.c.ctx.Err() != nil {
 		return nil, cache.ErrClosed
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*max(logTimeout, s.c.end.timeout))
@@ -160,7 +160,7 @@ func silences(class string) bool {
 	return false
 }
 
-// read finds where the stream starts and ends, tells the log, and takes what is
+// read finds where the stream starts and ends, reports them to the log, and takes what is
 // new or waits for it for a while. It returns where the stream starts.
 func (s *Stream) read(ctx context.Context, log *purgelog.Log) (purgelog.Position, error) {
 	first, last, err := s.ends(ctx)
@@ -226,7 +226,7 @@ func (s *Stream) ends(ctx context.Context) (first, last purgelog.Position, err e
 			return first, last, err
 		}
 	}
-	return first, last, errors.New("opening the purge log: it does not stay")
+	return first, last, errors.New("opening the purge log: its first record disappears")
 }
 
 // trim drops records that no node needs, except the newest of them: it proves that

@@ -120,7 +120,7 @@ func (t *Tier) alarm() {
 	now := t.c.clock().UnixNano()
 	last := t.warned.Load()
 	if (last == 0 || now-last > int64(unsealPause)) && t.warned.CompareAndSwap(last, now) {
-		t.c.logger.Error("something in redis does not open: it was altered, or sealed under another key")
+		t.c.logger.Error("a value in redis cannot be unsealed: it was altered, or sealed under another key")
 	}
 }
 
@@ -140,7 +140,7 @@ func (t *Tier) Delete(key cache.Key) { t.enqueue(write{key: key}) }
 // enqueue hands a write to the key's own writer, so that writes of one key
 // keep their order.
 func (t *Tier) enqueue(w write) {
-	if t.c.life.Err() != nil {
+	if t.c.ctx.Err() != nil {
 		return
 	}
 	if !t.c.breaker.allow() {
@@ -186,7 +186,7 @@ func (t *Tier) stop() {
 func (t *Tier) drain(queue <-chan write) {
 	for {
 		select {
-		case <-t.c.life.Done():
+		case <-t.c.ctx.Done():
 			return
 		case w := <-queue:
 			t.write(&w)
@@ -199,7 +199,7 @@ func (t *Tier) drain(queue <-chan write) {
 func (t *Tier) write(w *write) {
 	name := t.c.name(w.key)
 	if w.entry == nil {
-		_ = t.c.call(t.c.life, func(ctx context.Context) error { return t.c.entries.Del(ctx, name).Err() })
+		_ = t.c.call(t.c.ctx, func(ctx context.Context) error { return t.c.entries.Del(ctx, name).Err() })
 		return
 	}
 	plain, err := w.entry.AppendBinary(nil)
@@ -210,7 +210,7 @@ func (t *Tier) write(w *write) {
 		t.refused.Add(1)
 		return
 	}
-	err = t.c.call(t.c.life, func(ctx context.Context) error {
+	err = t.c.call(t.c.ctx, func(ctx context.Context) error {
 		return t.c.entries.Set(ctx, name, plain, w.keep).Err()
 	})
 	if err != nil {
@@ -219,7 +219,7 @@ func (t *Tier) write(w *write) {
 	// A full or read-only server refuses writes and still answers reads.
 	switch cl := class(err); {
 	case err == nil && t.writesFail.CompareAndSwap(true, false):
-		t.c.logger.Info("redis takes writes again")
+		t.c.logger.Info("redis accepts writes again")
 	case (cl == classFull || cl == classReadOnly) && t.writesFail.CompareAndSwap(false, true):
 		t.c.logger.Warn("redis refuses writes", "error", cl)
 	}
@@ -233,7 +233,7 @@ func (t *Tier) Flush(ctx context.Context) error {
 	for t.waiting.Load() > 0 {
 		select {
 		case <-tick.C:
-		case <-t.c.life.Done():
+		case <-t.c.ctx.Done():
 			return cache.ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()

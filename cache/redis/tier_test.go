@@ -285,7 +285,7 @@ func TestAPausedServerCostsOneTimeOutOnce(t *testing.T) {
 	if _, err := n.tier.Get(t.Context(), key(1)); err != nil {
 		t.Fatal(err)
 	}
-	if down, up := n.logged("redis is not usable"), n.logged("redis is usable again"); down != 1 || up != 1 {
+	if down, up := n.logged("redis is unavailable"), n.logged("redis is available again"); down != 1 || up != 1 {
 		t.Errorf("logged %d times down, %d times up", down, up)
 	}
 }
@@ -450,7 +450,7 @@ func TestAServerThatFailsAgainAtOnceIsNoNews(t *testing.T) {
 		server.Restart()
 		cachetest.Eventually(t, patience, "the tier is ready again", func() bool { return n.tier.Status().Ready })
 	}
-	if down, up := n.logged("redis is not usable"), n.logged("redis is usable again"); down != 1 || up != 1 {
+	if down, up := n.logged("redis is unavailable"), n.logged("redis is available again"); down != 1 || up != 1 {
 		t.Errorf("logged %d times down, %d times up", down, up)
 	}
 }

@@ -30,7 +30,7 @@ var ErrKey = errors.New("seal key is not 32 bytes in base64")
 // ErrOpen is returned where an envelope does not open: it was edited, cut short, moved
 // under another name, sealed under a key that the ring lacks, or is of another
 // version.
-var ErrOpen = errors.New("sealed entry does not open")
+var ErrOpen = errors.New("sealed entry cannot be opened")
 
 // ErrUnknownKey is an ErrOpen whose cause is a key that the ring lacks.
 var ErrUnknownKey = fmt.Errorf("sealed under an unknown key: %w", ErrOpen)
@@ -63,7 +63,7 @@ type key struct {
 func NewRing(rand io.Reader, keys ...[]byte) (*Ring, error) {
 	rand = cmp.Or(rand, crand.Reader)
 	if len(keys) == 0 || len(keys) > MaxKeys {
-		return nil, fmt.Errorf("making a ring of %d seal keys: between 1 and %d are possible", len(keys), MaxKeys)
+		return nil, fmt.Errorf("making a ring of %d seal keys: want 1 to %d", len(keys), MaxKeys)
 	}
 	r := &Ring{rand: rand}
 	for i, k := range keys {
@@ -75,7 +75,7 @@ func NewRing(rand io.Reader, keys ...[]byte) (*Ring, error) {
 		r.keys = append(r.keys, key{id: [idSize]byte(id[:idSize]), entry: entry})
 		for _, other := range r.keys[:i] {
 			if other.id == r.keys[i].id {
-				return nil, fmt.Errorf("reading seal key %d: it is listed twice", i+1)
+				return nil, fmt.Errorf("reading seal key %d: duplicate key", i+1)
 			}
 		}
 	}

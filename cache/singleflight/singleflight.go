@@ -50,11 +50,11 @@ func (g *Group[K, V]) Join(key K, start func(*Call[K, V]) error) (*Call[K, V], e
 	return c, nil
 }
 
-// Running reports whether a call for key is under way.
-func (g *Group[K, V]) Running(key K) bool {
+// Current returns the call under way for key, or nil.
+func (g *Group[K, V]) Current(key K) *Call[K, V] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.calls[key] != nil
+	return g.calls[key]
 }
 
 // Finish ends the call with its result. Only the first call of Finish counts, so

@@ -25,7 +25,7 @@ func TestCallersShareACallUntilItEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	second, err := g.Join("a", func(*call) error { t.Error("a second call is started"); return nil })
-	if err != nil || second != first || !g.Running("a") || g.Running("b") {
+	if err != nil || second != first || g.Current("a") != first || g.Current("b") != nil {
 		t.Fatalf("second %p, first %p, %v", second, first, err)
 	}
 	other, err := g.Join("b", later)
@@ -35,11 +35,11 @@ func TestCallersShareACallUntilItEnds(t *testing.T) {
 	committed := false
 	first.Finish(7, nil, func(v int, err error) {
 		committed = true
-		if v != 7 || err != nil || !g.Running("a") {
+		if v != 7 || err != nil || g.Current("a") != first {
 			t.Error("the key is free before the result is stored")
 		}
 	})
-	if v, err := second.Wait(t.Context()); v != 7 || err != nil || !committed || g.Running("a") {
+	if v, err := second.Wait(t.Context()); v != 7 || err != nil || !committed || g.Current("a") != nil {
 		t.Fatal(v, err, committed)
 	}
 	if third, err := g.Join("a", later); err != nil || third == first {
@@ -65,7 +65,7 @@ func TestACallThatCannotStartFailsAllWhoJoinedIt(t *testing.T) {
 		joined, _ = g.Join("a", later)
 		return errors.ErrUnsupported
 	})
-	if c != nil || !errors.Is(err, errors.ErrUnsupported) || g.Running("a") {
+	if c != nil || !errors.Is(err, errors.ErrUnsupported) || g.Current("a") != nil {
 		t.Fatal(c, err)
 	}
 	if _, err := joined.Wait(t.Context()); !errors.Is(err, errors.ErrUnsupported) {

@@ -105,7 +105,7 @@ http://localhost {
 	}
 	const lacks = " is always null: no directory has an attribute of that name"
 	for _, want := range []string{
-		"directory file: names that two users share, so that who comes with one is nobody: 1",
+		"directory file: names shared by two users, which match neither: 1",
 		"policy policy-1: claim limit: app.maxLimit" + lacks,
 		"policy policy-1: claim groups: app.profile.groupalowlist" + lacks + ` (did you mean "profile.groupallowlist"?)`,
 		"policy policy-1: claim rol: appuser.rol" + lacks + ` (did you mean "role"?)`,

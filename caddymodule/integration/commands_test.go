@@ -278,7 +278,7 @@ func TestMisuseEndsWithTwo(t *testing.T) {
 		{"deny --user a --issuer corp --for soon", "--for is not a duration"},
 		{"deny --user a --issuer corp --for 0s", "--for is 0s, and from 1s to 720h"},
 		{"deny --user a --issuer corp --for 1000h", "--for is 1000h, and from 1s to 720h"},
-		{"deny --user a --issuer corp --reason \x1b[2J", "--reason: the reason has a character that is not printable"},
+		{"deny --user a --issuer corp --reason \x1b[2J", "--reason: the reason has an unprintable character"},
 		{"undeny", "exactly one"},
 		{"undeny a b", "one entry"},
 		{"undeny a --jti b", "exactly one"},

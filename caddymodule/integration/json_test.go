@@ -48,7 +48,7 @@ func TestJSONIsReadAsStrictlyAsACaddyfile(t *testing.T) {
 		{"a negative decision_memory", `"cache":{"decision_memory":-1}`, "", "", []string{"cache: decision_memory", "negative"}},
 		{"a cache too small for an entry, beside Redis", `"cache":{"memory":1,"redis":{"url":"redis://127.0.0.1:1"}}`, "", "", []string{"cache: memory", "1048576"}},
 		{"a negative memory, beside Redis", `"cache":{"memory":-1,"redis":{"url":"redis://127.0.0.1:1"}}`, "", "", []string{"cache: memory", "1048576"}},
-		{"a nonce without proofs", "", `"dpop_nonce":true`, "", []string{"dpop_nonce goes with dpop"}},
+		{"a nonce without proofs", "", `"dpop_nonce":true`, "", []string{"dpop_nonce needs dpop"}},
 		{"a misspelt algorithm", "", `"algorithms":["EDDSA"]`, "", []string{`"EDDSA"`, `did you mean "EdDSA"`}},
 		{"an app by a placeholder", "", "", `"app":"{env.APP}"`, []string{"app: ", "not expanded here"}},
 		{"a place of no kind", "", "", `"token_from":[{"kind":"heder","name":"x"}]`, []string{"token_from", `"heder"`}},

@@ -53,8 +53,8 @@ func TestTheFirstPageIsNotAllGroups(t *testing.T) {
 		want   [2]int // for barring, and for one that asks for Group 120
 		reason string
 	}{
-		{option: "", want: [2]int{403, 403}, reason: "the answer says that there is more (odata.nextLink)"},
-		{option: `next $.nextLink`, want: [2]int{403, 403}, reason: "the answer says that there is more (odata.nextLink)"},
+		{option: "", want: [2]int{403, 403}, reason: "the answer has more pages (odata.nextLink)"},
+		{option: `next $.nextLink`, want: [2]int{403, 403}, reason: "the answer has more pages (odata.nextLink)"},
 		{option: `next "$['@odata.nextLink']"`, want: [2]int{403, 200}},
 		{option: `next none`, want: [2]int{200, 403}},
 	} {

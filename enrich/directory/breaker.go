@@ -29,10 +29,10 @@ const (
 	extraProbes = 2
 )
 
-// errExcluded stands for a result that says nothing about the directory's
+// errExcluded is a result that says nothing about the directory's
 // health: a caller that went away, or an unusable answer about one user. One
 // user must not be able to open the circuit for all.
-var errExcluded = errors.New("says nothing of the directory's health")
+var errExcluded = errors.New("not counted by the circuit breaker")
 
 // A breaker is the circuit breaker of one directory. It keeps the latest change of
 // its state until a look-up reports it: gobreaker calls back under its own lock,

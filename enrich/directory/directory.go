@@ -42,7 +42,7 @@ type Directory interface {
 
 // Partial is implemented by a kind that lacks some sorts of objects, as LDAP has
 // no apps. What it lacks is not found without a request: an answer that never
-// left this machine says nothing of the directory's health, and a directory that
+// left this machine not counted by the circuit breaker, and a directory that
 // is down fails no look-up that it has no answer for.
 type Partial interface {
 	// Supports reports whether the directory can have apps, and whether it can

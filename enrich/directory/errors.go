@@ -44,7 +44,7 @@ var (
 
 	// ErrRejected: the directory does not accept the question itself, such
 	// as a filter that it cannot read.
-	ErrRejected = failure("directory rejected the question")
+	ErrRejected = failure("directory rejected the request")
 
 	// ErrTooLarge: the answer is over a bound (MaxResponse, MaxGroups, …).
 	// It is never cut short: half the groups are the wrong groups.

@@ -139,7 +139,7 @@ func (s *sharedState) acquire(ctx context.Context) error {
 	}
 	var err error
 	if s.waiting.Add(1) > int64(queueFactor*cap(s.slots)) {
-		err = fmt.Errorf("waiting for a place: too many wait: %w", ErrUnavailable)
+		err = fmt.Errorf("waiting for a slot: too many waiters: %w", ErrUnavailable)
 	} else {
 		select {
 		case s.slots <- struct{}{}:

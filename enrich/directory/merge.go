@@ -81,16 +81,16 @@ func (c *Composite) mergePersons(answers []answer[identity.Person], leftOut []st
 // about groups that a source with groups lacks for all of them.
 func (c *Composite) mergeUnsupported(out *identity.Person, f answer[identity.Person]) {
 	p := f.value
-	unavailable := c.resilient[f.source].unsupportedFor(p)
+	unsupported := c.resilient[f.source].unsupportedFor(p)
 	// A nil list of names means that all names are known, which wins.
-	if unavailable&identity.FactLinked == 0 {
+	if unsupported&identity.FactLinked == 0 {
 		if p.LinkedNames == nil {
 			out.LinkedNames = nil
 		} else if out.LinkedNames != nil || out.Unavailable&identity.FactLinked != 0 {
 			out.LinkedNames = append(out.LinkedNames, p.LinkedNames...)
 		}
 	}
-	out.Unavailable = out.Unavailable&identity.GroupFacts | out.Unavailable&unavailable | p.UnavailableGroupFacts()
+	out.Unavailable = out.Unavailable&identity.GroupFacts | out.Unavailable&unsupported | p.UnavailableGroupFacts()
 	out.Unavailable &^= identity.FactUser
 }
 

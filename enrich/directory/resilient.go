@@ -115,15 +115,15 @@ const drainTime = 15 * time.Second
 func NewResilient(d Directory, o ResilientOptions) (*Resilient, error) {
 	switch {
 	case d == nil:
-		return nil, errors.New("guarding a directory: none given")
+		return nil, errors.New("making a directory resilient: directory is missing")
 	case o.Timeout < 0:
-		return nil, errors.New("guarding a directory: timeout is negative")
+		return nil, errors.New("making a directory resilient: timeout is negative")
 	case o.Concurrency < 0:
-		return nil, errors.New("guarding a directory: concurrency is negative")
+		return nil, errors.New("making a directory resilient: concurrency is negative")
 	case o.Retries > MaxRetries:
-		return nil, fmt.Errorf("guarding a directory: over %d retries", MaxRetries)
+		return nil, fmt.Errorf("making a directory resilient: over %d retries", MaxRetries)
 	case o.OpenFor < 0:
-		return nil, errors.New("guarding a directory: the open time of the circuit breaker is negative")
+		return nil, errors.New("making a directory resilient: the open time of the circuit breaker is negative")
 	}
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)

@@ -19,45 +19,45 @@ type Limited interface {
 // unsupportedFor returns the facts that the directory's answer about a person
 // lacks.
 func (r *Resilient) unsupportedFor(p *identity.Person) identity.Facts {
-	unavailable := r.Unsupported() | p.Unavailable
+	unsupported := r.Unsupported() | p.Unavailable
 	if _, ok := r.shared.directory.(Limited); ok {
-		return unavailable
+		return unsupported
 	}
 	if p.Linked == nil {
-		unavailable |= identity.FactLinked
+		unsupported |= identity.FactLinked
 	}
 	if p.AppUsers == nil {
-		unavailable |= identity.FactAppUsers
+		unsupported |= identity.FactAppUsers
 	}
-	return unavailable
+	return unsupported
 }
 
 // Unsupported implements Limited, with what Partial adds to it.
 func (r *Resilient) Unsupported() identity.Facts {
-	var unavailable identity.Facts
+	var unsupported identity.Facts
 	if t, ok := r.shared.directory.(Limited); ok {
-		unavailable = t.Unsupported()
+		unsupported = t.Unsupported()
 	}
 	apps, appUsers := r.knows()
 	if !apps {
-		unavailable |= identity.FactApp
+		unsupported |= identity.FactApp
 	}
 	if !appUsers {
-		unavailable |= identity.FactAppUser
+		unsupported |= identity.FactAppUser
 	}
-	return unavailable
+	return unsupported
 }
 
 // Unsupported returns the facts that none of the sources supplies that answer for
 // the issuer of this configured name. Apps are not bound to an issuer.
 func (c *Composite) Unsupported(issuerName string) identity.Facts {
-	unavailable := identity.AllFacts
+	unsupported := identity.AllFacts
 	for i := range c.sources {
 		of := c.resilient[i].Unsupported()
 		if !c.sources[i].answersFor(issuerName) {
 			of |= ^identity.FactApp
 		}
-		unavailable &= of
+		unsupported &= of
 	}
-	return unavailable
+	return unsupported
 }

@@ -81,7 +81,7 @@ const maxKnownTokens = 1 << 15
 // knownTokens remembers opaque tokens that passed all checks, by their keyed hash,
 // for longer than the answers about them are valid. In a flood of forged tokens the
 // known ones keep their share of the introspections. Only valid tokens are added,
-// so that a stranger cannot fill it.
+// so that forged tokens cannot fill it.
 //
 // It holds two generations. Once the current one is full, the previous one is
 // dropped as a whole, so that no order has to be kept.

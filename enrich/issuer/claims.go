@@ -137,7 +137,7 @@ func (r *claimRules) checkAudience(claims map[string]any) error {
 		for _, v := range aud {
 			s, ok := v.(string)
 			if !ok {
-				return fmt.Errorf("aud holds something else than strings: %w", errAudience)
+				return fmt.Errorf("aud contains a value that is not a string: %w", errAudience)
 			}
 			match = match || slices.Contains(r.audience, s)
 		}

@@ -6,7 +6,7 @@ import "github.com/tokenenrich/caddy-token-enrich/cache"
 // its tokens must say. New fills in the defaults and refuses what is wrong in
 // itself. Nothing here is checked against the network.
 type Config struct {
-	// The issuer's identifier, exactly as it stands in the iss claim of its
+	// The issuer's identifier, exactly as in the iss claim of its
 	// tokens; a trailing slash matters. It is also where discovery begins.
 	// Required.
 	Issuer string `json:"url"`
@@ -29,7 +29,7 @@ type Config struct {
 	Tokens string `json:"tokens,omitempty"`
 
 	// The accepted values of the typ header, compared without case and
-	// without a leading "application/". The word "none" stands for a token
+	// without a leading "application/". The value "none" means a token
 	// without typ. With at+jwt alone, the claims that RFC 9068, section 2.2
 	// requires are required. Default: at+jwt, JWT and none.
 	Types []string `json:"types,omitempty"`
@@ -86,7 +86,7 @@ type Config struct {
 	// is never fetched: the groups then are unknown. Default: groups.
 	GroupsClaim string `json:"groups_claim,omitempty"`
 
-	// What a text is that stands in the place of the list of groups: a
+	// How a string in place of the list of groups is read: a
 	// delimiter such as "," that parts it (square brackets around it and blanks
 	// around its parts are cut), "json" for a list in JSON, or "none" for one
 	// group, as a distinguished name is. Default: a text of nothing but letters,

@@ -54,7 +54,7 @@ func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("metadata of %s are not a JSON object", place)}
 	}
 	if found, _ := members["issuer"].(string); found != identifier {
-		return nil, &fetchError{outcome: FetchMismatch, err: fmt.Errorf("metadata of %s are of another issuer: they say %.200q, not %q", place, found, identifier)}
+		return nil, &fetchError{outcome: FetchMismatch, err: fmt.Errorf("metadata of %s name another issuer: %.200q, not %q", place, found, identifier)}
 	}
 	str := func(name string) string { s, _ := members[name].(string); return s }
 	m := &Metadata{

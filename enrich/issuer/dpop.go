@@ -63,7 +63,7 @@ func (d *dpopCheck) check(ctx context.Context, caller *Caller, thumbprint string
 	// 1. No more than one DPoP header field; without one there is no proof.
 	switch len(caller.Proofs) {
 	case 0:
-		return fmt.Errorf("bound to a DPoP key, and sent without a proof: %w", errSender)
+		return fmt.Errorf("bound to a DPoP key, but sent without a proof: %w", errSender)
 	case 1:
 	default:
 		return fmt.Errorf("more than one DPoP header field: %w", errProof)
@@ -124,7 +124,7 @@ func (d *dpopCheck) checkClaims(t *jose.JWS, caller *Caller) (string, error) {
 	}
 	issued, err := readDate(claims, "iat")
 	if err != nil || issued.IsZero() {
-		return "", fmt.Errorf("iat is missing or no date: %w", errProof)
+		return "", fmt.Errorf("iat is missing or not a date: %w", errProof)
 	}
 	// 8. htm is the method of this request.
 	if method != caller.Method {

@@ -87,7 +87,7 @@ var (
 	errIntrospection error = failure("introspection endpoint failed")
 	// errIntrospectionRefused is an endpoint that refuses this gateway or this
 	// kind of token. Only a change of configuration helps.
-	errIntrospectionRefused error = failure("introspection endpoint refuses the gateway's question")
+	errIntrospectionRefused error = failure("introspection endpoint refuses the gateway's request")
 	// errBusy is an introspection that was not made: too many are under way, or
 	// too many of unknown tokens.
 	errBusy error = failure("too many introspections are under way")

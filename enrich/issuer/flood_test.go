@@ -104,8 +104,18 @@ func TestTokensSeenGoodFindAPlaceInAFlood(t *testing.T) {
 			t.Errorf("%d counted as busy, %d were refused so; %d failed", n, busy, failed)
 		}
 		n := s.issuer.introspect
-		if n.waiting.waiting.Load() != 0 || n.unknownWaiting.waiting.Load() != 0 || len(n.slots) != 0 || len(n.unknownSlots) != 0 || len(n.calls) != 0 {
-			t.Error("places are still taken")
+		if n.waiting.waiting.Load() != 0 || n.unknownWaiting.waiting.Load() != 0 || len(n.slots) != 0 || len(n.unknownSlots) != 0 {
+			t.Error("slots are still taken")
+		}
+		for f := range 2 * maxWaiters {
+			if n.calls.Current(n.hash(fmt.Sprint("forged", f))) != nil {
+				t.Error("a call is left")
+			}
+		}
+		for _, raw := range honest {
+			if n.calls.Current(n.hash(raw)) != nil {
+				t.Error("a call is left")
+			}
 		}
 		if len(n.known.current)+len(n.known.previous) != len(honest) {
 			t.Errorf("%d tokens are remembered as good, want %d", len(n.known.current)+len(n.known.previous), len(honest))

@@ -18,9 +18,9 @@ const (
 
 // Why the groups of a token are unknown, besides what package grouplist returns.
 const (
-	unknownElsewhere = "the token says that its groups are to be had elsewhere"
-	unknownCut       = "the list is exactly as long as those that issuers cut off"
-	unknownNoTexts   = "the list holds something else than texts"
+	unknownElsewhere = "the token refers to another source for its groups"
+	unknownCut       = "the list has exactly the length at which issuers truncate it"
+	unknownNoTexts   = "the list contains a value that is not a string"
 )
 
 // readGroups sets the groups of a principal from the claim of this name. They are

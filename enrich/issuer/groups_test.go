@@ -26,13 +26,13 @@ func TestGroupsOfATokenAreReadWholeOrUnknown(t *testing.T) {
 		"a list in a text":          {map[string]any{"groups": "[admin, user]"}, "", nil, "groups_delimiter says", false},
 		"the same, parted":          {map[string]any{"groups": "[admin, user]"}, ",", []string{"admin", "user"}, "", false},
 		"JSON in a text":            {map[string]any{"groups": `["a","b"]`}, "json", []string{"a", "b"}, "", false},
-		"JSON of numbers in a text": {map[string]any{"groups": `["a",1]`}, "json", nil, "something else than texts", false},
+		"JSON of numbers in a text": {map[string]any{"groups": `["a",1]`}, "json", nil, "a value that is not a string", false},
 		"one distinguished name":    {map[string]any{"groups": "CN=A,DC=x"}, "none", []string{"CN=A,DC=x"}, "", false},
-		"a list with numbers":       {map[string]any{"groups": []any{"a", int64(1)}}, "", nil, "something else than texts", false},
-		"an object":                 {map[string]any{"groups": map[string]any{"a": true}}, "", nil, "neither a list nor a string", false},
+		"a list with numbers":       {map[string]any{"groups": []any{"a", int64(1)}}, "", nil, "a value that is not a string", false},
+		"an object":                 {map[string]any{"groups": map[string]any{"a": true}}, "", nil, "neither a list nor a text", false},
 		"nothing":                   {map[string]any{}, ",", nil, "", false},
-		"cut":                       {map[string]any{"groups": hundred}, "", nil, "cut off", true},
-		"distributed":               {map[string]any{"groups": "a", "_claim_names": map[string]any{"groups": "src1"}}, "none", nil, "elsewhere", true},
+		"cut":                       {map[string]any{"groups": hundred}, "", nil, "issuers truncate", true},
+		"distributed":               {map[string]any{"groups": "a", "_claim_names": map[string]any{"groups": "src1"}}, "none", nil, "another source", true},
 	} {
 		p := &identity.Principal{Claims: c.claims}
 		readGroups(p, "groups", c.delimiter)

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/singleflight"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oauthclient"
 )
@@ -37,20 +38,15 @@ const (
 	// a cache of their own, so that forged tokens cannot evict active ones.
 	maxInactive = 4096
 	// failureLogInterval is the shortest time between two log lines about one
-	// cause of failure. A stranger can change the state with each request, by
+	// cause of failure. Anyone can change the state with each request, by
 	// tokens that the endpoint fails at among those that it answers.
 	failureLogInterval = time.Minute
 	// maxFailureCauses is the number of causes that are logged in that time.
 	maxFailureCauses = 32
 )
 
-// An introspectionCall is one introspection under way. Done is closed when it has
-// ended; the others are set before.
-type introspectionCall struct {
-	done   chan struct{}
-	answer *answer
-	err    error
-}
+// An introspectionCall is one introspection under way.
+type introspectionCall = singleflight.Call[tokenHash, *answer]
 
 // An introspector asks one issuer about tokens, and caches the answers. It is safe
 // for concurrent use.
@@ -80,8 +76,9 @@ type introspector struct {
 	macKey           [sha256.Size]byte
 	active, inactive *answerCache
 
+	calls singleflight.Group[tokenHash, *answer]
+
 	mu      sync.Mutex
-	calls   map[tokenHash]*introspectionCall
 	failing bool
 	// failureLogged is set if the last line of the log is about a failure. causes
 	// are those that were logged since causesSince.
@@ -92,20 +89,20 @@ type introspector struct {
 
 // newIntrospector returns an introspector for a configuration that has introspect.
 // It reads the file of a private key.
-func newIntrospector(c Config, o Options, client *oauthclient.Client, rules *claimRules, signatures *signatureCheck, life *workers) (*introspector, error) {
+func newIntrospector(c Config, o Options, client *oauthclient.Client, rules *claimRules, signatures *signatureCheck, w *workers) (*introspector, error) {
 	auth, err := newAuthentication(*c.Introspect, c.Issuer, o)
 	if err != nil {
 		return nil, err
 	}
 	n := &introspector{
-		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, workers: life,
+		name: c.Name, clock: o.Clock, log: o.Logger, observer: o.Observer, workers: w,
 		reader: answerReader{config: *c.Introspect, rules: rules, signatures: signatures, clock: o.Clock},
 		config: *c.Introspect, auth: auth, client: client, timeout: time.Duration(c.Timeout),
 		slots: make(chan struct{}, maxCalls), waiting: waiterLimit{limit: maxWaiters},
 		unknownSlots: make(chan struct{}, maxUnknownCalls), unknownWaiting: waiterLimit{limit: maxUnknownWaiting},
 		known:  newKnownTokens(maxKnownTokens),
 		active: newAnswerCache(maxActiveCost), inactive: newAnswerCache(maxInactive),
-		calls: make(map[tokenHash]*introspectionCall), causes: make(map[string]struct{}),
+		causes: make(map[string]struct{}),
 	}
 	if _, err := io.ReadFull(o.Rand, n.macKey[:]); err != nil {
 		return nil, fmt.Errorf("reading randomness: %w", err)
@@ -137,7 +134,7 @@ func isOpaque(raw string) bool {
 // ErrUnavailable, or are those of the context.
 func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*answer, error) {
 	if !isOpaque(raw) {
-		return nil, fmt.Errorf("not of a bearer token's shape: %w", errMalformed)
+		return nil, fmt.Errorf("not in the form of a bearer token: %w", errMalformed)
 	}
 	key := n.hash(raw)
 	if a := n.cached(key); a != nil {
@@ -154,7 +151,7 @@ func (n *introspector) ask(ctx context.Context, raw string, verified bool) (*ans
 	return a.requireActive()
 }
 
-// askOnce joins the call under way about a token, or begins one. Known is set for a
+// askOnce joins the call under way about a token, or starts one. Known is set for a
 // token that may use the share of those which have been found active before.
 func (n *introspector) askOnce(ctx context.Context, key tokenHash, raw string, known bool) (*answer, error) {
 	if !known {
@@ -167,19 +164,17 @@ func (n *introspector) askOnce(ctx context.Context, key tokenHash, raw string, k
 		return nil, errBusy
 	}
 	defer n.waiting.leave()
-	n.mu.Lock()
-	call := n.calls[key]
-	n.mu.Unlock()
+	call := n.calls.Current(key)
 	if call == nil {
 		var err error
-		if call, err = n.begin(ctx, key, raw, known); err != nil {
+		if call, err = n.start(ctx, key, raw, known); err != nil {
 			return nil, err
 		}
 	}
-	if err := n.wait(ctx, call.done); err != nil {
-		return nil, err
+	if err := await(ctx, call.Done(), n.timeout, errIntrospection); err != nil {
+		return nil, fmt.Errorf("waiting for introspection: %w", err)
 	}
-	return call.answer, call.err
+	return call.Result()
 }
 
 // hash returns the keyed hash of a token.
@@ -201,32 +196,29 @@ func (n *introspector) cached(key tokenHash) *answer {
 	return n.inactive.get(key, now)
 }
 
-// begin starts a call as soon as a slot is free. The call has a deadline of its own:
-// a client that leaves does not cancel it for the others that wait.
-func (n *introspector) begin(ctx context.Context, key tokenHash, raw string, known bool) (*introspectionCall, error) {
+// start joins the call about a token as soon as a slot is free, and starts one if
+// there is none by then. The call has a deadline of its own: a client that leaves does
+// not cancel it for the others that wait.
+func (n *introspector) start(ctx context.Context, key tokenHash, raw string, known bool) (*introspectionCall, error) {
 	release, err := n.slot(ctx, known)
 	if err != nil {
 		return nil, err
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if call := n.calls[key]; call != nil {
+	running := false
+	call, err := n.calls.Join(key, func(call *introspectionCall) error {
+		if a := n.cached(key); a != nil { // a call ended during the wait for a slot
+			call.Finish(a, nil, nil)
+			return nil
+		}
+		if running = n.workers.start(func() { n.runCall(call, key, raw, release) }); !running { //nolint:contextcheck // detached, as said above
+			return errIntrospection
+		}
+		return nil
+	})
+	if !running {
 		release()
-		return call, nil
 	}
-	call := &introspectionCall{done: make(chan struct{})}
-	if a := n.cached(key); a != nil {
-		release()
-		call.answer = a
-		close(call.done)
-		return call, nil
-	}
-	if !n.workers.start(func() { n.runCall(call, key, raw, release) }) { //nolint:contextcheck // detached, as said above
-		release()
-		return nil, errIntrospection
-	}
-	n.calls[key] = call
-	return call, nil
+	return call, err
 }
 
 // slot takes the slot of one call, and for an unknown token one of their share first.
@@ -259,7 +251,8 @@ func (n *introspector) slot(ctx context.Context, known bool) (release func(), er
 	}, nil
 }
 
-// runCall makes a call, stores the answer and ends the call.
+// runCall makes a call, stores the answer, releases the slot and ends the call, in
+// this order: the next request about the token finds the answer or the call.
 func (n *introspector) runCall(call *introspectionCall, key tokenHash, raw string, release func()) {
 	a, cost, err := n.request(raw)
 	switch {
@@ -272,12 +265,8 @@ func (n *introspector) runCall(call *introspectionCall, key tokenHash, raw strin
 		n.inactive.put(key, a, 1)
 	}
 	n.report(a, err)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	call.answer, call.err = a, err
-	delete(n.calls, key)
 	release()
-	close(call.done)
+	call.Finish(a, err, nil)
 }
 
 // report counts an introspection, and logs when the state changes.
@@ -387,17 +376,3 @@ func (n *introspector) post(ctx context.Context, raw string) (body []byte, media
 
 // detached returns an error with the same text that wraps nothing. The call's own deadline has ended, and must not be taken for that of the request.
 func detached(err error) error { return errors.New(err.Error()) }
-
-// wait waits for a call, no longer than it may last.
-func (n *introspector) wait(ctx context.Context, done <-chan struct{}) error {
-	t := time.NewTimer(n.timeout)
-	defer t.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for introspection: %w", ctx.Err())
-	case <-t.C:
-		return fmt.Errorf("waiting for introspection: %w", errIntrospection)
-	}
-}

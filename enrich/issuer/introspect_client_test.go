@@ -162,7 +162,7 @@ func TestSignedAnswersAreVerified(t *testing.T) {
 		}
 		s.server.say(testKeysURL, keySetText(jwk(rsaKey(), "new", "RS256")))
 		s.clock.Advance(defaultKeyMinInterval)
-		<-s.issuer.keys.join(s.clock.Now()).done
+		<-s.issuer.keys.join(s.clock.Now()).Done()
 		if _, err := s.verify(testOpaque); !errors.Is(err, errIntrospection) {
 			t.Errorf("got %v", err)
 		}

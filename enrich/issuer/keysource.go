@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/cache/singleflight"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
@@ -37,12 +39,12 @@ type keyState struct {
 	confirmed time.Time // the last fetch with this content
 }
 
-// A fetchCall is one fetch under way. Done is closed when it has ended; err is set
-// before.
-type fetchCall struct {
-	done chan struct{}
-	err  error
-}
+// A fetchCall is one fetch under way. An issuer has one key set, hence the empty key.
+type fetchCall = singleflight.Call[struct{}, *jose.KeySet]
+
+// errNoFetch starts no fetch: key_min_interval forbids one, or the issuer has been
+// stopped.
+var errNoFetch = errors.New("no fetch of keys now")
 
 // A keySource keeps an issuer's key set. One call at a time fetches it, no sooner than
 // key_min_interval after the start of the one before, and under a deadline of its own,
@@ -65,8 +67,9 @@ type keySource struct {
 	background  context.Context // of the background refresh; ends with stopRefresh or the workers
 	stopRefresh context.CancelFunc
 
+	calls singleflight.Group[struct{}, *jose.KeySet]
+
 	mu       sync.Mutex
-	call     *fetchCall
 	started  time.Time // of the last call
 	unknown  map[string]time.Time
 	running  bool
@@ -77,11 +80,11 @@ type keySource struct {
 	errors   uint64
 }
 
-func newKeySource(c Config, o Options, life *workers) *keySource {
-	background, retire := context.WithCancel(life.ctx)
+func newKeySource(c Config, o Options, w *workers) *keySource {
+	background, cancel := context.WithCancel(w.ctx)
 	return &keySource{
 		clock: o.Clock, rand: o.Rand, log: o.Logger, observer: o.Observer, name: c.Name,
-		workers: life, background: background, stopRefresh: retire, waiting: waiterLimit{limit: maxWaiters},
+		workers: w, background: background, stopRefresh: cancel, waiting: waiterLimit{limit: maxWaiters},
 		refresh: time.Duration(c.KeyRefresh), minInterval: time.Duration(c.KeyMinInterval), maxStale: time.Duration(c.KeyMaxStale), timeout: time.Duration(c.Timeout),
 	}
 }
@@ -92,9 +95,7 @@ func (s *keySource) loadNow() error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.commit(set, nil, s.clock())
+	s.commit(set, nil)
 	return nil
 }
 
@@ -132,7 +133,7 @@ func (s *keySource) ready(ctx context.Context, now time.Time) (*keyState, error)
 
 // newer fetches, if it may, in search of a key that st lacks, and returns a later key
 // set, or nil if st is the newest. Errors wrap errKeysUnavailable if fetching fails,
-// or are those of the context. An empty kid stands for a token without one.
+// or are those of the context. An empty kid means a token without one.
 func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now time.Time) (*keyState, error) {
 	s.mu.Lock()
 	if until, ok := s.unknown[kid]; ok && now.Before(until) && s.failed == nil {
@@ -147,7 +148,7 @@ func (s *keySource) newer(ctx context.Context, st *keyState, kid string, now tim
 		if err := s.wait(ctx, f); err != nil {
 			return nil, err
 		}
-		if f.err != nil {
+		if _, err := f.Result(); err != nil {
 			return nil, errKeysUnavailable
 		}
 	case failed != nil:
@@ -192,35 +193,31 @@ func (s *keySource) join(now time.Time) *fetchCall {
 
 // joinLocked is join for a caller that holds the lock.
 func (s *keySource) joinLocked(now time.Time) *fetchCall {
-	if s.call != nil {
-		return s.call
-	}
-	// A clock that was set back must not forbid fetches for as long.
-	if d := now.Sub(s.started); !s.started.IsZero() && d >= 0 && d < s.minInterval {
+	f, err := s.calls.Join(struct{}{}, func(f *fetchCall) error {
+		// A clock that was set back must not forbid fetches for as long.
+		if d := now.Sub(s.started); !s.started.IsZero() && d >= 0 && d < s.minInterval {
+			return errNoFetch
+		}
+		if !s.workers.start(func() { s.run(f) }) {
+			return errNoFetch
+		}
+		s.started = now
+		return nil
+	})
+	if err != nil {
 		return nil
 	}
-	f := &fetchCall{done: make(chan struct{})}
-	if !s.workers.start(func() { s.run(f) }) {
-		return nil
-	}
-	s.started, s.call = now, f
 	return f
 }
 
 // run makes a call and ends it.
 func (s *keySource) run(f *fetchCall) {
 	set, err := s.fetch()
-	now := s.clock()
 	s.observer.KeysFetched(s.name, outcomeOf(err))
 	if err == nil {
 		s.observer.KeysSkipped(s.name, set.Skipped())
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.commit(set, err, now)
-	f.err = err
-	s.call = nil
-	close(f.done)
+	f.Finish(set, err, s.commit)
 }
 
 // fetch loads a set under a deadline of its own. A panic is a failed fetch:
@@ -237,8 +234,11 @@ func (s *keySource) fetch() (set *jose.KeySet, err error) {
 }
 
 // commit stores the result of a call. It logs when the state changes, not for each
-// attempt. The caller holds the lock.
-func (s *keySource) commit(set *jose.KeySet, err error, now time.Time) {
+// attempt.
+func (s *keySource) commit(set *jose.KeySet, err error) {
+	now := s.clock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.fetches++
 	if err != nil {
 		s.errors++
@@ -273,19 +273,13 @@ func (s *keySource) commit(set *jose.KeySet, err error, now time.Time) {
 // wait waits for a call, no longer than a request may wait.
 func (s *keySource) wait(ctx context.Context, f *fetchCall) error {
 	if !s.waiting.join() {
-		return fmt.Errorf("too many wait for keys: %w", errKeysUnavailable)
+		return fmt.Errorf("too many requests wait for keys: %w", errKeysUnavailable)
 	}
 	defer s.waiting.leave()
-	t := time.NewTimer(s.timeout)
-	defer t.Stop()
-	select {
-	case <-f.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for keys: %w", ctx.Err())
-	case <-t.C:
-		return fmt.Errorf("waiting for keys: %w", errKeysUnavailable)
+	if err := await(ctx, f.Done(), s.timeout, errKeysUnavailable); err != nil {
+		return fmt.Errorf("waiting for keys: %w", err)
 	}
+	return nil
 }
 
 // start runs the background refresh until ctx ends, or stopRefresh or the workers end it.
@@ -308,7 +302,7 @@ func (s *keySource) refreshLoop(ctx context.Context) {
 		pause := s.minInterval
 		if f := s.join(s.clock()); f != nil { //nolint:contextcheck // the fetch serves all who wait, under a deadline of its own
 			select {
-			case <-f.done:
+			case <-f.Done():
 			case <-ctx.Done():
 				return
 			case <-s.background.Done():

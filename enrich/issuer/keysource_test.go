@@ -382,7 +382,7 @@ func TestVersionFollowsTheContent(t *testing.T) {
 	load := func(text string) uint64 {
 		s.server.say(testKeysURL, text)
 		s.clock.Advance(defaultKeyMinInterval)
-		<-s.issuer.keys.join(s.clock.Now()).done
+		<-s.issuer.keys.join(s.clock.Now()).Done()
 		return s.issuer.Status().KeySet
 	}
 	var got []uint64

@@ -30,7 +30,7 @@ type Logout struct {
 
 // VerifyLogout verifies a logout token of this issuer. Its audience is the client
 // that users sign in with, which is often not among the issuer's configured
-// audiences; a nil audience stands for those. The caller must not accept the same
+// audiences; a nil audience means those. The caller must not accept the same
 // ID twice. Errors are as those of Set.Verify.
 func (i *Issuer) VerifyLogout(ctx context.Context, raw string, audience []string) (*Logout, error) {
 	_, claims, err := i.parseStatement(raw, jose.MaxTokenBytes, "logout+jwt")

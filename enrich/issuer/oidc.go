@@ -61,7 +61,7 @@ func (i *Issuer) VerifySignature(ctx context.Context, raw string) ([]byte, error
 }
 
 // A causeKeeper is a KeySet that keeps the error of one verification: go-oidc
-// passes on its text alone, which does not tell a bad signature from keys that
+// passes on its text alone, which does not distinguish a bad signature from keys that
 // cannot be had.
 type causeKeeper struct {
 	oidc.KeySet

@@ -37,7 +37,7 @@ func (s *senderCheck) check(ctx context.Context, p *identity.Principal, caller *
 	bound := p.Confirmation
 	if caller == nil {
 		if bound.Bound() || s.needKey || s.needCertificate {
-			return fmt.Errorf("nothing is known of the caller: %w", errSender)
+			return fmt.Errorf("no information about the caller: %w", errSender)
 		}
 		return nil
 	}
@@ -56,7 +56,7 @@ func (s *senderCheck) check(ctx context.Context, p *identity.Principal, caller *
 	case bound.KeyThumbprint == "":
 		return nil
 	case !withProof:
-		return fmt.Errorf("bound to a DPoP key, and not sent with the scheme DPoP: %w", errSender)
+		return fmt.Errorf("bound to a DPoP key, but not sent with the DPoP scheme: %w", errSender)
 	}
 	return s.dpop.check(ctx, caller, bound.KeyThumbprint)
 }
@@ -70,7 +70,7 @@ func (s *senderCheck) binding(c identity.Confirmation) error {
 	case c.KeyThumbprint == "" && s.needKey:
 		return errUnboundToKey
 	case c.KeyThumbprint != "" && s.dpop == nil:
-		return fmt.Errorf("bound to a DPoP key, and dpop is off: %w", errSender)
+		return fmt.Errorf("bound to a DPoP key, but dpop is off: %w", errSender)
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ var errUnboundToKey = fmt.Errorf("not bound to a DPoP key: %w", errSender)
 // verified with the thumbprint in the token (RFC 8705, section 3.1).
 func checkCertificate(c *x509.Certificate, thumbprint string) error {
 	if c == nil {
-		return fmt.Errorf("bound to a certificate, and none was verified: %w", errSender)
+		return fmt.Errorf("bound to a certificate, but none was verified: %w", errSender)
 	}
 	sum := sha256.Sum256(c.Raw)
 	text := base64.RawURLEncoding.EncodeToString(sum[:])

@@ -72,7 +72,7 @@ func withDefaults(c Config) (Config, error) {
 		c.ScopeClaim = []string{"scp", "scope"}
 	}
 	if c.DPoPNonce && c.DPoP == dpopOff {
-		return fail("dpop_nonce goes with dpop accept or dpop require")
+		return fail("dpop_nonce needs dpop accept or dpop require")
 	}
 	if err := typeDefaults(&c); err != nil {
 		return fail("%w", err)
@@ -104,12 +104,12 @@ func enumDefaults(c *Config) error {
 }
 
 // enumDefault fills in and checks an enum. The first of its values is the default.
-func enumDefault(option string, value *string, words ...string) error {
+func enumDefault(option string, value *string, values ...string) error {
 	if *value == "" {
-		*value = words[0]
+		*value = values[0]
 	}
-	if !slices.Contains(words, *value) {
-		return fmt.Errorf("%s is %q, want one of %s%s", option, *value, strings.Join(words, ", "), suggest.DidYouMean(*value, words))
+	if last := len(values) - 1; !slices.Contains(values, *value) {
+		return fmt.Errorf("%s: unknown value %q (want %s or %s)%s", option, *value, strings.Join(values[:last], ", "), values[last], suggest.DidYouMean(*value, values))
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func typeDefaults(c *Config) error {
 			return fmt.Errorf("types lists %q, which names %s", t, what)
 		}
 		if types[n] == "" {
-			return errors.New("types lists an empty one (the word for a token without typ is none)")
+			return errors.New("types has an empty entry (write none for tokens without typ)")
 		}
 	}
 	c.Types = types
@@ -213,7 +213,7 @@ func validateURLs(c *Config) error {
 		}
 	}
 	if count > 1 {
-		return errors.New("discovery_url, jwks_url and jwks_file exclude each other")
+		return errors.New("discovery_url, jwks_url and jwks_file cannot be combined")
 	}
 	for option, place := range map[string]string{"discovery_url": c.DiscoveryURL, "jwks_url": c.JWKSURL} {
 		if place == "" {
@@ -226,7 +226,7 @@ func validateURLs(c *Config) error {
 	if count == 0 {
 		u, err := checkURL(c.Issuer)
 		if err == nil && (u.RawQuery != "" || u.ForceQuery) {
-			err = errors.New("an issuer with metadata has no query") // OpenID Connect Discovery, section 3; RFC 8414, section 2
+			err = errors.New("an issuer with metadata must not have a query") // OpenID Connect Discovery, section 3; RFC 8414, section 2
 		}
 		if err != nil {
 			return fmt.Errorf("discovering from the identifier: %w", err)
@@ -300,7 +300,7 @@ func ResolveNames(configs []*Config) error {
 }
 
 // CheckAllowed returns why a policy cannot allow the issuers of these names together;
-// nil allowed stands for all. Configs must have their names (see ResolveNames). Each
+// nil allowed means all. Configs must have their names (see ResolveNames). Each
 // name must exist, no two issuers may have the same identifier, and at most one may
 // introspect, because an opaque token does not say which one to ask.
 func CheckAllowed(configs []*Config, allowed []string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // This file owns an issuer's goroutines and bounds the requests that wait for them.
@@ -66,3 +67,18 @@ func (w *waiterLimit) join() bool {
 
 // leave ends the wait of a request.
 func (w *waiterLimit) leave() { w.waiting.Add(-1) }
+
+// await waits until done is closed, for at most timeout. It returns late after that,
+// or the error of ctx.
+func await(ctx context.Context, done <-chan struct{}, timeout time.Duration, late error) error {
+	t := time.NewTimer(timeout)
+	defer t.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return late
+	}
+}

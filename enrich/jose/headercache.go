@@ -11,7 +11,7 @@ const maxCachedHeaders = 64
 
 // A HeaderCache remembers parsed headers by their encoded text, because the tokens
 // of an issuer share a few of them. Callers put in only headers of tokens whose
-// signature has been verified, so that a stranger cannot fill it. The zero value
+// signature has been verified, so that forged tokens cannot fill it. The zero value
 // is ready for use, a nil cache remembers nothing, and both are safe for
 // concurrent use.
 type HeaderCache struct {

@@ -65,7 +65,7 @@ var (
 	errKeyUse     = errors.New("key is not for verifying signatures")
 	errKeyPrivate = errors.New("key holds private members")
 	errKeyWeak    = errors.New("key is too weak")
-	errKeyKind    = errors.New("key is of no supported kind")
+	errKeyKind    = errors.New("key kind is not supported")
 )
 
 // ParseKey reads one JWK (RFC 7517). It refuses private keys, keys for another

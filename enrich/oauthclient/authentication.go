@@ -74,7 +74,7 @@ type AssertionOptions struct {
 	// Lifetime is how long an assertion is valid. Default: one minute.
 	Lifetime time.Duration
 
-	// Clock tells the time. Default: time.Now.
+	// Clock returns the time. Default: time.Now.
 	Clock func() time.Time
 
 	// Rand is the source of each jti. Default: crypto/rand.

@@ -174,11 +174,11 @@ func parseBase(text string, plaintext bool) (*url.URL, error) {
 	case u.Host == "" || u.Opaque != "":
 		return nil, errors.New("reading the directory's address: no host in it")
 	case u.User != nil:
-		return nil, errors.New("reading the directory's address: credentials do not belong in it")
+		return nil, errors.New("reading the directory's address: it must not contain credentials")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, errors.New("reading the directory's address: it has a query or a fragment")
+		return nil, errors.New("reading the directory's address: it must not have a query or a fragment")
 	case u.Scheme == "http" && !plaintext && !loopback.Host(u.Hostname()):
-		return nil, errors.New("reading the directory's address: http would send credentials and people in the clear; use https")
+		return nil, errors.New("reading the directory's address: http would send credentials and profiles in the clear; use https")
 	}
 	return u, nil
 }

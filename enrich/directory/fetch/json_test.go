@@ -90,13 +90,13 @@ func TestTemplates(t *testing.T) {
 		}
 	}
 	for template, want := range map[string]string{
-		"https://{subject}.host/x":         "may not stand in scheme, host or port",
-		"https://host:{subject}/x":         "may not stand in scheme, host or port",
-		"{subject}://host/x":               "may not stand in scheme, host or port",
-		"https://{subject}@host/":          "may not stand in scheme, host or port",
-		"https://host/{subjcet}":           `unknown place {subjcet} (did you mean "subject"?)`,
-		"https://host/{subject":            "a brace without its partner",
-		"https://host/subject}":            "a brace without its partner",
+		"https://{subject}.host/x":         "is not allowed in scheme, host or port",
+		"https://host:{subject}/x":         "is not allowed in scheme, host or port",
+		"{subject}://host/x":               "is not allowed in scheme, host or port",
+		"https://{subject}@host/":          "is not allowed in scheme, host or port",
+		"https://host/{subjcet}":           `unknown placeholder {subjcet} (did you mean "subject"?)`,
+		"https://host/{subject":            "unbalanced brace",
+		"https://host/subject}":            "unbalanced brace",
 		"https://host/#{subject}":          "a fragment is never sent",
 		"/profile/{subject}":               "want https://host",
 		"https://host/%zz":                 "not a URL",

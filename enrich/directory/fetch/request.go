@@ -161,7 +161,7 @@ func (c *Client) keepPace(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return fmt.Errorf("keeping to the directory's pace: %w", directory.ErrThrottled)
+		return fmt.Errorf("keeping to the directory's rate limit: %w", directory.ErrThrottled)
 	}
 	return nil
 }
@@ -259,5 +259,5 @@ func checkType(header string, body []byte, accept []string) error {
 	} else if slices.Contains(accept, kind) {
 		return nil
 	}
-	return fmt.Errorf("reading an answer: it has another media type than was asked for: %w", directory.ErrMalformed)
+	return fmt.Errorf("reading an answer: unexpected media type: %w", directory.ErrMalformed)
 }

@@ -32,7 +32,7 @@ type part struct {
 const maxTemplate = 4096
 
 // ParseTemplate parses a template that may hold the given names in braces. Any
-// other name, a brace without its partner and a fragment are errors.
+// other name, unbalanced brace and a fragment are errors.
 func ParseTemplate(text string, names ...string) (*Template, error) {
 	if len(text) > maxTemplate {
 		return nil, fmt.Errorf("reading a URL template: over %d bytes", maxTemplate)
@@ -48,7 +48,7 @@ func ParseTemplate(text string, names ...string) (*Template, error) {
 	}
 	t := &Template{base: scheme + "://" + rest[:end]}
 	if strings.ContainsAny(t.base, "{}") {
-		return nil, errors.New("reading a URL template: a place may not stand in scheme, host or port")
+		return nil, errors.New("reading a URL template: a placeholder is not allowed in scheme, host or port")
 	}
 	rest = rest[end:]
 	if strings.Contains(rest, "#") {
@@ -70,11 +70,11 @@ func ParseTemplate(text string, names ...string) (*Template, error) {
 		}
 		length := strings.IndexByte(rest[open:], '}')
 		if rest[open] == '}' || length < 0 {
-			return nil, errors.New("reading a URL template: a brace without its partner")
+			return nil, errors.New("reading a URL template: unbalanced brace")
 		}
 		name := rest[open+1 : open+length]
 		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("reading a URL template: unknown place {%s}%s", name, suggest.DidYouMean(name, names))
+			return nil, fmt.Errorf("reading a URL template: unknown placeholder {%s}%s", name, suggest.DidYouMean(name, names))
 		}
 		t.parts = append(t.parts, part{name: name, query: query})
 		rest = rest[open+length+1:]

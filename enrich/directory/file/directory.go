@@ -35,17 +35,17 @@ type Config struct {
 	Match []string `json:"-"`
 
 	// Poll is how often the file's time and size are looked at, besides
-	// being told of changes by the system. Default: 10 s.
+	// notifications from the system. Default: 10 s.
 	Poll time.Duration `json:"-"`
 
 	// PollOnly leaves the system's notifications out.
 	PollOnly bool `json:"-"`
 
-	// OnEdit is told after each edit: nil when the new copy is in use, else
+	// OnEdit is called after each edit: nil when the new copy is in use, else
 	// why it is not. It must not block.
 	OnEdit func(error) `json:"-"`
 
-	// Logger is told of each edit once.
+	// Logger receives one line for each edit.
 	Logger *slog.Logger `json:"-"`
 }
 
@@ -75,7 +75,7 @@ type Directory struct {
 // a bad one is wrong in itself. New starts nothing: see Start.
 func New(c Config) (*Directory, error) {
 	if c.Path == "" {
-		return nil, errors.New("reading the directory file: no path given")
+		return nil, errors.New("reading the directory file: path is missing")
 	}
 	if c.Poll < 0 {
 		return nil, errors.New("reading the directory file: poll is negative")
@@ -145,7 +145,7 @@ func (d *Directory) read() ([]byte, fs.FileInfo, error) {
 	case err != nil:
 		return nil, nil, fmt.Errorf("reading the directory file: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("reading the directory file: %s is no regular file", d.config.Path)
+		return nil, nil, fmt.Errorf("reading the directory file: %s is not a regular file", d.config.Path)
 	case info.Size() > maxSize:
 		return nil, nil, fmt.Errorf("reading the directory file: over %d bytes: %w", maxSize, errSize)
 	}
@@ -164,7 +164,7 @@ func (d *Directory) use(s *Snapshot, text []byte, info fs.FileInfo) {
 	d.text, d.bad, d.short = text, [sha256.Size]byte{}, [sha256.Size]byte{}
 	d.noteInfo(info)
 	for _, text := range d.Warnings() {
-		d.logger.Warn("the directory file holds what is hardly meant", slog.String("path", d.config.Path), slog.String("warning", text))
+		d.logger.Warn("suspicious entries in the directory file", slog.String("path", d.config.Path), slog.String("warning", text))
 	}
 }
 
@@ -184,7 +184,7 @@ func (d *Directory) reload() {
 	if bytes.Equal(text, d.text) {
 		if d.problem.Swap(nil) != nil {
 			d.bad, d.short = [sha256.Size]byte{}, [sha256.Size]byte{}
-			d.logger.Info("directory file is again the copy in use", slog.String("path", d.config.Path))
+			d.logger.Info("directory file matches the copy in use again", slog.String("path", d.config.Path))
 			d.notify(nil)
 		}
 		return
@@ -211,7 +211,7 @@ func (d *Directory) reload() {
 // stayed the same for one poll.
 func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
 	if endsInNewline(d.text) && !endsInNewline(text) {
-		return fmt.Errorf("reading the directory file: the last line has no end: %w", errTruncated)
+		return fmt.Errorf("reading the directory file: the last line has no line end: %w", errTruncated)
 	}
 	if !bytes.HasPrefix(d.text, text) {
 		return nil
@@ -223,7 +223,7 @@ func (d *Directory) breaksOff(text []byte, digest [sha256.Size]byte) error {
 		return nil
 	}
 	d.racy = true // look again, also where nothing shows a change
-	return fmt.Errorf("reading the directory file: it is the beginning of the copy in use, "+
+	return fmt.Errorf("reading the directory file: it is a truncated copy of the one in use, "+
 		"and will be used if it stays so for %v: %w", d.config.Poll, errTruncated)
 }
 
@@ -236,7 +236,7 @@ func (d *Directory) refuse(err error, digest [sha256.Size]byte) {
 	d.bad = digest
 	problem := "the last edit is not used: " + err.Error()
 	d.problem.Store(&problem)
-	d.logger.Error("directory file edited, but the edit is not used; the last good copy goes on answering",
+	d.logger.Error("directory file edited, but the edit is not used; the last valid copy stays in use",
 		slog.String("path", d.config.Path), slog.String("error", err.Error()))
 	d.notify(err)
 }

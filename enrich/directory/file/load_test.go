@@ -157,29 +157,29 @@ func TestErrorsNameLineAndRightKey(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"misspelt key", "users:\n  - id: a\n    satus: ACTIVE\n", `line 3: unknown key "satus" in a user (did you mean "status"?)`},
 		{"misspelt section", "user:\n  - id: a\n", `line 1: unknown key "user" in the file (did you mean "users"?)`},
-		{"misspelt status", "users:\n  - { id: a, status: SUSPENED }\n", `line 2: status is an unknown word (did you mean "SUSPENDED"?)`},
-		{"misspelt type", "groups:\n  - { id: a, type: OKTA_GRUOP }\n", `line 2: type is an unknown word (did you mean "OKTA_GROUP"?)`},
-		{"duplicate user", "users:\n  - id: a\n  - id: b\n  - id: a\n", "line 4: the user's id stands already in line 2"},
-		{"duplicate group", "groups:\n  - id: g\n  - id: g\n", `line 3: group "g" stands twice`},
-		{"duplicate app", "apps:\n  - id: g\n  - id: g\n", `line 3: app "g" stands twice`},
-		{"duplicate key", "users:\n  - id: a\n    login: b\n    login: c\n", `line 4: key "login" stands twice, first in line 3`},
-		{"duplicate key in JSON", "{\"users\": [],\n\"users\": []}", `line 2: key "users" stands twice, first in line 1`},
+		{"misspelt status", "users:\n  - { id: a, status: SUSPENED }\n", `line 2: status has an unknown value (did you mean "SUSPENDED"?)`},
+		{"misspelt type", "groups:\n  - { id: a, type: OKTA_GRUOP }\n", `line 2: type has an unknown value (did you mean "OKTA_GROUP"?)`},
+		{"duplicate user", "users:\n  - id: a\n  - id: b\n  - id: a\n", "line 4: duplicate user id, first in line 2"},
+		{"duplicate group", "groups:\n  - id: g\n  - id: g\n", `line 3: duplicate group "g"`},
+		{"duplicate app", "apps:\n  - id: g\n  - id: g\n", `line 3: duplicate app "g"`},
+		{"duplicate key", "users:\n  - id: a\n    login: b\n    login: c\n", `line 4: duplicate key "login", first in line 3`},
+		{"duplicate key in JSON", "{\"users\": [],\n\"users\": []}", `line 2: duplicate key "users", first in line 1`},
 		{"unknown group", "users:\n  - { id: a, groups: [00gTI] }\ngroups:\n  - id: 00gIT\n", `line 2: no group has the id "00gTI" (did you mean "00gIT"?)`},
-		{"unknown app user", "apps:\n  - id: x\n    users:\n      - id: nobody\n", "line 4: a user of an app is no user of this file"},
-		{"app user twice", "users: [{id: a}]\napps:\n  - id: x\n    users:\n      - id: a\n      - id: a\n", "line 6: a user of an app stands twice"},
+		{"unknown app user", "apps:\n  - id: x\n    users:\n      - id: nobody\n", "line 4: a user of an app is not a user of this file"},
+		{"app user twice", "users: [{id: a}]\napps:\n  - id: x\n    users:\n      - id: a\n      - id: a\n", "line 6: duplicate user of an app"},
 		{"unknown linked user", "users:\n  - id: a\n    linked: { manager: b }\n", "line 3: linked: no user has this id"},
 		{"no id", "users:\n  - login: a\n", "line 2: a user has no id"},
 		{"id with a control character", "users:\n  - id: \"a\\x00\"\n", "line 2: id is empty, too long or holds control characters"},
-		{"truth as id", "users:\n  - id: true\n", "line 2: id must be text: put it in quotes"},
+		{"truth as id", "users:\n  - id: true\n", "line 2: id must be a string: put it in quotes"},
 		{"list for object", "users:\n  - [a]\n", "line 2: a user must be an object, not a list"},
 		{"object for list", "users:\n  a: b\n", "line 2: users must be a list, not an object"},
-		{"text for profile", "users:\n  - id: a\n    profile: b\n", "line 3: profile must be an object, not text"},
+		{"text for profile", "users:\n  - id: a\n    profile: b\n", "line 3: profile must be an object, not a string"},
 		{"number without end", "users:\n  - id: a\n    profile: { x: .inf }\n", "line 3: a number is not finite or out of range"},
 		{"tag of one's own", "users: !hello []\n", `line 1: unknown tag "!hello"`},
 		{"two documents", "users: []\n---\nusers: []\n", "more than one YAML document"},
 		{"two JSON values", "{\"users\":[]}\n{}", "line 2: more than one JSON value"},
-		{"bad time", "users:\n  - { id: a, created: yesterday }\n", "line 2: created must be a time as in"},
-		{"two names of a group", "groups:\n  - { id: g, name: a, profile: { name: b } }\n", `line 2: group "g" has one name and another in its profile`},
+		{"bad time", "users:\n  - { id: a, created: yesterday }\n", "line 2: created must be a time such as"},
+		{"two names of a group", "groups:\n  - { id: g, name: a, profile: { name: b } }\n", `line 2: group "g" has a different name in its profile`},
 		{"bad YAML", "users:\n  - id: [\n", "line 2: did not find expected node content"},
 		{"bad JSON", "{\"users\": [\n{\"id\" \"a\"}]}", "line 2: not valid JSON"},
 		{"not text", "users: \xff\xfe", "not UTF-8 text"},
@@ -298,7 +298,7 @@ func TestASubjectThatNamesTwoIsNobody(t *testing.T) {
 		}
 	}
 	want := []string{
-		"names that two users share, so that who comes with one is nobody: 2",
+		"names shared by two users, which match neither: 2",
 		`match names "nickname", which no user has`,
 	}
 	if got := s.Directory("id", "login", "nickname").Warnings(); !slices.Equal(got, want) {
@@ -315,7 +315,7 @@ func TestWhatIsHardlyMeantIsLogged(t *testing.T) {
 	if _, err := New(Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
 		t.Fatal(err)
 	}
-	if got := log.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "names that two users share") || strings.Contains(strings.ToLower(got), "kim") {
+	if got := log.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "names shared by two users") || strings.Contains(strings.ToLower(got), "kim") {
 		t.Errorf("the log says %q", got)
 	}
 }

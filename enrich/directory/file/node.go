@@ -64,9 +64,9 @@ func (n *node) what() string {
 	}
 	// Text or not, but never the value.
 	if _, ok := n.value.(string); ok {
-		return "text"
+		return "a string"
 	}
-	return "a number or truth value"
+	return "a number or boolean"
 }
 
 // canonical returns the value of the whole tree below n, in the types of
@@ -98,8 +98,8 @@ var (
 	// being rewritten.
 	errEmpty = errors.New("the file is empty")
 
-	// errTruncated: the file breaks off.
-	errTruncated = errors.New("the file breaks off")
+	// errTruncated: the file is truncated.
+	errTruncated = errors.New("the file is truncated")
 
 	// errSize: the file is over maxSize, or its aliases over their bound.
 	errSize = errors.New("the file is too large")
@@ -117,7 +117,7 @@ type keyset map[string]int
 // lines.
 func (s keyset) add(name string, line int) error {
 	if before, dup := s[name]; dup {
-		return at(line, "key %q stands twice, first in line %d", name, before)
+		return at(line, "duplicate key %q, first in line %d", name, before)
 	}
 	s[name] = line
 	return nil

@@ -119,7 +119,7 @@ func (r *jsonReader) object(n *node, depth int) error {
 		}
 		name, ok := t.(string)
 		if !ok {
-			return at(r.lineNow(), "a key is not text")
+			return at(r.lineNow(), "a key is not a string")
 		}
 		k := key{name, r.lineNow()}
 		if err := seen.add(k.name, k.line); err != nil {

@@ -53,7 +53,7 @@ func (c *yamlConverter) convert(y *yaml.Node, depth int, inAlias bool) (*node, e
 	if inAlias {
 		// Each node counts every time that an alias repeats it.
 		if c.aliased--; c.aliased < 0 {
-			return nil, at(y.Line, "aliases stand for over %d values: %w", maxAliased, errSize)
+			return nil, at(y.Line, "aliases expand to over %d values: %w", maxAliased, errSize)
 		}
 	}
 	switch y.Kind {
@@ -95,7 +95,7 @@ func (c *yamlConverter) object(y *yaml.Node, depth int, inAlias bool) (*node, er
 			name = name.Alias
 		}
 		if name.Kind != yaml.ScalarNode || name.ShortTag() == "!!null" {
-			return nil, at(y.Content[i].Line, "a key is not text")
+			return nil, at(y.Content[i].Line, "a key is not a string")
 		}
 		// A mapping may have several merge keys; every other key is there once.
 		if name.ShortTag() != "!!merge" {

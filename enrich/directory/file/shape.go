@@ -102,12 +102,12 @@ func (r *reader) each(n *node, what string, read func(*node)) {
 func (r *reader) text(out *string, what string) func(*node) {
 	return func(n *node) {
 		if n.kind != scalar {
-			r.problem(n.line, "%s must be text, not %s", what, n.what())
+			r.problem(n.line, "%s must be a string, not %s", what, n.what())
 			return
 		}
 		// A text that reads true must be in quotes, so that both languages agree.
 		if _, ok := n.value.(bool); ok {
-			r.problem(n.line, "%s must be text: put it in quotes", what)
+			r.problem(n.line, "%s must be a string: put it in quotes", what)
 			return
 		}
 		*out = n.text
@@ -133,7 +133,7 @@ func (r *reader) enum(out *string, what string, words []string) func(*node) {
 	return func(n *node) {
 		read(n)
 		if *out != "" && !slices.Contains(words, *out) {
-			r.problem(n.line, "%s is an unknown word%s", what, suggest.DidYouMean(*out, words))
+			r.problem(n.line, "%s has an unknown value%s", what, suggest.DidYouMean(*out, words))
 		}
 	}
 }
@@ -148,7 +148,7 @@ func (r *reader) time(out *time.Time, what string) func(*node) {
 				return
 			}
 		}
-		r.problem(n.line, "%s must be a time as in 2026-03-01T12:00:00Z", what)
+		r.problem(n.line, "%s must be a time such as 2026-03-01T12:00:00Z", what)
 	}
 }
 
@@ -230,7 +230,7 @@ func (r *reader) user(n *node) {
 		return
 	}
 	if before, dup := r.userIndex[u.ID]; dup {
-		r.problem(n.line, "the user's id stands already in line %d", r.userLines[before])
+		r.problem(n.line, "duplicate user id, first in line %d", r.userLines[before])
 		return
 	}
 	// The same limit as in each answer of a directory; here it fails the load
@@ -267,14 +267,14 @@ func (r *reader) group(n *node) {
 		return
 	}
 	if _, dup := r.groupIndex[g.ID]; dup {
-		r.problem(n.line, "group %s stands twice", shorten(g.ID))
+		r.problem(n.line, "duplicate group %s", shorten(g.ID))
 		return
 	}
 	// Expressions read group.name and group.profile.name, which must not
 	// differ.
 	if name, ok := g.Profile["name"].(string); ok {
 		if g.Name != "" && g.Name != name {
-			r.problem(n.line, "group %s has one name and another in its profile", shorten(g.ID))
+			r.problem(n.line, "group %s has a different name in its profile", shorten(g.ID))
 		}
 		g.Name = name
 	}
@@ -305,7 +305,7 @@ func (r *reader) app(n *node) {
 	// Apps are few, so a search costs nothing.
 	for i := range r.snapshot.apps {
 		if r.snapshot.apps[i].ID == a.ID {
-			r.problem(n.line, "app %s stands twice", shorten(a.ID))
+			r.problem(n.line, "duplicate app %s", shorten(a.ID))
 			return
 		}
 	}
@@ -382,9 +382,9 @@ func (r *reader) resolve() {
 		a := &r.snapshot.apps[ref.app]
 		switch _, dup := a.users[i]; {
 		case !ok:
-			r.problem(ref.user.line, "a user of an app is no user of this file")
+			r.problem(ref.user.line, "a user of an app is not a user of this file")
 		case dup:
-			r.problem(ref.user.line, "a user of an app stands twice")
+			r.problem(ref.user.line, "duplicate user of an app")
 		default:
 			if a.users == nil {
 				a.users = map[int32]*identity.AppUser{}

@@ -297,7 +297,7 @@ func (d *Static) Warnings() []string {
 		}
 	}
 	if shared > 0 {
-		out = append(out, fmt.Sprintf("names that two users share, so that who comes with one is nobody: %d", shared))
+		out = append(out, fmt.Sprintf("names shared by two users, which match neither: %d", shared))
 	}
 	shared = 0
 	for _, i := range d.apps {
@@ -306,7 +306,7 @@ func (d *Static) Warnings() []string {
 		}
 	}
 	if shared > 0 {
-		out = append(out, fmt.Sprintf("ids or client ids that two apps share, so that they lead to none: %d", shared))
+		out = append(out, fmt.Sprintf("ids or client ids shared by two apps, which match neither: %d", shared))
 	}
 	for _, name := range d.match {
 		if users := d.snapshot.users; len(users) > 0 && !slices.ContainsFunc(users, func(u user) bool { return len(directory.MatchValues(&u.User, name)) > 0 }) {

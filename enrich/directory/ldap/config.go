@@ -36,7 +36,7 @@ type Config struct {
 	URL string `json:"url,omitempty"`
 
 	// The account that searches. Default: an anonymous search. It and
-	// bind_password are given together: an empty password would bind as nobody
+	// bind_password are set together: an empty password would bind anonymously
 	// and succeed (RFC 4513, section 5.1.2).
 	BindDN string `json:"bind_dn,omitempty"`
 
@@ -131,7 +131,7 @@ type Config struct {
 	// Clock is what expiry dates are compared with. Default: time.Now.
 	Clock func() time.Time `json:"-"`
 
-	// Logger is told, once, how nested groups are found.
+	// Logger receives one line on how nested groups are found.
 	Logger *slog.Logger `json:"-"`
 }
 
@@ -199,7 +199,7 @@ func resolve(c Config) (*settings, error) {
 		if c.BindDN == "" {
 			option = "bind_password"
 		}
-		return nil, directory.Setting(option, errors.New("reading LDAP settings: bind_dn and bind_password go together; an empty password is never bound"))
+		return nil, directory.Setting(option, errors.New("reading LDAP settings: bind_dn and bind_password must be set together; an empty password is not allowed"))
 	case c.Base == "":
 		return nil, errors.New("reading LDAP settings: base is required")
 	case c.Connections < 0 || c.Connections > maxConnections:
@@ -209,7 +209,7 @@ func resolve(c Config) (*settings, error) {
 	}
 	for _, o := range []struct{ option, dn string }{{"base", c.Base}, {"group_base", c.GroupBase}} {
 		if _, err := ldap.ParseDN(o.dn); err != nil {
-			return nil, directory.Setting(o.option, fmt.Errorf("reading LDAP settings: %s: %q is no distinguished name", o.option, o.dn))
+			return nil, directory.Setting(o.option, fmt.Errorf("reading LDAP settings: %s: %q is not a distinguished name", o.option, o.dn))
 		}
 	}
 	s.Connections = cmp.Or(s.Connections, defaultConnections)
@@ -253,7 +253,7 @@ func (s *settings) checkAttributes() error {
 	}
 	// The most common mistake is a letter too few or too many.
 	if near, ok := suggest.Closest(s.GroupID, ids()); ok && len(near) > len("dn") && !strings.EqualFold(near, s.GroupID) {
-		return directory.Setting("group_id", fmt.Errorf("reading LDAP settings: group_id: no server calls an attribute %q%s", s.GroupID, suggest.DidYouMean(s.GroupID, ids())))
+		return directory.Setting("group_id", fmt.Errorf("reading LDAP settings: group_id: unknown attribute %q%s", s.GroupID, suggest.DidYouMean(s.GroupID, ids())))
 	}
 	return nil
 }
@@ -272,13 +272,13 @@ func (s *settings) checkAddress() error {
 	switch u.Scheme {
 	case "ldaps":
 		if s.StartTLS {
-			return directory.Setting("start_tls", errors.New("reading LDAP settings: start_tls goes with ldap://, not ldaps://"))
+			return directory.Setting("start_tls", errors.New("reading LDAP settings: start_tls needs ldap://, not ldaps://"))
 		}
 		s.ldaps = true
 		port = cmp.Or(port, ldap.DefaultLdapsPort)
 	case "ldap":
 		if !s.StartTLS && !s.Plaintext && !loopback.Host(u.Hostname()) {
-			return errors.New("reading LDAP settings: ldap:// would send the password and people in the clear; use ldaps:// or start_tls")
+			return errors.New("reading LDAP settings: ldap:// would send passwords and profiles in the clear; use ldaps:// or start_tls")
 		}
 		port = cmp.Or(port, ldap.DefaultLdapPort)
 	default:
@@ -347,7 +347,7 @@ func (s *settings) checkFilters() error {
 		return nil
 	}
 	if s.MemberOf || !s.readsGroups() {
-		return directory.Setting("nested", errors.New("reading LDAP settings: nested groups are found by searching groups"))
+		return directory.Setting("nested", errors.New("reading LDAP settings: nested needs a group search, not memberOf"))
 	}
 	if s.inChain, err = s.group.withRule(inChainRule); err != nil {
 		return directory.Setting("group_filter", fmt.Errorf("reading LDAP settings: nested: group_filter: %w", err))

@@ -148,7 +148,7 @@ func (c *conn) explain(ctx context.Context, doing string, err error) error {
 	case errors.As(err, &result) && result.ResultCode == ldap.ErrorUnexpectedResponse:
 		return fmt.Errorf("%s: %w", doing, directory.ErrMalformed)
 	case !isResult:
-		return fmt.Errorf("%s: the connection broke off: %w", doing, directory.ErrUnavailable)
+		return fmt.Errorf("%s: the connection was lost: %w", doing, directory.ErrUnavailable)
 	}
 	// Any other result means that the search itself was wrong.
 	sentinel := directory.ErrRejected

@@ -47,14 +47,14 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 		resemblance, spelt := d.set.user.resembles(entry, subject)
 		switch resemblance {
 		case similar:
-			return fmt.Errorf("checking the answer: the server takes another name for the subject: %w", directory.ErrNotFound)
+			return fmt.Errorf("checking the answer: the server matched another name than the subject: %w", directory.ErrNotFound)
 		case foreign:
-			return fmt.Errorf("checking the answer: the entry does not show what it was asked for by: %w", directory.ErrForeign)
+			return fmt.Errorf("checking the answer: the entry lacks the attribute that it was looked up by: %w", directory.ErrForeign)
 		case same:
 		}
 		person := &identity.Person{User: d.set.readUser(entry)}
 		if person.User.ID == "" {
-			return fmt.Errorf("checking the answer: the entry does not show the attribute that is its id: %w", directory.ErrMalformed)
+			return fmt.Errorf("checking the answer: the entry lacks the attribute that is its id: %w", directory.ErrMalformed)
 		}
 		if d.set.readsGroups() {
 			groups, err := d.groups(ctx, c, entry, spelt)

@@ -53,11 +53,11 @@ func parseFilter(text string, names ...string) (*filter, error) {
 		return nil, err
 	}
 	if rest != "" {
-		return nil, errors.New("text behind the filter's end")
+		return nil, errors.New("text after the end of the filter")
 	}
 	for _, l := range f.leaves {
 		if strings.ContainsAny(l.attribute+l.operator, "{}") {
-			return nil, errors.New("a place stands where an attribute is named")
+			return nil, errors.New("a placeholder is not allowed in an attribute name")
 		}
 		used, err := placeholders(l.value, names)
 		if err != nil {
@@ -127,11 +127,11 @@ func placeholders(value string, names []string) ([]string, error) {
 		}
 		length := strings.IndexByte(value[open:], '}')
 		if value[open] == '}' || length < 0 {
-			return nil, errors.New(`a brace without its partner; write \7b or \7d for one that is meant`)
+			return nil, errors.New(`unbalanced brace; write \7b or \7d for one that is meant`)
 		}
 		name := value[open+1 : open+length]
 		if !slices.Contains(names, name) {
-			return nil, fmt.Errorf("unknown place {%s}%s", name, suggest.DidYouMean(name, names))
+			return nil, fmt.Errorf("unknown placeholder {%s}%s", name, suggest.DidYouMean(name, names))
 		}
 		used = append(used, name)
 		value = value[open+length+1:]

@@ -91,7 +91,7 @@ func (d *Directory) direct(ctx context.Context, c *conn, filter string) ([]*ldap
 func (d *Directory) readGroup(e *ldap.Entry) (identity.Group, error) {
 	g := identity.Group{ID: text(e, d.set.GroupID), Name: text(e, d.set.GroupName)}
 	if g.ID == "" {
-		return g, fmt.Errorf("reading a group: it does not show the attribute that is its id: %w", directory.ErrMalformed)
+		return g, fmt.Errorf("reading a group: it lacks the attribute that is its id: %w", directory.ErrMalformed)
 	}
 	g.Profile = map[string]any{"name": g.Name}
 	if description := text(e, "description"); description != "" {
@@ -171,7 +171,7 @@ func (d *Directory) decide(works bool, because string) {
 		state = chainWorks
 	}
 	if d.chain.CompareAndSwap(chainUnknown, state) {
-		d.set.Logger.Info("how nested LDAP groups are found", slog.Bool("in_chain_rule", works), slog.String("because", because))
+		d.set.Logger.Info("method for nested LDAP groups chosen", slog.Bool("in_chain_rule", works), slog.String("because", because))
 	}
 }
 

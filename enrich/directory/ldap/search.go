@@ -113,7 +113,7 @@ func (c *conn) complete(ctx context.Context, e *ldap.Entry) error {
 			}
 			part, next := findRange(result, name)
 			if part == nil || len(part.Values) == 0 || (next >= 0 && next <= last) {
-				return fmt.Errorf("searching the user: an attribute breaks off: %w", directory.ErrMalformed)
+				return fmt.Errorf("searching the user: an attribute is truncated: %w", directory.ErrMalformed)
 			}
 			whole.Values = append(whole.Values, part.Values...)
 			whole.ByteValues = append(whole.ByteValues, part.ByteValues...)

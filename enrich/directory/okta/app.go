@@ -167,7 +167,7 @@ func (d *Directory) appUser(ctx context.Context, appID, userID string) (*identit
 	}
 	user, err := fetch.PathSegment(userID)
 	if err != nil {
-		return nil, fmt.Errorf("reading an assignment: user's id is none: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("reading an assignment: the user's id is invalid: %w", directory.ErrMalformed)
 	}
 	answer, err := d.get(ctx, kindAppUser, "/apps/"+app+"/users/"+user, "")
 	if err != nil {

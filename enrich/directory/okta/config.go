@@ -120,17 +120,17 @@ func (c Config) validate() (Config, error) {
 	service := c.ClientID != "" || c.PrivateKey != ""
 	switch {
 	case c.URL == "":
-		return c, errors.New("configuring the okta directory: no address given")
+		return c, errors.New("configuring the okta directory: URL is missing")
 	case c.Token == "" && !service:
-		return c, errors.New("configuring the okta directory: neither token nor client_id with private_key given")
+		return c, errors.New("configuring the okta directory: either token or client_id with private_key is required")
 	case c.Token != "" && service:
-		return c, directory.Setting("token", errors.New("configuring the okta directory: both token and client_id or private_key given"))
+		return c, directory.Setting("token", errors.New("configuring the okta directory: token cannot be combined with client_id or private_key"))
 	case service && (c.ClientID == "" || c.PrivateKey == ""):
 		option := "client_id"
 		if c.ClientID == "" {
 			option = "private_key"
 		}
-		return c, directory.Setting(option, errors.New("configuring the okta directory: client_id and private_key belong together"))
+		return c, directory.Setting(option, errors.New("configuring the okta directory: client_id and private_key must be set together"))
 	case !service && (c.KeyID != "" || len(c.Scopes) > 0):
 		option := "key_id"
 		if c.KeyID == "" {
@@ -142,7 +142,7 @@ func (c Config) validate() (Config, error) {
 		if !service {
 			option = "token"
 		}
-		return c, directory.Setting(option, errors.New("configuring the okta directory: the token or private key is not one"))
+		return c, directory.Setting(option, errors.New("configuring the okta directory: the token or private key is invalid"))
 	case len(c.Linked) > maxLinked:
 		return c, directory.Setting("linked", fmt.Errorf("configuring the okta directory: over %d linked objects", maxLinked))
 	case len(c.Match) > maxMatch:
@@ -182,7 +182,7 @@ func checkOrganization(address string) error {
 		return err
 	}
 	if strings.Trim(u.Path, "/") != "" {
-		return fmt.Errorf("configuring the okta directory: the organization's address has no path: want %q, not %q", u.Scheme+"://"+u.Host, address)
+		return fmt.Errorf("configuring the okta directory: the organization's address must not have a path: want %q, not %q", u.Scheme+"://"+u.Host, address)
 	}
 	return nil
 }

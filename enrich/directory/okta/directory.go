@@ -118,11 +118,11 @@ func (d *Directory) get(ctx context.Context, k kind, url, contentType string) (*
 // Unsupported implements directory.Limited: only the assignment to the
 // protected app is read, and linked objects only where they are configured.
 func (d *Directory) Unsupported() identity.Facts {
-	unavailable := identity.FactAppUsers
+	unsupported := identity.FactAppUsers
 	if len(d.config.Linked) == 0 {
-		unavailable |= identity.FactLinked
+		unsupported |= identity.FactLinked
 	}
-	return unavailable
+	return unsupported
 }
 
 var (

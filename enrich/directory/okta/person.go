@@ -54,7 +54,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	}
 	id, err := fetch.PathSegment(u.ID)
 	if err != nil {
-		return nil, fmt.Errorf("reading a user: id is none: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("reading a user: invalid id: %w", directory.ErrMalformed)
 	}
 	// Each part has its own endpoint. The first failure cancels the others.
 	p := &identity.Person{User: u, GroupsKnown: true, LinkedNames: d.config.Linked}
@@ -172,7 +172,7 @@ func (d *Directory) linked(ctx context.Context, id, name string) (*identity.User
 		return nil, nil //nolint:nilnil // no user is linked
 	case len(list) > 1:
 		// The associated end, such as all subordinates.
-		return nil, fmt.Errorf("reading a linked object: %q is no primary name: %w", name, directory.ErrMalformed)
+		return nil, fmt.Errorf("reading a linked object: %q is not a primary name: %w", name, directory.ErrMalformed)
 	case list[0].Links.Self.Href == "":
 		return nil, fmt.Errorf("reading a linked object: no link in it: %w", directory.ErrMalformed)
 	}

@@ -71,7 +71,7 @@ func newServiceApp(c Config, o fetch.Options) (*serviceApp, error) {
 	}
 	key, err := jose.ParsePrivateKey([]byte(c.PrivateKey))
 	if err == nil && key.Algorithm == "EdDSA" {
-		err = errors.New("okta takes no Ed25519 key")
+		err = errors.New("okta does not accept Ed25519 keys")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("configuring the okta directory: private_key: %w", err)
@@ -202,9 +202,9 @@ func (s *serviceApp) request(ctx context.Context) (*accessToken, error) {
 		return nil, fmt.Errorf("signing in: %w", err)
 	}
 	// Bounded, because a wrong number must not keep a revoked token for days.
-	life := time.Duration(min(body.Expires, 24*3600)) * time.Second
-	if !strings.EqualFold(body.Type, "Bearer") || body.Token == "" || !printable(body.Token) || life <= expiryMargin {
+	lifetime := time.Duration(min(body.Expires, 24*3600)) * time.Second
+	if !strings.EqualFold(body.Type, "Bearer") || body.Token == "" || !printable(body.Token) || lifetime <= expiryMargin {
 		return nil, fmt.Errorf("signing in: the answer holds no usable bearer token: %w", directory.ErrMalformed)
 	}
-	return &accessToken{text: body.Token, renew: asked.Add(life * 5 / 6), expiry: asked.Add(life - expiryMargin)}, nil
+	return &accessToken{text: body.Token, renew: asked.Add(lifetime * 5 / 6), expiry: asked.Add(lifetime - expiryMargin)}, nil
 }

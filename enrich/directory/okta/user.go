@@ -54,7 +54,7 @@ func (u *user) identity() (*identity.User, error) {
 	}
 	status := strings.ToUpper(u.Status)
 	if status != "" && !slices.Contains(directory.AccountStates(), status) {
-		return nil, fmt.Errorf("reading a user: the status is an unknown word: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("reading a user: unknown status: %w", directory.ErrMalformed)
 	}
 	login, _ := profile["login"].(string)
 	return &identity.User{

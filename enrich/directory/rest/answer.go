@@ -52,7 +52,7 @@ func (d *Directory) shapedPerson(r *reader, answer any) (*identity.Person, error
 	m := r.object(answer, "the answer")
 	p := &identity.Person{User: r.user(m["user"])}
 	if p.User == nil {
-		return nil, fmt.Errorf("reading an answer: it has no user; 404 would say that there is none: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("reading an answer: no user in it (the service must answer 404 for an unknown user): %w", directory.ErrMalformed)
 	}
 	// A fact without a member in the answer is unknown.
 	if m["linked"] == nil {
@@ -88,9 +88,9 @@ func (d *Directory) selectedPerson(r *reader, answer any) (*identity.Person, err
 			return nil, fmt.Errorf("reading an answer: profile_path selects more than one user: %w", directory.ErrAmbiguous)
 		case errors.Is(err, errNone):
 			// A search without a result.
-			return nil, fmt.Errorf("reading an answer: profile_path selects none of what is there: %w", directory.ErrNotFound)
+			return nil, fmt.Errorf("reading an answer: profile_path selects no element of the list: %w", directory.ErrNotFound)
 		case errors.Is(err, errNothing):
-			return nil, fmt.Errorf("reading an answer: profile_path selects nothing; 404 would say that there is no user: %w", directory.ErrMalformed)
+			return nil, fmt.Errorf("reading an answer: profile_path selects nothing (the service must answer 404 for an unknown user): %w", directory.ErrMalformed)
 		case err != nil:
 			return nil, err
 		}
@@ -131,7 +131,7 @@ func (d *Directory) checkSubject(u *identity.User, subject string) error {
 		has = has || len(directory.MatchValues(u, name)) > 0
 	}
 	if has && !directory.MatchesSubject(u, subject, d.match) {
-		return fmt.Errorf("reading an answer: none of the properties that match names holds the subject: %w", directory.ErrForeign)
+		return fmt.Errorf("reading an answer: no property in match holds the subject: %w", directory.ErrForeign)
 	}
 	return nil
 }

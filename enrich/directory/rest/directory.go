@@ -63,7 +63,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	}
 	q, ok := directory.UserFrom(ctx)
 	if !ok || !d.appsInAnswers() {
-		return nil, fmt.Errorf("looking up an app: the service is not asked for apps: %w", directory.ErrNotFound)
+		return nil, fmt.Errorf("looking up an app: app look-ups are not configured: %w", directory.ErrNotFound)
 	}
 	answer, _, err := d.askUser(ctx, q, id)
 	if err != nil {
@@ -74,7 +74,7 @@ func (d *Directory) App(ctx context.Context, id string) (*identity.App, error) {
 	case err != nil:
 		return nil, err
 	case a == nil || !is(a, id):
-		return nil, fmt.Errorf("looking up an app: the answer speaks of none or of another: %w", directory.ErrNotFound)
+		return nil, fmt.Errorf("looking up an app: the answer holds no app or another one: %w", directory.ErrNotFound)
 	}
 	return named(a, id), nil
 }
@@ -90,7 +90,7 @@ func (d *Directory) askApp(ctx context.Context, id string) (*identity.App, error
 	case err != nil:
 		return nil, err
 	case a == nil:
-		return nil, fmt.Errorf("looking up an app: no app in the answer; 404 would say that there is none: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("looking up an app: no app in the answer (the service must answer 404 for an unknown app): %w", directory.ErrMalformed)
 	case !is(a, id):
 		return nil, fmt.Errorf("looking up an app: the answer is another app: %w", directory.ErrForeign)
 	}
@@ -111,7 +111,7 @@ func (d *Directory) AppUser(ctx context.Context, q directory.Query, appID string
 		return nil, fmt.Errorf("reading the app's id: %w", err)
 	}
 	if !d.shaped() {
-		return nil, fmt.Errorf("looking up an app user: the service is not asked for assignments: %w", directory.ErrNotFound)
+		return nil, fmt.Errorf("looking up an app user: assignment look-ups are not configured: %w", directory.ErrNotFound)
 	}
 	answer, p, err := d.askUser(ctx, q, appID)
 	if err != nil {

@@ -28,7 +28,7 @@ var nextMembers = set(
 // lastMembers are the members that mean more by being false.
 var lastMembers = set("isLast", "isLastPage", "lastPage", "last", "complete", "isComplete")
 
-// totals are the members that tell how many groups there are in all, pagesInAll how
+// totals are the members that show how many groups there are in all, pagesInAll how
 // many pages.
 var (
 	totals     = set("total", "totalCount", "totalResults", "totalItems", "totalElements", "totalRecords", "totalSize", "totalHits", "count", "numFound", "odata.count")
@@ -74,7 +74,7 @@ type listing struct {
 	anywhere bool             // the list may be at any depth
 }
 
-// newListing returns the listing for what a path selects. A nil path stands for
+// newListing returns the listing for what a path selects. A nil path means
 // the shape of an evaluation's context, where the list is the member groups.
 func newListing(p *path) *listing {
 	segments := []*spec.Segment{spec.Child(spec.Name("groups"))}

@@ -45,7 +45,7 @@ func (d *Directory) compileGroups(c Config) error {
 	if !d.readsGroups() {
 		for option, value := range map[string]string{"groups_delimiter": c.GroupsDelimiter, "next": c.Next} {
 			if value != "" {
-				return directory.Setting(option, fmt.Errorf("%s: no groups are read: there are paths, and groups_path is none of them", option))
+				return directory.Setting(option, fmt.Errorf("%s: no groups are read: paths are set, but groups_path is not", option))
 			}
 		}
 		return nil
@@ -75,9 +75,9 @@ func (d *Directory) readsGroups() bool { return d.shaped() || d.groupsPath != ni
 // Why groups are unknown although an answer was expected to have them, besides what package
 // grouplist says.
 const (
-	unknownMissing = "groups_path selects nothing that is there"
+	unknownMissing = "groups_path selects nothing"
 	unknownForeign = "the next page is at another host than the first"
-	unknownMore    = "the answer says that there is more (%s); the option next says how to follow it, or that it means nothing"
+	unknownMore    = "the answer has more pages (%s); set next to follow them, or to none to ignore the sign"
 )
 
 // addGroups adds the groups of all pages to a person. A part of the groups is
@@ -95,7 +95,7 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 	size, so := 0, progress{counted: true}
 	for page := 1; ; page++ {
 		// Each page must list groups; one without them on a later page is a
-		// failure, because the first page has announced it.
+		// failure, because the first page has promised it.
 		list, unknown, err := d.groupsOf(r, answer.value)
 		switch {
 		case err != nil:
@@ -142,7 +142,7 @@ func (d *Directory) addGroups(ctx context.Context, p *identity.Person, answer *r
 		switch {
 		// Bounds on the number and the size of pages, and on going in circles.
 		case seen[next]:
-			return fmt.Errorf("reading an answer: its pages go round in a circle: %w", directory.ErrMalformed)
+			return fmt.Errorf("reading an answer: its pages form a loop: %w", directory.ErrMalformed)
 		case page == maxPages:
 			return fmt.Errorf("reading an answer: over %d pages: %w", maxPages, directory.ErrTooLarge)
 		case size > directory.MaxResponse:

@@ -128,7 +128,7 @@ func (p *path) all(answer any) (nodes []any, known bool, err error) {
 	default:
 		// Some services write a list of one element as that element. Nothing
 		// can be selected from it, and it is not empty.
-		return nil, false, fmt.Errorf("reading an answer: a path selects from what is neither a list nor an object: %w", directory.ErrMalformed)
+		return nil, false, fmt.Errorf("reading an answer: a path selects from a value that is neither a list nor an object: %w", directory.ErrMalformed)
 	}
 	// With their locations, because an object's members have no order.
 	located := p.query.SelectLocated(answer)
@@ -182,6 +182,6 @@ func (p *path) selectsFromList(answer any) bool {
 // list that is there, or nothing or null.
 var (
 	errSeveral = errors.New("a path selects more than one")
-	errNone    = errors.New("a path selects none of what is there")
+	errNone    = errors.New("a path selects no element of the list")
 	errNothing = errors.New("a path selects nothing")
 )

@@ -54,7 +54,7 @@ func userQuestion(c Config) (*question, error) {
 		return nil, directory.Setting("method", fmt.Errorf("method must be GET or POST%s", suggest.DidYouMean(strings.ToUpper(c.Method), []string{http.MethodGet, http.MethodPost})))
 	}
 	if c.Body != "" && q.method != http.MethodPost {
-		return nil, directory.Setting("body", errors.New("body goes with method POST"))
+		return nil, directory.Setting("body", errors.New("body needs method POST"))
 	}
 	var err error
 	if q.url, err = fetch.ParseTemplate(c.URL, Places()...); err != nil {
@@ -71,7 +71,7 @@ func userQuestion(c Config) (*question, error) {
 	}
 	// Without the subject each user would get the same answer.
 	if !q.has("subject") {
-		return nil, errors.New("neither URL nor body holds {subject}, so that everybody would be the same user")
+		return nil, errors.New("neither URL nor body contains {subject}: every look-up would find the same user")
 	}
 	return q, nil
 }
@@ -85,7 +85,7 @@ func appQuestion(c Config, user *question) (*question, error) {
 	}
 	switch {
 	case !t.Has("app"):
-		return nil, errors.New("app_url: it does not hold {app}, so that every app would be the same")
+		return nil, errors.New("app_url: it does not contain {app}: every look-up would find the same app")
 	case !sameOrigin(t.Base(), user.url.Base()):
 		return nil, errors.New("app_url: it is at another host than the URL; the headers would go to both")
 	}
@@ -167,7 +167,7 @@ func parseBody(text string) (*bodyTemplate, error) {
 		known := slices.Contains(Places(), name)
 		switch {
 		case quoted && known:
-			return nil, fmt.Errorf("{%s} is part of a longer text, where it could change what is asked; it must be a whole value, "+
+			return nil, fmt.Errorf("{%s} is part of a longer string, where it could change the query; it must be a whole value, "+
 				`such as "variables": {"%[1]s": {%[1]s}} beside a GraphQL query`, name)
 		case quoted:
 		case known:
@@ -181,7 +181,7 @@ func parseBody(text string) (*bodyTemplate, error) {
 		case c == '"':
 			quoted = true
 		case name != "":
-			return nil, fmt.Errorf("unknown place {%s}%s", name, suggest.DidYouMean(name, Places()))
+			return nil, fmt.Errorf("unknown placeholder {%s}%s", name, suggest.DidYouMean(name, Places()))
 		}
 	}
 	t.parts = append(t.parts, bodyPart{text: text[begin:]})

@@ -48,7 +48,7 @@ func (r *reader) list(v any, what string) []any {
 func (r *reader) text(v any, what string) string {
 	s, ok := v.(string)
 	if !ok && v != nil {
-		r.fail(what, "a text")
+		r.fail(what, "a string")
 	}
 	return s
 }
@@ -80,7 +80,7 @@ func (r *reader) time(v any, what string) time.Time {
 func (r *reader) status(v any) string {
 	s := strings.ToUpper(r.text(v, "status"))
 	if s != "" && !slices.Contains(directory.AccountStates(), s) {
-		r.fail("status", "ACTIVE, SUSPENDED or another of Okta's words")
+		r.fail("status", "ACTIVE, SUSPENDED or another status of Okta")
 	}
 	return s
 }
@@ -113,7 +113,7 @@ func (r *reader) group(v any) identity.Group {
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		r.fail("a group", "a text, an integer or an object")
+		r.fail("a group", "a string, an integer or an object")
 		return identity.Group{}
 	}
 	g := identity.Group{

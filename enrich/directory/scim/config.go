@@ -102,11 +102,11 @@ func (c Config) validate() (Config, error) {
 	c.Groups = cmp.Or(c.Groups, GroupsAuto)
 	switch {
 	case c.URL == "":
-		return c, errors.New("configuring the scim directory: no address given")
+		return c, errors.New("configuring the scim directory: URL is missing")
 	case c.Bearer == "" && !basic:
-		return c, errors.New("configuring the scim directory: neither bearer nor basic given")
+		return c, errors.New("configuring the scim directory: either bearer or basic is required")
 	case c.Bearer != "" && basic:
-		return c, directory.Setting("bearer", errors.New("configuring the scim directory: both bearer and basic given"))
+		return c, directory.Setting("bearer", errors.New("configuring the scim directory: bearer and basic cannot be combined"))
 	case basic && (c.Username == "" || c.Password == "" || strings.Contains(c.Username, ":")):
 		return c, directory.Setting("basic", errors.New("configuring the scim directory: basic needs a user name without a colon, and a password"))
 	case len(c.Bearer) > maxSecret || len(c.Username) > maxSecret || len(c.Password) > maxSecret || hasControl(c.Bearer) || strings.Contains(c.Bearer, " "):
@@ -114,18 +114,18 @@ func (c Config) validate() (Config, error) {
 		if basic {
 			option = "basic"
 		}
-		return c, directory.Setting(option, errors.New("configuring the scim directory: the credentials are none"))
+		return c, directory.Setting(option, errors.New("configuring the scim directory: the credentials are invalid"))
 	}
 	for _, o := range []struct {
-		option, word string
-		words        []string
+		option, value string
+		values        []string
 	}{
 		{"user_filter", c.UserFilter, []string{ByUserName, ByExternalID, ByEmail, ByID}},
 		{"groups", c.Groups, []string{GroupsAuto, GroupsOfUser, GroupsByMember, GroupsUnknown}},
 	} {
-		if !slices.Contains(o.words, o.word) {
-			return c, directory.Setting(o.option, fmt.Errorf("configuring the scim directory: %s: %q is none of %s%s",
-				o.option, o.word, strings.Join(o.words, ", "), suggest.DidYouMean(o.word, o.words)))
+		if last := len(o.values) - 1; !slices.Contains(o.values, o.value) {
+			return c, directory.Setting(o.option, fmt.Errorf("configuring the scim directory: %s: unknown value %q (want %s or %s)%s",
+				o.option, o.value, strings.Join(o.values[:last], ", "), o.values[last], suggest.DidYouMean(o.value, o.values)))
 		}
 	}
 	return c, nil

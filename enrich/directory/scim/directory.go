@@ -90,7 +90,7 @@ func (d *Directory) Person(ctx context.Context, q directory.Query) (*identity.Pe
 	}
 	// Expected and missing, in contrast to a configuration without groups.
 	if !p.GroupsKnown && d.config.Groups != GroupsUnknown {
-		p.GroupsUnknown = "the user's own list does not tell them, and the service does not answer which groups have the user as member"
+		p.GroupsUnknown = "the user's own list lacks them, and the service cannot search groups by member"
 	}
 	return p, nil
 }

@@ -56,7 +56,7 @@ func (r resource) groups() (groups []identity.Group, complete bool, err error) {
 	values, ok := attribute.([]any)
 	switch {
 	case !ok && attribute != nil:
-		return nil, false, fmt.Errorf("reading groups: no list: %w", directory.ErrMalformed)
+		return nil, false, fmt.Errorf("reading groups: not a list: %w", directory.ErrMalformed)
 	case len(values) > directory.MaxGroups:
 		return nil, false, fmt.Errorf("reading groups: over %d: %w", directory.MaxGroups, directory.ErrTooLarge)
 	}
@@ -101,7 +101,7 @@ func (d *Directory) probe(ctx context.Context) error {
 		return err
 	}
 	if *l.Total != 0 || len(l.Resources) != 0 {
-		return fmt.Errorf("probing for filters: the service does not heed members.value: %w", directory.ErrRejected)
+		return fmt.Errorf("probing for filters: the service ignores members.value: %w", directory.ErrRejected)
 	}
 	now := d.clock()
 	d.probed.Store(&now)
@@ -151,7 +151,7 @@ func (r resource) group(member string) (identity.Group, error) {
 			found = found || m.text("value") == member
 		}
 		if !found {
-			return identity.Group{}, fmt.Errorf("a group of others: %w", directory.ErrForeign)
+			return identity.Group{}, fmt.Errorf("a group without the user: %w", directory.ErrForeign)
 		}
 	}
 	profile := map[string]any{"name": name}

@@ -45,7 +45,7 @@ func (d *Directory) query(ctx context.Context, url string) (*listResponse, error
 		return nil, err
 	}
 	if l.Total == nil || *l.Total < 0 || *l.Total < int64(len(l.Resources)) {
-		return nil, fmt.Errorf("querying: the answer is no list: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("querying: the answer is not a list: %w", directory.ErrMalformed)
 	}
 	return &l, nil
 }
@@ -90,7 +90,7 @@ func (d *Directory) all(ctx context.Context, url string, limit int, each func(js
 		case int64(len(seen)) == *l.Total:
 			return nil
 		case len(l.Resources) == 0 || int64(len(seen)) > *l.Total:
-			return fmt.Errorf("querying: the pages do not add up: %w", directory.Transient(directory.ErrMalformed))
+			return fmt.Errorf("querying: the pages do not match the total: %w", directory.Transient(directory.ErrMalformed))
 		}
 	}
 	return fmt.Errorf("querying: over %d pages: %w", maxPages, directory.ErrTooLarge)

@@ -95,7 +95,7 @@ func (d *Directory) readService(ctx context.Context) bool {
 // Report implements directory.Reporter.
 func (d *Directory) Report() (ready bool, problem string) {
 	if s := d.service.Load(); s != nil && !s.Filter.Supported && d.config.UserFilter != ByID {
-		return true, "the service says that it does not support filters, by which users are found"
+		return true, "the service does not support filters, which are needed to find users"
 	}
 	return true, ""
 }

@@ -29,13 +29,13 @@ type resource map[string]any
 func newResource(v any) (resource, error) {
 	r, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("reading a resource: no object: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("reading a resource: not an object: %w", directory.ErrMalformed)
 	}
 	names := make(map[string]bool, len(r))
 	for name := range r {
 		low := strings.ToLower(name)
 		if names[low] {
-			return nil, fmt.Errorf("reading a resource: an attribute stands twice: %w", directory.ErrMalformed)
+			return nil, fmt.Errorf("reading a resource: duplicate attribute: %w", directory.ErrMalformed)
 		}
 		names[low] = true
 	}
@@ -108,7 +108,7 @@ func (d *Directory) find(ctx context.Context, subject string) (resource, error) 
 	case *l.Total > 1:
 		return nil, fmt.Errorf("finding a user: %w", directory.ErrAmbiguous)
 	case *l.Total == 1 && found == nil:
-		return nil, fmt.Errorf("finding a user: the list is short: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("finding a user: the list is incomplete: %w", directory.ErrMalformed)
 	case found == nil:
 		return nil, fmt.Errorf("finding a user: %w", directory.ErrNotFound)
 	}

@@ -146,7 +146,7 @@ func resolve(c Config) (Config, *pgx.ConnConfig, error) {
 		}
 		for _, p := range q.parameters {
 			if !strings.Contains(q.query, p) {
-				return c, nil, directory.Setting(q.option, fmt.Errorf("reading SQL settings: %s does not use %s, so everybody would have the same answer", q.option, p))
+				return c, nil, directory.Setting(q.option, fmt.Errorf("reading SQL settings: %s does not use %s: every user would get the same answer", q.option, p))
 			}
 		}
 	}
@@ -190,7 +190,7 @@ func (d *Directory) Warnings() []string {
 		{"app_user_query", d.config.AppUserQuery},
 	} {
 		if limit.MatchString(q.query) {
-			out = append(out, q.option+" ends in a limit, so that rows beyond it go unseen: a second user of one name, or the rest of the groups; "+
+			out = append(out, q.option+" ends in a limit, which hides further rows: a second user of one name, or the rest of the groups; "+
 				"without the limit they are an error")
 		}
 	}

@@ -37,7 +37,7 @@ func explain(ctx context.Context, asked question, err error) error {
 	case errors.As(err, &said):
 		return fmt.Errorf("%s: %s: %w", doing, message(said, asked.parameters), sentinel(said))
 	case errors.Is(err, dbsql.ErrConnDone), errors.Is(err, driver.ErrBadConn):
-		return directory.Transient(fmt.Errorf("%s: the connection was gone: %w", doing, directory.ErrUnavailable))
+		return directory.Transient(fmt.Errorf("%s: the connection was closed: %w", doing, directory.ErrUnavailable))
 	case strings.Contains(err.Error(), "sql: database is closed"):
 		// database/sql has no sentinel for it.
 		return fmt.Errorf("%s: %w", doing, directory.ErrClosed)
@@ -50,9 +50,9 @@ func explain(ctx context.Context, asked question, err error) error {
 	case errors.As(err, &connecting):
 		return fmt.Errorf("%s: no connection: %w", doing, directory.ErrUnavailable)
 	case pgconn.SafeToRetry(err):
-		return directory.Transient(fmt.Errorf("%s: the connection was gone: %w", doing, directory.ErrUnavailable))
+		return directory.Transient(fmt.Errorf("%s: the connection was closed: %w", doing, directory.ErrUnavailable))
 	}
-	return fmt.Errorf("%s: the connection broke off: %w", doing, directory.ErrUnavailable)
+	return fmt.Errorf("%s: the connection was lost: %w", doing, directory.ErrUnavailable)
 }
 
 // sentinel returns the sentinel for an error of the database, by its SQLSTATE

@@ -73,7 +73,7 @@ func readGroup(r row) (identity.Group, error) {
 func listedGroups(column any) ([]identity.Group, error) {
 	list, ok := column.([]any)
 	if !ok {
-		return nil, fmt.Errorf("reading the answer: column groups is no list: %w", directory.ErrMalformed)
+		return nil, fmt.Errorf("reading the answer: column groups is not a list: %w", directory.ErrMalformed)
 	}
 	rows := make([]row, len(list))
 	for i, v := range list {
@@ -85,7 +85,7 @@ func listedGroups(column any) ([]identity.Group, error) {
 			rows[i] = make(row, len(x))
 			maps.Copy(rows[i], x)
 		default:
-			return nil, fmt.Errorf("reading the answer: column groups holds neither texts, integers nor objects: %w", directory.ErrMalformed)
+			return nil, fmt.Errorf("reading the answer: column groups holds neither strings, integers nor objects: %w", directory.ErrMalformed)
 		}
 	}
 	return readGroups(rows, []string{"id", "name"})

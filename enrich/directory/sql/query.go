@@ -90,7 +90,7 @@ func (d *Directory) with(ctx context.Context, look func(*session) error) error {
 	return conn.Raw(func(raw any) error {
 		native, ok := raw.(*stdlib.Conn)
 		if !ok {
-			return fmt.Errorf("connecting: not the driver that was asked for: %w", directory.ErrUnavailable)
+			return fmt.Errorf("connecting: unexpected driver: %w", directory.ErrUnavailable)
 		}
 		return look(&session{conn: native.Conn(), timeout: d.timeout, left: directory.MaxResponse})
 	})
@@ -176,7 +176,7 @@ const (
 func (s *session) take(a *answer, result *pgconn.ResultReader) error {
 	a.fields = slices.Clone(result.FieldDescriptions()) // the driver uses theirs again
 	if len(a.fields) == 0 {
-		return fmt.Errorf("%s: the query gives no columns; it must be a select: %w", a.question.doing, directory.ErrRejected)
+		return fmt.Errorf("%s: the query returns no columns; it must be a select: %w", a.question.doing, directory.ErrRejected)
 	}
 	seen := make(map[string]bool, len(a.fields))
 	for _, f := range a.fields {

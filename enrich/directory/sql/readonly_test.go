@@ -49,7 +49,7 @@ func TestAQueryCannotWriteC34(t *testing.T) {
 				{"a sequence", "select nextval('numbers')::text as login, $1 as id", "SQLSTATE 25006"},
 				{"a table", "create table mine as select $1::text as id", "SQLSTATE 25006"},
 				{"a temporary table", "create temporary table mine as select $1::text as id", "SQLSTATE 25006"},
-				{"a cursor", "declare mine cursor for select id from people where id = $1", "gives no columns"},
+				{"a cursor", "declare mine cursor for select id from people where id = $1", "returns no columns"},
 				{"two statements", "select $1 as id; insert into people values ('x', 'x')", "cannot insert multiple commands into a prepared statement (SQLSTATE 42601)"},
 				{"the transaction's end, then a write", "select $1 as id; commit; insert into people values ('x', 'x')", "SQLSTATE 42601"},
 				{"the transaction's end", "commit -- $1", "bind message supplies 1 parameters"},

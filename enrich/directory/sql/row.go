@@ -78,7 +78,7 @@ func (r row) status() (string, error) {
 	if word = strings.ToUpper(word); v == nil || isText && (word == "" || slices.Contains(directory.AccountStates(), word)) {
 		return word, nil
 	}
-	return "", fmt.Errorf("reading the answer: the status is an unknown word: %w", directory.ErrMalformed)
+	return "", fmt.Errorf("reading the answer: unknown status: %w", directory.ErrMalformed)
 }
 
 // time removes a column and returns it as a time, the zero time where it is
@@ -102,7 +102,7 @@ func (r row) attributes() (map[string]any, error) {
 	if profile != nil {
 		object, ok := profile.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("reading the answer: column profile is no JSON object: %w", directory.ErrMalformed)
+			return nil, fmt.Errorf("reading the answer: column profile is not a JSON object: %w", directory.ErrMalformed)
 		}
 		maps.Copy(out, object)
 	}

@@ -32,7 +32,7 @@ func (d *Directory) person(claims map[string]any) (*identity.Person, error) {
 	// Aggregated and distributed claims (OpenID Connect Core, section 5.6.2).
 	if identity.GroupsOverage(claims, d.config.GroupsClaim) {
 		delete(u.Profile, d.config.GroupsClaim) // a part must not pass for all groups
-		p.GroupsUnknown = "the answer says that its groups are to be had elsewhere"
+		p.GroupsUnknown = "the answer refers to another source for its groups"
 		return p, nil
 	}
 	list, unknown := grouplist.Read(claims[d.config.GroupsClaim], d.config.GroupsDelimiter)
@@ -69,7 +69,7 @@ func groups(entries []any) (list []identity.Group, err error) {
 			g.Name = g.ID
 		}
 		if g.ID == "" {
-			return nil, fmt.Errorf("reading the answer: a group is neither a text, an integer nor an object with id or name: %w", directory.ErrMalformed)
+			return nil, fmt.Errorf("reading the answer: a group is neither a string, an integer nor an object with id or name: %w", directory.ErrMalformed)
 		}
 		if _, twice := seen[g.ID]; !twice {
 			seen[g.ID] = struct{}{}

@@ -68,9 +68,9 @@ const defaultGroupsClaim = "groups"
 func New(c Config, o Options) (*Directory, error) {
 	switch {
 	case c.Issuer == "" || c.Identifier == "":
-		return nil, errors.New("configuring the userinfo directory: no issuer given")
+		return nil, errors.New("configuring the userinfo directory: issuer is missing")
 	case c.Endpoint == nil:
-		return nil, errors.New("configuring the userinfo directory: no way to the endpoint given")
+		return nil, errors.New("configuring the userinfo directory: endpoint is missing")
 	}
 	c.GroupsClaim = cmp.Or(c.GroupsClaim, defaultGroupsClaim)
 	if o.Clock == nil {

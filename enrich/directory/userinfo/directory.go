@@ -83,7 +83,7 @@ func (d *Directory) check(q directory.Query) (string, error) {
 	case sub == "":
 		return "", fmt.Errorf("asking: the token has no sub to hold the answer to: %w", directory.ErrRejected)
 	case q.Token == "":
-		return "", fmt.Errorf("asking: no token to ask with: %w", directory.ErrRejected)
+		return "", fmt.Errorf("asking: no access token: %w", directory.ErrRejected)
 	}
 	return sub, nil
 }
@@ -141,7 +141,7 @@ func (d *Directory) claims(ctx context.Context, answer *fetch.Response, p *ident
 		return claims, nil, err
 	}
 	if d.config.Verify == nil {
-		return nil, nil, fmt.Errorf("reading the answer: it is signed, and there is no way to verify it: %w", directory.ErrMalformed)
+		return nil, nil, fmt.Errorf("reading the answer: it is signed and cannot be verified: %w", directory.ErrMalformed)
 	}
 	claims, err = d.config.Verify(ctx, strings.TrimSpace(string(answer.Body)))
 	if err != nil {
@@ -213,13 +213,13 @@ func (d *Directory) endpoint(ctx context.Context) (*fetch.Client, string, error)
 	case err != nil && ctx.Err() != nil:
 		return nil, "", ctx.Err()
 	case err != nil:
-		return nil, "", fmt.Errorf("looking for the endpoint: the issuer's metadata cannot be had: %w", directory.ErrUnavailable)
+		return nil, "", fmt.Errorf("looking for the endpoint: the issuer's metadata is not available: %w", directory.ErrUnavailable)
 	case endpoint == "":
 		return nil, "", fmt.Errorf("looking for the endpoint: the issuer has none: %w", directory.ErrUnavailable)
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return nil, "", fmt.Errorf("looking for the endpoint: what the issuer names is no address: %w", directory.ErrUnavailable)
+		return nil, "", fmt.Errorf("looking for the endpoint: the issuer's userinfo_endpoint is not a URL: %w", directory.ErrUnavailable)
 	}
 	// A remote issuer must not direct tokens to ports of this machine.
 	if own, err := url.Parse(d.config.Identifier); err != nil || loopback.Host(u.Hostname()) && !loopback.Host(own.Hostname()) {

@@ -19,7 +19,7 @@ func TestGroupsThatAreNotWholeAreUnknown(t *testing.T) {
 		"JSON":                {`[{"id":"1","name":"a"}]`, nil, "json", 1, ""},
 		"one group":           {"CN=A,DC=x", nil, "none", 1, ""},
 		"one name":            {"admin", nil, "", 1, ""},
-		"an aggregated claim": {[]any{"a"}, map[string]any{"groups": "src1"}, "", -1, "elsewhere"},
+		"an aggregated claim": {[]any{"a"}, map[string]any{"groups": "src1"}, "", -1, "another source"},
 		"nothing":             {nil, nil, ",", -1, ""},
 	} {
 		d := &Directory{config: Config{GroupsClaim: "groups", GroupsDelimiter: c.delimiter}}

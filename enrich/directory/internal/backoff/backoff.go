@@ -9,7 +9,7 @@ import (
 )
 
 // Pauses double from first to longest, and each is drawn evenly from zero to
-// that, so that a crowd that failed together does not come back together.
+// that, so that callers that failed together do not retry together.
 const (
 	first   = 25 * time.Millisecond
 	longest = 400 * time.Millisecond
