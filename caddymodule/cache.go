@@ -97,7 +97,7 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // before placeholders are expanded.
 func (c *Cache) check() error {
 	if c.Memory != 0 && c.Memory < memory.MinBytes {
-		return fmt.Errorf("memory: %d bytes are under the least of %d", c.Memory, memory.MinBytes)
+		return fmt.Errorf("memory: %d bytes is below the minimum of %d", c.Memory, memory.MinBytes)
 	}
 	if c.DecisionMemory < 0 {
 		return errors.New("decision_memory is negative")
@@ -114,7 +114,7 @@ func (c *Cache) check() error {
 		}
 	}
 	if l := c.ttls(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {
-		return fmt.Errorf("refresh_after (%v) is not shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
+		return fmt.Errorf("refresh_after (%v) must be shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (r *Redis) check() error {
 	}
 	if c.TLS != nil {
 		if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-			return errors.New("redis: tls cert and key belong together")
+			return errors.New("redis: tls cert and key must be set together")
 		}
 		c.TLS = &redis.TLS{ServerName: c.TLS.ServerName}
 	}

@@ -42,7 +42,7 @@ func init() {
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // consume option name
 	if existing != nil {
-		return nil, d.Err("the option token_enrich stands twice")
+		return nil, d.Err("duplicate global option token_enrich")
 	}
 	app := new(App)
 	if d.NextArg() {
@@ -156,7 +156,7 @@ func parseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]h
 		return nil, h.ArgErr()
 	}
 	if h.NextBlock(0) {
-		return nil, h.Errf("%s has no options", name)
+		return nil, h.Errf("%s takes no options", name)
 	}
 	return newRoute(h, handler), nil
 }

@@ -231,7 +231,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("policy %q: %w", h.Name, err)
 	}
 	if h.policy.compiled.ReadsHost() && !routes.HostIsFixed(ctx) {
-		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
+		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's address names no host, so a client can send any", h.Name)
 	}
 	if err := h.policy.compiled.CheckReads(h.app.unavailableFacts(h.accepted(h.app.known))); err != nil {
 		return fmt.Errorf("policy %q: %w", h.policy.name, err)

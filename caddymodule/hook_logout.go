@@ -88,7 +88,7 @@ func (h *Hook) sendingIssuer(issuers []*issuer.Config) (n int, err error) {
 		return 0, setting.Wrap(fmt.Errorf("no issuer is named %q%s", h.Issuer, nearest.Hint(h.Issuer, names)), "issuer")
 	}
 	if issuers[n].AnyAudience && len(h.Audience) == 0 {
-		return 0, setting.Wrap(fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer), "issuer")
+		return 0, setting.Wrap(fmt.Errorf("issuer %q has any_audience, so audience is required: the client id in logout tokens", h.Issuer), "issuer")
 	}
 	return n, nil
 }
@@ -99,7 +99,7 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	raw, err := logoutToken(r)
 	if err != nil {
 		l.logStranger(zapcore.InfoLevel, "logout request refused", err)
-		return refuseHook(w, "The request holds no logout token.")
+		return refuseHook(w, "The request contains no logout token.")
 	}
 	err = l.logOut(r.Context(), raw)
 	switch {
@@ -107,7 +107,7 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 		l.logStranger(zapcore.InfoLevel, "logout token refused", err)
 		return refuseHook(w, "The logout token is not valid.")
 	case err != nil:
-		l.logStranger(zapcore.ErrorLevel, "logout cannot be carried out", err)
+		l.logStranger(zapcore.ErrorLevel, "logout failed", err)
 		refusal := enrich.Unavailable(err)
 		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
 		return caddyhttp.Error(refusal.Kind.Status(), refusal)
@@ -144,7 +144,7 @@ func logoutToken(r *http.Request) (string, error) {
 	}
 	values := form["logout_token"]
 	if len(values) != 1 || values[0] == "" {
-		return "", errors.New("there is not exactly one logout_token")
+		return "", errors.New("the form must contain exactly one logout_token")
 	}
 	return values[0], nil
 }

@@ -83,7 +83,7 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	j.app.scrub(r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only GET and HEAD are answered here"))
+		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only GET and HEAD are allowed"))
 	}
 	if err != nil {
 		w.Header().Set("Retry-After", "1")

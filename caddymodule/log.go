@@ -24,7 +24,7 @@ type logs struct {
 func acquireLogs(r *releases) (*logs, error) {
 	l, err := acquire(r, "logs", "", func() (*logs, error) { return new(logs), nil }, nil)
 	if err != nil {
-		return nil, fmt.Errorf("taking the logs: %w", err)
+		return nil, fmt.Errorf("acquiring the logs: %w", err)
 	}
 	return l, nil
 }

@@ -106,7 +106,7 @@ func checkTests(tests []Test) error {
 		case slices.ContainsFunc(tests[:i], func(other Test) bool { return other.Name == t.Name }):
 			return fmt.Errorf("two tests are named %q", t.Name)
 		case t.Subject == "" && t.Client == "":
-			return fmt.Errorf("test %q names no caller: say subject, or client", t.Name)
+			return fmt.Errorf("test %q has no caller: set subject or client", t.Name)
 		case len(t.Expect) == 0:
 			return fmt.Errorf("test %q expects nothing", t.Name)
 		}
@@ -118,7 +118,7 @@ func checkTests(tests []Test) error {
 			denied = denied || e.Kind == "denied"
 		}
 		if denied && len(t.Expect) > 1 {
-			return fmt.Errorf("test %q expects a denial and something else", t.Name)
+			return fmt.Errorf("test %q: denied cannot be combined with other expectations", t.Name)
 		}
 	}
 	return nil

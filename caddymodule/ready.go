@@ -120,7 +120,7 @@ func parseReady(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, h.WrapErr(err)
 	}
 	if h.NextBlock(0) {
-		return nil, h.Err("token_enrich_ready has no options")
+		return nil, h.Err("token_enrich_ready takes no options")
 	}
 	return newRoute(h, ready), nil
 }

@@ -19,7 +19,7 @@ import (
 
 // errRoutes means that routes lead requests past a policy, or to an application
 // unscrubbed. The configuration does not load.
-var errRoutes = errors.New("the routes lead past a policy")
+var errRoutes = errors.New("requests can bypass a policy")
 
 // maxRouteErrors bounds how many problems one error lists.
 const maxRouteErrors = 10
@@ -69,7 +69,7 @@ func (a *App) checkRoutes() error {
 			continue
 		}
 		c.warnings = append(c.warnings, w)
-		a.logger.Warn("the routes are probably not what is meant", zap.String("warning", w.String()))
+		a.logger.Warn("suspicious routes", zap.String("warning", w.String()))
 	}
 	c.servers = nil
 	return routesError(fatal)

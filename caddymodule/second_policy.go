@@ -15,7 +15,7 @@ import (
 
 // errSecondPolicy is the cause of the refusal of a request that two policies would
 // decide.
-var errSecondPolicy = errors.New("the request meets a second policy")
+var errSecondPolicy = errors.New("the request reached a second policy")
 
 // refuseSecond refuses a request that the policy first has allowed. It does not ask
 // the matcher of this policy, because the request is no longer what the client sent.

@@ -101,7 +101,7 @@ func (a *App) openStore() error {
 		return f, nil
 	}, closeAfter(drainTime, func(f *lazyStore) {
 		if err := f.close(); err != nil {
-			f.logger.Warn("the cache did not close", "error", err)
+			f.logger.Warn("closing the cache failed", "error", err)
 		}
 	}))
 	return err
@@ -206,7 +206,7 @@ func (f *lazyStore) work(ctx context.Context) {
 			return
 		}
 		if !failed {
-			f.logger.Error("the key that seals cache entries cannot be loaded or made", "error", err)
+			f.logger.Error("the seal key of the cache cannot be loaded or created", "error", err)
 			failed = true
 		}
 		select {
@@ -271,7 +271,7 @@ const minDenyMaxAge = 3 * time.Second
 // checkDenyMaxAge checks the age against the minimum, and for its sign.
 func (a *App) checkDenyMaxAge() error {
 	if d := time.Duration(a.DenyMaxAge); a.Cache != nil && a.Cache.Redis != nil && 0 < d && d < minDenyMaxAge {
-		return fmt.Errorf("deny_max_age: %v is under %v: an idle deny list is confirmed once a second", d, minDenyMaxAge)
+		return fmt.Errorf("deny_max_age: %v is below the minimum of %v: an idle deny list is confirmed once a second", d, minDenyMaxAge)
 	}
 	return block.CheckValues(block.Duration("deny_max_age", &a.DenyMaxAge))
 }

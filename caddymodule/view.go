@@ -95,9 +95,9 @@ func (a *App) IssuerNamed(name string) (*issuer.Issuer, error) {
 	}
 	names := a.issuers.Names()
 	if name == "" {
-		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", block.JoinOr(names))
+		return nil, fmt.Errorf("issuer is required (want %s)", block.JoinOr(names))
 	}
-	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", nearest.Hint(name, names), block.JoinOr(names))
+	return nil, fmt.Errorf("unknown issuer%s; want %s", nearest.Hint(name, names), block.JoinOr(names))
 }
 
 // DirectoryStatus returns the state of each directory, in the order of the
@@ -126,7 +126,7 @@ func (a *App) Denials(ctx context.Context) ([]purgelog.Record, error) {
 		return nil, err
 	}
 	if !store.Log().Loaded() {
-		return nil, errors.New("the deny list was not read yet: Redis has not been reached")
+		return nil, errors.New("the deny list has not been read yet: Redis has not been reached")
 	}
 	records := store.Denials().Entries(time.Now())
 	return slices.DeleteFunc(records, func(r purgelog.Record) bool { return r.Claim == denyLogout }), nil

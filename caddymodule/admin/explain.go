@@ -49,11 +49,11 @@ func (q *ExplainRequest) Validate() error {
 	case madeUp == (q.Token != ""):
 		return errors.New("name a token, or an issuer and a subject")
 	case madeUp && (q.Issuer == "" || q.Subject == ""):
-		return errors.New("issuer and subject go together")
+		return errors.New("issuer and subject are both required")
 	case q.Policy != "" && (q.Site != "" || q.Path != ""):
-		return errors.New("policy and site exclude each other")
+		return errors.New("policy cannot be combined with site or path")
 	case q.Path != "" && q.Site == "":
-		return errors.New("path goes with site")
+		return errors.New("path requires site")
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func postKeys(r *request) (any, error) {
 		return nil, err
 	}
 	if !q.Rotate {
-		return nil, apiError(http.StatusBadRequest, errors.New(`say {"rotate": true}`))
+		return nil, apiError(http.StatusBadRequest, errors.New(`rotate must be true: send {"rotate": true}`))
 	}
 	if err := signer.Rotate(r.Context(), q.Now); err != nil {
 		code := http.StatusServiceUnavailable

@@ -51,7 +51,7 @@ func postPurge(r *request) (any, error) {
 	}
 	if q.Issuer != "" {
 		if q.User == "" {
-			return nil, apiError(http.StatusBadRequest, errors.New("issuer goes with user"))
+			return nil, apiError(http.StatusBadRequest, errors.New("issuer requires user"))
 		}
 		if _, err := r.app.IssuerNamed(q.Issuer); err != nil {
 			return nil, apiError(http.StatusBadRequest, err)

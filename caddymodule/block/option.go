@@ -56,7 +56,7 @@ func Parse(d *caddyfile.Dispenser, name string, options []Option) error {
 			return d.Errf("%s has no option %q%s", name, word, nearest.Hint(word, known))
 		}
 		if seen[word] && options[i].List == "" {
-			return d.Errf("%s: option %q stands twice", name, word)
+			return d.Errf("%s: duplicate option %q", name, word)
 		}
 		seen[word] = true
 		if err := options[i].Parse(d); err != nil {
@@ -92,7 +92,7 @@ func noMoreArgs(d *caddyfile.Dispenser) error {
 func Text(name string, to *string) Option {
 	return single(name, func(d *caddyfile.Dispenser, arg string) error {
 		if arg == "" {
-			return d.Errf("%s: the text is empty; leave the option out for the default", name)
+			return d.Errf("%s: value must not be empty; omit the option for the default", name)
 		}
 		*to = arg
 		return nil
@@ -110,9 +110,9 @@ func Texts(name string, to *[]string) Option {
 		for _, arg := range args {
 			switch {
 			case arg == "":
-				return d.Errf("%s: a text is empty", name)
+				return d.Errf("%s: value must not be empty", name)
 			case slices.Contains(*to, arg):
-				return d.Errf("%s: %q stands twice", name, arg)
+				return d.Errf("%s: duplicate value %q", name, arg)
 			}
 			*to = append(*to, arg)
 		}
@@ -137,7 +137,7 @@ func Duration[D ~int64](name string, to *D) Option {
 			return err
 		}
 		if v == 0 {
-			return d.Errf("%s: %q is no time at all; leave it out for the default", name, arg)
+			return d.Errf("%s: duration must be positive; omit the option for the default", name)
 		}
 		*to = D(v)
 		return nil
@@ -178,7 +178,7 @@ func Number(name string, to *int) Option {
 
 // Count returns an option of one whole number from 1 up.
 func Count(name string, to *int) Option {
-	return whole(name, to, 1, "a whole number from 1 up")
+	return whole(name, to, 1, "a positive whole number")
 }
 
 func whole(name string, to *int, least int, want string) Option {

@@ -35,7 +35,7 @@ func (c *checker) attributes() {
 					var text string
 					switch {
 					case len(directories) == 0:
-						text = fmt.Sprintf("%s.%s cannot be read: no directory is configured, so that %[1]s is null", root, name)
+						text = fmt.Sprintf("%s.%s is always null: no directory is configured", root, name)
 					case !slices.Contains(kept, name):
 						text = fmt.Sprintf("%s.%s is always null: no directory has an attribute of that name%s", root, name, nearest.Hint(name, kept))
 					default:

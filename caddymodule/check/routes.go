@@ -22,7 +22,7 @@ func (c *checker) server(name string, server map[string]any) {
 	// scrubs, the configuration does not load.
 	s.Failed(func(w *routes.Site, r routes.Reader, scrubbed string) {
 		if scrubbed == "token_enrich" {
-			c.add("", w.Name, "%s in handle_errors meets requests that failed before token_enrich, with whatever identity headers the client made up: put token_enrich_scrub into the site or into handle_errors", r.What)
+			c.add("", w.Name, "%s in handle_errors receives requests that failed before token_enrich, with identity headers forged by the client: put token_enrich_scrub into the site or into handle_errors", r.What)
 		}
 	})
 	for _, h := range routes.HandlersOf(server, "token_enrich_hook") {
@@ -34,7 +34,7 @@ func (c *checker) server(name string, server map[string]any) {
 func (c *checker) site(w *routes.Site) {
 	for _, r := range w.Readers {
 		if w.HasPolicy && !r.Forwards {
-			c.add("", w.Name, "%s stands before token_enrich and meets requests with whatever identity headers the client made up: put token_enrich_scrub into the site", r.What)
+			c.add("", w.Name, "%s comes before token_enrich and receives requests with identity headers forged by the client: put token_enrich_scrub into the site", r.What)
 		}
 	}
 	if len(w.Exact) > 0 {
@@ -71,9 +71,9 @@ func spellingLoss(h map[string]any) string {
 	case protocol == "token_enrich":
 		return ""
 	case secure:
-		return "over TLS reverse_proxy puts names into the canonical form; write `transport token_enrich` in it, with `versions 1.1`"
+		return "over TLS reverse_proxy canonicalizes names; use `transport token_enrich` with `versions 1.1`"
 	case len(jsontree.Object(jsontree.Object(h, "headers")["request"])) > 0:
-		return "header_up puts names into the canonical form; write `transport token_enrich` in it"
+		return "header_up canonicalizes names; use `transport token_enrich`"
 	}
 	return ""
 }

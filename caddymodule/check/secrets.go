@@ -28,7 +28,7 @@ func (c *checker) secrets(where string, node any) {
 	case map[string]any:
 		for name, v := range jsontree.Ordered(x) {
 			if slices.Contains(secretNames[:], name) && isWrittenOut(name, v) {
-				c.add("", where, "%s holds a secret as it is, which whoever reads the configuration can read: give it as {env.NAME} or {file./path}", strings.TrimSuffix(name, "s"))
+				c.add("", where, "%s contains a secret in plain text: use {env.NAME} or {file./path}", strings.TrimSuffix(name, "s"))
 				continue // one warning for an option
 			}
 			c.secrets(where, v)

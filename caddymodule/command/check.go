@@ -14,13 +14,12 @@ import (
 func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
-		Short: "Loads a configuration offline, compiles every expression, tries its tests and lists warnings",
+		Short: "Checks a configuration offline, runs its tests and lists warnings",
 		Long: `
-Loads a configuration without starting it and without the network, compiles
-every expression, and lists what is allowed but probably not meant. Then it
-decides for the made-up callers of the policies' test blocks, for which it asks
-the directories. Warnings do not change the exit status; an error and a test
-that fails are status 1.
+Checks a configuration without starting it and without the network: compiles
+every expression and warns of suspicious entries. Then runs the test blocks of
+the policies, which looks up their callers in the directories. Warnings do not
+change the exit status; an error or a failed test is status 1.
 `,
 		Args: exactly(0, "flags only"),
 		RunE: run(runCheck),
@@ -36,7 +35,7 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
 	if config == "" {
-		return misuse("--config names the file to check")
+		return misuse("--config is required: the configuration file to check")
 	}
 	text, _, _, err := caddycmd.LoadConfig(config, adapter)
 	if err != nil {
@@ -63,11 +62,11 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 		}
 	} else {
 		printCheck(cmd, warnings, tests)
-		word := "good"
+		result := "valid"
 		if passed < len(tests) {
-			word = "not good"
+			result = "invalid"
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is %s: %s, %s, %d of %s passed\n", config, word,
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is %s: %s, %s, %d of %s passed\n", config, result,
 			quantity(len(app.Policies()), "policy", "policies"), quantity(len(warnings), "warning", "warnings"), passed, quantity(len(tests), "test", "tests"))
 	}
 	if passed < len(tests) {

@@ -36,7 +36,7 @@ func call[A any](cmd *cobra.Command, method, endpoint string, q any, show func(o
 	}
 	var answer A
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+		return fmt.Errorf("decoding the response: %w", err)
 	}
 	return show(cmd.OutOrStdout(), answer)
 }
@@ -51,7 +51,7 @@ func request(cmd *cobra.Command, method, endpoint string, q any) ([]byte, error)
 	address, _ := f.GetString("address")
 	address, err := caddycmd.DetermineAdminAPIAddress(address, nil, config, adapter)
 	if err != nil {
-		return nil, fmt.Errorf("finding the admin address: %w", err)
+		return nil, fmt.Errorf("determining the admin address: %w", err)
 	}
 	var body io.Reader
 	header := http.Header{}
@@ -65,12 +65,12 @@ func request(cmd *cobra.Command, method, endpoint string, q any) ([]byte, error)
 	}
 	resp, err := caddycmd.AdminAPIRequest(address, method, admin.PathPrefix+endpoint, header, body)
 	if err != nil {
-		return nil, fmt.Errorf("asking the gateway at %s: %w", address, err)
+		return nil, fmt.Errorf("calling the gateway at %s: %w", address, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxInput))
 	if err != nil {
-		return nil, fmt.Errorf("reading the gateway's answer: %w", err)
+		return nil, fmt.Errorf("reading the gateway's response: %w", err)
 	}
 	return text, nil
 }

@@ -117,7 +117,7 @@ func readFile(cmd *cobra.Command, name string) ([]byte, error) {
 		return nil, err
 	}
 	if len(text) > maxInput {
-		return nil, fmt.Errorf("%s: over %d bytes", name, maxInput)
+		return nil, fmt.Errorf("%s: larger than %d bytes", name, maxInput)
 	}
 	return text, nil
 }

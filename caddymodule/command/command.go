@@ -19,13 +19,13 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "token-enrich",
 		Usage: "<command>",
-		Short: "Tries out, checks and runs the token enrichment gateway",
+		Short: "Tests, checks and operates the token enrichment gateway",
 		Long: `
-Tries out expressions, checks configurations, explains decisions, and tells a
-running gateway to forget, to deny, to take a denial back or to rotate.
+Evaluates expressions, checks configurations and explains decisions. Purges
+cached data, denies tokens and rotates keys in a running gateway.
 
 Results are written to stdout, diagnostics to stderr. The exit status is 0 for
-good, 1 if it failed or the decision is a denial, and 2 for misuse.
+success, 1 for a failure or a denial, and 2 for incorrect usage.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), selftestCommand())
@@ -35,13 +35,13 @@ good, 1 if it failed or the decision is a denial, and 2 for misuse.
 			cmd.RunE = run(func(cmd *cobra.Command, args []string) error {
 				if len(args) == 0 {
 					_ = cmd.Help()
-					return misuse("name a command")
+					return misuse("a command is required")
 				}
 				var names []string
 				for _, c := range cmd.Commands() {
 					names = append(names, c.Name())
 				}
-				return misuse("there is no command %q%s", args[0], nearest.Hint(args[0], names))
+				return misuse("unknown command %q%s", args[0], nearest.Hint(args[0], names))
 			})
 		},
 	})

@@ -23,22 +23,22 @@ func denyCommand() *cobra.Command {
 	var list bool
 	cmd := &cobra.Command{
 		Use:   "deny --jti J | --sid S | --user S, --issuer NAME [--for DURATION] [--reason TEXT] | --list",
-		Short: "Makes all nodes refuse a token, a session or a user's tokens, or lists what is denied",
+		Short: "Denies a token, a session or a user's tokens on all nodes, or lists the denials",
 		Long: fmt.Sprintf(`
-Makes all nodes refuse a token, a session or a user's tokens. The denial holds
-for %s, longer than access tokens live, or for what --for says; the answer says
-until when. undeny takes it back. A second denial replaces one that it covers,
-and stands beside one that it does not.
+Denies a token, a session or a user's tokens on all nodes. The denial lasts for
+the duration of --for; the default of %s is longer than access tokens live. The
+output shows when it ends. undeny removes it. A new denial replaces an earlier
+one that it covers, and is added to any other.
 
---list shows the denials that hold: the entry's id for undeny, its kind (jti,
-sid or user), until when it holds, and the reason. The gateway keeps hashes, so
-that a list has no names.
+--list shows the current denials: the entry's id for undeny, its kind (jti, sid
+or user), when it ends, and the reason. The gateway stores hashes, so the list
+contains no names.
 `, admin.FormatDuration(caddymodule.DefaultDenyFor)),
 		Args: exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			if list {
 				if q != (admin.DenyRequest{}) {
-					return misuse("--list cannot be combined with what is to be denied")
+					return misuse("--list cannot be combined with a denial")
 				}
 				return call(cmd, http.MethodGet, "deny", nil, printDenials)
 			}
@@ -46,7 +46,7 @@ that a list has no names.
 			case !ok:
 				return misuse("name exactly one of --jti, --sid and --user")
 			case q.Issuer == "":
-				return misuse("--issuer names the issuer whose tokens are denied")
+				return misuse("--issuer is required: the issuer whose tokens are denied")
 			}
 			if _, err := admin.ParseDenyFor(q.For); err != nil {
 				return misuse("--%w", err)
@@ -62,9 +62,9 @@ that a list has no names.
 	}
 	addAdminFlags(cmd)
 	addTargetFlags(cmd, &q.DenialTarget)
-	cmd.Flags().StringVar(&q.For, "for", "", fmt.Sprintf("How long, such as 2h or 1d: from %s to %s (default %s)", admin.FormatDuration(admin.MinDenyFor), admin.FormatDuration(admin.MaxDenyFor), admin.FormatDuration(caddymodule.DefaultDenyFor)))
-	cmd.Flags().StringVar(&q.Reason, "reason", "", fmt.Sprintf("Why, for the list: printable text of at most %d bytes", purgelog.MaxReason))
-	cmd.Flags().BoolVar(&list, "list", false, "List the denials that hold")
+	cmd.Flags().StringVar(&q.For, "for", "", fmt.Sprintf("Duration such as 2h or 1d, from %s to %s (default %s)", admin.FormatDuration(admin.MinDenyFor), admin.FormatDuration(admin.MaxDenyFor), admin.FormatDuration(caddymodule.DefaultDenyFor)))
+	cmd.Flags().StringVar(&q.Reason, "reason", "", fmt.Sprintf("Reason for the list: printable text of at most %d bytes", purgelog.MaxReason))
+	cmd.Flags().BoolVar(&list, "list", false, "List the current denials")
 	return cmd
 }
 
@@ -74,7 +74,7 @@ func undenyCommand() *cobra.Command {
 	var q admin.UndenyRequest
 	cmd := &cobra.Command{
 		Use:   "undeny --jti J | --sid S | --user S [--issuer NAME] | ENTRY",
-		Short: "Takes denials back on all nodes: those of a token, session or user, or one entry of the list",
+		Short: "Removes the denials of a token, session or user, or one entry of the list, on all nodes",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return finish(cmd, misuse("undeny takes one entry"))
@@ -87,14 +87,14 @@ func undenyCommand() *cobra.Command {
 				return misuse("name exactly one of --jti, --sid, --user and an entry of deny --list")
 			}
 			if q.ID != "" && q.Issuer != "" {
-				return misuse("--issuer goes with --jti, --sid and --user")
+				return misuse("--issuer requires --jti, --sid or --user")
 			}
 			return call(cmd, http.MethodDelete, "deny", q, func(out io.Writer, u admin.UndenyResult) error {
 				ids := make([]string, len(u.Entries))
 				for i, e := range u.Entries {
 					ids[i] = e.ID
 				}
-				_, err := fmt.Fprintf(out, "taken back: %s; nodes: %s\n", strings.Join(ids, ", "), u.Nodes)
+				_, err := fmt.Fprintf(out, "removed: %s; nodes: %s\n", strings.Join(ids, ", "), u.Nodes)
 				return err
 			})
 		}),

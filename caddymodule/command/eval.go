@@ -22,11 +22,11 @@ func evalCommand() *cobra.Command {
 		Use:   "eval [--context FILE] [--dialect classic|identity_engine] EXPRESSION",
 		Short: "Evaluates one expression and prints its value as JSON",
 		Long: `
-Evaluates an expression in Okta's language and prints the value as JSON; false
-and null are values. An error prints its position with a caret and exits with
-status 1.
+Evaluates an expression in Okta's language and prints the value as JSON. false
+and null are values and exit with status 0. An error is printed with a caret
+under its position and exits with status 1.
 
-What the expression reads comes from a JSON file (- is stdin):
+The input of the expression is a JSON file (- is stdin):
 
   {"user": {…}, "groups": […], "app": {…}, "appuser": {…},
    "access": {"scope": […]}, "org": {…}, "session": {…},
@@ -36,12 +36,12 @@ or from a directory file: --directory FILE --user X --app Y --scope "a b".
 `,
 		Example: `  caddy token-enrich eval 'String.toUpperCase("abc")'
   caddy token-enrich eval --directory examples/directory.yaml --user 00u1ada 'user.firstName'`,
-		Args: exactly(1, "one expression; put quotes around it"),
+		Args: exactly(1, "one expression (put quotes around it)"),
 		RunE: run(eval),
 	}
-	cmd.Flags().String("context", "", "A JSON file with what the expression may read")
-	cmd.Flags().String("dialect", "", "classic or identity_engine; both if left out")
-	cmd.Flags().String("directory", "", "A directory file to look user and app up in")
+	cmd.Flags().String("context", "", "A JSON file with the input of the expression")
+	cmd.Flags().String("dialect", "", "classic or identity_engine (default: both)")
+	cmd.Flags().String("directory", "", "A directory file with the user and the app")
 	cmd.Flags().String("user", "", "The user's id or login, with --directory")
 	cmd.Flags().String("app", "", "The app's id, with --directory")
 	cmd.Flags().String("scope", "", "The granted scopes, separated by spaces")
@@ -105,7 +105,7 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	c := &oktael.Context{GroupsKnown: true}
 	switch {
 	case contextFile != "" && directoryFile != "":
-		return nil, misuse("--context and --directory exclude each other")
+		return nil, misuse("--context and --directory cannot be combined")
 	case contextFile != "":
 		text, err := readFile(cmd, contextFile)
 		if err != nil {
@@ -127,7 +127,7 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 			return nil, err
 		}
 	case user != "" || app != "":
-		return nil, misuse("--user and --app go with --directory")
+		return nil, misuse("--user and --app require --directory")
 	}
 	if scope != "" {
 		c.Scopes = strings.Fields(scope)

@@ -22,17 +22,17 @@ func explainCommand() *cobra.Command {
 	var offline bool
 	cmd := &cobra.Command{
 		Use:   "explain (--token FILE|- | --issuer NAME --subject S --client C --scope \"…\") [--policy NAME | --site HOST --path P]",
-		Short: "Tells how a request would be decided, and why",
+		Short: "Explains a decision",
 		Long: `
-Tells how a request would be decided: what the token says, what the directory
-says, each rule with its value or why it was omitted, each requirement, the
-headers with their bytes. A running gateway is asked through its admin
-endpoint; with --offline, the configuration file is loaded and decides here:
-key servers and directories are asked, Redis and its deny list are not.
+Explains how a request would be decided: the token, the directory records, each
+claim with its value or the reason why it was omitted, each requirement, and the
+size of each header. The decision is made by a running gateway through its admin
+endpoint. With --offline it is made here, from the configuration file: key
+servers and directories are called, Redis and its deny list are not.
 
-Values are shown where the configuration says explain values; else names,
+Values are shown if the configuration sets explain values; otherwise only names,
 types and counts. The token is never shown, and nothing is signed. The exit
-status is 1 where the decision is a denial.
+status is 1 if the decision is a denial.
 `,
 		Args: exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
@@ -61,14 +61,14 @@ status is 1 where the decision is a denial.
 	}
 	addAdminFlags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&offline, "offline", false, "Load --config and decide here, instead of asking a running gateway")
+	f.BoolVar(&offline, "offline", false, "Load --config and decide here instead of calling a running gateway")
 	f.StringVar(&tokenFile, "token", "", "A file with a token; - is stdin")
-	f.StringVar(&q.Issuer, "issuer", "", "The configured name of an issuer, for a made-up caller")
-	f.StringVar(&q.Subject, "subject", "", "The made-up caller's subject")
-	f.StringVar(&q.Client, "client", "", "The made-up caller's client id")
-	f.StringVar(&scope, "scope", "", "The made-up caller's scopes, separated by spaces")
+	f.StringVar(&q.Issuer, "issuer", "", "The configured name of an issuer, for an example caller")
+	f.StringVar(&q.Subject, "subject", "", "The example caller's subject")
+	f.StringVar(&q.Client, "client", "", "The example caller's client id")
+	f.StringVar(&scope, "scope", "", "The example caller's scopes, separated by spaces")
 	f.StringVar(&q.Policy, "policy", "", "The policy's name")
-	f.StringVar(&q.Site, "site", "", "The host of a request, with its port where several servers have it")
+	f.StringVar(&q.Site, "site", "", "The host of a request, with the port if several servers have the host")
 	f.StringVar(&q.Path, "path", "", "The path of a request")
 	return cmd
 }
@@ -81,7 +81,7 @@ func explainOnline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanat
 	}
 	e := new(enrich.Explanation)
 	if err := json.Unmarshal(body, e); err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("decoding the response: %w", err)
 	}
 	return e, nil
 }
@@ -92,7 +92,7 @@ func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explana
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
 	if config == "" {
-		return nil, misuse("--offline needs --config")
+		return nil, misuse("--offline requires --config")
 	}
 	app, err := loadOffline(config, adapter)
 	if err != nil {
@@ -133,7 +133,7 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 	if p := e.Principal; p != nil {
 		line("token: issuer %s, client %s, scopes %s", p.Issuer, orNone(p.Client), orNone(strings.Join(p.Scopes, " ")))
 		if p.Bound {
-			line("  bound: good only with its DPoP proof or client certificate, which is not looked at here")
+			line("  bound: valid only with its DPoP proof or client certificate, which is not checked here")
 		}
 	}
 	if r := e.Record; r != nil {

@@ -23,7 +23,7 @@ func keysCommand() *cobra.Command {
 	}
 	list := &cobra.Command{
 		Use:   "list",
-		Short: "Lists the keys that are published",
+		Short: "Lists the published keys",
 		Args:  exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			return call(cmd, http.MethodGet, "keys", nil, printKeys)
@@ -32,13 +32,13 @@ func keysCommand() *cobra.Command {
 	q := admin.RotateRequest{Rotate: true}
 	rotate := &cobra.Command{
 		Use:   "rotate [--now]",
-		Short: "Makes a new key; it signs after the overlap, or at once with --now",
+		Short: "Creates a new key, which signs after the overlap or, with --now, at once",
 		Args:  exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			return call(cmd, http.MethodPost, "keys", q, printKeys)
 		}),
 	}
-	rotate.Flags().BoolVar(&q.Now, "now", false, "Sign with the new key at once: for a key that is no longer secret")
+	rotate.Flags().BoolVar(&q.Now, "now", false, "Sign with the new key at once, when the old one is compromised")
 	for _, c := range []*cobra.Command{list, rotate} {
 		addAdminFlags(c)
 		cmd.AddCommand(c)

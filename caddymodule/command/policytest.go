@@ -73,15 +73,15 @@ func difference(app *caddymodule.App, e *enrich.Explanation, expected caddymodul
 	if expected.Kind == "denied" {
 		switch {
 		case e.Allowed:
-			return "it is allowed"
+			return "allowed, want denied"
 		case e.Undecided():
-			return "it is not denied, it cannot be decided: " + e.Outcome + ": " + e.Cause
+			return "undecided, want denied: " + e.Outcome + ": " + e.Cause
 		}
 		return ""
 	}
 	what := expected.Kind + " " + expected.Name
 	if !e.Allowed {
-		return what + ": it is not allowed: " + e.Outcome + ": " + e.Cause
+		return what + ": not allowed: " + e.Outcome + ": " + e.Cause
 	}
 	var got any = headerOf(e, expected.Name)
 	if expected.Kind == "claim" {
@@ -91,9 +91,9 @@ func difference(app *caddymodule.App, e *enrich.Explanation, expected caddymodul
 	case equals(got, expected.Value):
 		return ""
 	case app.Explain == "values":
-		return what + ": it is " + jsonText(got)
+		return what + ": got " + jsonText(got)
 	}
-	return what + ": it is another value (explain values shows it)"
+	return what + ": got another value (explain values shows it)"
 }
 
 // claimOf returns the value of a claim: that of the rule that computes it, even

@@ -16,7 +16,7 @@ func purgeCommand() *cobra.Command {
 	var q admin.PurgeRequest
 	cmd := &cobra.Command{
 		Use:   "purge --user S [--issuer NAME] | --group ID | --app ID | --all",
-		Short: "Makes a running gateway forget what it holds of a user, group or app, on all nodes",
+		Short: "Purges the cached data of a user, group or app on all nodes",
 		Args:  exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			if !q.NamesOne() {
@@ -31,7 +31,7 @@ func purgeCommand() *cobra.Command {
 	addAdminFlags(cmd)
 	cmd.Flags().StringVar(&q.User, "user", "", "A subject, user id, login or e-mail address")
 	cmd.Flags().StringVar(&q.Issuer, "issuer", "", "The configured name of the user's issuer")
-	cmd.Flags().StringVar(&q.Group, "group", "", "A group's id: everybody who is in it")
+	cmd.Flags().StringVar(&q.Group, "group", "", "A group's id: all its members")
 	cmd.Flags().StringVar(&q.App, "app", "", "An app's id")
 	cmd.Flags().BoolVar(&q.All, "all", false, "Everything")
 	return cmd

@@ -16,20 +16,19 @@ import (
 func selftestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "selftest --config FILE [--site HOST --path P] --token FILE",
-		Short: "Runs a configuration in private and tries to get identity headers and guarded paths past it",
+		Short: "Tests whether forged identity headers or guarded paths get past a configuration",
 		Long: `
-Runs a configuration in a Caddy of its own, on loopback, with a probe in the
-place of every application. To each site and path it sends every spelling of
-every header and cookie that the gateway writes or reads a token from, over
-HTTP/1.1 and 2, in header and trailer sections, repeated, named in Connection,
-with the token and without. Of each path that a matcher or a requirement names
-and that is refused, with the token or without, it sends the spellings that
-applications may read as that path. It reports what got through: exit status 0
-if nothing did, 1 with a table if something did.
+Runs a configuration in a separate Caddy on loopback, with a probe in place of
+each application. To each site and path it sends every spelling of every header
+and cookie that the gateway writes or reads a token from: over HTTP/1.1 and 2,
+in header and trailer sections, repeated, named in Connection, with and without
+the token. For each refused path that a matcher or a requirement names, it sends
+the spellings that applications may read as that path. It reports what got
+through: the exit status is 0 if nothing did, and 1 with a table otherwise.
 
-Issuers and directories are asked as usual. Redis, signing keys and apps other
-than http and token_enrich are left out, nothing is logged, and what has to be
-stored goes to a temporary folder.
+Issuers and directories are called as usual. Redis, signing keys and apps other
+than http and token_enrich are omitted, nothing is logged, and storage is a
+temporary folder.
 `,
 		Example: "  caddy token-enrich selftest --config Caddyfile --site app.example.com --token token.txt",
 		Args:    exactly(0, "flags only"),
@@ -37,8 +36,8 @@ stored goes to a temporary folder.
 	}
 	cmd.Flags().StringP("config", "c", "", "Configuration file")
 	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
-	cmd.Flags().String("site", "", "Try this host only")
-	cmd.Flags().String("path", "", "Try this path, and one that nobody has, only")
+	cmd.Flags().String("site", "", "Test only this host")
+	cmd.Flags().String("path", "", "Test only this path and one that no matcher names")
 	cmd.Flags().String("token", "", "A file with a token that the configuration accepts; - is stdin")
 	return cmd
 }
@@ -53,11 +52,11 @@ func runSelftest(cmd *cobra.Command, _ []string) error {
 	file, _ := flags.GetString("token")
 	switch {
 	case config == "":
-		return misuse("--config names the file to try")
+		return misuse("--config is required: the configuration file to test")
 	case file == "":
-		return misuse("--token names a file with a token that the configuration accepts")
+		return misuse("--token is required: a file with a token that the configuration accepts")
 	case path != "" && !strings.HasPrefix(path, "/"):
-		return misuse("--path begins with a slash")
+		return misuse("--path must begin with a slash")
 	}
 	text, err := readFile(cmd, file)
 	if err != nil {
@@ -90,7 +89,7 @@ func printReport(cmd *cobra.Command, report *selftest.Report) error {
 	case report.Bypassed() > 0:
 		return errDenied
 	case !report.Accepted:
-		return fmt.Errorf("the token proves nothing: with it, no header of the gateway reached an application (first answer: %s)", report.Answer)
+		return fmt.Errorf("the result is inconclusive: no header of the gateway reached an application with this token (first response: %s)", report.Answer)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ var wordInBraces = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
 func expandTemplate(text *string) error {
 	for _, m := range wordInBraces.FindAllStringSubmatch(*text, -1) {
 		if places := rest.Places(); !slices.Contains(places, m[1]) {
-			return fmt.Errorf("unknown place {%s}%s", m[1], nearest.Hint(m[1], places))
+			return fmt.Errorf("unknown placeholder {%s}%s", m[1], nearest.Hint(m[1], places))
 		}
 	}
 	places := strings.NewReplacer("{issuer}", "\x00{issuer}\x00", "{client}", "\x00{client}\x00").Replace(*text)

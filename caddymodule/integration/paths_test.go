@@ -246,7 +246,7 @@ http://app.example.com {
 	o := caddyCommand(t, "check", "--config", file)
 	o.wantCode(t, 0)
 	for _, want := range []string{
-		"policy admin: path_readings: paths are not judged by backslashes, parameters, dot_segments, double_decoding, trailing_dots, authority",
+		"policy admin: path_readings: paths are not matched by the readings backslashes, parameters, dot_segments, double_decoding, trailing_dots, authority",
 		"policy admin: matcher: the pattern /admin/* does not cover /admin,",
 		"policy inside: matcher: the policy is in a route chosen by Caddy's path matcher",
 		"3 policies, 3 warnings",
@@ -310,9 +310,9 @@ func TestExplainJudgesPathsAsServingDoes(t *testing.T) {
 		"/secret/x":              `"policy":"general","outcome":"denied"`,
 		"/SECRET/x":              `"policy":"general","outcome":"invalid_request"`,
 		"/secret;v/x":            `"policy":"general","outcome":"invalid_request"`,
-		"/admin;v/x":             `such a request is refused: the path can be read in two ways: the matcher path`,
-		"/route;v/x":             `such a request is refused: the path can be read in two ways: the matcher path`,
-		"/x/1%2f..%2f..%2fadmin": `such a request is refused: the path can be read in two ways: a dot segment`,
+		"/admin;v/x":             `the request would be refused: the path can be read in two ways: the matcher path`,
+		"/route;v/x":             `the request would be refused: the path can be read in two ways: the matcher path`,
+		"/x/1%2f..%2f..%2fadmin": `the request would be refused: the path can be read in two ways: a dot segment`,
 	} {
 		a := w.adminDo("POST", "/token_enrich/explain", `{"issuer":"corp","subject":"00u1ada","client":"0oa1payroll","site":"`+w.addr+`","path":"`+path+`"}`)
 		if !strings.Contains(a.body, want) {

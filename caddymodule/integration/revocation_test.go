@@ -310,8 +310,8 @@ func TestAdminEndpointsTakeNothingElse(t *testing.T) {
 		})
 	}
 	for body, want := range map[string]string{
-		`{"user":"ada","issuer":"crop"}`: `no issuer is configured by that name (did you mean \"corp\"?); there is corp`,
-		`{"user":"ada"}`:                 `issuer is missing: the configured name, one of corp`,
+		`{"user":"ada","issuer":"crop"}`: `unknown issuer (did you mean \"corp\"?); want corp`,
+		`{"user":"ada"}`:                 `issuer is required (want corp)`,
 	} {
 		if got := w.order("deny", body); !strings.Contains(got.body, want) {
 			t.Errorf("%s: %s, want %s", body, got.body, want)

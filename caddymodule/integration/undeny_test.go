@@ -109,7 +109,7 @@ func TestADenialIsUndoneAtOnce(t *testing.T) {
 
 				// An audit line for each (T9), without names (C8).
 				log := w.logged()
-				for message, n := range map[string]int{`"denied"`: 3, `"denial taken back"`: 1} {
+				for message, n := range map[string]int{`"denied"`: 3, `"denial removed"`: 1} {
 					lines := regexp.MustCompile(`(?m)^.*"msg":`+message+`.*$`).FindAllString(log, -1)
 					if len(lines) != n {
 						t.Errorf("%d lines %s, want %d", len(lines), message, n)
@@ -206,7 +206,7 @@ func TestDenialsAreRefusedWithTheCause(t *testing.T) {
 		want         string
 		headers      []string
 	}{
-		{"POST", `{"user":"ada","issuer":"corp","for":"soon"}`, 400, "for is not a duration, such as 2h, 30m or 1d", nil},
+		{"POST", `{"user":"ada","issuer":"corp","for":"soon"}`, 400, "for is not a duration such as 2h, 30m or 1d", nil},
 		{"POST", `{"user":"ada","issuer":"corp","for":"0s"}`, 400, "for is 0s, and from 1s to 720h is possible", nil},
 		{"POST", `{"user":"ada","issuer":"corp","for":"-2h"}`, 400, "for is -2h, and from", nil},
 		{"POST", `{"user":"ada","issuer":"corp","for":"31d"}`, 400, "for is 744h, and from 1s to 720h is possible", nil},
@@ -216,8 +216,8 @@ func TestDenialsAreRefusedWithTheCause(t *testing.T) {
 		{"DELETE", `{"issuer":"corp"}`, 400, "name exactly one of id, jti, sid and user", nil},
 		{"DELETE", `{"id":"a","user":"ada"}`, 400, "name exactly one of id, jti, sid and user", nil},
 		{"DELETE", `{"id":"a","jti":"a","sid":"a","issuer":"corp"}`, 400, "name exactly one of id, jti, sid and user", nil},
-		{"DELETE", `{"id":"` + d.ID + `","issuer":"corp"}`, 400, "issuer goes with jti, sid and user", nil},
-		{"DELETE", `{"user":"alice"}`, 400, "issuer is missing: the configured name, one of corp or partner", nil},
+		{"DELETE", `{"id":"` + d.ID + `","issuer":"corp"}`, 400, "issuer requires jti, sid or user", nil},
+		{"DELETE", `{"user":"alice"}`, 400, "issuer is required (want corp or partner)", nil},
 		{"DELETE", `{"user":"alice","issuer":"crop"}`, 400, `did you mean \"corp\"?`, nil},
 		{"DELETE", `{"user":"alice","issuer":"partner"}`, 404, "the deny list of this node has no such entry", nil},
 		{"DELETE", `{"sid":"alice","issuer":"corp"}`, 404, "the deny list of this node has no such entry", nil},

@@ -65,7 +65,7 @@ func (m *MatchPath) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Provision prepares the matcher.
 func (m *MatchPath) Provision(ctx caddy.Context) error {
 	if len(m.Patterns) == 0 {
-		return errors.New("no pattern; name a path such as /admin, and /admin/* for what is below it")
+		return errors.New("no pattern: add a path such as /admin, and /admin/* for the paths below it")
 	}
 	m.logger = ctx.Logger()
 	path := caddyhttp.MatchPath(append([]string{}, m.Patterns...)) // Provision folds the patterns in place

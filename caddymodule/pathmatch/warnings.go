@@ -20,7 +20,7 @@ import (
 func Warnings(ctx caddy.Context, raw caddyhttp.RawMatcherSets) []string {
 	list := patternWarnings(raw)
 	if slices.ContainsFunc(ctx.Modules(), chosenByPath) {
-		list = append(list, "the policy is in a route chosen by Caddy's path matcher, which knows only one reading of a path: "+
+		list = append(list, "the policy is in a route chosen by Caddy's path matcher, which matches only one reading of a path: "+
 			"use the policy's own matcher, or token_enrich_path")
 	}
 	return list
@@ -41,7 +41,7 @@ func patternWarnings(raw caddyhttp.RawMatcherSets) []string {
 	for _, pattern := range patterns {
 		other, found := counterpart(pattern)
 		if found && !anyCovers(other, patterns) {
-			list = append(list, fmt.Sprintf("the pattern %s does not cover %s, which most applications take for the same place: name both", pattern, other))
+			list = append(list, fmt.Sprintf("the pattern %s does not cover %s, which most applications treat as the same path: list both", pattern, other))
 		}
 	}
 	return list

@@ -56,7 +56,7 @@ func Check(servers map[string]any, stricter func(policy, other map[string]any) b
 		}
 		s.Failed(func(w *Site, r Reader, scrubbed string) {
 			if scrubbed == "" {
-				c.fatal(w, "%s in handle_errors%s meets requests that failed before they were scrubbed, with whatever identity headers the client made up: put token_enrich_scrub %s", r.What, r.where, s.whereToScrub())
+				c.fatal(w, "%s in handle_errors%s receives requests that failed before they were scrubbed, with identity headers forged by the client: put token_enrich_scrub %s", r.What, r.where, s.whereToScrub())
 			}
 		})
 	}
@@ -101,12 +101,12 @@ func (c *checker) unscrubbed(w *Site) {
 	}
 	for _, r := range w.Readers {
 		if r.Forwards {
-			c.fatal(w, "%s%s is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the site, before it", r.What, r.where, w.firstPolicy)
+			c.fatal(w, "%s%s receives requests that neither policy %q nor token_enrich_scrub has processed, with identity headers forged by the client: put token_enrich_scrub into the site, before it", r.What, r.where, w.firstPolicy)
 		}
 	}
 	for _, r := range w.errorReaders {
 		if r.Forwards {
-			c.fatal(w, "%s%s, in an error route, is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the error route", r.What, r.where, w.firstPolicy)
+			c.fatal(w, "%s%s, in an error route, receives requests that neither policy %q nor token_enrich_scrub has processed, with identity headers forged by the client: put token_enrich_scrub into the error route", r.What, r.where, w.firstPolicy)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (c *checker) secondSite(w *Site, protected map[string]string) {
 	for _, r := range w.Readers {
 		for _, u := range r.upstreams {
 			if other, ok := protected[address(u)]; ok {
-				c.add(Problem{Site: w.Name, Text: fmt.Sprintf("%s reaches the same application as %s, but no token_enrich stands here: identity headers of the client arrive as they are; put token_enrich or token_enrich_scrub into this site too", r.What, other)})
+				c.add(Problem{Site: w.Name, Text: fmt.Sprintf("%s reaches the same application as %s, but this site has no token_enrich: identity headers of the client arrive unchanged; add token_enrich or token_enrich_scrub to this site", r.What, other)})
 			}
 		}
 	}

@@ -91,7 +91,7 @@ func (w *Site) other(kind string, h map[string]any, scrubbed bool) {
 	}
 	if !known {
 		w.mayFail()
-		w.addReader(Reader{What: fmt.Sprintf("the handler %s, which may send requests on,", kind), Forwards: true})
+		w.addReader(Reader{What: fmt.Sprintf("the handler %s, which may forward requests,", kind), Forwards: true})
 	} else if name, ok := w.readsOwned(h); ok {
 		w.addReader(Reader{What: fmt.Sprintf("%s, which reads %s,", kind, name)})
 	} else if (kind == "map" || kind == "vars") && strings.Contains(jsontree.Text(h), headerPlaceholder) {

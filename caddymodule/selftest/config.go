@@ -52,7 +52,7 @@ func (e *UnknownSiteError) Error() string {
 	if last >= 0 {
 		known += e.Known[last]
 	}
-	return fmt.Sprintf("no site is for %q; there are %s", e.Site, known)
+	return fmt.Sprintf("no site for %q (want %s)", e.Site, known)
 }
 
 // keptApps answer requests. Any other app might listen or act outside.
@@ -145,7 +145,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 			}
 		}
 		if kinds := uncoveredMatchers(server); len(kinds) > 0 {
-			c.note("routes with matchers of the kind %s were met only by requests that happen to fit", strings.Join(kinds, ", "))
+			c.note("routes with %s matchers were tested only by requests that happen to match", strings.Join(kinds, ", "))
 		}
 		server["listen"] = []any{addr}
 		// Requests over TLS only, with one certificate for all hosts.
@@ -248,7 +248,7 @@ const (
 func (c *privateConfig) freeLoopback() (string, error) {
 	// Ports are tried at random, so that two selftests at once do not compete for the
 	// same ones.
-	last := errors.New("others have it")
+	last := errors.New("all are in use")
 	for range portsToTry {
 		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(portCount)) // #nosec G404 -- no secret
 		if slices.ContainsFunc(c.servers, func(s privateServer) bool { return s.addr == addr }) {

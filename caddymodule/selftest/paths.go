@@ -64,7 +64,7 @@ func (s *tester) sendSpelling(ctx context.Context, t *target, protocol, spelling
 	s.Guarded.Spellings++
 	r, err := s.exchange(ctx, t, a.request)
 	if ctx.Err() != nil {
-		return fmt.Errorf("the selftest took longer than %v: choose with --site and --path", maxSelftest)
+		return fmt.Errorf("the selftest took longer than %v: narrow it with --site and --path", maxSelftest)
 	}
 	// No answer is a refusal too, but the bound of requests ends the selftest.
 	if err != nil {

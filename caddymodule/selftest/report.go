@@ -96,7 +96,7 @@ func (r *Report) Write(out, diagnostics io.Writer) error {
 		}
 	}
 	fmt.Fprintf(out, "sent %d requests to %d paths: %d spellings of %s; %d of them reached an application%s\n",
-		r.Requests, r.Targets, r.Spellings, plural(len(r.Names), "name"), r.Reached, tally("; refused where an honest request is not: ", r.Refused))
+		r.Requests, r.Targets, r.Spellings, plural(len(r.Names), "name"), r.Reached, tally("; refused where a regular request is not: ", r.Refused))
 	if r.Guarded.Paths > 0 {
 		fmt.Fprintf(out, "of them %d spellings of %s%s\n", r.Guarded.Spellings, plural(r.Guarded.Paths, "guarded path"), tally("; refused: ", r.Guarded.Refused))
 	}

@@ -86,7 +86,7 @@ func Run(ctx context.Context, config []byte, o Options) (_ *Report, err error) {
 	s := newTester(app, o.Token, p)
 	s.Notes = private.notes
 	if missing := s.readings.Missing(); len(missing) > 0 {
-		s.Notes = append(s.Notes, "spellings of guarded paths were not tried that need path_readings "+strings.Join(missing, " "))
+		s.Notes = append(s.Notes, "not tested: spellings of guarded paths that need path_readings "+strings.Join(missing, " "))
 	}
 	for _, server := range private.servers {
 		c := newClient(server.addr, private.pem.pool())

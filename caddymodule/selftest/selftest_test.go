@@ -248,7 +248,7 @@ func TestSelftestSaysWhatItDidNotTry(t *testing.T) {
 		{"a route of its own for a header", "@debug header X-Debug *\nhandle @debug {\nreverse_proxy app:80\n}\n", []string{"routes with matchers of the kind header were met"}},
 		{"routes for a query, and not for an address", "@a query debug=1\n@b not remote_ip 10.0.0.0/8\nhandle @a {\nreverse_proxy app:80\n}\nhandle @b {\nrespond ok\n}\n", []string{"routes with matchers of the kind query, remote_ip were met"}},
 		{"a route of its own for a method", "@post method POST\nhandle @post {\nreverse_proxy app:80\n}\n", []string{"routes with matchers of the kind method were met"}},
-		{"too many paths", many, []string{"of site a.example, 5 paths were not tried"}},
+		{"too many paths", many, []string{"site a.example: 5 paths were not tested"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			config := map[string]any{}

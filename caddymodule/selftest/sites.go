@@ -76,13 +76,13 @@ func sitesOf(server map[string]any, note func(string, ...any)) []site {
 			}
 		}
 		if len(distinct) > maxPaths {
-			note("of site %s, %d paths were not tried: choose with --site and --path", list[i].pattern, len(distinct)-maxPaths)
+			note("site %s: %d paths were not tested: narrow the test with --site and --path", list[i].pattern, len(distinct)-maxPaths)
 			distinct = distinct[:maxPaths]
 		}
 		list[i].paths = distinct
 	}
 	if len(list) > maxSites {
-		note("%d sites were not tried: choose with --site", len(list)-maxSites)
+		note("%d sites were not tested: narrow the test with --site", len(list)-maxSites)
 		list = list[:maxSites]
 	}
 	return list

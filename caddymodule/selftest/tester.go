@@ -160,7 +160,7 @@ func (s *tester) measureBaseline(ctx context.Context, t *target) (enriched bool,
 	s.credentials(&a, t)
 	r, err := s.exchange(ctx, t, a)
 	if err != nil {
-		return false, "", fmt.Errorf("asking https://%s%s: %w", t.host, t.path, err)
+		return false, "", fmt.Errorf("requesting https://%s%s: %w", t.host, t.path, err)
 	}
 	t.baseline = map[string]map[string]int{}
 	for _, p := range s.probes.take() {
@@ -231,7 +231,7 @@ func (s *tester) credentials(a *request, t *target) {
 // led to.
 func (s *tester) exchange(ctx context.Context, t *target, a request) (*reply, error) {
 	if s.Requests++; s.Requests > maxAttempts {
-		return nil, fmt.Errorf("over %d requests: choose with --site and --path", maxAttempts)
+		return nil, fmt.Errorf("more than %d requests: narrow the test with --site and --path", maxAttempts)
 	}
 	s.probes.take()
 	return t.client.send(ctx, a)
@@ -241,7 +241,7 @@ func (s *tester) exchange(ctx context.Context, t *target, a request) (*reply, er
 func (s *tester) send(ctx context.Context, t *target, a attempt) error {
 	r, err := s.exchange(ctx, t, a.request)
 	if ctx.Err() != nil {
-		return fmt.Errorf("the selftest took longer than %v: choose with --site and --path", maxSelftest)
+		return fmt.Errorf("the selftest took longer than %v: narrow it with --site and --path", maxSelftest)
 	}
 	// A server may close the connection of a malformed request without an answer.
 	if err != nil {

@@ -32,7 +32,7 @@ func main() {
 func run(ctx context.Context, args []string, out, complaints io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(complaints)
-	once := flags.Bool("once", false, "make the requests, say how each turned out, and end")
+	once := flags.Bool("once", false, "make the requests, report each result and exit")
 	anyPort := flags.Bool("any-port", false, "take free ports instead of 8080, 2019, 9000 and 9001")
 	verbose := flags.Bool("verbose", false, "write Caddy's log to standard error instead of a file")
 	flags.Usage = func() {

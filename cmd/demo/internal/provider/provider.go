@@ -98,7 +98,7 @@ type Order struct {
 func (p *Provider) Mint(person string, o Order) (string, error) {
 	subject, known := p.config.People[person]
 	if !known {
-		return "", fmt.Errorf("minting a token: nobody is called %q", person)
+		return "", fmt.Errorf("minting a token: unknown person %q", person)
 	}
 	if o.Algorithm == "" {
 		o.Algorithm = Algorithms()[0]
@@ -195,7 +195,7 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	if text := query.Get("ttl"); text != "" {
 		ttl, err := time.ParseDuration(text)
 		if err != nil {
-			http.Error(w, "ttl is no duration, such as 5m", http.StatusBadRequest)
+			http.Error(w, "ttl is not a duration such as 5m", http.StatusBadRequest)
 			return
 		}
 		o.TTL = ttl
