@@ -93,7 +93,7 @@ const userPlaceholder = "http.auth.user.id"
 // placeholderPrefix is that of every placeholder of the gateway.
 const placeholderPrefix = "token_enrich."
 
-// get returns the value of a placeholder, and whether its name is one of ours.
+// get returns the value of a placeholder, and whether its name is one of the gateway's.
 func (p *placeholders) get(key string) (any, bool) {
 	name, ours := strings.CutPrefix(key, placeholderPrefix)
 	if !ours {

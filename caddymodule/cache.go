@@ -59,7 +59,7 @@ type Redis struct {
 	redis.Config
 }
 
-// UnmarshalCaddyfile reads the cache option; d stands on the word cache.
+// UnmarshalCaddyfile reads the cache option; d is at the word cache.
 func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
@@ -93,7 +93,7 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// check reports what is wrong in the settings as far as that can be judged
+// check returns an error for invalid settings, as far as they can be checked
 // before placeholders are expanded.
 func (c *Cache) check() error {
 	if c.Memory != 0 && c.Memory < memory.MinBytes {
@@ -137,7 +137,7 @@ func (c *Cache) expand() error {
 	return block.Expand(texts...)
 }
 
-// ttls gives how long answers are used, with the defaults filled in.
+// ttls returns how long answers are used, with the defaults filled in.
 func (c *Cache) ttls() cache.TTLs {
 	l := cache.DefaultTTLs()
 	if c == nil {
@@ -166,7 +166,7 @@ func (c *Cache) decisionMemory() int64 {
 	return c.DecisionMemory
 }
 
-// UnmarshalCaddyfile reads the redis option; d stands on the word redis.
+// UnmarshalCaddyfile reads the redis option; d is at the word redis.
 func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	at := d.Token()
 	if d.NextArg() {

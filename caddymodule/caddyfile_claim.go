@@ -8,7 +8,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/nearest"
 )
 
-// parseClaim reads one claim rule; d stands on the word claim. Syntax:
+// parseClaim reads one claim rule; d is at the word claim. Syntax:
 //
 //	claim <name> <expression> {
 //		scopes   <scope>...

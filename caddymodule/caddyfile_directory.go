@@ -39,7 +39,7 @@ func (p *parsedDirectory) name() string {
 // parsedDirectories are the directory options of a Caddyfile, in order.
 type parsedDirectories []parsedDirectory
 
-// unmarshal reads a directory option; d stands on the word directory. The kind
+// unmarshal reads a directory option; d is at the word directory. The kind
 // that follows is a directory module, which reads the rest.
 func (p *parsedDirectories) unmarshal(d *caddyfile.Dispenser) error {
 	at := d.Token()

@@ -94,20 +94,20 @@ func (h *Hook) sendingIssuer(issuers []*issuer.Config) (n int, err error) {
 }
 
 // take answers one logout request. Where a token cannot be verified at the moment,
-// the answer is 503, so that the provider can tell it from a refused token.
+// the answer is 503, so that the provider can distinguish it from a refused token.
 func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	raw, err := logoutToken(r)
 	if err != nil {
-		l.logStranger(zapcore.InfoLevel, "logout request refused", err)
+		l.logUnauthenticated(zapcore.InfoLevel, "logout request refused", err)
 		return refuseHook(w, "The request contains no logout token.")
 	}
 	err = l.logOut(r.Context(), raw)
 	switch {
 	case errors.Is(err, issuer.ErrInvalidToken), errors.Is(err, errLogoutReplayed):
-		l.logStranger(zapcore.InfoLevel, "logout token refused", err)
+		l.logUnauthenticated(zapcore.InfoLevel, "logout token refused", err)
 		return refuseHook(w, "The logout token is not valid.")
 	case err != nil:
-		l.logStranger(zapcore.ErrorLevel, "logout failed", err)
+		l.logUnauthenticated(zapcore.ErrorLevel, "logout failed", err)
 		refusal := enrich.Unavailable(err)
 		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
 		return caddyhttp.Error(refusal.Kind.Status(), refusal)
@@ -116,9 +116,9 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logStranger writes a line that anybody who finds the hook can cause. The lines
-// are sampled.
-func (l *logout) logStranger(level zapcore.Level, line string, err error) {
+// logUnauthenticated writes a line that any unauthenticated client can cause. The
+// lines are sampled.
+func (l *logout) logUnauthenticated(level zapcore.Level, line string, err error) {
 	if c := l.app.sampler.check(l.logger, level, line, "", reasonLogout); c != nil {
 		c.Write(zap.String("issuer", l.issuer.Name()), zap.Error(err))
 	}

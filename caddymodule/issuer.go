@@ -19,7 +19,7 @@ type Issuer struct {
 	issuer.Config
 }
 
-// UnmarshalCaddyfile reads the issuer option; d stands on the word issuer. Syntax:
+// UnmarshalCaddyfile reads the issuer option; d is at the word issuer. Syntax:
 //
 //	issuer <url> {
 //		name             <name>

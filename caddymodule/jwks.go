@@ -63,7 +63,7 @@ var errNothingToPublish = errors.New("token_enrich_jwks: the global option token
 
 // ServeHTTP answers the paths of the two documents.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// A refusal of ours may end in an error route that proxies.
+	// A refusal by this handler may end in an error route that proxies.
 	j.app.scrubReserved(r)
 	var body []byte
 	var etag string

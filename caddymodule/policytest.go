@@ -13,7 +13,7 @@ import (
 // This file is the configuration of a policy's tests. The command check runs
 // them; a server that loads the configuration only validates them.
 
-// Test is an example decision: what a policy decides for a made-up caller.
+// Test is an example decision: what a policy decides for an example caller.
 type Test struct {
 	// What the test shows, for the check command's answer. Required, and
 	// different from the policy's other tests.
@@ -33,7 +33,7 @@ type Test struct {
 	// The scopes that were granted. Default: none.
 	Scopes []string `json:"scopes,omitempty"`
 
-	// What is expected, all of it. At least one; a denial stands alone.
+	// What is expected, all of it. At least one; a denial excludes all others.
 	Expect []Expectation `json:"expect,omitempty"`
 }
 

@@ -54,8 +54,8 @@ func (a *App) readRoutes(http *caddyhttp.App) {
 }
 
 // checkRoutes checks the routes, once for a configuration. What leads requests
-// past a policy is an error; what is probably not meant is logged and kept for
-// the check command.
+// past a policy is an error; what is suspicious is logged and kept for the check
+// command.
 func (a *App) checkRoutes() error {
 	c := a.routes
 	if c == nil || c.servers == nil {

@@ -217,7 +217,7 @@ func (f *lazyStore) work(ctx context.Context) {
 	}
 }
 
-// current gives the store if it is there, else nil.
+// current returns the store if it is open, else nil.
 func (f *lazyStore) current() *cache.Store {
 	select {
 	case <-f.ready:

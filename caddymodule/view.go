@@ -36,7 +36,7 @@ func ActiveApp() (*App, error) {
 }
 
 // Policies returns the handlers of the policies, in the order in which they
-// were provisioned. Of a policy that stands on several listeners it returns the
+// were provisioned. Of a policy that is on several listeners it returns the
 // first handler only.
 func (a *App) Policies() []*Handler {
 	a.mu.Lock()

@@ -121,7 +121,7 @@ func ParseDenyFor(text string) (time.Duration, error) {
 		return 0, errors.New("for is not a duration such as 2h, 30m or 1d")
 	}
 	if d < MinDenyFor || d > MaxDenyFor {
-		return 0, fmt.Errorf("for is %s; it must be %s to %s", FormatDuration(d), FormatDuration(MinDenyFor), FormatDuration(MaxDenyFor))
+		return 0, fmt.Errorf("for is %s; it must be from %s to %s", FormatDuration(d), FormatDuration(MinDenyFor), FormatDuration(MaxDenyFor))
 	}
 	return d, nil
 }

@@ -14,19 +14,19 @@ import (
 )
 
 // ExplainRequest is the body of POST /token_enrich/explain. It names a token or
-// a made-up caller, and a policy or the site and path of a request.
+// an example caller, and a policy or the site and path of a request.
 type ExplainRequest struct {
 	// Token is an access token. It is verified as in a request.
 	Token string `json:"token,omitempty"`
 
-	// Issuer is the configured name of the made-up caller's issuer. Without
+	// Issuer is the configured name of the example caller's issuer. Without
 	// Token, it and Subject are required.
 	Issuer string `json:"issuer,omitempty"`
-	// Subject is the made-up caller's subject.
+	// Subject is the example caller's subject.
 	Subject string `json:"subject,omitempty"`
-	// Client is the id of the client that the made-up caller uses.
+	// Client is the id of the client that the example caller uses.
 	Client string `json:"client,omitempty"`
-	// Scope are the made-up caller's granted scopes.
+	// Scope are the example caller's granted scopes.
 	Scope []string `json:"scope,omitempty"`
 
 	// Policy is a policy's name. It may be omitted where there is one policy.

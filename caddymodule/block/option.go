@@ -22,7 +22,7 @@ type Option struct {
 	// Name is the word that begins the option.
 	Name string
 
-	// Parse reads the option's arguments and block; d stands on the name.
+	// Parse reads the option's arguments and block; d is at the name.
 	Parse func(d *caddyfile.Dispenser) error
 
 	// List is the name, in JSON, of the list that the option adds an element to.
@@ -35,7 +35,7 @@ type Option struct {
 	check func() error
 }
 
-// Parse reads the block that d stands before. name is that of the block, for
+// Parse reads the block that follows d. name is that of the block, for
 // errors: an unknown option (with the nearest known one), a repeated option, a
 // block behind an option that takes none.
 func Parse(d *caddyfile.Dispenser, name string, options []Option) error {

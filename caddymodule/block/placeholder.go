@@ -9,7 +9,7 @@ import (
 )
 
 // Expand replaces the placeholders {env.*} and {file.*} in each of texts, once:
-// what they stand for is never expanded again. It is for addresses, paths, user
+// their values are never expanded again. It is for addresses, paths, user
 // names and secrets, and is called in Provision. A placeholder that is missing or
 // empty is an error, because a half-filled secret must not be sent anywhere; so
 // is any other one. {subject}, {dn} and {app} stay for the directory. A final

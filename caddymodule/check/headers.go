@@ -39,7 +39,7 @@ func hyphenated(name string) string {
 }
 
 // spellingConflicts warns of a name that two policies spell differently: the
-// transport cannot know which spelling is meant for a request.
+// transport cannot know which spelling a request needs.
 func (c *checker) spellingConflicts() {
 	first := map[string]string{}
 	for _, n := range c.owned.Names() {

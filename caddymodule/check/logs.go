@@ -13,7 +13,7 @@ import (
 )
 
 // This file warns of logs without a filter for what a request holds of tokens
-// and people. It looks for the filter of a field and does not judge what the
+// and people. It looks for the filter of a field and does not check what the
 // filter leaves of it.
 
 // What Caddy names the loggers that write requests.

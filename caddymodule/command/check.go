@@ -10,7 +10,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/check"
 )
 
-// checkCommand returns the command that checks a configuration.
+// checkCommand returns the command check. It combines three checks of a
+// configuration file, so that one run in CI covers all of them: caddy validate,
+// the warnings of package check, and the test blocks of the policies. Only the
+// last one may use the network, for directories and key servers.
 func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
@@ -30,7 +33,8 @@ change the exit status; an error or a failed test is status 1.
 }
 
 // runCheck loads the configuration, and prints its warnings and the results of its
-// tests. A failed test makes the exit status 1.
+// tests. A configuration that does not load is an error. A failed test makes the
+// exit status 1; a warning does not, because what it reports may be intended.
 func runCheck(cmd *cobra.Command, _ []string) error {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
@@ -45,6 +49,8 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	// The warnings come before the tests: they are there even if a directory that a
+	// test needs is down.
 	warnings := check.Warnings(app, text)
 	tests, err := runTests(contextOf(cmd), app)
 	if err != nil {
@@ -75,7 +81,7 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// quantity returns a number with its noun.
+// quantity returns a number with its noun in the singular or plural.
 func quantity(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -83,7 +89,8 @@ func quantity(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// printCheck prints warnings and failed tests as text.
+// printCheck prints warnings and failed tests as text, one a line, so that a script
+// can filter them by their prefix. Tests that passed are only counted.
 func printCheck(cmd *cobra.Command, warnings []caddymodule.Warning, tests []testResult) {
 	for _, w := range warnings {
 		fmt.Fprintf(cmd.OutOrStdout(), "warning: %s\n", w)

@@ -13,7 +13,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
-// This file calls the admin API of a running gateway.
+// This file calls the admin API of a running gateway. The requests go through
+// Caddy's own client, which finds the address as caddy reload does and speaks to a
+// Unix socket too. The types of the bodies are those of package admin, so that
+// client and server cannot disagree.
 
 // addAdminFlags adds the flags that say where the admin API is, which are those
 // of Caddy's own commands.
@@ -23,8 +26,9 @@ func addAdminFlags(cmd *cobra.Command) {
 	cmd.Flags().String("address", "", "Address of the admin endpoint, if not the default")
 }
 
-// call sends a request to an endpoint and prints the answer: as it came with
-// --json, and else by show. Without a body, q is nil.
+// call sends a request to an endpoint and prints the answer: unchanged with --json,
+// otherwise by show. q is the body, nil for none. --json does not decode the
+// answer, so that members which a newer gateway adds are printed too.
 func call[A any](cmd *cobra.Command, method, endpoint string, q any, show func(out io.Writer, answer A) error) error {
 	body, err := request(cmd, method, endpoint, q)
 	if err != nil {

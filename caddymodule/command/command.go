@@ -1,6 +1,9 @@
 // Package command is the gateway's command line: caddy token-enrich and the
 // commands below it.
 //
+// Caddy has one command line for all plugins, so the gateway registers the single
+// command token-enrich with Caddy and adds its own commands below it.
+//
 // Some commands work on a configuration file, which they load without serving
 // it; others call the admin API of a running gateway. One file holds one
 // command. What all of them share is in cobra.go, client.go and offline.go.
@@ -30,6 +33,7 @@ success, 1 for a failure or a denial, and 2 for incorrect usage.
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), selftestCommand())
 			cmd.PersistentFlags().Bool("json", false, "Write results as JSON")
+			// An unknown or malformed flag is incorrect usage; cobra would exit with 1.
 			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, misuse("%w", err)) })
 			cmd.Args = cobra.ArbitraryArgs
 			cmd.RunE = run(func(cmd *cobra.Command, args []string) error {
@@ -37,6 +41,8 @@ success, 1 for a failure or a denial, and 2 for incorrect usage.
 					_ = cmd.Help()
 					return misuse("a command is required")
 				}
+				// Cobra comes here with an unknown command too, because the command
+				// takes any arguments.
 				var names []string
 				for _, c := range cmd.Commands() {
 					names = append(names, c.Name())

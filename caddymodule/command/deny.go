@@ -15,9 +15,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
-// denyCommand returns the command deny, which lists the denials too. What the
-// gateway would refuse is refused here first, in the words of the flags and with
-// the status of misuse.
+// denyCommand returns the command deny, which lists the denials too. It validates
+// the request before it sends it, by the functions that the gateway uses: the error
+// then names the flag instead of the JSON member, and the exit status is 2.
 func denyCommand() *cobra.Command {
 	var q admin.DenyRequest
 	var list bool
@@ -36,6 +36,7 @@ contains no names.
 `, admin.FormatDuration(caddymodule.DefaultDenyFor)),
 		Args: exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			// The list takes no filter. A target beside it is a mistake, not a filter.
 			if list {
 				if q != (admin.DenyRequest{}) {
 					return misuse("--list cannot be combined with a denial")
@@ -69,7 +70,8 @@ contains no names.
 }
 
 // undenyCommand returns the command undeny. Its argument, if there is one, is the
-// id of an entry of the list.
+// id of an entry of the list. The list holds hashes, so an operator who knows only
+// the entry removes it by its id, and one who knows the subject by the flags.
 func undenyCommand() *cobra.Command {
 	var q admin.UndenyRequest
 	cmd := &cobra.Command{
@@ -104,7 +106,8 @@ func undenyCommand() *cobra.Command {
 	return cmd
 }
 
-// addTargetFlags adds the flags that name what is denied and sets t by them.
+// addTargetFlags adds the flags that name what is denied, for deny and undeny
+// alike. Parsing them sets t.
 func addTargetFlags(cmd *cobra.Command, t *admin.DenialTarget) {
 	cmd.Flags().StringVar(&t.JTI, "jti", "", "A token's id")
 	cmd.Flags().StringVar(&t.SID, "sid", "", "A session's id")
@@ -112,7 +115,8 @@ func addTargetFlags(cmd *cobra.Command, t *admin.DenialTarget) {
 	cmd.Flags().StringVar(&t.Issuer, "issuer", "", "The configured name of the issuer")
 }
 
-// printDenials prints the deny list as a table, in the order of the answer.
+// printDenials prints the deny list as a table, in the order of the answer: the
+// denial that ends first comes first. An empty list is a header alone.
 func printDenials(out io.Writer, list admin.DenialList) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "ENTRY\tKIND\tUNTIL\tREASON")

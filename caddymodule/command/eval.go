@@ -15,8 +15,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// evalCommand returns the command eval. It works on an expression alone: no
-// configuration is loaded and no gateway is called.
+// evalCommand returns the command eval, with which an author tries an expression
+// before it goes into a claim rule or a requirement. It works on the expression
+// alone: no configuration is loaded and no gateway is called.
 func evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval [--context FILE] [--dialect classic|identity_engine] EXPRESSION",
@@ -73,7 +74,9 @@ func eval(cmd *cobra.Command, args []string) error {
 }
 
 // expressionError prints an error of an expression with a caret under its
-// position, or with --json as an object. It returns errDenied.
+// position, or with --json as an object. It returns errDenied, because the error
+// has been printed. An error that is neither of compilation nor of evaluation has
+// no position: line and column are 0.
 func expressionError(cmd *cobra.Command, err error) error {
 	var compile *oktael.Error
 	var run *oktael.EvalError
@@ -106,6 +109,8 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	switch {
 	case contextFile != "" && directoryFile != "":
 		return nil, misuse("--context and --directory cannot be combined")
+	// The file sets the whole context, so that an expression can be tried with
+	// data that no directory has.
 	case contextFile != "":
 		text, err := readFile(cmd, contextFile)
 		if err != nil {
@@ -114,6 +119,8 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 		if c, err = oktael.DecodeContext(text); err != nil {
 			return nil, fmt.Errorf("--context: %w", err)
 		}
+	// The directory is that of the file kind, with its default properties to match
+	// a user by.
 	case directoryFile != "":
 		text, err := readFile(cmd, directoryFile)
 		if err != nil {
@@ -129,6 +136,7 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	case user != "" || app != "":
 		return nil, misuse("--user and --app require --directory")
 	}
+	// The flag takes precedence over the scopes of a context file.
 	if scope != "" {
 		c.Scopes = strings.Fields(scope)
 	}
@@ -140,7 +148,8 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 
 // fromDirectory fills a context with the records that a directory has of a user,
 // an app and the user's account in the app. An empty user or app is not looked
-// up; it is an error that one does not exist.
+// up. An unknown user or app is an error, because it is a mistake in a flag; a user
+// without an account in the app is not: appuser is null then, as in a request.
 func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory, user, app string) error {
 	q := directory.Query{Principal: &identity.Principal{Subject: user}}
 	if user != "" {

@@ -13,9 +13,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// explainCommand returns the command explain. The decision is made by the same
-// stages as for a request, either in a running gateway or, with --offline, in
-// this process.
+// explainCommand returns the command explain, which answers why a request is
+// allowed or refused and what an application would receive. The decision is made by
+// the same stages as for a request, either in a running gateway or, with --offline,
+// in this process. The caller is that of a token, or is described by flags.
 func explainCommand() *cobra.Command {
 	var q admin.ExplainRequest
 	var tokenFile, scope string
@@ -73,7 +74,9 @@ status is 1 if the decision is a denial.
 	return cmd
 }
 
-// explainOnline asks a running gateway, by its configuration and with its caches.
+// explainOnline calls a running gateway, which decides by its own configuration and
+// with its caches. The explanation is decoded even for --json, because the exit
+// status depends on it.
 func explainOnline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
 	body, err := request(cmd, http.MethodPost, "explain", q)
 	if err != nil {
@@ -106,7 +109,7 @@ func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explana
 }
 
 // printDecision prints an explanation. Its error sets the exit status: a denial
-// is errDenied.
+// is errDenied, so that a script can test a policy without reading the output.
 func printDecision(cmd *cobra.Command, e *enrich.Explanation) error {
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd, e); err != nil {
@@ -149,9 +152,12 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 			line("  groups: %d from %s", g.Groups, g.Directory)
 		}
 		for _, a := range r.Attributes {
+			// A value is absent unless the configuration allows explain to show it.
 			line("  %-24s %s from %s%s%s", a.Name, a.Type, orNone(a.Origin), old(a.Age), shown(a.Value))
 		}
 	}
+	// A rule has a result even where it has no value: an error, or that its scopes
+	// were not granted.
 	for _, r := range e.Rules {
 		text := r.Result
 		if r.Error != "" {
@@ -171,18 +177,19 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 	for _, h := range e.Headers {
 		line("header %s from %s: %d bytes%s", h.Name, h.Claim, h.Bytes, shownList(h.Values))
 	}
+	// No token is signed for an explanation; only its header or cookie is known.
 	for _, t := range e.Tokens {
 		line("signed token in %s", t)
 	}
 }
 
-// The functions below return a part of a line, empty where there is nothing to
-// say.
+// The functions below return a part of a line, which is empty where the explanation
+// has nothing for it.
 
 // from returns the name of the directory that a value came from.
 func from(directory string) string { return behind(" from ", directory) }
 
-// behind returns a text with what stands before it, or nothing without a text.
+// behind returns a text with a prefix, or nothing without a text.
 func behind(prefix, text string) string {
 	if text == "" {
 		return ""
@@ -190,7 +197,8 @@ func behind(prefix, text string) string {
 	return prefix + text
 }
 
-// old returns how long ago something was fetched, in seconds.
+// old returns how long ago something was fetched, in seconds. It is nil for what
+// was not fetched from a directory.
 func old(age *int64) string {
 	if age == nil {
 		return ""

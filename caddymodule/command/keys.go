@@ -11,7 +11,8 @@ import (
 )
 
 // keysCommand returns the command keys, with list and rotate below it. Both print
-// the keys that are published once they are done.
+// the published keys, rotate those after the rotation. Without list or rotate it is
+// incorrect usage: cobra would print the help and exit with status 0.
 func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys list|rotate",
@@ -29,6 +30,7 @@ func keysCommand() *cobra.Command {
 			return call(cmd, http.MethodGet, "keys", nil, printKeys)
 		}),
 	}
+	// The endpoint requires rotate to be true, so that an empty body does nothing.
 	q := admin.RotateRequest{Rotate: true}
 	rotate := &cobra.Command{
 		Use:   "rotate [--now]",
@@ -46,7 +48,8 @@ func keysCommand() *cobra.Command {
 	return cmd
 }
 
-// signingKey is what the command prints of a key in the gateway's answer.
+// signingKey is what the command prints of a key in the gateway's answer. It holds
+// public values only; a private key never leaves the gateway.
 type signingKey struct {
 	ID    string `json:"kid"`
 	Alg   string `json:"alg"`
@@ -54,7 +57,8 @@ type signingKey struct {
 	From  string `json:"signs_from"` // as it was written
 }
 
-// printKeys prints one line for each key.
+// printKeys prints one line for each key: its id, algorithm, state, and when it
+// begins to sign.
 func printKeys(out io.Writer, keys []signingKey) error {
 	for _, k := range keys {
 		if _, err := fmt.Fprintf(out, "%-44s %-6s %-8s %s\n", k.ID, k.Alg, k.State, k.From); err != nil {

@@ -11,9 +11,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// This file runs the test blocks of policies: offline, for made-up callers.
+// This file runs the test blocks of policies: offline, for example callers.
 
-// testResult is what became of one test of a policy.
+// testResult is the result of one test of a policy. It is also its JSON in the
+// output of check --json, whose members are part of the interface.
 type testResult struct {
 	Policy string   `json:"policy"`
 	Test   string   `json:"test"`
@@ -21,14 +22,17 @@ type testResult struct {
 	Failed []string `json:"failed,omitempty"`
 }
 
-// runTests runs the tests of all policies of an app that LoadOffline returned.
-// Directories and key servers are asked only where there is a test. It is an error
-// that a test could not be run; one that fails is a result.
+// runTests runs the tests of all policies of an app that LoadOffline returned, in
+// the order of the configuration. Directories and key servers are called only where
+// there is a test. A test that could not be run, such as one whose issuer is
+// unknown, is an error; a test that fails is a result.
 func runTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
 	list := []testResult{}
 	var g *enrich.Gateway
 	for _, p := range app.Policies() {
 		for _, t := range p.Tests {
+			// The gateway is started by the first test. A configuration without tests
+			// is checked without the network.
 			if g == nil {
 				var err error
 				if g, err = app.OfflineGateway(); err != nil { //nolint:contextcheck // issuers end with the process, not with a test
@@ -45,8 +49,8 @@ func runTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
 	return list, nil
 }
 
-// runTest decides for the made-up caller of a test and returns what is not as
-// expected, a text for each expectation that failed.
+// runTest decides for the caller of a test and returns a text for each
+// expectation that failed.
 func runTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, p *caddymodule.Handler, t caddymodule.Test) ([]string, error) {
 	subject := t.Subject
 	if subject == "" {
@@ -68,8 +72,10 @@ func runTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, p *ca
 }
 
 // difference returns how an explanation differs from what is expected, or
-// nothing. It shows a value only where the configuration says explain values.
+// nothing. It shows a value only where the configuration sets explain values,
+// because the output of check often ends up in the log of a CI system.
 func difference(app *caddymodule.App, e *enrich.Explanation, expected caddymodule.Expectation) string {
+	// A directory that is down is no denial: the test would pass for the wrong reason.
 	if expected.Kind == "denied" {
 		switch {
 		case e.Allowed:

@@ -10,8 +10,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/admin"
 )
 
-// purgeCommand returns the command purge. What is purged is looked up again when
-// it is next used; nothing is denied by it.
+// purgeCommand returns the command purge, for a change in a directory that must
+// take effect before cached answers expire. What is purged is looked up again when
+// it is next used. It does not end sessions and denies no token: that is deny.
 func purgeCommand() *cobra.Command {
 	var q admin.PurgeRequest
 	cmd := &cobra.Command{

@@ -11,8 +11,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/selftest"
 )
 
-// selftestCommand returns the command that runs a configuration against attempts to
-// get past it.
+// selftestCommand returns the command selftest, which tests a configuration from
+// outside, by requests. check reads a configuration and can miss what a module of
+// another author does; selftest sends requests and can miss what it does not send.
+// Package selftest describes the requests.
 func selftestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "selftest --config FILE [--site HOST --path P] --token FILE",
@@ -42,7 +44,9 @@ temporary folder.
 	return cmd
 }
 
-// runSelftest reads the flags and the token, and runs the selftest.
+// runSelftest reads the flags and the token, and runs the selftest. It needs a token
+// that the configuration accepts, because only a request that reaches an
+// application shows which headers arrive there.
 func runSelftest(cmd *cobra.Command, _ []string) error {
 	flags := cmd.Flags()
 	config, _ := flags.GetString("config")
@@ -76,7 +80,9 @@ func runSelftest(cmd *cobra.Command, _ []string) error {
 	return printReport(cmd, report)
 }
 
-// printReport prints the report. Its error makes the exit status.
+// printReport prints the report. Its error sets the exit status: errDenied if
+// something got through, and an error if the token was not accepted, since a
+// selftest in which every request is refused proves nothing.
 func printReport(cmd *cobra.Command, report *selftest.Report) error {
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd, report); err != nil {

@@ -16,8 +16,8 @@ import (
 
 // This file has what several kinds need to read their settings.
 
-// address reads the kind, which d stands before, and the one argument that
-// follows it.
+// address reads the kind, which is the next token of d, and the one argument
+// that follows it.
 func address(d *caddyfile.Dispenser, to *string) error {
 	d.Next() // the kind
 	if !d.AllArgs(to) {
@@ -26,7 +26,7 @@ func address(d *caddyfile.Dispenser, to *string) error {
 	return nil
 }
 
-// knownOr returns a setting as a Caddyfile has it, or a valid stand-in where it
+// knownOr returns a setting as a Caddyfile has it, or a valid substitute where it
 // holds a placeholder and cannot be checked yet.
 func knownOr(setting, standIn string) string {
 	if block.HasPlaceholder(setting) {

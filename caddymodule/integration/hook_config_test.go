@@ -44,7 +44,7 @@ func TestHookThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 	}
 	for _, tc := range []struct{ name, old, new, want string }{
 		{"an unknown kind in JSON", `"kind":"backchannel_logout"`, `"kind":"okta"`, `unknown hook kind "okta"; want backchannel_logout`},
-		{"no kind in JSON", `"kind":"backchannel_logout",`, ``, "there is backchannel_logout"},
+		{"no kind in JSON", `"kind":"backchannel_logout",`, ``, "want backchannel_logout"},
 		{"no path in JSON", `"path":"/x"`, `"path":""`, "the path must begin with a slash"},
 		{"no issuer in JSON", `"issuer":"corp",`, ``, "issuer is missing"},
 	} {

@@ -14,7 +14,7 @@ import (
 // This file adapts Caddy's path matcher to readings. The matcher itself folds the
 // case of letters, and matches patterns with escapes against the escaped path.
 
-// keepCase is the context key that tells the path matcher to keep the case of
+// keepCase is the context key that makes the path matcher keep the case of
 // letters, because a reading of its own folds them.
 type keepCase struct{}
 

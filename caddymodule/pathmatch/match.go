@@ -81,7 +81,7 @@ func (m *Matchers) Match(r *http.Request) (bool, error) {
 	return match, err
 }
 
-// original stands for the URL of the request instead of a reading.
+// original selects the URL of the request instead of a reading.
 const original = ""
 
 // resultFor returns the result of matchers for a reading. It sets the request's own

@@ -11,10 +11,9 @@ import (
 
 // This file checks the routes around policies while a configuration is
 // provisioned. A configuration does not load if requests get past a policy, or
-// reach an application with identity headers that the client made up.
+// reach an application with identity headers that the client forged.
 
-// Problem is something about the routes of a configuration that is wrong, or
-// probably not what is meant.
+// Problem is an error or a suspicious entry in the routes of a configuration.
 type Problem struct {
 	Policy string // the policy's name, empty where it is about a site
 	Site   string // the site or server, as an operator knows it
@@ -22,7 +21,7 @@ type Problem struct {
 
 	// Fatal means that the configuration must not load: requests would get
 	// past a policy, or an application would see identity headers that the
-	// client made up.
+	// client forged.
 	Fatal bool
 }
 

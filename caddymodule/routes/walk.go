@@ -26,7 +26,7 @@ import (
 
 // Server is what a walk through one server found.
 type Server struct {
-	// Sites are the sites of the server. The first one stands for all routes that
+	// Sites are the sites of the server. The first one has all routes that
 	// name no host.
 	Sites []*Site
 

@@ -165,7 +165,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 	return err
 }
 
-// rewriteGateway deletes what nodes share: made-up values must not reach the cache of
+// rewriteGateway deletes what nodes share: test values must not reach the cache of
 // a real node, and no real key may sign for them.
 func (c *privateConfig) rewriteGateway(app map[string]any) {
 	if cache := jsontree.Object(app["cache"]); cache["redis"] != nil {
@@ -246,7 +246,7 @@ const (
 // freeLoopback returns a loopback address whose port is free, and which
 // no other server of this configuration has.
 func (c *privateConfig) freeLoopback() (string, error) {
-	// Ports are tried at random, so that two selftests at once do not compete for the
+	// Ports are picked at random, so that two selftests at once do not compete for the
 	// same ones.
 	last := errors.New("all are in use")
 	for range portsToTry {

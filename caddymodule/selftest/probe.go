@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// This file has the servers that stand in for applications.
+// This file has the servers that replace the applications.
 
-// probes stand in for the applications of a configuration. Each upstream has one,
+// probes replace the applications of a configuration. Each upstream has one,
 // which records what it receives.
 type probes struct {
 	mu       sync.Mutex
@@ -26,7 +26,7 @@ type probes struct {
 // observation is a request as a probe received it.
 type observation struct {
 	upstream string // the label of the probe
-	path     string // as it stands in the request line
+	path     string // as in the request line
 	header   http.Header
 	trailer  http.Header
 }

@@ -46,7 +46,7 @@ type Report struct {
 
 // GuardedPaths is what became of the spellings of guarded paths.
 type GuardedPaths struct {
-	// How many paths are refused as they stand, with the token or without.
+	// How many paths are refused as written, with the token or without.
 	Paths int `json:"paths"`
 
 	// How many spellings of them were sent.
@@ -61,7 +61,7 @@ type Bypass struct {
 	// What went wrong: passed (the client's value arrived), answered (it came
 	// back in the answer), lost (a header of the gateway is missing), doubled (a
 	// header of the gateway is there more often), reached (a spelling of a path
-	// that is refused as it stands reached the application).
+	// that is refused as written reached the application).
 	Kind string `json:"kind"`
 
 	// The request: its protocol, host and path, whether it had the token, the

@@ -24,7 +24,7 @@ import (
 
 // Bounds of a selftest.
 const (
-	// A configuration with many sites takes minutes; whoever wants less chooses.
+	// A configuration with many sites takes minutes; Options narrow the test.
 	maxSelftest = 10 * time.Minute
 	maxAttempts = 50_000
 	maxBypasses = 1000 // listed in a report

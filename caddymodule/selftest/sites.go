@@ -104,8 +104,8 @@ func (c *privateConfig) selects(s *site) bool {
 	return true
 }
 
-// hostMatches reports whether a host matches a pattern, in which an asterisk stands
-// for one label.
+// hostMatches reports whether a host matches a pattern, in which an asterisk is
+// one label.
 func hostMatches(pattern, host string) bool {
 	want, have := strings.Split(pattern, "."), strings.Split(host, ".")
 	return slices.EqualFunc(want, have, func(w, h string) bool { return w == "*" || strings.EqualFold(w, h) })

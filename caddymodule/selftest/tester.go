@@ -155,7 +155,7 @@ func (s *tester) tokenTarget(ctx context.Context, bare *target) (*target, error)
 // measureBaseline sends an honest request and records which headers of the gateway
 // arrive. It reports whether any does, and returns the answer as text.
 func (s *tester) measureBaseline(ctx context.Context, t *target) (enriched bool, answer string, err error) {
-	// HTTP/1.1 stands for both protocols: an honest request is the same in each.
+	// HTTP/1.1 is enough: an honest request is the same in both protocols.
 	a := request{protocol: protocol1, host: t.host, path: t.path}
 	s.credentials(&a, t)
 	r, err := s.exchange(ctx, t, a)

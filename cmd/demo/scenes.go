@@ -94,7 +94,7 @@ func scenes() []scene {
 	}
 }
 
-// introduce tells who runs where.
+// introduce prints the address of each part.
 func (s *stage) introduce(out io.Writer) {
 	fmt.Fprintf(out, "gateway       %s (Caddyfile.example)\n", s.gateway)
 	fmt.Fprintf(out, "admin         http://%s/token_enrich/status\n", s.admin)
@@ -174,10 +174,10 @@ func (sc scene) expectation() string {
 	return strings.Join(parts, ", ")
 }
 
-// play makes every request and says how it turned out; true where all came
-// out as expected.
+// play makes every request and prints the result. It reports whether all were as
+// expected.
 func (s *stage) play(ctx context.Context, out io.Writer) bool {
-	good := 0
+	passed := 0
 	all := scenes()
 	for i, sc := range all {
 		s.show(out, i+1, sc)
@@ -186,11 +186,11 @@ func (s *stage) play(ctx context.Context, out io.Writer) bool {
 			fmt.Fprintf(out, "   FAILED: %v\n", err)
 			continue
 		}
-		good++
+		passed++
 		fmt.Fprintf(out, "   ok: %s\n", outcome)
 	}
-	fmt.Fprintf(out, "\n%d of %d as expected\n", good, len(all))
-	return good == len(all)
+	fmt.Fprintf(out, "\n%d of %d as expected\n", passed, len(all))
+	return passed == len(all)
 }
 
 // ask makes one request and compares; the error says what differs.

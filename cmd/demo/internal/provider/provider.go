@@ -1,6 +1,6 @@
 // Package provider is a small OpenID provider for development: discovery, a
-// key set, and tokens for whoever asks. It asks nobody for a password, so it
-// answers on loopback only and is no part of the gateway.
+// key set, and tokens for any caller. It asks for no password, so it answers
+// on loopback only and is not part of the gateway.
 package provider
 
 import (
@@ -41,7 +41,7 @@ type Config struct {
 	// People are the subjects by the name under which they are asked for.
 	People map[string]string
 
-	// Now tells the time; nil is the wall clock.
+	// Now returns the current time. Default: the wall clock.
 	Now func() time.Time
 }
 
