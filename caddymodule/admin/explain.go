@@ -100,7 +100,7 @@ func Explain(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, q Exp
 	})
 }
 
-// policyFor returns the policy that a request names. By site and path it is the
+// policyFor returns the policy that a request to explain names. By site and path it is the
 // one that would decide such a request, which is returned too where there is a
 // path. With neither, it is the only policy.
 func policyFor(ctx context.Context, app *caddymodule.App, q ExplainRequest) (*caddymodule.Handler, *http.Request, error) {

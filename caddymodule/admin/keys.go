@@ -16,7 +16,8 @@ type RotateRequest struct {
 	Now bool `json:"now"`
 }
 
-// getKeys answers GET /token_enrich/keys: the public halves of the signing keys.
+// getKeys answers GET /token_enrich/keys: the public halves of the signing keys, with
+// their state and when they begin to sign.
 func getKeys(r *request) (any, error) {
 	signer, err := signerOf(r)
 	if err != nil {
@@ -49,7 +50,8 @@ func postKeys(r *request) (any, error) {
 	return signer.List(), nil
 }
 
-// signerOf returns the app's signer. Without signing there are no keys, 404.
+// signerOf returns the app's signer. Without signing there are no keys, which is
+// answered with 404: the endpoint exists only for a gateway that signs.
 func signerOf(r *request) (*mint.Signer, error) {
 	signer := r.app.Signer()
 	if signer == nil {

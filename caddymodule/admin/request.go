@@ -76,7 +76,8 @@ func writeJSON(w http.ResponseWriter, answer any) error {
 // and the error's text as JSON.
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
 
-// one reports whether exactly one of set is true.
+// one reports whether exactly one of set is true, for requests that name one of
+// several things.
 func one(set ...bool) bool {
 	n := 0
 	for _, s := range set {

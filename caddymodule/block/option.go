@@ -163,6 +163,8 @@ func OptionalDuration[D ~int64](name string, to **D) Option {
 	})
 }
 
+// parseDuration parses a duration in Caddy's syntax, which has days. A negative one
+// is an error; 0 is not.
 func parseDuration(d *caddyfile.Dispenser, name, arg string) (int64, error) {
 	v, err := caddy.ParseDuration(arg)
 	if err != nil || v < 0 {
@@ -181,6 +183,8 @@ func Count(name string, to *int) Option {
 	return whole(name, to, 1, "a positive whole number")
 }
 
+// whole returns an option of one whole number of at least least. want describes the
+// valid numbers for the error.
 func whole(name string, to *int, least int, want string) Option {
 	return single(name, func(d *caddyfile.Dispenser, arg string) error {
 		n, err := strconv.Atoi(arg)

@@ -32,7 +32,8 @@ func Warnings(app *caddymodule.App, config []byte) []caddymodule.Warning {
 	return c.list
 }
 
-// checker gathers warnings about one configuration.
+// checker gathers warnings about one configuration. One file of this package holds
+// the checks of one concern, as methods that append to list.
 type checker struct {
 	app   *caddymodule.App
 	owned *forward.ReservedNames // the names that policies write
@@ -49,7 +50,8 @@ func (c *checker) add(policy, where, format string, args ...any) {
 	}
 }
 
-// policy adds what a policy's own rules, requirements and settings warn of.
+// policy adds the warnings of a policy's own rules, requirements and settings. They
+// were found when it was compiled.
 func (c *checker) policy(p *caddymodule.Handler) {
 	for _, w := range p.Policy().Rules().Warnings() {
 		c.list = append(c.list, caddymodule.Warning{Policy: p.Name, Where: "claim " + w.Rule, Text: w.Warning.String()})

@@ -8,7 +8,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// This file warns of header names, spellings and sizes.
+// This file warns of header names, spellings and sizes: of what the gateway writes
+// correctly but servers behind it drop, fold or refuse.
 
 // policyNames warns of header names that common servers drop or fold.
 func (c *checker) policyNames(p *caddymodule.Handler) {
@@ -27,7 +28,8 @@ func (c *checker) policyNames(p *caddymodule.Handler) {
 		strings.ToUpper(strings.ReplaceAll(plain, "-", "_")), plain)
 }
 
-// hyphenated returns a name with hyphens as its only separators.
+// hyphenated returns a name with hyphens as its only separators, which is how CGI and
+// WSGI servers expect it.
 func hyphenated(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -59,6 +61,7 @@ func (c *checker) spellingConflicts() {
 // budget warns of headers that may be larger than the policy's budget, alone or
 // together. Together only limits that are configured count: the default of one header
 // is half of the default budget, and few headers come near it.
+// Limits are compared, not values, which are known only when a request comes.
 func (c *checker) budget(p *caddymodule.Handler) {
 	def := p.Definition
 	budget := def.Budget

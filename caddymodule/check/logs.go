@@ -80,7 +80,8 @@ func (c *checker) logs(root any) {
 	}
 }
 
-// fields are parts of a logged request: headers, and query parameters and cookies
+// fields are parts of a logged request, as the filters of Caddy's log encoders name
+// them: headers, and query parameters and cookies
 // that are inside of others.
 type fields struct{ headers, query, cookies []string }
 
@@ -243,7 +244,8 @@ func acceptsAny(sink map[string]any, loggers []string) bool {
 	})
 }
 
-// filters are the filters of a log's encoder by the fields that they change.
+// filters are the filters of a log's encoder by the fields that they change, such as
+// request>headers>Cookie.
 type filters map[string]map[string]any
 
 // filtersOf returns the filters of an encoder. It is false where the encoder is
@@ -296,7 +298,9 @@ func (f filters) missing(wanted fields) []string {
 // that may hold a token: nothing redacts it.
 type appended struct{ field, placeholder string }
 
-// appendedTokens returns those of the servers.
+// appendedTokens returns the fields of log_append in the servers whose placeholder
+// may hold a token: that of a header, cookie or parameter that tokens are read from,
+// or of a URI with the parameter.
 func (c *checker) appendedTokens(servers []map[string]any) []appended {
 	secret := c.tokenFields(false)
 	// Each placeholder as the Caddyfile adapter writes it out.

@@ -12,7 +12,8 @@ import (
 // proxies that change the spelling of names. Routes that are certainly wrong do not
 // load.
 
-// server checks the sites and hooks of one server.
+// server checks the sites and hooks of one server. A site with several faults has a
+// warning for each, since each has a remedy of its own.
 func (c *checker) server(name string, server map[string]any) {
 	s := routes.Walk(name, server, c.owned)
 	for _, w := range s.Sites {
@@ -30,13 +31,15 @@ func (c *checker) server(name string, server map[string]any) {
 	}
 }
 
-// site checks one site.
+// site checks one site: its readers before the scrub, and the proxies behind a policy
+// that writes exact names.
 func (c *checker) site(w *routes.Site) {
 	for _, r := range w.Readers {
 		if w.HasPolicy && !r.Forwards {
 			c.add("", w.Name, "%s comes before token_enrich and receives requests with identity headers forged by the client: put token_enrich_scrub into the site", r.What)
 		}
 	}
+	// Each proxy of the site may receive the exact names of any of its policies.
 	if len(w.Exact) > 0 {
 		names := strings.Join(slices.Compact(slices.Sorted(slices.Values(w.Exact))), ", ")
 		for _, p := range w.Proxies {

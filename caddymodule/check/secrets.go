@@ -8,7 +8,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// This file warns of secrets that are written out in the configuration.
+// This file warns of secrets that are written out in the configuration. Caddy keeps
+// a configuration in memory, in its autosave file and behind the admin endpoint; a
+// placeholder keeps the secret out of all three.
 
 // secretNames are the JSON names of options whose values are secrets, or may hold
 // one.
@@ -66,7 +68,7 @@ func isLiteral(text string) bool {
 }
 
 // carriesCredentials reports whether a request header identifies the client, by its
-// name.
+// name. Services name such headers as they like, so that a part of the name is enough.
 func carriesCredentials(header string) bool {
 	fold := forward.Canonicalize(header)
 	for _, word := range []string{"authorization", "key", "token", "secret", "cookie", "password"} {

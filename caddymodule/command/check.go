@@ -27,6 +27,7 @@ change the exit status; an error or a failed test is status 1.
 		Args: exactly(0, "flags only"),
 		RunE: run(runCheck),
 	}
+	// Named as the flags of caddy validate.
 	cmd.Flags().StringP("config", "c", "", "Configuration file")
 	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
 	return cmd
@@ -41,6 +42,8 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 	if config == "" {
 		return misuse("--config is required: the configuration file to check")
 	}
+	// The JSON is needed besides the app: provisioning takes modules out of it, and
+	// some warnings are about modules of others.
 	text, _, _, err := caddycmd.LoadConfig(config, adapter)
 	if err != nil {
 		return err
@@ -62,6 +65,7 @@ func runCheck(cmd *cobra.Command, _ []string) error {
 			passed++
 		}
 	}
+	// Both forms have the same content, and both are complete even if a test failed.
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd, map[string]any{"policies": len(app.Policies()), "warnings": warnings, "tests": tests}); err != nil {
 			return err

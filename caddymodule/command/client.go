@@ -18,8 +18,9 @@ import (
 // Unix socket too. The types of the bodies are those of package admin, so that
 // client and server cannot disagree.
 
-// addAdminFlags adds the flags that say where the admin API is, which are those
-// of Caddy's own commands.
+// addAdminFlags adds the flags for the address of the admin API, named as those of
+// caddy reload and caddy stop. All are optional: without them it is the default
+// address of Caddy. The configuration file is read only for its admin option.
 func addAdminFlags(cmd *cobra.Command) {
 	cmd.Flags().StringP("config", "c", "", "Configuration file (for the admin address)")
 	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
@@ -38,6 +39,7 @@ func call[A any](cmd *cobra.Command, method, endpoint string, q any, show func(o
 		_, err := cmd.OutOrStdout().Write(body)
 		return err
 	}
+	// Unknown members are ignored: the gateway may be newer than this command.
 	var answer A
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return fmt.Errorf("decoding the response: %w", err)
@@ -47,7 +49,9 @@ func call[A any](cmd *cobra.Command, method, endpoint string, q any, show func(o
 
 // request sends a request to an endpoint and returns the body of the answer. The
 // address is that of --address, else that of the configuration file, else
-// Caddy's default. Any status but success is an error with the answer's text.
+// Caddy's default. Any status but success is an error with the answer's text, which
+// is safe to print: endpoints repeat nothing of a request that may be secret. The
+// answer is bounded by maxInput.
 func request(cmd *cobra.Command, method, endpoint string, q any) ([]byte, error) {
 	f := cmd.Flags()
 	config, _ := f.GetString("config")

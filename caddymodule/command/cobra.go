@@ -18,8 +18,9 @@ import (
 // for success, 1 for a failure or a denial, 2 for incorrect usage. Results go to
 // stdout and diagnostics to stderr, so that the output of --json can be piped.
 
-// misuseError is an error in how a command was called. It ends the process with
-// status 2.
+// misuseError is an error in how a command was called, such as a missing flag. It
+// ends the process with status 2, so that a script can distinguish its own mistake
+// from a denial or a failed check. It is printed with a pointer to the help.
 type misuseError struct{ error }
 
 // Unwrap returns the error without its kind.
@@ -29,7 +30,8 @@ func (e misuseError) Unwrap() error { return e.error }
 func misuse(format string, args ...any) error { return misuseError{fmt.Errorf(format, args...)} }
 
 // errDenied ends the process with status 1 and no message, after a command that
-// has printed its result.
+// has printed its result. It is each negative result: a denial, a failed
+// test, an expression with an error, a bypass.
 var errDenied = errors.New("denied")
 
 // run returns the cobra function of a command. An error is printed to stderr
@@ -71,7 +73,8 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// contextOf returns the command's context. Caddy runs commands without one.
+// contextOf returns the command's context. Caddy runs commands without one, while a
+// test may set one to bound a command.
 func contextOf(cmd *cobra.Command) context.Context {
 	if ctx := cmd.Context(); ctx != nil {
 		return ctx
@@ -87,7 +90,8 @@ func newEncoder(out io.Writer) *json.Encoder {
 	return e
 }
 
-// printJSON writes a value to stdout as indented JSON.
+// printJSON writes a value to stdout as indented JSON, for the commands that make
+// their result themselves. An answer of the gateway is printed unchanged by call.
 func printJSON(cmd *cobra.Command, v any) error {
 	e := newEncoder(cmd.OutOrStdout())
 	e.SetIndent("", "  ")

@@ -32,6 +32,7 @@ success, 1 for a failure or a denial, and 2 for incorrect usage.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(evalCommand(), checkCommand(), explainCommand(), purgeCommand(), denyCommand(), undenyCommand(), keysCommand(), selftestCommand())
+			// Inherited by all commands, so that each has both forms of output.
 			cmd.PersistentFlags().Bool("json", false, "Write results as JSON")
 			// An unknown or malformed flag is incorrect usage; cobra would exit with 1.
 			cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, misuse("%w", err)) })

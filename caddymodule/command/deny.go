@@ -43,6 +43,8 @@ contains no names.
 				}
 				return call(cmd, http.MethodGet, "deny", nil, printDenials)
 			}
+			// Here issuer is always required, even if one is configured, because the
+			// command does not know the configuration.
 			switch _, _, ok := q.Claim(); {
 			case !ok:
 				return misuse("name exactly one of --jti, --sid and --user")
@@ -63,6 +65,7 @@ contains no names.
 	}
 	addAdminFlags(cmd)
 	addTargetFlags(cmd, &q.DenialTarget)
+	// The help shows the bounds that the endpoint enforces.
 	cmd.Flags().StringVar(&q.For, "for", "", fmt.Sprintf("Duration such as 2h or 1d, from %s to %s (default %s)", admin.FormatDuration(admin.MinDenyFor), admin.FormatDuration(admin.MaxDenyFor), admin.FormatDuration(caddymodule.DefaultDenyFor)))
 	cmd.Flags().StringVar(&q.Reason, "reason", "", fmt.Sprintf("Reason for the list: printable text of at most %d bytes", purgelog.MaxReason))
 	cmd.Flags().BoolVar(&list, "list", false, "List the current denials")
@@ -84,6 +87,7 @@ func undenyCommand() *cobra.Command {
 			return nil
 		},
 		RunE: run(func(cmd *cobra.Command, args []string) error {
+			// An id or a target, never both: the id alone already names the entry.
 			q.ID = strings.Join(args, "") // there is one at most
 			if !q.NamesOne() {
 				return misuse("name exactly one of --jti, --sid, --user and an entry of deny --list")
@@ -109,6 +113,7 @@ func undenyCommand() *cobra.Command {
 // addTargetFlags adds the flags that name what is denied, for deny and undeny
 // alike. Parsing them sets t.
 func addTargetFlags(cmd *cobra.Command, t *admin.DenialTarget) {
+	// The issuer qualifies the others: two issuers may use the same ids.
 	cmd.Flags().StringVar(&t.JTI, "jti", "", "A token's id")
 	cmd.Flags().StringVar(&t.SID, "sid", "", "A session's id")
 	cmd.Flags().StringVar(&t.User, "user", "", "A subject: all its tokens")

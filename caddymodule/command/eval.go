@@ -50,7 +50,8 @@ or from a directory file: --directory FILE --user X --app Y --scope "a b".
 }
 
 // eval compiles the expression, evaluates it and prints its value. The expression
-// may read every input, whatever a claim rule or a requirement is allowed.
+// may read every input, including those that only a claim rule or only a
+// requirement may read. Without --dialect, both dialects are accepted.
 func eval(cmd *cobra.Command, args []string) error {
 	flags := cmd.Flags()
 	name, _ := flags.GetString("dialect")
@@ -97,8 +98,10 @@ func expressionError(cmd *cobra.Command, err error) error {
 
 // evalContext returns what the expression may read, from --context or from
 // --directory. With neither, the user is empty and in no group. The time is now
-// unless the context has one.
+// unless the context has one, so that an expression over dates can be tried
+// with a fixed result.
 func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
+	// A flag that is not set is empty. All flags of this command are optional.
 	flags := cmd.Flags()
 	contextFile, _ := flags.GetString("context")
 	directoryFile, _ := flags.GetString("directory")
@@ -152,6 +155,7 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 // without an account in the app is not: appuser is null then, as in a request.
 func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory, user, app string) error {
 	q := directory.Query{Principal: &identity.Principal{Subject: user}}
+	// The flag takes the place of the token's subject, and is matched like it.
 	if user != "" {
 		person, err := d.Person(ctx, q)
 		switch {

@@ -37,6 +37,7 @@ status is 1 if the decision is a denial.
 `,
 		Args: exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			// The flags are checked before the token is read, which may wait for stdin.
 			q.Scope = strings.Fields(scope)
 			q.Token = tokenFile // for Validate, which asks only whether there is one
 			if err := q.Validate(); err != nil {
@@ -61,6 +62,8 @@ status is 1 if the decision is a denial.
 		}),
 	}
 	addAdminFlags(cmd)
+	// Where the decision is made; the caller, as a token or by its properties; and the
+	// policy, by its name or as the one that decides a request.
 	f := cmd.Flags()
 	f.BoolVar(&offline, "offline", false, "Load --config and decide here instead of calling a running gateway")
 	f.StringVar(&tokenFile, "token", "", "A file with a token; - is stdin")
@@ -90,7 +93,8 @@ func explainOnline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanat
 }
 
 // explainOffline loads a configuration file and decides in this process. Nothing
-// is cached from one run to the next, so directories are asked each time.
+// is cached from one run to the next, so directories are called each time. The
+// deny list is not read: a token that is denied only there is explained as allowed.
 func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
@@ -126,7 +130,8 @@ func printDecision(cmd *cobra.Command, e *enrich.Explanation) error {
 
 // printExplanation prints an explanation as lines of text, in the order of the
 // stages: policy, token, directory, claims, requirements, headers. A stage that
-// was not reached has no lines.
+// was not reached has no lines, so that the last line shows where a request was
+// refused. The text is for people and may change; scripts use --json.
 func printExplanation(out io.Writer, e *enrich.Explanation) {
 	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	line("policy %s: %s", e.Policy, e.Outcome)
@@ -139,6 +144,7 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 			line("  bound: valid only with its DPoP proof or client certificate, which is not checked here")
 		}
 	}
+	// A look-up may have found a user and no app, so each part has its own state.
 	if r := e.Record; r != nil {
 		line("directory: person %s%s, groups %s, app %s%s%s%s, app user %s%s%s", r.Person, old(r.PersonAge), countOf(r.Groups),
 			r.App, behind(" ", r.AppID), from(r.AppOrigin), old(r.AppAge), r.AppUser, from(r.AppUserOrigin), old(r.AppUserAge))

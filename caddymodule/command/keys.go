@@ -40,6 +40,8 @@ func keysCommand() *cobra.Command {
 			return call(cmd, http.MethodPost, "keys", q, printKeys)
 		}),
 	}
+	// Applications cache the key set. During the overlap they learn the new key before
+	// it signs; --now gives that up, and tokens may be refused until they fetch it.
 	rotate.Flags().BoolVar(&q.Now, "now", false, "Sign with the new key at once, when the old one is compromised")
 	for _, c := range []*cobra.Command{list, rotate} {
 		addAdminFlags(c)

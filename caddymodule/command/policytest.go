@@ -52,10 +52,14 @@ func runTests(ctx context.Context, app *caddymodule.App) ([]testResult, error) {
 // runTest decides for the caller of a test and returns a text for each
 // expectation that failed.
 func runTest(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, p *caddymodule.Handler, t caddymodule.Test) ([]string, error) {
+	// A token of the client credentials grant has the client as its subject (RFC 9068,
+	// section 2.2).
 	subject := t.Subject
 	if subject == "" {
 		subject = t.Client // on its own behalf
 	}
+	// The explanation holds values even if the configuration hides them, because they
+	// are compared here. Whether one is shown is decided by difference.
 	e, err := g.Explain(ctx, p.Policy(), enrich.ExplainRequest{
 		Issuer: t.Issuer, Subject: subject, Client: t.Client, Scopes: t.Scopes, Values: true,
 	})
@@ -117,7 +121,8 @@ func claimOf(e *enrich.Explanation, name string) any {
 }
 
 // equals reports whether a value is the wanted one, which is read as JSON unless
-// the value is text.
+// the value is text: a Caddyfile has no types, so a test writes 40 for the number
+// and for the text alike. Numbers are compared by value, lists in their order.
 func equals(got any, want string) bool {
 	if s, ok := got.(string); ok {
 		return s == want

@@ -20,6 +20,7 @@ func purgeCommand() *cobra.Command {
 		Short: "Purges the cached data of a user, group or app on all nodes",
 		Args:  exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			// Never more than one: --all beside --user would purge far more than intended.
 			if !q.NamesOne() {
 				return misuse("name exactly one of --user, --group, --app and --all")
 			}
@@ -29,6 +30,8 @@ func purgeCommand() *cobra.Command {
 			})
 		}),
 	}
+	// --issuer only guards against a mistyped name: records are found by the user alone,
+	// of whichever issuer.
 	addAdminFlags(cmd)
 	cmd.Flags().StringVar(&q.User, "user", "", "A subject, user id, login or e-mail address")
 	cmd.Flags().StringVar(&q.Issuer, "issuer", "", "The configured name of the user's issuer")

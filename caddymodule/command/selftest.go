@@ -36,6 +36,8 @@ temporary folder.
 		Args:    exactly(0, "flags only"),
 		RunE:    run(runSelftest),
 	}
+	// --site and --path narrow a test that would take too long, or repeat one attempt
+	// after a fix.
 	cmd.Flags().StringP("config", "c", "", "Configuration file")
 	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
 	cmd.Flags().String("site", "", "Test only this host")
@@ -70,7 +72,9 @@ func runSelftest(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	// The selftest stops whatever configuration this process runs, which is none.
 	report, err := selftest.Run(contextOf(cmd), adapted, selftest.Options{Site: host, Path: path, Token: strings.TrimSpace(string(text))})
+	// The host of --site is known to be wrong only once the configuration is read.
 	if unknown, ok := errors.AsType[*selftest.UnknownSiteError](err); ok {
 		return misuse("--site: %w", unknown)
 	}

@@ -94,6 +94,8 @@ func replaceCapital(r rune) rune {
 const capitalStandIn = '\uE0C0'
 
 // withPath sets the path of a URL and returns the function that undoes it.
+// Caddy's matchers take their input from there, and a copy of the request for each
+// reading would cost more than the match.
 func withPath(u *url.URL, path string) func() {
 	own := u.Path
 	u.Path = path

@@ -158,6 +158,7 @@ func (m *Matchers) ambiguous(r *http.Request, one, other string, takesOne bool) 
 const maxShownMatcher = 256
 
 // matcherName returns the module and settings of a matcher, for an operator.
+// The client never sees it.
 func matcherName(matcher any) string {
 	name := fmt.Sprintf("%T", matcher)
 	if m, ok := matcher.(caddy.Module); ok {

@@ -13,7 +13,8 @@ import (
 )
 
 // This file warns of matchers that leave out paths which an application treats as
-// those that they name.
+// those that they name. They are warnings, because only the application decides
+// whether it does.
 
 // Warnings returns what is likely to be a mistake in the matchers of a policy that is
 // being provisioned, and in the routes around it.
@@ -95,7 +96,8 @@ func chosenByPath(m caddy.Module) bool {
 	return false
 }
 
-// matchesPath reports whether a matcher set has one of Caddy's path matchers.
+// matchesPath reports whether a matcher set has one of Caddy's path matchers, also
+// inside of not.
 func matchesPath(set caddyhttp.MatcherSet) bool {
 	return slices.ContainsFunc(set, func(matcher any) bool {
 		switch m := matcher.(type) {

@@ -62,7 +62,8 @@ func Check(servers map[string]any, stricter func(policy, other map[string]any) b
 	return c.problems
 }
 
-// checker gathers problems, each once.
+// checker gathers problems, each once. The same site may be on several servers, as on
+// the ports for HTTP and HTTPS.
 type checker struct {
 	problems []Problem
 	seen     map[Problem]bool // with Fatal unset
@@ -112,6 +113,8 @@ func (c *checker) unscrubbed(w *Site) {
 
 // secondSite adds the handlers of a site without a policy that reach an application
 // which another site protects.
+// It is a warning and no error, because the site may be for internal clients, which
+// are trusted to set these headers.
 func (c *checker) secondSite(w *Site, protected map[string]string) {
 	if w.HasPolicy {
 		return

@@ -74,7 +74,8 @@ func routeWith(named map[string]*caddyhttp.Route, settings string, key func(sett
 	return found
 }
 
-// unprovisioned reports whether a route of the list is not provisioned yet.
+// unprovisioned reports whether a route of the list is not provisioned yet: Caddy
+// drops the JSON of the handlers with that.
 func unprovisioned(routes caddyhttp.RouteList) bool {
 	for i := range routes {
 		if len(routes[i].HandlersRaw) > 0 {

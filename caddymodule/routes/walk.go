@@ -306,7 +306,7 @@ func (w *Site) owns(header string) bool {
 // scrubbed it.
 func (w *Site) mayFail() { w.fallible = w.fallible || w.scrubber == "" }
 
-// addReader records a reader.
+// addReader records a reader with the route that it is in.
 func (w *Site) addReader(r Reader) {
 	r.where = w.where()
 	w.Readers = append(w.Readers, r)

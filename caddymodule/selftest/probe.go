@@ -81,7 +81,8 @@ func (p *probes) start(kind, label string, serve func(net.Listener, http.Handler
 	return addr
 }
 
-// record records a request with its trailers, and answers it.
+// record records a request with its trailers, and answers it. The answer is the same
+// for all requests: it must not depend on what a client sent.
 func (p *probes) record(label string, w http.ResponseWriter, r *http.Request) {
 	// The trailer is complete when the body has ended.
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxProbedBody))
@@ -94,7 +95,8 @@ func (p *probes) record(label string, w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok")
 }
 
-// take returns what the probes received since the last call.
+// take returns what the probes received since the last call. Requests are sent one
+// after the other, so this is what the last one led to.
 func (p *probes) take() []observation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +105,8 @@ func (p *probes) take() []observation {
 	return list
 }
 
-// Close stops the probes.
+// Close stops the probes. A FastCGI probe closes its listener only: its connections
+// end with the Caddy that opened them.
 func (p *probes) Close() {
 	for _, c := range p.open {
 		_ = c.Close()

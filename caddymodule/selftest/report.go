@@ -9,6 +9,9 @@ import (
 	"text/tabwriter"
 )
 
+// This file has the report in its two forms: JSON, whose members are part of the
+// interface, and text.
+
 // Report is what a selftest found. It is proof only if Accepted is true and there are
 // no bypasses.
 type Report struct {
@@ -85,7 +88,8 @@ func (r *Report) Bypassed() int { return len(r.Bypasses) + r.More }
 // maxTable is how many bypasses the table has. JSON lists more.
 const maxTable = 40
 
-// Write writes the report as text, and its notes to diagnostics.
+// Write writes the report as text to out, and its notes to diagnostics: first the
+// table of bypasses, then the counts that show how much was tested, then the result.
 func (r *Report) Write(out, diagnostics io.Writer) error {
 	for _, n := range r.Notes {
 		fmt.Fprintf(diagnostics, "note: %s\n", n)
@@ -129,7 +133,8 @@ func (r *Report) writeTable(out io.Writer) error {
 	return nil
 }
 
-// tally returns how often each answer came, empty where there is none.
+// tally returns how often each answer came, sorted, and preceded by introduction. It is
+// empty where there is none.
 func tally(introduction string, answers map[string]int) string {
 	parts := make([]string, 0, len(answers))
 	for answer, n := range answers {

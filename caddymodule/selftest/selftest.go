@@ -100,7 +100,8 @@ func Run(ctx context.Context, config []byte, o Options) (_ *Report, err error) {
 	return &s.Report, nil
 }
 
-// leftOut returns the notes as part of an error.
+// leftOut returns the notes as part of an error: the private configuration may fail to
+// run because of what was omitted from it.
 func (c *privateConfig) leftOut() string {
 	if len(c.notes) == 0 {
 		return ""

@@ -9,7 +9,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
-// This file chooses the hosts and paths that are tested.
+// This file chooses the hosts and paths that are tested. The configuration has
+// patterns, while a request needs one host and one path: each asterisk becomes a
+// word, and a path that no matcher names shows what all others get.
 
 // site is a host with the paths that are tested there.
 type site struct {
@@ -88,7 +90,7 @@ func sitesOf(server map[string]any, note func(string, ...any)) []site {
 	return list
 }
 
-// selects reports whether a site is to be tested, and narrows it to the host and path
+// selects reports whether Options include a site, and narrows it to the host and path
 // that were chosen.
 func (c *privateConfig) selects(s *site) bool {
 	if c.path != "" {
@@ -198,7 +200,7 @@ func uncoveredMatchers(server map[string]any) []string {
 	return kinds
 }
 
-// pathFor returns a path that a pattern matches: a word replaces each asterisk. It is
+// pathFor returns a path that a pattern matches, for a request: a word replaces each asterisk. It is
 // false for a pattern with escapes or placeholders.
 func pathFor(pattern string) (string, bool) {
 	if strings.ContainsAny(pattern, "{}?# %\\") {
