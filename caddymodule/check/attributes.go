@@ -61,6 +61,7 @@ func (c *checker) attributes() {
 // object has included. known is false if a directory may have any attribute: then
 // no name can be said to be wrong.
 func attributesOf(root string, directories []directory.Attributes) (names []string, known bool) {
+	// A copy: the names of the directories are appended.
 	names = slices.Clone(builtinAttributes[root])
 	for _, kept := range directories {
 		of := map[string][]string{"user": kept.User, "app": kept.App, "appuser": kept.AppUser}[root]

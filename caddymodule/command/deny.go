@@ -125,6 +125,7 @@ func addTargetFlags(cmd *cobra.Command, t *admin.DenialTarget) {
 func printDenials(out io.Writer, list admin.DenialList) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "ENTRY\tKIND\tUNTIL\tREASON")
+	// Times are in UTC, as the gateway answers them.
 	for _, e := range list.Entries {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.ID, e.Kind, e.Until.Format(time.RFC3339), e.Reason)
 	}

@@ -79,6 +79,7 @@ func eval(cmd *cobra.Command, args []string) error {
 // has been printed. An error that is neither of compilation nor of evaluation has
 // no position: line and column are 0.
 func expressionError(cmd *cobra.Command, err error) error {
+	// Both kinds know where in the expression they occurred.
 	var compile *oktael.Error
 	var run *oktael.EvalError
 	line, column, message, caret := 0, 0, err.Error(), ""

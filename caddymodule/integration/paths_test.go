@@ -19,7 +19,7 @@ func (w *world) servedOr(t *testing.T, target, authorization string, headers ...
 	return code
 }
 
-const stranger = "Accept: */*"
+const noCredentials = "Accept: */*"
 
 // P55: what the policy of an area refuses is not led past it, in whatever
 // spelling, by the general policy behind it.
@@ -119,7 +119,7 @@ func TestNoSpellingOfAPathNeedsNoToken(t *testing.T) {
 			w := prepare(t)
 			w.load(site + "reverse_proxy " + w.legacy.Addr())
 			for target, want := range targets {
-				if got := w.servedOr(t, target, stranger); got != want {
+				if got := w.servedOr(t, target, noCredentials); got != want {
 					t.Errorf("%s: status %s, want %s", target, got, want)
 				}
 			}

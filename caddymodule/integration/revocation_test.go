@@ -173,7 +173,7 @@ func TestDenialEndsACachedDecisionAtOnce(t *testing.T) {
 }
 
 func TestDenialOfOneIssuerIsNotTheOthers(t *testing.T) {
-	w, partner, _, _ := twoIssuers(t, judged)
+	w, partner, _, _ := twoIssuers(t, policySite)
 	w.ordered("deny", `{"user":"alice","issuer":"corp"}`)
 	w.wantInvalidToken(t, w.get("/", w.token("alice")))
 	wantStatus(t, w.get("/", partner.Mint(enrichtest.Claims{"sub": "alice", "aud": audience})), 200)

@@ -198,7 +198,7 @@ func TestTheDenyListIsShown(t *testing.T) {
 // TestDenialsAreRefusedWithTheCause: an undo that names nothing, or that may mean
 // more than one, changes nothing.
 func TestDenialsAreRefusedWithTheCause(t *testing.T) {
-	w, partner, _, _ := twoIssuers(t, judged)
+	w, partner, _, _ := twoIssuers(t, policySite)
 	d := w.deny(`{"user":"alice","issuer":"corp"}`)
 	for _, tc := range []struct {
 		method, body string

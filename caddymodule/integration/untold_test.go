@@ -65,7 +65,7 @@ func TestARequirementOnWhatNoDirectoryCanSayDenies(t *testing.T) {
 		if got.StatusCode != want {
 			t.Errorf("%s: %d, want %d: %s", requirement, got.StatusCode, want, got.body)
 		}
-		if told := strings.Contains(w.logged(), "no directory can say this: "); want == 403 && !told {
+		if reported := strings.Contains(w.logged(), "no directory can say this: "); want == 403 && !reported {
 			t.Errorf("%s: the log does not tell why", requirement)
 		}
 	}

@@ -93,7 +93,8 @@ func (m *matcherReads) matcher(name string, text json.RawMessage) {
 	}
 }
 
-// readsPath reports whether a text is the placeholder of the path.
+// readsPath reports whether a text is the placeholder of the path, or of the URI
+// that begins with it.
 func readsPath(text string) bool {
 	return text == "{http.request.uri.path}" || text == "{http.request.uri}"
 }

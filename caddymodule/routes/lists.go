@@ -12,7 +12,8 @@ import (
 
 // This file identifies the list of routes that a handler is provisioned in.
 
-// errorRoutes identifies the list of the error routes of a server or subroute.
+// errorRoutes identifies the list of the error routes of a server or subroute, of,
+// whose other routes are another list.
 type errorRoutes struct{ of any }
 
 // ListOf returns a value that identifies, by comparison, the list of routes that a

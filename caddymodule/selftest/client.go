@@ -55,7 +55,9 @@ const (
 	maxReplyBody   = 256 << 10
 )
 
-// client speaks to one server in two protocols.
+// client speaks to one server of the private configuration, in two protocols. It does
+// not follow redirects and asks for no compression, so that each answer is compared
+// as the gateway sent it.
 type client struct {
 	addr  string
 	tls   *tls.Config
@@ -204,7 +206,8 @@ func readReply(resp *http.Response) (*reply, error) {
 	return &reply{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
 
-// target returns the request target: the path with its query.
+// target returns the request target: the path with its query. A raw path is sent as
+// it is, also where it is not a valid one.
 func (a request) target() string {
 	target := cmp.Or(a.raw, (&url.URL{Path: a.path}).EscapedPath())
 	if a.query != "" {

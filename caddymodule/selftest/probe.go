@@ -39,10 +39,12 @@ const (
 	probeTimeout  = 10 * time.Second
 )
 
-// newProbes returns probes none of which is started.
+// newProbes returns probes none of which is started. Each is started when the
+// rewritten configuration first needs it.
 func newProbes() *probes { return &probes{byLabel: map[string]string{}} }
 
-// http returns the address of a probe that speaks HTTP/1.1.
+// http returns the address of a probe that speaks HTTP/1.1, for reverse_proxy with
+// each of its transports but FastCGI.
 func (p *probes) http(label string) string {
 	return p.start("http", label, func(l net.Listener, h http.Handler) io.Closer {
 		s := &http.Server{Handler: h, ReadHeaderTimeout: probeTimeout, ErrorLog: log.New(io.Discard, "", 0)}

@@ -113,7 +113,8 @@ func (r *Report) Write(out, diagnostics io.Writer) error {
 	return nil
 }
 
-// writeTable writes the first bypasses, a line each.
+// writeTable writes the first maxTable bypasses, a line each. Names are quoted, because
+// a spelling may hold control characters.
 func (r *Report) writeTable(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "WHAT\tPROTOCOL\tWHERE\tTOKEN\tSECTION\tSENT AS\tARRIVED AS\tAT")

@@ -22,7 +22,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 )
 
-// Bounds of a selftest.
+// Bounds of a selftest. Beyond the first two it ends with an error, because a report
+// of half the attempts would look like a proof.
 const (
 	// A configuration with many sites takes minutes; Options narrow the test.
 	maxSelftest = 10 * time.Minute
