@@ -29,8 +29,8 @@ var poolSecret = func() []byte {
 	return b
 }()
 
-// digest identifies settings, with their secrets: equal settings have equal
-// digests. It is valid in this process only.
+// digest stands for settings, with their secrets: equal settings, equal
+// digest. It means something in this process only.
 func digest(settings ...any) (string, error) {
 	mac := hmac.New(sha256.New, poolSecret)
 	for _, s := range settings {
@@ -87,24 +87,24 @@ func (r *resource[T]) Destruct() error {
 	return r.close(r.value)
 }
 
-// releases are what a configuration releases in its Cleanup: exactly what
-// it acquired, also when its Provision failed half-way.
+// releases are what a configuration gives back in its Cleanup: exactly what
+// it took, also when its Provision failed half-way.
 type releases struct {
-	funcs []func() error
+	give []func() error
 
-	// instances name what was acquired, each made anew under another name.
+	// instances name what was taken, each made anew under another name.
 	instances []byte
 }
 
-// all releases everything, once, in reverse order.
+// all gives everything back, once, in the opposite order.
 func (r *releases) all() error {
 	var first error
-	for _, release := range slices.Backward(r.funcs) {
-		if err := release(); err != nil && first == nil {
+	for _, give := range slices.Backward(r.give) {
+		if err := give(); err != nil && first == nil {
 			first = err
 		}
 	}
-	r.funcs = nil
+	r.give = nil
 	return first
 }
 
@@ -123,7 +123,7 @@ func acquire[T any](r *releases, kind, key string, open func() (T, error), close
 		var zero T
 		return zero, err
 	}
-	r.funcs = append(r.funcs, func() error {
+	r.give = append(r.give, func() error {
 		_, err := pool.Delete(name)
 		return err
 	})

@@ -84,11 +84,7 @@ func CheckEnum(option, value string, known []string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	want := JoinOr(known)
-	if word, ok := nearest.Word(value, known); ok {
-		want += fmt.Sprintf("; did you mean %q?", word)
-	}
-	return fmt.Errorf("%s: unknown value %q (want %s)", option, value, want)
+	return fmt.Errorf("%s: unknown value %q (want %s)%s", option, value, JoinOr(known), nearest.Hint(value, known))
 }
 
 // checkDuration returns an error where a duration is negative.

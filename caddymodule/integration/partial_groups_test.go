@@ -77,18 +77,18 @@ func TestTheFirstPageIsNotAllGroups(t *testing.T) {
 					t.Errorf("the member: %d, want %d", got.StatusCode, tc.want[1])
 				}
 			}
-			warned := strings.Count(w.logged(), `groups are unknown, so that rules`)
+			told := strings.Count(w.logged(), `groups are unknown, so that rules`)
 			if tc.reason == "" {
 				return
 			}
-			if warned == 0 || !strings.Contains(w.logged(), `directory \"people\": `+tc.reason) {
-				t.Errorf("warned %d times, or without the reason", warned)
+			if told == 0 || !strings.Contains(w.logged(), `directory \"people\": `+tc.reason) {
+				t.Errorf("told %d times, or without the reason", told)
 			}
 			for range 3 {
 				w.get("/", w.token("00u1ada"))
 			}
-			if again := strings.Count(w.logged(), `groups are unknown, so that rules`); again != warned {
-				t.Errorf("warned %d times more", again-warned)
+			if again := strings.Count(w.logged(), `groups are unknown, so that rules`); again != told {
+				t.Errorf("told %d times more", again-told)
 			}
 			got := w.adminDo(http.MethodPost, "/token_enrich/explain", `{"token":"`+token+`"}`)
 			if !strings.Contains(got.body, `"groups_unknown":"directory \"people\": `+tc.reason) {

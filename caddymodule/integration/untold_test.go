@@ -65,7 +65,7 @@ func TestARequirementOnWhatNoDirectoryCanSayDenies(t *testing.T) {
 		if got.StatusCode != want {
 			t.Errorf("%s: %d, want %d: %s", requirement, got.StatusCode, want, got.body)
 		}
-		if reported := strings.Contains(w.logged(), "no directory can say this: "); want == 403 && !reported {
+		if told := strings.Contains(w.logged(), "no directory can say this: "); want == 403 && !told {
 			t.Errorf("%s: the log does not tell why", requirement)
 		}
 	}
