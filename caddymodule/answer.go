@@ -59,7 +59,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decis
 
 // errSecondPolicy is the cause of the refusal of a request that two policies would
 // decide.
-var errSecondPolicy = errors.New("the request meets a second policy")
+var errSecondPolicy = errors.New("the request reached a second policy")
 
 // refuseSecond refuses a request that the policy first has allowed. It does not ask
 // the matcher of this policy, because the request is no longer what the client sent.
@@ -113,7 +113,7 @@ const userPlaceholder = "http.auth.user.id"
 // placeholderPrefix is that of every placeholder of the gateway.
 const placeholderPrefix = "token_enrich."
 
-// get returns the value of a placeholder, and whether its name is one of ours.
+// get returns the value of a placeholder, and whether its name is one of the gateway's.
 func (p *placeholders) get(key string) (any, bool) {
 	name, ours := strings.CutPrefix(key, placeholderPrefix)
 	if !ours {

@@ -147,7 +147,7 @@ const minDenyMaxAge = 3 * time.Second
 // checkDenyMaxAge checks the age against the minimum, and for its sign.
 func (a *App) checkDenyMaxAge() error {
 	if d := time.Duration(a.DenyMaxAge); a.Cache != nil && a.Cache.Redis != nil && 0 < d && d < minDenyMaxAge {
-		return fmt.Errorf("deny_max_age: %v is under %v: an idle deny list is confirmed once a second", d, minDenyMaxAge)
+		return fmt.Errorf("deny_max_age: %v is below the minimum of %v: an idle deny list is confirmed once a second", d, minDenyMaxAge)
 	}
 	return block.CheckValues(block.Duration("deny_max_age", &a.DenyMaxAge))
 }

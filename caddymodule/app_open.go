@@ -112,7 +112,7 @@ func (a *App) openIssuers() error {
 
 // ErrNoDirectory says that a module in the namespace of directories does not
 // implement DirectoryModule.
-var ErrNoDirectory = errors.New("the module is no directory module")
+var ErrNoDirectory = errors.New("not a directory module")
 
 // openDirectories acquires the directories and merges them.
 func (a *App) openDirectories() error {
@@ -140,7 +140,7 @@ func (a *App) openDirectories() error {
 	// in the text. It must not depend on this process: other nodes share entries.
 	text, err := json.Marshal(mods)
 	if err != nil {
-		return fmt.Errorf("taking the directories' fingerprint: %w", err)
+		return fmt.Errorf("computing the fingerprint of the directories: %w", err)
 	}
 	a.sourced = sha256.Sum256(text)
 	a.directories, err = directory.NewComposite(members, directory.CompositeOptions{Logger: a.logs.Logger(), Observer: a.metrics})
@@ -196,7 +196,7 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 		})
 	}, pooled.CloseAfter(pooled.DrainTime, func(g *directory.Resilient) {
 		if err := g.Close(); err != nil {
-			logger.Warn("a directory did not close", "error", err)
+			logger.Warn("closing a directory failed", "error", err)
 		}
 	}))
 	if err != nil {
@@ -230,7 +230,7 @@ func purgeAll() {
 		ctx, cancel := context.WithTimeout(context.Background(), pooled.StoreWait)
 		defer cancel()
 		if _, err := store.PurgeAll(ctx); err != nil {
-			app.logger.Warn("other nodes could not be told that a directory changed", zap.Error(err))
+			app.logger.Warn("a directory change could not be sent to other nodes", zap.Error(err))
 		}
 	}
 }

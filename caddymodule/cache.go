@@ -59,7 +59,7 @@ type Redis struct {
 	redis.Config
 }
 
-// UnmarshalCaddyfile reads the cache option; d stands on the word cache.
+// UnmarshalCaddyfile reads the cache option; d is at the word cache.
 func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
@@ -93,11 +93,11 @@ func (c *Cache) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// check reports what is wrong in the settings as far as that can be judged
+// check returns an error for invalid settings, as far as they can be checked
 // before placeholders are expanded.
 func (c *Cache) check() error {
 	if c.Memory != 0 && c.Memory < memory.MinBytes {
-		return fmt.Errorf("memory: %d bytes are under the least of %d", c.Memory, memory.MinBytes)
+		return fmt.Errorf("memory: %d bytes is below the minimum of %d", c.Memory, memory.MinBytes)
 	}
 	if c.DecisionMemory < 0 {
 		return errors.New("decision_memory is negative")
@@ -114,7 +114,7 @@ func (c *Cache) check() error {
 		}
 	}
 	if l := c.ttls(); c.RefreshAfter != 0 && l.RefreshAfter >= l.Fresh {
-		return fmt.Errorf("refresh_after (%v) is not shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
+		return fmt.Errorf("refresh_after (%v) must be shorter than fresh (%v)", l.RefreshAfter, l.Fresh)
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (c *Cache) expand() error {
 	return block.Expand(texts...)
 }
 
-// ttls gives how long answers are used, with the defaults filled in.
+// ttls returns how long answers are used, with the defaults filled in.
 func (c *Cache) ttls() cache.TTLs {
 	l := cache.DefaultTTLs()
 	if c == nil {
@@ -166,7 +166,7 @@ func (c *Cache) decisionMemory() int64 {
 	return c.DecisionMemory
 }
 
-// UnmarshalCaddyfile reads the redis option; d stands on the word redis.
+// UnmarshalCaddyfile reads the redis option; d is at the word redis.
 func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	at := d.Token()
 	if d.NextArg() {
@@ -218,7 +218,7 @@ func (r *Redis) check() error {
 	}
 	if c.TLS != nil {
 		if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-			return errors.New("redis: tls cert and key belong together")
+			return errors.New("redis: tls cert and key must be set together")
 		}
 		c.TLS = &redis.TLS{ServerName: c.TLS.ServerName}
 	}

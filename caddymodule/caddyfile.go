@@ -35,7 +35,7 @@ func init() {
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // consume option name
 	if existing != nil {
-		return nil, d.Err("the option token_enrich stands twice")
+		return nil, d.Err("duplicate global option token_enrich")
 	}
 	app := new(App)
 	if d.NextArg() {

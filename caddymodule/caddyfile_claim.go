@@ -8,7 +8,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
 
-// parseClaim reads one claim rule; d stands on the word claim. Syntax:
+// parseClaim reads one claim rule; d is at the word claim. Syntax:
 //
 //	claim <name> <expression> {
 //		scopes   <scope>...
@@ -50,7 +50,7 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 	}
 	switch {
 	case len(args) == 2 && args[1] == "allow_list":
-		return def, d.Errf("claim %s: allow_list takes the ids of groups, or expression and an expression", def.Name)
+		return def, d.Errf("claim %s: allow_list takes group ids, or expression <expression>", def.Name)
 	case len(args) == 2:
 		def.Expression = args[1]
 	case args[1] == "groups":
@@ -67,7 +67,7 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 	case args[1] == "allow_list":
 		l := &claim.AllowList{IDs: args[2:]}
 		if word, near := suggest.Closest(args[2], []string{"expression"}); near && args[2] != word {
-			return def, d.Errf("claim %s: allow_list: %q is hardly a group's id (did you mean %q?)", def.Name, args[2], word)
+			return def, d.Errf("claim %s: allow_list: %q does not look like a group id (did you mean %q?)", def.Name, args[2], word)
 		}
 		if args[2] == "expression" {
 			if len(args) != 4 {
@@ -81,7 +81,7 @@ func parseClaim(d *caddyfile.Dispenser) (claim.Definition, error) {
 			block.Count("limit", &l.Limit),
 			block.Enum("on_limit", &l.OnLimit, claim.OnLimitError, claim.OnLimitTruncate))
 	default:
-		return def, d.Errf("claim %s: %q is neither groups nor allow_list%s; an expression with spaces stands in backticks",
+		return def, d.Errf("claim %s: %q is neither groups nor allow_list%s; put backticks around an expression with spaces",
 			def.Name, args[1], suggest.DidYouMean(args[1], []string{"groups", "allow_list"}))
 	}
 	return def, block.Parse(d, "claim "+def.Name, options)

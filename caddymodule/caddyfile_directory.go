@@ -39,7 +39,7 @@ func (p *parsedDirectory) name() string {
 // parsedDirectories are the directory options of a Caddyfile, in order.
 type parsedDirectories []parsedDirectory
 
-// unmarshal reads a directory option; d stands on the word directory. The kind
+// unmarshal reads a directory option; d is at the word directory. The kind
 // that follows is a directory module, which reads the rest.
 func (p *parsedDirectories) unmarshal(d *caddyfile.Dispenser) error {
 	at := d.Token()
@@ -52,7 +52,7 @@ func (p *parsedDirectories) unmarshal(d *caddyfile.Dispenser) error {
 		for _, m := range caddy.GetModules(directoryNamespace) {
 			kinds = append(kinds, m.ID.Name())
 		}
-		return d.Errf("there is no kind of directory %q%s; there are %s", kind, suggest.DidYouMean(kind, kinds), block.JoinOr(kinds))
+		return d.Errf("unknown directory kind %q%s; want %s", kind, suggest.DidYouMean(kind, kinds), block.JoinOr(kinds))
 	}
 	module, err := caddyfile.UnmarshalModule(d, directoryNamespace+"."+kind)
 	if err != nil {
@@ -60,12 +60,12 @@ func (p *parsedDirectories) unmarshal(d *caddyfile.Dispenser) error {
 	}
 	mod, ok := module.(DirectoryModule)
 	if !ok {
-		return d.Errf("module %s.%s is no kind of directory", directoryNamespace, kind)
+		return d.Errf("module %s.%s is not a directory module", directoryNamespace, kind)
 	}
 	one := parsedDirectory{at: at, kind: kind, mod: mod}
 	for i := range *p {
 		if (*p)[i].name() == one.name() {
-			return d.Errf("two directories are named %q; tell them apart by the option name", one.name())
+			return d.Errf("two directories are named %q; set the option name of one of them", one.name())
 		}
 	}
 	*p = append(*p, one)

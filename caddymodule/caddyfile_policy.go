@@ -174,7 +174,7 @@ func rejectRewritten(text string) error {
 	if !strings.Contains(text, "{http.") {
 		return nil
 	}
-	return errors.New("it holds {http.…}: Caddy replaces its shorthands ({path}, {host}, …) in a Caddyfile, also between backticks; put a space behind the brace")
+	return errors.New("it contains {http.…}: Caddy replaces its shorthands ({path}, {host}, …) in a Caddyfile, even between backticks; put a space after the brace")
 }
 
 // unmarshalOktaClaims reads the name of a file of claims, and for which kind of
@@ -186,8 +186,8 @@ func (h *Handler) unmarshalOktaClaims(d *caddyfile.Dispenser) error {
 	}
 	c := &OktaClaims{File: args[0]}
 	if len(args) == 2 {
-		if args[1] != claim.TokenAccess && args[1] != claim.TokenID {
-			return d.Errf("okta_claims: %q is neither access nor id%s", args[1], suggest.DidYouMean(args[1], []string{"access", "id"}))
+		if err := block.CheckEnum("okta_claims", args[1], []string{claim.TokenAccess, claim.TokenID}); err != nil {
+			return d.Err(err.Error())
 		}
 		c.Token = args[1]
 	}
@@ -226,7 +226,7 @@ func (h *Handler) unmarshalACR(d *caddyfile.Dispenser) error {
 			continue
 		}
 		if i+2 != len(args) {
-			return d.Err("require_acr: max_age takes one duration and stands last")
+			return d.Err("require_acr: max_age takes one duration and must come last")
 		}
 		v, err := caddy.ParseDuration(args[i+1])
 		if err != nil || v <= 0 {

@@ -26,7 +26,7 @@ func warnOfDevelopmentSecrets(ctx caddy.Context, logger *zap.Logger) {
 	for name, server := range app.Servers {
 		for _, address := range server.Listen {
 			if !onLoopback(address) {
-				logger.Warn("a seal key of examples/dev is in use, which everybody knows, and the server listens beyond this machine: make your own with openssl rand -base64 32",
+				logger.Warn("the public seal key of examples/dev is in use and the server is reachable from other machines: create your own with openssl rand -base64 32",
 					zap.String("server", name), zap.String("listen", address))
 				return
 			}

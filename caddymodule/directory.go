@@ -127,7 +127,7 @@ func ParseDirectory(d *caddyfile.Dispenser, s *DirectorySettings, kind string, o
 		return err
 	}
 	if required && s.Optional {
-		return d.Errf("directory %s: required and optional exclude each other", kind)
+		return d.Errf("directory %s: required and optional cannot be combined", kind)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ type Handler struct {
 	// token's client id.
 	App string `json:"app,omitempty"`
 
-	// The places where a token may stand. Two of them filled are a malformed
+	// The sources that a token is read from. Two of them filled are a malformed
 	// request, and so is what an application could read as such a header or
 	// parameter; such a cookie is dropped. Default: Authorization with the
 	// scheme Bearer.
@@ -84,7 +84,7 @@ type Handler struct {
 	CrossOrigin string `json:"cross_origin,omitempty"`
 
 	// Let a request without a token go on, scrubbed and without identity. A
-	// bad token is refused all the same.
+	// invalid token is refused all the same.
 	Anonymous bool `json:"anonymous,omitempty"`
 
 	// What to do with a user whom the directory does not know: deny (default)
@@ -157,8 +157,8 @@ type Handler struct {
 type ClaimRule struct {
 	*claim.Definition
 
-	// A file with claims as Okta's Claims API exports them, whose rules stand
-	// here in its order. Nothing else is set beside it.
+	// A file with claims as Okta's Claims API exports them, whose rules are
+	// inserted here in its order. Nothing else is set beside it.
 	OktaClaims *OktaClaims `json:"okta_claims,omitempty"`
 }
 
@@ -233,7 +233,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("policy %q: %w", h.Name, err)
 	}
 	if h.policy.compiled.ReadsHost() && !routes.HostIsFixed(ctx) {
-		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's own address names no host, so whoever calls could name any", h.Name)
+		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's address names no host, so a client can send any", h.Name)
 	}
 	if err := h.policy.compiled.CheckReads(h.app.unavailableFacts(h.accepted(h.app.known))); err != nil {
 		return fmt.Errorf("policy %q: %w", h.policy.name, err)
@@ -310,7 +310,7 @@ func (h *Handler) match(r *http.Request, state *requestState) (bool, error) {
 	return state.attached(r, h.chooses.Match)
 }
 
-// refuseMatch refuses a request that the matchers could not judge.
+// refuseMatch refuses a request for which the matchers return an error.
 func (h *Handler) refuseMatch(w http.ResponseWriter, r *http.Request, err error) error {
 	h.scrubRefused(r)
 	refusal, ok := errors.AsType[*enrich.Refusal](err)
@@ -321,8 +321,8 @@ func (h *Handler) refuseMatch(w http.ResponseWriter, r *http.Request, err error)
 	return h.refuse(w, r, nil, refusal)
 }
 
-// scrubRefused leaves nothing of ours and no credentials on a request that no
-// policy vouches for: an error route may proxy it.
+// scrubRefused deletes reserved names and credentials from a request that no
+// policy has allowed: an error route may proxy it.
 func (h *Handler) scrubRefused(r *http.Request) {
 	stateOf(r).takeCredentials()
 	reserved := h.app.owned.Load()

@@ -19,7 +19,7 @@ type Issuer struct {
 	issuer.Config
 }
 
-// UnmarshalCaddyfile reads the issuer option; d stands on the word issuer. Syntax:
+// UnmarshalCaddyfile reads the issuer option; d is at the word issuer. Syntax:
 //
 //	issuer <url> {
 //		name             <name>
@@ -174,7 +174,7 @@ func (i *Issuer) expand() error {
 		return err
 	}
 	if _, err := url.Parse(i.Issuer); err != nil || i.Issuer == "" {
-		return errors.New("an issuer needs a URL")
+		return errors.New("issuer must be a URL")
 	}
 	if n := i.Introspect; n != nil {
 		return block.Expand(&n.URL, &n.ClientID, &n.ClientSecret, &n.PrivateKey, &n.KeyID)

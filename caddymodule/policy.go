@@ -55,7 +55,7 @@ func (h *Handler) compile() (*policy, error) {
 		def.RequireACR, def.MaxAge = h.RequireACR.Values, time.Duration(h.RequireACR.MaxAge)
 	}
 	if len(def.Tokens) > 0 && len(h.issuers()) > 1 && slices.ContainsFunc(h.Tokens, func(t mint.TokenDefinition) bool { return t.Subject == "" }) {
-		p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "token", Text: "it accepts several issuers, whose subjects may be alike, and signs them all as one issuer: name a claim with subject that is unique over all of them"})
+		p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "token", Text: "the policy accepts several issuers, whose subjects may collide, and signs them all as one issuer: set subject to a claim that is unique across them"})
 	}
 	places := h.TokenFrom
 	if len(places) == 0 {
@@ -72,7 +72,7 @@ func (h *Handler) compile() (*policy, error) {
 	}
 	if missing := p.compiled.Readings().Missing(); len(missing) > 0 {
 		p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "path_readings", Text: fmt.Sprintf(
-			"paths are not judged by %s: an application that reads them so can be led past the policy", strings.Join(missing, ", "))})
+			"paths are not matched by the readings %s: if the application uses them, requests can bypass the policy", strings.Join(missing, ", "))})
 	}
 	return p, nil
 }
@@ -89,7 +89,7 @@ func (h *Handler) claims(p *policy) (claims []claim.Definition, files []string, 
 			claims, files = append(claims, *rule.Definition), append(files, "")
 			continue
 		case rule.Definition != nil:
-			return nil, nil, fmt.Errorf("claim rule %d: okta_claims stands by itself", i+1)
+			return nil, nil, fmt.Errorf("claim rule %d: okta_claims cannot be combined with other options", i+1)
 		}
 		defs, notes, err := rule.OktaClaims.load()
 		if err != nil {
@@ -120,7 +120,7 @@ func inFiles(err error, files []string) error {
 func checkWords(option string, words []string) error {
 	for _, w := range words {
 		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			return fmt.Errorf("%s: %q is not one word: each stands by itself", option, w)
+			return fmt.Errorf("%s: %q must be a single value without spaces", option, w)
 		}
 	}
 	return nil
@@ -129,7 +129,7 @@ func checkWords(option string, words []string) error {
 // checkRealm returns an error where the realm cannot be sent in a header.
 func checkRealm(realm string) error {
 	if strings.ContainsFunc(realm, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return fmt.Errorf("realm: %q holds a control character", realm)
+		return fmt.Errorf("realm: %q contains a control character", realm)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func (h *Handler) check() error {
 	}
 	if a := h.RequireACR; a != nil {
 		if len(a.Values) == 0 && a.MaxAge == 0 {
-			return errors.New("require_acr demands nothing: it takes values, max_age, or both")
+			return errors.New("require_acr is empty: set values, max_age, or both")
 		}
 		if err := checkWords("require_acr", a.Values); err != nil {
 			return err
@@ -170,7 +170,7 @@ func (h *Handler) check() error {
 // is about.
 func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 	if len(issuers) == 0 {
-		return errors.New("no issuer is configured: the global option token_enrich { issuer … } says whose tokens are accepted")
+		return errors.New("no issuer is configured: add one to the global option token_enrich { issuer … }")
 	}
 	if err := issuer.CheckAllowed(issuers, h.Issuers); err != nil {
 		return setting.Wrap(err, "issuers")
@@ -179,9 +179,9 @@ func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 	for i, t := range h.Tests {
 		switch {
 		case t.Issuer == "" && len(accepted) > 1:
-			return setting.Wrap(fmt.Errorf("test %q: say issuer, since the policy accepts %s", t.Name, block.JoinOr(accepted)), setting.Index("tests", i))
+			return setting.Wrap(fmt.Errorf("test %q: issuer is required (want %s)", t.Name, block.JoinOr(accepted)), setting.Index("tests", i))
 		case t.Issuer != "" && !slices.Contains(accepted, t.Issuer):
-			return setting.Wrap(fmt.Errorf("test %q: the policy accepts no issuer %q%s", t.Name, t.Issuer, suggest.DidYouMean(t.Issuer, accepted)), setting.Index("tests", i))
+			return setting.Wrap(fmt.Errorf("test %q: the policy does not accept issuer %q%s", t.Name, t.Issuer, suggest.DidYouMean(t.Issuer, accepted)), setting.Index("tests", i))
 		}
 	}
 	if len(h.Tokens) > 0 && !signs {

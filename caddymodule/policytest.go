@@ -13,7 +13,7 @@ import (
 // This file is the configuration of a policy's tests. The command check runs
 // them; a server that loads the configuration only validates them.
 
-// Test is an example decision: what a policy decides for a made-up caller.
+// Test is an example decision: what a policy decides for an example caller.
 type Test struct {
 	// What the test shows, for the check command's answer. Required, and
 	// different from the policy's other tests.
@@ -33,7 +33,7 @@ type Test struct {
 	// The scopes that were granted. Default: none.
 	Scopes []string `json:"scopes,omitempty"`
 
-	// What is expected, all of it. At least one; a denial stands alone.
+	// What is expected, all of it. At least one; a denial excludes all others.
 	Expect []Expectation `json:"expect,omitempty"`
 }
 
@@ -106,7 +106,7 @@ func checkTests(tests []Test) error {
 		case slices.ContainsFunc(tests[:i], func(other Test) bool { return other.Name == t.Name }):
 			return fmt.Errorf("two tests are named %q", t.Name)
 		case t.Subject == "" && t.Client == "":
-			return fmt.Errorf("test %q names no caller: say subject, or client", t.Name)
+			return fmt.Errorf("test %q has no caller: set subject or client", t.Name)
 		case len(t.Expect) == 0:
 			return fmt.Errorf("test %q expects nothing", t.Name)
 		}
@@ -118,7 +118,7 @@ func checkTests(tests []Test) error {
 			denied = denied || e.Kind == "denied"
 		}
 		if denied && len(t.Expect) > 1 {
-			return fmt.Errorf("test %q expects a denial and something else", t.Name)
+			return fmt.Errorf("test %q: denied cannot be combined with other expectations", t.Name)
 		}
 	}
 	return nil

@@ -84,20 +84,20 @@ func TestTheReferenceNamesEveryOption(t *testing.T) {
 		known[heading] = append(known[heading], names...)
 	}
 	for heading, names := range known {
-		var told []string
+		var documented []string
 		for one := range strings.SplitSeq(heading, " and ") {
 			text, ok := sections[one]
 			if !ok {
 				t.Errorf("the reference has no section %q", one)
 			}
-			told = append(told, optionsTold(text)...)
+			documented = append(documented, documentedOptions(text)...)
 		}
 		for _, name := range names {
-			if !slices.Contains(told, name) {
+			if !slices.Contains(documented, name) {
 				t.Errorf("the reference's section %s lacks the option %s", heading, name)
 			}
 		}
-		for _, name := range told {
+		for _, name := range documented {
 			if !slices.Contains(names, name) && name != heading {
 				t.Errorf("the reference's section %s tells of an option %s that there is not", heading, name)
 			}
@@ -150,13 +150,13 @@ func TestTheReferenceNamesEveryMetric(t *testing.T) {
 	if len(names) < 18 {
 		t.Fatalf("metrics.go names %d metrics only", len(names))
 	}
-	told := optionsTold(text)
+	documented := documentedOptions(text)
 	for _, name := range names {
-		if !slices.Contains(told, name) {
+		if !slices.Contains(documented, name) {
 			t.Errorf("the reference lacks the metric %s", name)
 		}
 	}
-	for _, name := range told {
+	for _, name := range documented {
 		if !slices.Contains(names, name) {
 			t.Errorf("the reference tells of a metric %s that there is not", name)
 		}
@@ -172,7 +172,7 @@ func TestTheReadmesLimitsAreTheCodes(t *testing.T) {
 	}
 	_, after, _ := strings.Cut(string(readme), "## Limits\n\n")
 	paragraph, _, _ := strings.Cut(after, "\n\n")
-	told := strings.Split(strings.TrimSuffix(strings.ReplaceAll(paragraph, "\n", " "), "."), " · ")
+	documented := strings.Split(strings.TrimSuffix(strings.ReplaceAll(paragraph, "\n", " "), "."), " · ")
 	kib := func(n int) string { return humanize.IBytes(uint64(n)) } // #nosec G115 -- constants
 	for _, want := range []string{
 		"token " + kib(tokens.DefaultMaxBytes),
@@ -190,7 +190,7 @@ func TestTheReadmesLimitsAreTheCodes(t *testing.T) {
 		strconv.Itoa(directory.DefaultConcurrency) + " calls at once per directory",
 	} {
 		want = strings.Replace(want, ".0 ", " ", 1)
-		if !slices.ContainsFunc(told, func(s string) bool { return strings.EqualFold(s, want) }) {
+		if !slices.ContainsFunc(documented, func(s string) bool { return strings.EqualFold(s, want) }) {
 			t.Errorf("the README's limits do not say %q", want)
 		}
 	}
@@ -219,9 +219,9 @@ func referenceSections(t *testing.T) map[string]string {
 	return sections
 }
 
-// optionsTold gives the first word of every text in code in the first column
+// documentedOptions returns the first word of every text in code in the first column
 // of a section's tables.
-func optionsTold(section string) []string {
+func documentedOptions(section string) []string {
 	var names []string
 	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?) \\|( |$)").FindAllStringSubmatch(section, -1) {
 		for _, code := range regexp.MustCompile("`([a-z_]+)[^`]*`").FindAllStringSubmatch(row[1], -1) {

@@ -16,7 +16,7 @@ import (
 
 // errRoutes means that routes lead requests past a policy, or to an application
 // unscrubbed. The configuration does not load.
-var errRoutes = errors.New("the routes lead past a policy")
+var errRoutes = errors.New("requests can bypass a policy")
 
 // maxRouteErrors bounds how many problems one error lists.
 const maxRouteErrors = 10
@@ -49,7 +49,7 @@ func readRoutes(http *caddyhttp.App, key func(settings any) string) *checkedRout
 }
 
 // check checks the routes, once for a configuration. What leads requests past a
-// policy is an error; what is probably not meant is logged and kept for the check
+// policy is an error; what is suspicious is logged and kept for the check
 // command. stricter reports whether a policy may refuse what another one lets
 // through. It does nothing without routes.
 func (c *checkedRoutes) check(stricter func(policy, other map[string]any) bool, logger *zap.Logger) error {
@@ -64,7 +64,7 @@ func (c *checkedRoutes) check(stricter func(policy, other map[string]any) bool, 
 			continue
 		}
 		c.warnings = append(c.warnings, w)
-		logger.Warn("the routes are probably not what is meant", zap.String("warning", w.String()))
+		logger.Warn("suspicious routes", zap.String("warning", w.String()))
 	}
 	c.servers = nil
 	return routesError(fatal)

@@ -33,11 +33,11 @@ func TestRouteMessages(t *testing.T) {
 				got += "warning: " + w + "\n"
 			}
 			if err != nil {
-				_, told, ok := strings.Cut(err.Error(), errRoutes.Error())
+				_, rest, ok := strings.Cut(err.Error(), errRoutes.Error())
 				if !ok {
 					t.Fatal(err)
 				}
-				got = "error: " + errRoutes.Error() + told + "\n"
+				got = "error: " + errRoutes.Error() + rest + "\n"
 			}
 			if f := goflag.Lookup("update"); f != nil && f.Value.String() == "true" {
 				if err := os.WriteFile(file, []byte(source+separator+got), 0o600); err != nil {

@@ -163,29 +163,29 @@ func TestRouteThatForwardsUnscrubbedDoesNotLoad(t *testing.T) {
 	for _, tc := range []struct{ name, site, fails string }{
 		{"behind the policy", p + "reverse_proxy app:80\n", ""},
 		{"behind a policy for another path", policyAs("p", "/x", "") + "reverse_proxy app:80\n", ""},
-		{"in another handle", "handle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle {\nreverse_proxy open:80\n}\n", "site a.example: reverse_proxy open:80 is reached by requests that neither policy \"p\" nor a token_enrich_scrub has met … " + way},
+		{"in another handle", "handle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle {\nreverse_proxy open:80\n}\n", "site a.example: reverse_proxy open:80 receives requests that neither policy \"p\" nor token_enrich_scrub has processed … " + way},
 		{"in another handle, with a scrub", "token_enrich_scrub\nhandle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle {\nreverse_proxy open:80\n}\n", ""},
 		{"in another handle, with a scrub there", "handle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle {\ntoken_enrich_scrub\nreverse_proxy open:80\n}\n", ""},
-		{"in a handle for a path", "handle /open/* {\nreverse_proxy open:80\n}\nhandle {\n" + p + "reverse_proxy app:80\n}\n", "reverse_proxy open:80 in the route for /open/* is reached"},
-		{"PHP", "handle /in/* {\n" + p + "}\nphp_fastcgi app:9000\n", "php_fastcgi app:9000 in the route for *.php is reached"},
+		{"in a handle for a path", "handle /open/* {\nreverse_proxy open:80\n}\nhandle {\n" + p + "reverse_proxy app:80\n}\n", "reverse_proxy open:80 in the route for /open/* receives requests"},
+		{"PHP", "handle /in/* {\n" + p + "}\nphp_fastcgi app:9000\n", "php_fastcgi app:9000 in the route for *.php receives requests"},
 		{"before the policy", "route {\nreverse_proxy /open/* open:80\n" + p + "reverse_proxy app:80\n}\n", "reverse_proxy open:80 in the route for /open/*"},
-		{"forward_auth before the policy", "forward_auth auth:80 {\nuri /v\ncopy_headers X-Role\n}\n" + p + "reverse_proxy app:80\n", "forward_auth auth:80 is reached … " + way},
+		{"forward_auth before the policy", "forward_auth auth:80 {\nuri /v\ncopy_headers X-Role\n}\n" + p + "reverse_proxy app:80\n", "forward_auth auth:80 receives requests … " + way},
 		{"forward_auth behind a scrub", "token_enrich_scrub\nforward_auth auth:80 {\nuri /v\n}\n" + p + "reverse_proxy app:80\n", ""},
-		{"a scrub in the last of several parts", "handle /open/* {\nvars a b\n}\nhandle {\ntoken_enrich_scrub\n" + p + "}\nreverse_proxy app:80\n", "reverse_proxy app:80 is reached"},
+		{"a scrub in the last of several parts", "handle /open/* {\nvars a b\n}\nhandle {\ntoken_enrich_scrub\n" + p + "}\nreverse_proxy app:80\n", "reverse_proxy app:80 receives requests"},
 		{"a policy in each of several parts", "handle /open/* {\n" + policyAs("q", "", "") + "}\nhandle {\n" + p + "}\nreverse_proxy app:80\n", ""},
 		{"what forwards nothing", "handle /in/* {\n" + p + "reverse_proxy app:80\n}\nhandle /files/* {\nroot * /srv\nheader X-A b\nencode gzip\nfile_server\n}\nredir /old /new\nrespond /hello hello\nmetrics /metrics\ntemplates\nerror /no 404\n", ""},
-		{"inside of an answer's routes", "reverse_proxy early:80 {\nhandle_response {\nreverse_proxy app:80\n}\n}\nhandle /in/* {\n" + p + "}\n", "reverse_proxy app:80 is reached"},
+		{"inside of an answer's routes", "reverse_proxy early:80 {\nhandle_response {\nreverse_proxy app:80\n}\n}\nhandle /in/* {\n" + p + "}\n", "reverse_proxy app:80 receives requests"},
 		{"an error page behind a policy that nothing stands before", p + "reverse_proxy app:80\nhandle_errors {\nreverse_proxy pages:80\n}\n", ""},
-		{"an error page, with basic_auth", basic + p + "reverse_proxy app:80\nhandle_errors {\nreverse_proxy pages:80\n}\n", "site a.example: reverse_proxy pages:80 in handle_errors meets requests that failed before they were scrubbed … " + early},
+		{"an error page, with basic_auth", basic + p + "reverse_proxy app:80\nhandle_errors {\nreverse_proxy pages:80\n}\n", "site a.example: reverse_proxy pages:80 in handle_errors receives requests that failed before they were scrubbed … " + early},
 		{"an error page, with basic_auth and a scrub", "token_enrich_scrub\n" + basic + p + "reverse_proxy app:80\nhandle_errors {\nreverse_proxy pages:80\n}\n", ""},
 		{"an error page, with basic_auth before a scrub", "route {\n" + basic + "token_enrich_scrub\n" + p + "reverse_proxy app:80\n}\nhandle_errors {\nreverse_proxy pages:80\n}\n", early},
 		{"an error page with a scrub", basic + p + "reverse_proxy app:80\nhandle_errors {\ntoken_enrich_scrub\nreverse_proxy pages:80\n}\n", ""},
 		{"an error page, and a scrub in one part of the site only", "handle /in/* {\ntoken_enrich_scrub\n" + p + "reverse_proxy app:80\n}\nhandle {\nrespond hello\n}\nhandle_errors {\nreverse_proxy pages:80\n}\n", early},
 		{"an error page where a matcher may fail", "@x expression `{query.a} == \"b\"`\nredir @x /y\n" + p + "reverse_proxy app:80\nhandle_errors {\nreverse_proxy pages:80\n}\n", early},
 		{"an error page of PHP", basic + p + "reverse_proxy app:80\nhandle_errors {\nphp_fastcgi pages:9000\n}\n", "php_fastcgi pages:9000 in handle_errors"},
-		{"a policy in the error route alone", "reverse_proxy app:80\nhandle_errors {\n" + p + "reverse_proxy pages:80\n}\n", "reverse_proxy app:80 is reached"},
+		{"a policy in the error route alone", "reverse_proxy app:80\nhandle_errors {\n" + p + "reverse_proxy pages:80\n}\n", "reverse_proxy app:80 receives requests"},
 		{"a named route", "invoke open\n" + p + "reverse_proxy app:80\n", ""},
-		{"a named route in a handle", "handle /in/* {\n" + p + "}\nhandle {\ninvoke open\n}\n", "reverse_proxy open:80 is reached"},
+		{"a named route in a handle", "handle /in/* {\n" + p + "}\nhandle {\ninvoke open\n}\n", "reverse_proxy open:80 receives requests"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			warnings, err := loadSites(t, "&(open) {\nreverse_proxy open:80\n}\nhttp://a.example {\n"+tc.site+"}\n")
@@ -212,7 +212,7 @@ func TestRouteThatForwardsUnscrubbedDoesNotLoad(t *testing.T) {
 		config := `{"admin":{"disabled":true},"apps":{"token_enrich":{"issuers":[{"url":"https://idp.example.com","name":"corp","audience":["a"],"jwks_url":"https://idp.example.com/k"}]},
 			"http":{"servers":{"s":{"automatic_https":{"disable":true},"listen":[":1"],"routes":[{"handle":[%s{"handler":"test_foreign"},{"handler":"token_enrich"}]}]}}}}}`
 		_, err := loadJSON(t, fmt.Sprintf(config, ""))
-		wantRoutes(t, nil, err, "server s: the handler test_foreign, which may send requests on, is reached by … put token_enrich_scrub", "")
+		wantRoutes(t, nil, err, "server s: the handler test_foreign, which may forward requests, receives … put token_enrich_scrub", "")
 		warnings, err := loadJSON(t, fmt.Sprintf(config, `{"handler":"token_enrich_scrub"},`))
 		wantRoutes(t, warnings, err, "", "")
 	})
@@ -222,7 +222,7 @@ func TestRouteThatForwardsUnscrubbedDoesNotLoad(t *testing.T) {
 func TestSecondSiteOfAnApplicationIsAWarning(t *testing.T) {
 	first := "http://a.example {\n" + policyAs("p", "", "") + "reverse_proxy app:80 localhost:90\n}\n"
 	for _, tc := range []struct{ name, second, warns string }{
-		{"the same application", "http://b.example {\nreverse_proxy app:80\n}\n", "site b.example: reverse_proxy app:80 reaches the same application as site a.example … put token_enrich or token_enrich_scrub into this site too"},
+		{"the same application", "http://b.example {\nreverse_proxy app:80\n}\n", "site b.example: reverse_proxy app:80 reaches the same application as site a.example … add token_enrich or token_enrich_scrub to this site"},
 		{"from another server", "http://b.example:81 {\nreverse_proxy app:80\n}\n", "site b.example: reverse_proxy app:80"},
 		{"under another name of this machine", "http://b.example {\nreverse_proxy 127.0.0.1:90\n}\n", "site b.example"},
 		{"another application", "http://b.example {\nreverse_proxy app:81\n}\n", ""},

@@ -16,7 +16,7 @@ type Signing struct {
 	mint.Config
 }
 
-// UnmarshalCaddyfile reads the signing option; d stands on the word signing.
+// UnmarshalCaddyfile reads the signing option; d is at the word signing.
 // Syntax:
 //
 //	signing {

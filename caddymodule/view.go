@@ -28,7 +28,7 @@ import (
 // It adds no state: each method returns what the app holds.
 
 // Policies returns the handlers of the policies, in the order in which they
-// were provisioned. Of a policy that stands on several listeners it returns the
+// were provisioned. Of a policy that is on several listeners it returns the
 // first handler only.
 func (a *App) Policies() []*Handler {
 	a.mu.Lock()
@@ -94,9 +94,9 @@ func (a *App) IssuerNamed(name string) (*issuer.Issuer, error) {
 	}
 	names := a.issuers.Names()
 	if name == "" {
-		return nil, fmt.Errorf("issuer is missing: the configured name, one of %s", block.JoinOr(names))
+		return nil, fmt.Errorf("issuer is required (want %s)", block.JoinOr(names))
 	}
-	return nil, fmt.Errorf("no issuer is configured by that name%s; there is %s", suggest.DidYouMean(name, names), block.JoinOr(names))
+	return nil, fmt.Errorf("unknown issuer%s; want %s", suggest.DidYouMean(name, names), block.JoinOr(names))
 }
 
 // DirectoryStatus returns the state of each directory, in the order of the
@@ -125,7 +125,7 @@ func (a *App) Denials(ctx context.Context) ([]purgelog.Record, error) {
 		return nil, err
 	}
 	if !store.Log().Loaded() {
-		return nil, errors.New("the deny list was not read yet: Redis has not been reached")
+		return nil, errors.New("the deny list has not been read yet: Redis has not been reached")
 	}
 	records := store.Denials().Entries(time.Now())
 	return slices.DeleteFunc(records, func(r purgelog.Record) bool { return r.Claim == DenyLogout }), nil

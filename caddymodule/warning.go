@@ -2,8 +2,8 @@ package caddymodule
 
 import "strings"
 
-// Warning is something in a configuration that is allowed but probably not what
-// is meant.
+// Warning is a suspicious entry of a configuration: allowed, but probably a
+// mistake.
 type Warning struct {
 	// The name of the policy that it is about; empty for what concerns several
 	// or none.

@@ -80,7 +80,7 @@ func endpoints(path string) []endpoint {
 func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	list := endpoints(strings.TrimPrefix(r.URL.Path, PathPrefix))
 	if list == nil {
-		return apiError(http.StatusNotFound, errors.New("no such endpoint: there are status, explain, purge, deny and keys"))
+		return apiError(http.StatusNotFound, errors.New("unknown endpoint (want status, explain, purge, deny or keys)"))
 	}
 	methods := make([]string, len(list))
 	for i, e := range list {
@@ -90,7 +90,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 		methods[i] = e.method
 	}
 	w.Header().Set("Allow", strings.Join(methods, ", "))
-	return apiError(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not answered here", r.Method))
+	return apiError(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
 }
 
 // answer answers a request of the right path and method.

@@ -118,10 +118,10 @@ func ParseDenyFor(text string) (time.Duration, error) {
 	}
 	d, err := caddy.ParseDuration(text)
 	if err != nil {
-		return 0, errors.New("for is not a duration, such as 2h, 30m or 1d")
+		return 0, errors.New("for is not a duration such as 2h, 30m or 1d")
 	}
 	if d < MinDenyFor || d > MaxDenyFor {
-		return 0, fmt.Errorf("for is %s, and from %s to %s is possible", FormatDuration(d), FormatDuration(MinDenyFor), FormatDuration(MaxDenyFor))
+		return 0, fmt.Errorf("for is %s; it must be from %s to %s", FormatDuration(d), FormatDuration(MinDenyFor), FormatDuration(MaxDenyFor))
 	}
 	return d, nil
 }
@@ -187,7 +187,7 @@ func deleteDenial(r *request) (any, error) {
 		return nil, apiError(http.StatusBadRequest, errors.New("name exactly one of id, jti, sid and user"))
 	}
 	if q.Issuer != "" && !named {
-		return nil, apiError(http.StatusBadRequest, errors.New("issuer goes with jti, sid and user"))
+		return nil, apiError(http.StatusBadRequest, errors.New("issuer requires jti, sid or user"))
 	}
 	var is *issuer.Issuer
 	if named {
@@ -219,7 +219,7 @@ func deleteDenial(r *request) (any, error) {
 	}
 	answer := UndenyResult{newDenialList(records), change}
 	for _, e := range answer.Entries {
-		r.logDenial("denial taken back", e, change)
+		r.logDenial("denial removed", e, change)
 	}
 	return answer, nil
 }

@@ -14,19 +14,19 @@ import (
 )
 
 // ExplainRequest is the body of POST /token_enrich/explain. It names a token or
-// a made-up caller, and a policy or the site and path of a request.
+// an example caller, and a policy or the site and path of a request.
 type ExplainRequest struct {
 	// Token is an access token. It is verified as in a request.
 	Token string `json:"token,omitempty"`
 
-	// Issuer is the configured name of the made-up caller's issuer. Without
+	// Issuer is the configured name of the example caller's issuer. Without
 	// Token, it and Subject are required.
 	Issuer string `json:"issuer,omitempty"`
-	// Subject is the made-up caller's subject.
+	// Subject is the example caller's subject.
 	Subject string `json:"subject,omitempty"`
-	// Client is the id of the client that the made-up caller uses.
+	// Client is the id of the client that the example caller uses.
 	Client string `json:"client,omitempty"`
-	// Scope are the made-up caller's granted scopes.
+	// Scope are the example caller's granted scopes.
 	Scope []string `json:"scope,omitempty"`
 
 	// Policy is a policy's name. It may be omitted where there is one policy.
@@ -49,11 +49,11 @@ func (q *ExplainRequest) Validate() error {
 	case madeUp == (q.Token != ""):
 		return errors.New("name a token, or an issuer and a subject")
 	case madeUp && (q.Issuer == "" || q.Subject == ""):
-		return errors.New("issuer and subject go together")
+		return errors.New("issuer and subject are both required")
 	case q.Policy != "" && (q.Site != "" || q.Path != ""):
-		return errors.New("policy and site exclude each other")
+		return errors.New("policy cannot be combined with site or path")
 	case q.Path != "" && q.Site == "":
-		return errors.New("path goes with site")
+		return errors.New("path requires site")
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func Explain(ctx context.Context, app *caddymodule.App, g *enrich.Gateway, q Exp
 	})
 }
 
-// policyFor returns the policy that a request names. By site and path it is the
+// policyFor returns the policy that a request to explain names. By site and path it is the
 // one that would decide such a request, which is returned too where there is a
 // path. With neither, it is the only policy.
 func policyFor(ctx context.Context, app *caddymodule.App, q ExplainRequest) (*caddymodule.Handler, *http.Request, error) {

@@ -16,7 +16,8 @@ type RotateRequest struct {
 	Now bool `json:"now"`
 }
 
-// getKeys answers GET /token_enrich/keys: the public halves of the signing keys.
+// getKeys answers GET /token_enrich/keys: the public halves of the signing keys, with
+// their state and when they begin to sign.
 func getKeys(r *request) (any, error) {
 	signer, err := signerOf(r)
 	if err != nil {
@@ -37,7 +38,7 @@ func postKeys(r *request) (any, error) {
 		return nil, err
 	}
 	if !q.Rotate {
-		return nil, apiError(http.StatusBadRequest, errors.New(`say {"rotate": true}`))
+		return nil, apiError(http.StatusBadRequest, errors.New(`rotate must be true: send {"rotate": true}`))
 	}
 	if err := signer.Rotate(r.Context(), q.Now); err != nil {
 		code := http.StatusServiceUnavailable
@@ -49,7 +50,8 @@ func postKeys(r *request) (any, error) {
 	return signer.List(), nil
 }
 
-// signerOf returns the app's signer. Without signing there are no keys, 404.
+// signerOf returns the app's signer. Without signing there are no keys, which is
+// answered with 404: the endpoint exists only for a gateway that signs.
 func signerOf(r *request) (*mint.Signer, error) {
 	signer := r.app.Signer()
 	if signer == nil {

@@ -36,7 +36,9 @@ type Change struct {
 	Nodes string `json:"nodes"`
 }
 
-// postPurge answers POST /token_enrich/purge.
+// postPurge answers POST /token_enrich/purge. The purge is written to the log that
+// all nodes read; the answer does not wait for them. An id that is not cached is no
+// error, since another node may hold it.
 func postPurge(r *request) (any, error) {
 	var q PurgeRequest
 	if err := r.readJSON(&q); err != nil {
@@ -51,7 +53,7 @@ func postPurge(r *request) (any, error) {
 	}
 	if q.Issuer != "" {
 		if q.User == "" {
-			return nil, apiError(http.StatusBadRequest, errors.New("issuer goes with user"))
+			return nil, apiError(http.StatusBadRequest, errors.New("issuer requires user"))
 		}
 		if _, err := r.app.IssuerNamed(q.Issuer); err != nil {
 			return nil, apiError(http.StatusBadRequest, err)

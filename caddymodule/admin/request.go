@@ -35,7 +35,7 @@ const maxBody = 64 << 10
 func (r *request) readJSON(to any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
-		return apiError(http.StatusBadRequest, errors.New("reading the request: it cannot be read, or is too long"))
+		return apiError(http.StatusBadRequest, errors.New("reading the request: the body cannot be read or is too long"))
 	}
 	if err := strictjson.Unmarshal(body, to, strictjson.RejectUnknownMembers(true)); err != nil {
 		return apiError(http.StatusBadRequest, fmt.Errorf("reading the request: %w", withoutValues(body, err)))
@@ -50,19 +50,19 @@ func withoutValues(body []byte, err error) error {
 	var meaning *strictjson.SemanticError
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
-		return errors.New("it is empty")
+		return errors.New("the body is empty")
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return errors.New("a member stands twice")
+		return errors.New("duplicate member")
 	case errors.As(err, &syntax):
-		return fmt.Errorf("not JSON, or more than one value, byte %d", syntax.ByteOffset)
+		return fmt.Errorf("invalid JSON, or more than one value, at byte %d", syntax.ByteOffset)
 	case errors.Is(err, strictjson.ErrUnknownName):
-		return errors.New("it holds a member that is not known here")
+		return errors.New("unknown member")
 	case errors.As(err, &meaning):
 		for name := range meaning.JSONPointer.Tokens() {
 			return fmt.Errorf("member %q has the wrong type", name)
 		}
 	}
-	return errors.New("it is no JSON object")
+	return errors.New("not a JSON object")
 }
 
 // writeJSON writes an answer. It is that of a moment, so nothing may store it.
@@ -76,7 +76,8 @@ func writeJSON(w http.ResponseWriter, answer any) error {
 // and the error's text as JSON.
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
 
-// one reports whether exactly one of set is true.
+// one reports whether exactly one of set is true, for requests that name one of
+// several things.
 func one(set ...bool) bool {
 	n := 0
 	for _, s := range set {

@@ -31,7 +31,7 @@ func policyAt(ctx context.Context, app *caddymodule.App, site, path string) (*ca
 	}
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
-		return nil, nil, errors.New("path is not the path of a URL")
+		return nil, nil, errors.New("path is not a URL path")
 	}
 	asked, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+site+u.RequestURI(), nil)
 	if err != nil {
@@ -39,7 +39,7 @@ func policyAt(ctx context.Context, app *caddymodule.App, site, path string) (*ca
 	}
 	web, err := app.HTTPApp()
 	if err != nil {
-		return nil, nil, fmt.Errorf("looking at the sites: %w", err)
+		return nil, nil, fmt.Errorf("reading the sites: %w", err)
 	}
 	var found []*caddymodule.Handler
 	var listeners []string
@@ -51,7 +51,7 @@ func policyAt(ctx context.Context, app *caddymodule.App, site, path string) (*ca
 		r := caddyhttp.PrepareRequest(asked.Clone(ctx), caddy.NewReplacer(), discarded{}, server)
 		p, err := decides(server.Routes, r, nil)
 		if err != nil {
-			return nil, nil, fmt.Errorf("such a request is refused: %w", err)
+			return nil, nil, fmt.Errorf("the request would be refused: %w", err)
 		}
 		if p == nil || slices.ContainsFunc(found, func(other *caddymodule.Handler) bool { return other.Name == p.Name }) {
 			continue

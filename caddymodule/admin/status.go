@@ -31,7 +31,8 @@ type decisionStatus struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// getStatus answers GET /token_enrich/status.
+// getStatus answers GET /token_enrich/status. It waits for nothing and calls no other
+// server: a monitor that polls it must not add load to a gateway in trouble.
 func getStatus(r *request) (any, error) {
 	s := status{Issuers: []issuer.Status{}, Directories: r.app.DirectoryStatus(), Tiers: []cache.TierStatus{}, Policies: []string{}}
 	for _, i := range r.app.IssuerSet().Issuers() {

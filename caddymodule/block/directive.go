@@ -28,7 +28,7 @@ func ParseBare(h httpcaddyfile.Helper, handler caddyhttp.MiddlewareHandler) ([]h
 		return nil, h.ArgErr()
 	}
 	if h.NextBlock(0) {
-		return nil, h.Errf("%s has no options", name)
+		return nil, h.Errf("%s takes no options", name)
 	}
 	return NewRoute(h, handler), nil
 }

@@ -21,7 +21,7 @@ type Option struct {
 	// Name is the word that begins the option.
 	Name string
 
-	// Parse reads the option's arguments and block; d stands on the name.
+	// Parse reads the option's arguments and block; d is at the name.
 	Parse func(d *caddyfile.Dispenser) error
 
 	// List is the name, in JSON, of the list that the option adds an element to.
@@ -34,7 +34,7 @@ type Option struct {
 	check func() error
 }
 
-// Parse reads the block that d stands before. name is that of the block, for
+// Parse reads the block that follows d. name is that of the block, for
 // errors: an unknown option (with the nearest known one), a repeated option, a
 // block behind an option that takes none.
 func Parse(d *caddyfile.Dispenser, name string, options []Option) error {
@@ -55,7 +55,7 @@ func Parse(d *caddyfile.Dispenser, name string, options []Option) error {
 			return d.Errf("%s has no option %q%s", name, word, suggest.DidYouMean(word, known))
 		}
 		if seen[word] && options[i].List == "" {
-			return d.Errf("%s: option %q stands twice", name, word)
+			return d.Errf("%s: duplicate option %q", name, word)
 		}
 		seen[word] = true
 		if err := options[i].Parse(d); err != nil {
@@ -91,7 +91,7 @@ func noMoreArgs(d *caddyfile.Dispenser) error {
 func Text(name string, to *string) Option {
 	return single(name, func(d *caddyfile.Dispenser, arg string) error {
 		if arg == "" {
-			return d.Errf("%s: the text is empty; leave the option out for the default", name)
+			return d.Errf("%s: value must not be empty; omit the option for the default", name)
 		}
 		*to = arg
 		return nil
@@ -109,9 +109,9 @@ func Texts(name string, to *[]string) Option {
 		for _, arg := range args {
 			switch {
 			case arg == "":
-				return d.Errf("%s: a text is empty", name)
+				return d.Errf("%s: value must not be empty", name)
 			case slices.Contains(*to, arg):
-				return d.Errf("%s: %q stands twice", name, arg)
+				return d.Errf("%s: duplicate value %q", name, arg)
 			}
 			*to = append(*to, arg)
 		}
@@ -136,7 +136,7 @@ func Duration[D ~int64](name string, to *D) Option {
 			return err
 		}
 		if v == 0 {
-			return d.Errf("%s: %q is no time at all; leave it out for the default", name, arg)
+			return d.Errf("%s: duration must be positive; omit the option for the default", name)
 		}
 		*to = D(v)
 		return nil
@@ -162,6 +162,8 @@ func OptionalDuration[D ~int64](name string, to **D) Option {
 	})
 }
 
+// parseDuration parses a duration in Caddy's syntax, which has days. A negative one
+// is an error; 0 is not.
 func parseDuration(d *caddyfile.Dispenser, name, arg string) (int64, error) {
 	v, err := caddy.ParseDuration(arg)
 	if err != nil || v < 0 {
@@ -177,9 +179,11 @@ func Number(name string, to *int) Option {
 
 // Count returns an option of one whole number from 1 up.
 func Count(name string, to *int) Option {
-	return whole(name, to, 1, "a whole number from 1 up")
+	return whole(name, to, 1, "a positive whole number")
 }
 
+// whole returns an option of one whole number of at least least. want describes the
+// valid numbers for the error.
 func whole(name string, to *int, least int, want string) Option {
 	return single(name, func(d *caddyfile.Dispenser, arg string) error {
 		n, err := strconv.Atoi(arg)

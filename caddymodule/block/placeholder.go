@@ -9,7 +9,7 @@ import (
 )
 
 // Expand replaces the placeholders {env.*} and {file.*} in each of texts, once:
-// what they stand for is never expanded again. It is for addresses, paths, user
+// their values are never expanded again. It is for addresses, paths, user
 // names and secrets, and is called in Provision. A placeholder that is missing or
 // empty is an error, because a half-filled secret must not be sent anywhere; so
 // is any other one. {subject}, {dn} and {app} stay for the directory. A final
@@ -25,9 +25,9 @@ func Expand(texts ...*string) error {
 			case name == "subject" || name == "dn" || name == "app":
 				return "{" + name + "}", nil
 			case !strings.HasPrefix(name, "env.") && !strings.HasPrefix(name, "file."):
-				return nil, fmt.Errorf("placeholder%s is not expanded here: only {env.*} and {file.*} are", placeholderName(name))
+				return nil, fmt.Errorf("placeholder%s is not supported here; use {env.*} or {file.*}", placeholderName(name))
 			case strings.HasPrefix(name, "file.") && !strings.Contains(name, "/"):
-				return nil, fmt.Errorf("placeholder {%s}: a file path holds a slash", name)
+				return nil, fmt.Errorf("placeholder {%s}: a file path must contain a slash", name)
 			case val == nil || val == "":
 				return nil, fmt.Errorf("placeholder {%s} is empty or missing", name)
 			}
@@ -49,7 +49,7 @@ func Expand(texts ...*string) error {
 // equal nothing: no token has such an audience, no directory such an app.
 func RejectPlaceholders(option string, texts ...string) error {
 	if slices.ContainsFunc(texts, HasPlaceholder) {
-		return fmt.Errorf("%s: {env.*} and {file.*} are not expanded here; a Caddyfile reads {$NAME}", option)
+		return fmt.Errorf("%s: {env.*} and {file.*} are not supported here; use {$NAME} in a Caddyfile", option)
 	}
 	return nil
 }

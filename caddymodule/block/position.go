@@ -18,7 +18,7 @@ type Positions struct {
 	at map[string]position
 }
 
-// position is where one option stands.
+// position is the position of one option.
 type position struct {
 	caddyfile.Token
 	order int // in which the options were read: an import mixes lines and files
@@ -63,7 +63,7 @@ func (p *Positions) Record(options []Option) []Option {
 
 // Locate puts before an error the file and line of the setting that it is about:
 // the nearest recorded one around each path of the error, and of several the
-// one that stands last, because the block was right without it. An error
+// last one, because the block was valid without it. An error
 // without a path is about the block.
 func (p *Positions) Locate(err error) error {
 	at := p.at[""]
@@ -103,7 +103,7 @@ func ErrorAt(at caddyfile.Token, err error) error {
 	return fmt.Errorf("%s:%d: %w", at.File, at.Line, err)
 }
 
-// WrapErr adds to an error the line that d stands on; nil stays nil.
+// WrapErr adds to an error the line that d is at; nil stays nil.
 func WrapErr(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil

@@ -78,7 +78,7 @@ func TestValuesFromJSONFollowTheRulesOfTheCaddyfile(t *testing.T) {
 	var none *int64
 	for want, options := range map[string][]Option{
 		"": {Text("text", &word), OptionalDuration("leeway", &zero), OptionalDuration("leeway", &none), Enum("empty", new(string), "a")},
-		"origin: \"alow\" is none of deny or allow (did you mean \"allow\"?)": {Flag("flag", new(bool)), Enum("origin", &word, "deny", "allow")},
+		"origin: unknown value \"alow\" (want deny or allow) (did you mean \"allow\"?)": {Flag("flag", new(bool)), Enum("origin", &word, "deny", "allow")},
 		"ttl: -1ns is negative": {Duration("ttl", &negative)},
 	} {
 		got := ""

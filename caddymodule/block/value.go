@@ -69,8 +69,8 @@ func Enums(name string, to *[]string, known ...string) Option {
 // neither.
 func OnOff(name string, to **bool) Option {
 	return single(name, func(d *caddyfile.Dispenser, arg string) error {
-		if arg != "on" && arg != "off" {
-			return d.Errf("%s: %q is neither on nor off%s", name, arg, suggest.DidYouMean(arg, []string{"on", "off"}))
+		if err := CheckEnum(name, arg, []string{"on", "off"}); err != nil {
+			return d.Err(err.Error())
 		}
 		on := arg == "on"
 		*to = &on
@@ -84,7 +84,7 @@ func CheckEnum(option, value string, known []string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	return fmt.Errorf("%s: %q is none of %s%s", option, value, JoinOr(known), suggest.DidYouMean(value, known))
+	return fmt.Errorf("%s: unknown value %q (want %s)%s", option, value, JoinOr(known), suggest.DidYouMean(value, known))
 }
 
 // checkDuration returns an error where a duration is negative.

@@ -137,7 +137,7 @@ http://localhost {
 	}
 }
 `)
-	want := caddymodule.Warning{Policy: "policy-1", Where: "claim d", Text: "user.department cannot be read: no directory is configured, so that user is null"}
+	want := caddymodule.Warning{Policy: "policy-1", Where: "claim d", Text: "user.department is always null: no directory is configured"}
 	c := newChecker(app)
 	c.attributes()
 	if got := c.list; len(got) != 1 || got[0] != want {

@@ -1,5 +1,5 @@
-// Package check finds what is allowed in a configuration but probably not what is
-// meant: attributes that no directory has, routes that read identity headers of
+// Package check finds suspicious entries of a configuration, which are allowed but
+// probably mistakes: attributes that no directory has, routes that read identity headers of
 // the client, secrets that are written out, logs without a filter. It only reads
 // the loaded app, and needs no network.
 package check
@@ -13,8 +13,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// Warnings returns what is allowed in a loaded configuration but probably not
-// what is meant. It takes the configuration as JSON too, because provisioning
+// Warnings returns the suspicious entries of a loaded configuration. It takes the configuration as JSON too, because provisioning
 // takes modules out of it. The list is never nil.
 func Warnings(app *caddymodule.App, config []byte) []caddymodule.Warning {
 	c := &checker{app: app, owned: app.OwnedNames(), list: []caddymodule.Warning{}, seen: map[caddymodule.Warning]bool{}}
@@ -33,7 +32,8 @@ func Warnings(app *caddymodule.App, config []byte) []caddymodule.Warning {
 	return c.list
 }
 
-// checker gathers warnings about one configuration.
+// checker gathers warnings about one configuration. One file of this package holds
+// the checks of one concern, as methods that append to list.
 type checker struct {
 	app   *caddymodule.App
 	owned *forward.ReservedNames // the names that policies write
@@ -50,7 +50,8 @@ func (c *checker) add(policy, where, format string, args ...any) {
 	}
 }
 
-// policy adds what a policy's own rules, requirements and settings warn of.
+// policy adds the warnings of a policy's own rules, requirements and settings. They
+// were found when it was compiled.
 func (c *checker) policy(p *caddymodule.Handler) {
 	for _, w := range p.Policy().Rules().Warnings() {
 		c.list = append(c.list, caddymodule.Warning{Policy: p.Name, Where: "claim " + w.Rule, Text: w.Warning.String()})
@@ -61,10 +62,10 @@ func (c *checker) policy(p *caddymodule.Handler) {
 	c.list = append(c.list, p.Warnings()...)
 }
 
-// forwarded adds what may keep the forwarded identity from arriving as meant, or
-// show it to somebody else: handlers that meet requests before they are
-// scrubbed, names that do not survive, secrets and tokens in places where they
-// can be read, more bytes than the budget has.
+// forwarded adds what may keep the forwarded identity from arriving intact, or
+// disclose it: handlers that receive requests before they are scrubbed, names that
+// do not survive, secrets and tokens where others can read them, and more bytes
+// than the budget has.
 func (c *checker) forwarded(root any) {
 	c.list = append(c.list, c.app.RouteWarnings()...)
 	// The load has walked through the routes too, but without the names that all

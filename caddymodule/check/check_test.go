@@ -128,7 +128,7 @@ func TestCheckFindsWhereExactCannotHold(t *testing.T) {
 	})
 	t.Run("two spellings of one name", func(t *testing.T) {
 		got := warningsOf(t, "", "", "http://a.example {\ntoken_enrich {\nheader X-USER sub {\nexact\n}\n}\nreverse_proxy app:80\n}\nhttp://b.example {\ntoken_enrich {\nheader x-user sub {\nexact\n}\n}\nreverse_proxy app:80\n}\n")
-		wantWarnings(t, got, "are one header in two exact spellings")
+		wantWarnings(t, got, "are two exact spellings of one header")
 	})
 }
 
@@ -183,34 +183,34 @@ func TestCheckFindsLogsThatHoldTokens(t *testing.T) {
 		name, options, log, policy string
 		want                       []string
 	}{
-		{"no access log, but errors", "", "", "token_from query t", []string{"log default: it writes the requests of errors with tokens in them (query t) … request>uri query { delete t }"}},
-		{"a proof beside a named header among errors", "", "", "token_from header X-Token", []string{"log default: it writes the requests of errors with tokens in them (X-Token)"}},
+		{"no access log, but errors", "", "", "token_from query t", []string{"log default: it contains failed requests with tokens (query t) … request>uri query { delete t }"}},
+		{"a proof beside a named header among errors", "", "", "token_from header X-Token", []string{"log default: it contains failed requests with tokens (X-Token)"}},
 		{"errors with a filter", "log {\nformat filter {\nrequest>uri query {\ndelete t\n}\n}\n}", "", "token_from query t", nil},
 		{"no errors", "log {\nexclude http.log.error\n}", "", "token_from query t", nil},
 		{"no errors but those of named logs", "log {\nexclude http.log.error.log0\n}", "log {\noutput discard\nformat filter {\nrequest>headers delete\nrequest>uri delete\n}\n}", "token_from query t", nil},
-		{"an access log without a filter", "", "log", "token_from query t", []string{"log default: it writes requests with tokens … query t … request>uri query { delete t }", "X-User"}},
-		{"a named header", "", "log", "token_from header X-Token", []string{"tokens in them (X-Token)", "X-User"}},
-		{"Authorization, which Caddy redacts", "", "log", "", []string{"log default: it writes headers about people (X-User)"}},
-		{"a log of its own", "", "log {\noutput stdout\n}", "token_from query t", []string{"log default: it writes the requests of errors", "log log0: it writes requests with tokens", "log log0: it writes headers"}},
-		{"Authorization, which Caddy is told not to redact", "servers {\nlog_credentials\n}\nlog {\nformat filter {\nrequest>headers>X-User delete\n}\n}", "log", "", []string{"log default: it writes requests with tokens in them (Authorization) … request>headers>Authorization delete"}},
+		{"an access log without a filter", "", "log", "token_from query t", []string{"log default: it contains requests with tokens … query t … request>uri query { delete t }", "X-User"}},
+		{"a named header", "", "log", "token_from header X-Token", []string{"with tokens (X-Token)", "X-User"}},
+		{"Authorization, which Caddy redacts", "", "log", "", []string{"log default: it contains identity headers (X-User)"}},
+		{"a log of its own", "", "log {\noutput stdout\n}", "token_from query t", []string{"log default: it contains failed requests", "log log0: it contains requests with tokens", "log log0: it contains identity headers"}},
+		{"Authorization, which Caddy is told not to redact", "servers {\nlog_credentials\n}\nlog {\nformat filter {\nrequest>headers>X-User delete\n}\n}", "log", "", []string{"log default: it contains requests with tokens (Authorization) … request>headers>Authorization delete"}},
 		{"a cookie that Caddy is told not to redact", "servers {\nlog_credentials\n}\nlog {\nformat filter {\nrequest>headers>X-User delete\n}\n}", "log", "token_from cookie session", []string{"(Cookie)"}},
 		{"Authorization without redaction, with a filter", "servers {\nlog_credentials\n}\nlog {\nformat filter {\nrequest>headers>X-User delete\nrequest>headers>Authorization delete\n}\n}", "log", "", nil},
 		{"a filter", "log {\nformat filter {\nrequest>uri query {\ndelete t\n}\n}\n}", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>uri query {\ndelete t\n}\n}\n}", "token_from query t", nil},
-		{"a filter, but not of errors", "", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>uri query {\ndelete t\n}\n}\n}", "token_from query t", []string{"log default: it writes the requests of errors"}},
+		{"a filter, but not of errors", "", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>uri query {\ndelete t\n}\n}\n}", "token_from query t", []string{"log default: it contains failed requests"}},
 		{"a filter of all headers", "log {\nformat filter {\nrequest>headers delete\n}\n}", "log {\nformat filter {\nrequest>headers delete\n}\n}", "token_from header X-Token", nil},
 		{"a filter of another parameter", "log {\nformat filter {\nrequest>uri delete\n}\n}", "log {\nformat filter {\nrequest>headers delete\nrequest>uri query {\nreplace other x\n}\n}\n}", "token_from query t", []string{"query t"}},
 		{"a filter around another", "", "log {\nformat filter {\nwrap json\nrequest>headers>X-User hash\n}\n}", "", nil},
-		{"a signed token in an answer that is cut short", "", "", "token {\nheader X-Pass\naudience app\n}", []string{"log default: it writes what reverse_proxy sent on … signed tokens in it (X-Pass) … request>headers>X-Pass delete"}},
+		{"a signed token in an answer that is cut short", "", "", "token {\nheader X-Pass\naudience app\n}", []string{"log default: when a response is cut short … the forwarded request with signed tokens (X-Pass) … request>headers>X-Pass delete"}},
 		{"a signed token that a filter takes out", "log {\nformat filter {\nrequest>headers>X-Pass delete\n}\n}", "", "token {\nheader X-Pass\naudience app\n}", nil},
 		{"a signed token in a log without proxies", "log {\nexclude http.handlers.reverse_proxy\n}", "", "token {\nheader X-Pass\naudience app\n}", nil},
 		{"a signed token in Authorization, which Caddy redacts", "", "", "token {\naudience app\n}", nil},
-		{"a default log at debug level", "debug", "", "", []string{"log default: it writes headers about people (X-User)"}},
-		{"names that cannot be listed at debug level", "log {\nlevel DEBUG\nformat filter {\nrequest>headers>X-User delete\n}\n}", "", "headers_from X-Claim-\nheader X-Part b {\non_overflow split\n}", []string{"log default: at level DEBUG … (X-Claim-…, X-Part-1 …) … `request>headers` as a whole"}},
+		{"a default log at debug level", "debug", "", "", []string{"log default: it contains identity headers (X-User)"}},
+		{"names that cannot be listed at debug level", "log {\nlevel DEBUG\nformat filter {\nrequest>headers>X-User delete\n}\n}", "", "headers_from X-Claim-\nheader X-Part b {\non_overflow split\n}", []string{"log default: at level DEBUG … (X-Claim-…, X-Part-1 …) … all of `request>headers`"}},
 		{"names that cannot be listed at debug level, with a filter", "log {\nlevel DEBUG\nformat filter {\nrequest>headers delete\n}\n}", "", "headers_from X-Claim-\nheader X-Part b {\non_overflow split\n}", nil},
 		{"names that cannot be listed in an access log, where clients make them up", "", "log {\noutput discard\nformat filter {\nrequest>headers>X-User delete\n}\n}", "headers_from X-Claim-", nil},
 		{"a pattern that takes the parameter out", "log {\nexclude http.log.error\n}", "log {\noutput discard\nformat filter {\nrequest>headers delete\nrequest>uri regexp t=[^&]* t=x\n}\n}", "token_from query t", nil},
-		{"a header by a pattern", "", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>headers>X-Token regexp .* x\n}\n}", "token_from header X-Token", []string{"log default: it writes the requests of errors with tokens in them (X-Token)"}},
-		{"an added field with the header", "log {\nexclude http.log.error\n}", "log {\noutput discard\nformat filter {\nrequest>headers delete\n\n}\n}\nlog_append who {header.Authorization}", "", []string{"log log0: log_append writes {http.request.header.Authorization}, in which a token may stand, as who"}},
+		{"a header by a pattern", "", "log {\nformat filter {\nrequest>headers>X-User delete\nrequest>headers>X-Token regexp .* x\n}\n}", "token_from header X-Token", []string{"log default: it contains failed requests with tokens (X-Token)"}},
+		{"an added field with the header", "log {\nexclude http.log.error\n}", "log {\noutput discard\nformat filter {\nrequest>headers delete\n\n}\n}\nlog_append who {header.Authorization}", "", []string{"log log0: log_append writes {http.request.header.Authorization}, which may contain a token, as who"}},
 		{"an added field with all cookies", "log {\nexclude http.log.error\n}", "log {\noutput discard\nformat filter {\nrequest>headers delete\n\n}\n}\nlog_append who {http.request.header.Cookie}", "token_from cookie session", []string{"as who"}},
 		{"an added field with the cookie", "log {\nexclude http.log.error\n}", "log {\noutput discard\nformat filter {\nrequest>headers delete\n\n}\n}\nlog_append who {cookie.session}", "token_from cookie session", []string{"{http.request.cookie.session}"}},
 		{"an added field with the parameter", "log {\nexclude http.log.error\n}", "log {\noutput discard\nformat filter {\nrequest>headers delete\nrequest>uri delete\n}\n}\nroute /x {\nlog_append who {query.t}\n}", "token_from query t", []string{"{http.request.uri.query.t}"}},
@@ -228,7 +228,7 @@ func TestCheckFindsLogsThatHoldTokens(t *testing.T) {
 func TestCheckFindsHeadersThatExceedTheBudget(t *testing.T) {
 	for _, tc := range []struct{ name, policy, want string }{
 		{"defaults", "header X-A a\nheader X-B b\nheader X-C c", ""},
-		{"one header over the budget", "header_budget 1KiB\nheader X-A a", "header X-A: its value may take 4096 bytes, but header_budget is 1024"},
+		{"one header over the budget", "header_budget 1KiB\nheader X-A a", "header X-A: max_bytes is 4096, but header_budget is only 1024"},
 		{"the sum over the budget", "header X-A a {\nmax_bytes 5000\n}\nheader X-B b {\nmax_bytes 5000\n}", "add up to 10000, but header_budget is 8192"},
 		{"the sum within the budget", "header_budget 10KiB\nheader X-A a {\nmax_bytes 5000\n}\nheader X-B b {\nmax_bytes 5000\n}", ""},
 	} {

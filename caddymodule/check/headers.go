@@ -8,7 +8,8 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// This file warns of header names, spellings and sizes.
+// This file warns of header names, spellings and sizes: of what the gateway writes
+// correctly but servers behind it drop, fold or refuse.
 
 // policyNames warns of header names that common servers drop or fold.
 func (c *checker) policyNames(p *caddymodule.Handler) {
@@ -23,11 +24,12 @@ func (c *checker) policyNames(p *caddymodule.Handler) {
 	}
 	// CGI and WSGI servers make one variable of X_User and X-User.
 	plain := hyphenated(odd[0])
-	c.add(p.Name, "header "+strings.Join(odd, ", "), "nginx, Apache, gunicorn and another Caddy drop headers whose names hold anything but letters, digits and hyphens; keep such a name only where the application takes the header from this gateway itself: one that reads the variable HTTP_%s gets it from %s as well",
+	c.add(p.Name, "header "+strings.Join(odd, ", "), "nginx, Apache, gunicorn and other Caddy servers drop headers whose names contain anything but letters, digits and hyphens; use such a name only if the application receives requests directly from this gateway: the variable HTTP_%s is also set by %s",
 		strings.ToUpper(strings.ReplaceAll(plain, "-", "_")), plain)
 }
 
-// hyphenated returns a name with hyphens as its only separators.
+// hyphenated returns a name with hyphens as its only separators, which is how CGI and
+// WSGI servers expect it.
 func hyphenated(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -39,7 +41,7 @@ func hyphenated(name string) string {
 }
 
 // spellingConflicts warns of a name that two policies spell differently: the
-// transport cannot know which spelling is meant for a request.
+// transport cannot know which spelling a request needs.
 func (c *checker) spellingConflicts() {
 	first := map[string]string{}
 	for _, n := range c.owned.Names() {
@@ -51,7 +53,7 @@ func (c *checker) spellingConflicts() {
 		case !ok:
 			first[key] = n.Name
 		case before != n.Name:
-			c.add("", "", "%s and %s are one header in two exact spellings: `transport token_enrich` writes the first of them everywhere; choose one", before, n.Name)
+			c.add("", "", "%s and %s are two exact spellings of one header: `transport token_enrich` always writes the first; choose one", before, n.Name)
 		}
 	}
 }
@@ -59,6 +61,7 @@ func (c *checker) spellingConflicts() {
 // budget warns of headers that may be larger than the policy's budget, alone or
 // together. Together only limits that are configured count: the default of one header
 // is half of the default budget, and few headers come near it.
+// Limits are compared, not values, which are known only when a request comes.
 func (c *checker) budget(p *caddymodule.Handler) {
 	def := p.Definition
 	budget := def.Budget
@@ -74,10 +77,10 @@ func (c *checker) budget(p *caddymodule.Handler) {
 			most = forward.DefaultMaxBytes
 		}
 		if most > budget {
-			c.add(p.Name, "header "+h.Name, "its value may take %d bytes, but header_budget is %d, so the budget fails it first: lower max_bytes or raise header_budget", most, budget)
+			c.add(p.Name, "header "+h.Name, "max_bytes is %d, but header_budget is only %d: lower max_bytes or raise header_budget", most, budget)
 		}
 	}
 	if sum > budget {
-		c.add(p.Name, "header_budget", "the max_bytes of its headers add up to %d, but header_budget is %d: a user with many groups would be refused with status 500; lower max_bytes, raise header_budget as far as the application takes it, or give an on_overflow", sum, budget)
+		c.add(p.Name, "header_budget", "the max_bytes of all headers add up to %d, but header_budget is %d: a user with many groups would get status 500; lower max_bytes, raise header_budget up to the limit of the application, or set on_overflow", sum, budget)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // This file warns of logs without a filter for what a request holds of tokens
-// and people. It looks for the filter of a field and does not judge what the
+// and people. It looks for the filter of a field and does not check what the
 // filter leaves of it.
 
 // What Caddy names the loggers that write requests.
@@ -53,34 +53,35 @@ func (c *checker) logs(root any) {
 			// Requests of errors are logged even where a site has no access log.
 			what := "requests"
 			if !writesRequests {
-				what = "the requests of errors"
+				what = "failed requests"
 			}
 			if missing := filters.missing(secret); len(missing) > 0 {
-				c.add("", where, "it writes %s with tokens in them (%s): put `format filter` with `%s` into the log", what, strings.Join(missing, ", "), secret.remedy())
+				c.add("", where, "it contains %s with tokens (%s): add `format filter` with `%s` to the log", what, strings.Join(missing, ", "), secret.remedy())
 			}
 		}
 		for _, a := range appends {
 			if writesRequests && filters[a.field] == nil {
-				c.add("", where, "log_append writes %s, in which a token may stand, as %s: leave it out, or delete %[2]s with `format filter`", a.placeholder, a.field)
+				c.add("", where, "log_append writes %s, which may contain a token, as %s: remove it, or delete %[2]s with `format filter`", a.placeholder, a.field)
 			}
 		}
 		if writesProxied && len(prefixes) > 0 && !filters.allHeaders() {
-			c.add("", where, "at level DEBUG it writes headers about people whose names cannot be listed (%s): delete `request>headers` as a whole with `format filter`", strings.Join(prefixes, ", "))
+			c.add("", where, "at level DEBUG it contains identity headers whose names cannot be listed (%s): delete all of `request>headers` with `format filter`", strings.Join(prefixes, ", "))
 			continue
 		}
 		if writesRequests || writesProxied {
 			if missing := filters.missing(people); len(missing) > 0 {
 				writesSent = false // signed tokens are among these headers
-				c.add("", where, "it writes headers about people (%s), which clients can make up in an access log and this gateway fills in at level DEBUG: delete `request>headers>%s` and the others with `format filter`, or `request>headers` as a whole", strings.Join(missing, ", "), missing[0])
+				c.add("", where, "it contains identity headers (%s), forged by clients in an access log and set by this gateway at level DEBUG: delete `request>headers>%s` and the others, or all of `request>headers`, with `format filter`", strings.Join(missing, ", "), missing[0])
 			}
 		}
 		if missing := filters.missing(signed); writesSent && len(missing) > 0 {
-			c.add("", where, "it writes what reverse_proxy sent on, where an answer is cut short (a client that goes away is enough), with signed tokens in it (%s): put `format filter` with `%s` into the log", strings.Join(missing, ", "), fields{headers: missing}.remedy())
+			c.add("", where, "when a response is cut short, such as by a client that disconnects, it contains the forwarded request with signed tokens (%s): add `format filter` with `%s` to the log", strings.Join(missing, ", "), fields{headers: missing}.remedy())
 		}
 	}
 }
 
-// fields are parts of a logged request: headers, and query parameters and cookies
+// fields are parts of a logged request, as the filters of Caddy's log encoders name
+// them: headers, and query parameters and cookies
 // that are inside of others.
 type fields struct{ headers, query, cookies []string }
 
@@ -243,7 +244,8 @@ func acceptsAny(sink map[string]any, loggers []string) bool {
 	})
 }
 
-// filters are the filters of a log's encoder by the fields that they change.
+// filters are the filters of a log's encoder by the fields that they change, such as
+// request>headers>Cookie.
 type filters map[string]map[string]any
 
 // filtersOf returns the filters of an encoder. It is false where the encoder is
@@ -296,7 +298,9 @@ func (f filters) missing(wanted fields) []string {
 // that may hold a token: nothing redacts it.
 type appended struct{ field, placeholder string }
 
-// appendedTokens returns those of the servers.
+// appendedTokens returns the fields of log_append in the servers whose placeholder
+// may hold a token: that of a header, cookie or parameter that tokens are read from,
+// or of a URI with the parameter.
 func (c *checker) appendedTokens(servers []map[string]any) []appended {
 	secret := c.tokenFields(false)
 	// Each placeholder as the Caddyfile adapter writes it out.

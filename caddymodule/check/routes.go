@@ -12,7 +12,8 @@ import (
 // proxies that change the spelling of names. Routes that are certainly wrong do not
 // load.
 
-// server checks the sites and hooks of one server.
+// server checks the sites and hooks of one server. A site with several faults has a
+// warning for each, since each has a remedy of its own.
 func (c *checker) server(name string, server map[string]any) {
 	s := routes.Walk(name, server, c.owned)
 	for _, w := range s.Sites {
@@ -22,7 +23,7 @@ func (c *checker) server(name string, server map[string]any) {
 	// scrubs, the configuration does not load.
 	s.Failed(func(w *routes.Site, r routes.Reader, scrubbed string) {
 		if scrubbed == "token_enrich" {
-			c.add("", w.Name, "%s in handle_errors meets requests that failed before token_enrich, with whatever identity headers the client made up: put token_enrich_scrub into the site or into handle_errors", r.What)
+			c.add("", w.Name, "%s in handle_errors receives requests that failed before token_enrich, with identity headers forged by the client: put token_enrich_scrub into the site or into handle_errors", r.What)
 		}
 	})
 	for _, h := range routes.HandlersOf(server, "token_enrich_hook") {
@@ -30,13 +31,15 @@ func (c *checker) server(name string, server map[string]any) {
 	}
 }
 
-// site checks one site.
+// site checks one site: its readers before the scrub, and the proxies behind a policy
+// that writes exact names.
 func (c *checker) site(w *routes.Site) {
 	for _, r := range w.Readers {
 		if w.HasPolicy && !r.Forwards {
-			c.add("", w.Name, "%s stands before token_enrich and meets requests with whatever identity headers the client made up: put token_enrich_scrub into the site", r.What)
+			c.add("", w.Name, "%s comes before token_enrich and receives requests with identity headers forged by the client: put token_enrich_scrub into the site", r.What)
 		}
 	}
+	// Each proxy of the site may receive the exact names of any of its policies.
 	if len(w.Exact) > 0 {
 		names := strings.Join(slices.Compact(slices.Sorted(slices.Values(w.Exact))), ", ")
 		for _, p := range w.Proxies {
@@ -71,9 +74,9 @@ func spellingLoss(h map[string]any) string {
 	case protocol == "token_enrich":
 		return ""
 	case secure:
-		return "over TLS reverse_proxy puts names into the canonical form; write `transport token_enrich` in it, with `versions 1.1`"
+		return "over TLS reverse_proxy canonicalizes names; use `transport token_enrich` with `versions 1.1`"
 	case len(jsontree.Object(jsontree.Object(h, "headers")["request"])) > 0:
-		return "header_up puts names into the canonical form; write `transport token_enrich` in it"
+		return "header_up canonicalizes names; use `transport token_enrich`"
 	}
 	return ""
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// This file warns of secrets that are written out in the configuration.
+// This file warns of secrets that are written out in the configuration. Caddy keeps
+// a configuration in memory, in its autosave file and behind the admin endpoint; a
+// placeholder keeps the secret out of all three.
 
 // secretNames are the JSON names of options whose values are secrets, or may hold
 // one.
@@ -28,7 +30,7 @@ func (c *checker) secrets(where string, node any) {
 	case map[string]any:
 		for name, v := range jsontree.Ordered(x) {
 			if slices.Contains(secretNames[:], name) && isWrittenOut(name, v) {
-				c.add("", where, "%s holds a secret as it is, which whoever reads the configuration can read: give it as {env.NAME} or {file./path}", strings.TrimSuffix(name, "s"))
+				c.add("", where, "%s contains a secret in plain text: use {env.NAME} or {file./path}", strings.TrimSuffix(name, "s"))
 				continue // one warning for an option
 			}
 			c.secrets(where, v)
@@ -66,7 +68,7 @@ func isLiteral(text string) bool {
 }
 
 // carriesCredentials reports whether a request header identifies the client, by its
-// name.
+// name. Services name such headers as they like, so that a part of the name is enough.
 func carriesCredentials(header string) bool {
 	fold := forward.Canonicalize(header)
 	for _, word := range []string{"authorization", "key", "token", "secret", "cookie", "password"} {

@@ -15,18 +15,19 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 )
 
-// evalCommand returns the command eval. It works on an expression alone: no
-// configuration is loaded and no gateway is called.
+// evalCommand returns the command eval, with which an author tries an expression
+// before it goes into a claim rule or a requirement. It works on the expression
+// alone: no configuration is loaded and no gateway is called.
 func evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval [--context FILE] [--dialect classic|identity_engine] EXPRESSION",
 		Short: "Evaluates one expression and prints its value as JSON",
 		Long: `
-Evaluates an expression in Okta's language and prints the value as JSON; false
-and null are values. An error prints its position with a caret and exits with
-status 1.
+Evaluates an expression in Okta's language and prints the value as JSON. false
+and null are values and exit with status 0. An error is printed with a caret
+under its position and exits with status 1.
 
-What the expression reads comes from a JSON file (- is stdin):
+The input of the expression is a JSON file (- is stdin):
 
   {"user": {…}, "groups": […], "app": {…}, "appuser": {…},
    "access": {"scope": […]}, "org": {…}, "session": {…},
@@ -36,12 +37,12 @@ or from a directory file: --directory FILE --user X --app Y --scope "a b".
 `,
 		Example: `  caddy token-enrich eval 'String.toUpperCase("abc")'
   caddy token-enrich eval --directory examples/directory.yaml --user 00u1ada 'user.firstName'`,
-		Args: exactly(1, "one expression; put quotes around it"),
+		Args: exactly(1, "one expression (put quotes around it)"),
 		RunE: run(eval),
 	}
-	cmd.Flags().String("context", "", "A JSON file with what the expression may read")
-	cmd.Flags().String("dialect", "", "classic or identity_engine; both if left out")
-	cmd.Flags().String("directory", "", "A directory file to look user and app up in")
+	cmd.Flags().String("context", "", "A JSON file with the input of the expression")
+	cmd.Flags().String("dialect", "", "classic or identity_engine (default: both)")
+	cmd.Flags().String("directory", "", "A directory file with the user and the app")
 	cmd.Flags().String("user", "", "The user's id or login, with --directory")
 	cmd.Flags().String("app", "", "The app's id, with --directory")
 	cmd.Flags().String("scope", "", "The granted scopes, separated by spaces")
@@ -49,7 +50,8 @@ or from a directory file: --directory FILE --user X --app Y --scope "a b".
 }
 
 // eval compiles the expression, evaluates it and prints its value. The expression
-// may read every input, whatever a claim rule or a requirement is allowed.
+// may read every input, including those that only a claim rule or only a
+// requirement may read. Without --dialect, both dialects are accepted.
 func eval(cmd *cobra.Command, args []string) error {
 	flags := cmd.Flags()
 	name, _ := flags.GetString("dialect")
@@ -73,8 +75,11 @@ func eval(cmd *cobra.Command, args []string) error {
 }
 
 // expressionError prints an error of an expression with a caret under its
-// position, or with --json as an object. It returns errDenied.
+// position, or with --json as an object. It returns errDenied, because the error
+// has been printed. An error that is neither of compilation nor of evaluation has
+// no position: line and column are 0.
 func expressionError(cmd *cobra.Command, err error) error {
+	// Both kinds know where in the expression they occurred.
 	var compile *oktael.Error
 	var run *oktael.EvalError
 	line, column, message, caret := 0, 0, err.Error(), ""
@@ -94,8 +99,10 @@ func expressionError(cmd *cobra.Command, err error) error {
 
 // evalContext returns what the expression may read, from --context or from
 // --directory. With neither, the user is empty and in no group. The time is now
-// unless the context has one.
+// unless the context has one, so that an expression over dates can be tried
+// with a fixed result.
 func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
+	// A flag that is not set is empty. All flags of this command are optional.
 	flags := cmd.Flags()
 	contextFile, _ := flags.GetString("context")
 	directoryFile, _ := flags.GetString("directory")
@@ -105,7 +112,9 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 	c := &oktael.Context{GroupsKnown: true}
 	switch {
 	case contextFile != "" && directoryFile != "":
-		return nil, misuse("--context and --directory exclude each other")
+		return nil, misuse("--context and --directory cannot be combined")
+	// The file sets the whole context, so that an expression can be tried with
+	// data that no directory has.
 	case contextFile != "":
 		text, err := readFile(cmd, contextFile)
 		if err != nil {
@@ -114,6 +123,8 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 		if c, err = oktael.DecodeContext(text); err != nil {
 			return nil, fmt.Errorf("--context: %w", err)
 		}
+	// The directory is that of the file kind, with its default properties to match
+	// a user by.
 	case directoryFile != "":
 		text, err := readFile(cmd, directoryFile)
 		if err != nil {
@@ -127,8 +138,9 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 			return nil, err
 		}
 	case user != "" || app != "":
-		return nil, misuse("--user and --app go with --directory")
+		return nil, misuse("--user and --app require --directory")
 	}
+	// The flag takes precedence over the scopes of a context file.
 	if scope != "" {
 		c.Scopes = strings.Fields(scope)
 	}
@@ -140,9 +152,11 @@ func evalContext(cmd *cobra.Command) (*oktael.Context, error) {
 
 // fromDirectory fills a context with the records that a directory has of a user,
 // an app and the user's account in the app. An empty user or app is not looked
-// up; it is an error that one does not exist.
+// up. An unknown user or app is an error, because it is a mistake in a flag; a user
+// without an account in the app is not: appuser is null then, as in a request.
 func fromDirectory(ctx context.Context, c *oktael.Context, d directory.Directory, user, app string) error {
 	q := directory.Query{Principal: &identity.Principal{Subject: user}}
+	// The flag takes the place of the token's subject, and is matched like it.
 	if user != "" {
 		person, err := d.Person(ctx, q)
 		switch {

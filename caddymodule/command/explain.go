@@ -14,29 +14,31 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 )
 
-// explainCommand returns the command explain. The decision is made by the same
-// stages as for a request, either in a running gateway or, with --offline, in
-// this process.
+// explainCommand returns the command explain, which answers why a request is
+// allowed or refused and what an application would receive. The decision is made by
+// the same stages as for a request, either in a running gateway or, with --offline,
+// in this process. The caller is that of a token, or is described by flags.
 func explainCommand() *cobra.Command {
 	var q admin.ExplainRequest
 	var tokenFile, scope string
 	var offline bool
 	cmd := &cobra.Command{
 		Use:   "explain (--token FILE|- | --issuer NAME --subject S --client C --scope \"…\") [--policy NAME | --site HOST --path P]",
-		Short: "Tells how a request would be decided, and why",
+		Short: "Explains a decision",
 		Long: `
-Tells how a request would be decided: what the token says, what the directory
-says, each rule with its value or why it was omitted, each requirement, the
-headers with their bytes. A running gateway is asked through its admin
-endpoint; with --offline, the configuration file is loaded and decides here:
-key servers and directories are asked, Redis and its deny list are not.
+Explains how a request would be decided: the token, the directory records, each
+claim with its value or the reason why it was omitted, each requirement, and the
+size of each header. The decision is made by a running gateway through its admin
+endpoint. With --offline it is made here, from the configuration file: key
+servers and directories are called, Redis and its deny list are not.
 
-Values are shown where the configuration says explain values; else names,
+Values are shown if the configuration sets explain values; otherwise only names,
 types and counts. The token is never shown, and nothing is signed. The exit
-status is 1 where the decision is a denial.
+status is 1 if the decision is a denial.
 `,
 		Args: exactly(0, "flags only"),
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			// The flags are checked before the token is read, which may wait for stdin.
 			q.Scope = strings.Fields(scope)
 			q.Token = tokenFile // for Validate, which asks only whether there is one
 			if err := q.Validate(); err != nil {
@@ -61,20 +63,24 @@ status is 1 where the decision is a denial.
 		}),
 	}
 	addAdminFlags(cmd)
+	// Where the decision is made; the caller, as a token or by its properties; and the
+	// policy, by its name or as the one that decides a request.
 	f := cmd.Flags()
-	f.BoolVar(&offline, "offline", false, "Load --config and decide here, instead of asking a running gateway")
+	f.BoolVar(&offline, "offline", false, "Load --config and decide here instead of calling a running gateway")
 	f.StringVar(&tokenFile, "token", "", "A file with a token; - is stdin")
-	f.StringVar(&q.Issuer, "issuer", "", "The configured name of an issuer, for a made-up caller")
-	f.StringVar(&q.Subject, "subject", "", "The made-up caller's subject")
-	f.StringVar(&q.Client, "client", "", "The made-up caller's client id")
-	f.StringVar(&scope, "scope", "", "The made-up caller's scopes, separated by spaces")
+	f.StringVar(&q.Issuer, "issuer", "", "The configured name of an issuer, for an example caller")
+	f.StringVar(&q.Subject, "subject", "", "The example caller's subject")
+	f.StringVar(&q.Client, "client", "", "The example caller's client id")
+	f.StringVar(&scope, "scope", "", "The example caller's scopes, separated by spaces")
 	f.StringVar(&q.Policy, "policy", "", "The policy's name")
-	f.StringVar(&q.Site, "site", "", "The host of a request, with its port where several servers have it")
+	f.StringVar(&q.Site, "site", "", "The host of a request, with the port if several servers have the host")
 	f.StringVar(&q.Path, "path", "", "The path of a request")
 	return cmd
 }
 
-// explainOnline asks a running gateway, by its configuration and with its caches.
+// explainOnline calls a running gateway, which decides by its own configuration and
+// with its caches. The explanation is decoded even for --json, because the exit
+// status depends on it.
 func explainOnline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
 	body, err := request(cmd, http.MethodPost, "explain", q)
 	if err != nil {
@@ -82,18 +88,19 @@ func explainOnline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanat
 	}
 	e := new(enrich.Explanation)
 	if err := json.Unmarshal(body, e); err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("decoding the response: %w", err)
 	}
 	return e, nil
 }
 
 // explainOffline loads a configuration file and decides in this process. Nothing
-// is cached from one run to the next, so directories are asked each time.
+// is cached from one run to the next, so directories are called each time. The
+// deny list is not read: a token that is denied only there is explained as allowed.
 func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explanation, error) {
 	config, _ := cmd.Flags().GetString("config")
 	adapter, _ := cmd.Flags().GetString("adapter")
 	if config == "" {
-		return nil, misuse("--offline needs --config")
+		return nil, misuse("--offline requires --config")
 	}
 	app, err := loadOffline(config, adapter)
 	if err != nil {
@@ -107,7 +114,7 @@ func explainOffline(cmd *cobra.Command, q admin.ExplainRequest) (*enrich.Explana
 }
 
 // printDecision prints an explanation. Its error sets the exit status: a denial
-// is errDenied.
+// is errDenied, so that a script can test a policy without reading the output.
 func printDecision(cmd *cobra.Command, e *enrich.Explanation) error {
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd, e); err != nil {
@@ -124,7 +131,8 @@ func printDecision(cmd *cobra.Command, e *enrich.Explanation) error {
 
 // printExplanation prints an explanation as lines of text, in the order of the
 // stages: policy, token, directory, claims, requirements, headers. A stage that
-// was not reached has no lines.
+// was not reached has no lines, so that the last line shows where a request was
+// refused. The text is for people and may change; scripts use --json.
 func printExplanation(out io.Writer, e *enrich.Explanation) {
 	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	line("policy %s: %s", e.Policy, e.Outcome)
@@ -134,9 +142,10 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 	if p := e.Principal; p != nil {
 		line("token: issuer %s, client %s, scopes %s", p.Issuer, orNone(p.Client), orNone(strings.Join(p.Scopes, " ")))
 		if p.Bound {
-			line("  bound: good only with its DPoP proof or client certificate, which is not looked at here")
+			line("  bound: valid only with its DPoP proof or client certificate, which is not checked here")
 		}
 	}
+	// A look-up may have found a user and no app, so each part has its own state.
 	if r := e.Record; r != nil {
 		line("directory: person %s%s, groups %s, app %s%s%s%s, app user %s%s%s", r.Person, old(r.PersonAge), countOf(r.Groups),
 			r.App, behind(" ", r.AppID), from(r.AppOrigin), old(r.AppAge), r.AppUser, from(r.AppUserOrigin), old(r.AppUserAge))
@@ -150,9 +159,12 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 			line("  groups: %d from %s", g.Groups, g.Directory)
 		}
 		for _, a := range r.Attributes {
+			// A value is absent unless the configuration allows explain to show it.
 			line("  %-24s %s from %s%s%s", a.Name, a.Type, orNone(a.Origin), old(a.Age), shown(a.Value))
 		}
 	}
+	// A rule has a result even where it has no value: an error, or that its scopes
+	// were not granted.
 	for _, r := range e.Rules {
 		text := r.Result
 		if r.Error != "" {
@@ -172,18 +184,19 @@ func printExplanation(out io.Writer, e *enrich.Explanation) {
 	for _, h := range e.Headers {
 		line("header %s from %s: %d bytes%s", h.Name, h.Claim, h.Bytes, shownList(h.Values))
 	}
+	// No token is signed for an explanation; only its header or cookie is known.
 	for _, t := range e.Tokens {
 		line("signed token in %s", t)
 	}
 }
 
-// The functions below return a part of a line, empty where there is nothing to
-// say.
+// The functions below return a part of a line, which is empty where the explanation
+// has nothing for it.
 
 // from returns the name of the directory that a value came from.
 func from(directory string) string { return behind(" from ", directory) }
 
-// behind returns a text with what stands before it, or nothing without a text.
+// behind returns a text with a prefix, or nothing without a text.
 func behind(prefix, text string) string {
 	if text == "" {
 		return ""
@@ -191,7 +204,8 @@ func behind(prefix, text string) string {
 	return prefix + text
 }
 
-// old returns how long ago something was fetched, in seconds.
+// old returns how long ago something was fetched, in seconds. It is nil for what
+// was not fetched from a directory.
 func old(age *int64) string {
 	if age == nil {
 		return ""

@@ -19,7 +19,7 @@ func init() {
 
 // File is a directory of users, groups and apps in a YAML or JSON file. The file
 // is watched: an edit takes effect at once. A broken or empty file is logged, and
-// the last good state stays in use.
+// the last valid state stays in use.
 type File struct {
 	caddymodule.DirectorySettings
 	file.Config

@@ -64,7 +64,7 @@ func expandKey(key *string) error {
 	f, err := os.Open(*key)
 	if err != nil {
 		// The text of err repeats the name, which may be a key in another form.
-		return errors.New("reading the private key: neither PEM, nor a JSON Web Key, nor a file that can be read")
+		return errors.New("reading the private key: want PEM, a JSON Web Key or a readable file")
 	}
 	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))

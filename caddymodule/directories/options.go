@@ -16,8 +16,8 @@ import (
 
 // This file has what several kinds need to read their settings.
 
-// address reads the kind, which d stands before, and the one argument that
-// follows it.
+// address reads the kind, which is the next token of d, and the one argument
+// that follows it.
 func address(d *caddyfile.Dispenser, to *string) error {
 	d.Next() // the kind
 	if !d.AllArgs(to) {
@@ -26,7 +26,7 @@ func address(d *caddyfile.Dispenser, to *string) error {
 	return nil
 }
 
-// knownOr returns a setting as a Caddyfile has it, or a valid stand-in where it
+// knownOr returns a setting as a Caddyfile has it, or a valid substitute where it
 // holds a placeholder and cannot be checked yet.
 func knownOr(setting, standIn string) string {
 	if block.HasPlaceholder(setting) {
@@ -44,7 +44,7 @@ var wordInBraces = regexp.MustCompile(`\{([A-Za-z_]+)\}`)
 func expandTemplate(text *string) error {
 	for _, m := range wordInBraces.FindAllStringSubmatch(*text, -1) {
 		if places := rest.Places(); !slices.Contains(places, m[1]) {
-			return fmt.Errorf("unknown place {%s}%s", m[1], suggest.DidYouMean(m[1], places))
+			return fmt.Errorf("unknown placeholder {%s}%s", m[1], suggest.DidYouMean(m[1], places))
 		}
 	}
 	places := strings.NewReplacer("{issuer}", "\x00{issuer}\x00", "{client}", "\x00{client}\x00").Replace(*text)

@@ -87,7 +87,7 @@ func (s *SQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	if s.Driver != "postgres" {
-		return d.Errf("directory sql: %q is no kind of database%s; there is postgres", s.Driver, suggest.DidYouMean(s.Driver, []string{"postgres"}))
+		return d.Errf("directory sql: unknown database %q%s; want postgres", s.Driver, suggest.DidYouMean(s.Driver, []string{"postgres"}))
 	}
 	return caddymodule.ParseDirectory(d, &s.DirectorySettings, "sql", []block.Option{
 		block.Text("user_query", &s.UserQuery),

@@ -49,11 +49,11 @@ func (u *Userinfo) Provision(caddy.Context) error {
 func (u *Userinfo) bind() error {
 	switch {
 	case u.Issuer == "":
-		return errors.New("issuer is required: say whose endpoint is asked")
+		return errors.New("issuer is required: the name of the issuer whose endpoint is called")
 	case len(u.Issuers) == 0:
 		u.Issuers = []string{u.Issuer}
 	case len(u.Issuers) > 1 || u.Issuers[0] != u.Issuer:
-		return directory.Setting("issuers", fmt.Errorf("it answers for issuer %q only; leave issuers out", u.Issuer))
+		return directory.Setting("issuers", fmt.Errorf("the directory serves issuer %q only; omit issuers", u.Issuer))
 	}
 	return nil
 }

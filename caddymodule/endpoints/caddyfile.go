@@ -48,7 +48,7 @@ func parseHook(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // consume directive name
 	hook := new(Hook)
 	if !h.Args(&hook.Path, &hook.Kind) || h.NextArg() {
-		return nil, h.Err("token_enrich_hook takes a path and a kind of hook, " + block.JoinOr(hookKinds))
+		return nil, h.Err("token_enrich_hook takes a path and a hook kind: " + block.JoinOr(hookKinds))
 	}
 	if err := hook.checkPath(); err != nil {
 		return nil, h.WrapErr(err)
@@ -95,7 +95,7 @@ func parseReady(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, h.WrapErr(err)
 	}
 	if h.NextBlock(0) {
-		return nil, h.Err("token_enrich_ready has no options")
+		return nil, h.Err("token_enrich_ready takes no options")
 	}
 	return block.NewRoute(h, ready), nil
 }

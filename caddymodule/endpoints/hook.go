@@ -98,16 +98,16 @@ func (h *Hook) checkPath() error {
 func checkPath(path string) error {
 	switch {
 	case path == "" || path[0] != '/':
-		return errors.New("the path begins with a slash")
+		return errors.New("the path must begin with a slash")
 	case strings.ContainsAny(path, "*?#{"):
-		return fmt.Errorf("the path %q holds a sign of a pattern or a query; it is one path", path)
+		return fmt.Errorf("the path %q contains a pattern or query character; want one literal path", path)
 	}
 	return nil
 }
 
 // unknownHook returns an error that lists the kinds.
 func unknownHook(kind string) error {
-	return fmt.Errorf("there is no kind of hook %q%s; there is %s", kind, suggest.DidYouMean(kind, hookKinds), block.JoinOr(hookKinds))
+	return fmt.Errorf("unknown hook kind %q%s; want %s", kind, suggest.DidYouMean(kind, hookKinds), block.JoinOr(hookKinds))
 }
 
 // ServeHTTP answers a request for the path, and passes any other on.
@@ -120,7 +120,7 @@ func (h *Hook) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST is answered here"))
+		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST is allowed"))
 	}
 	return h.handle(w, r)
 }

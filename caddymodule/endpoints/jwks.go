@@ -66,7 +66,7 @@ var errNothingToPublish = errors.New("token_enrich_jwks: the global option token
 // ServeHTTP answers the paths of the two documents. A client that has the key set
 // already, by its ETag, is answered 304.
 func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// A refusal of ours may end in an error route that proxies.
+	// A refusal by this handler may end in an error route that proxies.
 	j.app.ScrubReserved(r)
 	var body []byte
 	var etag string
@@ -86,7 +86,7 @@ func (j *JWKS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	j.app.Scrub(r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only GET and HEAD are answered here"))
+		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only GET and HEAD are allowed"))
 	}
 	if err != nil {
 		w.Header().Set("Retry-After", "1")

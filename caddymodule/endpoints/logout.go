@@ -86,26 +86,26 @@ func (h *Hook) sendingIssuer(issuers []*issuer.Config) (n int, err error) {
 		return 0, setting.Wrap(fmt.Errorf("no issuer is named %q%s", h.Issuer, suggest.DidYouMean(h.Issuer, names)), "issuer")
 	}
 	if issuers[n].AnyAudience && len(h.Audience) == 0 {
-		return 0, setting.Wrap(fmt.Errorf("issuer %q has any_audience, so audience is needed here: the client id that logout tokens are for", h.Issuer), "issuer")
+		return 0, setting.Wrap(fmt.Errorf("issuer %q has any_audience, so audience is required: the client id in logout tokens", h.Issuer), "issuer")
 	}
 	return n, nil
 }
 
 // take answers one logout request. Where a token cannot be verified at the moment,
-// the answer is 503, so that the provider can tell it from a refused token.
+// the answer is 503, so that the provider can distinguish it from a refused token.
 func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	raw, err := logoutToken(r)
 	if err != nil {
-		l.logStranger(zapcore.InfoLevel, "logout request refused", err)
-		return refuseHook(w, "The request holds no logout token.")
+		l.logUnauthenticated(zapcore.InfoLevel, "logout request refused", err)
+		return refuseHook(w, "The request contains no logout token.")
 	}
 	err = l.logOut(r.Context(), raw)
 	switch {
 	case errors.Is(err, issuer.ErrInvalidToken), errors.Is(err, errLogoutReplayed):
-		l.logStranger(zapcore.InfoLevel, "logout token refused", err)
+		l.logUnauthenticated(zapcore.InfoLevel, "logout token refused", err)
 		return refuseHook(w, "The logout token is not valid.")
 	case err != nil:
-		l.logStranger(zapcore.ErrorLevel, "logout cannot be carried out", err)
+		l.logUnauthenticated(zapcore.ErrorLevel, "logout failed", err)
 		refusal := enrich.Unavailable(err)
 		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter/time.Second)))
 		return caddyhttp.Error(refusal.Kind.Status(), refusal)
@@ -114,9 +114,9 @@ func (l *logout) take(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logStranger writes a line that anybody who finds the hook can cause. The lines
-// are sampled.
-func (l *logout) logStranger(level zapcore.Level, line string, err error) {
+// logUnauthenticated writes a line that any unauthenticated client can cause. The
+// lines are sampled.
+func (l *logout) logUnauthenticated(level zapcore.Level, line string, err error) {
 	if c := l.app.LogSampler().Check(l.logger, level, line, "", telemetry.ReasonLogout); c != nil {
 		c.Write(zap.String("issuer", l.issuer.Name()), zap.Error(err))
 	}
@@ -142,7 +142,7 @@ func logoutToken(r *http.Request) (string, error) {
 	}
 	values := form["logout_token"]
 	if len(values) != 1 || values[0] == "" {
-		return "", errors.New("there is not exactly one logout_token")
+		return "", errors.New("the form must contain exactly one logout_token")
 	}
 	return values[0], nil
 }

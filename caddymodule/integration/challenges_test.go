@@ -130,7 +130,7 @@ func TestResourceMetadataNameTheAlgorithmsOfTheChallenge(t *testing.T) {
 // What a request is refused for shows in its status and code only.
 func TestRefusalsOfAKindAreIdentical(t *testing.T) {
 	w := prepare(t)
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()))
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()))
 	first := ""
 	for name, token := range map[string]string{
 		"an unknown user": w.token("00u9nobody"), "a suspended one": w.token("00u3alan"),

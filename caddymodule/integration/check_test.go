@@ -86,12 +86,12 @@ func TestCheckTriesTheTestsOfPolicies(t *testing.T) {
 		{"a client on its own behalf", "", blockOf("a", "client 0oa1payroll", "denied"), nil},
 		{"a rule that ends in an error", "", blockOf("a", "subject 00u1ada\nscope fail", "denied"), nil},
 
-		{"another text", "", blockOf("a", "subject 00u1ada", "claim login grace"), []string{"claim login: it is another value (explain values shows it)"}},
-		{"another text, shown", "explain values", blockOf("a", "subject 00u1ada", "claim login grace"), []string{`claim login: it is "ada@example.com"`}},
+		{"another text", "", blockOf("a", "subject 00u1ada", "claim login grace"), []string{"claim login: got another value (explain values shows it)"}},
+		{"another text, shown", "explain values", blockOf("a", "subject 00u1ada", "claim login grace"), []string{`claim login: got "ada@example.com"`}},
 		{"a number as a list", "", blockOf("a", "subject 00u1ada", "claim number [40]"), []string{"claim number: "}},
 		{"another header", "", blockOf("a", "subject 00u1ada", "header X-User grace", "header X-List \"\""), []string{"header X-User: ", "header X-List: "}},
-		{"allowed, not denied", "", blockOf("a", "subject 00u1ada", "denied"), []string{"it is allowed"}},
-		{"denied, not allowed", "", blockOf("a", "subject 00u2grace", "claim login grace"), []string{"claim login: it is not allowed: denied: "}},
+		{"allowed, not denied", "", blockOf("a", "subject 00u1ada", "denied"), []string{"allowed, want denied"}},
+		{"denied, not allowed", "", blockOf("a", "subject 00u2grace", "claim login grace"), []string{"claim login: not allowed: denied: "}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			file, storage := exampleTests(t, tc.global, tc.block)

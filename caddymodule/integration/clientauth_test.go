@@ -33,7 +33,7 @@ func asking(t *testing.T, proof string) (w *world, seen enrichtest.Seen, code in
 	w.issuer.OnIntrospect(func(string, *http.Request) (int, any) {
 		return 200, enrichtest.Claims{"active": true, "sub": "ada", "aud": audience}
 	})
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock(fmt.Sprintf("introspect %s {\nclient_id %q\n%s\n}", w.issuer.URL(enrichtest.Introspection), introspectClient, proof)), script(t, knows("somebody")))
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock(fmt.Sprintf("introspect %s {\nclient_id %q\n%s\n}", w.issuer.URL(enrichtest.Introspection), introspectClient, proof)), script(t, knows("somebody")))
 	code = w.get("/", "an-opaque-token").StatusCode
 	asked := w.issuer.Requests(enrichtest.Introspection)
 	if len(asked) != 1 {

@@ -259,7 +259,7 @@ func TestMisuseEndsWithTwo(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "name a command"},
+		{"", "a command is required"},
 		{"key list", `did you mean "keys"`},
 		{"keys", "list or rotate"},
 		{"keys lits", "list or rotate"},
@@ -276,16 +276,16 @@ func TestMisuseEndsWithTwo(t *testing.T) {
 		{"deny --list --user a", "--list cannot be combined"},
 		{"deny --list --for 2h", "--list cannot be combined"},
 		{"deny --user a --issuer corp --for soon", "--for is not a duration"},
-		{"deny --user a --issuer corp --for 0s", "--for is 0s, and from 1s to 720h"},
-		{"deny --user a --issuer corp --for 1000h", "--for is 1000h, and from 1s to 720h"},
+		{"deny --user a --issuer corp --for 0s", "--for is 0s; it must be from 1s to 720h"},
+		{"deny --user a --issuer corp --for 1000h", "--for is 1000h; it must be from 1s to 720h"},
 		{"deny --user a --issuer corp --reason \x1b[2J", "--reason: the reason has an unprintable character"},
 		{"undeny", "exactly one"},
 		{"undeny a b", "one entry"},
 		{"undeny a --jti b", "exactly one"},
 		{"undeny --sid a --jti b", "exactly one"},
-		{"undeny a --issuer corp", "--issuer goes with"},
+		{"undeny a --issuer corp", "--issuer requires"},
 		{"explain --token a --client b", "name a token"},
-		{"explain --issuer corp --subject a --path /", "path goes with site"},
+		{"explain --issuer corp --subject a --path /", "path requires site"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
 			o := caddyCommand(t, strings.Fields(tc.args)...)

@@ -72,7 +72,7 @@ func TestTheExamplesOwnWordsWork(t *testing.T) {
 			}
 			name := "examples/directories/" + filepath.Base(example)
 			out, err := shell(t, root, strings.ReplaceAll(commands, "#   ", ""))
-			if err != nil || !strings.Contains(out, name+" is good: 1 policy, 0 warnings") {
+			if err != nil || !strings.Contains(out, name+" is valid: 1 policy, 0 warnings") {
 				t.Errorf("%s\n\t%v\n%s", commands, err, out)
 			}
 		})

@@ -18,7 +18,7 @@ func TestNodesTakeEachOthersNonces(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := prepare(t)
-			site := strings.ReplaceAll(judged, "%a", w.legacy.Addr())
+			site := strings.ReplaceAll(policySite, "%a", w.legacy.Addr())
 			global := func(options string) []string {
 				return []string{w.issuerBlock("dpop require\ndpop_nonce\n" + options), "directory file " + w.directory, cache}
 			}
@@ -44,7 +44,7 @@ func TestNodesTakeEachOthersNonces(t *testing.T) {
 func TestProofIsTakenOnceByAllNodes(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	w := prepare(t)
-	site := strings.ReplaceAll(judged, "%a", w.legacy.Addr())
+	site := strings.ReplaceAll(policySite, "%a", w.legacy.Addr())
 	// One name for both, as behind a balancer.
 	global := []string{w.issuerBlock("dpop require\nexternal_url https://app.example.com"), "directory file " + w.directory, withRedis(server.URL())}
 	w.load(site, global...)
@@ -69,7 +69,7 @@ func TestProofsOutliveAReloadThatBringsRedisOrTakesItAway(t *testing.T) {
 		proof := key.Proof("GET", w.here("/"), token, nil)
 		wantStatus(t, w.proven("/", token, proof), 200)
 		w.legacy.Forget()
-		w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("dpop require"), script(t, knows("somebody")), order[1])
+		w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock("dpop require"), script(t, knows("somebody")), order[1])
 		w.wantProofRefused(t, w.proven("/", token, proof), "invalid_dpop_proof")
 	}
 }
@@ -82,7 +82,7 @@ func TestProofThatIsNotLookedAtYetOutlivesItsConfiguration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := prepare(t)
 			authority, inside, gate := gatekeeper(t)
-			site := strings.ReplaceAll(judged, "%a", w.legacy.Addr())
+			site := strings.ReplaceAll(policySite, "%a", w.legacy.Addr())
 			issuer, people := w.issuerBlock("dpop require"), script(t, knows("somebody"))
 			w.load("token_enrich_scrub\nforward_auth "+authority.Addr()+" {\nuri /auth\n}\n"+site, issuer, people, shared(server, ""))
 			key := enrichtest.NewDPoPKey(t, "ES256", nil)

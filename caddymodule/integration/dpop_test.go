@@ -15,7 +15,7 @@ import (
 func bound(t *testing.T, options string, more ...string) *world {
 	t.Helper()
 	w := prepare(t)
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), append([]string{w.issuerBlock(options), script(t, knows("somebody"))}, more...)...)
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), append([]string{w.issuerBlock(options), script(t, knows("somebody"))}, more...)...)
 	return w
 }
 
@@ -300,7 +300,7 @@ func TestProofIsTakenOnce(t *testing.T) {
 			w.legacy.Forget()
 			// A reload forgets no proof, whatever it changes.
 			for _, options := range []string{"dpop require", "dpop require\ntimeout 7s", "dpop accept"} {
-				w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock(options), script(t, knows("somebody")), more, "explain values")
+				w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock(options), script(t, knows("somebody")), more, "explain values")
 				w.wantProofRefused(t, w.proven("/", token, proof), "invalid_dpop_proof")
 			}
 			wantStatus(t, w.proven("/", token, key.Proof("GET", w.here("/"), token, nil)), 200)

@@ -12,7 +12,7 @@ func TestProofIsForTheURLThatTheClientSent(t *testing.T) {
 	w.load(`
 	rewrite /old/* /new{uri}
 	uri /api/* strip_prefix /api
-	`+strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("dpop require"), script(t, knows("somebody")))
+	`+strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock("dpop require"), script(t, knows("somebody")))
 	key := enrichtest.NewDPoPKey(t, "ES256", nil)
 	token := w.boundTo(key)
 	for sent, rewritten := range map[string]string{"/old/x?q=1": "/new/old/x", "/api/x": "/x"} {

@@ -71,8 +71,8 @@ func TestExplainLooksAtTheServerOfThatPort(t *testing.T) {
 		{"app.example.com:8003", "/", "no policy decides"},
 		{"other.example.com:8001", "/", "no policy decides"},
 		{"app.example.com:port", "/", "site is not a host name"},
-		{"app.example.com:8001", "/in;x/y", "such a request is refused: the path can be read in two ways"},
-		{"app.example.com:8002", "/in/..;/y", "such a request is refused: the path can be read in two ways"},
+		{"app.example.com:8001", "/in;x/y", "the request would be refused: the path can be read in two ways"},
+		{"app.example.com:8002", "/in/..;/y", "the request would be refused: the path can be read in two ways"},
 	} {
 		o := explain(tc.site, tc.path)
 		if o.code != 1 || o.stdout != "" || !strings.Contains(o.stderr, tc.want) {
@@ -89,9 +89,9 @@ func TestExplainAsksForOneCaller(t *testing.T) {
 		{"nobody", `{"policy":"a"}`, "name a token, or an issuer and a subject"},
 		{"a token and a made-up caller", `{"token":"` + token + `","issuer":"corp","subject":"00u2bob"}`, "name a token, or an issuer and a subject"},
 		{"a token and an issuer", `{"token":"` + token + `","issuer":"corp"}`, "name a token, or an issuer and a subject"},
-		{"an issuer alone", `{"issuer":"corp"}`, "issuer and subject go together"},
-		{"a subject alone", `{"subject":"00u1ada"}`, "issuer and subject go together"},
-		{"a policy and a site", `{"token":"` + token + `","policy":"a","site":"x"}`, "policy and site exclude each other"},
+		{"an issuer alone", `{"issuer":"corp"}`, "issuer and subject are both required"},
+		{"a subject alone", `{"subject":"00u1ada"}`, "issuer and subject are both required"},
+		{"a policy and a site", `{"token":"` + token + `","policy":"a","site":"x"}`, "policy cannot be combined with site or path"},
 	} {
 		a := w.adminDo(http.MethodPost, "/token_enrich/explain", tc.body)
 		if a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, tc.want) {

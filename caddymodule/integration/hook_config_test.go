@@ -15,17 +15,17 @@ func TestHookThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 	w := prepare(t)
 	policy := "token_enrich\nrespond ok"
 	for _, tc := range []struct{ name, hook, issuer, want string }{
-		{"an unknown kind", "token_enrich_hook /x okta {\nissuer corp\n}", "", `no kind of hook "okta"; there is backchannel_logout`},
+		{"an unknown kind", "token_enrich_hook /x okta {\nissuer corp\n}", "", `unknown hook kind "okta"; want backchannel_logout`},
 		{"a misspelt kind", "token_enrich_hook /x backchanel_logout {\nissuer corp\n}", "", `did you mean "backchannel_logout"`},
-		{"no kind", "token_enrich_hook /x", "", "takes a path and a kind of hook"},
-		{"no path", "token_enrich_hook", "", "takes a path and a kind of hook"},
-		{"too much", "token_enrich_hook /x backchannel_logout corp", "", "takes a path and a kind of hook"},
-		{"a path without a slash", "token_enrich_hook x backchannel_logout {\nissuer corp\n}", "", "the path begins with a slash"},
+		{"no kind", "token_enrich_hook /x", "", "takes a path and a hook kind"},
+		{"no path", "token_enrich_hook", "", "takes a path and a hook kind"},
+		{"too much", "token_enrich_hook /x backchannel_logout corp", "", "takes a path and a hook kind"},
+		{"a path without a slash", "token_enrich_hook x backchannel_logout {\nissuer corp\n}", "", "the path must begin with a slash"},
 		{"no issuer", "token_enrich_hook /x backchannel_logout", "", "issuer is missing"},
 		{"an unknown issuer", "token_enrich_hook /x backchannel_logout {\nissuer crop\n}", "", `no issuer is named "crop" (did you mean "corp"?)`},
 		{"an unknown option", "token_enrich_hook /x backchannel_logout {\nissuers corp\n}", "", `has no option "issuers" (did you mean "issuer"?)`},
-		{"an option that stands twice", "token_enrich_hook /x backchannel_logout {\nissuer corp\nissuer corp\n}", "", "stands twice"},
-		{"any audience", "token_enrich_hook /x backchannel_logout {\nissuer corp\n}", "any", "audience is needed here"},
+		{"an option that stands twice", "token_enrich_hook /x backchannel_logout {\nissuer corp\nissuer corp\n}", "", "duplicate option"},
+		{"any audience", "token_enrich_hook /x backchannel_logout {\nissuer corp\n}", "any", "audience is required"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			global := w.issuerBlock("")
@@ -43,9 +43,9 @@ func TestHookThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct{ name, old, new, want string }{
-		{"an unknown kind in JSON", `"kind":"backchannel_logout"`, `"kind":"okta"`, `no kind of hook "okta"; there is backchannel_logout`},
-		{"no kind in JSON", `"kind":"backchannel_logout",`, ``, "there is backchannel_logout"},
-		{"no path in JSON", `"path":"/x"`, `"path":""`, "the path begins with a slash"},
+		{"an unknown kind in JSON", `"kind":"backchannel_logout"`, `"kind":"okta"`, `unknown hook kind "okta"; want backchannel_logout`},
+		{"no kind in JSON", `"kind":"backchannel_logout",`, ``, "want backchannel_logout"},
+		{"no path in JSON", `"path":"/x"`, `"path":""`, "the path must begin with a slash"},
 		{"no issuer in JSON", `"issuer":"corp",`, ``, "issuer is missing"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

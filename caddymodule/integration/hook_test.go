@@ -89,7 +89,7 @@ func wantNoLogout(t *testing.T, got answer) {
 	if got.StatusCode != 400 {
 		t.Fatalf("status %d, want 400: %q", got.StatusCode, got.body)
 	}
-	const notOne, notValid = `{"error":"invalid_request","error_description":"The request holds no logout token."}` + "\n",
+	const notOne, notValid = `{"error":"invalid_request","error_description":"The request contains no logout token."}` + "\n",
 		`{"error":"invalid_request","error_description":"The logout token is not valid."}` + "\n"
 	if got.body != notOne && got.body != notValid || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the answer is %q with %v", got.body, got.Header)

@@ -36,7 +36,7 @@ func (w *world) loadIntrospecting(options string, issuerOptions ...string) {
 	w.t.Setenv("INTROSPECT_SECRET", introspectSecret)
 	block := fmt.Sprintf("introspect %s {\nclient_id %s\nclient_secret {env.INTROSPECT_SECRET}\n%s\n}\n%s",
 		w.issuer.URL(enrichtest.Introspection), introspectClient, options, strings.Join(issuerOptions, "\n"))
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock(block), script(w.t, knows("somebody")))
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock(block), script(w.t, knows("somebody")))
 }
 
 // opaque makes an opaque token that introspection knows.
@@ -385,7 +385,7 @@ type answerCode int
 
 func TestOpaqueTokensAreRefusedWhereNobodyIsAsked(t *testing.T) {
 	w := prepare(t)
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock(""), script(t, knows("somebody")))
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock(""), script(t, knows("somebody")))
 	for range 2 {
 		w.wantInvalidToken(t, w.get("/", w.opaque(nil)))
 	}

@@ -30,7 +30,7 @@ func twoIssuers(t *testing.T, site string) (w *world, partner *enrichtest.Provid
 }
 
 func TestSubjectOfOneIssuerIsNeverLookedUpInTheDirectoryOfTheOther(t *testing.T) {
-	w, partner, ours, theirs := twoIssuers(t, judged)
+	w, partner, ours, theirs := twoIssuers(t, policySite)
 	for range 2 {
 		wantStatus(t, w.get("/", w.token("alice")), 200)
 		wantHeader(t, w.received(), "X-User", "ours")
@@ -49,7 +49,7 @@ func TestSubjectOfOneIssuerIsNeverLookedUpInTheDirectoryOfTheOther(t *testing.T)
 }
 
 func TestKeyBelongsToItsIssuer(t *testing.T) {
-	w, partner, _, _ := twoIssuers(t, judged)
+	w, partner, _, _ := twoIssuers(t, policySite)
 	for name, token := range map[string]string{
 		"a token of ours signed with the partner's key":                  w.token("alice", enrichtest.Claims{"iss": partner.Issuer()}),
 		"a token of the partner's signed with our key":                   partner.Mint(enrichtest.Claims{"iss": w.issuer.Issuer(), "aud": audience}),
@@ -64,7 +64,7 @@ func TestKeyBelongsToItsIssuer(t *testing.T) {
 }
 
 func TestPolicyTakesOnlyTheIssuersThatItNames(t *testing.T) {
-	w, partner, _, _ := twoIssuers(t, "token_enrich /corp {\nissuers corp\nname a\n}\ntoken_enrich /both {\nissuers corp partner\nname b\n}\n"+judged)
+	w, partner, _, _ := twoIssuers(t, "token_enrich /corp {\nissuers corp\nname a\n}\ntoken_enrich /both {\nissuers corp partner\nname b\n}\n"+policySite)
 	theirs := partner.Mint(enrichtest.Claims{"sub": "alice", "aud": audience})
 	wantStatus(t, w.get("/both", theirs), 200) // and is now in the decision cache
 	wantStatus(t, w.get("/", theirs), 200)

@@ -22,7 +22,7 @@ func keyed(t *testing.T, options string, more ...string) *world {
 
 func (w *world) loadKeyed(options string, more ...string) {
 	w.t.Helper()
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), append([]string{w.issuerBlock(options), script(w.t, knows("somebody"), servedIssuers(more))}, more...)...)
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), append([]string{w.issuerBlock(options), script(w.t, knows("somebody"), servedIssuers(more))}, more...)...)
 }
 
 // servedIssuers names the issuers whose subjects the directory knows.
@@ -269,7 +269,7 @@ func TestUnknownKeysCauseOneFetchPerFloor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := prepare(t)
 			global := strings.Replace(w.issuerBlock("timeout 5s"), "key_min_interval 1ms", "key_min_interval 1h\nkey_refresh 2h", 1)
-			w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), global, script(t, knows("somebody")))
+			w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), global, script(t, knows("somebody")))
 			wantStatus(t, w.get("/", w.token("ada")), 200)
 			if fault != nil {
 				w.issuer.Break(enrichtest.KeySet, fault)

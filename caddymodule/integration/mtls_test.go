@@ -34,7 +34,7 @@ func (w *world) certified(pki cachetest.PKI, mode, issuer string, protocols ...s
 	}
 	listener := fmt.Sprintf("https://localhost:%s {\n\tbind 127.0.0.1\n\ttls %s %s {\n\t\tclient_auth {\n\t\t\tmode %s\n\t\t\t%s\n\t\t}\n\t}",
 		port(w.addr), pki.ServerCert, pki.ServerKey, mode, trust)
-	text := w.caddyfile(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), issuer, script(w.t, knows("somebody")))
+	text := w.caddyfile(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), issuer, script(w.t, knows("somebody")))
 	text = strings.Replace(text, "http://"+w.addr+" {", listener, 1)
 	text = strings.Replace(text, "auto_https off", "auto_https disable_redirects\n\tskip_install_trust\n\thttp_port "+port(cachetest.FreeAddr(w.t)), 1)
 	if len(protocols) == 0 {

@@ -91,7 +91,7 @@ func TestCertifiedProvidersTokens(t *testing.T) {
 
 	t.Run("for somebody else", func(t *testing.T) {
 		w := prepare(t)
-		w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), strings.Replace(certifiedProvider(o, ""), "audience "+audience, "audience api://other", 1))
+		w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), strings.Replace(certifiedProvider(o, ""), "audience "+audience, "audience api://other", 1))
 		w.wantInvalidToken(t, w.get("/", o.Mint(enrichtest.Grant{Subject: "alice"})))
 	})
 

@@ -19,7 +19,7 @@ func (w *world) servedOr(t *testing.T, target, authorization string, headers ...
 	return code
 }
 
-const stranger = "Accept: */*"
+const noCredentials = "Accept: */*"
 
 // P55: what the policy of an area refuses is not led past it, in whatever
 // spelling, by the general policy behind it.
@@ -119,7 +119,7 @@ func TestNoSpellingOfAPathNeedsNoToken(t *testing.T) {
 			w := prepare(t)
 			w.load(site + "reverse_proxy " + w.legacy.Addr())
 			for target, want := range targets {
-				if got := w.servedOr(t, target, stranger); got != want {
+				if got := w.servedOr(t, target, noCredentials); got != want {
 					t.Errorf("%s: status %s, want %s", target, got, want)
 				}
 			}
@@ -246,7 +246,7 @@ http://app.example.com {
 	o := caddyCommand(t, "check", "--config", file)
 	o.wantCode(t, 0)
 	for _, want := range []string{
-		"policy admin: path_readings: paths are not judged by backslashes, parameters, dot_segments, double_decoding, trailing_dots, authority",
+		"policy admin: path_readings: paths are not matched by the readings backslashes, parameters, dot_segments, double_decoding, trailing_dots, authority",
 		"policy admin: matcher: the pattern /admin/* does not cover /admin,",
 		"policy inside: matcher: the policy is in a route chosen by Caddy's path matcher",
 		"3 policies, 3 warnings",
@@ -310,9 +310,9 @@ func TestExplainJudgesPathsAsServingDoes(t *testing.T) {
 		"/secret/x":              `"policy":"general","outcome":"denied"`,
 		"/SECRET/x":              `"policy":"general","outcome":"invalid_request"`,
 		"/secret;v/x":            `"policy":"general","outcome":"invalid_request"`,
-		"/admin;v/x":             `such a request is refused: the path can be read in two ways: the matcher path`,
-		"/route;v/x":             `such a request is refused: the path can be read in two ways: the matcher path`,
-		"/x/1%2f..%2f..%2fadmin": `such a request is refused: the path can be read in two ways: a dot segment`,
+		"/admin;v/x":             `the request would be refused: the path can be read in two ways: the matcher path`,
+		"/route;v/x":             `the request would be refused: the path can be read in two ways: the matcher path`,
+		"/x/1%2f..%2f..%2fadmin": `the request would be refused: the path can be read in two ways: a dot segment`,
 	} {
 		a := w.adminDo("POST", "/token_enrich/explain", `{"issuer":"corp","subject":"00u1ada","client":"0oa1payroll","site":"`+w.addr+`","path":"`+path+`"}`)
 		if !strings.Contains(a.body, want) {

@@ -37,7 +37,7 @@ func TestTokensOverEveryProtocol(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			w := prepare(t)
 			w.servers = "max_header_size 64KiB"
-			w.overTLS(protocol, strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("dpop accept"), script(t, knows("somebody")))
+			w.overTLS(protocol, strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock("dpop accept"), script(t, knows("somebody")))
 			token := w.token("ada")
 			key := enrichtest.NewDPoPKey(t, "ES256", nil)
 			bound := w.boundTo(key)
@@ -84,7 +84,7 @@ func TestCookieFieldsOverEveryProtocol(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2", "HTTP/3"} {
 		t.Run(protocol, func(t *testing.T) {
 			w := prepare(t)
-			site := strings.Replace(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), "token_enrich {", "token_enrich {\ntoken_from header Authorization Bearer\ntoken_from cookie session", 1)
+			site := strings.Replace(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), "token_enrich {", "token_enrich {\ntoken_from header Authorization Bearer\ntoken_from cookie session", 1)
 			w.overTLS(protocol, site, w.issuerBlock(""), script(t, knows("somebody")))
 			token, other := w.token("ada"), w.token("grace")
 			for _, c := range []struct {
@@ -147,7 +147,7 @@ func TestSilentEventStreamsEndOverEveryProtocol(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2", "HTTP/3"} {
 		t.Run(protocol, func(t *testing.T) {
 			w := prepare(t)
-			w.overTLS(protocol, strings.ReplaceAll(judged, "%a", lasting(t).Listener.Addr().String()), w.issuerBlock(""), script(t, knows("somebody")))
+			w.overTLS(protocol, strings.ReplaceAll(policySite, "%a", streamingApp(t).Listener.Addr().String()), w.issuerBlock(""), script(t, knows("somebody")))
 			for id, accept := range map[string]string{"asked for": "text/event-stream", "not asked for": "*/*"} {
 				r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+w.addr+"/events", nil)
 				if err != nil {

@@ -173,7 +173,7 @@ func TestDenialEndsACachedDecisionAtOnce(t *testing.T) {
 }
 
 func TestDenialOfOneIssuerIsNotTheOthers(t *testing.T) {
-	w, partner, _, _ := twoIssuers(t, judged)
+	w, partner, _, _ := twoIssuers(t, policySite)
 	w.ordered("deny", `{"user":"alice","issuer":"corp"}`)
 	w.wantInvalidToken(t, w.get("/", w.token("alice")))
 	wantStatus(t, w.get("/", partner.Mint(enrichtest.Claims{"sub": "alice", "aud": audience})), 200)
@@ -310,8 +310,8 @@ func TestAdminEndpointsTakeNothingElse(t *testing.T) {
 		})
 	}
 	for body, want := range map[string]string{
-		`{"user":"ada","issuer":"crop"}`: `no issuer is configured by that name (did you mean \"corp\"?); there is corp`,
-		`{"user":"ada"}`:                 `issuer is missing: the configured name, one of corp`,
+		`{"user":"ada","issuer":"crop"}`: `unknown issuer (did you mean \"corp\"?); want corp`,
+		`{"user":"ada"}`:                 `issuer is required (want corp)`,
 	} {
 		if got := w.order("deny", body); !strings.Contains(got.body, want) {
 			t.Errorf("%s: %s, want %s", body, got.body, want)

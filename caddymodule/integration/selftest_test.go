@@ -82,7 +82,7 @@ func TestSelftestCommandRefusesWhatItCannotDo(t *testing.T) {
 	t.Run("a token that is not accepted", func(t *testing.T) {
 		w.write(args[4], "nonsense")
 		got := caddyCommand(t, args...)
-		if got.code != 1 || !strings.Contains(got.stderr, "the token proves nothing") || !strings.Contains(got.stderr, "401") {
+		if got.code != 1 || !strings.Contains(got.stderr, "the result is inconclusive") || !strings.Contains(got.stderr, "401") {
 			t.Errorf("status %d, stderr: %s", got.code, got.stderr)
 		}
 	})

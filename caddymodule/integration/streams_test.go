@@ -17,9 +17,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
-// lasting is an application whose answers do not end by themselves: /ws is
+// streamingApp is an application whose answers do not end by themselves: /ws is
 // upgraded and says again what it hears, anything else is an event stream.
-func lasting(t *testing.T) *httptest.Server {
+func streamingApp(t *testing.T) *httptest.Server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -239,7 +239,7 @@ func wantEnds(t *testing.T, all map[string]long) {
 func streams(t *testing.T, options, issuer string) *world {
 	t.Helper()
 	w := prepare(t)
-	upstream := lasting(t)
+	upstream := streamingApp(t)
 	w.load(strings.Replace(strings.ReplaceAll(editions, "%a", upstream.Listener.Addr().String()), "name payroll", "name payroll\n"+options, 1),
 		w.issuerBlock(issuer), script(t, &newEdition().Fake))
 	return w
@@ -323,7 +323,7 @@ func TestLongRequestThatIsRefusedIsNotBegun(t *testing.T) {
 
 func TestLogoutEndsLongRequests(t *testing.T) {
 	w := prepare(t)
-	upstream := lasting(t)
+	upstream := streamingApp(t)
 	w.load(strings.ReplaceAll(logoutSite, "%a", upstream.Listener.Addr().String()), w.issuerBlock(""), script(t, &newEdition().Fake))
 	all := w.begun(w.token("ada", enrichtest.Claims{"sid": "s-1"}))
 	other := w.upgraded(w.token("ada", enrichtest.Claims{"sid": "s-2"}))
@@ -344,7 +344,7 @@ func TestEventStreamOverHTTP2EndsWhenItIsDenied(t *testing.T) {
 // by itself, with headers of its own: nobody gets one, with or without a token.
 func TestUpgradeThatWouldCarryRequestsIsNotPassedOn(t *testing.T) {
 	w := prepare(t)
-	upstream := lasting(t)
+	upstream := streamingApp(t)
 	w.load(strings.ReplaceAll(`
 	token_enrich /judged* {
 		header X-User sub

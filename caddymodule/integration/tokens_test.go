@@ -18,7 +18,7 @@ import (
 )
 
 // judged is a site whose error route shows all that a stranger may see.
-const judged = `
+const policySite = `
 	token_enrich {
 		claim login user.login
 		header X-User login
@@ -88,7 +88,7 @@ func TestTamperedTokensAreRefusedAlike(t *testing.T) {
 	}
 	w.issuer.Publish(weak)
 	add("a key of 1024 bits", w.mintFor(enrichtest.WithKey(weak)))
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("algorithms RS256 PS256 ES256 EdDSA")+"\ndirectory file "+w.directory)
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock("algorithms RS256 PS256 ES256 EdDSA")+"\ndirectory file "+w.directory)
 
 	// Algorithms.
 	key := w.issuer.Key()
@@ -355,7 +355,7 @@ func manyClaims(n int) string {
 // With at+jwt alone, what RFC 9068, section 2.2 requires is required.
 func TestAccessTokenProfileRequiresItsClaims(t *testing.T) {
 	w := prepare(t)
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("types at+jwt")+"\ndirectory file "+w.directory)
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock("types at+jwt")+"\ndirectory file "+w.directory)
 	wantStatus(t, w.get("/", w.mintFor()), 200)
 	w.received()
 	for _, claim := range []string{"iss", "exp", "aud", "sub", "client_id", "iat", "jti"} {
@@ -378,7 +378,7 @@ func TestAccessTokenProfileRequiresItsClaims(t *testing.T) {
 // An address names somebody only once the issuer has verified it.
 func TestEmailNamesAUserOnlyWhereItIsVerified(t *testing.T) {
 	w := prepare(t)
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("subject_claim email"), script(t, knows("somebody")))
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock("subject_claim email"), script(t, knows("somebody")))
 	for name, verified := range map[string]any{"not": false, "by a text": "true", "by a number": 1, "by a list": []bool{true}, "by null": json.RawMessage("null"), "by nothing": nil} {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)
@@ -396,7 +396,7 @@ func TestSecretOfAFileVerifiesHMACsAndNothingElse(t *testing.T) {
 	secret, weak := bytes.Repeat([]byte("s"), 32), bytes.Repeat([]byte("w"), 31)
 	file := w.directory + ".jwks"
 	w.write(file, fmt.Sprintf(`{"keys":[{"kty":"oct","kid":"s","k":%q},{"kty":"oct","kid":"w","k":%q}]}`, base64.RawURLEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(weak)))
-	w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("jwks_file "+file+"\nalgorithms HS256 HS512"), script(t, knows("somebody")))
+	w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock("jwks_file "+file+"\nalgorithms HS256 HS512"), script(t, knows("somebody")))
 	wantStatus(t, w.get("/", w.mintFor(enrichtest.WithSecret("HS256", secret), enrichtest.WithHeader("kid", "s"))), 200)
 	w.received()
 	for name, token := range map[string]string{
@@ -417,7 +417,7 @@ func TestSecretOfAFileVerifiesHMACsAndNothingElse(t *testing.T) {
 func TestIDTokensAreTakenOnlyWhereTheyAreAskedFor(t *testing.T) {
 	for tokens, want := range map[string][2]int{"access": {200, 401}, "id": {401, 200}, "any": {200, 200}} {
 		w := prepare(t)
-		w.load(strings.ReplaceAll(judged, "%a", w.legacy.Addr()), w.issuerBlock("tokens "+tokens)+"\ndirectory file "+w.directory)
+		w.load(strings.ReplaceAll(policySite, "%a", w.legacy.Addr()), w.issuerBlock("tokens "+tokens)+"\ndirectory file "+w.directory)
 		for i, token := range []string{w.mintFor(), w.issuer.Mint(enrichtest.Claims{"sub": "00u1ada", "aud": audience, "nonce": "n"}, enrichtest.WithType("JWT"))} {
 			if got := w.get("/", token); got.StatusCode != want[i] {
 				t.Errorf("tokens %s, token %d: status %d, want %d", tokens, i, got.StatusCode, want[i])

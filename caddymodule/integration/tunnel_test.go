@@ -100,7 +100,7 @@ func TestRequestsInATunnelDoNotReachTheApplication(t *testing.T) {
 func TestWebSocketOverHTTP3IsScrubbedAndEndsWhenItIsDenied(t *testing.T) {
 	w := prepare(t)
 	asked := make(chan http.Header, 8)
-	echo := lasting(t).Config.Handler
+	echo := streamingApp(t).Config.Handler
 	app := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ws" {
 			asked <- r.Header.Clone()

@@ -91,7 +91,7 @@ func TestADenialIsUndoneAtOnce(t *testing.T) {
 						args = append(args, strings.ReplaceAll(f, "%id", d.ID))
 					}
 					out, complaints, err := within(t, args...)
-					if err != nil || complaints != "" || out != "taken back: "+d.ID+"; nodes: this one\n" {
+					if err != nil || complaints != "" || out != "removed: "+d.ID+"; nodes: this one\n" {
 						t.Fatalf("the command said %q, %q, %v", out, complaints, err)
 					}
 				}
@@ -109,7 +109,7 @@ func TestADenialIsUndoneAtOnce(t *testing.T) {
 
 				// An audit line for each (T9), without names (C8).
 				log := w.logged()
-				for message, n := range map[string]int{`"denied"`: 3, `"denial taken back"`: 1} {
+				for message, n := range map[string]int{`"denied"`: 3, `"denial removed"`: 1} {
 					lines := regexp.MustCompile(`(?m)^.*"msg":`+message+`.*$`).FindAllString(log, -1)
 					if len(lines) != n {
 						t.Errorf("%d lines %s, want %d", len(lines), message, n)
@@ -198,7 +198,7 @@ func TestTheDenyListIsShown(t *testing.T) {
 // TestDenialsAreRefusedWithTheCause: an undo that names nothing, or that may mean
 // more than one, changes nothing.
 func TestDenialsAreRefusedWithTheCause(t *testing.T) {
-	w, partner, _, _ := twoIssuers(t, judged)
+	w, partner, _, _ := twoIssuers(t, policySite)
 	d := w.deny(`{"user":"alice","issuer":"corp"}`)
 	for _, tc := range []struct {
 		method, body string
@@ -206,23 +206,23 @@ func TestDenialsAreRefusedWithTheCause(t *testing.T) {
 		want         string
 		headers      []string
 	}{
-		{"POST", `{"user":"ada","issuer":"corp","for":"soon"}`, 400, "for is not a duration, such as 2h, 30m or 1d", nil},
-		{"POST", `{"user":"ada","issuer":"corp","for":"0s"}`, 400, "for is 0s, and from 1s to 720h is possible", nil},
-		{"POST", `{"user":"ada","issuer":"corp","for":"-2h"}`, 400, "for is -2h, and from", nil},
-		{"POST", `{"user":"ada","issuer":"corp","for":"31d"}`, 400, "for is 744h, and from 1s to 720h is possible", nil},
+		{"POST", `{"user":"ada","issuer":"corp","for":"soon"}`, 400, "for is not a duration such as 2h, 30m or 1d", nil},
+		{"POST", `{"user":"ada","issuer":"corp","for":"0s"}`, 400, "for is 0s; it must be from 1s to 720h", nil},
+		{"POST", `{"user":"ada","issuer":"corp","for":"-2h"}`, 400, "for is -2h; it must be from", nil},
+		{"POST", `{"user":"ada","issuer":"corp","for":"31d"}`, 400, "for is 744h; it must be from 1s to 720h", nil},
 		{"POST", `{"user":"ada","issuer":"corp","reason":"` + strings.Repeat("a", purgelog.MaxReason+1) + `"}`, 400, "the reason has 201 bytes, over the limit of 200", nil},
 		{"POST", `{"user":"ada","issuer":"corp","reason":"x\ny"}`, 400, "the reason has an unprintable character at byte 1", nil},
 		{"DELETE", `{}`, 400, "name exactly one of id, jti, sid and user", nil},
 		{"DELETE", `{"issuer":"corp"}`, 400, "name exactly one of id, jti, sid and user", nil},
 		{"DELETE", `{"id":"a","user":"ada"}`, 400, "name exactly one of id, jti, sid and user", nil},
 		{"DELETE", `{"id":"a","jti":"a","sid":"a","issuer":"corp"}`, 400, "name exactly one of id, jti, sid and user", nil},
-		{"DELETE", `{"id":"` + d.ID + `","issuer":"corp"}`, 400, "issuer goes with jti, sid and user", nil},
-		{"DELETE", `{"user":"alice"}`, 400, "issuer is missing: the configured name, one of corp or partner", nil},
+		{"DELETE", `{"id":"` + d.ID + `","issuer":"corp"}`, 400, "issuer requires jti, sid or user", nil},
+		{"DELETE", `{"user":"alice"}`, 400, "issuer is required (want corp or partner)", nil},
 		{"DELETE", `{"user":"alice","issuer":"crop"}`, 400, `did you mean \"corp\"?`, nil},
 		{"DELETE", `{"user":"alice","issuer":"partner"}`, 404, "the deny list of this node has no such entry", nil},
 		{"DELETE", `{"sid":"alice","issuer":"corp"}`, 404, "the deny list of this node has no such entry", nil},
 		{"DELETE", `{"id":"0123456789abcdef"}`, 404, "the deny list of this node has no such entry", nil},
-		{"DELETE", `{"entry":"` + d.ID + `"}`, 400, "a member that is not known here", nil},
+		{"DELETE", `{"entry":"` + d.ID + `"}`, 400, "unknown member", nil},
 		{"DELETE", ``, 400, "empty", nil},
 		{"DELETE", `{"id":"` + d.ID + `"}`, 403, "cross-origin", []string{"Sec-Fetch-Site", "cross-site"}},
 	} {
@@ -355,7 +355,7 @@ func TestAListThatWasNeverReadIsNotShownAsEmpty(t *testing.T) {
 	w := prepare(t)
 	w.editions(newEdition(), shared(server, ""))
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
-		if got := w.admins(method, "deny", `{"user":"ada"}`); got.StatusCode != 503 || !strings.Contains(got.body, "not read yet") {
+		if got := w.admins(method, "deny", `{"user":"ada"}`); got.StatusCode != 503 || !strings.Contains(got.body, "not been read yet") {
 			t.Errorf("%s: %d %s", method, got.StatusCode, got.body)
 		}
 	}

@@ -62,7 +62,7 @@ func TestCheckTellsWhatLeadsPastAPolicy(t *testing.T) {
 		code        int
 		want        string
 	}{
-		{"an error", "http://a.example {\nhandle /in/* {\n" + policy + "}\nhandle {\nreverse_proxy open:80\n}\n}\n", 1, "site a.example: reverse_proxy open:80 is reached by requests that neither policy \"payroll\" nor"},
+		{"an error", "http://a.example {\nhandle /in/* {\n" + policy + "}\nhandle {\nreverse_proxy open:80\n}\n}\n", 1, "site a.example: reverse_proxy open:80 receives requests that neither policy \"payroll\" nor"},
 		{"a warning", "http://a.example {\n" + policy + "}\nhttp://b.example {\nreverse_proxy app:80\n}\n", 0, "warning: site b.example: reverse_proxy app:80 reaches the same application as site a.example"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -206,8 +206,8 @@ func (w *world) verifiers() []verifier {
 	return all
 }
 
-// judge gives a program tokens and returns what it says of each.
-func (v verifier) judge(t *testing.T, alg string, tokens []string) []string {
+// results runs a program with tokens and returns what it says of each.
+func (v verifier) results(t *testing.T, alg string, tokens []string) []string {
 	t.Helper()
 	cmd := v.command(alg)
 	cmd.Stdin = strings.NewReader(strings.Join(tokens, "\n") + "\n")
@@ -269,7 +269,7 @@ func TestSignedTokensAreVerifiedByLibrariesOfEveryLanguage(t *testing.T) {
 			for _, p := range programs {
 				t.Run(p.library, func(t *testing.T) {
 					if !slices.Contains(p.algorithms, alg) {
-						if said := p.judge(t, alg, good[:1]); !strings.HasPrefix(said[0], "refused") {
+						if said := p.results(t, alg, good[:1]); !strings.HasPrefix(said[0], "refused") {
 							t.Errorf("the page says that %s is not known, and it is: %s", alg, said[0])
 						}
 						return
@@ -278,7 +278,7 @@ func TestSignedTokensAreVerifiedByLibrariesOfEveryLanguage(t *testing.T) {
 					for _, name := range names {
 						tokens = append(tokens, bad[name])
 					}
-					said := p.judge(t, alg, append(tokens, good[0]))
+					said := p.results(t, alg, append(tokens, good[0]))
 					for i := range good {
 						var got enrichtest.Claims
 						if err := json.Unmarshal([]byte(said[i]), &got); err != nil {

@@ -14,7 +14,7 @@ import (
 // This file adapts Caddy's path matcher to readings. The matcher itself folds the
 // case of letters, and matches patterns with escapes against the escaped path.
 
-// keepCase is the context key that tells the path matcher to keep the case of
+// keepCase is the context key that makes the path matcher keep the case of
 // letters, because a reading of its own folds them.
 type keepCase struct{}
 
@@ -94,6 +94,8 @@ func replaceCapital(r rune) rune {
 const capitalStandIn = '\uE0C0'
 
 // withPath sets the path of a URL and returns the function that undoes it.
+// Caddy's matchers take their input from there, and a copy of the request for each
+// reading would cost more than the match.
 func withPath(u *url.URL, path string) func() {
 	own := u.Path
 	u.Path = path

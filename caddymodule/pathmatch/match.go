@@ -81,7 +81,7 @@ func (m *Matchers) Match(r *http.Request) (bool, error) {
 	return match, err
 }
 
-// original stands for the URL of the request instead of a reading.
+// original selects the URL of the request instead of a reading.
 const original = ""
 
 // resultFor returns the result of matchers for a reading. It sets the request's own
@@ -133,14 +133,14 @@ func (m *Matchers) isolated(r *http.Request) *http.Request {
 // ambiguous returns the refusal of a request for which the matchers come to different
 // results in two readings. It names the first matcher that does so by itself.
 func (m *Matchers) ambiguous(r *http.Request, one, other string, takesOne bool) error {
-	name := "the matchers together"
+	name := "the combined matchers"
 	// Each matcher by itself, to name one that an operator can change.
 	for _, set := range m.sets {
 		for _, matcher := range set {
 			alone := caddyhttp.MatcherSets{{matcher}}
 			a, errOne := resultFor(alone, r, one)
 			b, errOther := resultFor(alone, r, other)
-			if errOne == nil && errOther == nil && a != b && name == "the matchers together" {
+			if errOne == nil && errOther == nil && a != b && name == "the combined matchers" {
 				name, takesOne = matcherName(matcher), a
 			}
 		}
@@ -158,6 +158,7 @@ func (m *Matchers) ambiguous(r *http.Request, one, other string, takesOne bool) 
 const maxShownMatcher = 256
 
 // matcherName returns the module and settings of a matcher, for an operator.
+// The client never sees it.
 func matcherName(matcher any) string {
 	name := fmt.Sprintf("%T", matcher)
 	if m, ok := matcher.(caddy.Module); ok {

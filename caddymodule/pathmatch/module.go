@@ -18,6 +18,9 @@ func init() {
 	caddy.RegisterModule(new(MatchPath))
 }
 
+// This file is the matcher module that applies the readings of a path outside of a
+// policy, such as for the handle block around one.
+
 // moduleName is the name of the matcher in a Caddyfile and in JSON.
 const moduleName = "token_enrich_path"
 
@@ -62,10 +65,11 @@ func (m *MatchPath) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// Provision prepares the matcher.
+// Provision prepares the matcher. It is an error that there is no pattern. A pattern
+// that misses the path without its slash is logged as a warning.
 func (m *MatchPath) Provision(ctx caddy.Context) error {
 	if len(m.Patterns) == 0 {
-		return errors.New("no pattern; name a path such as /admin, and /admin/* for what is below it")
+		return errors.New("no pattern: add a path such as /admin, and /admin/* for the paths below it")
 	}
 	m.logger = ctx.Logger()
 	path := caddyhttp.MatchPath(append([]string{}, m.Patterns...)) // Provision folds the patterns in place

@@ -105,20 +105,20 @@ var pieces = []string{
 // pieces behind each beginning.
 func TestReadersAgreeWithMatchers(t *testing.T) {
 	area := caddyhttp.MatchPath{"/admin", "/admin/*"}
-	judged := New(caddyhttp.MatcherSets{{&area}}, caddyhttp.RawMatcherSets{{"path": []byte(`["/admin","/admin/*"]`)}}, pathreading.All)
+	matchers := New(caddyhttp.MatcherSets{{&area}}, caddyhttp.RawMatcherSets{{"path": []byte(`["/admin","/admin/*"]`)}}, pathreading.All)
 	r := caddyhttp.PrepareRequest(httptest.NewRequest(http.MethodGet, "http://app.example.com/", nil), caddy.NewReplacer(), httptest.NewRecorder(), nil)
-	judgedAlike := 0
-	judge := func(target string) {
+	agreed := 0
+	compare := func(target string) {
 		u, err := url.ParseRequestURI(target)
 		if err != nil {
 			return
 		}
 		*r.URL = *u
-		match, err := judged.Match(r)
+		match, err := matchers.Match(r)
 		if err != nil {
 			return
 		}
-		judgedAlike++
+		agreed++
 		for name, read := range readers {
 			if inside, served := read(u.EscapedPath()); served && inside != match {
 				t.Errorf("%s: the matcher says %t, and who %s %t", target, match, name, inside)
@@ -129,12 +129,12 @@ func TestReadersAgreeWithMatchers(t *testing.T) {
 		for _, a := range pieces {
 			for _, b := range pieces {
 				for _, c := range pieces {
-					judge(begin + a + b + c)
+					compare(begin + a + b + c)
 				}
 			}
 		}
 	}
-	if judgedAlike < 1000 {
-		t.Errorf("only %d paths were judged alike by all", judgedAlike)
+	if agreed < 1000 {
+		t.Errorf("only %d paths were read alike by all", agreed)
 	}
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/pathreading"
 )
 
-// This file finds out from the configuration of matchers what they read of a path.
+// This file finds out from the configuration of matchers what they read of a path, so
+// that a request is matched by as few readings as possible. A matcher of an unknown
+// kind counts as reading everything.
 
 // matcherReads is what matchers read of a request's path.
 type matcherReads struct {
@@ -35,7 +37,8 @@ func readingsOf(set pathreading.Set, raw caddyhttp.RawMatcherSets) (narrowed pat
 	return set, reads.path
 }
 
-// set adds what the matchers of one set read.
+// set adds what the matchers of one set read. All of them must match, but each may
+// come to another result in another reading, so each counts.
 func (m *matcherReads) set(matchers map[string]json.RawMessage) {
 	for name, text := range matchers {
 		m.matcher(name, text)
@@ -90,7 +93,8 @@ func (m *matcherReads) matcher(name string, text json.RawMessage) {
 	}
 }
 
-// readsPath reports whether a text is the placeholder of the path.
+// readsPath reports whether a text is the placeholder of the path, or of the URI
+// that begins with it.
 func readsPath(text string) bool {
 	return text == "{http.request.uri.path}" || text == "{http.request.uri}"
 }

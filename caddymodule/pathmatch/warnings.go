@@ -13,14 +13,15 @@ import (
 )
 
 // This file warns of matchers that leave out paths which an application treats as
-// those that they name.
+// those that they name. They are warnings, because only the application decides
+// whether it does.
 
 // Warnings returns what is likely to be a mistake in the matchers of a policy that is
 // being provisioned, and in the routes around it.
 func Warnings(ctx caddy.Context, raw caddyhttp.RawMatcherSets) []string {
 	list := patternWarnings(raw)
 	if slices.ContainsFunc(ctx.Modules(), chosenByPath) {
-		list = append(list, "the policy is in a route chosen by Caddy's path matcher, which knows only one reading of a path: "+
+		list = append(list, "the policy is in a route chosen by Caddy's path matcher, which matches only one reading of a path: "+
 			"use the policy's own matcher, or token_enrich_path")
 	}
 	return list
@@ -41,7 +42,7 @@ func patternWarnings(raw caddyhttp.RawMatcherSets) []string {
 	for _, pattern := range patterns {
 		other, found := counterpart(pattern)
 		if found && !anyCovers(other, patterns) {
-			list = append(list, fmt.Sprintf("the pattern %s does not cover %s, which most applications take for the same place: name both", pattern, other))
+			list = append(list, fmt.Sprintf("the pattern %s does not cover %s, which most applications treat as the same path: list both", pattern, other))
 		}
 	}
 	return list
@@ -95,7 +96,8 @@ func chosenByPath(m caddy.Module) bool {
 	return false
 }
 
-// matchesPath reports whether a matcher set has one of Caddy's path matchers.
+// matchesPath reports whether a matcher set has one of Caddy's path matchers, also
+// inside of not.
 func matchesPath(set caddyhttp.MatcherSet) bool {
 	return slices.ContainsFunc(set, func(matcher any) bool {
 		switch m := matcher.(type) {

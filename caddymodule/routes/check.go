@@ -11,10 +11,9 @@ import (
 
 // This file checks the routes around policies while a configuration is
 // provisioned. A configuration does not load if requests get past a policy, or
-// reach an application with identity headers that the client made up.
+// reach an application with identity headers that the client forged.
 
-// Problem is something about the routes of a configuration that is wrong, or
-// probably not what is meant.
+// Problem is an error or a suspicious entry in the routes of a configuration.
 type Problem struct {
 	Policy string // the policy's name, empty where it is about a site
 	Site   string // the site or server, as an operator knows it
@@ -22,7 +21,7 @@ type Problem struct {
 
 	// Fatal means that the configuration must not load: requests would get
 	// past a policy, or an application would see identity headers that the
-	// client made up.
+	// client forged.
 	Fatal bool
 }
 
@@ -56,14 +55,15 @@ func Check(servers map[string]any, stricter func(policy, other map[string]any) b
 		}
 		s.Failed(func(w *Site, r Reader, scrubbed string) {
 			if scrubbed == "" {
-				c.fatal(w, "%s in handle_errors%s meets requests that failed before they were scrubbed, with whatever identity headers the client made up: put token_enrich_scrub %s", r.What, r.where, s.whereToScrub())
+				c.fatal(w, "%s in handle_errors%s receives requests that failed before they were scrubbed, with identity headers forged by the client: put token_enrich_scrub %s", r.What, r.where, s.whereToScrub())
 			}
 		})
 	}
 	return c.problems
 }
 
-// checker gathers problems, each once.
+// checker gathers problems, each once. The same site may be on several servers, as on
+// the ports for HTTP and HTTPS.
 type checker struct {
 	problems []Problem
 	seen     map[Problem]bool // with Fatal unset
@@ -101,18 +101,20 @@ func (c *checker) unscrubbed(w *Site) {
 	}
 	for _, r := range w.Readers {
 		if r.Forwards {
-			c.fatal(w, "%s%s is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the site, before it", r.What, r.where, w.firstPolicy)
+			c.fatal(w, "%s%s receives requests that neither policy %q nor token_enrich_scrub has processed, with identity headers forged by the client: put token_enrich_scrub into the site, before it", r.What, r.where, w.firstPolicy)
 		}
 	}
 	for _, r := range w.errorReaders {
 		if r.Forwards {
-			c.fatal(w, "%s%s, in an error route, is reached by requests that neither policy %q nor a token_enrich_scrub has met, with whatever identity headers the client made up: put token_enrich_scrub into the error route", r.What, r.where, w.firstPolicy)
+			c.fatal(w, "%s%s, in an error route, receives requests that neither policy %q nor token_enrich_scrub has processed, with identity headers forged by the client: put token_enrich_scrub into the error route", r.What, r.where, w.firstPolicy)
 		}
 	}
 }
 
 // secondSite adds the handlers of a site without a policy that reach an application
 // which another site protects.
+// It is a warning and no error, because the site may be for internal clients, which
+// are trusted to set these headers.
 func (c *checker) secondSite(w *Site, protected map[string]string) {
 	if w.HasPolicy {
 		return
@@ -120,7 +122,7 @@ func (c *checker) secondSite(w *Site, protected map[string]string) {
 	for _, r := range w.Readers {
 		for _, u := range r.upstreams {
 			if other, ok := protected[address(u)]; ok {
-				c.add(Problem{Site: w.Name, Text: fmt.Sprintf("%s reaches the same application as %s, but no token_enrich stands here: identity headers of the client arrive as they are; put token_enrich or token_enrich_scrub into this site too", r.What, other)})
+				c.add(Problem{Site: w.Name, Text: fmt.Sprintf("%s reaches the same application as %s, but this site has no token_enrich: identity headers of the client arrive unchanged; add token_enrich or token_enrich_scrub to this site", r.What, other)})
 			}
 		}
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // This file proves, without a request, that matchers match each request, or each
-// one that other matchers match.
+// one that other matchers match. It answers no where it cannot prove it, so that a
+// configuration is never refused for a conflict that does not exist.
 
 // condition holds the matcher sets of a route or policy. One of them must match.
 type condition struct {
@@ -22,10 +23,14 @@ type condition struct {
 	text string
 }
 
+// newCondition returns the condition of a route or policy with these matcher sets. path
+// is the count of the flow that it is in.
 func newCondition(sets []any, path int) condition {
 	return condition{sets: sets, path: path, text: stableText(sets)}
 }
 
+// stableText returns the text of matcher sets that read only what no handler between
+// two routes changes, other than the path, which condition.path counts.
 func stableText(sets []any) string {
 	for _, set := range sets {
 		for kind := range jsontree.Object(set) {

@@ -11,7 +11,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 )
 
-// This file walks through the handlers of a route and reads their settings.
+// This file walks through the handlers of a route and reads their settings. For each
+// kind that Caddy has it is known whether the handler reads, forwards, answers or
+// fails a request. A handler of any other kind counts as doing all of it.
 
 // handler visits a handler of a route in list, and reports whether requests are
 // scrubbed behind it. id identifies the handler.
@@ -91,7 +93,7 @@ func (w *Site) other(kind string, h map[string]any, scrubbed bool) {
 	}
 	if !known {
 		w.mayFail()
-		w.addReader(Reader{What: fmt.Sprintf("the handler %s, which may send requests on,", kind), Forwards: true})
+		w.addReader(Reader{What: fmt.Sprintf("the handler %s, which may forward requests,", kind), Forwards: true})
 	} else if name, ok := w.readsOwned(h); ok {
 		w.addReader(Reader{What: fmt.Sprintf("%s, which reads %s,", kind, name)})
 	} else if (kind == "map" || kind == "vars") && strings.Contains(jsontree.Text(h), headerPlaceholder) {
@@ -115,7 +117,8 @@ func (w *Site) responses(id string, h map[string]any, scrubbed bool) {
 	w.branches--
 }
 
-// routeLists appends the lists of routes in the settings of a handler to lists.
+// routeLists appends the lists of routes in the settings of a handler to lists, at any
+// depth: modules of other authors hold routes under names of their own.
 func routeLists(v any, lists [][]map[string]any) [][]map[string]any {
 	for _, x := range jsontree.List(v) {
 		lists = routeLists(x, lists)
@@ -144,7 +147,8 @@ func (w *Site) errorRoutes(id string, routes []map[string]any, scrubbed bool) {
 	w.HasPolicy, w.firstPolicy, w.Exact = inside.HasPolicy, inside.firstPolicy, inside.Exact
 }
 
-// proxy visits a reverse_proxy.
+// proxy visits a reverse_proxy. Behind a scrub in a site with a policy, its upstreams
+// are protected; before one, it forwards what the client forged.
 func (w *Site) proxy(h map[string]any, scrubbed bool) {
 	upstreams := Dials(h)
 	what := proxyName(h, upstreams)

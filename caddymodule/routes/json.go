@@ -131,7 +131,8 @@ func handlerJSON(h caddyhttp.MiddlewareHandler) map[string]any {
 	return handler
 }
 
-// responsesJSON returns the routes for answers of reverse_proxy and intercept.
+// responsesJSON returns the routes for answers of reverse_proxy and intercept, without
+// their matchers, which read the answer and not the request.
 func responsesJSON(responses []caddyhttp.ResponseHandler) []any {
 	list := make([]any, len(responses))
 	for i, r := range responses {

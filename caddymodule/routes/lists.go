@@ -12,7 +12,8 @@ import (
 
 // This file identifies the list of routes that a handler is provisioned in.
 
-// errorRoutes identifies the list of the error routes of a server or subroute.
+// errorRoutes identifies the list of the error routes of a server or subroute, of,
+// whose other routes are another list.
 type errorRoutes struct{ of any }
 
 // ListOf returns a value that identifies, by comparison, the list of routes that a
@@ -74,7 +75,8 @@ func routeWith(named map[string]*caddyhttp.Route, settings string, key func(sett
 	return found
 }
 
-// unprovisioned reports whether a route of the list is not provisioned yet.
+// unprovisioned reports whether a route of the list is not provisioned yet: Caddy
+// drops the JSON of the handlers with that.
 func unprovisioned(routes caddyhttp.RouteList) bool {
 	for i := range routes {
 		if len(routes[i].HandlersRaw) > 0 {

@@ -47,5 +47,6 @@ func NamePolicies(servers map[string]any, key func(settings any) string) map[str
 	return names
 }
 
-// DefaultName returns the name of the nth policy without one.
+// DefaultName returns the name of the nth policy without one. n counts from 1. The
+// names are part of metrics and logs, so they must not change with each load.
 func DefaultName(n int) string { return fmt.Sprintf("policy-%d", n) }

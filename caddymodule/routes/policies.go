@@ -10,7 +10,7 @@ import (
 // This file finds policies that conflict. In one list of routes, the first policy
 // that matches a request decides it, so that a later one may be unreachable. A
 // request that a policy of one list has decided is refused if it meets another
-// policy in another list, since it is not clear which of the two was meant.
+// policy in another list, since it is not clear which of the two should decide.
 
 // placedPolicy is a policy with its place in the routes.
 type placedPolicy struct {

@@ -71,7 +71,8 @@ func InProvision(routes caddyhttp.RouteList) *caddyhttp.Route {
 }
 
 // fixedHost reports whether each matcher set names hosts, without wildcards and
-// placeholders.
+// placeholders. A set without hosts accepts any, so that one such set is enough for
+// the host to be the client's choice.
 func fixedHost(sets caddyhttp.MatcherSets) bool {
 	for _, set := range sets {
 		fixed := false

@@ -26,7 +26,7 @@ import (
 
 // Server is what a walk through one server found.
 type Server struct {
-	// Sites are the sites of the server. The first one stands for all routes that
+	// Sites are the sites of the server. The first one has all routes that
 	// name no host.
 	Sites []*Site
 
@@ -306,7 +306,7 @@ func (w *Site) owns(header string) bool {
 // scrubbed it.
 func (w *Site) mayFail() { w.fallible = w.fallible || w.scrubber == "" }
 
-// addReader records a reader.
+// addReader records a reader with the route that it is in.
 func (w *Site) addReader(r Reader) {
 	r.where = w.where()
 	w.Readers = append(w.Readers, r)

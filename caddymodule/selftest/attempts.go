@@ -10,8 +10,12 @@ import (
 )
 
 // This file lists the attempts: requests that try to get identity past the gateway.
+//
+// Each value of an attempt is unique and begins with the mark of the run. A value that
+// is found at an application therefore identifies the name that the client sent, even
+// if a proxy or a server has changed that name.
 
-// attempt is a dishonest request.
+// attempt is a dishonest request, with what the report says of it.
 type attempt struct {
 	request
 
@@ -87,7 +91,7 @@ func (s *tester) spellings(protocol string, t *target) (common, alone []string) 
 	return common, alone
 }
 
-// carriesToken reports whether a header of that name is where a token is read,
+// carriesToken reports whether a header of that name is a source of tokens,
 // or makes the request one with two tokens.
 func (s *tester) carriesToken(name string) bool {
 	return slices.ContainsFunc(s.places, func(p token.Place) bool {
@@ -221,6 +225,8 @@ func (s *tester) inConnection(t *target) []attempt {
 }
 
 // batches splits names into lists that take at most that many bytes as lines.
+// One request carries many names, so that all spellings take tens of requests instead
+// of thousands.
 func batches(names []string, bytes int) [][]string {
 	var all [][]string
 	batch := make([]string, 0, len(names))
@@ -239,7 +245,7 @@ func batches(names []string, bytes int) [][]string {
 	return all
 }
 
-// distinctFields returns the names without those that differ from an earlier one in
+// distinctFields returns the names for a Trailer header: the names without those that differ from an earlier one in
 // case only: Trailer announces names without regard to case.
 func distinctFields(names []string) []string {
 	seen := map[string]bool{}

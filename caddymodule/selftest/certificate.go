@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// This file makes the certificate that the private servers use.
+// This file makes the certificate that the private servers use. It is trusted by the
+// client of this selftest alone, never stored, and of no use after the run.
 
 // certificatePEM is a certificate with its key.
 type certificatePEM struct{ certificate, key string }
@@ -31,7 +32,7 @@ func selfSigned(hosts []string) (certificatePEM, error) {
 	if err != nil {
 		return certificatePEM{}, fmt.Errorf("making a certificate: %w", err)
 	}
-	// It begins an hour early, for clocks that were set back.
+	// It is valid from an hour ago, in case the clock is set back during the test.
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(2 * maxSelftest),

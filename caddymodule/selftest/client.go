@@ -17,6 +17,10 @@ import (
 	"time"
 )
 
+// This file sends requests exactly as an attempt spells them. HTTP/1.1 is written to
+// the connection by hand, because net/http corrects or refuses what is malformed.
+// HTTP/2 goes through net/http, whose frames cannot carry most malformed names.
+
 // The protocols of requests, as a report names them.
 const (
 	protocol1 = "HTTP/1.1"
@@ -38,7 +42,7 @@ type request struct {
 	connection []string // what Connection names; HTTP/1.1 only
 }
 
-// reply is the answer to a request.
+// reply is the answer to a request, with at most maxReplyBody bytes of its body.
 type reply struct {
 	status int
 	header http.Header
@@ -51,7 +55,9 @@ const (
 	maxReplyBody   = 256 << 10
 )
 
-// client speaks to one server in two protocols.
+// client speaks to one server of the private configuration, in two protocols. It does
+// not follow redirects and asks for no compression, so that each answer is compared
+// as the gateway sent it.
 type client struct {
 	addr  string
 	tls   *tls.Config
@@ -59,7 +65,7 @@ type client struct {
 	close func()
 }
 
-// newClient returns a client that reaches addr whatever host it asks for, and that
+// newClient returns a client that connects to addr for any host, and that
 // trusts only the certificate that was made for the test.
 func newClient(addr string, pool *x509.CertPool) *client {
 	c := &client{addr: addr, tls: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}
@@ -140,7 +146,8 @@ func (c *client) sendHTTP1(ctx context.Context, a request) (*reply, error) {
 	}
 }
 
-// sendHTTP2 sends a request over HTTP/2.
+// sendHTTP2 sends a request over HTTP/2. Connections are reused: a malformed request
+// ends a stream, not the connection.
 func (c *client) sendHTTP2(ctx context.Context, a request) (*reply, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+bracketed(a.host), nil)
 	if err != nil {
@@ -186,7 +193,8 @@ func (b *trailingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readReply reads an answer with a bounded body.
+// readReply reads an answer with a bounded body. The body matters only for a value of
+// the client that an error page repeats.
 func readReply(resp *http.Response) (*reply, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyBody))
@@ -198,7 +206,8 @@ func readReply(resp *http.Response) (*reply, error) {
 	return &reply{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
 
-// target returns the request target: the path with its query.
+// target returns the request target: the path with its query. A raw path is sent as
+// it is, also where it is not a valid one.
 func (a request) target() string {
 	target := cmp.Or(a.raw, (&url.URL{Path: a.path}).EscapedPath())
 	if a.query != "" {
@@ -207,7 +216,7 @@ func (a request) target() string {
 	return target
 }
 
-// bracketed returns a host as it is written in a URL.
+// bracketed returns a host as it is written in a URL: an IPv6 address in brackets.
 func bracketed(host string) string {
 	if strings.Contains(host, ":") {
 		return "[" + host + "]"

@@ -13,6 +13,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
+// This file rewrites the configuration for the private Caddy. What decides about
+// requests stays as it is: routes, matchers, policies, issuers, directories. What
+// reaches outside is replaced or deleted.
+
 // privateConfig is a configuration, as JSON, rewritten to run beside the real one.
 // It listens on loopback only, proxies to probes only, stores in a folder of its
 // own and logs nothing. It shares nothing with other nodes: it has no Redis, no
@@ -52,13 +56,15 @@ func (e *UnknownSiteError) Error() string {
 	if last >= 0 {
 		known += e.Known[last]
 	}
-	return fmt.Sprintf("no site is for %q; there are %s", e.Site, known)
+	return fmt.Sprintf("no site for %q (want %s)", e.Site, known)
 }
 
 // keptApps answer requests. Any other app might listen or act outside.
 var keptApps = [...]string{"http", "token_enrich"}
 
-// rewriteAll rewrites the real configuration.
+// rewriteAll rewrites the real configuration, in place in c.root. It lists the
+// servers to test, and notes what it had to omit, because an omitted app or matcher
+// may hide a bypass.
 func (c *privateConfig) rewriteAll(text []byte) error {
 	if err := json.Unmarshal(text, &c.root); err != nil {
 		return fmt.Errorf("decoding the configuration: %w", err)
@@ -102,14 +108,15 @@ func (c *privateConfig) rewriteAll(text []byte) error {
 	return c.probes.failed
 }
 
-// note adds a note to the report, once.
+// note adds a note to the report, once. Notes tell an operator what a report without
+// bypasses does not prove.
 func (c *privateConfig) note(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(c.notes, text) {
 		c.notes = append(c.notes, text)
 	}
 }
 
-// text returns the configuration as JSON.
+// text returns the rewritten configuration as JSON.
 func (c *privateConfig) text() ([]byte, error) { return json.Marshal(c.root) }
 
 // Options of a server and of the HTTP app that concern the outside, and are deleted:
@@ -121,7 +128,9 @@ var (
 	outwardHTTP = [...]string{"http_port", "https_port", "shutdown_delay", "metrics"}
 )
 
-// rewriteHTTP rewrites the HTTP app, and lists its servers with their sites.
+// rewriteHTTP rewrites the HTTP app, and lists its servers with their sites. Each
+// server gets a loopback address and TLS with one certificate, so that requests of
+// both protocols can be sent for each host.
 func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 	for _, name := range outwardHTTP {
 		delete(http, name)
@@ -145,7 +154,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 			}
 		}
 		if kinds := uncoveredMatchers(server); len(kinds) > 0 {
-			c.note("routes with matchers of the kind %s were met only by requests that happen to fit", strings.Join(kinds, ", "))
+			c.note("routes with %s matchers were tested only by requests that happen to match", strings.Join(kinds, ", "))
 		}
 		server["listen"] = []any{addr}
 		// Requests over TLS only, with one certificate for all hosts.
@@ -165,7 +174,7 @@ func (c *privateConfig) rewriteHTTP(http map[string]any) error {
 	return err
 }
 
-// rewriteGateway deletes what nodes share: made-up values must not reach the cache of
+// rewriteGateway deletes what nodes share: test values must not reach the cache of
 // a real node, and no real key may sign for them.
 func (c *privateConfig) rewriteGateway(app map[string]any) {
 	if cache := jsontree.Object(app["cache"]); cache["redis"] != nil {
@@ -246,9 +255,9 @@ const (
 // freeLoopback returns a loopback address whose port is free, and which
 // no other server of this configuration has.
 func (c *privateConfig) freeLoopback() (string, error) {
-	// Ports are tried at random, so that two selftests at once do not compete for the
+	// Ports are picked at random, so that two selftests at once do not compete for the
 	// same ones.
-	last := errors.New("others have it")
+	last := errors.New("all are in use")
 	for range portsToTry {
 		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(portCount)) // #nosec G404 -- no secret
 		if slices.ContainsFunc(c.servers, func(s privateServer) bool { return s.addr == addr }) {

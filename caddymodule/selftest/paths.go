@@ -11,7 +11,8 @@ import (
 )
 
 // This file tests the paths that policies guard: where a plain path is refused,
-// another spelling of it must not reach its application.
+// another spelling of it must not reach its application. Applications decode, clean
+// and split paths in different ways, so one path has many spellings.
 
 // isRefusal reports whether an answer is a refusal of the gateway, also where an
 // error route has made a page of it. reached says whether the request reached an
@@ -64,7 +65,7 @@ func (s *tester) sendSpelling(ctx context.Context, t *target, protocol, spelling
 	s.Guarded.Spellings++
 	r, err := s.exchange(ctx, t, a.request)
 	if ctx.Err() != nil {
-		return fmt.Errorf("the selftest took longer than %v: choose with --site and --path", maxSelftest)
+		return fmt.Errorf("the selftest took longer than %v: narrow it with --site and --path", maxSelftest)
 	}
 	// No answer is a refusal too, but the bound of requests ends the selftest.
 	if err != nil {
@@ -90,7 +91,8 @@ func (s *tester) sendSpelling(ctx context.Context, t *target, protocol, spelling
 }
 
 // pathSpellings returns spellings that an application may read as a path, or as one
-// below it, within the readings that all policies match. Some seem to lead to an
+// below it, within the readings that all policies match. A spelling in a reading that
+// a policy does not match would be reported although the operator has chosen so. Some seem to lead to an
 // open path, or to come from there.
 func pathSpellings(host, path, open string, readings pathreading.Set) []string {
 	// The spellings change the first segment, where matchers of areas differ.

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// This file has the servers that stand in for applications.
+// This file has the servers that replace the applications.
 
-// probes stand in for the applications of a configuration. Each upstream has one,
+// probes replace the applications of a configuration. Each upstream has one,
 // which records what it receives.
 type probes struct {
 	mu       sync.Mutex
@@ -26,7 +26,7 @@ type probes struct {
 // observation is a request as a probe received it.
 type observation struct {
 	upstream string // the label of the probe
-	path     string // as it stands in the request line
+	path     string // as in the request line
 	header   http.Header
 	trailer  http.Header
 }
@@ -39,10 +39,12 @@ const (
 	probeTimeout  = 10 * time.Second
 )
 
-// newProbes returns probes none of which is started.
+// newProbes returns probes none of which is started. Each is started when the
+// rewritten configuration first needs it.
 func newProbes() *probes { return &probes{byLabel: map[string]string{}} }
 
-// http returns the address of a probe that speaks HTTP/1.1.
+// http returns the address of a probe that speaks HTTP/1.1, for reverse_proxy with
+// each of its transports but FastCGI.
 func (p *probes) http(label string) string {
 	return p.start("http", label, func(l net.Listener, h http.Handler) io.Closer {
 		s := &http.Server{Handler: h, ReadHeaderTimeout: probeTimeout, ErrorLog: log.New(io.Discard, "", 0)}
@@ -81,7 +83,8 @@ func (p *probes) start(kind, label string, serve func(net.Listener, http.Handler
 	return addr
 }
 
-// record records a request with its trailers, and answers it.
+// record records a request with its trailers, and answers it. The answer is the same
+// for all requests: it must not depend on what a client sent.
 func (p *probes) record(label string, w http.ResponseWriter, r *http.Request) {
 	// The trailer is complete when the body has ended.
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxProbedBody))
@@ -94,7 +97,8 @@ func (p *probes) record(label string, w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok")
 }
 
-// take returns what the probes received since the last call.
+// take returns what the probes received since the last call. Requests are sent one
+// after the other, so this is what the last one led to.
 func (p *probes) take() []observation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +107,8 @@ func (p *probes) take() []observation {
 	return list
 }
 
-// Close stops the probes.
+// Close stops the probes. A FastCGI probe closes its listener only: its connections
+// end with the Caddy that opened them.
 func (p *probes) Close() {
 	for _, c := range p.open {
 		_ = c.Close()

@@ -9,6 +9,9 @@ import (
 	"text/tabwriter"
 )
 
+// This file has the report in its two forms: JSON, whose members are part of the
+// interface, and text.
+
 // Report is what a selftest found. It is proof only if Accepted is true and there are
 // no bypasses.
 type Report struct {
@@ -46,7 +49,7 @@ type Report struct {
 
 // GuardedPaths is what became of the spellings of guarded paths.
 type GuardedPaths struct {
-	// How many paths are refused as they stand, with the token or without.
+	// How many paths are refused as written, with the token or without.
 	Paths int `json:"paths"`
 
 	// How many spellings of them were sent.
@@ -61,7 +64,7 @@ type Bypass struct {
 	// What went wrong: passed (the client's value arrived), answered (it came
 	// back in the answer), lost (a header of the gateway is missing), doubled (a
 	// header of the gateway is there more often), reached (a spelling of a path
-	// that is refused as it stands reached the application).
+	// that is refused as written reached the application).
 	Kind string `json:"kind"`
 
 	// The request: its protocol, host and path, whether it had the token, the
@@ -85,7 +88,8 @@ func (r *Report) Bypassed() int { return len(r.Bypasses) + r.More }
 // maxTable is how many bypasses the table has. JSON lists more.
 const maxTable = 40
 
-// Write writes the report as text, and its notes to diagnostics.
+// Write writes the report as text to out, and its notes to diagnostics: first the
+// table of bypasses, then the counts that show how much was tested, then the result.
 func (r *Report) Write(out, diagnostics io.Writer) error {
 	for _, n := range r.Notes {
 		fmt.Fprintf(diagnostics, "note: %s\n", n)
@@ -96,7 +100,7 @@ func (r *Report) Write(out, diagnostics io.Writer) error {
 		}
 	}
 	fmt.Fprintf(out, "sent %d requests to %d paths: %d spellings of %s; %d of them reached an application%s\n",
-		r.Requests, r.Targets, r.Spellings, plural(len(r.Names), "name"), r.Reached, tally("; refused where an honest request is not: ", r.Refused))
+		r.Requests, r.Targets, r.Spellings, plural(len(r.Names), "name"), r.Reached, tally("; refused where a regular request is not: ", r.Refused))
 	if r.Guarded.Paths > 0 {
 		fmt.Fprintf(out, "of them %d spellings of %s%s\n", r.Guarded.Spellings, plural(r.Guarded.Paths, "guarded path"), tally("; refused: ", r.Guarded.Refused))
 	}
@@ -109,7 +113,8 @@ func (r *Report) Write(out, diagnostics io.Writer) error {
 	return nil
 }
 
-// writeTable writes the first bypasses, a line each.
+// writeTable writes the first maxTable bypasses, a line each. Names are quoted, because
+// a spelling may hold control characters.
 func (r *Report) writeTable(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "WHAT\tPROTOCOL\tWHERE\tTOKEN\tSECTION\tSENT AS\tARRIVED AS\tAT")
@@ -129,7 +134,8 @@ func (r *Report) writeTable(out io.Writer) error {
 	return nil
 }
 
-// tally returns how often each answer came, empty where there is none.
+// tally returns how often each answer came, sorted, and preceded by introduction. It is
+// empty where there is none.
 func tally(introduction string, answers map[string]int) string {
 	parts := make([]string, 0, len(answers))
 	for answer, n := range answers {

@@ -22,9 +22,10 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 )
 
-// Bounds of a selftest.
+// Bounds of a selftest. Beyond the first two it ends with an error, because a report
+// of half the attempts would look like a proof.
 const (
-	// A configuration with many sites takes minutes; whoever wants less chooses.
+	// A configuration with many sites takes minutes; Options narrow the test.
 	maxSelftest = 10 * time.Minute
 	maxAttempts = 50_000
 	maxBypasses = 1000 // listed in a report
@@ -86,7 +87,7 @@ func Run(ctx context.Context, config []byte, o Options) (_ *Report, err error) {
 	s := newTester(app, o.Token, p)
 	s.Notes = private.notes
 	if missing := s.readings.Missing(); len(missing) > 0 {
-		s.Notes = append(s.Notes, "spellings of guarded paths were not tried that need path_readings "+strings.Join(missing, " "))
+		s.Notes = append(s.Notes, "not tested: spellings of guarded paths that need path_readings "+strings.Join(missing, " "))
 	}
 	for _, server := range private.servers {
 		c := newClient(server.addr, private.pem.pool())
@@ -100,7 +101,8 @@ func Run(ctx context.Context, config []byte, o Options) (_ *Report, err error) {
 	return &s.Report, nil
 }
 
-// leftOut returns the notes as part of an error.
+// leftOut returns the notes as part of an error: the private configuration may fail to
+// run because of what was omitted from it.
 func (c *privateConfig) leftOut() string {
 	if len(c.notes) == 0 {
 		return ""

@@ -245,10 +245,10 @@ func TestSelftestSaysWhatItDidNotTry(t *testing.T) {
 	}{
 		{"nothing", "handle_path /a/* {\nreverse_proxy app:80 {\n@gone status 404\nhandle_response @gone {\nrespond 404\n}\n}\n}\n", nil},
 		{"a policy's own matcher", "@debug header X-Debug *\nhandle /x {\ntoken_enrich @debug {\nname x\n}\n}\n", nil},
-		{"a route of its own for a header", "@debug header X-Debug *\nhandle @debug {\nreverse_proxy app:80\n}\n", []string{"routes with matchers of the kind header were met"}},
-		{"routes for a query, and not for an address", "@a query debug=1\n@b not remote_ip 10.0.0.0/8\nhandle @a {\nreverse_proxy app:80\n}\nhandle @b {\nrespond ok\n}\n", []string{"routes with matchers of the kind query, remote_ip were met"}},
-		{"a route of its own for a method", "@post method POST\nhandle @post {\nreverse_proxy app:80\n}\n", []string{"routes with matchers of the kind method were met"}},
-		{"too many paths", many, []string{"of site a.example, 5 paths were not tried"}},
+		{"a route of its own for a header", "@debug header X-Debug *\nhandle @debug {\nreverse_proxy app:80\n}\n", []string{"routes with header matchers were tested only"}},
+		{"routes for a query, and not for an address", "@a query debug=1\n@b not remote_ip 10.0.0.0/8\nhandle @a {\nreverse_proxy app:80\n}\nhandle @b {\nrespond ok\n}\n", []string{"routes with query, remote_ip matchers were tested only"}},
+		{"a route of its own for a method", "@post method POST\nhandle @post {\nreverse_proxy app:80\n}\n", []string{"routes with method matchers were tested only"}},
+		{"too many paths", many, []string{"site a.example: 5 paths were not tested"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			config := map[string]any{}

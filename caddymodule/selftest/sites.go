@@ -9,7 +9,9 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
-// This file chooses the hosts and paths that are tested.
+// This file chooses the hosts and paths that are tested. The configuration has
+// patterns, while a request needs one host and one path: each asterisk becomes a
+// word, and a path that no matcher names shows what all others get.
 
 // site is a host with the paths that are tested there.
 type site struct {
@@ -76,19 +78,19 @@ func sitesOf(server map[string]any, note func(string, ...any)) []site {
 			}
 		}
 		if len(distinct) > maxPaths {
-			note("of site %s, %d paths were not tried: choose with --site and --path", list[i].pattern, len(distinct)-maxPaths)
+			note("site %s: %d paths were not tested: narrow the test with --site and --path", list[i].pattern, len(distinct)-maxPaths)
 			distinct = distinct[:maxPaths]
 		}
 		list[i].paths = distinct
 	}
 	if len(list) > maxSites {
-		note("%d sites were not tried: choose with --site", len(list)-maxSites)
+		note("%d sites were not tested: narrow the test with --site", len(list)-maxSites)
 		list = list[:maxSites]
 	}
 	return list
 }
 
-// selects reports whether a site is to be tested, and narrows it to the host and path
+// selects reports whether Options include a site, and narrows it to the host and path
 // that were chosen.
 func (c *privateConfig) selects(s *site) bool {
 	if c.path != "" {
@@ -104,8 +106,8 @@ func (c *privateConfig) selects(s *site) bool {
 	return true
 }
 
-// hostMatches reports whether a host matches a pattern, in which an asterisk stands
-// for one label.
+// hostMatches reports whether a host matches a pattern, in which an asterisk is
+// one label.
 func hostMatches(pattern, host string) bool {
 	want, have := strings.Split(pattern, "."), strings.Split(host, ".")
 	return slices.EqualFunc(want, have, func(w, h string) bool { return w == "*" || strings.EqualFold(w, h) })
@@ -198,7 +200,7 @@ func uncoveredMatchers(server map[string]any) []string {
 	return kinds
 }
 
-// pathFor returns a path that a pattern matches: a word replaces each asterisk. It is
+// pathFor returns a path that a pattern matches, for a request: a word replaces each asterisk. It is
 // false for a pattern with escapes or placeholders.
 func pathFor(pattern string) (string, bool) {
 	if strings.ContainsAny(pattern, "{}?# %\\") {

@@ -17,6 +17,10 @@ import (
 )
 
 // This file sends the requests, and compares what applications receive.
+//
+// First an honest request to each path measures the baseline: which headers of the
+// gateway arrive where. An attempt has failed if none of its values arrives and the
+// baseline is unchanged: no header of the gateway is missing or there more often.
 
 // tester sends requests to one configuration that runs already, and records in the
 // report what got through.
@@ -155,12 +159,12 @@ func (s *tester) tokenTarget(ctx context.Context, bare *target) (*target, error)
 // measureBaseline sends an honest request and records which headers of the gateway
 // arrive. It reports whether any does, and returns the answer as text.
 func (s *tester) measureBaseline(ctx context.Context, t *target) (enriched bool, answer string, err error) {
-	// HTTP/1.1 stands for both protocols: an honest request is the same in each.
+	// HTTP/1.1 is enough: an honest request is the same in both protocols.
 	a := request{protocol: protocol1, host: t.host, path: t.path}
 	s.credentials(&a, t)
 	r, err := s.exchange(ctx, t, a)
 	if err != nil {
-		return false, "", fmt.Errorf("asking https://%s%s: %w", t.host, t.path, err)
+		return false, "", fmt.Errorf("requesting https://%s%s: %w", t.host, t.path, err)
 	}
 	t.baseline = map[string]map[string]int{}
 	for _, p := range s.probes.take() {
@@ -178,7 +182,7 @@ func (s *tester) measureBaseline(ctx context.Context, t *target) (enriched bool,
 }
 
 // count returns how often each name of the gateway is in a request, without the
-// values of the client.
+// values of the client, which begin with the mark of the run.
 func (s *tester) count(p observation) map[string]int {
 	counts := map[string]int{}
 	for name, values := range p.header {
@@ -201,7 +205,8 @@ func (s *tester) count(p observation) map[string]int {
 	return counts
 }
 
-// merge adds the counts of b to a. The larger one counts.
+// merge adds the counts of b to a. The larger one counts, since one request may reach
+// an application several times, as with forward_auth.
 func merge(a, b map[string]int) map[string]int {
 	if a == nil {
 		return b
@@ -212,7 +217,8 @@ func merge(a, b map[string]int) map[string]int {
 	return a
 }
 
-// credentials adds the token to a request, in the place of the target.
+// credentials adds the token to a request, at the source that the target uses. It does
+// nothing for a target without a token.
 func (s *tester) credentials(a *request, t *target) {
 	if t.place == nil {
 		return
@@ -231,17 +237,18 @@ func (s *tester) credentials(a *request, t *target) {
 // led to.
 func (s *tester) exchange(ctx context.Context, t *target, a request) (*reply, error) {
 	if s.Requests++; s.Requests > maxAttempts {
-		return nil, fmt.Errorf("over %d requests: choose with --site and --path", maxAttempts)
+		return nil, fmt.Errorf("more than %d requests: narrow the test with --site and --path", maxAttempts)
 	}
 	s.probes.take()
 	return t.client.send(ctx, a)
 }
 
-// send sends an attempt and records what got through.
+// send sends an attempt and records what got through: values of the client at an
+// application or in the answer, and differences from the baseline.
 func (s *tester) send(ctx context.Context, t *target, a attempt) error {
 	r, err := s.exchange(ctx, t, a.request)
 	if ctx.Err() != nil {
-		return fmt.Errorf("the selftest took longer than %v: choose with --site and --path", maxSelftest)
+		return fmt.Errorf("the selftest took longer than %v: narrow it with --site and --path", maxSelftest)
 	}
 	// A server may close the connection of a malformed request without an answer.
 	if err != nil {
@@ -277,7 +284,8 @@ func (s *tester) send(ctx context.Context, t *target, a attempt) error {
 }
 
 // compare records the headers of the gateway that an application received less or
-// more often than with an honest request.
+// more often than with an honest request. A missing header may have been deleted by
+// Connection; one too many may be a copy that the client forged.
 func (s *tester) compare(t *target, a attempt, p observation) {
 	baseline := t.baseline[p.upstream]
 	if baseline == nil {
@@ -300,7 +308,8 @@ func (s *tester) compare(t *target, a attempt, p observation) {
 	}
 }
 
-// record adds a bypass to the report. Beyond a bound it only counts.
+// record adds a bypass to the report. Beyond maxBypasses it only counts: a gateway
+// that lets everything through would otherwise fill the memory.
 func (s *tester) record(t *target, a attempt, kind, sent, upstream, arrived string) {
 	if len(s.Bypasses) >= maxBypasses {
 		s.More++

@@ -128,7 +128,7 @@ func (s *spellings) respell(r *http.Request) *http.Request {
 		}
 		if _, there := r.Header[exact]; there {
 			// The name was written in both spellings, and it is unknown which
-			// of the two is meant.
+			// of the two is right.
 			continue
 		}
 		if changed == nil {

@@ -27,16 +27,16 @@ func main() {
 	os.Exit(code)
 }
 
-// run is the whole command; it returns the exit code: 0 good, 1 something is
-// not as it should be, 2 misuse.
-func run(ctx context.Context, args []string, out, complaints io.Writer) int {
+// run is the whole command. It returns the exit code: 0 for success, 1 for a
+// failure, 2 for incorrect usage.
+func run(ctx context.Context, args []string, out, stderr io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	flags.SetOutput(complaints)
-	once := flags.Bool("once", false, "make the requests, say how each turned out, and end")
+	flags.SetOutput(stderr)
+	once := flags.Bool("once", false, "make the requests, report each result and exit")
 	anyPort := flags.Bool("any-port", false, "take free ports instead of 8080, 2019, 9000 and 9001")
 	verbose := flags.Bool("verbose", false, "write Caddy's log to standard error instead of a file")
 	flags.Usage = func() {
-		fmt.Fprintln(complaints, "usage: go run ./cmd/demo [--once] [--any-port] [--verbose]")
+		fmt.Fprintln(stderr, "usage: go run ./cmd/demo [--once] [--any-port] [--verbose]")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out, complaints io.Writer) int {
 
 	s, err := open(ctx, options{anyPort: *anyPort, verbose: *verbose})
 	if err != nil {
-		fmt.Fprintln(complaints, "demo:", err)
+		fmt.Fprintln(stderr, "demo:", err)
 		return 1
 	}
 	defer s.close()

@@ -45,7 +45,7 @@ func scenes() []scene {
 			person: "grace", order: "alg=ES256", path: "/", status: http.StatusOK, sees: grace, signed: true,
 		},
 		{
-			title:  "Grace pretends to be Ada, in every spelling: what she sends is gone, what the directory says arrives.",
+			title:  "Grace pretends to be Ada, in every spelling: what she sends is removed; what the directory says arrives.",
 			person: "grace", path: "/", status: http.StatusOK, sees: grace, signed: true,
 			sends: [][2]string{
 				{"X-User", "ada"}, {"X_Groups", "Payroll-Admin"}, {"x.groups", "Payroll-Admin"}, {"Connection", "X-Groups"},
@@ -60,19 +60,19 @@ func scenes() []scene {
 			person: "grace", path: "/admin/", status: http.StatusForbidden,
 		},
 		{
-			title:  "Nor by the same place without its slash.",
+			title:  "Nor by the same path without its slash.",
 			person: "grace", path: "/admin", status: http.StatusForbidden,
 		},
 		{
-			title:  "Nor by a spelling that only some applications take for it.",
+			title:  "Nor by a spelling that only some applications read as that path.",
 			person: "grace", path: "/x/..%2fadmin/", status: http.StatusBadRequest,
 		},
 		{
-			title:  "Alan has a good token, but his account is suspended.",
+			title:  "Alan has a valid token, but his account is suspended.",
 			person: "alan", path: "/", status: http.StatusForbidden,
 		},
 		{
-			title:  "A good token for somebody whom the directory does not know.",
+			title:  "A valid token for a user whom the directory does not know.",
 			person: "nobody", path: "/", status: http.StatusForbidden,
 		},
 		{
@@ -88,13 +88,13 @@ func scenes() []scene {
 			person: "ada", order: "aud=api://other", path: "/", status: http.StatusUnauthorized,
 		},
 		{
-			title:  "An ID token, which says who somebody is and grants nothing.",
+			title:  "An ID token, which identifies a user and grants no access.",
 			person: "ada", order: "kind=id", path: "/", status: http.StatusUnauthorized,
 		},
 	}
 }
 
-// introduce tells who runs where.
+// introduce prints the address of each part.
 func (s *stage) introduce(out io.Writer) {
 	fmt.Fprintf(out, "gateway       %s (Caddyfile.example)\n", s.gateway)
 	fmt.Fprintf(out, "admin         http://%s/token_enrich/status\n", s.admin)
@@ -131,7 +131,7 @@ func (s *stage) questions() []question {
 			body:  `{"issuer":"corp","subject":"` + people()["grace"] + `","client":"` + client + `","policy":"payroll-admin"}`,
 			url:   base + "explain",
 		},
-		{title: "What the gateway knows of itself:", url: base + "status"},
+		{title: "The status of the gateway:", url: base + "status"},
 	}
 }
 
@@ -174,23 +174,23 @@ func (sc scene) expectation() string {
 	return strings.Join(parts, ", ")
 }
 
-// play makes every request and says how it turned out; true where all came
-// out as expected.
+// play makes every request and prints the result. It reports whether all were as
+// expected.
 func (s *stage) play(ctx context.Context, out io.Writer) bool {
-	good := 0
+	passed := 0
 	all := scenes()
 	for i, sc := range all {
 		s.show(out, i+1, sc)
 		outcome, err := s.ask(ctx, sc)
 		if err != nil {
-			fmt.Fprintf(out, "   NOT so: %v\n", err)
+			fmt.Fprintf(out, "   FAILED: %v\n", err)
 			continue
 		}
-		good++
-		fmt.Fprintf(out, "   so it is: %s\n", outcome)
+		passed++
+		fmt.Fprintf(out, "   ok: %s\n", outcome)
 	}
-	fmt.Fprintf(out, "\n%d of %d as expected\n", good, len(all))
-	return good == len(all)
+	fmt.Fprintf(out, "\n%d of %d as expected\n", passed, len(all))
+	return passed == len(all)
 }
 
 // ask makes one request and compares; the error says what differs.

@@ -113,9 +113,9 @@ func (s *stage) start(ctx context.Context, root string, o options) error {
 	return s.waitUntilReady(ctx)
 }
 
-// load reads Caddyfile.example as it stands, tells it through its variables
-// where everybody is, and starts Caddy with it. DIRECTORY_FILE and REDIS_URL may
-// be set from outside.
+// load starts Caddy with Caddyfile.example, unchanged. It sets the environment
+// variables for the addresses in it; DIRECTORY_FILE and REDIS_URL may be set from
+// outside.
 func (s *stage) load(ctx context.Context, root string, anyPort bool) error {
 	ports, err := freePorts(ctx, anyPort, gatewayPort, adminPort)
 	if err != nil {

@@ -87,12 +87,12 @@ func (c *connection) once(host, token, target string) (reply, error) {
 	}
 	resp, err := http.ReadResponse(c.in, &http.Request{Method: http.MethodGet})
 	if err != nil {
-		return reply{}, fmt.Errorf("reading the answer: %w", err)
+		return reply{}, fmt.Errorf("decoding the response: %w", err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return reply{}, fmt.Errorf("reading the answer: %w", err)
+		return reply{}, fmt.Errorf("decoding the response: %w", err)
 	}
 	if resp.Close {
 		c.close()

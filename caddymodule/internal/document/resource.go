@@ -29,7 +29,7 @@ const wellKnownResource = "/.well-known/oauth-protected-resource"
 func ParseResource(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback.Host(u.Hostname())) {
-		return nil, fmt.Errorf("resource: an https URL without a fragment is the resource's identifier, not %q", text)
+		return nil, fmt.Errorf("resource: %q is not an https URL without a fragment", text)
 	}
 	return u, nil
 }

@@ -40,7 +40,7 @@ func Digest(settings ...any) (string, error) {
 	for _, s := range settings {
 		text, err := json.Marshal(s)
 		if err != nil {
-			return "", fmt.Errorf("taking the digest of settings: %w", err)
+			return "", fmt.Errorf("computing the digest of the settings: %w", err)
 		}
 		fmt.Fprintf(mac, "%d:", len(text))
 		mac.Write(text)

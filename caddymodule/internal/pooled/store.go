@@ -93,7 +93,7 @@ func OpenStore(r *Releases, o StoreOptions) (s *Store, digest string, err error)
 		return f, nil
 	}, CloseAfter(DrainTime, func(f *Store) {
 		if err := f.close(); err != nil {
-			f.logger.Warn("the cache did not close", "error", err)
+			f.logger.Warn("closing the cache failed", "error", err)
 		}
 	}))
 	return s, digest, err
@@ -210,7 +210,7 @@ func (f *Store) work(ctx context.Context) {
 			return
 		}
 		if !failed {
-			f.logger.Error("the key that seals cache entries cannot be loaded or made", "error", err)
+			f.logger.Error("the seal key of the cache cannot be loaded or created", "error", err)
 			failed = true
 		}
 		select {

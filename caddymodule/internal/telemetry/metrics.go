@@ -64,23 +64,23 @@ func NewMetrics() *Metrics {
 	}
 	return &Metrics{
 		decisions:       counters("decisions_total", "Decisions by policy and outcome.", "policy", "outcome"),
-		decisionSeconds: seconds("decision_seconds", "Time that the stages took, by policy and whether the decision was cached.", "policy", "path"),
-		cacheRequests:   counters("cache_requests_total", "Questions to the cache's tiers by result.", "tier", "result"),
+		decisionSeconds: seconds("decision_seconds", "Time spent in the stages, by policy and whether the decision was cached.", "policy", "path"),
+		cacheRequests:   counters("cache_requests_total", "Requests to cache tiers by result.", "tier", "result"),
 		unseal: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "cache_unseal_failures_total",
-			Help: "Entries of the shared tier that did not open.",
+			Help: "Entries of the shared tier that could not be opened.",
 		}),
 		directories:    counters("directory_requests_total", "Look-ups by directory and outcome.", "directory", "outcome"),
-		directorySecs:  seconds("directory_seconds", "Time that look-ups took, retries included.", "directory"),
+		directorySecs:  seconds("directory_seconds", "Time spent in look-ups, retries included.", "directory"),
 		directoryState: gauges("directory_state", "Circuit breaker: 0 closed, 1 half open, 2 open.", "directory"),
 		keyFetches:     counters("issuer_key_fetches_total", "Fetches of key sets by issuer and outcome.", "issuer", "outcome"),
 		keysSkipped:    counters("issuer_keys_skipped_total", "Keys in fetched sets that cannot be used.", "issuer"),
-		introspections: counters("issuer_introspections_total", "Questions about tokens by issuer and outcome.", "issuer", "outcome"),
+		introspections: counters("issuer_introspections_total", "Token introspections by issuer and outcome.", "issuer", "outcome"),
 		scrubbed:       counters("scrubbed_headers_total", "Client headers that were deleted because a policy owns their names.", "policy"),
 		overflow:       counters("header_overflow_total", "Header values that were too large.", "policy", "header"),
 		minted:         counters("tokens_minted_total", "Tokens that were signed.", "policy"),
-		purges:         counters("purges_total", "Purges by where they came from.", "origin"),
-		linesLeftOut:   counters("log_lines_left_out_total", "Lines about requests without a good token that the log leaves out.", "policy", "reason"),
+		purges:         counters("purges_total", "Purges by origin.", "origin"),
+		linesLeftOut:   counters("log_lines_left_out_total", "Log lines about requests without a valid token that were left out.", "policy", "reason"),
 	}
 }
 

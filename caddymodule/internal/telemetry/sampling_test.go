@@ -79,18 +79,18 @@ func TestLinesOfStrangersAreSampled(t *testing.T) {
 
 		time.Sleep(sampleWindow)
 		synctest.Wait()
-		told := map[string]int64{}
+		summarized := map[string]int64{}
 		for _, e := range s.lines.FilterMessage("further lines were left out").All() {
 			f := e.ContextMap()
 			lines, _ := f["lines"].(int64)
-			told[fmt.Sprint(e.Level, " ", f["line"], " ", f["policy"], " ", f["reason"])] += lines
+			summarized[fmt.Sprint(e.Level, " ", f["line"], " ", f["policy"], " ", f["reason"])] += lines
 		}
 		want := map[string]int64{
 			"info decision payroll no_token": 4980, "info decision payroll invalid_token": 4980, "info decision open no_token": 4980,
 			"error request refused payroll unavailable": 2,
 		}
-		if fmt.Sprint(told) != fmt.Sprint(want) {
-			t.Errorf("the log tells of %v, want %v", told, want)
+		if fmt.Sprint(summarized) != fmt.Sprint(want) {
+			t.Errorf("the log summarizes %v, want %v", summarized, want)
 		}
 		if len(s.windows) != 0 {
 			t.Errorf("%d windows are held", len(s.windows))
@@ -101,7 +101,7 @@ func TestLinesOfStrangersAreSampled(t *testing.T) {
 		}
 		s.Close()
 		if n := s.lines.FilterMessage("further lines were left out").Len(); n != 5 || len(s.windows) != 0 {
-			t.Errorf("at its end the log tells of %d kinds, want 5", n)
+			t.Errorf("at its end the log summarizes %d kinds, want 5", n)
 		}
 	})
 }

@@ -1,5 +1,5 @@
-// Package legacy is an application of the kind that the gateway stands in
-// front of: it believes the headers it is given. It shows them, as a page for
+// Package legacy is an application of the kind that the gateway protects: it
+// trusts the headers that it receives. It shows them, as a page for
 // browsers and as text for everything else.
 package legacy
 

@@ -1,6 +1,6 @@
 // Package provider is a small OpenID provider for development: discovery, a
-// key set, and tokens for whoever asks. It asks nobody for a password, so it
-// answers on loopback only and is no part of the gateway.
+// key set, and tokens for any caller. It asks for no password, so it answers
+// on loopback only and is not part of the gateway.
 package provider
 
 import (
@@ -41,7 +41,7 @@ type Config struct {
 	// People are the subjects by the name under which they are asked for.
 	People map[string]string
 
-	// Now tells the time; nil is the wall clock.
+	// Now returns the current time. Default: the wall clock.
 	Now func() time.Time
 }
 
@@ -98,7 +98,7 @@ type Order struct {
 func (p *Provider) Mint(person string, o Order) (string, error) {
 	subject, known := p.config.People[person]
 	if !known {
-		return "", fmt.Errorf("minting a token: nobody is called %q", person)
+		return "", fmt.Errorf("minting a token: unknown person %q", person)
 	}
 	if o.Algorithm == "" {
 		o.Algorithm = Algorithms()[0]
@@ -195,7 +195,7 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	if text := query.Get("ttl"); text != "" {
 		ttl, err := time.ParseDuration(text)
 		if err != nil {
-			http.Error(w, "ttl is no duration, such as 5m", http.StatusBadRequest)
+			http.Error(w, "ttl is not a duration such as 5m", http.StatusBadRequest)
 			return
 		}
 		o.TTL = ttl

@@ -79,7 +79,7 @@ func TestTheEndpointsAnswerLoopbackOnly(t *testing.T) {
 	}{
 		"a token":            {"/token/ada", "127.0.0.1:1", 200, "eyJ"},
 		"a token over IPv6":  {"/token/ada?alg=ES256", "[::1]:1", 200, "eyJ"},
-		"nobody's token":     {"/token/eve", "127.0.0.1:1", 404, "nobody is called"},
+		"nobody's token":     {"/token/eve", "127.0.0.1:1", 404, "unknown person"},
 		"an odd life":        {"/token/ada?ttl=soon", "127.0.0.1:1", 400, "duration"},
 		"the list of people": {"/", "127.0.0.1:1", 200, "/token/ada\n"},
 		"from elsewhere":     {"/token/ada", "192.0.2.7:1", 403, "loopback only"},
