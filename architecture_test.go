@@ -55,7 +55,7 @@ func reduced(graph []imported) []string {
 			imports[p.ImportPath] = slices.DeleteFunc(slices.Clone(p.Imports), func(i string) bool { return !shipped(i) })
 		}
 	}
-	// reaches reports whether from leads to to over one import or more.
+	// reaches reports whether one import or more lead from the one to the other.
 	var reaches func(from, to string) bool
 	reaches = func(from, to string) bool {
 		return slices.ContainsFunc(imports[from], func(next string) bool { return next == to || reaches(next, to) })

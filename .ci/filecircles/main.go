@@ -11,6 +11,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -38,7 +39,7 @@ func main() {
 	if len(patterns) == 0 {
 		patterns = []string{"./..."}
 	}
-	large, err := run(os.Stdout, *tags, patterns, *limit, *edges)
+	large, err := run(context.Background(), os.Stdout, *tags, patterns, *limit, *edges)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "filecircles:", err)
 		os.Exit(2)
@@ -59,8 +60,8 @@ type listed struct {
 
 // run writes one line for each package that has a circle and returns how many
 // circles are larger than limit.
-func run(out io.Writer, tags string, patterns []string, limit int, edges bool) (large int, err error) {
-	packages, err := list(tags, patterns)
+func run(ctx context.Context, out io.Writer, tags string, patterns []string, limit int, edges bool) (large int, err error) {
+	packages, err := list(ctx, tags, patterns)
 	if err != nil {
 		return 0, err
 	}
@@ -93,9 +94,9 @@ func run(out io.Writer, tags string, patterns []string, limit int, edges bool) (
 	return large, nil
 }
 
-func list(tags string, patterns []string) ([]listed, error) {
+func list(ctx context.Context, tags string, patterns []string) ([]listed, error) {
 	args := append([]string{"list", "-export", "-deps", "-tags", tags, "-json=ImportPath,Dir,Export,GoFiles,DepOnly"}, patterns...)
-	cmd := exec.Command("go", args...)
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Stderr = os.Stderr
 	answer, err := cmd.Output()
 	if err != nil {

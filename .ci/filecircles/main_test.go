@@ -32,7 +32,7 @@ func TestCircles(t *testing.T) {
 		{2, 1, "  3 of   4 files  example.com/circle  more than 2: a.go b.go c.go\n"},
 	} {
 		var out strings.Builder
-		large, err := run(&out, "", nil, test.limit, false)
+		large, err := run(t.Context(), &out, "", nil, test.limit, false)
 		if err != nil || large != test.large || out.String() != test.want {
 			t.Errorf("limit %d: %d too large, %v, and\n%s", test.limit, large, err, out.String())
 		}

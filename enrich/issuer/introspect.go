@@ -205,12 +205,12 @@ func (n *introspector) start(ctx context.Context, key tokenHash, raw string, kno
 		return nil, err
 	}
 	running := false
-	call, err := n.calls.Join(key, func(call *introspectionCall) error {
+	call, err := n.calls.Join(key, func(call *introspectionCall) error { //nolint:contextcheck // detached, as said above
 		if a := n.cached(key); a != nil { // a call ended during the wait for a slot
 			call.Finish(a, nil, nil)
 			return nil
 		}
-		if running = n.workers.start(func() { n.runCall(call, key, raw, release) }); !running { //nolint:contextcheck // detached, as said above
+		if running = n.workers.start(func() { n.runCall(call, key, raw, release) }); !running {
 			return errIntrospection
 		}
 		return nil
