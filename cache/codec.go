@@ -29,7 +29,7 @@ type Codec[V any] interface {
 // which shortens a reader's TTL and never makes it longer.
 type Bounded[V any] interface {
 	// Bound returns that time, counted from the fetch; false where the value
-	// does not say. A value with no time at all answers those who waited for
+	// does not say. A value with a bound of zero answers those who waited for
 	// it and is held in no tier.
 	Bound(V) (time.Duration, bool)
 }

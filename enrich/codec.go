@@ -1,11 +1,9 @@
 package enrich
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
@@ -191,14 +189,8 @@ func encode(v any) ([]byte, error) {
 // decode reads exactly one JSON value with known members only, so that an entry
 // of an older or newer version is a miss.
 func decode(text []byte, to any) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	d.DisallowUnknownFields()
-	if err := d.Decode(to); err != nil {
+	if err := identity.DecodeKnownJSONInto(text, to); err != nil {
 		return fmt.Errorf("decoding a record: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("decoding a record: more than one value")
 	}
 	return nil
 }

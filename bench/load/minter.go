@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// issuer signs the tokens; its keys are in a file, so nobody is asked.
+// issuer signs the tokens; its keys are in a file, so no key server is asked.
 const issuer = "https://idp.example.com"
 
 // keySetFile is the file's name in the folder of the run.
@@ -42,7 +42,7 @@ func newMinter(folder string) (*minter, error) {
 	return &minter{key: key}, os.WriteFile(filepath.Join(folder, keySetFile), set, 0o600)
 }
 
-// mint makes n tokens that nobody has seen, on both processors.
+// mint makes n tokens that are new, on both processors.
 func (m *minter) mint(n int) ([]string, error) {
 	tokens := make([]string, n)
 	failures := make([]error, 2)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// interval gives the mean of values and half the width of its 95 % confidence
+// interval returns the mean of values and half the width of its 95 % confidence
 // interval by Student's distribution.
 func interval(values []float64) (mean, half float64) {
 	n := float64(len(values))

@@ -10,7 +10,7 @@ import (
 
 // Ports are given from firstPort on, below the range from which Linux and
 // others assign ports to connections and to listeners of port 0: between a
-// test's asking for a port and its server's listening there nobody else gets it.
+// test's asking for a port and its server's listening there no other process gets it.
 const (
 	firstPort = 10_000
 	portCount = 20_000

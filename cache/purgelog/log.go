@@ -248,7 +248,7 @@ func (l *Log) Apply(records []Placed) {
 			when = now
 		}
 		if l.apply(now, r, when) && l.loaded.Load() {
-			// What happened before this node came is none of its news.
+			// What happened before this node came does not count.
 			l.observer.Purge(OriginLog)
 		}
 		if l.position.Before(r.Position) {

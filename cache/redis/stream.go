@@ -284,7 +284,7 @@ func (s *Stream) open(values map[string]any) purgelog.Record {
 
 func (s *Stream) mac(b []byte) []byte {
 	m := hmac.New(sha256.New, s.secret[:])
-	m.Write([]byte(s.name)) // a record of another log is none of ours
+	m.Write([]byte(s.name)) // a record of another log must not verify
 	m.Write([]byte{0})
 	m.Write(b)
 	return m.Sum(nil)

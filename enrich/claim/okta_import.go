@@ -1,11 +1,9 @@
 package claim
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -164,13 +162,11 @@ func claimTexts(text []byte) ([]json.RawMessage, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("the text is not valid UTF-8")
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
 	var whole json.RawMessage
-	if err := d.Decode(&whole); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if err := identity.DecodeJSONInto(text, &whole); errors.Is(err, identity.ErrSeveralValues) {
 		return nil, errors.New("more than one JSON value; put several claims into one list")
+	} else if err != nil {
+		return nil, err
 	}
 	switch whole[0] {
 	case '{':

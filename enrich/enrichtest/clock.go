@@ -16,7 +16,7 @@ type Clock struct {
 	now time.Time
 }
 
-// NewClock gives a clock that shows start, or [Epoch] where start is zero.
+// NewClock returns a clock that shows start, or [Epoch] where start is zero.
 func NewClock(start time.Time) *Clock {
 	if start.IsZero() {
 		start = Epoch

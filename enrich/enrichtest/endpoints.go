@@ -211,7 +211,7 @@ func (p *Provider) serveIntrospection(w http.ResponseWriter, r *http.Request) {
 // signedAnswer is the media type of RFC 9701.
 const signedAnswer = "application/token-introspection+jwt"
 
-// prefersSigned tells whether an Accept header names the signed answer, and
+// prefersSigned reports whether an Accept header names the signed answer, and
 // names it before plain JSON.
 func prefersSigned(accept string) bool {
 	at := strings.Index(accept, signedAnswer)

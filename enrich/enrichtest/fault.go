@@ -87,7 +87,7 @@ func Redirect(target string) Fault {
 	}
 }
 
-// ContentType gives the right answer under another media type.
+// ContentType returns the right answer under another media type.
 func ContentType(mediaType string) Fault {
 	return func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
 		answer(&retyped{ResponseWriter: w, mediaType: mediaType}, r)

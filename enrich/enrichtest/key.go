@@ -79,7 +79,7 @@ func (k *Key) Private() crypto.Signer { return k.signer }
 // JWK is a copy of the entry in the key set (RFC 7517).
 func (k *Key) JWK() map[string]any { return maps.Clone(k.jwk) }
 
-// With gives the same key under an altered entry: edit gets a copy and may
+// With returns the same key under an altered entry: edit gets a copy and may
 // change or delete members (alg, use, key_ops, kid, …).
 func (k *Key) With(edit func(jwk map[string]any)) *Key {
 	altered := &Key{ID: k.ID, Algorithm: k.Algorithm, signer: k.signer, jwk: k.JWK()}

@@ -44,17 +44,17 @@ type RawRequest struct {
 	Raw []byte
 }
 
-// Exact gives the values of the header lines spelled exactly name.
+// Exact returns the values of the header lines spelled exactly name.
 func (r RawRequest) Exact(name string) []string {
 	return values(r.Fields, func(s string) bool { return s == name })
 }
 
-// Values gives the values of the header lines named name in any case.
+// Values returns the values of the header lines named name in any case.
 func (r RawRequest) Values(name string) []string {
 	return values(r.Fields, func(s string) bool { return strings.EqualFold(s, name) })
 }
 
-// Like gives the lines, headers and trailers, whose names could be mistaken
+// Like returns the lines, headers and trailers, whose names could be mistaken
 // for name by an application: case does not count, nor which symbol stands
 // between letters and digits (CGI makes one of all of them).
 func (r RawRequest) Like(name string) []Field {
@@ -169,7 +169,7 @@ func (l *Legacy) Forget() {
 	l.requests = nil
 }
 
-// Wait gives the n-th request (from 1), waiting for it as long as ctx lasts.
+// Wait returns the n-th request (from 1), waiting for it as long as ctx lasts.
 func (l *Legacy) Wait(ctx context.Context, n int) (RawRequest, error) {
 	for {
 		l.mu.Lock()

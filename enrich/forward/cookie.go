@@ -156,7 +156,7 @@ func (o *ReservedNames) ownsPair(pair string, spare func(string) bool, buf *name
 }
 
 // ownsCookie reports whether a cookie's canonical name is a reserved one, as it
-// stands or as some application decodes and cuts it: PHP did so until 7.2.34,
+// is or as some application decodes and cuts it: PHP did so until 7.2.34,
 // 7.3.23 and 7.4.11 (CVE-2020-7070; Rack did too), and still ends it at a
 // bracket, with which arrays are written.
 func (o *ReservedNames) ownsCookie(name string, traits uint8, buf *nameBuffer) bool {

@@ -118,7 +118,7 @@ type HeaderDefinition struct {
 	//   form decoders read as a space)
 	//
 	// Of a longer delimiter the first character is escaped, wherever it
-	// stands. White space at either end of an element would be trimmed by
+	// occurs. White space at either end of an element would be trimmed by
 	// many readers: percent encodes it, the others refuse it. With `list
 	// repeat` the delimiter is a comma, because servers and frameworks join
 	// repeated lines with commas. Default: refuse.

@@ -119,14 +119,36 @@ func isInteger(s string) bool {
 // DecodeJSON reads exactly one JSON value and returns its canonical form.
 // Anything after the value is an error.
 func DecodeJSON(text []byte) (any, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
 	var v any
-	if err := d.Decode(&v); err != nil {
+	if err := DecodeJSONInto(text, &v); err != nil {
 		return nil, fmt.Errorf("decoding JSON: %w", err)
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("decoding JSON: more than one value")
-	}
 	return Canonical(v)
+}
+
+// ErrSeveralValues is returned for a text with more than one JSON value.
+var ErrSeveralValues = errors.New("more than one value")
+
+// DecodeJSONInto reads exactly one JSON value into the variable that to points
+// at. Numbers in members of type any stay json.Number; Canonical converts them.
+// Members that the variable's type does not have are ignored.
+func DecodeJSONInto(text []byte, to any) error { return decodeJSON(text, to, false) }
+
+// DecodeKnownJSONInto is DecodeJSONInto, except that a member that the variable's
+// type does not have is an error.
+func DecodeKnownJSONInto(text []byte, to any) error { return decodeJSON(text, to, true) }
+
+func decodeJSON(text []byte, to any, known bool) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if known {
+		d.DisallowUnknownFields()
+	}
+	if err := d.Decode(to); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return ErrSeveralValues
+	}
+	return nil
 }

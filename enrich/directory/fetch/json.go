@@ -2,10 +2,8 @@ package fetch
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -44,13 +42,12 @@ func (r *Response) Object() (map[string]any, error) {
 // in members of type any stay json.Number: make them canonical with
 // identity.Canonical.
 func (r *Response) Decode(v any) error {
-	d := json.NewDecoder(bytes.NewReader(r.Body))
-	d.UseNumber()
-	if err := d.Decode(v); err != nil || string(bytes.TrimSpace(r.Body)) == "null" {
-		return fmt.Errorf("decoding an answer: not the JSON that was expected: %w", directory.ErrMalformed)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	err := identity.DecodeJSONInto(r.Body, v)
+	if errors.Is(err, identity.ErrSeveralValues) {
 		return fmt.Errorf("decoding an answer: more than one JSON value: %w", directory.ErrMalformed)
+	}
+	if err != nil || string(bytes.TrimSpace(r.Body)) == "null" {
+		return fmt.Errorf("decoding an answer: not the JSON that was expected: %w", directory.ErrMalformed)
 	}
 	return nil
 }

@@ -91,11 +91,11 @@ func (d *Directory) probe(ctx context.Context) error {
 		return nil
 	}
 	// Random, so that no service can have such a member.
-	var nobody [16]byte
-	if _, err := io.ReadFull(d.rand, nobody[:]); err != nil {
+	var unknown [16]byte
+	if _, err := io.ReadFull(d.rand, unknown[:]); err != nil {
 		return errors.New("probing for filters: no randomness")
 	}
-	f := filter("members.value", "nobody-"+hex.EncodeToString(nobody[:]))
+	f := filter("members.value", "nobody-"+hex.EncodeToString(unknown[:]))
 	l, err := d.query(ctx, "/Groups?count=1&excludedAttributes=members&filter="+f)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ func (p *Pattern) Format(t time.Time) string {
 	return string(b)
 }
 
-// append writes the field that the element stands for.
+// append writes the field that the element represents.
 func (e element) append(b []byte, t time.Time) []byte {
 	switch e.letter {
 	case 0:

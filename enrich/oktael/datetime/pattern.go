@@ -73,7 +73,7 @@ func (e element) isNumber() bool {
 type Pattern struct{ elements []element }
 
 // Compile reads a Joda-Time pattern. Letters A to Z and a to z are reserved:
-// an unknown one is ErrPattern. Everything else stands for itself; 'quoted'
+// an unknown one is ErrPattern. Everything else is literal; 'quoted'
 // letters do too, and two quotes in a row are one. A quote that is not closed
 // runs to the end, as in Joda-Time.
 func Compile(pattern string) (*Pattern, error) {
