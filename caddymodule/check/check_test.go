@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/directories"
+	_ "github.com/tokenenrich/caddy-token-enrich/caddymodule/transport"
 )
 
 // loaded provisions a Caddyfile offline. It returns the app and the configuration

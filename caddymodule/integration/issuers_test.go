@@ -90,7 +90,7 @@ func TestDiscoveryThatNamesAnotherIssuerServesNobody(t *testing.T) {
 	w.load("token_enrich\nreverse_proxy "+w.legacy.Addr(), w.issuerBlock(""))
 	wantRefusal(t, w.get("/", w.token("alice")), 503)
 	w.nothingReceived()
-	if log := w.logged(); !strings.Contains(log, `they say \"https://evil.example\", not \"`+w.issuer.Issuer()+`\"`) {
+	if log := w.logged(); !strings.Contains(log, `name another issuer: \"https://evil.example\", not \"`+w.issuer.Issuer()+`\"`) {
 		t.Error("the log does not say which issuer was found")
 	}
 }

@@ -29,7 +29,7 @@ func TestGroupsOfATokenAreReadWholeOrUnknown(t *testing.T) {
 		"JSON of numbers in a text": {map[string]any{"groups": `["a",1]`}, "json", nil, "a value that is not a string", false},
 		"one distinguished name":    {map[string]any{"groups": "CN=A,DC=x"}, "none", []string{"CN=A,DC=x"}, "", false},
 		"a list with numbers":       {map[string]any{"groups": []any{"a", int64(1)}}, "", nil, "a value that is not a string", false},
-		"an object":                 {map[string]any{"groups": map[string]any{"a": true}}, "", nil, "neither a list nor a text", false},
+		"an object":                 {map[string]any{"groups": map[string]any{"a": true}}, "", nil, "neither a list nor a string", false},
 		"nothing":                   {map[string]any{}, ",", nil, "", false},
 		"cut":                       {map[string]any{"groups": hundred}, "", nil, "issuers truncate", true},
 		"distributed":               {map[string]any{"groups": "a", "_claim_names": map[string]any{"groups": "src1"}}, "none", nil, "another source", true},
