@@ -104,7 +104,7 @@ type Releases struct {
 // closed and made anew has another name, so that the text differs.
 func (r *Releases) Instances() string { return string(r.instances) }
 
-// Release gives everything back, once, in the opposite order.
+// Release releases everything, once, in the opposite order.
 func (r *Releases) Release() error {
 	var first error
 	for _, give := range slices.Backward(r.give) {
