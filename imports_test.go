@@ -43,6 +43,7 @@ func importRules() []importRule {
 		{pkg: "~/enrich/token", never: []string{"net", "net/rpc", "net/smtp", "database/sql"}, direct: true},
 		{pkg: "~/enrich/jose", never: []string{"~/..."}, allowed: []string{"~/enrich/jose/...", "~/enrich/identity"}},
 		{pkg: "~/enrich/issuer/...", never: []string{"~/enrich/directory/...", "~/enrich/claim/...", "~/enrich/forward/..."}},
+		{pkg: "~/enrich/login/...", never: []string{"~/enrich", "~/enrich/directory/...", "~/enrich/claim/...", "~/enrich/forward/..."}},
 		{pkg: "~/enrich/directory/...", never: []string{"~/enrich/issuer/...", "~/enrich/claim/...", "~/enrich/forward/...", "~/cache/..."}},
 		{pkg: "~/enrich/oauthclient/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/...", "~/cache/..."}},
 		{pkg: "~/enrich/oktael/...", never: []string{"net", "net/http", "os/exec", "database/sql"}},
