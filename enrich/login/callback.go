@@ -110,8 +110,11 @@ func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *
 	if err := p.userinfo(ctx, id.Claims, id.Subject, given, held); err != nil {
 		return nil, err
 	}
-	session := &Session{Began: now.Truncate(time.Second), Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims)}
-	session.End = session.Began.Add(time.Duration(s.o.Session.Max))
+	began := now.Truncate(time.Second)
+	session := &Session{
+		Began: began, Renewed: began, End: began.Add(time.Duration(s.o.Session.Max)), IdleEnd: began.Add(time.Duration(s.o.Session.Idle)),
+		Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims),
+	}
 	if _, err := io.ReadFull(s.o.Rand, session.ID[:]); err != nil {
 		return nil, failed(outcomeInternal, err)
 	}
@@ -125,7 +128,7 @@ func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *
 	case err != nil:
 		return nil, failed(outcomeUnavailable, err)
 	}
-	cookie, err := s.seal(keys, session, now)
+	value, err := keys.sealer.Seal(session)
 	if err != nil {
 		return nil, sealError(err)
 	}
@@ -133,7 +136,7 @@ func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *
 		s.end(v, endReplaced, now)
 	}
 	p.warnOfShortTokens(earliest(id.Expiry, given.expiry), now, session.End)
-	return cookie, nil
+	return s.sessionCookie(value), nil
 }
 
 // sealError returns the failure of a session that cannot be sealed.

@@ -140,7 +140,7 @@ func (s *Site) begin(w http.ResponseWriter, r *http.Request, cookies []string, p
 		s.fail(w, r, p.Name(), err, loginURL(t.Policy, t.Return, "issuer", p.Name()))
 		return
 	}
-	w.Header().Add("Set-Cookie", s.origin.cookie(s.origin.TransactionCookie(), browser.Cookie(), maxTransaction).String())
+	w.Header().Add("Set-Cookie", s.origin.cookie(s.origin.TransactionCookie(), browser.Cookie(), transactionTTL).String())
 	s.redirect(w, location)
 }
 

@@ -17,13 +17,13 @@ func (s *Site) serveLogout(w http.ResponseWriter, r *http.Request, cookies []str
 	if !allow(w, r, http.MethodGet, http.MethodHead, http.MethodPost) || r.Method != http.MethodPost && s.toOrigin(w, r) {
 		return
 	}
-	from := s.origin.cameFrom(r)
+	from := InitiatorOf(r, s.origin)
 	switch {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusOK)
-	case from == here:
+	case from == InitiatorSame:
 		s.logout(w, r, cookies)
-	case r.Method == http.MethodPost && from == elsewhere:
+	case r.Method == http.MethodPost && from == InitiatorOther:
 		s.show(w, r, page.Page{Message: page.Malformed, Status: http.StatusForbidden})
 	default:
 		s.show(w, r, page.Page{

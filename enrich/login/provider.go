@@ -301,8 +301,8 @@ func exchangeError(err error) *failure {
 // userinfo adds to the claims those of names that are missing and that the provider's
 // userinfo endpoint has. Providers that follow OpenID Connect Core, section 5.4, put
 // profile and email there and not into the ID token.
-func (p *Provider) userinfo(ctx context.Context, claims map[string]any, subject string, t *tokens, names claimSet) error {
-	if t.accessToken == "" || !names.lacks(claims) {
+func (p *Provider) userinfo(ctx context.Context, claims map[string]any, subject string, t *tokens, held *claimSet) error {
+	if t.accessToken == "" || !held.lacks(claims) {
 		return nil
 	}
 	m, err := p.metadata(ctx)
@@ -312,8 +312,6 @@ func (p *Provider) userinfo(ctx context.Context, claims map[string]any, subject 
 	if m.UserinfoEndpoint == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
 	more, err := p.issuer.Userinfo(ctx, t.accessToken, subject)
 	switch {
 	case errors.Is(err, issuer.ErrUnavailable):

@@ -131,27 +131,20 @@ func (v *Visit) Renewed(now time.Time) string {
 	if err != nil {
 		return ""
 	}
-	session, err := v.opened.Session()
+	moved := v.opened
+	moved.Renewed = now.Truncate(time.Second)
+	moved.IdleEnd = earlier(moved.Renewed.Add(time.Duration(v.site.o.Session.Idle)), moved.End)
+	value, err := keys.sealer.Renew(&moved)
 	if err != nil {
-		return ""
+		return "" // the next request tries again
 	}
-	cookie, err := v.site.seal(keys, session, now)
-	if err != nil {
-		return "" // it was sealed before with the same content
-	}
-	return cookie.String()
+	return v.site.sessionCookie(value).String()
 }
 
-// seal returns the cookie of a session that is used at now.
-func (s *Site) seal(keys *siteKeys, session *Session, now time.Time) (*http.Cookie, error) {
-	session.Renewed = now.Truncate(time.Second)
-	session.IdleEnd = earlier(session.Renewed.Add(time.Duration(s.o.Session.Idle)), session.End)
-	value, err := keys.sealer.Seal(session)
-	if err != nil {
-		return nil, err
-	}
-	// Without an end of its own: the browser forgets it when it is closed.
-	return s.origin.cookie(s.origin.SessionCookie(), value, 0), nil
+// sessionCookie returns the cookie of a session. It has no end of its own: the browser
+// forgets it when it is closed.
+func (s *Site) sessionCookie(value string) *http.Cookie {
+	return s.origin.cookie(s.origin.SessionCookie(), value, 0)
 }
 
 // youngSession is how long after its beginning a session that is refused gets a page
