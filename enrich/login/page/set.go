@@ -100,7 +100,7 @@ func New(folder fs.FS) (*Set, error) {
 
 // fileNames returns the names of the pages' files, sorted.
 func fileNames() []string {
-	var names []string
+	names := make([]string, 0, len(facts))
 	for _, f := range facts {
 		names = append(names, f.file)
 	}
@@ -110,15 +110,15 @@ func fileNames() []string {
 
 // customNames returns the names of the templates in a folder.
 func customNames(folder fs.FS) (map[string]bool, error) {
+	found := map[string]bool{}
 	if folder == nil {
-		return nil, nil
+		return found, nil
 	}
 	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	known := append(fileNames(), layout)
-	found := map[string]bool{}
 	for _, e := range entries {
 		name := e.Name()
 		if !strings.HasSuffix(strings.ToLower(name), ".html") {
