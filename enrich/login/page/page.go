@@ -64,7 +64,7 @@ type View struct {
 	Button string
 	// ErrorID names the error in the gateway's log; empty if nothing was logged.
 	ErrorID string
-	// ErrorLabel is what to call the error's ID.
+	// ErrorLabel is what stands before the error's ID, such as "Error ID:".
 	ErrorLabel string
 	// Status is the HTTP status of the answer.
 	Status int

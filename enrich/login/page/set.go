@@ -189,7 +189,7 @@ func addStyles(sources map[string]bool, page io.Reader) {
 			if in {
 				sources[styleSource(z.Text())] = true
 			}
-		case html.EndTagToken:
+		default:
 			in = false
 		}
 	}
