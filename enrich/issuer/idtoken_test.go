@@ -167,7 +167,7 @@ func TestIDTokensThatAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := s.issuer.VerifyIDToken(t.Context(), good, IDTokenCheck{Nonce: testNonce}); !errors.Is(err, errAudience) {
+	if _, err := s.issuer.VerifyIDToken(t.Context(), s.idToken("aud", ""), IDTokenCheck{Nonce: testNonce}); !errors.Is(err, errAudience) {
 		t.Errorf("without a client: %v", err)
 	}
 }

@@ -110,8 +110,11 @@ func TestRedirectsStayAtTheOrigin(t *testing.T) {
 		}
 	}
 	asked = 0
-	answer, err := client.HTTPClient().Post("https://host/near", "application/x-www-form-urlencoded", strings.NewReader("code=x"))
-	if err == nil {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://host/near", strings.NewReader("code=x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := client.HTTPClient().Do(r); err == nil {
 		answer.Body.Close()
 		t.Error("the client of other packages follows other redirects")
 	}
