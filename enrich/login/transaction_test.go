@@ -167,6 +167,31 @@ func TestWhatIsNoStateIsRefused(t *testing.T) {
 	}
 }
 
+// Contents that only a holder of the ring can make: they are refused, too.
+func TestASealedContentThatIsNoStateIsRefused(t *testing.T) {
+	s := transactionsOf(t)
+	head := string(appendTime(nil, enrichtest.Epoch)) + strings.Repeat("\x00", transactionHead-8)
+	for what, plain := range map[string]string{
+		"nothing": "", "a time": head[:8], "a head cut short": head[:transactionHead-1], "a head alone": head,
+		"one text": head + "corp", "two texts": head + "corp\x00p", "four texts": head + "corp\x00p\x00/\x00/",
+	} {
+		state, err := sealText(s.login, []byte(plain))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Open(state, enrichtest.Epoch); !errors.Is(err, ErrState) || got != (Transaction{}) {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+		logout, err := sealText(s.logout, []byte(plain))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.OpenLogout(logout, enrichtest.Epoch) != (what == "a time") {
+			t.Errorf("%s as a logout", what)
+		}
+	}
+}
+
 func TestAStateWithTheLongestReturnTargetFitsAURL(t *testing.T) {
 	s, x := transactionsOf(t), begun()
 	x.Return = "/" + strings.Repeat("a", maxReturn-1)
@@ -240,13 +265,13 @@ func TestVerifierAndNonceBelongToBrowserAndState(t *testing.T) {
 			t.Errorf("%s is no code verifier: %q", what, text)
 		}
 	}
-	if a.Verifier("s") != a.Verifier("s") || a.Nonce("s") != a.Nonce("s") {
+	if same := browserOf(t, 'a'); seen[same.Verifier("s")] != "a's verifier for s" || seen[same.Nonce("s")] != "a's nonce for s" {
 		t.Error("they differ from call to call")
 	}
 }
 
 func FuzzState(f *testing.F) {
-	s := transactionsOf(f)
+	s := NewTransactions(steadyRing(f), originOf(f, "https://app.example.com"))
 	b := browserOf(f, 'a')
 	real := stateOf(f, s, begun(), b)
 	f.Add(real)
