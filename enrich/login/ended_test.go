@@ -144,6 +144,7 @@ func BenchmarkEnded(b *testing.B) {
 		e.End(idOf(i), now.Add(time.Hour), now)
 	}
 	b.ReportAllocs()
+	b.ResetTimer() // RunParallel has no loop of its own that would do it
 	b.RunParallel(func(p *testing.PB) {
 		for i := defaultEnded; p.Next(); i++ {
 			if e.Has(idOf(i), now) {
