@@ -18,6 +18,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
@@ -57,6 +58,14 @@ type Handler struct {
 
 	// The names of the issuers whose tokens are accepted. Default: all.
 	Issuers []string `json:"issuers,omitempty"`
+
+	// The names of the issuers at which people log in. A page that is asked for
+	// without a session is redirected to the only one, or to a page to choose from.
+	// The session is then one more place of the token. Default: nobody logs in.
+	Login []string `json:"login,omitempty"`
+
+	// Where the policies of this site log people in and out.
+	login.Endpoints
 
 	// The id of the protected application in the directory. Default: the
 	// token's client id.
