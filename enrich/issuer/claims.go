@@ -124,8 +124,11 @@ func (r *claimRules) checkKind(typ string, claims map[string]any) error {
 // checkAudience requires that aud, a string or a list of strings, names this
 // gateway (RFC 7519, section 4.1.3), unless the issuer has any_audience.
 func (r *claimRules) checkAudience(claims map[string]any) error {
-	if r.anyAudience {
+	switch {
+	case r.anyAudience:
 		return nil
+	case len(r.audience) == 0:
+		return fmt.Errorf("no audience is configured, so its tokens are accepted from logins only: %w", errAudience)
 	}
 	switch aud := claims["aud"].(type) {
 	case string:
