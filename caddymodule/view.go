@@ -19,6 +19,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
@@ -44,6 +45,9 @@ func (h *Handler) Policy() *enrich.Policy {
 	}
 	return h.policy.compiled
 }
+
+// Site returns the site where people log in for the policy, nil where nobody does.
+func (h *Handler) Site() *login.Site { return h.site }
 
 // Matches reports whether the policy decides a request: one that its matchers
 // select, or any where it has none. The error of a path that is refused is an
