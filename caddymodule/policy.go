@@ -56,7 +56,7 @@ func (h *Handler) compile(ctx caddy.Context) (*policy, error) {
 		Claims: claims, Require: h.Require, RequireScope: h.RequireScope,
 		Forward: h.Definition, Tokens: h.Tokens, KeepToken: h.UpstreamToken == "keep", Realm: h.Realm, DPoP: dpop,
 	}
-	if h.site != nil {
+	if p.site = h.site; h.site != nil {
 		def.SessionCookie, def.Logins = h.site.Origin().SessionCookie(), h.Login
 		if !h.site.Origin().Secure() {
 			p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "external_url", Text: "people log in over plain http, which only browsers on this machine may do"})

@@ -94,18 +94,20 @@ func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *
 	}
 	policy := s.policies[t.Policy]
 	id, err := p.issuer.VerifyIDToken(ctx, given.idToken, issuer.IDTokenCheck{
-		ClientID: p.config.ClientID, Nonce: browser.Nonce(a.state), AccessToken: given.accessToken,
+		ClientID: p.config.ClientID, Nonce: browser.Nonce(a.state), AccessToken: given.accessToken, MaxAge: policy.MaxAge,
 	})
 	switch {
 	case errors.Is(err, issuer.ErrUnavailable):
 		return nil, failed(outcomeUnavailable, err)
+	case errors.Is(err, issuer.ErrAuthTime):
+		return nil, failed(outcomeInsufficient, err)
 	case err != nil:
 		return nil, failed(outcomeIDToken, err)
+	case len(policy.ACRValues) > 0 && !slices.Contains(policy.ACRValues, id.ACR):
+		// It may be less than what was asked for (RFC 9470, section 5).
+		return nil, failed(outcomeInsufficient, fmt.Errorf("the ID token's acr is not among those that policy %q requires", policy.Name))
 	}
 	now := s.o.Clock()
-	if err := policy.checkAuthentication(id, now, p.issuer.Leeway()); err != nil {
-		return nil, err
-	}
 	held := s.claims()
 	if err := p.userinfo(ctx, id.Claims, id.Subject, given, held); err != nil {
 		return nil, err
@@ -118,7 +120,7 @@ func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *
 	if _, err := io.ReadFull(s.o.Rand, session.ID[:]); err != nil {
 		return nil, failed(outcomeInternal, err)
 	}
-	verified, err := p.principal(session, session.End)
+	verified, err := s.principal(p, session, session.End)
 	if err != nil {
 		return nil, failed(outcomeIDToken, err)
 	}
@@ -170,19 +172,6 @@ func (p *Provider) checkAnswer(ctx context.Context, a answer) error {
 		return f
 	case a.code == "":
 		return failed(outcomeMalformed, errors.New("the callback has neither code nor error"))
-	}
-	return nil
-}
-
-// checkAuthentication checks that a provider gave what the policy requires of the
-// authentication. It may return less than what it was asked for (RFC 9470, section
-// 5).
-func (p PolicyLogin) checkAuthentication(id *issuer.IDToken, now time.Time, leeway time.Duration) error {
-	if len(p.ACRValues) > 0 && !slices.Contains(p.ACRValues, id.ACR) {
-		return failed(outcomeInsufficient, fmt.Errorf("the ID token's acr is not among those that policy %q requires", p.Name))
-	}
-	if p.MaxAge > 0 && (id.AuthTime.IsZero() || now.Sub(id.AuthTime) > p.MaxAge+leeway) {
-		return failed(outcomeInsufficient, fmt.Errorf("the ID token's auth_time is missing or older than policy %q allows", p.Name))
 	}
 	return nil
 }

@@ -319,6 +319,9 @@ func (p *Provider) userinfo(ctx context.Context, claims map[string]any, subject 
 	case err != nil:
 		return failed(outcomeUserinfo, fmt.Errorf("asking for userinfo: %w", err))
 	}
+	if email, there := claims["email"]; there && email != more["email"] {
+		delete(more, "email_verified") // it is about another address
+	}
 	for name, value := range more {
 		if _, there := claims[name]; !there {
 			claims[name] = value
