@@ -63,7 +63,7 @@ func TestWithoutTheGatewayNothingIsAsExpected(t *testing.T) {
 	defer application.Close()
 	issuer := httptest.NewUnstartedServer(nil)
 	url := "http://" + issuer.Listener.Addr().String()
-	p, err := provider.New(provider.Config{Issuer: url, Audience: audience, Client: client, People: people()})
+	p, err := provider.New(known(url))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,9 +160,13 @@ func TestPeopleStandInTheExampleDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for person, id := range people() {
-		if known := strings.Contains(string(directory), "- id: "+id+"\n"); known == (person == "nobody") {
-			t.Errorf("%s (%s) stands in the directory: %v", person, id, known)
+	for key, person := range people() {
+		id := person.Subject
+		if known := strings.Contains(string(directory), "- id: "+id+"\n"); known == (key == "nobody") {
+			t.Errorf("%s (%s) stands in the directory: %v", key, id, known)
+		}
+		if !strings.Contains(string(directory), "email: "+person.Email) {
+			t.Errorf("the directory has another address for %s", key)
 		}
 	}
 	if !strings.Contains(string(directory), "- id: "+client+"\n") {

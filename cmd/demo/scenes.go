@@ -128,7 +128,7 @@ func (s *stage) questions() []question {
 	return []question{
 		{
 			title: "Why Grace may not do what only payroll administrators may:",
-			body:  `{"issuer":"corp","subject":"` + people()["grace"] + `","client":"` + client + `","policy":"payroll-admin"}`,
+			body:  `{"issuer":"corp","subject":"` + people()["grace"].Subject + `","client":"` + client + `","policy":"payroll-admin"}`,
 			url:   base + "explain",
 		},
 		{title: "The status of the gateway:", url: base + "status"},
