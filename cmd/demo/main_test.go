@@ -23,11 +23,27 @@ func TestOnceComesOutAsExpected(t *testing.T) {
 	if code := run(t.Context(), []string{"--once", "--any-port"}, &out, &complaints); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out.String(), complaints.String())
 	}
-	if want := fmt.Sprintf("\n%d of %d as expected\n", len(scenes()), len(scenes())); !strings.HasSuffix(out.String(), want) {
+	steps := len(scenes()) + len(visits())
+	if want := fmt.Sprintf("\n%d of %d as expected\n", steps, steps); !strings.HasSuffix(out.String(), want) {
 		t.Errorf("closing line:\n%s", out.String())
 	}
 	if strings.Contains(out.String(), "eyJ") {
 		t.Error("a token is printed")
+	}
+}
+
+func TestTheReadmeCountsTheSteps(t *testing.T) {
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := len(scenes()) + len(visits())
+	if want := fmt.Sprintf("`%d of %d as expected`", steps, steps); !strings.Contains(string(readme), want) {
+		t.Errorf("README.md does not say %s", want)
 	}
 }
 
@@ -76,7 +92,7 @@ func TestWithoutTheGatewayNothingIsAsExpected(t *testing.T) {
 	if s.play(t.Context(), &out) {
 		t.Error("all is as expected")
 	}
-	if want := fmt.Sprintf("\n0 of %d as expected\n", len(scenes())); !strings.HasSuffix(out.String(), want) {
+	if want := fmt.Sprintf("\n0 of %d as expected\n", len(scenes())+len(visits())); !strings.HasSuffix(out.String(), want) {
 		t.Errorf("closing line:\n%s", out.String())
 	}
 	if !strings.Contains(out.String(), "X_groups came through") {
@@ -93,7 +109,7 @@ func TestItRunsUntilItIsInterruptedAndLeavesNothing(t *testing.T) {
 	if code := run(ctx, []string{"--any-port"}, out, &complaints); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out.String(), complaints.String())
 	}
-	for _, s := range []string{"curl -s", "expect 200 OK", "expect 403 Forbidden", "Stopping."} {
+	for _, s := range []string{"in a browser and sign in as Ada, Grace or Alan", "/.token-enrich/logout", "curl -s", "expect 200 OK", "expect 403 Forbidden", "Stopping."} {
 		if !strings.Contains(out.String(), s) {
 			t.Errorf("says nothing of %q:\n%s", s, out.String())
 		}
