@@ -188,4 +188,8 @@ func TestPeopleStandInTheExampleDirectory(t *testing.T) {
 	if !strings.Contains(string(directory), "- id: "+client+"\n") {
 		t.Error("the client is no app of the directory")
 	}
+	secret, err := os.ReadFile(filepath.Join(root, "examples", "dev", "client.secret"))
+	if err != nil || strings.TrimSpace(string(secret)) != loginSecret {
+		t.Errorf("the provider knows another secret than the gateway: %v", err)
+	}
 }
