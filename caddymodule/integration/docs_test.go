@@ -111,7 +111,7 @@ func TestTheDocumentsConfigurationsLoad(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(root, "Caddyfile"), []byte(complete(m[1])), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out, err := shell(t, root, "INTROSPECT_SECRET=x REDIS_PASSWORD=x caddy token-enrich check --config Caddyfile --adapter caddyfile")
+			out, err := shell(t, root, "CLIENT_SECRET=x INTROSPECT_SECRET=x REDIS_PASSWORD=x caddy token-enrich check --config Caddyfile --adapter caddyfile")
 			if err != nil {
 				t.Errorf("%s: %v\n%s\n%s", page, err, m[1], out)
 			}
