@@ -106,7 +106,7 @@ async function interact(request, response) {
   const ask = (status) => (prompt.name === 'login'
     ? show(status, 'Sign in', `<p><label>Login <input name="login" required autofocus value="${escaped(params.login_hint ?? '')}"></label></p>
       <p><label>Password <input name="password" type="password" required></label></p><button>Sign in</button>`)
-    : show(status, 'Consent', `<p>${escaped(params.client_id)} asks for ${escaped(params.scope)}.</p><button>Allow</button>`));
+    : show(status, 'Consent', `<p>${escaped(params.client_id)} asks for ${escaped(params.scope)}.</p><button autofocus>Allow</button>`));
   const finish = (result) => provider.interactionFinished(request, response, result);
 
   if (request.url.endsWith('/cancel')) return finish({ error: 'access_denied', error_description: 'the person cancelled' });
