@@ -36,9 +36,16 @@ const browserSecret = "browser-secret-only-for-tests-0000" // #nosec G101 -- a t
 func plainClient(o *enrichtest.OIDCProvider, self string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /callback", func(w http.ResponseWriter, r *http.Request) {
-		response, err := http.PostForm(o.Issuer+"/token", url.Values{
+		form := url.Values{
 			"client_id": {browserClient}, "client_secret": {browserSecret}, "grant_type": {"authorization_code"}, "code": {r.FormValue("code")}, "redirect_uri": {self + "/callback"},
-		})
+		}
+		ask, err := http.NewRequestWithContext(r.Context(), http.MethodPost, o.Issuer+"/token", strings.NewReader(form.Encode()))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		ask.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		response, err := client.Do(ask)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
@@ -52,7 +59,7 @@ func plainClient(o *enrichtest.OIDCProvider, self string) http.Handler {
 			return
 		}
 		claims, _ := enrichtest.Payload(tokens.IDToken)
-		http.SetCookie(w, &http.Cookie{Name: "who", Value: fmt.Sprint(claims["sub"]), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		w.Header().Set("Set-Cookie", fmt.Sprintf("who=%v; Path=/; HttpOnly; SameSite=Lax", claims["sub"]))
 		http.Redirect(w, r, r.FormValue("state"), http.StatusFound)
 	})
 	mux.HandleFunc("GET /bye", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<h1>bye</h1>") })
@@ -97,6 +104,10 @@ func browserSignsInAtTheProvider(t *testing.T, b *browser) {
 		if got, want := p.text("h1"), fmt.Sprintf("alice at /page/%d", i); got != want {
 			t.Errorf("tab %d shows %q, want %q", i, got, want)
 		}
+	}
+	var script string
+	if tabs[0].run(&script, "document.cookie"); script != "" {
+		t.Errorf("scripts of the page read %q", script)
 	}
 	tabs[0].shot("plain-client")
 	if tabs[0].open(o.Issuer + "/session/end?client_id=" + browserClient + "&post_logout_redirect_uri=" + url.QueryEscape(self+"/bye")); tabs[0].text("h1") != "Sign out" {
