@@ -106,6 +106,9 @@ func TestAStateOpensAtItsSiteOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, ok := openText(s.login, logout); ok {
+		t.Error("logins and logouts are sealed under one name")
+	}
 	tests := []struct {
 		what              string
 		by                *Transactions
@@ -238,7 +241,7 @@ func TestABrowsersCookieIsReadStrictly(t *testing.T) {
 		t.Errorf("%q is read as %v, %v", cookie, got, ok)
 	}
 	for _, text := range []string{
-		"", "A", cookie[1:], cookie + "=", cookie + "A", cookie + cookie, " " + cookie, cookie + "\n", cookie[:42] + "\n",
+		"", "A", cookie[1:], cookie + "=", cookie + "A", cookie + cookie, " " + cookie, cookie + "\n", cookie[:42] + "\n", strings.Repeat("A", 42) + "\n",
 		strings.ReplaceAll(cookie, "-", "+"), strings.ReplaceAll(cookie, "_", "/"), cookie[:42] + "t", `"` + cookie + `"`, strings.Repeat("A", 1<<20),
 	} {
 		if got, ok := ParseBrowser(text); ok || got != (Browser{}) {
