@@ -365,8 +365,7 @@ func TestTheLimitIsThatOfNameAndValue(t *testing.T) {
 		for i := 2000; ; i++ {
 			x.Claims["groups"] = strings.Repeat("g", i)
 			cookie, err := s.Seal(x)
-			var large *TooLargeError
-			if errors.As(err, &large) {
+			if large, ok := errors.AsType[*TooLargeError](err); ok {
 				if n := large.Bytes; n <= maxSessionCookie || n > longest+2 {
 					t.Errorf("%s: %d bytes are too many, and %d are not", origin, n, longest)
 				}
