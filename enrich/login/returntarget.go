@@ -88,13 +88,13 @@ func unescape(path string) string {
 	for i := 0; i < len(path); i++ {
 		c := path[i]
 		if c == '%' {
-			if v, ok := hex(path, i+1, 2); ok {
+			if v, ok := hexValue(path, i+1, 2); ok {
 				b = append(b, byte(v))
 				i += 2
 				continue
 			}
 			if i+1 < len(path) && path[i+1]|0x20 == 'u' {
-				if v, ok := hex(path, i+2, 4); ok {
+				if v, ok := hexValue(path, i+2, 4); ok {
 					b = utf8.AppendRune(b, v)
 					i += 5
 					continue
@@ -106,8 +106,8 @@ func unescape(path string) string {
 	return fold(string(b))
 }
 
-// hex reads n hexadecimal digits at a place.
-func hex(s string, at, n int) (v rune, ok bool) {
+// hexValue reads n hexadecimal digits at a place.
+func hexValue(s string, at, n int) (v rune, ok bool) {
 	if at+n > len(s) {
 		return 0, false
 	}
