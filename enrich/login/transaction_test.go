@@ -253,6 +253,22 @@ func TestABrowsersCookieIsReadStrictly(t *testing.T) {
 	}
 }
 
+// Somebody who begins a login with a cookie of zeroes must not be able to have it
+// finished in the browser of a person who has no cookie.
+func TestNoBrowserBeganALogin(t *testing.T) {
+	s := transactionsOf(t)
+	got, err := s.Open(stateOf(t, s, begun(), Browser{}), enrichtest.Epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Of(Browser{}) {
+		t.Error("a browser without a cookie began the login")
+	}
+	if b, ok := ParseBrowser(Browser{}.Cookie()); ok {
+		t.Errorf("zeroes are read as %v", b)
+	}
+}
+
 func TestVerifierAndNonceBelongToBrowserAndState(t *testing.T) {
 	a, b := browserOf(t, 'a'), browserOf(t, 'b')
 	seen := map[string]string{}
