@@ -1,0 +1,77 @@
+package login
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/loopback"
+)
+
+// Names of the cookies. The prefix keeps sibling domains and plain http from setting
+// them (RFC 6265bis, section 4.1.3.2). On loopback over plain http, where browsers
+// take no such cookie, they have none.
+const (
+	hostPrefix        = "__Host-"
+	sessionCookie     = "token_enrich"
+	transactionCookie = "token_enrich_login"
+)
+
+// An Origin is where people reach a site: a scheme and a host with its port
+// (RFC 6454, section 4).
+type Origin struct{ scheme, host string }
+
+// ParseOrigin reads an origin from a URL without path, query and user. It must be
+// https, or http on this machine.
+func ParseOrigin(text string) (Origin, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "" {
+		return Origin{}, errOrigin
+	}
+	o := Origin{scheme: strings.ToLower(u.Scheme), host: strings.ToLower(u.Host)}
+	switch {
+	case o.scheme == "https":
+		o.host = strings.TrimSuffix(o.host, ":443")
+	case o.scheme == "http" && loopback.Host(u.Hostname()):
+		o.host = strings.TrimSuffix(o.host, ":80")
+	case o.scheme == "http":
+		return Origin{}, errPlainHTTP
+	default:
+		return Origin{}, errOrigin
+	}
+	return o, nil
+}
+
+// String returns the origin as browsers write it, without the scheme's own port.
+func (o Origin) String() string { return o.scheme + "://" + o.host }
+
+// Host returns the host, with its port where it is not the scheme's own.
+func (o Origin) Host() string { return o.host }
+
+// Secure reports whether the origin is https.
+func (o Origin) Secure() bool { return o.scheme == "https" }
+
+// SessionCookie returns the name of the session's cookie.
+func (o Origin) SessionCookie() string { return o.cookieName(sessionCookie) }
+
+// TransactionCookie returns the name of the cookie of logins under way.
+func (o Origin) TransactionCookie() string { return o.cookieName(transactionCookie) }
+
+func (o Origin) cookieName(name string) string {
+	if o.Secure() {
+		return hostPrefix + name
+	}
+	return name
+}
+
+// cookie returns a cookie of ours that lives for maxAge, or is deleted where that is
+// negative. Both cookies are HttpOnly and SameSite=Lax: a provider's redirect back is
+// a navigation, which brings them.
+func (o Origin) cookie(name, value string, maxAge time.Duration) *http.Cookie {
+	seconds := int(maxAge / time.Second)
+	if maxAge < 0 {
+		seconds = -1
+	}
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: seconds, Secure: o.Secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
