@@ -98,7 +98,7 @@ func TestTheDocumentsConfigurationsLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, page := range []string{"README.md", "docs/reference.md", "docs/headers.md", "docs/from-okta.md", "docs/verify.md"} {
+	for _, page := range []string{"README.md", "docs/reference.md", "docs/headers.md", "docs/from-okta.md", "docs/verify.md", "docs/login.md"} {
 		text, err := os.ReadFile("../../" + page)
 		if err != nil {
 			t.Fatal(err)
