@@ -98,7 +98,7 @@ func TestTheDocumentsConfigurationsLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, page := range []string{"README.md", "docs/reference.md", "docs/headers.md", "docs/from-okta.md", "docs/verify.md"} {
+	for _, page := range []string{"README.md", "docs/reference.md", "docs/headers.md", "docs/from-okta.md", "docs/verify.md", "docs/login.md"} {
 		text, err := os.ReadFile("../../" + page)
 		if err != nil {
 			t.Fatal(err)
@@ -136,11 +136,16 @@ func complete(block string) string {
 	if regexp.MustCompile(`(?m)^\t+token \{`).MatchString(block) {
 		signing = "signing {\nissuer https://gateway.example.com\n}\n"
 	}
+	login := ""
+	if regexp.MustCompile(`(?m)^\t+login corp\b`).MatchString(block) {
+		login = "login {\nclient_id legacy-web\n}\n"
+	}
 	return `{
 	token_enrich {
 		issuer https://idp.example.com/oauth2/default {
 			name corp
 			audience api://legacy
+			` + login + `
 		}
 		directory file ./directory.yaml
 		` + signing + `
