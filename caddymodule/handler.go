@@ -277,6 +277,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if served, err := h.policy.resource.Serve(w, r); served {
 		return err
 	}
+	if h.serveLogin(w, r, state) {
+		return nil
+	}
 	if first := state.decided; first != nil {
 		if first.list != h.list && first.policy.name != h.policy.name {
 			return h.refuseSecond(w, r, first)
@@ -306,7 +309,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer done()
 	// Not before: a policy in an error route decides for itself.
 	state.decided = h
-	streaming := &streamingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, purgeVersion: version}
+	streaming := &streamingWriter{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, purgeVersion: version,
+		cookie: state.visit.cookieFor(r, decision, time.Now()),
+	}
 	defer streaming.finish()
 	return next.ServeHTTP(streaming, streaming.cancellable(r))
 }
@@ -353,6 +359,10 @@ func (h *Handler) decide(r *http.Request, state *requestState) (g *enrich.Gatewa
 		return nil, 0, nil, enrich.Unavailable(err)
 	}
 	info := enrich.RequestInfo{Credentials: credentials, Reserved: h.app.owned.Load()}
+	if h.policy.site != nil {
+		state.visit = h.newVisit(r, credentials)
+		info.Session = &state.visit.Visit
+	}
 	info.ClientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		info.URL = sent.URL

@@ -33,14 +33,16 @@ func (s *Site) serveLogout(w http.ResponseWriter, r *http.Request, cookies []str
 	}
 }
 
-// logoutTargets returns where the answer to the form may redirect to.
+// logoutTargets returns where the answer to the form may redirect to. Browsers hold
+// each hop to it, also those behind the provider's own, so every https address is
+// allowed.
 func (s *Site) logoutTargets(r *http.Request, cookies []string) []string {
-	var targets []string
-	if strings.Contains(s.o.Endpoints.AfterLogout, "://") {
-		targets = append(targets, s.o.Endpoints.AfterLogout)
+	targets := []string{"https:"}
+	if a := s.o.Endpoints.AfterLogout; strings.HasPrefix(a, "http:") {
+		targets = append(targets, a)
 	}
 	if p := s.providerOf(r, cookies); p != nil {
-		if m, err := p.metadata(r.Context()); err == nil && m.EndSessionEndpoint != "" {
+		if m, err := p.metadata(r.Context()); err == nil && m.CheckEndpoint(m.EndSessionEndpoint) == nil && strings.HasPrefix(m.EndSessionEndpoint, "http:") {
 			targets = append(targets, m.EndSessionEndpoint)
 		}
 	}

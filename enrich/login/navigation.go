@@ -36,6 +36,7 @@ func (c Request) String() string {
 		return "form post"
 	case WebSocket:
 		return "websocket"
+	case Call:
 	}
 	return "call"
 }

@@ -29,13 +29,16 @@ func sealedFor(ring *seal.Ring, purpose, cookie string, origin Origin) *seal.Nam
 // encode writes base64url without padding (RFC 4648, section 5).
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
+// strict takes no other last bits (RFC 4648, section 3.5).
+var strict = base64.RawURLEncoding.Strict()
+
 // decode reads into b, whose length is that of the content, what encode wrote. It
 // takes no second text for one content: no other last bits, no line ends.
 func decode(b []byte, text string) bool {
 	if base64.RawURLEncoding.EncodedLen(len(b)) != len(text) {
 		return false
 	}
-	n, err := base64.RawURLEncoding.Strict().Decode(b, []byte(text))
+	n, err := strict.Decode(b, []byte(text))
 	return err == nil && n == len(b)
 }
 

@@ -38,10 +38,12 @@ const (
 // wraps it says why, without any of the cookie's text.
 var ErrNoSession = errors.New("no session")
 
-// The faults of a cookie that need no opening, and the one behind it.
+// The faults of a cookie. They are made once: a stranger can cause them at any rate.
 var (
 	errSessionLong   = fmt.Errorf("%w: the cookie is longer than %d bytes", ErrNoSession, maxSessionText)
 	errSessionForm   = fmt.Errorf("%w: the cookie is not an id, a dot and a sealed text in base64url", ErrNoSession)
+	errSessionSeal   = fmt.Errorf("%w: %w", ErrNoSession, seal.ErrOpen)
+	errSessionKey    = fmt.Errorf("%w: %w", ErrNoSession, seal.ErrUnknownKey)
 	errSessionClaims = fmt.Errorf("%w: sealed with other claims than the policies read now", ErrNoSession)
 	errSessionTail   = fmt.Errorf("%w: the sealed content cannot be read", ErrNoSession)
 )
@@ -185,7 +187,10 @@ func (s *Sealer) Open(cookie string) (Opened, error) {
 	}
 	plain, err := s.named.Open(envelope, o.ID[:])
 	if err != nil {
-		return Opened{}, fmt.Errorf("%w: %w", ErrNoSession, err)
+		if errors.Is(err, seal.ErrUnknownKey) {
+			return Opened{}, errSessionKey
+		}
+		return Opened{}, errSessionSeal
 	}
 	if len(plain) < sessionHead {
 		return Opened{}, errSessionTail

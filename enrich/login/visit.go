@@ -100,6 +100,10 @@ func (p *Provider) principal(session *Session, end time.Time) (*issuer.Verified,
 	})
 }
 
+// Found reports whether the request's cookie held a session, be it one that has
+// ended.
+func (v *Visit) Found() bool { return v.found }
+
 // Revoked says that the deny list names the session: it has ended.
 func (v *Visit) Revoked() {
 	if v.found && !v.ended {

@@ -31,8 +31,9 @@ type Page struct {
 	// FormAction is where the button of AskSignOut posts to, a path of this site.
 	FormAction string
 	// FormTargets are URLs to whose origins the answer to the form may redirect,
-	// such as the provider's end_session_endpoint. Browsers hold such a redirect to
-	// the policy of the page that had the form.
+	// such as the provider's end_session_endpoint. Browsers hold every redirect that
+	// follows to the policy of the page that had the form, also that of a provider
+	// to one behind it; "https:" allows all of them.
 	FormTargets []string
 }
 
@@ -63,7 +64,7 @@ type View struct {
 	Button string
 	// ErrorID names the error in the gateway's log; empty if nothing was logged.
 	ErrorID string
-	// ErrorLabel is what to call the error's ID.
+	// ErrorLabel is what stands before the error's ID, such as "Error ID:".
 	ErrorLabel string
 	// Status is the HTTP status of the answer.
 	Status int
@@ -117,8 +118,8 @@ func (p Page) check() error {
 
 // Write answers the request with the page, in the language that its
 // Accept-Language asks for, or English. The page is not stored by the browser or
-// a cache. A HEAD request gets the headers alone. If Write returns an error that
-// is not the client's connection's, nothing was written. A 401 needs the caller's
+// a cache. A HEAD request gets the headers alone. If Write returns an error,
+// nothing was written; that the client went away is none. A 401 needs the caller's
 // WWW-Authenticate, a 503 its Retry-After.
 func (s *Set) Write(w http.ResponseWriter, r *http.Request, p Page) error {
 	if err := p.check(); err != nil {
@@ -145,11 +146,10 @@ func (s *Set) Write(w http.ResponseWriter, r *http.Request, p Page) error {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	w.WriteHeader(v.Status)
-	if r.Method == http.MethodHead {
-		return nil
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body.Bytes())
 	}
-	_, err = w.Write(body.Bytes())
-	return err
+	return nil
 }
 
 // hostCharacters are what a host with its port consists of; one in another
@@ -162,16 +162,20 @@ func formActions(p Page) (string, error) {
 	if p.FormAction == "" {
 		return "'none'", nil
 	}
-	sources := "'self'"
+	sources := []string{"'self'"}
 	for _, target := range p.FormTargets {
+		if target == "https:" {
+			sources = append(sources, target)
+			continue
+		}
 		u, err := url.Parse(target)
 		// Other characters of a host might end the source or the directive.
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.Trim(u.Host, hostCharacters) != "" {
 			return "", fmt.Errorf("%w: a form target is not an http or https URL", errPage)
 		}
-		sources += " " + u.Scheme + "://" + u.Host
+		sources = append(sources, u.Scheme+"://"+u.Host)
 	}
-	return sources, nil
+	return strings.Join(sources, " "), nil
 }
 
 // referrerPolicy returns the policy for a page: its address goes nowhere, as it

@@ -11,10 +11,10 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"golang.org/x/net/html"
 	"golang.org/x/text/language"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
@@ -100,7 +100,7 @@ func New(folder fs.FS) (*Set, error) {
 
 // fileNames returns the names of the pages' files, sorted.
 func fileNames() []string {
-	var names []string
+	names := make([]string, 0, len(facts))
 	for _, f := range facts {
 		names = append(names, f.file)
 	}
@@ -110,15 +110,15 @@ func fileNames() []string {
 
 // customNames returns the names of the templates in a folder.
 func customNames(folder fs.FS) (map[string]bool, error) {
+	found := map[string]bool{}
 	if folder == nil {
-		return nil, nil
+		return found, nil
 	}
 	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	known := append(fileNames(), layout)
-	found := map[string]bool{}
 	for _, e := range entries {
 		name := e.Name()
 		if !strings.HasSuffix(strings.ToLower(name), ".html") {
@@ -146,8 +146,7 @@ func parse(t *template.Template, from fs.FS, name string) error {
 	if len(text) > maxTemplate {
 		return fmt.Errorf("%w: %s has more than %d bytes", ErrTemplate, name, maxTemplate)
 	}
-	// A browser hashes a style with the line ends that HTML gives it.
-	if _, err := t.Parse(strings.ReplaceAll(string(text), "\r\n", "\n")); err != nil {
+	if _, err := t.Parse(string(text)); err != nil {
 		return fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	return nil
@@ -168,18 +167,33 @@ func rehearse(t *template.Template) ([]string, error) {
 				if err := t.Execute(&out, p.view(lang)); err != nil {
 					return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
 				}
-				for _, style := range styleElement.FindAllSubmatch(out.Bytes(), -1) {
-					styles[styleSource(style[1])] = true
-				}
+				addStyles(styles, &out)
 			}
 		}
 	}
 	return slices.Sorted(maps.Keys(styles)), nil
 }
 
-// styleElement is a style element and its text, which ends at the first end tag
-// whatever it contains.
-var styleElement = regexp.MustCompile(`(?is)<style(?:\s[^>]*)?>(.*?)</style`)
+// addStyles adds the source of each style element of a page to sources. The
+// tokenizer gives its text with the line ends that a browser hashes.
+func addStyles(sources map[string]bool, page io.Reader) {
+	z := html.NewTokenizer(page)
+	for in := false; ; {
+		switch z.Next() {
+		case html.ErrorToken:
+			return
+		case html.StartTagToken:
+			name, _ := z.TagName()
+			in = string(name) == "style"
+		case html.TextToken:
+			if in {
+				sources[styleSource(z.Text())] = true
+			}
+		default:
+			in = false
+		}
+	}
+}
 
 // styleSource returns the source of a policy that allows a style element with
 // this text (CSP Level 3, section 2.3.1).

@@ -62,6 +62,7 @@ func TestTemplatesThatDoNotWorkAreErrors(t *testing.T) {
 		{"choose.html", "<p>\n\n{{.Provider}}", "choose.html:3"},
 		{"error.html", "{{if eq .Message \"blocked\"}}\n{{.Nope}}{{end}}", "error.html:2"},
 		{"error.html", "{{if not .ErrorID}}\n{{index .Links 7}}{{end}}", "error.html:2"},
+		{"error.html", "{{if eq .Lang \"es\"}}\n{{.Nope}}{{end}}", "error.html:2"},
 		{"sign-out.html", "\n<a href='{{.FormAction}}", "sign-out.html"},
 		{"signed-out.html", "{{template \"nope\"}}", "signed-out.html"},
 		{"layout.html", "{{define \"head\"}}\n{{.Nope}}{{end}}", "layout.html:2"},

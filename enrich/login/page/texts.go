@@ -26,7 +26,7 @@ type phrase [languageCount]string
 var button = phrase{"Sign out", "Abmelden", "Se déconnecter", "Cerrar sesión"}
 
 // errorLabel stands before an error's ID.
-var errorLabel = phrase{"Error ID", "Fehler-ID", "Identifiant de l’erreur", "Identificador del error"}
+var errorLabel = phrase{"Error ID:", "Fehler-ID:", "Identifiant de l’erreur\u00a0:", "Identificador del error:"}
 
 // providerPlace is where a label has the provider's name.
 const providerPlace = "{provider}"
@@ -76,7 +76,7 @@ var words = [messageCount][languageCount]wording{
 	AccessDenied: {
 		english: {"Access denied", "The sign-in service did not let you in. If you should have access, please contact your IT support."},
 		german:  {"Zugriff verweigert", "Der Anmeldedienst hat Ihnen keinen Zugriff gewährt. Wenn Sie Zugriff haben sollten, wenden Sie sich bitte an Ihren IT-Support."},
-		french:  {"Accès refusé", "Le service de connexion ne vous a pas accordé l’accès. Si vous devriez y avoir droit, veuillez contacter votre service informatique."},
+		french:  {"Accès refusé", "Le service de connexion ne vous a pas accordé l’accès. Si vous pensez y avoir droit, veuillez contacter votre service informatique."},
 		spanish: {"Acceso denegado", "El servicio de inicio de sesión no le ha permitido entrar. Si debería tener acceso, póngase en contacto con su equipo de soporte."},
 	},
 	Cancelled: {
