@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
-
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/pooled"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
@@ -89,34 +87,32 @@ var errDiffer = errors.New("policies of one site must have the same endpoints")
 
 // openSite finds where people reach the site that the policy is in, and joins the
 // other policies there. It does nothing where nobody logs in at the policy.
-func (h *Handler) openSite(ctx caddy.Context) error {
+func (h *Handler) openSite(ctx caddy.Context) (*login.Site, error) {
 	if len(h.Login) == 0 {
-		return nil
+		return nil, nil //nolint:nilnil // nobody need log in
 	}
 	endpoints, err := h.Endpoints.WithDefaults()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if endpoints.ExternalURL == "" {
 		if endpoints.ExternalURL, err = routes.Origin(ctx); err != nil {
-			return setting.Wrap(fmt.Errorf("%w: set external_url to where people reach it, such as https://app.example.com", err), "login")
+			return nil, setting.Wrap(fmt.Errorf("%w: set external_url to where people reach it, such as https://app.example.com", err), "login")
 		}
 		origin, err := login.ParseOrigin(endpoints.ExternalURL)
 		if err != nil {
-			return setting.Wrap(fmt.Errorf("the site's own address, %s: %w; set external_url to where people reach it", endpoints.ExternalURL, err), "login")
+			return nil, setting.Wrap(fmt.Errorf("the site's own address, %s: %w; set external_url to where people reach it", endpoints.ExternalURL, err), "login")
 		}
 		endpoints.ExternalURL = origin.String()
 	}
 	a := h.app
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	h.site, err = a.logins.join(endpoints, routes.SiteOf(ctx), a)
-	if err == nil && !h.site.Origin().Secure() {
-		text := "people log in over plain http, which only browsers on this machine may do"
-		h.logger.Warn(text, zap.String("policy", h.Name), zap.String("external_url", endpoints.ExternalURL))
-	}
-	return err
+	return a.logins.join(endpoints, routes.SiteOf(ctx), a)
 }
+
+// plainHTTP is the warning of a site whose cookies are not Secure.
+const plainHTTP = "people log in over plain http, which is safe on this machine only"
 
 // join returns the site with these endpoints, made by its first policy. at identifies
 // the site that the policy is in, nil where that is not known.
@@ -181,7 +177,8 @@ func (a *App) denied(ctx context.Context, v *issuer.Verified) error {
 
 // addLogin adds a compiled policy to its site.
 func (h *Handler) addLogin() {
-	if h.site == nil {
+	site := h.policy.site
+	if site == nil {
 		return
 	}
 	p := login.PolicyLogin{Name: h.Name}
@@ -194,8 +191,8 @@ func (h *Handler) addLogin() {
 	p.Claims, p.Groups, p.AllClaims = h.policy.compiled.TokenClaims()
 	h.app.mu.Lock()
 	defer h.app.mu.Unlock()
-	h.site.Add(p)
+	site.Add(p)
 	if h.app.routes != nil {
-		h.site.Hold(h.app.routes.claims...)
+		site.Hold(h.app.routes.claims...)
 	}
 }

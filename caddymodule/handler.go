@@ -159,7 +159,6 @@ type Handler struct {
 	matchers caddyhttp.MatcherSets
 	chooses  pathmatch.Matchers // the matchers, for each reading of a path
 	policy   *policy
-	site     *login.Site // nil where nobody logs in at the policy
 	logger   *zap.Logger
 }
 

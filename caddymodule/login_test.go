@@ -39,6 +39,7 @@ func loadLogins(t *testing.T, globals, sites string) (*caddymodule.App, error) {
 // TestASiteIsReachedAtItsOwnAddressOrAsConfigured is about where providers send people
 // back to: from the configuration alone, and https everywhere but on this machine (L1).
 func TestASiteIsReachedAtItsOwnAddressOrAsConfigured(t *testing.T) {
+	t.Setenv("HOST", "app.example.com")
 	const policy = "token_enrich {\n\tlogin corp\n}\n"
 	for name, c := range map[string]struct{ globals, site, want, err string }{
 		"one host":               {site: "app.example.com {\n" + policy + "}", want: "https://app.example.com"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/document"
@@ -35,7 +36,8 @@ func (h *Handler) compile(ctx caddy.Context) (*policy, error) {
 	if err := h.checkGlobals(h.app.known, h.app.signer != nil); err != nil {
 		return nil, err
 	}
-	if err := h.openSite(ctx); err != nil {
+	var err error
+	if p.site, err = h.openSite(ctx); err != nil {
 		return nil, err
 	}
 	accepted := h.accepted(h.app.known)
@@ -56,10 +58,11 @@ func (h *Handler) compile(ctx caddy.Context) (*policy, error) {
 		Claims: claims, Require: h.Require, RequireScope: h.RequireScope,
 		Forward: h.Definition, Tokens: h.Tokens, KeepToken: h.UpstreamToken == "keep", Realm: h.Realm, DPoP: dpop,
 	}
-	if p.site = h.site; h.site != nil {
-		def.SessionCookie, def.Logins = h.site.Origin().SessionCookie(), h.Login
-		if !h.site.Origin().Secure() {
-			p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "external_url", Text: "people log in over plain http, which only browsers on this machine may do"})
+	if p.site != nil {
+		def.SessionCookie, def.Logins = p.site.Origin().SessionCookie(), h.Login
+		if !p.site.Origin().Secure() {
+			p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "external_url", Text: plainHTTP})
+			h.logger.Warn(plainHTTP, zap.String("policy", h.Name))
 		}
 	}
 	if h.RequireACR != nil {

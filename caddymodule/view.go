@@ -47,7 +47,7 @@ func (h *Handler) Policy() *enrich.Policy {
 }
 
 // Site returns the site where people log in for the policy, nil where nobody does.
-func (h *Handler) Site() *login.Site { return h.site }
+func (h *Handler) Site() *login.Site { return h.policy.site }
 
 // Matches reports whether the policy decides a request: one that its matchers
 // select, or any where it has none. The error of a path that is refused is an
