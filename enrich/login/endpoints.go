@@ -2,9 +2,9 @@ package login
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -299,7 +299,7 @@ func (s *Site) errorID() string {
 	if _, err := io.ReadFull(s.o.Rand, b[:]); err != nil {
 		return ""
 	}
-	return hex.EncodeToString(b[:])
+	return fmt.Sprintf("%x", b)
 }
 
 // writeJSON answers with a JSON document.
