@@ -245,6 +245,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, cookies []strin
 		http.NotFound(w, r)
 		return
 	}
+	for _, name := range []string{s.origin.SessionCookie(), s.origin.TransactionCookie()} {
+		if _, err := readCookie(cookies, name); err != nil {
+			s.fail(w, r, "", failed(outcomeMalformed, err), LoginPath)
+			return
+		}
+	}
 	serve(s, w, r, cookies)
 }
 

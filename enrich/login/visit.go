@@ -16,6 +16,7 @@ var (
 	errMax        = fmt.Errorf("it has lasted as long as it may: %w", ErrNoSession)
 	errEnded      = fmt.Errorf("it was ended: %w", ErrNoSession)
 	errFuture     = fmt.Errorf("it begins in the future: %w", ErrNoSession)
+	errRevoked    = fmt.Errorf("it was revoked: %w", ErrNoSession)
 	errNoProvider = fmt.Errorf("nobody logs in at its issuer any more: %w", ErrNoSession)
 )
 
@@ -29,8 +30,8 @@ const clockSkew = time.Minute
 type Visit struct {
 	site   *Site
 	opened Opened
-	found  bool // opened is a session, which may have ended
-	ended  bool
+	found  bool  // opened is a session, which may have ended
+	ended  error // why the cookie holds no session, or none any more
 }
 
 // Visit returns the visit of one request.
@@ -43,13 +44,11 @@ func (v *Visit) Open(cookie string, now time.Time) (key string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if v.opened, err = keys.sealer.Open(cookie); err != nil {
-		v.ended = true
-		return "", err
+	if v.opened, err = keys.sealer.Open(cookie); err == nil {
+		v.found = true
+		err = v.check(now)
 	}
-	v.found = true
-	if err := v.check(now); err != nil {
-		v.ended = true
+	if v.ended = err; err != nil {
 		return "", err
 	}
 	return v.opened.Key, nil
@@ -82,15 +81,24 @@ func (v *Visit) end() time.Time {
 // Verify returns whom the opened session is for. Errors wrap ErrNoSession or are those
 // of issuer.Set.Verify.
 func (v *Visit) Verify(context.Context) (*issuer.Verified, error) {
-	session, err := v.opened.Session()
+	session, p, err := v.session()
 	if err != nil {
 		return nil, err
 	}
+	return p.principal(session, v.end())
+}
+
+// session reads the opened session, and returns it with the provider at which it began.
+func (v *Visit) session() (*Session, *Provider, error) {
+	session, err := v.opened.Session()
+	if err != nil {
+		return nil, nil, err
+	}
 	p := v.site.provider(session.Issuer)
 	if p == nil {
-		return nil, errNoProvider
+		return nil, nil, errNoProvider
 	}
-	return p.principal(session, v.end())
+	return session, p, nil
 }
 
 // principal returns whom a session is for.
@@ -106,8 +114,8 @@ func (v *Visit) Found() bool { return v.found }
 
 // Revoked says that the deny list names the session: it has ended.
 func (v *Visit) Revoked() {
-	if v.found && !v.ended {
-		v.ended = true
+	if v.found && v.ended == nil {
+		v.ended = errRevoked
 		v.site.o.Observer.SessionEnded(endRevoked)
 	}
 }
@@ -115,10 +123,10 @@ func (v *Visit) Revoked() {
 // Cleared returns the Set-Cookie that takes away the cookie of a session that has
 // ended, or nothing where there is no such cookie.
 func (v *Visit) Cleared() string {
-	if v.site == nil || !v.ended {
+	if v.site == nil || v.ended == nil {
 		return ""
 	}
-	return v.site.origin.cookie(v.site.origin.SessionCookie(), "", -1).String()
+	return v.site.cleared().String()
 }
 
 // renewals is into how many parts the idle time is divided: a cookie is written at
@@ -128,7 +136,7 @@ const renewals = 10
 // Renewed returns the Set-Cookie that moves the session's idle end, or nothing where
 // it is too early for another one.
 func (v *Visit) Renewed(now time.Time) string {
-	if !v.found || v.ended || now.Sub(v.opened.Renewed) < time.Duration(v.site.o.Session.Idle)/renewals {
+	if !v.found || v.ended != nil || now.Sub(v.opened.Renewed) < time.Duration(v.site.o.Session.Idle)/renewals {
 		return ""
 	}
 	keys, err := v.site.ready(context.Background())
@@ -151,14 +159,18 @@ func (s *Site) sessionCookie(value string) *http.Cookie {
 	return s.origin.cookie(s.origin.SessionCookie(), value, 0)
 }
 
+// cleared returns the cookie that takes away that of a session.
+func (s *Site) cleared() *http.Cookie { return s.origin.cookie(s.origin.SessionCookie(), "", -1) }
+
 // youngSession is how long after its beginning a session that is refused gets a page
-// and no redirect: a provider that remembers the person would answer at once, and the
-// two would go round in circles.
+// and no redirect.
 const youngSession = time.Minute
 
-// young reports whether the session began a moment ago.
-func (v *Visit) young(now time.Time) bool {
-	return v.found && now.Sub(v.opened.Began) < youngSession
+// circles reports whether a new login may soon be refused as this session is, so that a
+// provider that remembers the person and this site would go round in circles: it began a
+// moment ago, and is refused by a list or clock that other nodes do not share.
+func (v *Visit) circles(now time.Time) bool {
+	return v.found && (v.ended == errRevoked || v.ended == errFuture) && now.Sub(v.opened.Began) < youngSession
 }
 
 // open opens the session among the cookies of a request, for the site's own
