@@ -200,6 +200,7 @@ func (s *Site) serveSessionInfo(w http.ResponseWriter, r *http.Request, cookies 
 	}
 	switch {
 	case errors.Is(err, ErrNoSession), errors.Is(err, issuer.ErrInvalidToken):
+		v.report()
 		if cookie := v.Cleared(); cookie != "" {
 			w.Header().Add("Set-Cookie", cookie)
 		}

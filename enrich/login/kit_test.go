@@ -49,6 +49,7 @@ type stage struct {
 	log       *logBuffer
 	ended     *login.Ended
 	options   login.SiteOptions
+	restart   func() // makes all anew, so that the providers' metadata are not known
 
 	mu       sync.Mutex
 	site     *login.Site
@@ -133,8 +134,7 @@ func newStage(t testing.TB, settings ...setting) *stage {
 	s.server = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(s.server.Close)
 	logger := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	var providers []*login.Provider
-	for _, name := range p.names {
+	for range p.names {
 		remote := enrichtest.NewProvider(t, enrichtest.WithClock(s.clock.Now), enrichtest.WithAlgorithms("ES256"))
 		if p.login.ClientSecret != "" {
 			remote.RequireClient(p.login.ClientID, p.login.ClientSecret)
@@ -143,16 +143,23 @@ func newStage(t testing.TB, settings ...setting) *stage {
 		if p.offer != nil {
 			remote.EditMetadata(func(m map[string]any) { p.offer(remote, m) })
 		}
-		c := p.issuer
-		c.Issuer, c.Name, c.LoginOnly = remote.Issuer(), name, true
-		c.Timeout = cache.Duration(p.timeout)
-		is := must(issuer.New(c, issuer.Options{Clock: s.clock.Now, Logger: logger}))(t)
-		provider := must(login.NewProvider(p.login, is, login.ProviderOptions{Timeout: p.timeout, Clock: s.clock.Now, Logger: logger}))(t)
-		s.providers, providers = append(s.providers, remote), append(providers, provider)
+		s.providers = append(s.providers, remote)
+	}
+	s.restart = func() {
+		var providers []*login.Provider
+		for i, name := range p.names {
+			c := p.issuer
+			c.Issuer, c.Name, c.LoginOnly = s.providers[i].Issuer(), name, true
+			c.Timeout = cache.Duration(p.timeout)
+			is := must(issuer.New(c, issuer.Options{Clock: s.clock.Now, Logger: logger}))(t)
+			provider := must(login.NewProvider(p.login, is, login.ProviderOptions{Timeout: p.timeout, Clock: s.clock.Now, Logger: logger}))(t)
+			providers = append(providers, provider)
+		}
+		s.policies = p.policies(providers)
+		s.rebuild()
 	}
 	p.endpoint.ExternalURL = s.server.URL
 	endpoints := must(p.endpoint.WithDefaults())(t)
-	s.policies = p.policies(providers)
 	ring := must(seal.NewRing(nil, p.keys...))(t)
 	s.options = login.SiteOptions{
 		Endpoints: endpoints, Session: must(p.session.WithDefaults())(t), Ended: s.ended, Pages: must(page.New(nil))(t), Clock: s.clock.Now, Logger: logger, Observer: s,
@@ -167,7 +174,7 @@ func newStage(t testing.TB, settings ...setting) *stage {
 			return s.denied
 		},
 	}
-	s.rebuild()
+	s.restart()
 	t.Cleanup(s.searchSecrets)
 	return s
 }
@@ -279,6 +286,7 @@ func (s *stage) gateway(site *login.Site, w http.ResponseWriter, r *http.Request
 	}
 	switch {
 	case errors.Is(err, issuer.ErrUnavailable):
+		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return false
 	case err != nil:

@@ -40,18 +40,35 @@ func (s *Site) Visit() Visit { return Visit{site: s} }
 // Open opens the session of a cookie and returns the key of the decisions about it.
 // Errors wrap ErrNoSession, or issuer.ErrUnavailable while the keys are not known.
 func (v *Visit) Open(cookie string, now time.Time) (key string, err error) {
+	if err := v.open(cookie, now); err != nil {
+		v.report()
+		return "", err
+	}
+	return v.opened.Key, nil
+}
+
+// open is Open without counting that the session has ended.
+func (v *Visit) open(cookie string, now time.Time) error {
 	keys, err := v.site.ready(context.Background())
 	if err != nil {
-		return "", err
+		return err
 	}
 	if v.opened, err = keys.sealer.Open(cookie); err == nil {
 		v.found = true
 		err = v.check(now)
 	}
-	if v.ended = err; err != nil {
-		return "", err
+	v.ended = err
+	return err
+}
+
+// report counts that the session has come to one of its ends.
+func (v *Visit) report() {
+	switch v.ended {
+	case errMax:
+		v.site.o.Observer.SessionEnded(endMax)
+	case errIdle:
+		v.site.o.Observer.SessionEnded(endIdle)
 	}
-	return v.opened.Key, nil
 }
 
 // check checks the ends of the session. A configuration that shortens them shortens
@@ -62,10 +79,8 @@ func (v *Visit) check(now time.Time) error {
 	case o.Began.After(now.Add(clockSkew)):
 		return errFuture
 	case !now.Before(v.end()):
-		v.site.o.Observer.SessionEnded(endMax)
 		return errMax
 	case !now.Before(earlier(o.IdleEnd, o.Renewed.Add(time.Duration(c.Idle)))):
-		v.site.o.Observer.SessionEnded(endIdle)
 		return errIdle
 	case v.site.o.Ended.Has(o.ID, o.Began):
 		return errEnded
@@ -184,8 +199,7 @@ func (s *Site) open(cookies []string, now time.Time) (*Visit, error) {
 	if value == "" {
 		return &v, ErrNoSession
 	}
-	_, err = v.Open(value, now)
-	return &v, err
+	return &v, v.open(value, now)
 }
 
 // errTwoCookies says that a cookie of ours is there twice.
