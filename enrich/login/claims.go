@@ -35,15 +35,12 @@ func (c *claimSet) add(names ...string) {
 	}
 }
 
-// keep adds claims that are held where the ID token has them, and not asked for
-// otherwise.
-func (c *claimSet) keep(names ...string) {
+// keep adds a claim that is held where it comes, and not asked for otherwise.
+func (c *claimSet) keep(name string) {
 	if c.names == nil {
 		c.names = make(map[string]bool)
 	}
-	for _, name := range names {
-		c.names[name] = c.names[name]
-	}
+	c.names[name] = c.names[name]
 }
 
 // lacks reports whether userinfo may have a claim of the set that is missing.
@@ -59,16 +56,15 @@ func (c *claimSet) lacks(claims map[string]any) bool {
 // complete adds to the claims of an ID token those of a userinfo answer that it lacks.
 // An e-mail address and whether it was verified stay together.
 func complete(claims, userinfo map[string]any) {
-	_, hasEmail := claims["email"]
+	_, has := claims["email"]
+	if _, brought := userinfo["email"]; brought && !has {
+		delete(claims, "email_verified")
+	}
 	for name, value := range userinfo {
 		_, there := claims[name]
-		if there || slices.Contains(tokenClaims, name) || name == "email_verified" && hasEmail {
-			continue
+		if !there && !slices.Contains(tokenClaims, name) && (name != "email_verified" || !has) {
+			claims[name] = value
 		}
-		claims[name] = value
-	}
-	if _, brought := userinfo["email"]; brought && !hasEmail {
-		claims["email_verified"] = userinfo["email_verified"]
 	}
 }
 

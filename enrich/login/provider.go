@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"golang.org/x/oauth2"
 
@@ -278,6 +279,9 @@ func (p *Provider) exchange(ctx context.Context, code, redirectURI, verifier str
 	out.idToken, _ = token.Extra("id_token").(string)
 	if granted, _ := token.Extra("scope").(string); granted != "" {
 		out.scopes = strings.Fields(granted)
+		if strings.ContainsFunc(granted, unicode.IsControl) {
+			return nil, failed(outcomeProvider, errors.New("the scope in the token answer has a control character"))
+		}
 	}
 	if out.idToken == "" {
 		return nil, failed(outcomeIDToken, errors.New("the token answer has no id_token"))

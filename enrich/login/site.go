@@ -152,10 +152,7 @@ func (s *Site) claims() *claimSet {
 	s.once.Do(func() {
 		s.held.keep("name")
 		for _, p := range s.providers {
-			s.held.keep(p.issuer.PrincipalClaims(false)...)
-			if s.groups {
-				s.held.add(p.issuer.PrincipalClaims(true)...)
-			}
+			s.held.add(p.issuer.PrincipalClaims(s.groups)...)
 		}
 	})
 	return &s.held
