@@ -73,15 +73,16 @@ type setting func(*plan)
 
 // plan is what a stage is made from.
 type plan struct {
-	names    []string
-	login    login.Config
-	issuer   issuer.Config
-	session  login.SessionConfig
-	endpoint login.Endpoints
-	policies func(providers []*login.Provider) []login.PolicyLogin
-	keys     [][]byte
-	timeout  time.Duration
-	offer    func(p *enrichtest.Provider, metadata map[string]any)
+	names     []string
+	login     login.Config
+	issuer    issuer.Config
+	session   login.SessionConfig
+	endpoint  login.Endpoints
+	policies  func(providers []*login.Provider) []login.PolicyLogin
+	keys      [][]byte
+	timeout   time.Duration
+	inProcess bool // the site reaches the providers without a socket
+	offer     func(p *enrichtest.Provider, metadata map[string]any)
 }
 
 func withIssuers(names ...string) setting          { return func(p *plan) { p.names = names } }
@@ -89,6 +90,7 @@ func withLogin(edit func(c *login.Config)) setting { return func(p *plan) { edit
 func withIssuer(edit func(*issuer.Config)) setting { return func(p *plan) { edit(&p.issuer) } }
 func withSession(c login.SessionConfig) setting    { return func(p *plan) { p.session = c } }
 func withEndpoints(e login.Endpoints) setting      { return func(p *plan) { p.endpoint = e } }
+func withoutSockets(p *plan)                       { p.inProcess = true }
 func withTimeout(d time.Duration) setting          { return func(p *plan) { p.timeout = d } }
 func withMetadata(edit func(m map[string]any)) setting {
 	return func(p *plan) { p.offer = func(_ *enrichtest.Provider, m map[string]any) { edit(m) } }
@@ -151,8 +153,12 @@ func newStage(t testing.TB, settings ...setting) *stage {
 			c := p.issuer
 			c.Issuer, c.Name, c.LoginOnly = s.providers[i].Issuer(), name, true
 			c.Timeout = cache.Duration(p.timeout)
-			is := must(issuer.New(c, issuer.Options{Clock: s.clock.Now, Logger: logger}))(t)
-			provider := must(login.NewProvider(p.login, is, login.ProviderOptions{Timeout: p.timeout, Clock: s.clock.Now, Logger: logger}))(t)
+			var transport http.RoundTripper
+			if p.inProcess {
+				transport = s.providers[i].Transport()
+			}
+			is := must(issuer.New(c, issuer.Options{Transport: transport, Clock: s.clock.Now, Logger: logger}))(t)
+			provider := must(login.NewProvider(p.login, is, login.ProviderOptions{Transport: transport, Timeout: p.timeout, Clock: s.clock.Now, Logger: logger}))(t)
 			providers = append(providers, provider)
 		}
 		s.policies = p.policies(providers)
