@@ -153,7 +153,7 @@ func (s *Site) claims() *claimSet {
 		s.held.keep("name")
 		for _, p := range s.providers {
 			alone := p.issuer.PrincipalClaims(false)
-			s.held.keep(alone...)
+			s.held.add(alone...)
 			// A claim of groups is worth nothing without what says that it is partial.
 			more := slices.DeleteFunc(p.issuer.PrincipalClaims(true), func(name string) bool { return slices.Contains(alone, name) })
 			if s.groups || slices.ContainsFunc(more, func(name string) bool { _, read := s.held.names[name]; return read }) {
@@ -247,6 +247,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, cookies []strin
 	if serve == nil {
 		http.NotFound(w, r)
 		return
+	}
+	for _, name := range []string{s.origin.SessionCookie(), s.origin.TransactionCookie()} {
+		if _, err := readCookie(cookies, name); err != nil {
+			s.fail(w, r, "", failed(outcomeMalformed, err), LoginPath)
+			return
+		}
 	}
 	serve(s, w, r, cookies)
 }

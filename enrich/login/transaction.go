@@ -26,8 +26,8 @@ const (
 	// maxState bounds the text of a state that is read.
 	maxState = 8 << 10
 
-	// transactionHead is the length of the fixed part: began, again, browser.
-	transactionHead = 8 + 1 + sha256.Size
+	// transactionHead is the length of the fixed part: began, again, browser, session.
+	transactionHead = 8 + 1 + sha256.Size + idSize
 )
 
 // ErrState is returned for a state that this site has not made.
@@ -107,6 +107,10 @@ type Transaction struct {
 	// Again says that it is the second attempt, which no third one follows.
 	Again bool
 
+	// Session is the id of the session that the browser had then, which the login
+	// replaces; zero for none.
+	Session [idSize]byte
+
 	browser [sha256.Size]byte
 }
 
@@ -144,6 +148,7 @@ func (s *Transactions) Seal(t Transaction, b Browser) (string, error) {
 		plain = append(plain, 0)
 	}
 	plain = append(plain, h[:]...)
+	plain = append(plain, t.Session[:]...)
 	plain = append(plain, strings.Join([]string{t.Issuer, t.Policy, t.Return}, "\x00")...)
 	return sealText(s.login, plain)
 }
@@ -161,7 +166,7 @@ func (s *Transactions) Open(state string, now time.Time) (Transaction, error) {
 	}
 	t := Transaction{
 		Issuer: texts[0], Policy: texts[1], Return: texts[2],
-		Began: readTime(plain), Again: plain[8] == 1, browser: [sha256.Size]byte(plain[9:]),
+		Began: readTime(plain), Again: plain[8] == 1, browser: [sha256.Size]byte(plain[9:]), Session: [idSize]byte(plain[9+sha256.Size:]),
 	}
 	if !current(t.Began, now) {
 		return t, ErrStateExpired
