@@ -1,16 +1,21 @@
 package integration
 
 import (
+	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/cache/cachetest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
@@ -323,4 +328,82 @@ func fieldsLike(seen enrichtest.RawRequest, prefix string) (all []enrichtest.Fie
 		}
 	}
 	return all
+}
+
+// fromHere are the headers of a link on a page of the site.
+var fromHere = []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-User", "?1", "Accept", "text/html"}
+
+// logsOut logs out here and at the certified provider, and returns the page at the end.
+func (p *person) logsOut() answer {
+	p.t.Helper()
+	to := sentTo(p.t, p.sends(http.MethodGet, "/.token-enrich/logout", fromHere...)).String()
+	return p.opens(p.op.SignOut(p.t, p.client, to))
+}
+
+// begins begins a long request of each kind with the person's session.
+func (p *person) begins() map[string]long {
+	p.t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(p.t.Context(), "tcp", p.addr)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(longest))
+	request := "GET /ws HTTP/1.1\r\nHost: " + p.addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: " + p.origin() + "\r\nCookie: " + p.session() + "\r\n\r\n"
+	if _, err := io.WriteString(conn, request); err != nil {
+		p.t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	switched, err := http.ReadResponse(in, nil)
+	if err != nil || switched.StatusCode != http.StatusSwitchingProtocols || len(switched.Header["Set-Cookie"]) > 0 {
+		p.t.Fatalf("the upgrade: %v, %v", switched, err)
+	}
+	socket := &tunnel{p.t, conn, in}
+	socket.lives()
+
+	ctx, cancel := context.WithTimeout(p.t.Context(), longest)
+	p.t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.origin()+"/events", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Cookie", p.session())
+	got, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil || got.StatusCode != http.StatusOK {
+		p.t.Fatalf("the event stream: %v, %v", got, err)
+	}
+	p.t.Cleanup(func() { _ = got.Body.Close() })
+	stream := &events{p.t, got.Body, bufio.NewReader(got.Body), ctx}
+	if line, err := stream.in.ReadString('\n'); err != nil || line != "data: first\n" {
+		p.t.Fatalf("the first event: %q, %v", line, err)
+	}
+	return map[string]long{"a WebSocket": socket, "an event stream": stream}
+}
+
+// lives reports whether the session of the person, as it is now, is one: a copy of
+// its cookie is sent by a script.
+func (p *person) lives() bool {
+	p.t.Helper()
+	got := p.copied().calls("/lives")
+	if got.StatusCode != http.StatusOK && got.StatusCode != http.StatusUnauthorized {
+		p.t.Fatalf("status %d: %s", got.StatusCode, got.body)
+	}
+	p.legacy.Forget()
+	return got.StatusCode == http.StatusOK
+}
+
+// wantLives fails the test unless the session is one, or is none.
+func (p *person) wantLives(want bool) {
+	p.t.Helper()
+	if got := p.lives(); got != want {
+		p.t.Fatalf("the session lives: %v, want %v", got, want)
+	}
+}
+
+// readJSON reads the body of an answer.
+func readJSON(t *testing.T, got answer, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(got.body), into); err != nil {
+		t.Fatalf("%q: %v", got.body, err)
+	}
 }
