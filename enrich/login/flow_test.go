@@ -396,9 +396,8 @@ func TestALoginReplacesTheSession(t *testing.T) {
 	s := newStage(t)
 	b := s.browser()
 	b.login("/x")
-	old := b.cookie(sessionCookie)
 	for _, path := range []string{"/.token-enrich/login?return=/x", "/strong"} {
-		old = b.cookie(sessionCookie)
+		old := b.cookie(sessionCookie)
 		b.login(path)
 		current := b.cookie(sessionCookie)
 		if old[:22] == current[:22] {

@@ -3,12 +3,12 @@ package login_test
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -252,9 +252,7 @@ func (s *stage) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.answers = append(s.answers, answered{path: r.URL.Path, body: rec.Body.String(), header: rec.Result().Header, app: app})
 	s.mu.Unlock()
-	for name, values := range rec.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), rec.Header())
 	w.WriteHeader(rec.Code)
 	_, _ = w.Write(rec.Body.Bytes())
 }
@@ -286,7 +284,7 @@ func (s *stage) gateway(site *login.Site, w http.ResponseWriter, r *http.Request
 		return refuse(login.NoSession)
 	}
 	var verified *issuer.Verified
-	_, err := v.Open(cookie, s.clock.Now())
+	_, err := v.Open(cookie, s.clock.Now()) //nolint:contextcheck // as package enrich asks
 	if err == nil {
 		verified, err = v.Verify(r.Context())
 	}
@@ -526,9 +524,7 @@ func (b *browser) do(method, address string, header http.Header) result {
 	}
 	r := must(http.NewRequestWithContext(b.s.t.Context(), method, address, nil))(b.s.t)
 	r.Header = navigation()
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	return b.send(r)
 }
 
@@ -594,7 +590,7 @@ func (b *browser) cookie(name string) string {
 
 // setCookie sets a cookie of the site; an empty value takes it away.
 func (b *browser) setCookie(name, value string) {
-	c := &http.Cookie{Name: name, Value: value, Path: "/"}
+	c := &http.Cookie{Name: name, Value: value, Path: "/"} // #nosec G124 -- over plain http
 	if value == "" {
 		c.MaxAge = -1
 	}
@@ -642,10 +638,4 @@ func (b *browser) wantFailure(what string, r result, status int, message, outcom
 		t.Errorf("%s: the error id %q is not on the page", what, id)
 	}
 	return line
-}
-
-// decoded reads base64url.
-func decoded(t testing.TB, text string) []byte {
-	t.Helper()
-	return must(base64.RawURLEncoding.DecodeString(text))(t)
 }

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,9 +18,7 @@ func TestRequestsWithoutASession(t *testing.T) {
 	bare := http.Header{"Sec-Fetch-Mode": {}, "Sec-Fetch-Dest": {}, "Sec-Fetch-Site": {}, "Sec-Fetch-User": {}}
 	with := func(over http.Header) http.Header {
 		h := bare.Clone()
-		for name, values := range over {
-			h[name] = values
-		}
+		maps.Copy(h, over)
 		return h
 	}
 	for _, c := range []struct {
