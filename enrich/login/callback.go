@@ -105,7 +105,7 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 	if _, err := io.ReadFull(s.o.Rand, session.ID[:]); err != nil {
 		return nil, failed(outcomeInternal, err)
 	}
-	verified, err := p.principal(session, session.End)
+	verified, err := s.principal(p, session, session.End)
 	if err != nil {
 		return nil, failed(outcomeIDToken, err)
 	}

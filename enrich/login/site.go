@@ -152,7 +152,13 @@ func (s *Site) claims() *claimSet {
 	s.once.Do(func() {
 		s.held.keep("name")
 		for _, p := range s.providers {
-			s.held.add(p.issuer.PrincipalClaims(s.groups)...)
+			alone := p.issuer.PrincipalClaims(false)
+			s.held.add(alone...)
+			// A claim of groups is worth nothing without what says that it is partial.
+			more := slices.DeleteFunc(p.issuer.PrincipalClaims(true), func(name string) bool { return slices.Contains(alone, name) })
+			if s.groups || slices.ContainsFunc(more, func(name string) bool { _, read := s.held.names[name]; return read }) {
+				s.held.add(more...)
+			}
 		}
 	})
 	return &s.held

@@ -58,12 +58,13 @@ func NewBrowser(rand io.Reader) (b Browser, err error) {
 	return b, nil
 }
 
-// ParseBrowser reads a cookie's value. It reports false for what Cookie does not write.
+// ParseBrowser reads a cookie's value. It reports false for what Cookie does not write,
+// and for zeroes, which stand for no cookie.
 func ParseBrowser(cookie string) (b Browser, ok bool) {
 	if !decode(b[:], cookie) {
 		return Browser{}, false
 	}
-	return b, true
+	return b, b != Browser{}
 }
 
 // Cookie returns the cookie's value.
@@ -113,10 +114,12 @@ type Transaction struct {
 	browser [sha256.Size]byte
 }
 
-// Of reports whether that browser began the login. It takes constant time.
+// Of reports whether that browser began the login. It takes constant time. The zero
+// Browser began none: else a login that somebody begins with a cookie of zeroes could
+// be finished in any browser without a cookie.
 func (t Transaction) Of(b Browser) bool {
 	h := b.hash()
-	return subtle.ConstantTimeCompare(h[:], t.browser[:]) == 1
+	return b != Browser{} && subtle.ConstantTimeCompare(h[:], t.browser[:]) == 1
 }
 
 // Transactions seals and opens the state of one origin's logins and logouts. It is

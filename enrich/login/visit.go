@@ -100,7 +100,7 @@ func (v *Visit) Verify(context.Context) (*issuer.Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.principal(session, v.end())
+	return v.site.principal(p, session, v.end())
 }
 
 // session reads the opened session, and returns it with the provider at which it began.
@@ -116,10 +116,12 @@ func (v *Visit) session() (*Session, *Provider, error) {
 	return session, p, nil
 }
 
-// principal returns whom a session is for.
-func (p *Provider) principal(session *Session, end time.Time) (*issuer.Verified, error) {
+// principal returns whom a session of a provider is for.
+func (s *Site) principal(p *Provider, session *Session, end time.Time) (*issuer.Verified, error) {
+	id, began, ended := session.ID, session.Began, s.o.Ended
 	return p.issuer.VerifySession(issuer.SessionClaims{
-		Claims: session.Claims, Client: p.config.ClientID, Scopes: session.Scopes, Began: session.Began, End: end,
+		Claims: session.Claims, Client: p.config.ClientID, Scopes: session.Scopes, Began: began, End: end,
+		Ended: func() bool { return ended.Has(id, began) },
 	})
 }
 
