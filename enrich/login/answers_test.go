@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -428,9 +429,7 @@ func TestUserinfo(t *testing.T) {
 			s := newStage(t, withClaims(c.claims...))
 			s.providers[0].SetPerson(testPerson, person)
 			extra := enrichtest.Claims{"name": testName}
-			for name, value := range c.idToken {
-				extra[name] = value
-			}
+			maps.Copy(extra, c.idToken)
 			s.providers[0].SetAccount(testPerson, extra)
 			r := s.browser().login("/x")
 			if n := s.providers[0].Hits(enrichtest.Userinfo); n != c.asked {

@@ -163,7 +163,7 @@ func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t T
 		}
 	}
 	t.Issuer, t.Began = p.Name(), s.o.Clock()
-	if v, err := s.open(cookies, t.Began); err == nil && !t.Again {
+	if v, err := s.open(ctx, cookies, t.Began); err == nil && !t.Again {
 		t.Session = v.opened.ID
 	}
 	state, err := keys.transactions.Seal(t, browser)
@@ -193,7 +193,7 @@ func (s *Site) serveSessionInfo(w http.ResponseWriter, r *http.Request, cookies 
 	if !allow(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
-	v, err := s.open(cookies, s.o.Clock())
+	v, err := s.open(r.Context(), cookies, s.o.Clock())
 	var info sessionInfo
 	if err == nil {
 		info, err = s.info(r.Context(), v)

@@ -1,10 +1,13 @@
 package login_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -396,9 +399,8 @@ func TestALoginReplacesTheSession(t *testing.T) {
 	s := newStage(t)
 	b := s.browser()
 	b.login("/x")
-	old := b.cookie(sessionCookie)
 	for _, path := range []string{"/.token-enrich/login?return=/x", "/strong"} {
-		old = b.cookie(sessionCookie)
+		old := b.cookie(sessionCookie)
 		b.login(path)
 		current := b.cookie(sessionCookie)
 		if old[:22] == current[:22] {
@@ -525,4 +527,60 @@ func TestASessionOfAnotherIssuerIsOfferedTheOther(t *testing.T) {
 		t.Errorf("the session ended: %d", r.status)
 	}
 	wantPage(t, "an issuer that the policy has not", b.step("/.token-enrich/login?policy=corp&issuer=partner"), http.StatusBadRequest, "malformed")
+}
+
+// The same with twenty requests at a time.
+func TestManyTabsInParallel(t *testing.T) {
+	s := newStage(t)
+	shared := s.browser()
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			tab := s.browser()
+			tab.jar = shared.jar
+			path := fmt.Sprintf("/tab/%d", i)
+			if r := tab.open(path); !strings.HasPrefix(r.body, "page "+path+" ") {
+				t.Errorf("%s arrived at %d %q after %d hops", path, r.status, r.message(), len(tab.trail))
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.providers[0].Hits(enrichtest.Authorize); n > 40 {
+		t.Errorf("%d authorizations", n)
+	}
+}
+
+// What a cookie is like where the site is reached over https.
+func TestCookiesOverHTTPS(t *testing.T) {
+	s := newStage(t, withoutSockets)
+	s.rebuild(func(o *login.SiteOptions, _ []login.PolicyLogin) { o.Endpoints.ExternalURL = "https://app.example.com" })
+	get := func(path, query string, cookies ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://app.example.com"+path+"?"+query, nil)
+		w := httptest.NewRecorder()
+		s.site.ServeHTTP(w, r, cookies)
+		return w
+	}
+	w := get(login.LoginPath, "return=/x")
+	name, attributes, _ := strings.Cut(w.Header().Get("Set-Cookie"), "=")
+	value, attributes, _ := strings.Cut(attributes, ";")
+	if name != "__Host-token_enrich_login" || attributes != " Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax" {
+		t.Errorf("got %s with%s", name, attributes)
+	}
+	at := s.browser().step(w.Header().Get("Location")).location(t)
+	for _, wrong := range []string{"token_enrich_login", "__host-token_enrich_login", "__Secure-token_enrich_login"} {
+		if w := get(at.Path, at.RawQuery, wrong+"="+value); !s.ofProvider(w.Header().Get("Location")) {
+			t.Errorf("%s is taken for ours: %d", wrong, w.Code)
+		}
+	}
+	w = get(at.Path, at.RawQuery, "a=b; "+name+"="+value)
+	name, attributes, _ = strings.Cut(w.Header().Get("Set-Cookie"), "=")
+	value, attributes, _ = strings.Cut(attributes, ";")
+	if name != "__Host-token_enrich" || attributes != " Path=/; HttpOnly; Secure; SameSite=Lax" || w.Header().Get("Location") != "https://app.example.com/x" {
+		t.Errorf("got %s with%s to %s", name, attributes, w.Header().Get("Location"))
+	}
+	s.secret(value)
+	w = get("/.token-enrich/session", "", name+"="+value)
+	if w.Code != http.StatusOK {
+		t.Errorf("no session: %d", w.Code)
+	}
 }

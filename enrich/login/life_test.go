@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 )
 
@@ -62,6 +63,19 @@ func TestEndsOfASession(t *testing.T) {
 				b.login("/x")
 			}
 		})
+	}
+}
+
+// A session that ends soon after its beginning is no loop, so that no page says so.
+func TestAShortIdleTime(t *testing.T) {
+	s := newStage(t, withSession(login.SessionConfig{Idle: cache.Duration(10 * time.Second), Max: cache.Duration(20 * time.Second)}))
+	b := s.browser()
+	for range 3 {
+		b.login("/x")
+		s.clock.Advance(10 * time.Second)
+	}
+	if n := s.providers[0].Hits(enrichtest.Authorize); n != 3 {
+		t.Errorf("%d logins", n)
 	}
 }
 

@@ -100,5 +100,6 @@ func (o Origin) cookie(name, value string, maxAge time.Duration) *http.Cookie {
 	if maxAge < 0 {
 		seconds = -1
 	}
+	// #nosec G124 -- Secure wherever it can be: plain http is on loopback alone
 	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: seconds, Secure: o.Secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -42,7 +43,7 @@ func (s *Site) Refuse(w http.ResponseWriter, r *http.Request, v *Visit, policyNa
 	case reason == NoSession && v.circles(s.o.Clock()):
 		header.Del("WWW-Authenticate")
 		message := page.Blocked
-		if v.ended == errFuture {
+		if errors.Is(v.ended, errFuture) {
 			message = page.Internal
 		}
 		s.show(w, r, page.Page{Message: message, ErrorID: errorID, Links: []page.Link{{Label: page.TryAgain, URL: loginURL(policyName, s.target(r, kind))}}})

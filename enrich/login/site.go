@@ -231,7 +231,8 @@ func (s *Site) Serves(path string) bool { return s.endpoint(path) != nil }
 // it.
 func (s *Site) Paths() []string {
 	e := s.o.Endpoints
-	paths := []string{LoginPath, e.Logout, e.Logout + logoutDone, e.SessionInfo}
+	paths := make([]string, 0, 4+len(s.providers))
+	paths = append(paths, LoginPath, e.Logout, e.Logout+logoutDone, e.SessionInfo)
 	for _, p := range s.providers {
 		paths = append(paths, s.callback(p))
 	}
