@@ -79,6 +79,8 @@ needed() {
 		ls /usr/sbin/php-fpm[0-9]*|php-fpm
 		test -x /usr/sbin/nginx|nginx
 		test -r /usr/share/tomcat10/bin/bootstrap.jar|tomcat10-common
+		command -v chromium|chromium
+		test -r /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|fonts-dejavu-core
 	END
 }
 

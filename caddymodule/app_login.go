@@ -15,6 +15,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/pooled"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
@@ -161,13 +162,18 @@ func sameEndpoints(own, other login.Endpoints) error {
 	return nil
 }
 
-// denied returns the error of a person who is denied, so that no session begins.
+// denied returns the error of a person who is denied, so that no session begins. It
+// wraps login.ErrNoSession where the deny list names the person or the session.
 func (a *App) denied(ctx context.Context, v *issuer.Verified) error {
 	g, err := a.ready(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
 	}
-	return g.CheckDenied(v)
+	err = g.CheckDenied(v)
+	if refusal, ok := errors.AsType[*enrich.Refusal](err); ok && refusal.Kind == enrich.KindSessionEnded {
+		return fmt.Errorf("%w: %w", login.ErrNoSession, refusal.Cause)
+	}
+	return err
 }
 
 // addLogin adds a compiled policy to its site.

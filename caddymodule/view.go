@@ -102,6 +102,17 @@ func (a *App) IssuerSet() *issuer.Set { return a.issuers }
 // order. The caller must not change them.
 func (a *App) IssuerConfigs() []*issuer.Config { return a.known }
 
+// LoginClient returns the client id under which people log in at the issuer of a
+// configured name, or nothing where they do not.
+func (a *App) LoginClient(name string) string {
+	for i, c := range a.known {
+		if l := a.Issuers[i].Login; l != nil && c.Name == name {
+			return l.ClientID
+		}
+	}
+	return ""
+}
+
 // ExpectDenials says that a handler of the configuration can deny. A deny list that
 // is out of date then matters even if nothing was ever denied.
 func (a *App) ExpectDenials() { a.denialsConfigured.Store(true) }

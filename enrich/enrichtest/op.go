@@ -38,6 +38,27 @@ type OPConfig struct {
 	Audience string
 	TTL      time.Duration
 	People   map[string]Claims
+
+	// Login are clients that people log in to; see [OIDCProvider.SignIn].
+	Login []OPLoginClient
+
+	// UserinfoClaims keeps the claims of scopes profile, email and groups out of
+	// ID tokens (OpenID Connect Core 1.0 section 5.4): they are at the userinfo
+	// endpoint alone.
+	UserinfoClaims bool
+
+	// ACRValues are the authentication context classes that a login can have. It
+	// has the first one asked for that is among them, else the first of all.
+	ACRValues []string
+
+	// RefreshTokens gives a refresh token at each login. Without it the scope
+	// offline_access is needed, which the provider ignores without
+	// prompt=consent (OpenID Connect Core 1.0 section 11).
+	RefreshTokens bool
+
+	// RotateRefresh replaces a refresh token at each use: the old one, used
+	// again, ends the grant.
+	RotateRefresh bool
 }
 
 // OPPeople are the people that the certified provider knows by default.
@@ -71,15 +92,23 @@ func StartOIDCProvider(tb testing.TB, config OPConfig) *OIDCProvider {
 	if config.People == nil {
 		config.People = OPPeople()
 	}
+	clients := []map[string]any{
+		{"id": OPClient, "secret": OPClientSecret},
+		{"id": OPGateway, "secret": OPGatewaySecret, "introspection_signed_response_alg": "RS256"},
+		{"id": OPBoundClient, "secret": OPClientSecret, "dpop_bound_access_tokens": true},
+	}
+	for _, c := range config.Login {
+		clients = append(clients, c.registration())
+	}
 	text, err := json.Marshal(map[string]any{
-		"audience": config.Audience,
-		"ttl":      int(config.TTL.Seconds()),
-		"people":   config.People,
-		"clients": []map[string]any{
-			{"id": OPClient, "secret": OPClientSecret},
-			{"id": OPGateway, "secret": OPGatewaySecret, "introspection_signed_response_alg": "RS256"},
-			{"id": OPBoundClient, "secret": OPClientSecret, "dpop_bound_access_tokens": true},
-		},
+		"audience":        config.Audience,
+		"ttl":             int(config.TTL.Seconds()),
+		"people":          config.People,
+		"clients":         clients,
+		"userinfo_claims": config.UserinfoClaims,
+		"acr_values":      append([]string{}, config.ACRValues...),
+		"refresh_tokens":  config.RefreshTokens,
+		"rotate_refresh":  config.RotateRefresh,
 	})
 	if err != nil {
 		tb.Fatalf("describing the provider: %v", err)

@@ -1,17 +1,25 @@
 // A certified OpenID provider for the tests: panva's oidc-provider on a free
-// loopback port. It is set up by the JSON in OP_CONFIG ({audience, ttl,
-// people, clients}), prints "READY <issuer>" when it answers, and ends when its
-// standard input does, so that it never outlives the test that started it.
+// loopback port. It is set up by the JSON in OP_CONFIG ({audience, ttl, people,
+// clients, userinfo_claims, acr_values, refresh_tokens, rotate_refresh}), prints
+// "READY <issuer>" when it answers, and ends when its standard input does, so
+// that it never outlives the test that started it.
+//
+// People log in on its pages: a form that takes any password, a screen that
+// asks for consent, and one that confirms a logout. The pages load nothing.
 //
 // Beside the provider's own endpoints it answers POST /_rotate (a new key of
 // each algorithm signs from here on, the older ones stay published), POST
 // /_retire (only the newest keys stay) and the grant urn:test:as-user, which
 // gives a token for a person without a browser.
 import * as http from 'node:http';
+import { text } from 'node:stream/consumers';
 import { exportJWK, generateKeyPair } from 'jose';
-import Provider, { errors } from 'oidc-provider';
+import Provider, { errors, interactionPolicy } from 'oidc-provider';
 
-const { audience, ttl, people, clients } = JSON.parse(process.env.OP_CONFIG);
+const {
+  audience, ttl, people, clients, userinfo_claims: userinfoClaims, acr_values: acrValues,
+  refresh_tokens: refreshTokens, rotate_refresh: rotateRefresh,
+} = JSON.parse(process.env.OP_CONFIG);
 const ALGORITHMS = ['RS256', 'ES256', 'PS256', 'EdDSA'];
 const SCOPES = ['openid', 'offline_access', 'profile', 'email', 'groups', 'api:read', 'api:write'];
 const AS_USER = 'urn:test:as-user';
@@ -38,11 +46,18 @@ class Adapter {
     const entry = store.get(this.key(id));
     return entry && entry.expiry > Date.now() ? { ...entry.payload } : undefined;
   }
-  async findByUid() { return undefined; }
+  async findByUid(uid) {
+    for (const [key, { payload }] of store) {
+      if (key.startsWith(this.key('')) && payload.uid === uid) return this.find(key.slice(this.key('').length));
+    }
+    return undefined;
+  }
   async findByUserCode() { return undefined; }
   async destroy(id) { store.delete(this.key(id)); }
   async revokeByGrantId(grantId) {
-    for (const [key, entry] of store) if (entry.payload.grantId === grantId) store.delete(key);
+    for (const [key, { payload }] of store) {
+      if (key.startsWith(this.key('')) && payload.grantId === grantId) store.delete(key);
+    }
   }
   async consume(id) {
     const entry = store.get(this.key(id));
@@ -69,6 +84,47 @@ async function findAccount(_ctx, id) {
   return claims && { accountId: id, claims: async () => ({ sub: id, ...claims }) };
 }
 
+const escaped = (value) => String(value).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const page = (title, body) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title><h1>${title}</h1>${body}</html>`;
+
+// One more reason to ask for a login: the one before was not of a class that
+// this request wants. It is asked once, even where the provider has no such class.
+const { Check, base } = interactionPolicy;
+const policy = base();
+policy.get('login').checks.add(new Check('acr_values', 'another login is asked for', ({ oidc }) => (
+  acrValues.length > 0 && oidc.params.acr_values && !oidc.params.acr_values.split(' ').includes(oidc.acr) && !oidc.result?.login
+    ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT)));
+
+// interact shows the page of a login under way (GET), takes its form (POST), or
+// ends it (GET …/cancel).
+async function interact(request, response) {
+  const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
+  const show = (status, title, fields) => {
+    response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-store' });
+    response.end(page(title, `<form method="post">${fields}</form><p><a href="${request.url}/cancel">Cancel</a></p>`));
+  };
+  const ask = (status) => (prompt.name === 'login'
+    ? show(status, 'Sign in', `<p><label>Login <input name="login" required autofocus value="${escaped(params.login_hint ?? '')}"></label></p>
+      <p><label>Password <input name="password" type="password" required></label></p><button>Sign in</button>`)
+    : show(status, 'Consent', `<p>${escaped(params.client_id)} asks for ${escaped(params.scope)}.</p><button autofocus>Allow</button>`));
+  const finish = (result) => provider.interactionFinished(request, response, result);
+
+  if (request.url.endsWith('/cancel')) return finish({ error: 'access_denied', error_description: 'the person cancelled' });
+  if (request.method !== 'POST') return ask(200);
+  if (prompt.name === 'login') {
+    const accountId = new URLSearchParams(await text(request)).get('login');
+    const acr = params.acr_values?.split(' ').find((value) => acrValues.includes(value)) ?? acrValues[0];
+    return Object.hasOwn(people, accountId) ? finish({ login: { accountId, acr, amr: ['pwd'] } }) : ask(401);
+  }
+  const grant = grantId ? await provider.Grant.find(grantId)
+    : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  const { missingOIDCScope, missingOIDCClaims, missingResourceScopes } = prompt.details;
+  if (missingOIDCScope) grant.addOIDCScope(missingOIDCScope.join(' '));
+  if (missingOIDCClaims) grant.addOIDCClaims(missingOIDCClaims);
+  for (const [indicator, scopes] of Object.entries(missingResourceScopes ?? {})) grant.addResourceScope(indicator, scopes.join(' '));
+  return finish({ consent: { grantId: await grant.save() } });
+}
+
 function configuration(keys) {
   return {
     adapter: Adapter,
@@ -85,8 +141,22 @@ function configuration(keys) {
     })),
     findAccount,
     scopes: SCOPES,
-    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups', 'tenant'] },
-    conformIdTokenClaims: false,
+    claims: {
+      acr: null, amr: null, auth_time: null, sid: null, iss: null,
+      openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups', 'tenant'],
+    },
+    conformIdTokenClaims: userinfoClaims,
+    acrValues,
+    interactions: { policy, url: (_ctx, { uid }) => `/interaction/${uid}` },
+    issueRefreshToken: async (_ctx, client, source) => (
+      client.grantTypeAllowed('refresh_token') && (refreshTokens || source.scopes.has('offline_access'))),
+    ...(rotateRefresh && { rotateRefreshToken: true }),
+    // Without the dispatcher, which refuses the loopback addresses that all parts of a test have.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
+    renderError: async (ctx, { error, error_description: description }) => {
+      ctx.type = 'html';
+      ctx.body = page('Error', `<p>${escaped(error)}: ${escaped(description)}</p>`);
+    },
     extraTokenClaims: async (_ctx, token) => {
       const { groups, tenant } = people[token.accountId] ?? {};
       return { groups, tenant };
@@ -98,6 +168,15 @@ function configuration(keys) {
       jwtIntrospection: { enabled: true },
       revocation: { enabled: true, allowedPolicy: async () => true },
       userinfo: { enabled: true },
+      backchannelLogout: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: async (ctx, form) => {
+          ctx.body = page('Sign out', `${form}<button form="op.logoutForm" name="logout" value="yes" autofocus>Yes, sign me out</button>
+            <button form="op.logoutForm">No, stay signed in</button>`);
+        },
+        postLogoutSuccessSource: async (ctx) => { ctx.body = page('Signed out', ''); },
+      },
       dPoP: { enabled: true },
       resourceIndicators: {
         enabled: true,
@@ -135,6 +214,7 @@ async function asUser(ctx) {
 }
 
 let keys = await newKeys();
+let provider;
 let answer;
 const server = http.createServer(async (request, response) => {
   if (request.method === 'POST' && request.url === '/_rotate') {
@@ -143,6 +223,13 @@ const server = http.createServer(async (request, response) => {
   } else if (request.method === 'POST' && request.url === '/_retire') {
     keys = keys.slice(0, ALGORITHMS.length);
     build();
+  } else if (request.url.startsWith('/interaction/')) {
+    try {
+      await interact(request, response);
+    } catch (error) {
+      response.writeHead(400, { 'Content-Type': 'text/html' }).end(page('Error', `<p>${escaped(error)}</p>`));
+    }
+    return;
   } else {
     answer(request, response);
     return;
@@ -152,7 +239,7 @@ const server = http.createServer(async (request, response) => {
 });
 
 function build() {
-  const provider = new Provider(`http://127.0.0.1:${server.address().port}`, configuration(keys));
+  provider = new Provider(`http://127.0.0.1:${server.address().port}`, configuration(keys));
   provider.registerGrantType(AS_USER, asUser, ['sub', 'scope', 'resource', 'jkt', 'x5t'], []);
   provider.on('server_error', (_ctx, error) => console.error(error.stack));
   answer = provider.callback();
