@@ -116,6 +116,9 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 		return nil, err
 	}
 	began := now.Truncate(time.Second)
+	if s.o.Ended.Has([idSize]byte{}, began) {
+		began = began.Add(time.Second) // the list overflowed in this second: what began in it has ended
+	}
 	session := &Session{
 		Began: began, Renewed: began, End: began.Add(time.Duration(s.o.Session.Max)), IdleEnd: began.Add(time.Duration(s.o.Session.Idle)),
 		Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims),

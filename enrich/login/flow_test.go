@@ -153,7 +153,7 @@ func TestAnswersOfAnotherIssuer(t *testing.T) {
 	plain := withMetadata(func(map[string]any) {})
 	for _, c := range []struct {
 		name     string
-		metadata setting
+		metadata option
 		edit     func(response url.Values)
 		cause    string // empty for a login
 	}{
