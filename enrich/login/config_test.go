@@ -4,16 +4,20 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -270,5 +274,48 @@ func TestTooManyEndedSessions(t *testing.T) {
 	b.login("/x")
 	if !b.alive() {
 		t.Error("a later session is dead")
+	}
+}
+
+// The client's certificate goes with its requests (RFC 8705, section 2).
+func TestTheClientCertificateIsSent(t *testing.T) {
+	certificate, key := certificateFiles(t)
+	var mu sync.Mutex
+	var subjects []string
+	var server *httptest.Server
+	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path != "/par" {
+			u := server.URL
+			_, _ = fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"authorization_endpoint":%q,"token_endpoint":%q,"pushed_authorization_request_endpoint":%q}`, u, u+"/keys", u+"/authorize", u+"/token", u+"/par")
+			return
+		}
+		for _, c := range r.TLS.PeerCertificates {
+			subjects = append(subjects, c.Subject.CommonName+" "+r.PostFormValue("client_id"))
+		}
+		w.WriteHeader(http.StatusCreated)
+		_, _ = w.Write([]byte(`{"request_uri":"urn:1"}`))
+	}))
+	server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t, withPolicies(func([]*login.Provider) []login.PolicyLogin {
+		is := must(issuer.New(issuer.Config{Issuer: server.URL, Name: "corp", LoginOnly: true, CA: ca}, issuer.Options{}))(t)
+		config := login.Config{ClientID: testClient, ClientCertificate: &login.Certificate{Certificate: certificate, Key: key}}
+		return []login.PolicyLogin{{Name: "web", Providers: []*login.Provider{must(login.NewProvider(config, is, login.ProviderOptions{CA: ca}))(t)}}}
+	}))
+	if at := s.browser().step("/x").location(t).String(); at != server.URL+"/authorize?client_id="+testClient+"&request_uri=urn%3A1" {
+		t.Errorf("redirected to %s", at)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(subjects, []string{testClient + " " + testClient}) {
+		t.Errorf("the certificates are %q", subjects)
 	}
 }
