@@ -289,7 +289,8 @@ func TestTheClientCertificateIsSent(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		if r.URL.Path != "/par" {
 			u := server.URL
-			_, _ = fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"authorization_endpoint":%q,"token_endpoint":%q,"pushed_authorization_request_endpoint":%q}`, u, u+"/keys", u+"/authorize", u+"/token", u+"/par")
+			_, _ = fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"authorization_endpoint":%q,"token_endpoint":%q,"pushed_authorization_request_endpoint":%q,"mtls_endpoint_aliases":{"pushed_authorization_request_endpoint":%q}}`,
+				u, u+"/keys", u+"/authorize", u+"/token", u+"/plain", u+"/par")
 			return
 		}
 		for _, c := range r.TLS.PeerCertificates {
