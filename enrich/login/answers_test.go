@@ -1,11 +1,13 @@
 package login_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -161,6 +163,29 @@ func TestAnswersOfTheTokenEndpoint(t *testing.T) {
 				t.Errorf("the page repeats the provider: %s", r.body)
 			}
 		})
+	}
+}
+
+// A person who leaves while the provider is asked is no failure of the provider.
+func TestAPersonWhoLeaves(t *testing.T) {
+	s := newStage(t)
+	b := s.browser()
+	at := b.callback("/x")
+	ctx, cancel := context.WithCancel(t.Context())
+	s.providers[0].Break(enrichtest.Token, func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+		cancel()
+		<-r.Context().Done()
+	})
+	s.counts()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	s.site.ServeHTTP(httptest.NewRecorder(), r, []string{transactionCookie + "=" + b.cookie(transactionCookie)})
+	if got := s.counts(); len(got) != 0 {
+		t.Errorf("counted %q", got)
+	}
+	for _, line := range s.log.lines() {
+		if line["level"] == "ERROR" {
+			t.Errorf("logged %v", line)
+		}
 	}
 }
 

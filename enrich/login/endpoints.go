@@ -280,15 +280,17 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, issuerName string, e
 		f = failed(outcomeInternal, err)
 	}
 	of := outcomes[f.outcome]
-	if issuerName != "" {
+	gone := r.Context().Err() != nil // the person has left, so that nothing failed
+	if issuerName != "" && !gone {
 		s.o.Observer.LoginFinished(issuerName, of.word)
 	}
 	id := s.errorID()
-	log := s.o.Logger.Debug // anybody can cause these at will
-	if of.ours {
+	log := s.o.Logger.Info
+	switch {
+	case gone || f.outcome == outcomeMalformed: // anybody can cause these at will
+		log = s.o.Logger.Debug
+	case of.ours:
 		log = s.o.Logger.Error
-	} else if f.outcome != outcomeMalformed {
-		log = s.o.Logger.Info
 	}
 	attributes := []any{"issuer", issuerName, "outcome", of.word, "status", of.message.Status(), "error_id", id, "cause", f.cause}
 	if f.code != "" {
