@@ -214,9 +214,10 @@ func (m *metadataSource) refreshed(ctx context.Context) (*Metadata, error) {
 }
 
 // get returns the metadata, also of an issuer whose keys are configured. It fetches
-// no more often than key_min_interval. Errors wrap ErrUnavailable.
+// no more often than key_min_interval, and for all callers: that one of them leaves
+// does not end a fetch. Errors wrap ErrUnavailable.
 func (m *metadataSource) get(ctx context.Context) (*Metadata, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.timeout)
 	defer cancel()
 	m.mu.Lock()
 	current, started := m.current, m.started

@@ -189,6 +189,18 @@ func TestAPersonWhoLeaves(t *testing.T) {
 	}
 }
 
+// The metadata are fetched for everybody, so that who leaves at once keeps nobody out.
+func TestAPersonWhoLeavesDuringDiscovery(t *testing.T) {
+	s := newStage(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.providers[0].BreakTimes(enrichtest.Discovery, 1, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		cancel()
+		answer(w, r)
+	})
+	s.site.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, s.server.URL+login.LoginPath, nil), nil)
+	s.browser().login("/x")
+}
+
 // json401 answers with an error code.
 func json401(code string) enrichtest.Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
