@@ -189,7 +189,7 @@ func TestAPersonWhoLeaves(t *testing.T) {
 	}
 }
 
-// The metadata are fetched for everybody, so that who leaves at once keeps nobody out.
+// Metadata and keys are fetched for everybody, so that who leaves at once keeps nobody out.
 func TestAPersonWhoLeavesDuringDiscovery(t *testing.T) {
 	s := newStage(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -198,7 +198,15 @@ func TestAPersonWhoLeavesDuringDiscovery(t *testing.T) {
 		answer(w, r)
 	})
 	s.site.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, s.server.URL+login.LoginPath, nil), nil)
-	s.browser().login("/x")
+	b := s.browser()
+	at := b.callback("/x")
+	ctx, cancel = context.WithCancel(t.Context())
+	s.providers[0].BreakTimes(enrichtest.KeySet, 1, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		cancel()
+		answer(w, r)
+	})
+	s.site.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil), []string{transactionCookie + "=" + b.cookie(transactionCookie)})
+	b.login("/x")
 }
 
 // json401 answers with an error code.

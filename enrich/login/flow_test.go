@@ -88,6 +88,24 @@ func TestTheRedirectURIIsThatOfTheConfiguration(t *testing.T) {
 	}
 }
 
+// A proxy that replaces the host is no loop, and the log says once what is wrong.
+func TestAProxyThatReplacesTheHost(t *testing.T) {
+	for _, path := range []string{"/x", "/.token-enrich/login?return=/x"} {
+		s := newStage(t)
+		b := s.browser()
+		b.before = func(r *http.Request) { r.Host = "gateway.internal:8080" }
+		if r := b.login(path); !strings.HasPrefix(r.body, "page /x ") {
+			t.Errorf("arrived at %s", r.body)
+		}
+		b.setCookie(sessionCookie, "")
+		b.login("/x")
+		wantPage(t, "logout", b.open("/.token-enrich/logout"), http.StatusOK, "signed-out-here")
+		if n := strings.Count(s.log.String(), "a proxy in front of the gateway may replace it"); n != 1 {
+			t.Errorf("the log says so %d times", n)
+		}
+	}
+}
+
 // State, code, nonce and PKCE verifier are those of one browser (L1).
 func TestALoginIsThatOfItsBrowser(t *testing.T) {
 	t.Run("another browser's callback", func(t *testing.T) {
