@@ -16,6 +16,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
@@ -176,6 +177,12 @@ func (a *App) denied(ctx context.Context, v *issuer.Verified) error {
 	return err
 }
 
+// GroupsFromToken reports whether no directory answers for the issuer of that name, so
+// that its users' groups are those of the token.
+func (a *App) GroupsFromToken(issuer string) bool {
+	return a.unavailableFacts([]string{issuer})&identity.FactUser != 0
+}
+
 // addLogin adds a compiled policy to its site.
 func (h *Handler) addLogin() {
 	site := h.policy.site
@@ -190,6 +197,7 @@ func (h *Handler) addLogin() {
 		p.ACRValues, p.MaxAge = slices.Clone(r.Values), time.Duration(r.MaxAge)
 	}
 	p.Claims, p.Groups, p.AllClaims = h.policy.compiled.TokenClaims()
+	p.Groups = p.Groups && slices.ContainsFunc(h.Login, h.app.GroupsFromToken)
 	h.app.mu.Lock()
 	defer h.app.mu.Unlock()
 	site.Add(p)
