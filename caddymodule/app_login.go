@@ -84,6 +84,18 @@ func (a *App) openLogins() error {
 	return err
 }
 
+// LoginIssuers returns the names of the issuers at which people log in, in the order of
+// the configuration.
+func (a *App) LoginIssuers() []string {
+	var names []string
+	for _, c := range a.known {
+		if a.logins.providers[c.Name] != nil {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
 // errDiffer is the error of two policies that share a site and not its endpoints.
 var errDiffer = errors.New("policies of one site must have the same endpoints")
 
