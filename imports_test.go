@@ -55,6 +55,7 @@ func importRules() []importRule {
 		{pkg: "~/enrich/oktael/internal/...", never: []string{"~/enrich/oktael"}},
 		{pkg: "~/enrich/claim/...", never: append([]string{"net/http", "~/cache/..."}, concrete...)},
 		{pkg: "~/enrich/forward/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
+		{pkg: "~/enrich/login/page", never: []string{"~/..."}, allowed: []string{"~/enrich/login/page", "~/enrich/suggest"}},
 		{pkg: "~/enrich/mint/...", never: []string{"~/enrich/issuer/...", "~/enrich/directory/..."}},
 		{pkg: "~/caddymodule/block/...", never: []string{"~/..."}, allowed: []string{"~/caddymodule/block/...", "~/enrich/suggest", "~/enrich/setting"}},
 		{pkg: "~/caddymodule/...", never: append(onlyForTests(), "~/cmd/...")},

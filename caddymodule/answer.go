@@ -23,7 +23,7 @@ import (
 // refuse answers a request that is not let through: with the challenge and the
 // cache directives as headers, and the rest as a Caddy error, so that
 // handle_errors can make a page of it. The text reveals nothing to the client;
-// the whole reason is logged.
+// the whole reason is logged. A person whom a login may help is sent to log in.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decision, err error) error {
 	var refusal *enrich.Refusal
 	if !errors.As(err, &refusal) {
@@ -53,6 +53,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *enrich.Decis
 	if c := h.checkLine(level, "request refused", d, refusal.Kind.String()); c != nil {
 		c.Write(zap.String("policy", h.policy.name), zap.String("reason", refusal.Kind.String()),
 			zap.Int("status", answer.StatusCode), zap.String("error_id", answer.ID), zap.NamedError("cause", refusal.Cause))
+	}
+	if h.offerLogin(w, r, refusal, answer.ID) {
+		return nil
 	}
 	return answer
 }

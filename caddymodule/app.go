@@ -29,6 +29,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 )
 
@@ -52,6 +53,9 @@ type App struct {
 	// The keys for tokens that the gateway signs; required as soon as a
 	// policy forwards one.
 	Signing *Signing `json:"signing,omitempty"`
+
+	// How long the sessions of people who logged in last, and where they are kept.
+	Session *login.SessionConfig `json:"session,omitempty"`
 
 	// How long the deny list is used without having been confirmed; after that
 	// requests are answered 503 where denials are in use. Default: 30s.

@@ -66,7 +66,7 @@ func (a *App) openIssuers() error {
 		if err := is.expand(); err != nil {
 			return fmt.Errorf("issuer %d: %w", i+1, err)
 		}
-		config := is.Config
+		config := is.settings()
 		configs[i] = &config
 	}
 	if err := issuer.ResolveNames(configs); err != nil {
@@ -170,6 +170,9 @@ func (a *App) openDirectory(mod DirectoryModule) (directory.Source, error) {
 	kind := mod.CaddyModule().ID.Name()
 	if s.Name == "" {
 		s.Name = kind
+	}
+	if err := checkSendsToken(mod, a.known); err != nil {
+		return directory.Source{}, err
 	}
 	var read [][]byte
 	if f, ok := mod.(DirectoryFiles); ok {

@@ -28,6 +28,7 @@ func init() {
 //		directory <kind> [<argument>] { ... }
 //		cache { ... }
 //		signing { ... }
+//		session { ... }
 //		deny_max_age <duration>
 //		on_denylist_error deny|continue
 //		explain shapes|values
@@ -50,7 +51,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			if err := i.UnmarshalCaddyfile(d); err != nil {
 				return err
 			}
-			if _, err := parsedIssuerNames(app.Issuers); err != nil {
+			if _, err := parsedIssuers(app.Issuers); err != nil {
 				return block.ErrorAt(at, err)
 			}
 			return nil
@@ -66,6 +67,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 			app.Signing = new(Signing)
 			return app.Signing.UnmarshalCaddyfile(d)
 		}},
+		{Name: "session", Parse: app.unmarshalSession},
 		block.Duration("deny_max_age", &app.DenyMaxAge),
 	}, app.enums()...)))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -84,22 +85,23 @@ func (p parsedDirectories) raw() []json.RawMessage {
 // check returns what is wrong in the directories' settings, with file and line,
 // as far as it can be known before placeholders are expanded.
 func (p parsedDirectories) check(issuers []*Issuer) error {
-	names, err := parsedIssuerNames(issuers)
+	configs, err := parsedIssuers(issuers)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for i := range p {
-		if err := p[i].check(names); err != nil {
+		if err := p[i].check(configs); err != nil {
 			errs = append(errs, p[i].locate(err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// check checks one directory. issuers are the names of the issuers, none where
-// those are not known yet.
-func (p *parsedDirectory) check(issuers []string) error {
+// check checks one directory. configs are the settings of the issuers, none where
+// their names are not known yet.
+func (p *parsedDirectory) check(configs []*issuer.Config) error {
+	issuers := issuerNames(configs)
 	if c, ok := p.mod.(DirectoryChecker); ok {
 		if err := c.Check(issuers); err != nil {
 			return fmt.Errorf("directory %q: %w", p.name(), err)
@@ -110,7 +112,28 @@ func (p *parsedDirectory) check(issuers []string) error {
 	if err := member.CheckMatch(); err != nil || len(issuers) == 0 {
 		return err
 	}
-	return member.Validate(issuers)
+	if err := member.Validate(issuers); err != nil {
+		return err
+	}
+	if err := checkSendsToken(p.mod, configs); err != nil {
+		return fmt.Errorf("directory %q: %w", p.name(), err)
+	}
+	return nil
+}
+
+// checkSendsToken returns an error where a directory that asks with the caller's
+// token is to answer for people who log in: their session, in the cookie, holds
+// none.
+func checkSendsToken(mod DirectoryModule, issuers []*issuer.Config) error {
+	if m, ok := mod.(DirectoryWithToken); !ok || !m.SendsToken() {
+		return nil
+	}
+	for _, c := range issuers {
+		if served := mod.Settings().Issuers; c.LoginOnly && (len(served) == 0 || slices.Contains(served, c.Name)) {
+			return directory.Setting("issuer", fmt.Errorf("it asks with the caller's own token, but people log in at issuer %q and their session cookie keeps none", c.Name))
+		}
+	}
+	return nil
 }
 
 // locate adds to an error the file and line of the option that it is about, or
@@ -123,18 +146,13 @@ func (p *parsedDirectory) locate(err error) error {
 	return at.Locate(err)
 }
 
-// parsedIssuerNames returns the names of the issuers of a Caddyfile, none where
-// one depends on a placeholder.
-func parsedIssuerNames(issuers []*Issuer) ([]string, error) {
-	configs, err := parsedIssuers(issuers)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, len(configs))
-	for i, c := range configs {
+// issuerNames returns the names of the issuers, in their order.
+func issuerNames(issuers []*issuer.Config) []string {
+	names := make([]string, len(issuers))
+	for i, c := range issuers {
 		names[i] = c.Name
 	}
-	return names, nil
+	return names
 }
 
 // parsedIssuers returns copies of the issuers' settings with their names, none
@@ -145,7 +163,7 @@ func parsedIssuers(issuers []*Issuer) ([]*issuer.Config, error) {
 		if is.Name == "" && block.HasPlaceholder(is.Issuer) {
 			return nil, nil
 		}
-		config := is.Config
+		config := is.settings()
 		configs[i] = &config
 	}
 	return configs, issuer.ResolveNames(configs)

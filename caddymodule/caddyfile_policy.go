@@ -22,6 +22,11 @@ import (
 //	token_enrich [<matcher>] {
 //		name               <name>
 //		issuers            <name>...
+//		login              <issuer>...
+//		external_url       <url>
+//		callback           <path>
+//		logout             <path> [<path or url>]
+//		session_info       <path>
 //		app                <id>
 //		token_from         header <name> [<scheme>] | cookie <name> | query <name>
 //		path_readings      all | <name>...
@@ -103,7 +108,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}},
 		block.Duration("max_connection", &h.MaxConnection),
 		{Name: "test", List: "tests", Parse: func(d *caddyfile.Dispenser) error { return unmarshalTest(d, &h.Tests) }},
-	}, h.enums()...)))
+	}, append(h.loginOptions(), h.enums()...)...)))
 }
 
 // unmarshalTokenFrom reads a place where a token may be: a header with or without

@@ -52,6 +52,13 @@ type DirectoryChecker interface {
 	Check(issuers []string) error
 }
 
+// DirectoryWithToken is implemented by a directory module that may ask with the
+// caller's own token. It cannot answer for people whose session keeps no token.
+type DirectoryWithToken interface {
+	// SendsToken reports whether the directory sends the token.
+	SendsToken() bool
+}
+
 // DirectoryContext is what the gateway offers to a directory that it opens.
 type DirectoryContext struct {
 	// Logger writes to Caddy's log, with the directory's name, for as long as the

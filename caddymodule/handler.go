@@ -18,6 +18,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
@@ -57,6 +58,14 @@ type Handler struct {
 
 	// The names of the issuers whose tokens are accepted. Default: all.
 	Issuers []string `json:"issuers,omitempty"`
+
+	// The names of the issuers at which people log in. A page that is asked for
+	// without a session is redirected to the only one, or to a page to choose from.
+	// The session is then one more place of the token. Default: nobody logs in.
+	Login []string `json:"login,omitempty"`
+
+	// Where the policies of this site log people in and out.
+	login.Endpoints
 
 	// The id of the protected application in the directory. Default: the
 	// token's client id.
@@ -267,6 +276,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if served, err := h.policy.resource.Serve(w, r); served {
 		return err
 	}
+	if h.serveLogin(w, r, state) {
+		return nil
+	}
 	if first := state.decided; first != nil {
 		if first.list != h.list && first.policy.name != h.policy.name {
 			return h.refuseSecond(w, r, first)
@@ -296,7 +308,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer done()
 	// Not before: a policy in an error route decides for itself.
 	state.decided = h
-	streaming := &streamingWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, purgeVersion: version}
+	streaming := &streamingWriter{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, purgeVersion: version,
+		cookie: state.visit.cookieFor(r, decision, time.Now()),
+	}
 	defer streaming.finish()
 	return next.ServeHTTP(streaming, streaming.cancellable(r))
 }
@@ -343,6 +358,10 @@ func (h *Handler) decide(r *http.Request, state *requestState) (g *enrich.Gatewa
 		return nil, 0, nil, enrich.Unavailable(err)
 	}
 	info := enrich.RequestInfo{Credentials: credentials, Reserved: h.app.owned.Load()}
+	if h.policy.site != nil {
+		state.visit = h.newVisit(r, credentials)
+		info.Session = &state.visit.Visit
+	}
 	info.ClientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		info.URL = sent.URL

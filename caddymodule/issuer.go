@@ -10,6 +10,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/grouplist"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 )
 
 // Issuer is an OpenID provider or an OAuth 2.0 authorization server whose tokens
@@ -17,6 +18,17 @@ import (
 // configuration loads while it is down.
 type Issuer struct {
 	issuer.Config
+
+	// How people log in at this issuer. Such an issuer needs no audience; without
+	// one, its tokens are accepted from logins alone. Default: nobody logs in.
+	Login *login.Config `json:"login,omitempty"`
+}
+
+// settings returns the settings of the issuer itself.
+func (i *Issuer) settings() issuer.Config {
+	c := i.Config
+	c.LoginOnly = i.Login != nil
+	return c
 }
 
 // UnmarshalCaddyfile reads the issuer option; d is at the word issuer. Syntax:
@@ -41,6 +53,7 @@ type Issuer struct {
 //		groups_claim     <claim>
 //		groups_delimiter <text>|json|none
 //		introspect       <url> { ... }
+//		login            { ... }
 //		dpop             off|accept|require
 //		dpop_nonce
 //		dpop_replay      shared|local
@@ -91,6 +104,7 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return nil
 		}},
 		{Name: "introspect", Parse: i.unmarshalIntrospect},
+		{Name: "login", Parse: i.unmarshalLogin},
 		block.Enum("dpop", &i.DPoP, "off", "accept", "require"),
 		block.Flag("dpop_nonce", &i.DPoPNonce),
 		block.Enum("dpop_replay", &i.DPoPReplay, "shared", "local"),
@@ -111,7 +125,7 @@ func (i *Issuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // check returns what is wrong in the settings, as far as it can be known before
 // placeholders are expanded: an address that holds one counts as valid.
 func (i *Issuer) check() error {
-	c := i.Config
+	c := i.settings()
 	if block.HasPlaceholder(c.Issuer) {
 		return nil // an error would not know whose it is
 	}
@@ -177,9 +191,17 @@ func (i *Issuer) expand() error {
 		return errors.New("issuer must be a URL")
 	}
 	if n := i.Introspect; n != nil {
-		return block.Expand(&n.URL, &n.ClientID, &n.ClientSecret, &n.PrivateKey, &n.KeyID)
+		if err := block.Expand(&n.URL, &n.ClientID, &n.ClientSecret, &n.PrivateKey, &n.KeyID); err != nil {
+			return err
+		}
 	}
-	return nil
+	if i.Login == nil {
+		return nil
+	}
+	if err := checkLogin(i.Login); err != nil {
+		return err
+	}
+	return expandLogin(i.Login)
 }
 
 // Interface guard

@@ -54,7 +54,7 @@ func (h *Handler) compile() (*policy, error) {
 	if h.RequireACR != nil {
 		def.RequireACR, def.MaxAge = h.RequireACR.Values, time.Duration(h.RequireACR.MaxAge)
 	}
-	if len(def.Tokens) > 0 && len(h.issuers()) > 1 && slices.ContainsFunc(h.Tokens, func(t mint.TokenDefinition) bool { return t.Subject == "" }) {
+	if len(def.Tokens) > 0 && len(accepted) > 1 && slices.ContainsFunc(h.Tokens, func(t mint.TokenDefinition) bool { return t.Subject == "" }) {
 		p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "token", Text: "the policy accepts several issuers, whose subjects may collide, and signs them all as one issuer: set subject to a claim that is unique across them"})
 	}
 	places := h.TokenFrom
@@ -175,6 +175,9 @@ func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 	if err := issuer.CheckAllowed(issuers, h.Issuers); err != nil {
 		return setting.Wrap(err, "issuers")
 	}
+	if err := h.checkLogin(issuers); err != nil {
+		return err
+	}
 	accepted := h.accepted(issuers)
 	for i, t := range h.Tests {
 		switch {
@@ -190,16 +193,44 @@ func (h *Handler) checkGlobals(issuers []*issuer.Config, signs bool) error {
 	return nil
 }
 
-// accepted returns the names of the issuers that the policy accepts.
+// checkLogin checks the policy's login against the configured issuers.
+func (h *Handler) checkLogin(issuers []*issuer.Config) error {
+	for i, name := range h.Login {
+		switch at := slices.IndexFunc(issuers, func(c *issuer.Config) bool { return c.Name == name }); {
+		case at < 0:
+			return setting.Wrap(fmt.Errorf("login: no issuer is named %q%s", name, suggest.DidYouMean(name, issuerNames(issuers))), "login")
+		case !issuers[at].LoginOnly:
+			return setting.Wrap(fmt.Errorf("login: the issuer %q has no login { … }", name), "login")
+		case slices.Contains(h.Login[:i], name):
+			return setting.Wrap(fmt.Errorf("login: duplicate value %q", name), "login")
+		}
+	}
+	if len(h.Login) > 0 {
+		_, err := h.Endpoints.WithDefaults()
+		return err
+	}
+	e := h.Endpoints
+	for _, o := range []struct{ name, value string }{{"external_url", e.ExternalURL}, {"callback", e.Callback}, {"logout", e.Logout + e.AfterLogout}, {"session_info", e.SessionInfo}} {
+		if o.value != "" {
+			return setting.Wrap(fmt.Errorf("%s needs login: nobody logs in at this policy", o.name), o.name)
+		}
+	}
+	return nil
+}
+
+// accepted returns the names of the issuers whose users the policy accepts, by
+// token or by login.
 func (h *Handler) accepted(issuers []*issuer.Config) []string {
 	if len(h.Issuers) > 0 {
-		return h.Issuers
+		names := slices.Clone(h.Issuers)
+		for _, name := range h.Login {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		return names
 	}
-	names := make([]string, len(issuers))
-	for i, c := range issuers {
-		names[i] = c.Name
-	}
-	return names
+	return issuerNames(issuers)
 }
 
 // issuers returns the configurations of the issuers that the policy accepts.

@@ -10,6 +10,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/claim"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
@@ -22,6 +23,7 @@ type policy struct {
 	compiled       *enrich.Policy
 	mints          bool                  // it signs tokens
 	resource       *document.Resource    // nil where the policy names none
+	site           *login.Site           // nil where nobody logs in
 	warnings       []Warning             // what the policy's own settings make likely to be a mistake
 	importWarnings []claim.ImportWarning // what okta_claims left out, for check
 }
@@ -112,6 +114,9 @@ func (p *policy) readFrom(sources forward.Sources) forward.Sources {
 		case token.Cookie:
 			sources.Cookies = append(sources.Cookies, place.Name)
 		}
+	}
+	if p.site != nil {
+		sources.Cookies = append(sources.Cookies, p.site.Origin().TransactionCookie())
 	}
 	return sources
 }

@@ -47,7 +47,7 @@ var blocksOfParsers = map[string]string{
 	"caddyfile.go parseApp": "Global options", "app.go enums": "Global options",
 	"issuer.go UnmarshalCaddyfile": "issuer", "issuer.go unmarshalIntrospect": "introspect",
 	"cache.go UnmarshalCaddyfile":   "cache and redis and tls",
-	"signing.go UnmarshalCaddyfile": "signing", "caddyfile_token.go unmarshalToken": "token",
+	"signing.go UnmarshalCaddyfile": "signing", "caddyfile_forward.go unmarshalToken": "token",
 	"directory.go ParseDirectory":                "every kind",
 	"caddyfile_policy.go UnmarshalCaddyfile":     "token_enrich",
 	"handler.go enums":                           "token_enrich",

@@ -17,7 +17,8 @@ import (
 
 // streamingWriter is a response writer that recognises a streaming response,
 // such as an event stream, by its header. Such a response must end with its
-// token, also where the request did not ask for one.
+// token, also where the request did not ask for one. It sets the session's cookie
+// when the response begins.
 type streamingWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
@@ -26,6 +27,7 @@ type streamingWriter struct {
 	purgeVersion uint64             // of before the decision
 	cancel       context.CancelFunc // of an HTTP/3 request
 	done         func()
+	cookie       string // to be set, unless a shared cache may store the response
 }
 
 // cancellable returns the request for the handlers behind. Over HTTP/3, a
@@ -56,6 +58,12 @@ func (w *streamingWriter) WriteHeader(status int) {
 				w.cancel()
 			}
 		})
+	}
+	if w.cookie != "" && status >= http.StatusOK {
+		if keepsPrivate(status, w.Header()) {
+			w.Header().Add("Set-Cookie", w.cookie)
+		}
+		w.cookie = ""
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 }

@@ -23,7 +23,7 @@ func (p *Policy) Challenge(r *Refusal, c issuer.Challenge) string {
 	}
 	add("realm", p.definition.Realm)
 	switch r.Kind {
-	case KindNoToken: // no error code: the client did not know (RFC 6750, section 3.1)
+	case KindNoToken, KindSessionEnded: // no error code: the client sent no token (RFC 6750, section 3.1)
 	case KindMalformedRequest:
 		add("error", "invalid_request")
 	case KindInvalidToken:

@@ -84,6 +84,7 @@ type requestCheck struct {
 	policy   *Policy
 	decision *Decision
 	now      time.Time
+	session  bool // the decision is about a session and not a token
 
 	// request is nil where Explain has none; no requirement is checked
 	// then. pathErr is why its path cannot be checked. Enrich has refused such a

@@ -22,7 +22,7 @@ type Decision struct {
 	// ID names the decision in logs and placeholders: 16 hexadecimal digits.
 	ID string
 
-	// Principal is the verified token; nil for an anonymous request.
+	// Principal is whom the verified token or session is for; nil for an anonymous request.
 	Principal *identity.Principal
 
 	// Claims are the verified claims of the token with the computed ones in
@@ -67,7 +67,7 @@ const (
 // can be used. A token without an expiry, as an introspection answer may
 // describe one, ends with its verdict.
 func validity(v *issuer.Verified, now time.Time) (from, until time.Time) {
-	leeway := v.Issuer.Leeway()
+	leeway := v.Leeway()
 	if nbf := v.Principal.NotBefore; !nbf.IsZero() {
 		from = nbf.Add(-leeway)
 	}
@@ -94,13 +94,13 @@ func newID() string {
 // the record is missing or failed and the policy goes on), or anonymous.
 func (d *Decision) Status() string { return d.status }
 
-// until returns when the token expires, leeway included. It is zero for an
+// until returns when the token expires, leeway included, or the session ends. It is zero for an
 // anonymous request and for a token without an expiry.
 func (d *Decision) until() time.Time {
 	if d.verified == nil || d.Principal.Expiry.IsZero() {
 		return time.Time{}
 	}
-	return d.Principal.Expiry.Add(d.verified.Issuer.Leeway())
+	return d.Principal.Expiry.Add(d.verified.Leeway())
 }
 
 // valid reports whether everything that the decision was made from is as it
@@ -126,7 +126,7 @@ func (d *Decision) valid(l *Lookup, now time.Time) (ok, refreshDue bool) {
 // signingRequest returns what a signed token is made from.
 func (d *Decision) signingRequest(now time.Time) mint.Request {
 	return mint.Request{
-		Principal: d.Principal, Claims: d.computed, Computed: d.ruleNames, Now: now, Leeway: d.verified.Issuer.Leeway(),
+		Principal: d.Principal, Claims: d.computed, Computed: d.ruleNames, Now: now, Leeway: d.verified.Leeway(),
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 // DefaultDecisionMemory bounds the decision cache, in bytes.
 const DefaultDecisionMemory = 64 << 20
 
-// DecisionCache holds, in memory only, the decisions about tokens under policies,
-// rendered and ready to be written. A decision is used again only while
+// DecisionCache holds, in memory only, the decisions about tokens and sessions
+// under policies, rendered and ready to be written. A decision is used again only while
 // everything that it was made from is unchanged (see Decision.valid).
 type DecisionCache struct {
 	cache  *otter.Cache[decisionKey, *Decision]
@@ -23,8 +23,8 @@ type DecisionCache struct {
 	hashes sync.Pool
 }
 
-// decisionKey is a keyed hash of the token and of everything else by which two
-// decisions about one token differ. So the cache keeps no token in memory.
+// decisionKey is a keyed hash of the credential and of everything else by which
+// two decisions about one credential differ. So the cache keeps no token in memory.
 type decisionKey [sha256.Size]byte
 
 // NewDecisionCache returns a decision cache of that many bytes; 0 means
@@ -56,19 +56,26 @@ type decisionHash struct {
 	sum [sha256.Size]byte
 }
 
-// key returns the key of a decision about a token under a policy (C31). All
+// key returns the key of a decision about a credential under a policy (C31). All
 // parts but the last have a fixed length, so no two lists of parts are hashed
-// as the same bytes.
-func (c *DecisionCache) key(config Fingerprint, p *Policy, token string) decisionKey {
+// as the same bytes. One of them is the kind of the credential: a client chooses
+// the text of its token, which may be the key of a session.
+func (c *DecisionCache) key(config Fingerprint, p *Policy, cred credential) decisionKey {
 	h, _ := c.hashes.Get().(*decisionHash)
 	h.sha.Reset()
 	n := copy(h.buf[:], c.secret[:])
 	n += copy(h.buf[n:], config[:])
 	n += copy(h.buf[n:], p.fingerprint[:])
+	h.buf[n] = 't'
+	if cred.session != nil {
+		h.buf[n] = 's'
+	}
+	n++
+	text := cred.key
 	for {
-		copied := copy(h.buf[n:], token)
+		copied := copy(h.buf[n:], text)
 		h.sha.Write(h.buf[:n+copied])
-		if token = token[copied:]; token == "" {
+		if text = text[copied:]; text == "" {
 			break
 		}
 		n = 0
@@ -79,13 +86,13 @@ func (c *DecisionCache) key(config Fingerprint, p *Policy, token string) decisio
 	return key
 }
 
-// get returns the decision about a token if it is valid, or nil. A record that
+// get returns the decision about a credential if it is valid, or nil. A record that
 // is due is refreshed behind the request, by the look-up that it came from.
-func (c *DecisionCache) get(config Fingerprint, p *Policy, token string, l *Lookup, now time.Time) *Decision {
+func (c *DecisionCache) get(config Fingerprint, p *Policy, cred credential, l *Lookup, now time.Time) *Decision {
 	if !p.cacheable() {
 		return nil
 	}
-	key := c.key(config, p, token)
+	key := c.key(config, p, cred)
 	d, ok := c.cache.GetIfPresent(key)
 	if !ok {
 		return nil
@@ -103,9 +110,9 @@ func (c *DecisionCache) get(config Fingerprint, p *Policy, token string, l *Look
 
 // put caches a decision if everything that it was made from reports when
 // it is no longer valid.
-func (c *DecisionCache) put(config Fingerprint, p *Policy, token string, d *Decision) {
+func (c *DecisionCache) put(config Fingerprint, p *Policy, cred credential, d *Decision) {
 	if p.cacheable() && !d.incomplete {
-		c.cache.Set(c.key(config, p, token), d)
+		c.cache.Set(c.key(config, p, cred), d)
 	}
 }
 

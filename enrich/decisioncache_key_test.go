@@ -20,6 +20,7 @@ func TestADecisionsKeyTellsItsPartsApart(t *testing.T) {
 	for name, parts := range map[string]struct {
 		config, policy Fingerprint
 		token          string
+		session        SessionSource
 	}{
 		"none":                   {},
 		"configuration":          {config: one},
@@ -32,14 +33,19 @@ func TestADecisionsKeyTellsItsPartsApart(t *testing.T) {
 		"long":                   {token: long},
 		"longer":                 {token: long + "x"},
 		"long, other end":        {token: long[1:] + "y"},
+		"a session":              {token: "a", session: &fakeSession{}},
+		"a long session":         {token: long, session: &fakeSession{}},
+		"a session without key":  {session: &fakeSession{}},
+		"as a session's bytes":   {token: "sa"},
 	} {
 		p := &Policy{fingerprint: parts.policy}
-		key := c.key(parts.config, p, parts.token)
+		cred := credential{key: parts.token, session: parts.session}
+		key := c.key(parts.config, p, cred)
 		if other, taken := keys[key]; taken {
 			t.Errorf("%s and %s have one key", name, other)
 		}
 		keys[key] = name
-		if key != c.key(parts.config, p, parts.token) {
+		if key != c.key(parts.config, p, cred) {
 			t.Errorf("%s: equal parts have different keys", name)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 )
 
 // The claims by which a denial may name a token.
@@ -15,7 +16,7 @@ const (
 )
 
 // denyNames returns the names under which the deny list may hold a principal's
-// token: itself, its session, its user.
+// token or session: the token itself, the session at the issuer, its user.
 func (g *Gateway) denyNames(p *identity.Principal) []purgelog.NameHash {
 	if g.Denials == nil {
 		return nil
@@ -42,12 +43,24 @@ func (g *Gateway) checkDenyList(c requestCheck) error {
 		return nil
 	}
 	if g.Denials.Denied(c.now, c.decision.Principal.IssuedAt, c.decision.denyNames...) {
+		if c.session {
+			return refuse(KindSessionEnded, errRevoked)
+		}
 		return refuse(KindInvalidToken, errRevoked)
 	}
 	if g.DenyListUnconfirmed(c.now) {
 		return refuse(KindUnavailable, errDenyListUnconfirmed)
 	}
 	return nil
+}
+
+// CheckDenied checks the deny list alone, for a principal that is about to get a
+// session. Its error is the *Refusal with which Enrich would answer the session:
+// KindSessionEnded for a principal that is denied, KindUnavailable where the list
+// has not been confirmed for too long.
+func (g *Gateway) CheckDenied(v *issuer.Verified) error {
+	d := &Decision{Principal: v.Principal, denyNames: g.denyNames(v.Principal)}
+	return g.checkDenyList(requestCheck{decision: d, now: g.Clock(), session: true})
 }
 
 // DenyListUnconfirmed reports whether the deny list is so old that every token

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -24,6 +25,11 @@ const (
 	KindMalformedRequest
 	// KindInvalidToken: malformed, expired, revoked, of a foreign issuer.
 	KindInvalidToken
+	// KindSessionEnded: the session of a login is over, revoked, or none of ours;
+	// a new login helps.
+	KindSessionEnded
+	// KindOtherLogin: the session is of a login that the policy does not accept.
+	KindOtherLogin
 	// KindInsufficientScope: a scope that the policy requires is missing.
 	KindInsufficientScope
 	// KindInsufficientAuthentication: acr or age of the login do not suffice
@@ -55,6 +61,8 @@ var kinds = [...]struct {
 	KindNoToken:                    {http.StatusUnauthorized, "no_token", "authentication required"},
 	KindMalformedRequest:           {http.StatusBadRequest, "invalid_request", "malformed request"},
 	KindInvalidToken:               {http.StatusUnauthorized, "invalid_token", "invalid token"},
+	KindSessionEnded:               {http.StatusUnauthorized, "session_ended", "authentication required"},
+	KindOtherLogin:                 {http.StatusForbidden, "other_login", "forbidden"},
 	KindInsufficientScope:          {http.StatusForbidden, "insufficient_scope", "insufficient scope"},
 	KindInsufficientAuthentication: {http.StatusUnauthorized, "insufficient_user_authentication", "stronger authentication required"},
 	KindCrossOrigin:                {http.StatusForbidden, "cross_origin", "forbidden"},
@@ -103,6 +111,10 @@ var (
 	errCrossOrigin = errors.New("cross-origin request with a cookie token")
 	// errRevoked: the deny list names the token, its session or its user.
 	errRevoked = errors.New("the token was revoked")
+	// errSessionOver: the session's end has come.
+	errSessionOver = errors.New("the session is over")
+	// errOtherLogin: the session is of an issuer that the policy has no login of.
+	errOtherLogin = errors.New("the session is of another login")
 	// errDenyListUnconfirmed: the deny list is older than it may be.
 	errDenyListUnconfirmed = errors.New("the deny list is unconfirmed")
 	// errDirectory: the directory failed and nothing usable is cached.
@@ -182,4 +194,15 @@ func refuseToken(err error) *Refusal {
 		return r
 	}
 	return refuse(KindUnavailable, err)
+}
+
+// refuseSession returns the refusal for an error of a SessionSource. A store that
+// cannot be read, or was not waited for, says nothing about the session.
+func refuseSession(err error) *Refusal {
+	for _, cause := range [...]error{issuer.ErrUnavailable, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, cause) {
+			return refuse(KindUnavailable, err)
+		}
+	}
+	return refuse(KindSessionEnded, err)
 }

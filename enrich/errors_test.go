@@ -2,7 +2,9 @@ package enrich
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -42,10 +44,25 @@ func TestEachKindHasAStatusAWordAndATextForStrangers(t *testing.T) {
 	for kind, status := range map[Kind]int{
 		KindInternal: 500, KindNoToken: 401, KindMalformedRequest: 400, KindInvalidToken: 401, KindInsufficientScope: 403,
 		KindInsufficientAuthentication: 401, KindCrossOrigin: 403, KindDenied: 403, KindMissingUser: 403, KindUnavailable: 503,
-		KindClaim: 500, KindHeader: 500,
+		KindClaim: 500, KindHeader: 500, KindSessionEnded: 401, KindOtherLogin: 403,
 	} {
 		if kind.Status() != status {
 			t.Errorf("%s has status %d, want %d", kind, kind.Status(), status)
+		}
+	}
+}
+
+// TestTheManualListsEachKind: the table of failures has a row for each word, with
+// its status.
+func TestTheManualListsEachKind(t *testing.T) {
+	text, err := os.ReadFile("../docs/reference.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range kinds {
+		k := Kind(i) //nolint:gosec // a dozen
+		if row := fmt.Sprintf("\n| `%s` | %d", k, k.Status()); !strings.Contains(string(text), row) {
+			t.Errorf("docs/reference.md has no row that begins with %q", row)
 		}
 	}
 }
@@ -94,6 +111,8 @@ func TestEachRefusalHasItsChallenge(t *testing.T) {
 	}{
 		"no token":            {plain, Refusal{Kind: KindNoToken}, bearerWay, `Bearer`},
 		"no token, in full":   {full, Refusal{Kind: KindNoToken}, bearerWay, `Bearer realm="payroll"` + tail},
+		"session ended":       {full, Refusal{Kind: KindSessionEnded}, bearerWay, `Bearer realm="payroll"` + tail},
+		"other login":         {full, Refusal{Kind: KindOtherLogin}, bearerWay, ``},
 		"malformed request":   {plain, Refusal{Kind: KindMalformedRequest}, bearerWay, `Bearer error="invalid_request"`},
 		"invalid token":       {plain, Refusal{Kind: KindInvalidToken}, bearerWay, `Bearer error="invalid_token", error_description="The access token is not valid."`},
 		"another error":       {plain, Refusal{Kind: KindInvalidToken, OAuthError: "use_dpop_nonce"}, issuer.Challenge{Scheme: "DPoP", Algorithms: "ES256 EdDSA"}, `DPoP error="use_dpop_nonce", error_description="The DPoP proof is not valid here.", algs="ES256 EdDSA"`},

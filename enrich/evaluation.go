@@ -42,7 +42,7 @@ type evaluation struct {
 	policy   *Policy
 	verified *issuer.Verified
 	now      time.Time // when the evaluation began
-	token    string    // as it was sent, for directories that ask with it; may be empty
+	token    string    // as it was sent, for directories that ask with it; empty for a session
 	app      string    // the id of the protected app; may be empty
 
 	record    LookupResult

@@ -10,9 +10,9 @@ import (
 )
 
 // forward is the last stage: headers and signed tokens onto the request, and
-// the incoming token away from it.
+// the incoming token or session away from it.
 func (g *Gateway) forward(r *http.Request, p *Policy, d *Decision, found token.Found, info RequestInfo) error {
-	if p.definition.KeepToken {
+	if p.keeps(found.Place) {
 		attach(r, *found.Place, info)
 	} else {
 		found.Drop(r)

@@ -3,8 +3,9 @@
 // are injected. It does not depend on Caddy.
 //
 // A request's way is Gateway.Enrich (gateway.go): checks.go and the deny list on
-// every request, decisioncache.go for a token that was seen before,
-// evaluation.go for one that was not, and forward.go to write the headers.
+// every request, credential.go for what it brings, decisioncache.go for a
+// credential that was seen before, evaluation.go for one that was not, and
+// forward.go to write the headers.
 package enrich
 
 import (
@@ -43,7 +44,7 @@ type Gateway struct {
 	// LongLived tracks the requests that are to end with their tokens.
 	LongLived *LongLived
 
-	// Decisions caches the decisions about tokens that were seen before.
+	// Decisions caches the decisions about tokens and sessions that were seen before.
 	Decisions *DecisionCache
 
 	// Signer signs new tokens; nil where no policy forwards one.
@@ -89,6 +90,10 @@ type RequestInfo struct {
 	// the htu of DPoP proofs. Nil means that nothing was rewritten.
 	URL *url.URL
 
+	// Session reads the session of a login from its cookie; nil where the policy
+	// has no SessionCookie.
+	Session SessionSource
+
 	// Credentials are the headers that were taken out of the request because
 	// tokens are read from them, by canonical name. Tokens are read from here,
 	// and only what the policy keeps returns to the request. Nil means that
@@ -117,10 +122,12 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, info RequestInfo) (d *Decis
 			g.Logger.Error("a stage panicked", "policy", p.name, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 			d, err = nil, refuse(KindInternal, ErrPanic)
 		}
-		if err != nil && !p.definition.KeepToken && !errors.Is(err, token.ErrNone) {
+		if err != nil && !errors.Is(err, token.ErrNone) {
 			// A refusal may end in an error route that proxies.
 			for i := range p.places {
-				token.Found{Place: &p.places[i]}.Drop(r)
+				if place := &p.places[i]; !p.keeps(place) {
+					token.Found{Place: place}.Drop(r)
+				}
 			}
 		}
 		g.Observer.Decided(p.name, outcome(d, err), hit, g.Clock().Sub(started))
@@ -139,27 +146,41 @@ func (g *Gateway) Enrich(r *http.Request, p *Policy, info RequestInfo) (d *Decis
 	if err := crossOrigin(r, p, found); err != nil {
 		return nil, err
 	}
-	caller := callerOf(r, found, info)
-	caller.Memory = g.Proofs
-	if d = g.Decisions.get(g.Fingerprint, p, found.Token, g.Lookup, started); d != nil { //nolint:contextcheck // a refresh behind the request outlives it
-		hit = true
-		// What a cached decision cannot know: who sends the token this time.
-		if err := d.verified.Issuer.CheckSender(r.Context(), d.Principal, caller); err != nil {
-			return nil, refuseToken(err)
-		}
-	} else if d, err = g.decide(r.Context(), p, found, caller, started); err != nil {
-		return d, err
+	if d, hit, err = g.decideRequest(r, p, found, info, started); err == nil {
+		return d, g.forward(r, p, d, found, info)
 	}
-	if err := g.check(requestCheck{
-		policy: p, decision: d, now: started, request: r, clientIP: info.ClientIP, requirements: p.requirements.request,
-	}); err != nil {
-		return d, err
+	if p.definition.Anonymous && sessionEnded(err) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		found.Drop(r)
+		return g.anonymous(r, p, info)
 	}
-	return d, g.forward(r, p, d, found, info)
+	return d, err
 }
 
-// findToken returns the token of a request, from exactly one of the policy's
-// places.
+// decideRequest returns the decision about what was found in a request, checked
+// on this request, and whether it comes from the cache.
+func (g *Gateway) decideRequest(r *http.Request, p *Policy, found token.Found, info RequestInfo, now time.Time) (d *Decision, hit bool, err error) {
+	cred, err := openCredential(found, info, now)
+	if err != nil {
+		return nil, false, err
+	}
+	caller := callerOf(r, found, info)
+	caller.Memory = g.Proofs
+	if d = g.Decisions.get(g.Fingerprint, p, cred, g.Lookup, now); d != nil { //nolint:contextcheck // a refresh behind the request outlives it
+		hit = true
+		// What a cached decision cannot know: who sends the token this time.
+		if err := d.verified.CheckSender(r.Context(), caller); err != nil {
+			return nil, hit, refuseToken(err)
+		}
+	} else if d, err = g.decide(r.Context(), p, cred, caller, now); err != nil {
+		return d, hit, err
+	}
+	return d, hit, g.check(requestCheck{
+		policy: p, decision: d, now: now, session: cred.session != nil, request: r, clientIP: info.ClientIP, requirements: p.requirements.request,
+	})
+}
+
+// findToken returns the token or session cookie of a request, from exactly one of
+// the policy's places.
 func findToken(r *http.Request, p *Policy, detached http.Header) (token.Found, error) {
 	found, err := token.Find(r, detached, p.places, 0)
 	switch {
@@ -173,23 +194,23 @@ func findToken(r *http.Request, p *Policy, detached http.Header) (token.Found, e
 	return found, refuse(KindMalformedRequest, err)
 }
 
-// decide makes the decision about a token that is not in the decision cache:
-// it verifies the token and runs the stages. The decision may be a denial;
+// decide makes the decision about a credential that is not in the decision cache:
+// it verifies the credential and runs the stages. The decision may be a denial;
 // errors are for what could not be decided, with a decision that says whose
-// token it is where that was verified.
-func (g *Gateway) decide(ctx context.Context, p *Policy, found token.Found, caller *issuer.Caller, now time.Time) (*Decision, error) {
-	verified, err := g.Issuers.Verify(ctx, found.Token, p.definition.Issuers, caller)
+// credential it is where that was verified.
+func (g *Gateway) decide(ctx context.Context, p *Policy, cred credential, caller *issuer.Caller, now time.Time) (*Decision, error) {
+	verified, err := g.verify(ctx, p, cred, caller, now)
 	if err != nil {
-		return nil, refuseToken(err)
+		return nil, err
 	}
-	e := g.newEvaluation(p, verified, found.Token, now)
+	e := g.newEvaluation(p, verified, cred.token(), now)
 	err = e.run(ctx)
 	g.observeOverflow(e, err)
 	d := e.decision(err)
 	if err != nil && d.denial == nil {
 		return d, err
 	}
-	g.Decisions.put(g.Fingerprint, p, found.Token, d)
+	g.Decisions.put(g.Fingerprint, p, cred, d)
 	return d, nil
 }
 

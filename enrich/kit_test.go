@@ -222,7 +222,14 @@ func (a answer) kind() string { return outcome(a.decision, a.err) }
 // send takes a request through the stages.
 func (r *rig) send(p *Policy, req *http.Request) answer {
 	r.t.Helper()
-	d, err := r.Enrich(req, p, RequestInfo{ClientIP: "192.0.2.7"})
+	return r.sendWith(p, req, RequestInfo{})
+}
+
+// sendWith is send with what the server knows besides.
+func (r *rig) sendWith(p *Policy, req *http.Request, info RequestInfo) answer {
+	r.t.Helper()
+	info.ClientIP = "192.0.2.7"
+	d, err := r.Enrich(req, p, info)
 	var refusal *Refusal
 	if err != nil && !errors.As(err, &refusal) {
 		r.t.Fatalf("Enrich gave an error that is no refusal: %v", err)

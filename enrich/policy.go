@@ -36,6 +36,15 @@ type PolicyDefinition struct {
 	// the scheme Bearer.
 	TokenFrom []token.Place
 
+	// SessionCookie is the name of the cookie that holds the session of a login,
+	// one more place for the identity of a request; empty means none. Unlike a
+	// token in a cookie it never reaches the application.
+	SessionCookie string
+
+	// Logins are the configured names of the issuers whose sessions are accepted;
+	// nil means none.
+	Logins []string
+
 	// PathReadings are the names of the readings of a path that matchers and
 	// requirements must agree in; nil means all.
 	PathReadings []string
@@ -168,18 +177,19 @@ func CompilePolicy(def PolicyDefinition) (*Policy, error) {
 
 // compilePlaces checks the places of the token. Where DPoP is accepted, one with
 // the scheme DPoP is added beside one with the scheme Bearer (RFC 9449, section
-// 7.1).
+// 7.1). The session's cookie comes last.
 func (p *Policy) compilePlaces(def PolicyDefinition) error {
 	if len(p.places) == 0 {
 		p.places = token.DefaultPlaces()
 	}
-	places := make([]token.Place, 0, len(p.places)+1)
+	session := token.Place{Kind: token.Cookie, Name: def.SessionCookie, Session: true}
+	places := make([]token.Place, 0, len(p.places)+2)
 	for i, place := range p.places {
 		n, err := place.Normalize()
 		if err != nil {
 			return setting.Wrap(fmt.Errorf("token_from: %w", err), setting.Index("token_from", i))
 		}
-		if slices.ContainsFunc(places, n.Same) {
+		if slices.ContainsFunc(places, n.Same) || n.Same(session) {
 			return setting.Wrap(fmt.Errorf("token_from: duplicate source %s: %w", n, token.ErrPlace), setting.Index("token_from", i))
 		}
 		places = append(places, n)
@@ -193,9 +203,19 @@ func (p *Policy) compilePlaces(def PolicyDefinition) error {
 			}
 		}
 	}
+	if def.SessionCookie != "" {
+		if _, err := session.Normalize(); err != nil {
+			return fmt.Errorf("session: %w", err)
+		}
+		places = append(places, session)
+	}
 	p.places = places
 	return nil
 }
+
+// keeps reports whether what was found at a place stays on the request for the
+// application, which never sees a session.
+func (p *Policy) keeps(place *token.Place) bool { return p.definition.KeepToken && !place.Session }
 
 // compileTokens compiles the tokens that the policy forwards and returns the
 // places that they go to, which the policy owns; none where one is wrong.

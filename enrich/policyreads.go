@@ -1,9 +1,11 @@
 package enrich
 
-// This file refuses a policy whose rules read what no directory can say (C35).
+// This file finds what a policy reads. It refuses one whose rules read what no
+// directory can say (C35), and lists what a login's session has to hold for it.
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
@@ -47,4 +49,39 @@ func (p *Policy) reader(root oktael.Inputs) string {
 		return "claim " + rules[0]
 	}
 	return "a requirement"
+}
+
+// TokenClaims returns, sorted, the names of the token's claims on which the policy's
+// decisions rest, so that a session need hold no others: those that rules,
+// requirements and require_acr read, and those that headers and signed tokens show
+// as the token brings them. What the principal itself is read from is not among
+// them; see issuer.PrincipalClaims.
+//
+// groups says that the user's groups are read, which are the token's where no
+// directory knows them; the claim's name is the issuer's. all says that any claim
+// may be read: an expression reads the token as a whole, or a header or token shows
+// every claim.
+func (p *Policy) TokenClaims() (names []string, groups, all bool) {
+	read, all := p.rules.TokenClaims()
+	for _, r := range p.requirements.all() {
+		read, all = append(read, r.Members("token")...), all || r.ReadsWhole("token")
+	}
+	if len(p.definition.RequireACR) > 0 {
+		read = append(read, "acr")
+	}
+	if p.definition.MaxAge > 0 {
+		read = append(read, "auth_time")
+	}
+	shown, every := p.headerPlan.Claims()
+	for _, t := range p.tokens {
+		carried, whole := t.template.Claims()
+		shown, every = append(shown, carried...), every || whole
+	}
+	for _, name := range shown {
+		if !slices.Contains(p.rules.Names(), name) { // else the rule's value is shown, or none
+			read = append(read, name)
+		}
+	}
+	slices.Sort(read)
+	return slices.Compact(read), p.reads&oktael.InputGroups != 0, all || every
 }

@@ -25,41 +25,32 @@ const Overhead = headSize + tagSize
 // nonce, and returns the envelope.
 func (r *Ring) Seal(name [32]byte, plain []byte) ([]byte, error) {
 	k := &r.keys[0]
-	out := make([]byte, headSize, len(plain)+Overhead)
-	out[0] = version
-	copy(out[1:], k.id[:])
-	nonce := out[1+idSize : headSize]
-	if _, err := io.ReadFull(r.rand, nonce); err != nil {
-		return nil, fmt.Errorf("sealing a cache entry: %w", err)
-	}
 	aead, err := k.aead(name)
 	if err != nil {
 		return nil, fmt.Errorf("sealing a cache entry: %w", err)
 	}
-	return aead.Seal(out, nonce, plain, associated(out, name)), nil
+	out, err := seal(r.rand, aead, k.id, name, plain, nil)
+	if err != nil {
+		return nil, fmt.Errorf("sealing a cache entry: %w", err)
+	}
+	return out, nil
 }
 
 // Open decrypts the envelope of that name. Every fault is an
 // ErrOpen.
 func (r *Ring) Open(name [32]byte, envelope []byte) ([]byte, error) {
-	if len(envelope) < Overhead || envelope[0] != version {
-		return nil, ErrOpen
+	id, err := keyID(envelope)
+	if err != nil {
+		return nil, err
 	}
-	id := [idSize]byte(envelope[1:])
 	for i := range r.keys {
-		k := &r.keys[i]
-		if k.id != id {
-			continue
+		if k := &r.keys[i]; k.id == id {
+			aead, err := k.aead(name)
+			if err != nil {
+				return nil, ErrOpen
+			}
+			return open(nil, aead, name, envelope, nil)
 		}
-		aead, err := k.aead(name)
-		if err != nil {
-			return nil, ErrOpen
-		}
-		plain, err := aead.Open(nil, envelope[1+idSize:headSize], envelope[headSize:], associated(envelope, name))
-		if err != nil {
-			return nil, ErrOpen
-		}
-		return plain, nil
 	}
 	return nil, ErrUnknownKey
 }
@@ -72,10 +63,40 @@ func (k *key) aead(name [32]byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// associated is what is authenticated beside the content: version, key id and
-// the name.
-func associated(envelope []byte, name [32]byte) []byte {
-	ad := make([]byte, 0, 1+idSize+len(name))
+// seal makes an envelope.
+func seal(rand io.Reader, aead cipher.AEAD, id [idSize]byte, name [32]byte, plain, data []byte) ([]byte, error) {
+	out := make([]byte, headSize, len(plain)+Overhead)
+	out[0] = version
+	copy(out[1:], id[:])
+	nonce := out[1+idSize : headSize]
+	if _, err := io.ReadFull(rand, nonce); err != nil {
+		return nil, err
+	}
+	return aead.Seal(out, nonce, plain, associated(out, name, data)), nil
+}
+
+// keyID returns the id of the key under which an envelope says that it is sealed.
+func keyID(envelope []byte) (id [idSize]byte, err error) {
+	if len(envelope) < Overhead || envelope[0] != version {
+		return id, ErrOpen
+	}
+	return [idSize]byte(envelope[1:]), nil
+}
+
+// open appends the content of an envelope to dst.
+func open(dst []byte, aead cipher.AEAD, name [32]byte, envelope, data []byte) ([]byte, error) {
+	plain, err := aead.Open(dst, envelope[1+idSize:headSize], envelope[headSize:], associated(envelope, name, data))
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return plain, nil
+}
+
+// associated is what is authenticated beside the content: version, key id, the
+// name, and further data. The parts before the data have fixed lengths.
+func associated(envelope []byte, name [32]byte, data []byte) []byte {
+	ad := make([]byte, 0, 1+idSize+len(name)+len(data))
 	ad = append(ad, envelope[:1+idSize]...)
-	return append(ad, name[:]...)
+	ad = append(ad, name[:]...)
+	return append(ad, data...)
 }

@@ -72,6 +72,9 @@ func (u *Userinfo) Check(issuers []string) error {
 // Files implements caddymodule.DirectoryFiles: the file of certificates.
 func (u *Userinfo) Files() []string { return []string{u.CAFile} }
 
+// SendsToken implements caddymodule.DirectoryWithToken.
+func (*Userinfo) SendsToken() bool { return true }
+
 // Open returns the directory. It fetches the issuer's metadata at the first look-up.
 func (u *Userinfo) Open(ctx caddymodule.DirectoryContext) (directory.Directory, error) {
 	is := ctx.Issuer(u.Issuer)
@@ -113,9 +116,10 @@ func (u *Userinfo) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards
 var (
-	_ caddy.Provisioner            = (*Userinfo)(nil)
-	_ caddyfile.Unmarshaler        = (*Userinfo)(nil)
-	_ caddymodule.DirectoryModule  = (*Userinfo)(nil)
-	_ caddymodule.DirectoryFiles   = (*Userinfo)(nil)
-	_ caddymodule.DirectoryChecker = (*Userinfo)(nil)
+	_ caddy.Provisioner              = (*Userinfo)(nil)
+	_ caddyfile.Unmarshaler          = (*Userinfo)(nil)
+	_ caddymodule.DirectoryModule    = (*Userinfo)(nil)
+	_ caddymodule.DirectoryFiles     = (*Userinfo)(nil)
+	_ caddymodule.DirectoryChecker   = (*Userinfo)(nil)
+	_ caddymodule.DirectoryWithToken = (*Userinfo)(nil)
 )

@@ -156,16 +156,21 @@ func (r *rule) evalAllowList(c *oktael.Context, o *Outcome) (any, string, error)
 	return values, "", nil
 }
 
-// tokenKind distinguishes ID tokens from access tokens by the claims that only ID
-// tokens have (OpenID Connect Core, sections 2 and 3.3.2.11) and by the
-// token_use of those issuers who say it outright.
+// idTokenClaims are the claims that only ID tokens have (OpenID Connect Core,
+// sections 2 and 3.3.2.11). tokenUse is the claim by which some issuers say the
+// kind of a token outright.
+var idTokenClaims = [...]string{"nonce", "at_hash", "c_hash"}
+
+const tokenUse = "token_use"
+
+// tokenKind distinguishes ID tokens from access tokens by their claims.
 func tokenKind(token map[string]any) string {
-	for _, name := range [...]string{"nonce", "at_hash", "c_hash"} {
+	for _, name := range idTokenClaims {
 		if _, ok := token[name]; ok {
 			return TokenID
 		}
 	}
-	if use, ok := token["token_use"].(string); ok && use == TokenID {
+	if use, ok := token[tokenUse].(string); ok && use == TokenID {
 		return TokenID
 	}
 	return TokenAccess

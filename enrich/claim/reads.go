@@ -66,3 +66,32 @@ func (r *Rules) Attributes(root string) map[string][]string {
 	}
 	return read
 }
+
+// TokenClaims returns the names of the token's claims that the active rules read,
+// unsorted; all says that they may read any. A rule for one kind of token reads
+// the claims that tell the kinds apart.
+func (r *Rules) TokenClaims() (names []string, all bool) {
+	const token = "token"
+	for i := range r.rules {
+		rule := &r.rules[i]
+		if !rule.active {
+			continue
+		}
+		if rule.token != "" {
+			names = append(append(names, idTokenClaims[:]...), tokenUse)
+		}
+		programs := []*oktael.Program{rule.program}
+		if a := rule.allow; a != nil {
+			programs = append(programs, a.dynamic)
+			if a.value != nil {
+				names, all = append(names, a.value.Members(token)...), all || a.value.ReadsWhole(token)
+			}
+		}
+		for _, p := range programs {
+			if p != nil {
+				names, all = append(names, p.Members(token)...), all || p.ReadsWhole(token)
+			}
+		}
+	}
+	return names, all
+}

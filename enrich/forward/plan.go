@@ -142,6 +142,15 @@ func (p *HeaderPlan) Shows(claim string) bool {
 	return len(p.every) > 0 || slices.ContainsFunc(p.headers, func(h header) bool { return h.claim == claim })
 }
 
+// Claims returns the names of the claims that headers show, unsorted; all says that
+// they show any claim that there is.
+func (p *HeaderPlan) Claims() (names []string, all bool) {
+	for i := range p.headers {
+		names = append(names, p.headers[i].claim)
+	}
+	return names, len(p.every) > 0
+}
+
 // CheckClaims returns an error where two computed claims of those names would be
 // written to one header by a headers_from that takes every claim. It finds at load
 // what Render would otherwise have to refuse at the first request.

@@ -83,8 +83,8 @@ func newClaimRules(c Config) *claimRules {
 // checkType checks the typ header. It refuses the kinds that are never a token for
 // a resource, and then what is not on the issuer's list.
 func (r *claimRules) checkType(typ string) error {
-	if what, ok := neverTypes[typ]; ok {
-		return fmt.Errorf("typ names %s: %w", what, errType)
+	if err := checkNeverType(typ); err != nil {
+		return err
 	}
 	typ = cmp.Or(typ, noType)
 	if !r.types[typ] {
@@ -93,10 +93,17 @@ func (r *claimRules) checkType(typ string) error {
 	return nil
 }
 
-// checkKind checks by the claims what kind of token this is. It refuses the kinds
-// that are neither access nor ID token, whatever their typ, and then the one of
-// these two that the issuer's tokens are not.
-func (r *claimRules) checkKind(typ string, claims map[string]any) error {
+// checkNeverType refuses the types of neverTypes.
+func checkNeverType(typ string) error {
+	if what, ok := neverTypes[typ]; ok {
+		return fmt.Errorf("typ names %s: %w", what, errType)
+	}
+	return nil
+}
+
+// checkNeverKind refuses by the claims the kinds that are neither access nor ID
+// token, whatever their typ.
+func (r *claimRules) checkNeverKind(claims map[string]any) error {
 	has := func(name string) bool { _, ok := claims[name]; return ok }
 	sub, _ := claims["sub"].(string)
 	switch {
@@ -111,6 +118,17 @@ func (r *claimRules) checkKind(typ string, claims map[string]any) error {
 	case claims["token_use"] == "refresh_token" || claims["token_use"] == "refresh":
 		return fmt.Errorf("a refresh token: %w", errKind)
 	}
+	return nil
+}
+
+// checkKind checks by the claims what kind of token this is. It refuses what is
+// neither access nor ID token, and then the one of these two that the issuer's
+// tokens are not.
+func (r *claimRules) checkKind(typ string, claims map[string]any) error {
+	if err := r.checkNeverKind(claims); err != nil {
+		return err
+	}
+	has := func(name string) bool { _, ok := claims[name]; return ok }
 	id := has("nonce") || has("at_hash") || has("c_hash") || claims["token_use"] == "id"
 	switch {
 	case r.tokens == tokensAccess && id:
@@ -124,8 +142,11 @@ func (r *claimRules) checkKind(typ string, claims map[string]any) error {
 // checkAudience requires that aud, a string or a list of strings, names this
 // gateway (RFC 7519, section 4.1.3), unless the issuer has any_audience.
 func (r *claimRules) checkAudience(claims map[string]any) error {
-	if r.anyAudience {
+	switch {
+	case r.anyAudience:
 		return nil
+	case len(r.audience) == 0:
+		return fmt.Errorf("no audience is configured, so its tokens are accepted from logins only: %w", errAudience)
 	}
 	switch aud := claims["aud"].(type) {
 	case string:

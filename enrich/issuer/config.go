@@ -23,6 +23,11 @@ type Config struct {
 	// that is given such a token can then use it here.
 	AnyAudience bool `json:"any_audience,omitempty"`
 
+	// LoginOnly says that users log in at this issuer, so that neither audience
+	// nor any_audience is required. Without them no token of a request is
+	// accepted.
+	LoginOnly bool `json:"-"`
+
 	// Which kind of token is accepted: "access", "id" or "any". A token with
 	// nonce, at_hash, c_hash or token_use "id" is an ID token, every other
 	// one an access token. Default: access.

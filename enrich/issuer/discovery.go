@@ -23,8 +23,52 @@ type Metadata struct {
 	Issuer string
 
 	// The endpoints of the issuer. JWKSURI is never empty, and https or on this
-	// machine. The others are not checked, and empty if the metadata omit them.
+	// machine. The others are empty if the metadata omit them, and CheckEndpoint
+	// checks them where they are used.
 	JWKSURI, AuthorizationEndpoint, TokenEndpoint, UserinfoEndpoint string
+
+	// EndSessionEndpoint logs a user out (OpenID Connect RP-Initiated Logout,
+	// section 2.1), and PushedAuthorizationEndpoint takes authorization requests
+	// (RFC 9126). Both are as the endpoints above.
+	EndSessionEndpoint, PushedAuthorizationEndpoint string
+
+	// TokenAuthMethods are the ways in which a client can authenticate at the
+	// token endpoint. Nil means that the metadata name none, which stands for
+	// client_secret_basic (OpenID Connect Discovery, section 3).
+	TokenAuthMethods []string
+
+	// ResponseIssuer says that each authorization response has an iss (RFC
+	// 9207, section 3).
+	ResponseIssuer bool
+}
+
+// CheckEndpoint returns why an endpoint of the metadata must not be used, or
+// nil. It must be there, and https or on this machine; on this machine only if
+// the issuer is. Errors wrap ErrUnavailable and do not repeat the URL.
+func (m *Metadata) CheckEndpoint(endpoint string) error {
+	err := errNoEndpoint
+	if endpoint != "" {
+		err = checkEndpoint(endpoint, m.Issuer)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, ErrUnavailable)
+	}
+	return nil
+}
+
+var errNoEndpoint = errors.New("the metadata name no such endpoint")
+
+// checkEndpoint checks the URL of a server that place names. A remote server
+// must not send the gateway to ports of this machine.
+func checkEndpoint(endpoint, place string) error {
+	u, err := checkURL(endpoint)
+	if err != nil {
+		return err
+	}
+	if at, err := url.Parse(place); loopback.Host(u.Hostname()) && (err != nil || !loopback.Host(at.Hostname())) {
+		return errInsecure
+	}
+	return nil
 }
 
 // discover fetches the issuer's metadata from the first URL that has them. A URL that
@@ -58,19 +102,20 @@ func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
 	}
 	str := func(name string) string { s, _ := members[name].(string); return s }
 	m := &Metadata{
-		Issuer:                identifier,
-		JWKSURI:               str("jwks_uri"),
-		AuthorizationEndpoint: str("authorization_endpoint"),
-		TokenEndpoint:         str("token_endpoint"),
-		UserinfoEndpoint:      str("userinfo_endpoint"),
+		Issuer:                      identifier,
+		JWKSURI:                     str("jwks_uri"),
+		AuthorizationEndpoint:       str("authorization_endpoint"),
+		TokenEndpoint:               str("token_endpoint"),
+		UserinfoEndpoint:            str("userinfo_endpoint"),
+		EndSessionEndpoint:          str("end_session_endpoint"),
+		PushedAuthorizationEndpoint: str("pushed_authorization_request_endpoint"),
+		ResponseIssuer:              members["authorization_response_iss_parameter_supported"] == true,
 	}
-	keys, err := checkURL(m.JWKSURI)
-	if err != nil {
+	if methods, ok := members["token_endpoint_auth_methods_supported"].([]any); ok {
+		m.TokenAuthMethods, _ = texts(methods)
+	}
+	if err := checkEndpoint(m.JWKSURI, place); err != nil {
 		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, err)}
-	}
-	// A remote server must not send the gateway to ports of this machine.
-	if at, err := url.Parse(place); err == nil && loopback.Host(keys.Hostname()) && !loopback.Host(at.Hostname()) {
-		return nil, &fetchError{outcome: FetchMalformed, err: fmt.Errorf("jwks_uri of %s: %w", place, errInsecure)}
 	}
 	return m, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -159,5 +160,62 @@ func TestMetadataOfAnIssuerWithAKeySetURL(t *testing.T) {
 	}
 	if n := s.server.count(openIDPlace); n != 2 {
 		t.Errorf("asked %d times, want 2", n)
+	}
+}
+
+func TestMetadataOfALogin(t *testing.T) {
+	s := newStage(t, byDiscovery)
+	s.server.say(openIDPlace, metadataText(
+		"end_session_endpoint", testIssuer+"/logout", "pushed_authorization_request_endpoint", testIssuer+"/par",
+		"token_endpoint_auth_methods_supported", []string{"client_secret_post", "private_key_jwt"},
+		"authorization_response_iss_parameter_supported", true))
+	m, err := s.issuer.Metadata(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.EndSessionEndpoint != testIssuer+"/logout" || m.PushedAuthorizationEndpoint != testIssuer+"/par" || !m.ResponseIssuer ||
+		!slices.Equal(m.TokenAuthMethods, []string{"client_secret_post", "private_key_jwt"}) {
+		t.Errorf("got %+v", m)
+	}
+	for name, text := range map[string]string{
+		"none": metadataText(),
+		"of other types": metadataText("end_session_endpoint", 7, "pushed_authorization_request_endpoint", nil,
+			"token_endpoint_auth_methods_supported", []any{"none", 7}, "authorization_response_iss_parameter_supported", "true"),
+	} {
+		m, err := parseMetadata([]byte(text), testIssuer, openIDPlace)
+		if err != nil || m.EndSessionEndpoint != "" || m.PushedAuthorizationEndpoint != "" || m.ResponseIssuer || m.TokenAuthMethods != nil {
+			t.Errorf("%s: got %+v, %v", name, m, err)
+		}
+	}
+}
+
+func TestEndpointsAreChecked(t *testing.T) {
+	remote, local := &Metadata{Issuer: testIssuer}, &Metadata{Issuer: "http://localhost:8080"}
+	for _, c := range []struct {
+		of       *Metadata
+		endpoint string
+		ok       bool
+	}{
+		{remote, testIssuer + "/token", true},
+		{remote, "https://login.example.org/token", true},
+		{remote, "", false},
+		{remote, "/token", false},
+		{remote, "http://idp.example.com/token", false},
+		{remote, "http://127.0.0.1:9200/token", false},
+		{remote, "https://localhost/token", false},
+		{remote, "https://[::1]/token", false},
+		{remote, "https://u:p@idp.example.com/token", false},
+		{remote, "https://idp.example.com/token#x", false},
+		{remote, "javascript://idp.example.com/%0aalert(1)", false},
+		{&Metadata{Issuer: "no url %"}, "https://localhost/token", false},
+		{local, "http://localhost:8080/token", true},
+		{local, "http://127.0.0.1:8081/token", true},
+		{local, "https://idp.example.com/token", true},
+		{local, "http://idp.example.com/token", false},
+	} {
+		err := c.of.CheckEndpoint(c.endpoint)
+		if (err == nil) != c.ok || err != nil && (!errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), "example")) {
+			t.Errorf("%s of %s: got %v", c.endpoint, c.of.Issuer, err)
+		}
 	}
 }

@@ -62,6 +62,9 @@ var (
 	errClaims error = jose.InvalidTokenError("token's claims are invalid")
 	// errSubject is a subject claim that is missing or cannot be relied on.
 	errSubject error = jose.InvalidTokenError("token has no usable subject")
+	// ErrAuthTime is an ID token whose auth_time is older than the max_age that
+	// the login asked for: the issuer did not ask the user again.
+	ErrAuthTime error = jose.InvalidTokenError("user's authentication is older than max_age")
 	// errInactive is a token that the introspection endpoint calls not active.
 	errInactive error = jose.InvalidTokenError("token is not active")
 	// errOpaque is a token that is not a JWT where no issuer introspects.
@@ -88,6 +91,9 @@ var (
 	// errIntrospectionRefused is an endpoint that refuses this gateway or this
 	// kind of token. Only a change of configuration helps.
 	errIntrospectionRefused error = failure("introspection endpoint refuses the gateway's request")
+	// errUserinfo is a userinfo endpoint that failed, or whose answer is none
+	// (OpenID Connect Core, section 5.3.2).
+	errUserinfo error = failure("userinfo endpoint failed")
 	// errBusy is an introspection that was not made: too many are under way, or
 	// too many of unknown tokens.
 	errBusy error = failure("too many introspections are under way")

@@ -18,8 +18,9 @@ import (
 
 // This file fetches documents of an issuer and classifies what goes wrong.
 
-// maxBody bounds a key set or metadata, in bytes. The largest key sets in use,
-// with certificate chains, have some 50 KiB.
+// maxBody bounds what an issuer answers, in bytes: key set, metadata, ID token and
+// userinfo. The largest key sets in use, with certificate chains, have some 50
+// KiB.
 const maxBody = 1 << 20
 
 var errInsecure = errors.New("URL is neither https nor http to loopback")
@@ -78,11 +79,21 @@ func readFile(name string, limit int64) ([]byte, error) {
 // getJSON fetches a document. Its content type does not matter: key servers
 // differ in what they say.
 func getJSON(ctx context.Context, client *oauthclient.Client, from string) ([]byte, error) {
+	answer, err := get(ctx, client, from, http.Header{"Accept": {"application/json, application/jwk-set+json;q=0.9, */*;q=0.1"}})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
+// get asks for a document with this header. A status other than 200 is a
+// *fetchError.
+func get(ctx context.Context, client *oauthclient.Client, from string, header http.Header) (*oauthclient.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("making request: %w", err)
 	}
-	r.Header.Set("Accept", "application/json, application/jwk-set+json;q=0.9, */*;q=0.1")
+	r.Header = header
 	answer, err := client.Do(r, maxBody)
 	switch {
 	case answer == nil:
@@ -92,7 +103,7 @@ func getJSON(ctx context.Context, client *oauthclient.Client, from string) ([]by
 	case err != nil:
 		return nil, fmt.Errorf("fetching %s: %w", from, err)
 	}
-	return answer.Body, nil
+	return answer, nil
 }
 
 // checkURL parses the URL of a server that is to be trusted: https, or http

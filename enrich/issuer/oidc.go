@@ -47,7 +47,7 @@ func (i *Issuer) verifierOver(keys oidc.KeySet, config oidc.Config) *oidc.IDToke
 // signature of a token and returns its payload. What the payload says is for
 // the caller to check.
 func (i *Issuer) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	t, err := jose.Parse(raw, jose.MaxTokenBytes, nil)
+	t, err := jose.Parse(raw, maxBody, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,15 @@ package issuer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 )
 
-// This file reads the principal out of the claims of a token.
+// This file reads the principal out of the claims of a token, or of a login's
+// session.
 
 // maxIdentifier bounds sub, jti, sid and client ids, in bytes. OpenID Connect
 // allows a sub 255 characters.
@@ -16,32 +19,18 @@ const maxIdentifier = 1024
 // principal returns the principal of claims whose dates have been read, from the
 // claims that the configuration names.
 func (r *claimRules) principal(claims map[string]any, d dates) (*identity.Principal, error) {
-	p := &identity.Principal{
-		Issuer:     r.identifier,
-		IssuerName: r.name,
-		Claims:     claims,
-		IssuedAt:   d.issued,
-		NotBefore:  d.notBefore,
-		Expiry:     d.expiry,
+	p, sub, err := r.person(claims)
+	if err != nil {
+		return nil, err
 	}
-	var err error
+	p.IssuedAt, p.NotBefore, p.Expiry = d.issued, d.notBefore, d.expiry
 	if p.Client, err = firstText(claims, r.clientClaims); err != nil {
 		return nil, err
 	}
 	if p.Scopes, err = readScopes(claims, r.scopeClaims); err != nil {
 		return nil, err
 	}
-	if p.TokenID, err = readText(claims, "jti"); err != nil {
-		return nil, err
-	}
-	if p.SessionID, err = readText(claims, "sid"); err != nil {
-		return nil, err
-	}
 	if p.Confirmation, err = readConfirmation(claims); err != nil {
-		return nil, err
-	}
-	sub, err := readText(claims, "sub")
-	if err != nil {
 		return nil, err
 	}
 	// A client on its own behalf (RFC 9068, section 5) has no user, and so need
@@ -51,8 +40,72 @@ func (r *claimRules) principal(claims map[string]any, d dates) (*identity.Princi
 	} else if p.Subject, err = r.subject(claims); err != nil {
 		return nil, err
 	}
-	readGroups(p, r.groupsClaim, r.groupsDelimiter)
 	return p, nil
+}
+
+// person returns a principal with what tokens and sessions say alike, all but its
+// subject, and the claim sub.
+func (r *claimRules) person(claims map[string]any) (p *identity.Principal, sub string, err error) {
+	p = &identity.Principal{Issuer: r.identifier, IssuerName: r.name, Claims: claims}
+	if p.TokenID, err = readText(claims, "jti"); err != nil {
+		return nil, "", err
+	}
+	if p.SessionID, err = readText(claims, "sid"); err != nil {
+		return nil, "", err
+	}
+	if sub, err = readText(claims, "sub"); err != nil {
+		return nil, "", err
+	}
+	readGroups(p, r.groupsClaim, r.groupsDelimiter)
+	return p, sub, nil
+}
+
+// SessionClaims are what a login's session says.
+type SessionClaims struct {
+	// Claims are those of the ID token or access token that the session began
+	// with, as canonical values, or those of them that PrincipalClaims and the
+	// policies name.
+	Claims map[string]any
+
+	// Client is the login's client id, and Scopes are those granted to it.
+	Client string
+	Scopes []string
+
+	// Began and End are the two ends of the session.
+	Began, End time.Time
+}
+
+// VerifySession returns the principal of a login's session. It is read from the
+// claims exactly as a bearer token's, except that client, scopes and dates are
+// those of the session: dates and confirmation of the claims do not count, and
+// the principal always is a user. The caller has opened the session and checked
+// that it has not ended. Errors wrap ErrInvalidToken.
+func (i *Issuer) VerifySession(s SessionClaims) (*Verified, error) {
+	p, _, err := i.rules.person(s.Claims)
+	if err != nil {
+		return nil, err
+	}
+	if p.Subject, err = i.rules.subject(s.Claims); err != nil {
+		return nil, err
+	}
+	p.Client, p.Scopes = s.Client, s.Scopes
+	p.IssuedAt, p.Expiry = s.Began.Truncate(time.Second), s.End.Truncate(time.Second)
+	return &Verified{Principal: p, Issuer: i, Until: p.Expiry, session: true}, nil
+}
+
+// PrincipalClaims returns the names of the claims that VerifySession reads, and
+// acr and auth_time, which requirements read of a session. Those about groups are
+// among them if groups is true.
+func (i *Issuer) PrincipalClaims(groups bool) []string {
+	names := []string{"sub", "sid", "acr", "auth_time", i.rules.subjectClaim}
+	if i.rules.subjectClaim == "email" {
+		names = append(names, "email_verified")
+	}
+	if groups {
+		names = append(names, i.rules.groupsClaim, "_claim_names", "hasgroups") // see identity.GroupsOverage
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // subject reads the claim that names the user. An e-mail address must have been

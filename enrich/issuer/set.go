@@ -12,21 +12,43 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/jose"
 )
 
-// Verified is a token that passed all checks.
+// Verified is a token that passed all checks, or the session of a login.
 type Verified struct {
-	// Principal is whom the token is for.
+	// Principal is whom the token or session is for.
 	Principal *identity.Principal
 
-	// Issuer is the issuer of the token.
+	// Issuer is the issuer of the token, or that of the login.
 	Issuer *Issuer
 
 	// KeySet is the version of the key set that verified the token, for
-	// Issuer.Current. It is 0 if introspection alone verified it.
+	// Issuer.Current. It is 0 if introspection alone verified it, and for a
+	// session.
 	KeySet uint64
 
 	// Until is when the result of an introspection expires and the token must
-	// be verified again. Zero means that the token's own dates alone count.
+	// be verified again, or when a session ends. Zero means that the token's own
+	// dates alone count.
 	Until time.Time
+
+	session bool
+}
+
+// Leeway returns how long after its expiry it is accepted: for a token the
+// issuer's leeway, for a session, whose times are this gateway's own, 0.
+func (v *Verified) Leeway() time.Duration {
+	if v.session {
+		return 0
+	}
+	return v.Issuer.Leeway()
+}
+
+// CheckSender checks the sender constraints of a token as Issuer.CheckSender
+// does. A session has none: it is bound to its cookie and not to a key.
+func (v *Verified) CheckSender(ctx context.Context, caller *Caller) error {
+	if v.session {
+		return nil
+	}
+	return v.Issuer.CheckSender(ctx, v.Principal, caller)
 }
 
 // Set holds the issuers of one configuration. It is safe for concurrent use.
@@ -60,7 +82,7 @@ func (s *Set) Verify(ctx context.Context, raw string, allowed []string, caller *
 	}
 	// The proof of possession comes last: only a token that is valid otherwise
 	// may cost an entry in the memory of used proofs.
-	if err := v.Issuer.CheckSender(ctx, v.Principal, caller); err != nil {
+	if err := v.CheckSender(ctx, caller); err != nil {
 		return nil, err
 	}
 	return v, nil

@@ -48,7 +48,7 @@ func withDefaults(c Config) (Config, error) {
 	if c.Name == "" {
 		c.Name = hostOf(c.Issuer)
 	}
-	if c.AnyAudience == (len(c.Audience) > 0) {
+	if named := len(c.Audience) > 0; c.AnyAudience == named && (named || !c.LoginOnly) {
 		return fail("either audience or any_audience is required")
 	}
 	if slices.Contains(c.Audience, "") {

@@ -49,6 +49,15 @@ func (i *Issuer) VerifyUserinfo(ctx context.Context, raw string) (map[string]any
 // typ is the given one, or JWT, or missing, because OpenID Connect asks for
 // none.
 func (i *Issuer) parseStatement(raw string, limit int, typ string) (t jose.JWS, claims map[string]any, err error) {
+	t, claims, err = i.parse(raw, limit)
+	if err == nil && t.Header.Type != typ && t.Header.Type != "jwt" && t.Header.Type != "" {
+		err = errType
+	}
+	return t, claims, err
+}
+
+// parse parses a JWT of at most limit bytes, and checks form, iss and algorithm.
+func (i *Issuer) parse(raw string, limit int) (t jose.JWS, claims map[string]any, err error) {
 	if t, err = jose.Parse(raw, limit, nil); err != nil {
 		return t, nil, err
 	}
@@ -60,8 +69,6 @@ func (i *Issuer) parseStatement(raw string, limit int, typ string) (t jose.JWS, 
 		err = ErrUnknownIssuer
 	case !i.signatures.allows(&t):
 		err = errAlgorithm
-	case t.Header.Type != typ && t.Header.Type != "jwt" && t.Header.Type != "":
-		err = errType
 	}
 	return t, claims, err
 }

@@ -49,7 +49,7 @@ var algorithms = [...]Algorithm{
 	{name: "ES256", family: familyEC, hash: crypto.SHA256, size: 32},
 	{name: "ES384", family: familyEC, hash: crypto.SHA384, size: 48},
 	{name: "ES512", family: familyEC, hash: crypto.SHA512, size: 66},
-	{name: "EdDSA", family: familyEd25519},
+	{name: "EdDSA", family: familyEd25519, hash: crypto.SHA512},
 	{name: "HS256", family: familyHMAC, hash: crypto.SHA256},
 	{name: "HS384", family: familyHMAC, hash: crypto.SHA384},
 	{name: "HS512", family: familyHMAC, hash: crypto.SHA512},
@@ -130,7 +130,16 @@ func (a *Algorithm) verify(public any, message, signature []byte) bool {
 	return false
 }
 
-// digest returns the hash of message that RSA and ECDSA sign.
+// HalfHash returns the left half of the algorithm's hash of text, in base64url,
+// as at_hash and c_hash hold it (OpenID Connect Core, sections 3.1.3.6 and
+// 3.3.2.11). The hash of EdDSA is the SHA-512 that Ed25519 uses.
+func (a *Algorithm) HalfHash(text string) string {
+	sum := a.digest([]byte(text))
+	return strictBase64.EncodeToString(sum[:len(sum)/2])
+}
+
+// digest returns the hash of message: what RSA and ECDSA sign, and HalfHash
+// halves.
 func (a *Algorithm) digest(message []byte) []byte {
 	switch a.hash {
 	case crypto.SHA384:

@@ -43,3 +43,19 @@ func swapped(c byte) string {
 	}
 	return "A"
 }
+
+func TestHalfHash(t *testing.T) {
+	for _, c := range []struct{ algorithm, text, want string }{
+		// OpenID Connect Core, appendix A.
+		{"RS256", "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", "77QmUPtjPfzWtF2AnpK9RQ"},
+		{"RS256", "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk", "LDktKdoQak3Pk0cnXxCltA"},
+		// The left halves of the examples "abc" in FIPS 180-4.
+		{"ES384", "abc", "ywB1P0WjXou1oD1pmsZQBycsMqsO3tFj"},
+		{"PS512", "abc", "3a81oZNherrMQXNJriBBMRLm-k6JqX6iCp7u5ktV05o"},
+		{"EdDSA", "abc", "3a81oZNherrMQXNJriBBMRLm-k6JqX6iCp7u5ktV05o"},
+	} {
+		if got := LookupAlgorithm(c.algorithm).HalfHash(c.text); got != c.want {
+			t.Errorf("%s of %q: got %s, want %s", c.algorithm, c.text, got, c.want)
+		}
+	}
+}

@@ -236,6 +236,16 @@ func (t *Template) Carries(claim string) bool {
 	return t.all || t.subject == claim || slices.Contains(t.named, claim)
 }
 
+// Claims returns the names of the claims that the token takes over, the one for its
+// subject among them; all says that it takes every claim over that there is.
+func (t *Template) Claims() (names []string, all bool) {
+	names = slices.Clone(t.named)
+	if t.subject != "" {
+		names = append(names, t.subject)
+	}
+	return names, t.all
+}
+
 // TTL returns the longest life of the token. The Signer must know it, see KeepFor.
 func (t *Template) TTL() time.Duration { return t.ttl }
 

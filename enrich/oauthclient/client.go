@@ -107,6 +107,12 @@ func New(transport http.RoundTripper, o TransportOptions) (*Client, error) {
 	return &Client{&http.Client{Transport: transport, CheckRedirect: checkRedirect}}, nil
 }
 
+// HTTPClient returns the client for packages that send requests themselves, such
+// as golang.org/x/oauth2, which takes it from its context. Connections, headers
+// and redirects stay bounded as those of Do. Bodies and time do not: x/oauth2
+// reads at most 1 MiB, and the context bounds the time.
+func (c *Client) HTTPClient() *http.Client { return c.http }
+
 // CloseIdleConnections closes the connections that carry no request. Requests
 // under way go on.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }

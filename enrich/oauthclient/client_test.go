@@ -109,6 +109,18 @@ func TestRedirectsStayAtTheOrigin(t *testing.T) {
 			t.Errorf("%s %s: came from %s", c.method, c.path, answer.URL)
 		}
 	}
+	asked = 0
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://host/near", strings.NewReader("code=x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := client.HTTPClient().Do(r); err == nil {
+		answer.Body.Close()
+		t.Error("the client of other packages follows other redirects")
+	}
+	if asked != 1 {
+		t.Errorf("the client of other packages sent %d requests, want 1", asked)
+	}
 }
 
 func TestTheServerMustBeTrusted(t *testing.T) {

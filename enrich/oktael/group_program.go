@@ -67,6 +67,14 @@ func (p *GroupProgram) Eval(c *Context, positions []int32) ([]any, error) {
 // Reads returns the inputs that an evaluation may read, InputGroups among them.
 func (p *GroupProgram) Reads() Inputs { return p.program.reads }
 
+// Members returns, sorted, the members of an input that are read by name; see
+// Program.Members.
+func (p *GroupProgram) Members(of string) []string { return p.program.Members(of) }
+
+// ReadsWhole reports whether any member of an input may be read; see
+// Program.ReadsWhole.
+func (p *GroupProgram) ReadsWhole(of string) bool { return p.program.ReadsWhole(of) }
+
 // Warnings returns what is allowed but probably a mistake, in the order of the
 // source.
 func (p *GroupProgram) Warnings() []Warning { return p.program.warnings }

@@ -143,6 +143,11 @@ func (p *Program) Members(of string) []string {
 	return names
 }
 
+// ReadsWhole reports whether an evaluation may read an input as a whole, or a
+// member of it by a name that is computed: any member then, beside those that
+// Members returns.
+func (p *Program) ReadsWhole(of string) bool { return p.members.whole.Has(input.ByName[of]) }
+
 // Warnings returns what is allowed but probably a mistake, in the order of the
 // source.
 func (p *Program) Warnings() []Warning { return p.warnings }

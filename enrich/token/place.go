@@ -39,6 +39,10 @@ type Place struct {
 	// that the whole value is the token; for Authorization a scheme is
 	// required.
 	Scheme string `json:"scheme,omitempty"`
+
+	// Session says that the cookie holds the session of a login and not a token.
+	// Such a place follows from a policy's login and is never listed.
+	Session bool `json:"-"`
 }
 
 // DefaultPlaces returns the list for where none is configured, the place that

@@ -1,0 +1,205 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+)
+
+// This file answers a provider's redirect back to the site, and begins the session.
+
+// An answer is what a provider's redirect brings (RFC 6749, section 4.1.2; RFC 9207).
+type answer struct{ state, code, iss, error string }
+
+// serveCallback answers a provider's redirect.
+func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []string) {
+	if !allow(w, r, http.MethodGet, http.MethodHead) {
+		return
+	}
+	values, err := parameters(r, "state", "code", "iss", "error")
+	if err != nil {
+		s.fail(w, r, "", err, LoginPath)
+		return
+	}
+	a := answer{state: values[0], code: values[1], iss: values[2], error: values[3]}
+	keys, err := s.ready(r.Context())
+	if err != nil {
+		s.fail(w, r, "", failed(outcomeUnavailable, err), LoginPath)
+		return
+	}
+	now := s.o.Clock()
+	t, err := keys.transactions.Open(a.state, now)
+	expired := errors.Is(err, ErrStateExpired)
+	if err != nil && !expired {
+		s.fail(w, r, "", failed(outcomeMalformed, err), LoginPath)
+		return
+	}
+	again := loginURL(t.Policy, t.Return)
+	p := s.provider(t.Issuer)
+	if p == nil || r.URL.Path != s.callback(p) {
+		s.fail(w, r, "", failed(outcomeMixUp, errors.New("the callback is that of another issuer")), again)
+		return
+	}
+	browser, err := s.browserOf(cookies)
+	if err != nil {
+		s.fail(w, r, p.Name(), err, again)
+		return
+	}
+	if expired || !t.Of(browser) {
+		// Too slow, or another tab began before this one had its cookie: a fresh
+		// login, which the provider answers at once if it remembers the person. A
+		// second time in a row, the browser keeps no cookie.
+		if !t.Again {
+			t.Again = true
+			s.begin(w, r, cookies, p, t)
+			return
+		}
+		s.fail(w, r, p.Name(), failed(outcomeExpired, errors.New("the callback comes late, or without the cookie of its login, for the second time")), again)
+		return
+	}
+	cookie, err := s.finish(r.Context(), cookies, keys, p, &t, browser, a)
+	if err != nil {
+		s.fail(w, r, p.Name(), err, again)
+		return
+	}
+	s.o.Observer.LoginFinished(p.Name(), outcomeOK.String())
+	w.Header().Add("Set-Cookie", cookie.String())
+	s.redirect(w, s.origin.String()+t.Return)
+}
+
+// browserOf returns what the transaction cookie holds; the zero value for none.
+func (s *Site) browserOf(cookies []string) (Browser, error) {
+	value, err := readCookie(cookies, s.origin.TransactionCookie())
+	if err != nil {
+		return Browser{}, failed(outcomeMalformed, err)
+	}
+	browser, _ := ParseBrowser(value)
+	return browser, nil
+}
+
+// finish takes a provider's answer to a session and returns its cookie.
+func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *Provider, t *Transaction, browser Browser, a answer) (*http.Cookie, error) {
+	if err := p.checkAnswer(ctx, a); err != nil {
+		return nil, err
+	}
+	given, err := p.exchange(ctx, a.code, s.origin.String()+s.callback(p), browser.Verifier(a.state))
+	if err != nil {
+		return nil, err
+	}
+	policy := s.policies[t.Policy]
+	id, err := p.issuer.VerifyIDToken(ctx, given.idToken, issuer.IDTokenCheck{
+		ClientID: p.config.ClientID, Nonce: browser.Nonce(a.state), AccessToken: given.accessToken,
+	})
+	switch {
+	case errors.Is(err, issuer.ErrUnavailable):
+		return nil, failed(outcomeUnavailable, err)
+	case err != nil:
+		return nil, failed(outcomeIDToken, err)
+	}
+	now := s.o.Clock()
+	if err := policy.checkAuthentication(id, now, p.issuer.Leeway()); err != nil {
+		return nil, err
+	}
+	held := s.claims()
+	if err := p.userinfo(ctx, id.Claims, id.Subject, given, held); err != nil {
+		return nil, err
+	}
+	began := now.Truncate(time.Second)
+	session := &Session{
+		Began: began, Renewed: began, End: began.Add(time.Duration(s.o.Session.Max)), IdleEnd: began.Add(time.Duration(s.o.Session.Idle)),
+		Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims),
+	}
+	if _, err := io.ReadFull(s.o.Rand, session.ID[:]); err != nil {
+		return nil, failed(outcomeInternal, err)
+	}
+	verified, err := p.principal(session, session.End)
+	if err != nil {
+		return nil, failed(outcomeIDToken, err)
+	}
+	switch err := s.o.Denied(ctx, verified); {
+	case errors.Is(err, ErrNoSession):
+		return nil, failed(outcomeRevoked, err)
+	case err != nil:
+		return nil, failed(outcomeUnavailable, err)
+	}
+	value, err := keys.sealer.Seal(session)
+	if err != nil {
+		return nil, sealError(err)
+	}
+	if v, err := s.open(cookies, now); err == nil {
+		s.end(v, endReplaced, now)
+	}
+	p.warnOfShortTokens(earliest(id.Expiry, given.expiry), now, session.End)
+	return s.sessionCookie(value), nil
+}
+
+// sealError returns the failure of a session that cannot be sealed.
+func sealError(err error) *failure {
+	if _, ok := errors.AsType[*TooLargeError](err); ok {
+		return failed(outcomeTooLarge, err)
+	}
+	return failed(outcomeInternal, err)
+}
+
+// checkAnswer checks who answers and whether the person was let in. An answer that
+// names its issuer must name this one, also where it is an error; one that does not is
+// refused where the metadata promise the name (RFC 9207, section 2.4).
+func (p *Provider) checkAnswer(ctx context.Context, a answer) error {
+	m, err := p.metadata(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.iss != "" && a.iss != p.issuer.Identifier():
+		return failed(outcomeMixUp, errors.New("iss names another issuer"))
+	case a.iss == "" && m.ResponseIssuer:
+		return failed(outcomeMixUp, errors.New("iss is missing, and the metadata promise it"))
+	case a.error == "access_denied":
+		f := failed(outcomeDenied, errors.New("the provider refuses the person, or the person has cancelled"))
+		f.code = a.error
+		return f
+	case a.error != "":
+		f := failed(outcomeProvider, errors.New("the provider answers with an error"))
+		f.code = errorCode(a.error)
+		return f
+	case a.code == "":
+		return failed(outcomeMalformed, errors.New("the callback has neither code nor error"))
+	}
+	return nil
+}
+
+// checkAuthentication checks that a provider gave what the policy requires of the
+// authentication. It may return less than what it was asked for (RFC 9470, section
+// 5).
+func (p PolicyLogin) checkAuthentication(id *issuer.IDToken, now time.Time, leeway time.Duration) error {
+	if len(p.ACRValues) > 0 && !slices.Contains(p.ACRValues, id.ACR) {
+		return failed(outcomeInsufficient, fmt.Errorf("the ID token's acr is not among those that policy %q requires", p.Name))
+	}
+	if p.MaxAge > 0 && (id.AuthTime.IsZero() || now.Sub(id.AuthTime) > p.MaxAge+leeway) {
+		return failed(outcomeInsufficient, fmt.Errorf("the ID token's auth_time is missing or older than policy %q allows", p.Name))
+	}
+	return nil
+}
+
+// end ends the session of a visit before its time.
+func (s *Site) end(v *Visit, cause string, now time.Time) {
+	if s.o.Ended.End(v.opened.ID, v.end(), now) {
+		s.o.Logger.Error("too many sessions were ended before their time: every session that began until now has ended with them")
+	}
+	v.ended = true
+	s.o.Observer.SessionEnded(cause)
+}
+
+// earliest returns the earlier of two times, of which either may be zero.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
