@@ -83,6 +83,7 @@ type App struct {
 	signer      *mint.Signer
 	proofs      *issuer.LocalReplayMemory
 	decisions   *enrich.DecisionCache
+	logins      logins
 
 	// settings differ between configurations whose decisions must not be shared;
 	// sourced differs between directories whose answers must not be, and is the
@@ -119,7 +120,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
-	for _, step := range []func() error{a.openTelemetry, a.check, a.openIssuers, a.openProofs, a.openDirectories, a.openStore, a.openSigner, a.openDecisions} {
+	for _, step := range []func() error{a.openTelemetry, a.check, a.openIssuers, a.openProofs, a.openDirectories, a.openStore, a.openLogins, a.openSigner, a.openDecisions} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -211,6 +212,9 @@ func (a *App) Start() error {
 		a.signer.Start(context.Background())
 	}
 	a.store.Start()
+	if a.logins.ring != nil {
+		a.logins.ring.Start()
+	}
 	return nil
 }
 

@@ -276,7 +276,10 @@ func (a *App) openStore() error {
 	}
 	a.settings = pooled.AppendPart(a.settings, key) // the names on the deny list are the store's own
 	a.store = store
-	return nil
+	if slices.ContainsFunc(a.Issuers, func(is *Issuer) bool { return is.Login != nil }) {
+		a.logins.ring, err = pooled.OpenRing(&a.releases, keys, a.ctx.Storage(), a.logs.Logger())
+	}
+	return err
 }
 
 // openProofs acquires this process's memory of used DPoP proofs.

@@ -237,10 +237,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.matchers.FromInterface(sets); err != nil {
 		return err
 	}
-	h.policy, err = h.compile()
-	if err != nil {
+	if h.policy, err = h.compile(ctx); err != nil {
 		return fmt.Errorf("policy %q: %w", h.Name, err)
 	}
+	h.addLogin()
 	if h.policy.compiled.ReadsHost() && !routes.HostIsFixed(ctx) {
 		return fmt.Errorf("policy %q: a requirement reads request.host, but the site's address names no host, so a client can send any", h.Name)
 	}

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/block"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/document"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
@@ -25,12 +28,16 @@ import (
 
 // compile compiles the handler's configuration, every part of it once. It reads
 // files of claims and touches no network.
-func (h *Handler) compile() (*policy, error) {
+func (h *Handler) compile(ctx caddy.Context) (*policy, error) {
 	if err := h.check(); err != nil {
 		return nil, err
 	}
 	p := &policy{name: h.Name, text: h.text, at: h.at, mints: len(h.Tokens) > 0}
 	if err := h.checkGlobals(h.app.known, h.app.signer != nil); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.site, err = h.openSite(ctx); err != nil {
 		return nil, err
 	}
 	accepted := h.accepted(h.app.known)
@@ -50,6 +57,13 @@ func (h *Handler) compile() (*policy, error) {
 		ContinueMissingUser: h.OnMissingUser == "continue", ContinueDirectoryError: h.OnDirectoryError == "continue",
 		Claims: claims, Require: h.Require, RequireScope: h.RequireScope,
 		Forward: h.Definition, Tokens: h.Tokens, KeepToken: h.UpstreamToken == "keep", Realm: h.Realm, DPoP: dpop,
+	}
+	if p.site != nil {
+		def.SessionCookie, def.Logins = p.site.Origin().SessionCookie(), h.Login
+		if !p.site.Origin().Secure() {
+			p.warnings = append(p.warnings, Warning{Policy: h.Name, Where: "external_url", Text: plainHTTP})
+			h.logger.Warn(plainHTTP, zap.String("policy", h.Name))
+		}
 	}
 	if h.RequireACR != nil {
 		def.RequireACR, def.MaxAge = h.RequireACR.Values, time.Duration(h.RequireACR.MaxAge)

@@ -3,12 +3,14 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 )
 
@@ -38,6 +40,7 @@ func routesError(fatal []string) error {
 type checkedRoutes struct {
 	servers  map[string]any    // nil as soon as they are checked
 	names    map[string]string // of the policies without one, by their settings
+	claims   []string          // that placeholders of the routes show
 	warnings []Warning
 }
 
@@ -45,7 +48,21 @@ type checkedRoutes struct {
 // returns a text that is the same for policies with equal settings.
 func readRoutes(http *caddyhttp.App, key func(settings any) string) *checkedRoutes {
 	servers := routes.Servers(http)
-	return &checkedRoutes{servers: servers, names: routes.NamePolicies(servers, key)}
+	return &checkedRoutes{servers: servers, names: routes.NamePolicies(servers, key), claims: placeholderClaims(jsontree.Text(servers))}
+}
+
+// claimPlaceholder is a placeholder that shows a claim.
+var claimPlaceholder = regexp.MustCompile(`\{token_enrich\.claims\.([^}]+)\}`)
+
+// placeholderClaims returns the names of the claims whose placeholders a configuration
+// holds.
+func placeholderClaims(text string) []string {
+	var names []string
+	for _, m := range claimPlaceholder.FindAllStringSubmatch(text, -1) {
+		names = append(names, m[1])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // check checks the routes, once for a configuration. What leads requests past a

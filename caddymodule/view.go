@@ -19,6 +19,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/suggest"
 )
@@ -44,6 +45,9 @@ func (h *Handler) Policy() *enrich.Policy {
 	}
 	return h.policy.compiled
 }
+
+// Site returns the site where people log in for the policy, nil where nobody does.
+func (h *Handler) Site() *login.Site { return h.policy.site }
 
 // Matches reports whether the policy decides a request: one that its matchers
 // select, or any where it has none. The error of a path that is refused is an
@@ -77,6 +81,17 @@ func (a *App) IssuerSet() *issuer.Set { return a.issuers }
 // IssuerConfigs returns the settings of the issuers, with their names, in the same
 // order. The caller must not change them.
 func (a *App) IssuerConfigs() []*issuer.Config { return a.known }
+
+// LoginClient returns the client id under which people log in at the issuer of a
+// configured name, or nothing where they do not.
+func (a *App) LoginClient(name string) string {
+	for i, c := range a.known {
+		if l := a.Issuers[i].Login; l != nil && c.Name == name {
+			return l.ClientID
+		}
+	}
+	return ""
+}
 
 // ExpectDenials says that a handler of the configuration can deny. A deny list that
 // is out of date then matters even if nothing was ever denied.

@@ -177,14 +177,14 @@ func (s *LongLived) watch() {
 	}
 }
 
-// valid reports whether the token has not expired and neither the deny list nor
-// the purge log names the decision.
+// valid reports whether the token has not expired, the session has not ended, and
+// neither the deny list nor the purge log names the decision.
 func (st *trackedRequest) valid() bool {
 	g, d := st.gateway, st.decision
 	if d.Principal == nil {
 		return true
 	}
-	if !st.until.IsZero() && !g.Clock().Before(st.until) {
+	if !st.until.IsZero() && !g.Clock().Before(st.until) || d.verified.Ended() {
 		return false
 	}
 	if g.Denials != nil && g.Denials.Denied(g.Clock(), d.Principal.IssuedAt, d.denyNames...) {

@@ -83,7 +83,8 @@ func keyID(envelope []byte) (id [idSize]byte, err error) {
 	return [idSize]byte(envelope[1:]), nil
 }
 
-// open appends the content of an envelope to dst.
+// open appends the content of an envelope to dst, which may be the ciphertext's own
+// beginning. Which of its parts was edited is not told.
 func open(dst []byte, aead cipher.AEAD, name [32]byte, envelope, data []byte) ([]byte, error) {
 	plain, err := aead.Open(dst, envelope[1+idSize:headSize], envelope[headSize:], associated(envelope, name, data))
 	if err != nil {

@@ -8,7 +8,10 @@ import (
 
 // Named seals and opens many envelopes under one name. Their key is made once,
 // which costs more than a short envelope does. What would be a name of its own in a
-// Ring is associated data here.
+// Ring is associated data here (RFC 5116, section 2.1). Nonces are random, so one name
+// is good for some four thousand million envelopes before its key should leave the
+// ring (NIST SP 800-38D, section 8.3). A Named is safe for concurrent use where the
+// ring's source of randomness is.
 type Named struct {
 	rand io.Reader
 	name [32]byte

@@ -1,5 +1,5 @@
 // Package seal encrypts and authenticates what leaves this process for a
-// shared cache tier, and derives the secrets that go with it.
+// shared cache tier or a browser, and derives the secrets that go with it.
 package seal
 
 import (

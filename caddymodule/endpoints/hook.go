@@ -40,7 +40,8 @@ type Hook struct {
 
 	// The client ids under which users sign in at the issuer; a logout token must
 	// name one of them in aud. Default: the issuer's audiences, which often are
-	// others. Required where the issuer has any_audience.
+	// others, and the client id of its login. Required where the issuer has
+	// any_audience and no login.
 	Audience []string `json:"audience,omitempty"`
 
 	app    *caddymodule.App

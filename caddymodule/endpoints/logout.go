@@ -66,6 +66,9 @@ func (h *Hook) newLogout() (func(http.ResponseWriter, *http.Request) error, erro
 		return nil, err
 	}
 	l := &logout{app: h.app, issuer: h.app.IssuerSet().Issuers()[n], logger: h.logger, audience: h.Audience, underWay: make(map[purgelog.NameHash]struct{})}
+	if client := h.app.LoginClient(h.Issuer); client != "" && len(h.Audience) == 0 {
+		l.audience = append(slices.Clone(h.app.IssuerConfigs()[n].Audience), client)
+	}
 	h.app.ExpectDenials()
 	return l.take, nil
 }
@@ -85,7 +88,7 @@ func (h *Hook) sendingIssuer(issuers []*issuer.Config) (n int, err error) {
 	if n < 0 {
 		return 0, setting.Wrap(fmt.Errorf("no issuer is named %q%s", h.Issuer, suggest.DidYouMean(h.Issuer, names)), "issuer")
 	}
-	if issuers[n].AnyAudience && len(h.Audience) == 0 {
+	if issuers[n].AnyAudience && !issuers[n].LoginOnly && len(h.Audience) == 0 {
 		return 0, setting.Wrap(fmt.Errorf("issuer %q has any_audience, so audience is required: the client id in logout tokens", h.Issuer), "issuer")
 	}
 	return n, nil

@@ -98,7 +98,7 @@ func TestTheDocumentsConfigurationsLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, page := range []string{"README.md", "docs/reference.md", "docs/headers.md", "docs/from-okta.md", "docs/verify.md"} {
+	for _, page := range []string{"README.md", "docs/reference.md", "docs/headers.md", "docs/from-okta.md", "docs/verify.md", "docs/login.md"} {
 		text, err := os.ReadFile("../../" + page)
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func TestTheDocumentsConfigurationsLoad(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(root, "Caddyfile"), []byte(complete(m[1])), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out, err := shell(t, root, "INTROSPECT_SECRET=x REDIS_PASSWORD=x caddy token-enrich check --config Caddyfile --adapter caddyfile")
+			out, err := shell(t, root, "CLIENT_SECRET=x INTROSPECT_SECRET=x REDIS_PASSWORD=x caddy token-enrich check --config Caddyfile --adapter caddyfile")
 			if err != nil {
 				t.Errorf("%s: %v\n%s\n%s", page, err, m[1], out)
 			}
@@ -136,11 +136,16 @@ func complete(block string) string {
 	if regexp.MustCompile(`(?m)^\t+token \{`).MatchString(block) {
 		signing = "signing {\nissuer https://gateway.example.com\n}\n"
 	}
+	login := ""
+	if regexp.MustCompile(`(?m)^\t+login corp\b`).MatchString(block) {
+		login = "login {\nclient_id legacy-web\n}\n"
+	}
 	return `{
 	token_enrich {
 		issuer https://idp.example.com/oauth2/default {
 			name corp
 			audience api://legacy
+			` + login + `
 		}
 		directory file ./directory.yaml
 		` + signing + `

@@ -77,13 +77,7 @@ func fixedHost(sets caddyhttp.MatcherSets) bool {
 	for _, set := range sets {
 		fixed := false
 		for _, m := range set {
-			var hosts caddyhttp.MatchHost
-			switch h := m.(type) {
-			case *caddyhttp.MatchHost:
-				hosts = *h
-			case caddyhttp.MatchHost:
-				hosts = h
-			}
+			hosts := hostsOf(m)
 			plain := len(hosts) > 0
 			for _, host := range hosts {
 				plain = plain && !strings.ContainsAny(host, "*{")
@@ -95,4 +89,40 @@ func fixedHost(sets caddyhttp.MatcherSets) bool {
 		}
 	}
 	return len(sets) > 0
+}
+
+// hostsOf returns the hosts of a matcher, none where it matches by something else.
+func hostsOf(matcher any) []string {
+	switch h := matcher.(type) {
+	case *caddyhttp.MatchHost:
+		return *h
+	case caddyhttp.MatchHost:
+		return h
+	}
+	return nil
+}
+
+// SiteOf returns a value that identifies, by comparison, the site that is being
+// provisioned: the outermost route of its server. It is nil where that is not known.
+func SiteOf(ctx caddy.Context) any {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return nil
+	}
+	for _, list := range serverLists(server) {
+		if route := InProvision(list); route != nil {
+			return route
+		}
+	}
+	return nil
+}
+
+// serverLists returns the routes of a server and those for its errors, in the order
+// in which Caddy provisions them.
+func serverLists(server *caddyhttp.Server) []caddyhttp.RouteList {
+	lists := []caddyhttp.RouteList{server.Routes}
+	if server.Errors != nil {
+		lists = append(lists, server.Errors.Routes)
+	}
+	return lists
 }

@@ -4,9 +4,10 @@
 //
 // It starts a small OpenID provider, a legacy application that shows the
 // headers it receives, and between them a Caddy with this module and the
-// configuration of Caddyfile.example, all on loopback. Then it prints requests
-// to try and what to expect of each. With --once it makes them itself, says how
-// each turned out, and ends.
+// configuration of Caddyfile.example, all on loopback. Then it prints the
+// address of a page to log in to, requests to try, and what to expect of each.
+// With --once it makes the requests and walks through the login itself, says how
+// each step turned out, and ends.
 package main
 
 import (

@@ -23,11 +23,27 @@ func TestOnceComesOutAsExpected(t *testing.T) {
 	if code := run(t.Context(), []string{"--once", "--any-port"}, &out, &complaints); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out.String(), complaints.String())
 	}
-	if want := fmt.Sprintf("\n%d of %d as expected\n", len(scenes()), len(scenes())); !strings.HasSuffix(out.String(), want) {
+	steps := len(scenes()) + len(visits())
+	if want := fmt.Sprintf("\n%d of %d as expected\n", steps, steps); !strings.HasSuffix(out.String(), want) {
 		t.Errorf("closing line:\n%s", out.String())
 	}
 	if strings.Contains(out.String(), "eyJ") {
 		t.Error("a token is printed")
+	}
+}
+
+func TestTheReadmeCountsTheSteps(t *testing.T) {
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := len(scenes()) + len(visits())
+	if want := fmt.Sprintf("`%d of %d as expected`", steps, steps); !strings.Contains(string(readme), want) {
+		t.Errorf("README.md does not say %s", want)
 	}
 }
 
@@ -63,7 +79,7 @@ func TestWithoutTheGatewayNothingIsAsExpected(t *testing.T) {
 	defer application.Close()
 	issuer := httptest.NewUnstartedServer(nil)
 	url := "http://" + issuer.Listener.Addr().String()
-	p, err := provider.New(provider.Config{Issuer: url, Audience: audience, Client: client, People: people()})
+	p, err := provider.New(known(url))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +92,7 @@ func TestWithoutTheGatewayNothingIsAsExpected(t *testing.T) {
 	if s.play(t.Context(), &out) {
 		t.Error("all is as expected")
 	}
-	if want := fmt.Sprintf("\n0 of %d as expected\n", len(scenes())); !strings.HasSuffix(out.String(), want) {
+	if want := fmt.Sprintf("\n0 of %d as expected\n", len(scenes())+len(visits())); !strings.HasSuffix(out.String(), want) {
 		t.Errorf("closing line:\n%s", out.String())
 	}
 	if !strings.Contains(out.String(), "X_groups came through") {
@@ -93,7 +109,7 @@ func TestItRunsUntilItIsInterruptedAndLeavesNothing(t *testing.T) {
 	if code := run(ctx, []string{"--any-port"}, out, &complaints); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out.String(), complaints.String())
 	}
-	for _, s := range []string{"curl -s", "expect 200 OK", "expect 403 Forbidden", "Stopping."} {
+	for _, s := range []string{"in a browser and sign in as Ada, Grace or Alan", "/.token-enrich/logout", "curl -s", "expect 200 OK", "expect 403 Forbidden", "Stopping."} {
 		if !strings.Contains(out.String(), s) {
 			t.Errorf("says nothing of %q:\n%s", s, out.String())
 		}
@@ -160,12 +176,20 @@ func TestPeopleStandInTheExampleDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for person, id := range people() {
-		if known := strings.Contains(string(directory), "- id: "+id+"\n"); known == (person == "nobody") {
-			t.Errorf("%s (%s) stands in the directory: %v", person, id, known)
+	for key, person := range people() {
+		id := person.Subject
+		if known := strings.Contains(string(directory), "- id: "+id+"\n"); known == (key == "nobody") {
+			t.Errorf("%s (%s) stands in the directory: %v", key, id, known)
+		}
+		if !strings.Contains(string(directory), "email: "+person.Email) {
+			t.Errorf("the directory has another address for %s", key)
 		}
 	}
 	if !strings.Contains(string(directory), "- id: "+client+"\n") {
 		t.Error("the client is no app of the directory")
+	}
+	secret, err := os.ReadFile(filepath.Join(root, "examples", "dev", "client.secret"))
+	if err != nil || strings.TrimSpace(string(secret)) != loginSecret {
+		t.Errorf("the provider knows another secret than the gateway: %v", err)
 	}
 }

@@ -107,8 +107,9 @@ func (s *stage) introduce(out io.Writer) {
 
 // explain prints the requests for a person to make.
 func (s *stage) explain(out io.Writer) {
+	s.invite(out)
 	for i, sc := range scenes() {
-		s.show(out, i+1, sc)
+		s.requestStep(sc).show(out, i+1)
 	}
 	for _, q := range s.questions() {
 		fmt.Fprintf(out, "\n%s\n   curl -s", q.title)
@@ -128,16 +129,29 @@ func (s *stage) questions() []question {
 	return []question{
 		{
 			title: "Why Grace may not do what only payroll administrators may:",
-			body:  `{"issuer":"corp","subject":"` + people()["grace"] + `","client":"` + client + `","policy":"payroll-admin"}`,
+			body:  `{"issuer":"corp","subject":"` + people()["grace"].Subject + `","client":"` + client + `","policy":"payroll-admin"}`,
 			url:   base + "explain",
 		},
 		{title: "The status of the gateway:", url: base + "status"},
 	}
 }
 
-// show prints one request and what to expect.
-func (s *stage) show(out io.Writer, n int, sc scene) {
-	fmt.Fprintf(out, "\n%d. %s\n   %s\n   expect %s\n", n, sc.title, s.curl(sc), sc.expectation())
+// step is a request or a visit, as it is shown and tried.
+type step struct {
+	title, how, want string
+	try              func(context.Context) (string, error)
+}
+
+// show prints what is done and what to expect.
+func (t step) show(out io.Writer, n int) {
+	fmt.Fprintf(out, "\n%d. %s\n   %s\n   expect %s\n", n, t.title, t.how, t.want)
+}
+
+func (s *stage) requestStep(sc scene) step {
+	return step{
+		title: sc.title, how: s.curl(sc), want: expectation(sc.status, sc.sees, sc.signed),
+		try: func(ctx context.Context) (string, error) { return s.ask(ctx, sc) },
+	}
 }
 
 // curl is the request as a command line.
@@ -163,25 +177,29 @@ func (s *stage) tokenURL(sc scene) string {
 	return url
 }
 
-func (sc scene) expectation() string {
-	parts := []string{fmt.Sprintf("%d %s", sc.status, http.StatusText(sc.status))}
-	for _, name := range slices.Sorted(maps.Keys(sc.sees)) {
-		parts = append(parts, name+": "+sc.sees[name])
+func expectation(status int, sees map[string]string, signed bool) string {
+	parts := []string{fmt.Sprintf("%d %s", status, http.StatusText(status))}
+	for _, name := range slices.Sorted(maps.Keys(sees)) {
+		parts = append(parts, name+": "+sees[name])
 	}
-	if sc.signed {
+	if signed {
 		parts = append(parts, "X-Gateway-Token, signed by the gateway")
 	}
 	return strings.Join(parts, ", ")
 }
 
-// play makes every request and prints the result. It reports whether all were as
-// expected.
+// play makes every request and visit and prints the result. It reports whether
+// all were as expected.
 func (s *stage) play(ctx context.Context, out io.Writer) bool {
+	all, err := s.steps()
+	if err != nil {
+		fmt.Fprintf(out, "FAILED: %v\n", err)
+		return false
+	}
 	passed := 0
-	all := scenes()
-	for i, sc := range all {
-		s.show(out, i+1, sc)
-		outcome, err := s.ask(ctx, sc)
+	for i, t := range all {
+		t.show(out, i+1)
+		outcome, err := t.try(ctx)
 		if err != nil {
 			fmt.Fprintf(out, "   FAILED: %v\n", err)
 			continue
@@ -223,27 +241,30 @@ func (s *stage) ask(ctx context.Context, sc scene) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return a.status, s.compare(ctx, sc, seen)
+	return a.status, s.compare(ctx, sc.sees, sc.signed, seen)
 }
 
 // compare holds what the application received against what it should have.
-func (s *stage) compare(ctx context.Context, sc scene, seen http.Header) error {
+func (s *stage) compare(ctx context.Context, sees map[string]string, signed bool, seen http.Header) error {
 	var wrong []string
-	for name, want := range sc.sees {
+	for name, want := range sees {
 		if got := seen[name]; !slices.Equal(got, []string{want}) {
 			wrong = append(wrong, fmt.Sprintf("%s is %q", name, got))
 		}
 	}
 	for name := range seen {
 		canonical := textproto.CanonicalMIMEHeaderKey(strings.NewReplacer("_", "-", ".", "-").Replace(name))
-		if _, expected := sc.sees[canonical]; expected && canonical != name {
+		if _, expected := sees[canonical]; expected && canonical != name {
 			wrong = append(wrong, name+" came through")
 		}
 	}
 	if seen.Get("Authorization") != "" {
 		wrong = append(wrong, "the incoming token came through")
 	}
-	if sc.signed {
+	if strings.Contains(seen.Get("Cookie"), "token_enrich") {
+		wrong = append(wrong, "the session came through")
+	}
+	if signed {
 		if err := s.verify(ctx, seen.Get("X-Gateway-Token")); err != nil {
 			wrong = append(wrong, err.Error())
 		}
@@ -320,6 +341,10 @@ func send(r *http.Request) (answer, error) {
 		return answer{}, fmt.Errorf("sending a request: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
+	return read(response)
+}
+
+func read(response *http.Response) (answer, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return answer{}, fmt.Errorf("reading an answer: %w", err)

@@ -37,13 +37,29 @@ const loadAttempts = 3
 // What the tokens of the demonstration say; Caddyfile.example and
 // examples/directory.yaml hold the other half.
 const (
-	audience = "api://legacy"
-	client   = "0oa1payroll"
+	audience    = "api://legacy"
+	client      = "0oa1payroll"
+	loginClient = "0oa1gateway"
+	loginSecret = "demo-secret-for-this-machine-only"
 )
 
-// people are the made-up people of examples/directory.yaml.
-func people() map[string]string {
-	return map[string]string{"ada": "00u1ada", "grace": "00u2grace", "alan": "00u3alan", "nobody": "00u0nobody"}
+// people are the made-up people of examples/directory.yaml, and one whom the
+// directory does not know.
+func people() map[string]provider.Person {
+	return map[string]provider.Person{
+		"ada":    {Subject: "00u1ada", Name: "Ada Ampere", Email: "ada@example.com"},
+		"grace":  {Subject: "00u2grace", Name: "Grace Gauss", Email: "grace@example.com"},
+		"alan":   {Subject: "00u3alan", Name: "Alan Avogadro", Email: "alan@example.com"},
+		"nobody": {Subject: "00u0nobody"},
+	}
+}
+
+// known is the configuration of the provider.
+func known(issuer string) provider.Config {
+	return provider.Config{
+		Issuer: issuer, Audience: audience, Client: client, People: people(),
+		Login: provider.Client{ID: loginClient, Secret: loginSecret, Callback: "/.token-enrich/callback"},
+	}
 }
 
 type options struct{ anyPort, verbose bool }
@@ -88,7 +104,7 @@ func (s *stage) start(ctx context.Context, root string, o options) error {
 		return err
 	}
 	s.issuer = fmt.Sprintf("http://localhost:%d", portOf(listener))
-	s.provider, err = provider.New(provider.Config{Issuer: s.issuer, Audience: audience, Client: client, People: people()})
+	s.provider, err = provider.New(known(s.issuer))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

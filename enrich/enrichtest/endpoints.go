@@ -23,6 +23,9 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := read(r)
+	if r.Method == http.MethodGet && (e == Authorize || e == EndSession) {
+		form = r.URL.Query()
+	}
 	p.mu.Lock()
 	p.hits[e]++
 	if len(p.seen[e]) < maxSeen {
@@ -49,7 +52,7 @@ func (p *Provider) endpoint(path string) (Endpoint, bool) {
 	}
 	rest, found := strings.CutPrefix(path, prefix)
 	switch e := Endpoint(rest); e {
-	case Discovery, OAuthMetadata, KeySet, Introspection, Userinfo:
+	case Discovery, OAuthMetadata, KeySet, Introspection, Userinfo, Authorize, Token, PAR, EndSession:
 		return e, found
 	}
 	return "", false
@@ -76,6 +79,14 @@ func (p *Provider) answer(e Endpoint, w http.ResponseWriter, r *http.Request) {
 		p.serveIntrospection(w, r)
 	case Userinfo:
 		p.serveUserinfo(w, r)
+	case Authorize:
+		p.serveAuthorize(w, r)
+	case Token:
+		p.serveToken(w, r)
+	case PAR:
+		p.servePAR(w, r)
+	case EndSession:
+		p.serveEndSession(w, r)
 	}
 }
 
@@ -89,8 +100,8 @@ func (p *Provider) discoveryDocument() map[string]any {
 	p.mu.Unlock()
 	document := map[string]any{
 		"issuer":                                p.Issuer(),
-		"authorization_endpoint":                p.URL("/authorize"),
-		"token_endpoint":                        p.URL("/token"),
+		"authorization_endpoint":                p.URL(Authorize),
+		"token_endpoint":                        p.URL(Token),
 		"jwks_uri":                              p.URL(KeySet),
 		"introspection_endpoint":                p.URL(Introspection),
 		"userinfo_endpoint":                     p.URL(Userinfo),

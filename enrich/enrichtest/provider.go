@@ -29,6 +29,10 @@ const (
 	KeySet        Endpoint = "/keys"
 	Introspection Endpoint = "/introspect"
 	Userinfo      Endpoint = "/userinfo"
+	Authorize     Endpoint = "/authorize"
+	Token         Endpoint = "/token"
+	PAR           Endpoint = "/par"
+	EndSession    Endpoint = "/end-session"
 )
 
 // maxSeen bounds how many requests a provider remembers for one endpoint;
@@ -70,6 +74,7 @@ type Provider struct {
 	people     map[string]Claims
 	introspect func(token string, r *http.Request) (status int, answer any)
 	userinfo   func(token string, r *http.Request) (status int, answer any)
+	flow       codeFlow
 }
 
 // ProviderOption shapes a provider before it starts.
@@ -116,6 +121,7 @@ func NewProvider(tb testing.TB, options ...ProviderOption) *Provider {
 		clients:   map[string]string{},
 		opaque:    map[string]Claims{},
 		people:    map[string]Claims{},
+		flow:      newCodeFlow(),
 	}
 	for _, o := range options {
 		o(p)

@@ -1,7 +1,8 @@
 // Package issuer verifies access tokens, and what a login receives. It holds the
 // issuers that are trusted, their keys, and all checks between the text of a token
-// and a Principal. It follows RFC 8725 (JWT best practices), RFC 9068 (JWT access tokens), RFC 7662 and
-// 9701 (introspection), RFC 9449 (DPoP) and RFC 8705 (mutual TLS).
+// and a Principal. It follows RFC 8725 (JWT best practices), RFC 9068 (JWT access
+// tokens), RFC 7662 and 9701 (introspection), RFC 9449 (DPoP), RFC 8705 (mutual
+// TLS) and OpenID Connect Core 1.0.
 //
 // Set.Verify is the way of a token: package jose parses it (set.go), its issuer
 // checks the signature with a key of the key source (signature.go, keysource.go),

@@ -73,6 +73,10 @@ type SessionClaims struct {
 
 	// Began and End are the two ends of the session.
 	Began, End time.Time
+
+	// Ended reports whether the session has ended before End. Nil means that it
+	// does not.
+	Ended func() bool
 }
 
 // VerifySession returns the principal of a login's session. It is read from the
@@ -90,7 +94,7 @@ func (i *Issuer) VerifySession(s SessionClaims) (*Verified, error) {
 	}
 	p.Client, p.Scopes = s.Client, s.Scopes
 	p.IssuedAt, p.Expiry = s.Began.Truncate(time.Second), s.End.Truncate(time.Second)
-	return &Verified{Principal: p, Issuer: i, Until: p.Expiry, session: true}, nil
+	return &Verified{Principal: p, Issuer: i, Until: p.Expiry, session: true, ended: s.Ended}, nil
 }
 
 // PrincipalClaims returns the names of the claims that VerifySession reads, and

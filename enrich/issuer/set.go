@@ -31,7 +31,12 @@ type Verified struct {
 	Until time.Time
 
 	session bool
+	ended   func() bool // nil for a token
 }
+
+// Ended reports whether a session has ended before its time, by a logout or another
+// login. A token does not end so.
+func (v *Verified) Ended() bool { return v.ended != nil && v.ended() }
 
 // Leeway returns how long after its expiry it is accepted: for a token the
 // issuer's leeway, for a session, whose times are this gateway's own, 0.

@@ -19,7 +19,7 @@ type answer struct{ state, code, iss, error string }
 
 // serveCallback answers a provider's redirect.
 func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []string) {
-	if !allow(w, r, http.MethodGet, http.MethodHead) {
+	if !allow(w, r, http.MethodGet) { // a HEAD request would use up the code
 		return
 	}
 	values, err := parameters(r, "state", "code", "iss", "error")
@@ -46,11 +46,8 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 		s.fail(w, r, "", failed(outcomeMixUp, errors.New("the callback is that of another issuer")), again)
 		return
 	}
-	browser, err := s.browserOf(cookies)
-	if err != nil {
-		s.fail(w, r, p.Name(), err, again)
-		return
-	}
+	value, _ := readCookie(cookies, s.origin.TransactionCookie()) // there is one at most
+	browser, _ := ParseBrowser(value)
 	if expired || !t.Of(browser) {
 		// Too slow, or another tab began before this one had its cookie: a fresh
 		// login, which the provider answers at once if it remembers the person. A
@@ -63,7 +60,7 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 		s.fail(w, r, p.Name(), failed(outcomeExpired, errors.New("the callback comes late, or without the cookie of its login, for the second time")), again)
 		return
 	}
-	cookie, err := s.finish(r.Context(), cookies, keys, p, &t, browser, a)
+	cookie, err := s.finish(r.Context(), keys, p, &t, browser, a)
 	if err != nil {
 		s.fail(w, r, p.Name(), err, again)
 		return
@@ -73,18 +70,8 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 	s.redirect(w, s.origin.String()+t.Return)
 }
 
-// browserOf returns what the transaction cookie holds; the zero value for none.
-func (s *Site) browserOf(cookies []string) (Browser, error) {
-	value, err := readCookie(cookies, s.origin.TransactionCookie())
-	if err != nil {
-		return Browser{}, failed(outcomeMalformed, err)
-	}
-	browser, _ := ParseBrowser(value)
-	return browser, nil
-}
-
 // finish takes a provider's answer to a session and returns its cookie.
-func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *Provider, t *Transaction, browser Browser, a answer) (*http.Cookie, error) {
+func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Transaction, browser Browser, a answer) (*http.Cookie, error) {
 	if err := p.checkAnswer(ctx, a); err != nil {
 		return nil, err
 	}
@@ -118,7 +105,7 @@ func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *
 	if _, err := io.ReadFull(s.o.Rand, session.ID[:]); err != nil {
 		return nil, failed(outcomeInternal, err)
 	}
-	verified, err := p.principal(session, session.End)
+	verified, err := s.principal(p, session, session.End)
 	if err != nil {
 		return nil, failed(outcomeIDToken, err)
 	}
@@ -132,10 +119,16 @@ func (s *Site) finish(ctx context.Context, cookies []string, keys *siteKeys, p *
 	if err != nil {
 		return nil, sealError(err)
 	}
-	if v, err := s.open(cookies, now); err == nil {
-		s.end(v, endReplaced, now)
+	if t.Session != [idSize]byte{} {
+		// Not the session that the browser has now: that may be one of another tab,
+		// whose page is on its way with it.
+		s.end(t.Session, now.Add(MaxSession), now, endReplaced)
 	}
-	p.warnOfShortTokens(earliest(id.Expiry, given.expiry), now, session.End)
+	lifetime := id.Expiry.Sub(now)
+	if given.lifetime > 0 {
+		lifetime = min(lifetime, given.lifetime)
+	}
+	p.warnOfShortTokens(lifetime, session.End.Sub(now))
 	return s.sessionCookie(value), nil
 }
 
@@ -181,25 +174,18 @@ func (p PolicyLogin) checkAuthentication(id *issuer.IDToken, now time.Time, leew
 	if len(p.ACRValues) > 0 && !slices.Contains(p.ACRValues, id.ACR) {
 		return failed(outcomeInsufficient, fmt.Errorf("the ID token's acr is not among those that policy %q requires", p.Name))
 	}
-	if p.MaxAge > 0 && (id.AuthTime.IsZero() || now.Sub(id.AuthTime) > p.MaxAge+leeway) {
-		return failed(outcomeInsufficient, fmt.Errorf("the ID token's auth_time is missing or older than policy %q allows", p.Name))
+	// As the policy checks it on each request: what passes here and not there would go
+	// round in circles.
+	if at := id.AuthTime; p.MaxAge > 0 && (at.IsZero() || now.Sub(at) > p.MaxAge+leeway || at.After(now.Add(leeway))) {
+		return failed(outcomeInsufficient, fmt.Errorf("the ID token's auth_time is missing, ahead, or older than policy %q allows", p.Name))
 	}
 	return nil
 }
 
-// end ends the session of a visit before its time.
-func (s *Site) end(v *Visit, cause string, now time.Time) {
-	if s.o.Ended.End(v.opened.ID, v.end(), now) {
+// end ends a session before its time, which would otherwise last until then at most.
+func (s *Site) end(id [idSize]byte, until, now time.Time, cause string) {
+	if s.o.Ended.End(id, until, now) {
 		s.o.Logger.Error("too many sessions were ended before their time: every session that began until now has ended with them")
 	}
-	v.ended = true
 	s.o.Observer.SessionEnded(cause)
-}
-
-// earliest returns the earlier of two times, of which either may be zero.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

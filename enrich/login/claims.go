@@ -16,12 +16,14 @@ type claimSet struct {
 	names map[string]bool // true: worth asking userinfo for
 }
 
-// protocolClaims are claims of an ID token that are no attributes of a person, so
-// that no userinfo endpoint has them.
-var protocolClaims = []string{
+// tokenClaims are about an ID token and how the person was authenticated. Userinfo is
+// not asked for them, and cannot add one.
+var tokenClaims = []string{
 	"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "sid", "acr", "amr", "auth_time", "azp", "at_hash", "c_hash", "s_hash",
-	"_claim_names", "_claim_sources", "hasgroups", "email_verified",
 }
+
+// companionClaims qualify others, so userinfo is not asked for them alone.
+var companionClaims = []string{"_claim_names", "_claim_sources", "hasgroups", "email_verified"}
 
 // add adds claims that a policy reads.
 func (c *claimSet) add(names ...string) {
@@ -29,18 +31,17 @@ func (c *claimSet) add(names ...string) {
 		c.names = make(map[string]bool)
 	}
 	for _, name := range names {
-		c.names[name] = c.names[name] || !slices.Contains(protocolClaims, name)
+		c.names[name] = c.names[name] || !slices.Contains(tokenClaims, name) && !slices.Contains(companionClaims, name)
 	}
 }
 
-// keep adds claims that are held where the ID token has them, and not asked for
-// otherwise.
-func (c *claimSet) keep(names ...string) {
+// keep adds a claim that is held where it comes, and not asked for otherwise.
+func (c *claimSet) keep(name string) {
 	if c.names == nil {
 		c.names = make(map[string]bool)
 	}
-	for _, name := range names {
-		c.names[name] = c.names[name]
+	if !c.names[name] {
+		c.names[name] = false
 	}
 }
 
@@ -52,6 +53,21 @@ func (c *claimSet) lacks(claims map[string]any) bool {
 		}
 	}
 	return c.all
+}
+
+// complete adds to the claims of an ID token those of a userinfo answer that it lacks.
+// An e-mail address and whether it was verified stay together.
+func complete(claims, userinfo map[string]any) {
+	_, has := claims["email"]
+	if _, brought := userinfo["email"]; brought && !has {
+		delete(claims, "email_verified")
+	}
+	for name, value := range userinfo {
+		_, there := claims[name]
+		if !there && !slices.Contains(tokenClaims, name) && (name != "email_verified" || !has) {
+			claims[name] = value
+		}
+	}
 }
 
 // of returns those of the claims that are in the set.

@@ -2,9 +2,9 @@ package login
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
 )
 
@@ -98,7 +99,7 @@ func (s *Site) serveLogin(w http.ResponseWriter, r *http.Request, cookies []stri
 	if target == "" {
 		target = "/"
 	}
-	target, ok := ReturnTarget(target)
+	target, ok := s.returnTarget(target)
 	if !ok {
 		s.fail(w, r, "", failed(outcomeMalformed, errors.New("return is not a path of this site")), LoginPath)
 		return
@@ -162,6 +163,9 @@ func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t T
 		}
 	}
 	t.Issuer, t.Began = p.Name(), s.o.Clock()
+	if v, err := s.open(ctx, cookies, t.Began); err == nil && !t.Again {
+		t.Session = v.opened.ID
+	}
 	state, err := keys.transactions.Seal(t, browser)
 	if err != nil {
 		return "", browser, failed(outcomeInternal, err)
@@ -189,15 +193,14 @@ func (s *Site) serveSessionInfo(w http.ResponseWriter, r *http.Request, cookies 
 	if !allow(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
-	v, err := s.open(cookies, s.o.Clock())
+	v, err := s.open(r.Context(), cookies, s.o.Clock())
 	var info sessionInfo
 	if err == nil {
 		info, err = s.info(r.Context(), v)
 	}
 	switch {
-	case errors.Is(err, errTwoCookies):
-		w.WriteHeader(http.StatusBadRequest)
-	case errors.Is(err, ErrNoSession):
+	case errors.Is(err, ErrNoSession), errors.Is(err, issuer.ErrInvalidToken):
+		v.report()
 		if cookie := v.Cleared(); cookie != "" {
 			w.Header().Add("Set-Cookie", cookie)
 		}
@@ -299,7 +302,7 @@ func (s *Site) errorID() string {
 	if _, err := io.ReadFull(s.o.Rand, b[:]); err != nil {
 		return ""
 	}
-	return hex.EncodeToString(b[:])
+	return fmt.Sprintf("%x", b)
 }
 
 // writeJSON answers with a JSON document.

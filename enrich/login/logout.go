@@ -21,7 +21,7 @@ func (s *Site) serveLogout(w http.ResponseWriter, r *http.Request, cookies []str
 	switch {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusOK)
-	case from == InitiatorSame:
+	case from == InitiatorSame && !isPrefetch(r):
 		s.logout(w, r, cookies)
 	case r.Method == http.MethodPost && from == InitiatorOther:
 		s.show(w, r, page.Page{Message: page.Malformed, Status: http.StatusForbidden})
@@ -41,7 +41,7 @@ func (s *Site) logoutTargets(r *http.Request, cookies []string) []string {
 	if a := s.o.Endpoints.AfterLogout; strings.HasPrefix(a, "http:") {
 		targets = append(targets, a)
 	}
-	if p := s.providerOf(r, cookies); p != nil {
+	if _, p := s.sessionOf(r, cookies); p != nil {
 		if m, err := p.metadata(r.Context()); err == nil && m.CheckEndpoint(m.EndSessionEndpoint) == nil && strings.HasPrefix(m.EndSessionEndpoint, "http:") {
 			targets = append(targets, m.EndSessionEndpoint)
 		}
@@ -49,32 +49,30 @@ func (s *Site) logoutTargets(r *http.Request, cookies []string) []string {
 	return targets
 }
 
-// providerOf returns the provider of the session among the cookies, or nil.
-func (s *Site) providerOf(r *http.Request, cookies []string) *Provider {
-	v, err := s.open(cookies, s.o.Clock())
+// sessionOf returns the visit with the session among the cookies, and its provider; nil
+// where there is none.
+func (s *Site) sessionOf(r *http.Request, cookies []string) (*Visit, *Provider) {
+	v, err := s.open(r.Context(), cookies, s.o.Clock())
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	verified, err := v.Verify(r.Context())
+	_, p, err := v.session()
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	return s.provider(verified.Principal.IssuerName)
+	return v, p
 }
 
 // logout ends the session here and sends the person to the provider, which ends its
 // own.
 func (s *Site) logout(w http.ResponseWriter, r *http.Request, cookies []string) {
-	now := s.o.Clock()
-	p := s.providerOf(r, cookies)
-	if v, err := s.open(cookies, now); err == nil {
-		s.end(v, endLogout, now)
-	}
-	w.Header().Add("Set-Cookie", s.origin.cookie(s.origin.SessionCookie(), "", -1).String())
+	w.Header().Add("Set-Cookie", s.cleared().String())
+	v, p := s.sessionOf(r, cookies)
 	if p == nil {
 		s.signedOut(w, r, page.SignedOut)
 		return
 	}
+	s.end(v.opened.ID, v.end(), s.o.Clock(), endLogout)
 	location, err := s.providerLogout(r, p)
 	switch {
 	case err != nil:

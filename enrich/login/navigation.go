@@ -52,7 +52,7 @@ func Classify(r *http.Request) Request {
 	switch {
 	case r.Method == http.MethodConnect || len(h["Upgrade"]) > 0:
 		return WebSocket
-	case prefetches(h["Sec-Purpose"]) || prefetches(h["Purpose"]):
+	case isPrefetch(r):
 		return Call
 	case len(h["Sec-Fetch-Mode"]) > 0 || len(h["Sec-Fetch-Dest"]) > 0:
 		if only(h, "Sec-Fetch-Mode") != "navigate" || only(h, "Sec-Fetch-Dest") != "document" {
@@ -121,6 +121,11 @@ func only(h http.Header, canonical string) string {
 		return v[0]
 	}
 	return ""
+}
+
+// isPrefetch reports whether a browser asks before the person has.
+func isPrefetch(r *http.Request) bool {
+	return prefetches(r.Header["Sec-Purpose"]) || prefetches(r.Header["Purpose"])
 }
 
 // prefetches reports whether a Sec-Purpose or Purpose header names a prefetch, with or

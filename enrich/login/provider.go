@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"golang.org/x/oauth2"
 
@@ -193,7 +194,7 @@ func (p *Provider) push(ctx context.Context, m *issuer.Metadata, form url.Values
 	switch {
 	case answer.Status >= http.StatusInternalServerError:
 		return nil, failed(outcomeUnavailable, fmt.Errorf("pushing the authorization request: status %d", answer.Status))
-	case answer.Status != http.StatusCreated && answer.Status != http.StatusOK || malformed || body.RequestURI == "":
+	case answer.Status != http.StatusCreated && answer.Status != http.StatusOK || malformed || body.RequestURI == "" || len(body.RequestURI) > maxRequestURI:
 		f := failed(outcomeProvider, fmt.Errorf("pushing the authorization request: status %d without a request_uri", answer.Status))
 		f.code = errorCode(body.Error)
 		return nil, f
@@ -201,8 +202,13 @@ func (p *Provider) push(ctx context.Context, m *issuer.Metadata, form url.Values
 	return url.Values{"client_id": {p.config.ClientID}, "request_uri": {body.RequestURI}}, nil
 }
 
-// maxAnswer bounds an answer of the provider, in bytes.
-const maxAnswer = 1 << 20
+const (
+	// maxAnswer bounds an answer of the provider, in bytes.
+	maxAnswer = 1 << 20
+
+	// maxRequestURI bounds a request_uri, which becomes a part of a URL.
+	maxRequestURI = 2 << 10
+)
 
 // authentication returns how the client proves who it is to a provider with this
 // metadata.
@@ -234,7 +240,7 @@ func (p *Provider) sendsSecretInForm(m *issuer.Metadata) bool {
 type tokens struct {
 	idToken, accessToken string
 	scopes               []string
-	expiry               time.Time // of the access token; zero where it is not told
+	lifetime             time.Duration // of the access token; 0 where it is not told
 }
 
 // exchange exchanges a code for tokens (RFC 6749, section 4.1.3; RFC 7636).
@@ -269,10 +275,13 @@ func (p *Provider) exchange(ctx context.Context, code, redirectURI, verifier str
 	if err != nil {
 		return nil, exchangeError(err)
 	}
-	out := &tokens{accessToken: token.AccessToken, scopes: p.config.Scopes, expiry: token.Expiry}
+	out := &tokens{accessToken: token.AccessToken, scopes: p.config.Scopes, lifetime: time.Duration(token.ExpiresIn) * time.Second}
 	out.idToken, _ = token.Extra("id_token").(string)
 	if granted, _ := token.Extra("scope").(string); granted != "" {
 		out.scopes = strings.Fields(granted)
+		if strings.ContainsFunc(granted, unicode.IsControl) {
+			return nil, failed(outcomeProvider, errors.New("the scope in the token answer has a control character"))
+		}
 	}
 	if out.idToken == "" {
 		return nil, failed(outcomeIDToken, errors.New("the token answer has no id_token"))
@@ -298,8 +307,8 @@ func exchangeError(err error) *failure {
 	return f
 }
 
-// userinfo adds to the claims those of names that are missing and that the provider's
-// userinfo endpoint has. Providers that follow OpenID Connect Core, section 5.4, put
+// userinfo adds to the claims what the provider's userinfo endpoint has, if one that is
+// held is missing. Providers that follow OpenID Connect Core, section 5.4, put
 // profile and email there and not into the ID token.
 func (p *Provider) userinfo(ctx context.Context, claims map[string]any, subject string, t *tokens, held *claimSet) error {
 	if t.accessToken == "" || !held.lacks(claims) {
@@ -319,11 +328,7 @@ func (p *Provider) userinfo(ctx context.Context, claims map[string]any, subject 
 	case err != nil:
 		return failed(outcomeUserinfo, fmt.Errorf("asking for userinfo: %w", err))
 	}
-	for name, value := range more {
-		if _, there := claims[name]; !there {
-			claims[name] = value
-		}
-	}
+	complete(claims, more)
 	return nil
 }
 
@@ -365,12 +370,12 @@ func (p *Provider) metadataError(member string, err error) *failure {
 
 // warnOfShortTokens says once that what a session holds may be out of date before it
 // ends: no store keeps a refresh token yet.
-func (p *Provider) warnOfShortTokens(end, now, sessionEnd time.Time) {
-	if end.IsZero() || !end.Before(sessionEnd) || p.warned.Swap(true) {
+func (p *Provider) warnOfShortTokens(token, session time.Duration) {
+	if token <= 0 || token >= session || p.warned.Swap(true) {
 		return
 	}
 	p.logger.Warn("sessions last longer than the provider's tokens, and nothing refreshes them: changes at the provider are seen at the next login",
-		"issuer", p.Name(), "token", end.Sub(now).Round(time.Second).String(), "max", sessionEnd.Sub(now).Round(time.Second).String())
+		"issuer", p.Name(), "token", token.String(), "max", session.String())
 }
 
 // withoutURL returns an error of net/http without the URL in it, whose query may hold

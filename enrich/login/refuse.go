@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -39,9 +40,13 @@ func (s *Site) Refuse(w http.ResponseWriter, r *http.Request, v *Visit, policyNa
 		s.show(w, r, page.Page{Message: page.OtherProvider, ErrorID: errorID, Links: providerLinks(policy.Providers, policyName, s.target(r, kind))})
 	case kind == FormPost:
 		s.show(w, r, page.Page{Message: page.SessionEnded, Links: []page.Link{{Label: page.SignInAgain, URL: loginURL(policyName, s.target(r, kind))}}})
-	case reason == NoSession && v.ended && v.young(s.o.Clock()):
+	case reason == NoSession && v.circles(s.o.Clock()):
 		header.Del("WWW-Authenticate")
-		s.show(w, r, page.Page{Message: page.Blocked, ErrorID: errorID, Links: []page.Link{{Label: page.TryAgain, URL: loginURL(policyName, s.target(r, kind))}}})
+		message := page.Blocked
+		if errors.Is(v.ended, errFuture) {
+			message = page.Internal
+		}
+		s.show(w, r, page.Page{Message: message, ErrorID: errorID, Links: []page.Link{{Label: page.TryAgain, URL: loginURL(policyName, s.target(r, kind))}}})
 	default:
 		header.Del("WWW-Authenticate")
 		s.sendToLogin(w, r, policy, cookies)
@@ -81,20 +86,21 @@ func (s *Site) target(r *http.Request, kind Request) string {
 			}
 		}
 	}
-	target, ok := ReturnTarget(address)
-	if !ok || s.Serves(pathOf(target)) {
+	target, ok := s.returnTarget(address)
+	if !ok {
 		return "/"
 	}
 	return target
 }
 
-// pathOf returns the path of a return target.
-func pathOf(target string) string {
-	u, err := url.Parse(target)
-	if err != nil {
-		return ""
+// returnTarget is ReturnTarget, and replaces the site's own endpoints with the root:
+// coming back to one would begin a login or ask for a logout.
+func (s *Site) returnTarget(text string) (string, bool) {
+	target, ok := ReturnTarget(text)
+	if u, err := url.Parse(target); err == nil && s.Serves(u.Path) {
+		return "/", ok
 	}
-	return u.Path
+	return target, ok
 }
 
 // loginHint is the body of an answer to a script: where its page may send the person.

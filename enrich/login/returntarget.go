@@ -32,11 +32,12 @@ func ReturnTarget(text string) (string, bool) {
 			return "", false
 		}
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host != "" || u.Scheme != "" || u.User != nil {
-		return "", false
-	}
 	path, _, _ := strings.Cut(text, "?")
+	if _, err := url.PathUnescape(path); err != nil {
+		return "", false // net/http refuses such a request, too
+	}
+	// An application that redirects to its own path once more, decoded or cleaned,
+	// must not lead elsewhere either.
 	for range maxDecodings {
 		if misleads(path) {
 			return "", false
@@ -54,16 +55,16 @@ func ReturnTarget(text string) (string, bool) {
 // a control character, be it after what some servers leave out of a path: parameters
 // of segments, blanks, and characters that are not seen.
 func misleads(path string) bool {
-	var last rune
+	var last rune // that counts
 	parameters := false
 	for _, r := range path {
 		switch {
 		case unicode.IsControl(r), r == '\\', r == '\u2028', r == '\u2029':
 			return true
 		case unicode.IsSpace(r), unicode.Is(unicode.Cf, r):
-			continue
+			continue // as if it were not there
 		case r == ';':
-			parameters = true
+			parameters = true // up to the next slash: /;x/a is //a to Java's servers
 		case r == '/':
 			if last == '/' {
 				return true
@@ -82,6 +83,7 @@ func misleads(path string) bool {
 // and other forms of slash, backslash and percent sign, Microsoft's %uXXXX, and
 // encodings of ASCII in too many bytes (RFC 3629, section 10).
 func unescape(path string) string {
+	// Nothing becomes longer: three bytes make one, and six at most four.
 	b := make([]byte, 0, len(path))
 	for i := 0; i < len(path); i++ {
 		c := path[i]
@@ -122,7 +124,10 @@ func hexValue(s string, at, n int) (v rune, ok bool) {
 	return v, true
 }
 
-// fold replaces what is taken for a slash, a backslash or a percent sign.
+// fold replaces what is taken for a slash, a backslash or a percent sign: by Unicode's
+// compatibility forms (NFKC), by the best fit of Windows' code pages, or by decoders
+// that take UTF-8 in more bytes than it needs. Bytes that are no UTF-8 stay: old
+// applications have addresses in Latin-1.
 func fold(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); {
@@ -137,7 +142,7 @@ func fold(s string) string {
 			b = append(b, '\\')
 		case '\uff05', '\ufe6a': // full-width and small percent sign
 			b = append(b, '%')
-		case utf8.RuneError:
+		case utf8.RuneError: // no UTF-8, or the replacement character itself
 			b = append(b, s[i:i+size]...)
 		default:
 			b = utf8.AppendRune(b, r)
@@ -150,6 +155,8 @@ func fold(s string) string {
 // overlong decodes an ASCII character in two to four bytes, which is not UTF-8. For
 // anything else it returns utf8.RuneError and one byte.
 func overlong(s string) (r rune, size int) {
+	// The last byte holds the six lower bits of the character, the one before it the
+	// seventh; all others hold zeroes.
 	for _, lead := range []string{"\xc0", "\xc1", "\xe0\x80", "\xe0\x81", "\xf0\x80\x80", "\xf0\x80\x81"} {
 		n := len(lead)
 		if strings.HasPrefix(s, lead) && n < len(s) && s[n]&0xc0 == 0x80 {

@@ -246,6 +246,11 @@ func TestWhatIsNoSessionCookieIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	for length, want := range map[int]error{maxSessionText: errSessionForm, maxSessionText + 1: errSessionLong} {
+		if _, err := s.Open(strings.Repeat("A", length)); !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v, want %v", length, err, want)
+		}
+	}
 	for i := range cookie {
 		edited := []byte(cookie)
 		edited[i] = "AB"[min(1, strings.Count(cookie[i:i+1], "A"))]
@@ -349,6 +354,30 @@ func TestASessionIsAtMostWhatBrowsersKeep(t *testing.T) {
 	if !strings.Contains(text, "over 3900; its largest claims: groups (") || !strings.Contains(text, ", picture (311 bytes)") ||
 		strings.Contains(text, "ppp") || strings.Contains(text, "secret") || strings.Contains(text, "anna") {
 		t.Error(text)
+	}
+}
+
+// The length that a browser counts is that of name and value.
+func TestTheLimitIsThatOfNameAndValue(t *testing.T) {
+	for _, origin := range []string{"https://app.example.com", "http://localhost:8080"} {
+		s, x := NewSealer(ringOf(t, 1), originOf(t, origin), readClaims), anna()
+		longest := 0
+		for i := 2000; ; i++ {
+			x.Claims["groups"] = strings.Repeat("g", i)
+			cookie, err := s.Seal(x)
+			if large, ok := errors.AsType[*TooLargeError](err); ok {
+				if n := large.Bytes; n <= maxSessionCookie || n > longest+2 {
+					t.Errorf("%s: %d bytes are too many, and %d are not", origin, n, longest)
+				}
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if longest = len(s.cookie) + len(cookie); longest > maxSessionCookie {
+				t.Fatalf("%s: the cookie is %d bytes long", origin, longest)
+			}
+		}
 	}
 }
 

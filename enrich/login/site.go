@@ -152,9 +152,12 @@ func (s *Site) claims() *claimSet {
 	s.once.Do(func() {
 		s.held.keep("name")
 		for _, p := range s.providers {
-			s.held.keep(p.issuer.PrincipalClaims(false)...)
-			if s.groups {
-				s.held.add(p.issuer.PrincipalClaims(true)...)
+			alone := p.issuer.PrincipalClaims(false)
+			s.held.add(alone...)
+			// A claim of groups is worth nothing without what says that it is partial.
+			more := slices.DeleteFunc(p.issuer.PrincipalClaims(true), func(name string) bool { return slices.Contains(alone, name) })
+			if s.groups || slices.ContainsFunc(more, func(name string) bool { _, read := s.held.names[name]; return read }) {
+				s.held.add(more...)
 			}
 		}
 	})
@@ -228,7 +231,8 @@ func (s *Site) Serves(path string) bool { return s.endpoint(path) != nil }
 // it.
 func (s *Site) Paths() []string {
 	e := s.o.Endpoints
-	paths := []string{LoginPath, e.Logout, e.Logout + logoutDone, e.SessionInfo}
+	paths := make([]string, 0, 4+len(s.providers))
+	paths = append(paths, LoginPath, e.Logout, e.Logout+logoutDone, e.SessionInfo)
 	for _, p := range s.providers {
 		paths = append(paths, s.callback(p))
 	}
@@ -244,6 +248,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, cookies []strin
 	if serve == nil {
 		http.NotFound(w, r)
 		return
+	}
+	for _, name := range []string{s.origin.SessionCookie(), s.origin.TransactionCookie()} {
+		if _, err := readCookie(cookies, name); err != nil {
+			s.fail(w, r, "", failed(outcomeMalformed, err), LoginPath)
+			return
+		}
 	}
 	serve(s, w, r, cookies)
 }

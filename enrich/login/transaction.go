@@ -26,8 +26,8 @@ const (
 	// maxState bounds the text of a state that is read.
 	maxState = 8 << 10
 
-	// transactionHead is the length of the fixed part: began, again, browser.
-	transactionHead = 8 + 1 + sha256.Size
+	// transactionHead is the length of the fixed part: began, again, browser, session.
+	transactionHead = 8 + 1 + sha256.Size + idSize
 )
 
 // ErrState is returned for a state that this site has not made.
@@ -58,12 +58,13 @@ func NewBrowser(rand io.Reader) (b Browser, err error) {
 	return b, nil
 }
 
-// ParseBrowser reads a cookie's value. It reports false for what Cookie does not write.
+// ParseBrowser reads a cookie's value. It reports false for what Cookie does not write,
+// and for zeroes, which stand for no cookie.
 func ParseBrowser(cookie string) (b Browser, ok bool) {
 	if !decode(b[:], cookie) {
 		return Browser{}, false
 	}
-	return b, true
+	return b, b != Browser{}
 }
 
 // Cookie returns the cookie's value.
@@ -106,13 +107,19 @@ type Transaction struct {
 	// Again says that it is the second attempt, which no third one follows.
 	Again bool
 
+	// Session is the id of the session that the browser had then, which the login
+	// replaces; zero for none.
+	Session [idSize]byte
+
 	browser [sha256.Size]byte
 }
 
-// Of reports whether that browser began the login. It takes constant time.
+// Of reports whether that browser began the login. It takes constant time. The zero
+// Browser began none: else a login that somebody begins with a cookie of zeroes could
+// be finished in any browser without a cookie.
 func (t Transaction) Of(b Browser) bool {
 	h := b.hash()
-	return subtle.ConstantTimeCompare(h[:], t.browser[:]) == 1
+	return b != Browser{} && subtle.ConstantTimeCompare(h[:], t.browser[:]) == 1
 }
 
 // Transactions seals and opens the state of one origin's logins and logouts. It is
@@ -141,6 +148,7 @@ func (s *Transactions) Seal(t Transaction, b Browser) (string, error) {
 		plain = append(plain, 0)
 	}
 	plain = append(plain, h[:]...)
+	plain = append(plain, t.Session[:]...)
 	plain = append(plain, strings.Join([]string{t.Issuer, t.Policy, t.Return}, "\x00")...)
 	return sealText(s.login, plain)
 }
@@ -158,7 +166,7 @@ func (s *Transactions) Open(state string, now time.Time) (Transaction, error) {
 	}
 	t := Transaction{
 		Issuer: texts[0], Policy: texts[1], Return: texts[2],
-		Began: readTime(plain), Again: plain[8] == 1, browser: [sha256.Size]byte(plain[9:]),
+		Began: readTime(plain), Again: plain[8] == 1, browser: [sha256.Size]byte(plain[9:]), Session: [idSize]byte(plain[9+sha256.Size:]),
 	}
 	if !current(t.Began, now) {
 		return t, ErrStateExpired

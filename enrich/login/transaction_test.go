@@ -106,6 +106,9 @@ func TestAStateOpensAtItsSiteOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, ok := openText(s.login, logout); ok {
+		t.Error("logins and logouts are sealed under one name")
+	}
 	tests := []struct {
 		what              string
 		by                *Transactions
@@ -238,7 +241,7 @@ func TestABrowsersCookieIsReadStrictly(t *testing.T) {
 		t.Errorf("%q is read as %v, %v", cookie, got, ok)
 	}
 	for _, text := range []string{
-		"", "A", cookie[1:], cookie + "=", cookie + "A", cookie + cookie, " " + cookie, cookie + "\n", cookie[:42] + "\n",
+		"", "A", cookie[1:], cookie + "=", cookie + "A", cookie + cookie, " " + cookie, cookie + "\n", cookie[:42] + "\n", strings.Repeat("A", 42) + "\n",
 		strings.ReplaceAll(cookie, "-", "+"), strings.ReplaceAll(cookie, "_", "/"), cookie[:42] + "t", `"` + cookie + `"`, strings.Repeat("A", 1<<20),
 	} {
 		if got, ok := ParseBrowser(text); ok || got != (Browser{}) {
@@ -247,6 +250,22 @@ func TestABrowsersCookieIsReadStrictly(t *testing.T) {
 	}
 	if _, err := NewBrowser(strings.NewReader("short")); err == nil {
 		t.Error("made a secret without randomness")
+	}
+}
+
+// Somebody who begins a login with a cookie of zeroes must not be able to have it
+// finished in the browser of a person who has no cookie.
+func TestNoBrowserBeganALogin(t *testing.T) {
+	s := transactionsOf(t)
+	got, err := s.Open(stateOf(t, s, begun(), Browser{}), enrichtest.Epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Of(Browser{}) {
+		t.Error("a browser without a cookie began the login")
+	}
+	if b, ok := ParseBrowser(Browser{}.Cookie()); ok {
+		t.Errorf("zeroes are read as %v", b)
 	}
 }
 

@@ -16,6 +16,7 @@ var (
 	errMax        = fmt.Errorf("it has lasted as long as it may: %w", ErrNoSession)
 	errEnded      = fmt.Errorf("it was ended: %w", ErrNoSession)
 	errFuture     = fmt.Errorf("it begins in the future: %w", ErrNoSession)
+	errRevoked    = fmt.Errorf("it was revoked: %w", ErrNoSession)
 	errNoProvider = fmt.Errorf("nobody logs in at its issuer any more: %w", ErrNoSession)
 )
 
@@ -29,8 +30,8 @@ const clockSkew = time.Minute
 type Visit struct {
 	site   *Site
 	opened Opened
-	found  bool // opened is a session, which may have ended
-	ended  bool
+	found  bool  // opened is a session, which may have ended
+	ended  error // why the cookie holds no session, or none any more
 }
 
 // Visit returns the visit of one request.
@@ -39,20 +40,35 @@ func (s *Site) Visit() Visit { return Visit{site: s} }
 // Open opens the session of a cookie and returns the key of the decisions about it.
 // Errors wrap ErrNoSession, or issuer.ErrUnavailable while the keys are not known.
 func (v *Visit) Open(cookie string, now time.Time) (key string, err error) {
-	keys, err := v.site.ready(context.Background())
-	if err != nil {
-		return "", err
-	}
-	if v.opened, err = keys.sealer.Open(cookie); err != nil {
-		v.ended = true
-		return "", err
-	}
-	v.found = true
-	if err := v.check(now); err != nil {
-		v.ended = true
+	if err := v.open(context.Background(), cookie, now); err != nil {
+		v.report()
 		return "", err
 	}
 	return v.opened.Key, nil
+}
+
+// open is Open without counting that the session has ended.
+func (v *Visit) open(ctx context.Context, cookie string, now time.Time) error {
+	keys, err := v.site.ready(ctx)
+	if err != nil {
+		return err
+	}
+	if v.opened, err = keys.sealer.Open(cookie); err == nil {
+		v.found = true
+		err = v.check(now)
+	}
+	v.ended = err
+	return err
+}
+
+// report counts that the session has come to one of its ends.
+func (v *Visit) report() {
+	switch {
+	case errors.Is(v.ended, errMax):
+		v.site.o.Observer.SessionEnded(endMax)
+	case errors.Is(v.ended, errIdle):
+		v.site.o.Observer.SessionEnded(endIdle)
+	}
 }
 
 // check checks the ends of the session. A configuration that shortens them shortens
@@ -63,10 +79,8 @@ func (v *Visit) check(now time.Time) error {
 	case o.Began.After(now.Add(clockSkew)):
 		return errFuture
 	case !now.Before(v.end()):
-		v.site.o.Observer.SessionEnded(endMax)
 		return errMax
 	case !now.Before(earlier(o.IdleEnd, o.Renewed.Add(time.Duration(c.Idle)))):
-		v.site.o.Observer.SessionEnded(endIdle)
 		return errIdle
 	case v.site.o.Ended.Has(o.ID, o.Began):
 		return errEnded
@@ -82,21 +96,32 @@ func (v *Visit) end() time.Time {
 // Verify returns whom the opened session is for. Errors wrap ErrNoSession or are those
 // of issuer.Set.Verify.
 func (v *Visit) Verify(context.Context) (*issuer.Verified, error) {
-	session, err := v.opened.Session()
+	session, p, err := v.session()
 	if err != nil {
 		return nil, err
 	}
-	p := v.site.provider(session.Issuer)
-	if p == nil {
-		return nil, errNoProvider
-	}
-	return p.principal(session, v.end())
+	return v.site.principal(p, session, v.end())
 }
 
-// principal returns whom a session is for.
-func (p *Provider) principal(session *Session, end time.Time) (*issuer.Verified, error) {
+// session reads the opened session, and returns it with the provider at which it began.
+func (v *Visit) session() (*Session, *Provider, error) {
+	session, err := v.opened.Session()
+	if err != nil {
+		return nil, nil, err
+	}
+	p := v.site.provider(session.Issuer)
+	if p == nil {
+		return nil, nil, errNoProvider
+	}
+	return session, p, nil
+}
+
+// principal returns whom a session of a provider is for.
+func (s *Site) principal(p *Provider, session *Session, end time.Time) (*issuer.Verified, error) {
+	id, began, ended := session.ID, session.Began, s.o.Ended
 	return p.issuer.VerifySession(issuer.SessionClaims{
-		Claims: session.Claims, Client: p.config.ClientID, Scopes: session.Scopes, Began: session.Began, End: end,
+		Claims: session.Claims, Client: p.config.ClientID, Scopes: session.Scopes, Began: began, End: end,
+		Ended: func() bool { return ended.Has(id, began) },
 	})
 }
 
@@ -106,8 +131,8 @@ func (v *Visit) Found() bool { return v.found }
 
 // Revoked says that the deny list names the session: it has ended.
 func (v *Visit) Revoked() {
-	if v.found && !v.ended {
-		v.ended = true
+	if v.found && v.ended == nil {
+		v.ended = errRevoked
 		v.site.o.Observer.SessionEnded(endRevoked)
 	}
 }
@@ -115,10 +140,10 @@ func (v *Visit) Revoked() {
 // Cleared returns the Set-Cookie that takes away the cookie of a session that has
 // ended, or nothing where there is no such cookie.
 func (v *Visit) Cleared() string {
-	if v.site == nil || !v.ended {
+	if v.site == nil || v.ended == nil {
 		return ""
 	}
-	return v.site.origin.cookie(v.site.origin.SessionCookie(), "", -1).String()
+	return v.site.cleared().String()
 }
 
 // renewals is into how many parts the idle time is divided: a cookie is written at
@@ -128,17 +153,13 @@ const renewals = 10
 // Renewed returns the Set-Cookie that moves the session's idle end, or nothing where
 // it is too early for another one.
 func (v *Visit) Renewed(now time.Time) string {
-	if !v.found || v.ended || now.Sub(v.opened.Renewed) < time.Duration(v.site.o.Session.Idle)/renewals {
-		return ""
-	}
-	keys, err := v.site.ready(context.Background())
-	if err != nil {
+	if !v.found || v.ended != nil || now.Sub(v.opened.Renewed) < time.Duration(v.site.o.Session.Idle)/renewals {
 		return ""
 	}
 	moved := v.opened
 	moved.Renewed = now.Truncate(time.Second)
 	moved.IdleEnd = earlier(moved.Renewed.Add(time.Duration(v.site.o.Session.Idle)), moved.End)
-	value, err := keys.sealer.Renew(&moved)
+	value, err := v.site.keys.Load().sealer.Renew(&moved) // the keys that have opened it
 	if err != nil {
 		return "" // the next request tries again
 	}
@@ -151,19 +172,23 @@ func (s *Site) sessionCookie(value string) *http.Cookie {
 	return s.origin.cookie(s.origin.SessionCookie(), value, 0)
 }
 
+// cleared returns the cookie that takes away that of a session.
+func (s *Site) cleared() *http.Cookie { return s.origin.cookie(s.origin.SessionCookie(), "", -1) }
+
 // youngSession is how long after its beginning a session that is refused gets a page
-// and no redirect: a provider that remembers the person would answer at once, and the
-// two would go round in circles.
+// and no redirect.
 const youngSession = time.Minute
 
-// young reports whether the session began a moment ago.
-func (v *Visit) young(now time.Time) bool {
-	return v.found && now.Sub(v.opened.Began) < youngSession
+// circles reports whether a new login may soon be refused as this session is, so that a
+// provider that remembers the person and this site would go round in circles: it began a
+// moment ago, and is refused by a list or clock that other nodes do not share.
+func (v *Visit) circles(now time.Time) bool {
+	return v.found && (errors.Is(v.ended, errRevoked) || errors.Is(v.ended, errFuture)) && now.Sub(v.opened.Began) < youngSession
 }
 
 // open opens the session among the cookies of a request, for the site's own
 // endpoints. Without one the error is ErrNoSession.
-func (s *Site) open(cookies []string, now time.Time) (*Visit, error) {
+func (s *Site) open(ctx context.Context, cookies []string, now time.Time) (*Visit, error) {
 	v := s.Visit()
 	value, err := readCookie(cookies, s.origin.SessionCookie())
 	if err != nil {
@@ -172,8 +197,7 @@ func (s *Site) open(cookies []string, now time.Time) (*Visit, error) {
 	if value == "" {
 		return &v, ErrNoSession
 	}
-	_, err = v.Open(value, now)
-	return &v, err
+	return &v, v.open(ctx, value, now)
 }
 
 // errTwoCookies says that a cookie of ours is there twice.

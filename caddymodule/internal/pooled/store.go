@@ -1,13 +1,9 @@
 package pooled
 
 import (
-	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"time"
 
 	"github.com/caddyserver/certmagic"
 
@@ -23,27 +19,14 @@ import (
 // is there at once; else a worker begun by Start loads the key from
 // Caddy's storage, or makes it.
 type Store struct {
+	keyed[*cache.Store]
+
 	memory   int64         // bytes
 	remote   *redis.Config // nil: memory only
 	observer cache.Observer
-	logger   *slog.Logger
-	local    *localPurgeLog                        // where there is no Redis
-	fetch    func(context.Context) ([]byte, error) // nil: nothing to wait for
-
-	once   sync.Once
-	cancel context.CancelFunc
-	done   chan struct{}
-	ready  chan struct{} // closed when store is there
-	store  *cache.Store
-	client *redis.Client // nil: memory only
+	local    *localPurgeLog // where there is no Redis
+	client   *redis.Client  // nil: memory only
 }
-
-// StoreWait is how long a request waits for the store, as long as a person
-// will wait; storeRetry is the pause between two attempts to get the key.
-const (
-	StoreWait  = 2 * time.Second
-	storeRetry = time.Second
-)
 
 // StoreOptions say what a store is made of. Stores of equal settings are one; the
 // logger and the observer are those of the configuration that opened it.
@@ -82,18 +65,19 @@ func OpenStore(r *Releases, o StoreOptions) (s *Store, digest string, err error)
 		}
 	}
 	s, err = Acquire(r, "store", digest, func() (*Store, error) {
-		f := &Store{ready: make(chan struct{}), memory: o.Memory, remote: o.Remote, observer: o.Observer, logger: o.Logger, local: own}
-		switch {
-		case len(o.SealKeys) > 0:
-			return f, f.use(o.SealKeys)
-		case own != nil:
-			return f, f.use([][]byte{own.key})
+		f := &Store{memory: o.Memory, remote: o.Remote, observer: o.Observer, local: own}
+		keys := o.SealKeys
+		if len(keys) == 0 && own != nil {
+			keys = [][]byte{own.key}
 		}
-		f.fetch = func(ctx context.Context) ([]byte, error) { return sealKey(ctx, o.Storage) }
-		return f, nil
+		f.init(o.Storage, o.Logger, f.openStore, (*cache.Store).Start)
+		return f, f.use(keys)
 	}, CloseAfter(DrainTime, func(f *Store) {
-		if err := f.close(); err != nil {
-			f.logger.Warn("closing the cache failed", "error", err)
+		f.stop()
+		if store := f.Current(); store != nil {
+			if err := store.Close(); err != nil {
+				f.logger.Warn("closing the cache failed", "error", err)
+			}
 		}
 	}))
 	return s, digest, err
@@ -106,7 +90,7 @@ func NewMemoryStore(logger *slog.Logger, observer cache.Observer) (*cache.Store,
 	if err != nil {
 		return nil, err
 	}
-	return (&Store{observer: observer, logger: logger}).open([][]byte{key})
+	return (&Store{keyed: keyed[*cache.Store]{logger: logger}, observer: observer}).openStore([][]byte{key})
 }
 
 // localPurgeLog is the log of a process without Redis, with the key that the names in
@@ -140,8 +124,8 @@ func acquirePurgeLog(r *Releases, o StoreOptions) (*localPurgeLog, error) {
 	}, func(l *localPurgeLog) error { return l.log.Close() })
 }
 
-// open makes a store of the configured tiers. It touches no network.
-func (f *Store) open(keys [][]byte) (*cache.Store, error) {
+// openStore makes a store of the configured tiers. It touches no network.
+func (f *Store) openStore(keys [][]byte) (*cache.Store, error) {
 	ring, err := seal.NewRing(nil, keys...)
 	if err != nil {
 		return nil, err
@@ -167,108 +151,6 @@ func (f *Store) open(keys [][]byte) (*cache.Store, error) {
 	return cache.NewStore(options)
 }
 
-// use opens the store with these keys and wakes the requests that wait for it.
-func (f *Store) use(keys [][]byte) error {
-	s, err := f.open(keys)
-	if err != nil {
-		return err
-	}
-	f.store = s
-	close(f.ready)
-	return nil
-}
-
-// Start begins the worker, once.
-func (f *Store) Start() {
-	f.once.Do(func() {
-		if f.fetch == nil {
-			f.store.Start()
-			return
-		}
-		var ctx context.Context
-		ctx, f.cancel = context.WithCancel(context.Background())
-		f.done = make(chan struct{})
-		go f.work(ctx)
-	})
-}
-
-// work loads or makes the key until it has one, and opens the store with it. Only the
-// first of several failures in a row is logged.
-func (f *Store) work(ctx context.Context) {
-	defer close(f.done)
-	failed := false
-	for {
-		key, err := f.fetch(ctx)
-		if err == nil {
-			err = f.use([][]byte{key})
-		}
-		if err == nil {
-			f.store.Start()
-			return
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if !failed {
-			f.logger.Error("the seal key of the cache cannot be loaded or created", "error", err)
-			failed = true
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(storeRetry):
-		}
-	}
-}
-
-// Current returns the store if it is there, else nil.
-func (f *Store) Current() *cache.Store {
-	select {
-	case <-f.ready:
-		return f.store
-	default:
-		return nil
-	}
-}
-
-// Get returns the store. It waits for it at most StoreWait; it is an error that the
-// key is not known by then, or that ctx has ended.
-func (f *Store) Get(ctx context.Context) (*cache.Store, error) {
-	select {
-	case <-f.ready:
-		return f.store, nil
-	default:
-	}
-	timer := time.NewTimer(StoreWait)
-	defer timer.Stop()
-	select {
-	case <-f.ready:
-		return f.store, nil
-	case <-timer.C:
-		return nil, errStoreNotReady
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", errStoreNotReady, context.Cause(ctx))
-	}
-}
-
 // Client returns the client of Redis, or nil where there is none. It is valid only
 // after Get has returned a store.
 func (f *Store) Client() *redis.Client { return f.client }
-
-// close ends the worker and, if it is open, the store.
-func (f *Store) close() error {
-	f.once.Do(func() {})
-	if f.cancel != nil {
-		f.cancel()
-		<-f.done
-	}
-	select {
-	case <-f.ready:
-		return f.store.Close()
-	default:
-		return nil
-	}
-}
-
-// errStoreNotReady is returned while the key that seals shared entries is not known.
-var errStoreNotReady = errors.New("the cache's seal key is not ready")

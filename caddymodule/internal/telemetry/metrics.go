@@ -36,6 +36,8 @@ type Metrics struct {
 	minted          *prometheus.CounterVec
 	purges          *prometheus.CounterVec
 	linesLeftOut    *prometheus.CounterVec
+	logins          *prometheus.CounterVec
+	sessionsEnded   *prometheus.CounterVec
 }
 
 // Names of the metrics: caddy_token_enrich_<name>.
@@ -81,6 +83,8 @@ func NewMetrics() *Metrics {
 		minted:         counters("tokens_minted_total", "Tokens that were signed.", "policy"),
 		purges:         counters("purges_total", "Purges by origin.", "origin"),
 		linesLeftOut:   counters("log_lines_left_out_total", "Log lines about requests without a valid token that were left out.", "policy", "reason"),
+		logins:         counters("logins_total", "Logins by issuer and outcome.", "issuer", "outcome"),
+		sessionsEnded:  counters("sessions_ended_total", "Sessions of people that ended, by cause.", "cause"),
 	}
 }
 
@@ -91,7 +95,7 @@ func (m *Metrics) Register(registry *prometheus.Registry) error {
 		m.decisions, m.decisionSeconds, m.cacheRequests, m.unseal, m.directories, m.directorySecs, m.directoryState,
 		m.keyFetches, m.keysSkipped,
 		keyAges{m},
-		m.introspections, m.scrubbed, m.overflow, m.minted, m.purges, m.linesLeftOut,
+		m.introspections, m.scrubbed, m.overflow, m.minted, m.purges, m.linesLeftOut, m.logins, m.sessionsEnded,
 	} {
 		if err := register(registry, c); err != nil {
 			return err
@@ -169,6 +173,14 @@ func (m *Metrics) HeaderOverflowed(policy, header string) {
 
 // Minted counts a signed token.
 func (m *Metrics) Minted(policy string) { m.minted.WithLabelValues(policy).Inc() }
+
+// LoginFinished counts a login that ended, however it did.
+func (m *Metrics) LoginFinished(issuer, outcome string) {
+	m.logins.WithLabelValues(issuer, outcome).Inc()
+}
+
+// SessionEnded counts a person's session that ended.
+func (m *Metrics) SessionEnded(cause string) { m.sessionsEnded.WithLabelValues(cause).Inc() }
 
 // KeysFetched counts a fetch of keys.
 func (m *Metrics) KeysFetched(issuer, outcome string) {

@@ -1,9 +1,11 @@
 // Package provider is a small OpenID provider for development: discovery, a
-// key set, and tokens for any caller. It asks for no password, so it answers
-// on loopback only and is not part of the gateway.
+// key set, tokens for any caller, and the authorization code flow for one
+// client. It asks for no password: whoever opens its form chooses who to be.
+// So it answers on loopback only and is not part of the gateway.
 package provider
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -22,6 +24,20 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
+// Endpoints of the authorization code flow. The provider's cookie is sent to
+// these alone: a browser sends cookies to all ports of a host, and so to the
+// gateway too.
+const (
+	authorizePath = flowPath + "/authorize"
+	tokenPath     = flowPath + "/token"
+	userinfoPath  = flowPath + "/userinfo"
+	logoutPath    = flowPath + "/logout"
+	flowPath      = "/oauth2"
+)
+
+// maxBody bounds the form of a request, in bytes.
+const maxBody = 64 << 10
+
 // DefaultTTL is how long a token lives unless it is asked for otherwise:
 // long enough for an afternoon of trying things out.
 const DefaultTTL = time.Hour
@@ -35,20 +51,39 @@ type Config struct {
 	// Audience is what tokens say in aud.
 	Audience string
 
-	// Client is what tokens say in client_id.
+	// Client is what the tokens of Mint say in client_id.
 	Client string
 
-	// People are the subjects by the name under which they are asked for.
-	People map[string]string
+	// Login is the client for which people sign in.
+	Login Client
+
+	// People are those whom the provider knows, by the name under which they are
+	// asked for.
+	People map[string]Person
 
 	// Now returns the current time. Default: the wall clock.
 	Now func() time.Time
 }
 
+// Client is a confidential client of the authorization code flow. It is
+// registered with every redirect URI on a loopback origin that has the path
+// Callback, because the ports of a demonstration vary.
+type Client struct {
+	ID, Secret, Callback string
+}
+
+// Person is one of the people. One without a name gets tokens from Mint, but is
+// not on the form.
+type Person struct {
+	Subject, Name, Email string
+}
+
 // Provider issues tokens. It is safe for concurrent use.
 type Provider struct {
-	config Config
-	keys   map[string]jose.JSONWebKey
+	config   Config
+	keys     map[string]jose.JSONWebKey
+	sessions *store[session]
+	codes    *store[grant]
 }
 
 // Algorithms are what tokens can be signed with; the first is the default.
@@ -67,7 +102,10 @@ func New(c Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an EC key: %w", err)
 	}
-	p := &Provider{config: c, keys: map[string]jose.JSONWebKey{}}
+	p := &Provider{
+		config: c, keys: map[string]jose.JSONWebKey{},
+		sessions: newStore[session](c.Now, sessionTTL), codes: newStore[grant](c.Now, codeTTL),
+	}
 	for alg, key := range map[string]crypto.Signer{"RS256": rsaKey, "ES256": ecKey} {
 		k := jose.JSONWebKey{Key: key, Algorithm: alg, Use: "sig"}
 		sum, err := k.Thumbprint(crypto.SHA256)
@@ -85,6 +123,7 @@ func New(c Config) (*Provider, error) {
 type Order struct {
 	Algorithm string
 	Audience  string
+	Client    string
 	Scope     string
 
 	// TTL is how long the token lives; a negative one has expired already.
@@ -92,34 +131,32 @@ type Order struct {
 
 	// ID asks for an ID token, which no gateway may take for an access token.
 	ID bool
+
+	// Claims are further ones, such as nonce.
+	Claims map[string]any
 }
 
 // Mint issues a token for one of the people.
 func (p *Provider) Mint(person string, o Order) (string, error) {
-	subject, known := p.config.People[person]
+	who, known := p.config.People[person]
 	if !known {
 		return "", fmt.Errorf("minting a token: unknown person %q", person)
 	}
-	if o.Algorithm == "" {
-		o.Algorithm = Algorithms()[0]
-	}
+	o.Algorithm = cmp.Or(o.Algorithm, Algorithms()[0])
 	key, known := p.keys[o.Algorithm]
 	if !known {
 		return "", fmt.Errorf("minting a token: no key for algorithm %q", o.Algorithm)
 	}
-	if o.Audience == "" {
-		o.Audience = p.config.Audience
-	}
-	if o.TTL == 0 {
-		o.TTL = DefaultTTL
-	}
+	o.Audience = cmp.Or(o.Audience, p.config.Audience)
+	o.Client = cmp.Or(o.Client, p.config.Client)
+	o.TTL = cmp.Or(o.TTL, DefaultTTL)
 	expiry := p.config.Now().Add(o.TTL)
 	issued := expiry.Add(-max(o.TTL, DefaultTTL))
 	claims := map[string]any{
 		"iss":       p.config.Issuer,
-		"sub":       subject,
+		"sub":       who.Subject,
 		"aud":       o.Audience,
-		"client_id": p.config.Client,
+		"client_id": o.Client,
 		"iat":       issued.Unix(),
 		"exp":       expiry.Unix(),
 		"jti":       rand.Text(),
@@ -130,8 +167,9 @@ func (p *Provider) Mint(person string, o Order) (string, error) {
 	kind := jose.ContentType("at+jwt")
 	if o.ID {
 		kind = "JWT"
-		claims["aud"], claims["nonce"] = p.config.Client, rand.Text()
+		claims["aud"] = o.Client
 	}
+	maps.Copy(claims, o.Claims)
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: jose.SignatureAlgorithm(o.Algorithm), Key: key},
 		(&jose.SignerOptions{}).WithType(kind),
@@ -146,17 +184,30 @@ func (p *Provider) Mint(person string, o Order) (string, error) {
 	return token, nil
 }
 
-// Handler answers discovery, the key set, and
+// Handler answers discovery, the key set, the endpoints of the authorization
+// code flow, and
 //
 //	GET /token/<person>?alg=ES256&aud=…&scope=…&ttl=-1m&kind=id
 //
-// with a token as plain text. It answers callers on loopback only.
+// with a token as plain text. It answers callers on loopback only, and no form
+// that another site's page sends.
 func (p *Provider) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.serveMetadata)
 	mux.HandleFunc("GET /keys", p.serveKeys)
 	mux.HandleFunc("GET /token/{person}", p.serveToken)
 	mux.HandleFunc("GET /{$}", p.servePeople)
+	mux.HandleFunc("GET "+authorizePath, p.serveAuthorize)
+	mux.HandleFunc("POST "+authorizePath, p.serveChoice)
+	mux.HandleFunc("POST "+tokenPath, p.serveExchange)
+	mux.HandleFunc("GET "+userinfoPath, p.serveUserinfo)
+	mux.HandleFunc("POST "+userinfoPath, p.serveUserinfo)
+	mux.HandleFunc("GET "+logoutPath, p.serveLogout)
+	mux.HandleFunc("POST "+logoutPath, p.serveLogout)
+	protection := http.NewCrossOriginProtection()
+	// A client's own page may send this form.
+	protection.AddInsecureBypassPattern("POST " + logoutPath)
+	protected := protection.Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
 		if err != nil || !from.Addr().IsLoopback() {
@@ -164,34 +215,57 @@ func (p *Provider) Handler() http.Handler {
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
-		mux.ServeHTTP(w, r)
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		protected.ServeHTTP(w, r)
 	})
 }
 
 func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]any{
-		"issuer":                                p.config.Issuer,
-		"jwks_uri":                              p.config.Issuer + "/keys",
-		"authorization_endpoint":                p.config.Issuer + "/authorize",
-		"token_endpoint":                        p.config.Issuer + "/token",
-		"response_types_supported":              []string{"code"},
-		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": Algorithms(),
+		"issuer":                                         p.config.Issuer,
+		"jwks_uri":                                       p.config.Issuer + "/keys",
+		"authorization_endpoint":                         p.config.Issuer + authorizePath,
+		"token_endpoint":                                 p.config.Issuer + tokenPath,
+		"userinfo_endpoint":                              p.config.Issuer + userinfoPath,
+		"end_session_endpoint":                           p.config.Issuer + logoutPath,
+		"scopes_supported":                               scopes(),
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
+		"grant_types_supported":                          []string{"authorization_code"},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post"},
+		"authorization_response_iss_parameter_supported": true,
+		"request_uri_parameter_supported":                false,
+		"prompt_values_supported":                        []string{"none", "login", "consent", "select_account"},
+		"acr_values_supported":                           []string{acr},
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          Algorithms(),
+		"claims_supported": []string{
+			"iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "sid", "at_hash",
+			"name", "preferred_username", "email", "email_verified",
+		},
 	})
 }
 
 func (p *Provider) serveKeys(w http.ResponseWriter, _ *http.Request) {
-	set := jose.JSONWebKeySet{}
+	answer(w, p.publicKeys())
+}
+
+func (p *Provider) publicKeys() *jose.JSONWebKeySet {
+	set := &jose.JSONWebKeySet{}
 	for _, alg := range Algorithms() {
 		k := p.keys[alg]
 		set.Keys = append(set.Keys, k.Public())
 	}
-	answer(w, set)
+	return set
 }
 
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	o := Order{Algorithm: query.Get("alg"), Audience: query.Get("aud"), Scope: query.Get("scope"), ID: query.Get("kind") == "id"}
+	o := Order{Algorithm: query.Get("alg"), Audience: query.Get("aud"), Scope: query.Get("scope")}
+	if query.Get("kind") == "id" {
+		o.ID, o.Claims = true, map[string]any{"nonce": rand.Text()}
+	}
 	if text := query.Get("ttl"); text != "" {
 		ttl, err := time.ParseDuration(text)
 		if err != nil {

@@ -14,7 +14,15 @@ func start(t *testing.T) (*Provider, *httptest.Server) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	issuer := "http://" + server.Listener.Addr().String()
-	p, err := New(Config{Issuer: issuer, Audience: "api://legacy", Client: "0oa1", People: map[string]string{"ada": "00u1ada"}})
+	p, err := New(Config{
+		Issuer: issuer, Audience: "api://legacy", Client: "0oa1",
+		Login: Client{ID: "0oa1gateway", Secret: "for a test: only", Callback: "/callback"},
+		People: map[string]Person{
+			"ada":    {Subject: "00u1ada", Name: "Ada Ampere", Email: "ada@example.com"},
+			"grace":  {Subject: "00u2grace", Name: "Grace Gauss", Email: "grace@example.com"},
+			"nobody": {Subject: "00u0nobody"},
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

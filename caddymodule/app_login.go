@@ -1,0 +1,198 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/pooled"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
+	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/setting"
+)
+
+// This file makes what logins need when a configuration loads: the providers and the
+// ring of the app, and the sites that its policies are in.
+
+// logins are what the policies with a login share.
+type logins struct {
+	session   login.SessionConfig        // with its defaults
+	providers map[string]*login.Provider // by the issuer's name; empty where nobody logs in
+	ring      *pooled.Ring
+	ended     *login.Ended
+	pages     *page.Set
+	logger    *slog.Logger
+
+	sites map[string]*login.Site  // by external URL
+	at    map[any]login.Endpoints // of the policies so far, by the site that they are in
+}
+
+// openLogins makes the providers and acquires what outlives the configuration. It
+// does nothing more than check where nobody logs in.
+func (a *App) openLogins() error {
+	l := &a.logins
+	if a.Session != nil {
+		l.session = *a.Session
+	}
+	var err error
+	if l.session, err = l.session.WithDefaults(); err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	l.providers = make(map[string]*login.Provider)
+	l.sites, l.at = make(map[string]*login.Site), make(map[any]login.Endpoints)
+	l.logger = slog.New(telemetry.NewHandler(a.sampler.Core(a.logger.Core())))
+	for i, is := range a.Issuers {
+		if is.Login == nil {
+			continue
+		}
+		c := a.known[i]
+		l.providers[c.Name], err = login.NewProvider(*is.Login, a.issuers.Issuer(c.Name), login.ProviderOptions{
+			CA: c.CA, Timeout: time.Duration(c.Timeout), Clock: time.Now, Logger: l.logger,
+		})
+		if err != nil {
+			return fmt.Errorf("issuer %q: login: %w", c.Name, err)
+		}
+		key, err := pooled.Digest(c.Name, is.Login)
+		if err != nil {
+			return err
+		}
+		a.settings = pooled.AppendPart(a.settings, key)
+	}
+	if len(l.providers) == 0 {
+		return nil
+	}
+	var folder fs.FS
+	if l.session.Pages != "" {
+		folder = os.DirFS(l.session.Pages)
+	}
+	if l.pages, err = page.New(folder); err != nil {
+		return fmt.Errorf("session: pages: %w", err)
+	}
+	l.ended, err = pooled.Acquire(&a.releases, "ended", "", func() (*login.Ended, error) { return login.NewEnded(0), nil }, nil)
+	return err
+}
+
+// errDiffer is the error of two policies that share a site and not its endpoints.
+var errDiffer = errors.New("policies of one site must have the same endpoints")
+
+// openSite finds where people reach the site that the policy is in, and joins the
+// other policies there. It does nothing where nobody logs in at the policy.
+func (h *Handler) openSite(ctx caddy.Context) (*login.Site, error) {
+	if len(h.Login) == 0 {
+		return nil, nil //nolint:nilnil // nobody need log in
+	}
+	endpoints, err := h.Endpoints.WithDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if endpoints.ExternalURL == "" {
+		if endpoints.ExternalURL, err = routes.Origin(ctx); err != nil {
+			return nil, setting.Wrap(fmt.Errorf("%w: set external_url to where people reach it, such as https://app.example.com", err), "login")
+		}
+		origin, err := login.ParseOrigin(endpoints.ExternalURL)
+		if err != nil {
+			return nil, setting.Wrap(fmt.Errorf("the site's own address, %s: %w; set external_url to where people reach it", endpoints.ExternalURL, err), "login")
+		}
+		endpoints.ExternalURL = origin.String()
+	}
+	a := h.app
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.logins.join(endpoints, routes.SiteOf(ctx), a)
+}
+
+// plainHTTP is the warning of a site whose cookies are not Secure.
+const plainHTTP = "people log in over plain http, which is safe on this machine only"
+
+// join returns the site with these endpoints, made by its first policy. at identifies
+// the site that the policy is in, nil where that is not known.
+func (l *logins) join(endpoints login.Endpoints, at any, a *App) (*login.Site, error) {
+	other, shared := l.at[at]
+	if at == nil || !shared {
+		other = endpoints
+	}
+	site := l.sites[endpoints.ExternalURL]
+	if site != nil && other == endpoints {
+		other = site.Endpoints()
+	}
+	if err := sameEndpoints(endpoints, other); err != nil {
+		return nil, err
+	}
+	if at != nil {
+		l.at[at] = endpoints
+	}
+	if site != nil {
+		return site, nil
+	}
+	site, err := login.NewSite(login.SiteOptions{
+		Endpoints: endpoints, Session: l.session, Ring: l.ring.Get, Ended: l.ended, Pages: l.pages,
+		Denied: a.denied, Clock: time.Now, Logger: l.logger, Observer: a.metrics,
+	})
+	if err == nil {
+		l.sites[endpoints.ExternalURL] = site
+	}
+	return site, err
+}
+
+// sameEndpoints returns an error that names the first difference between the endpoints
+// of two policies of one site.
+func sameEndpoints(own, other login.Endpoints) error {
+	for _, o := range []struct{ path, option, own, other string }{
+		{"external_url", "external_url", own.ExternalURL, other.ExternalURL},
+		{"callback", "callback", own.Callback, other.Callback},
+		{"logout", "logout", own.Logout, other.Logout},
+		{"logout", "where logout leads", own.AfterLogout, other.AfterLogout},
+		{"session_info", "session_info", own.SessionInfo, other.SessionInfo},
+	} {
+		if o.own != o.other {
+			return setting.Wrap(fmt.Errorf("%s is %q here and %q in another policy: %w", o.option, o.own, o.other, errDiffer), o.path)
+		}
+	}
+	return nil
+}
+
+// denied returns the error of a person who is denied, so that no session begins. It
+// wraps login.ErrNoSession where the deny list names the person or the session.
+func (a *App) denied(ctx context.Context, v *issuer.Verified) error {
+	g, err := a.ready(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", issuer.ErrUnavailable, err)
+	}
+	err = g.CheckDenied(v)
+	if refusal, ok := errors.AsType[*enrich.Refusal](err); ok && refusal.Kind == enrich.KindSessionEnded {
+		return fmt.Errorf("%w: %w", login.ErrNoSession, refusal.Cause)
+	}
+	return err
+}
+
+// addLogin adds a compiled policy to its site.
+func (h *Handler) addLogin() {
+	site := h.policy.site
+	if site == nil {
+		return
+	}
+	p := login.PolicyLogin{Name: h.Name}
+	for _, name := range h.Login {
+		p.Providers = append(p.Providers, h.app.logins.providers[name])
+	}
+	if r := h.RequireACR; r != nil {
+		p.ACRValues, p.MaxAge = slices.Clone(r.Values), time.Duration(r.MaxAge)
+	}
+	p.Claims, p.Groups, p.AllClaims = h.policy.compiled.TokenClaims()
+	h.app.mu.Lock()
+	defer h.app.mu.Unlock()
+	site.Add(p)
+	if h.app.routes != nil {
+		site.Hold(h.app.routes.claims...)
+	}
+}
