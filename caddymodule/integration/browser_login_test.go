@@ -12,10 +12,11 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 )
 
-// TestBrowserLogin logs people in at the gateway, in Chromium.
-func TestBrowserLogin(t *testing.T) {
+// browserLogsInAtTheGateway starts a gateway where people log in, and tries what
+// they do there.
+func browserLogsInAtTheGateway(t *testing.T, b *browser) {
 	w := prepare(t)
-	g := &loginSite{world: w, browser: startBrowser(t), origin: "http://localhost:" + port(w.addr)}
+	g := &loginSite{world: w, browser: b, origin: "http://localhost:" + port(w.addr)}
 	w.addr = "localhost:" + port(w.addr) // another site than the provider, as a browser sees it
 	const callback, done = "/.token-enrich/callback/corp", "/.token-enrich/logout/done"
 	g.provider = enrichtest.StartOIDCProvider(t, enrichtest.OPConfig{Login: []enrichtest.OPLoginClient{{
@@ -236,7 +237,7 @@ func postedForm(t *testing.T, g *loginSite) {
 	p.wantText("h1", "Your session has ended")
 	p.shot("session-ended")
 	g.nothingReceived()
-	p.click("a") // to sign in again
+	p.click("a")                   // to sign in again
 	p.arrives(g.origin + "/first") // the provider remembers alice
 	p.wantText("h1", "alice at /first")
 }
