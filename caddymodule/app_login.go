@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/pooled"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
@@ -62,7 +63,7 @@ func (a *App) openLogins() error {
 		if err != nil {
 			return fmt.Errorf("issuer %q: login: %w", c.Name, err)
 		}
-		key, err := pooled.Digest(c.Name, is.Login)
+		key, err := pooled.Digest(c.Name, is.Login, l.session)
 		if err != nil {
 			return err
 		}

@@ -46,6 +46,26 @@ func (h *Handler) Policy() *enrich.Policy {
 	return h.policy.compiled
 }
 
+// LoginIssuers returns the names of the issuers at which people log in, in the order of
+// the configuration.
+func (a *App) LoginIssuers() []string {
+	var names []string
+	for _, c := range a.known {
+		if a.logins.providers[c.Name] != nil {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// SessionConfig returns how long sessions last and where they are kept, with the
+// defaults.
+func (a *App) SessionConfig() login.SessionConfig { return a.logins.session }
+
+// SessionCounts returns how many sessions of people began since the process did, and
+// how many of them are known to have ended, by cause.
+func (a *App) SessionCounts() (begun uint64, ended map[string]uint64) { return a.metrics.Sessions() }
+
 // Site returns the site where people log in for the policy, nil where nobody does.
 func (h *Handler) Site() *login.Site { return h.policy.site }
 

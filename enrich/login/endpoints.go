@@ -134,48 +134,53 @@ func providerLinks(providers []*Provider, policy, target string) []page.Link {
 }
 
 // begin sends a person to a provider. The browser keeps its transaction cookie if it
-// has one, so that logins in other tabs go on.
+// has one, so that logins in other tabs go on. It is not set anew: that would replace
+// the one that another tab has just got.
 func (s *Site) begin(w http.ResponseWriter, r *http.Request, cookies []string, p *Provider, t Transaction) {
-	location, browser, err := s.authorize(r.Context(), cookies, p, t)
+	location, cookie, err := s.authorize(r.Context(), cookies, p, t)
 	if err != nil {
 		s.fail(w, r, p.Name(), err, loginURL(t.Policy, t.Return, "issuer", p.Name()))
 		return
 	}
-	w.Header().Add("Set-Cookie", s.origin.cookie(s.origin.TransactionCookie(), browser.Cookie(), transactionTTL).String())
+	if cookie != nil {
+		w.Header().Add("Set-Cookie", cookie.String())
+	}
 	s.redirect(w, location)
 }
 
-// authorize returns the address of the provider for a transaction, and the browser
-// that it is bound to.
-func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t Transaction) (string, Browser, error) {
+// authorize returns the address of the provider for a transaction, and the cookie of the
+// browser that it is bound to, nil where the browser has it.
+func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t Transaction) (string, *http.Cookie, error) {
 	keys, err := s.ready(ctx)
 	if err != nil {
-		return "", Browser{}, failed(outcomeUnavailable, err)
+		return "", nil, failed(outcomeUnavailable, err)
 	}
 	value, err := readCookie(cookies, s.origin.TransactionCookie())
 	if err != nil {
-		return "", Browser{}, failed(outcomeMalformed, err)
+		return "", nil, failed(outcomeMalformed, err)
 	}
+	var cookie *http.Cookie
 	browser, ok := ParseBrowser(value)
 	if !ok {
 		if browser, err = NewBrowser(s.o.Rand); err != nil {
-			return "", browser, failed(outcomeInternal, err)
+			return "", nil, failed(outcomeInternal, err)
 		}
+		cookie = s.origin.cookie(s.origin.TransactionCookie(), browser.Cookie(), 0)
 	}
 	t.Issuer, t.Began = p.Name(), s.o.Clock()
-	if v, err := s.open(ctx, cookies, t.Began); err == nil && !t.Again {
+	if v, err := s.open(ctx, cookies, t.Began); err == nil && t.Attempt == 0 {
 		t.Session = v.opened.ID
 	}
 	state, err := keys.transactions.Seal(t, browser)
 	if err != nil {
-		return "", browser, failed(outcomeInternal, err)
+		return "", nil, failed(outcomeInternal, err)
 	}
 	policy := s.policies[t.Policy]
 	location, err := p.authorizationURL(ctx, authorization{
 		redirectURI: s.origin.String() + s.callback(p), state: state, nonce: browser.Nonce(state), verifier: browser.Verifier(state),
 		acrValues: policy.ACRValues, maxAge: policy.MaxAge,
 	})
-	return location, browser, err
+	return location, cookie, err
 }
 
 // sessionInfo is the answer of session_info.
@@ -263,6 +268,7 @@ func (s *Site) redirect(w http.ResponseWriter, location string) {
 func (s *Site) show(w http.ResponseWriter, r *http.Request, p page.Page) {
 	if err := s.o.Pages.Write(w, r, p); err != nil {
 		s.o.Logger.Error("a page cannot be shown", "page", p.Message.String(), "error", err)
+		w.WriteHeader(http.StatusInternalServerError)
 	}
 }
 

@@ -152,6 +152,14 @@ func TestLogoutWithoutTheProvider(t *testing.T) {
 	})
 }
 
+// A page that cannot be shown is an error and not an empty page.
+func TestAPageThatCannotBeShown(t *testing.T) {
+	s := newStage(t, withEndpoints(login.Endpoints{AfterLogout: "http://app_1.example"})) // no source of a policy (CSP Level 3, section 2.3.1)
+	if r := s.browser().do("GET", logoutPath, http.Header{"Sec-Fetch-Site": {"cross-site"}}); r.status != 500 || !strings.Contains(s.log.String(), "a page cannot be shown") {
+		t.Errorf("got %d %q", r.status, r.body)
+	}
+}
+
 func TestAfterLogout(t *testing.T) {
 	for after, want := range map[string]string{
 		"/bye?a=b":                  "/bye?a=b",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
 )
@@ -49,6 +50,9 @@ func (s *Site) Refuse(w http.ResponseWriter, r *http.Request, v *Visit, policyNa
 		s.show(w, r, page.Page{Message: message, ErrorID: errorID, Links: []page.Link{{Label: page.TryAgain, URL: loginURL(policyName, s.target(r, kind))}}})
 	default:
 		header.Del("WWW-Authenticate")
+		if _, p, err := v.session(); reason == WeakSession && err == nil && slices.Contains(policy.Providers, p) {
+			policy.Providers = []*Provider{p} // the person has chosen it before
+		}
 		s.sendToLogin(w, r, policy, cookies)
 	}
 }
