@@ -229,6 +229,7 @@ func (a *App) initializeMetrics() {
 		directories = a.directories.Status()
 	}
 	a.metrics.Initialize(policies, directories)
+	a.metrics.InitializeLogins(a.LoginIssuers())
 }
 
 // Stop does nothing: requests outlive a configuration. What they use is released

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 )
 
 // This file compares policies by their settings as JSON, for the check of the routes,
@@ -33,7 +34,25 @@ func stricter(policy, other map[string]any) bool {
 		narrower(own.OnMissingUser, theirs.OnMissingUser) ||
 		narrower(own.OnDirectoryError, theirs.OnDirectoryError) ||
 		own.MaxConnection > 0 && (theirs.MaxConnection == 0 || own.MaxConnection < theirs.MaxConnection) ||
+		slices.ContainsFunc(theirs.Login, func(name string) bool { return !slices.Contains(own.Login, name) }) ||
 		len(own.Issuers) > 0 && (len(theirs.Issuers) == 0 || slices.ContainsFunc(theirs.Issuers, func(name string) bool { return !slices.Contains(own.Issuers, name) }))
+}
+
+// endpointsOf returns the paths of the site at which people log in for a policy, none
+// where nobody does. It takes its settings as JSON.
+func endpointsOf(policy map[string]any) []string {
+	h := decodedPolicy(policy)
+	e, err := h.Endpoints.WithDefaults()
+	if err != nil || len(h.Login) == 0 {
+		return nil // a policy with such endpoints does not load
+	}
+	paths := []string{e.Callback, login.LoginPath, e.Logout, e.SessionInfo}
+	if len(h.Login) > 1 {
+		for _, name := range h.Login {
+			paths = append(paths, e.Callback+"/"+name)
+		}
+	}
+	return paths
 }
 
 // decodedPolicy returns a policy's settings. What cannot be decoded is left at

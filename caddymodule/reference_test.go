@@ -33,6 +33,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory/userinfo"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/mint"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/oktael"
 	tokens "github.com/tokenenrich/caddy-token-enrich/enrich/token"
@@ -51,6 +52,9 @@ var blocksOfParsers = map[string]string{
 	"directory.go ParseDirectory":                "every kind",
 	"caddyfile_policy.go UnmarshalCaddyfile":     "token_enrich",
 	"handler.go enums":                           "token_enrich",
+	"issuer.go unmarshalLogin":                   "login",
+	"caddyfile_login.go unmarshalSession":        "session",
+	"caddyfile_login.go loginOptions":            "token_enrich",
 	"caddyfile_claim.go parseClaim":              "claim",
 	"caddyfile_forward.go unmarshalHeader":       "header",
 	"endpoints/caddyfile.go parseHook":           "token_enrich_hook",
@@ -109,13 +113,14 @@ func TestTheReferenceNamesEveryOption(t *testing.T) {
 func TestTheReferenceNamesEveryField(t *testing.T) {
 	sections := referenceSections(t)
 	for heading, values := range map[string][]any{
-		"Global options": {caddymodule.App{}}, "issuer": {issuer.Config{}}, "introspect": {issuer.Introspection{}},
+		"Global options": {caddymodule.App{}}, "issuer": {issuer.Config{}, caddymodule.Issuer{}}, "introspect": {issuer.Introspection{}},
+		"login": {login.Config{}, login.Certificate{}, login.Parameter{}}, "session": {login.SessionConfig{}},
 		"cache": {caddymodule.Cache{}}, "redis": {redis.Config{}}, "tls": {redis.TLS{}}, "signing": {mint.Config{}},
 		"every kind": {caddymodule.DirectorySettings{}}, "file": {file.Config{}}, "okta": {okta.Config{}},
 		"scim": {scim.Config{}}, "ldap": {ldap.Config{}}, "sql": {directories.SQL{}, sql.Config{}}, "http": {rest.Config{}},
 		"userinfo": {userinfo.Config{}},
 		"token_enrich": {
-			caddymodule.Handler{}, forward.Definition{}, tokens.Place{}, caddymodule.OktaClaims{}, caddymodule.RequireACR{}, forward.HeadersFrom{},
+			caddymodule.Handler{}, forward.Definition{}, login.Endpoints{}, tokens.Place{}, caddymodule.OktaClaims{}, caddymodule.RequireACR{}, forward.HeadersFrom{},
 		},
 		"claim":  {claim.Definition{}, claim.GroupFilter{}, claim.AllowList{}},
 		"header": {forward.HeaderDefinition{}}, "token": {mint.TokenDefinition{}},

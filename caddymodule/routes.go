@@ -20,12 +20,16 @@ import (
 // unscrubbed. The configuration does not load.
 var errRoutes = errors.New("requests can bypass a policy")
 
+// errLogins means that routes keep people from logging in. The configuration does not
+// load.
+var errLogins = errors.New("people cannot log in")
+
 // maxRouteErrors bounds how many problems one error lists.
 const maxRouteErrors = 10
 
-// routesError returns the texts of fatal problems as one error, nil where there
-// are none.
-func routesError(fatal []string) error {
+// routesError returns the texts of fatal problems of one kind as one error, nil where
+// there are none.
+func routesError(kind error, fatal []string) error {
 	if len(fatal) == 0 {
 		return nil
 	}
@@ -33,7 +37,7 @@ func routesError(fatal []string) error {
 	if more := len(fatal) - len(texts); more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Errorf("%w: %s", errRoutes, strings.Join(texts, "; "))
+	return fmt.Errorf("%w: %s", kind, strings.Join(texts, "; "))
 }
 
 // checkedRoutes is what the app keeps of the routes around its policies.
@@ -68,15 +72,19 @@ func placeholderClaims(text string) []string {
 // check checks the routes, once for a configuration. What leads requests past a
 // policy is an error; what is suspicious is logged and kept for the check
 // command. stricter reports whether a policy may refuse what another one lets
-// through. It does nothing without routes.
-func (c *checkedRoutes) check(stricter func(policy, other map[string]any) bool, logger *zap.Logger) error {
+// through, and endpoints returns the paths at which people log in for one. It does nothing without routes.
+func (c *checkedRoutes) check(stricter func(policy, other map[string]any) bool, endpoints func(policy map[string]any) []string, logger *zap.Logger) error {
 	if c == nil || c.servers == nil {
 		return nil
 	}
-	var fatal []string
-	for _, p := range routes.Check(c.servers, stricter) {
+	var fatal, logins []string
+	for _, p := range routes.Check(c.servers, stricter, endpoints) {
 		w := Warning{Policy: p.Policy, Where: p.Site, Text: p.Text}
-		if p.Fatal {
+		switch {
+		case p.Fatal && p.Login:
+			logins = append(logins, w.String())
+			continue
+		case p.Fatal:
 			fatal = append(fatal, w.String())
 			continue
 		}
@@ -84,5 +92,5 @@ func (c *checkedRoutes) check(stricter func(policy, other map[string]any) bool, 
 		logger.Warn("suspicious routes", zap.String("warning", w.String()))
 	}
 	c.servers = nil
-	return routesError(fatal)
+	return errors.Join(routesError(errRoutes, fatal), routesError(errLogins, logins))
 }

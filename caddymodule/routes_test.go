@@ -16,7 +16,7 @@ import (
 // what is probably not meant.
 func loadSites(t *testing.T, sites string) ([]string, error) {
 	t.Helper()
-	text := "{\n\tadmin off\n\tauto_https off\n\ttoken_enrich {\n\t\tissuer https://idp.example.com {\n\t\t\tname corp\n\t\t\taudience x\n\t\t\tjwks_url https://idp.example.com/keys\n\t\t}\n\t\tissuer https://partner.example.com {\n\t\t\tname partner\n\t\t\taudience x\n\t\t\tjwks_url https://partner.example.com/keys\n\t\t}\n\t}\n}\n" + sites
+	text := "{\n\tadmin off\n\tauto_https off\n\ttoken_enrich {\n\t\tissuer https://idp.example.com {\n\t\t\tname corp\n\t\t\taudience x\n\t\t\tjwks_url https://idp.example.com/keys\n\t\t}\n\t\tissuer https://partner.example.com {\n\t\t\tname partner\n\t\t\taudience x\n\t\t\tjwks_url https://partner.example.com/keys\n\t\t\tlogin {\n\t\t\t\tclient_id gateway\n\t\t\t}\n\t\t}\n\t}\n}\n" + sites
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)

@@ -46,6 +46,14 @@ func (h *Handler) Policy() *enrich.Policy {
 	return h.policy.compiled
 }
 
+// SessionConfig returns how long sessions last and where they are kept, with the
+// defaults.
+func (a *App) SessionConfig() login.SessionConfig { return a.logins.session }
+
+// SessionCounts returns how many sessions of people began since the process did, and
+// how many of them are known to have ended, by cause.
+func (a *App) SessionCounts() (begun uint64, ended map[string]uint64) { return a.metrics.Sessions() }
+
 // Site returns the site where people log in for the policy, nil where nobody does.
 func (h *Handler) Site() *login.Site { return h.policy.site }
 
@@ -189,31 +197,4 @@ func (h *Handler) Warnings() []Warning {
 		list = append(list, Warning{Policy: h.policy.name, Where: strings.TrimSpace("okta_claims " + n.Claim), Text: n.Text})
 	}
 	return list
-}
-
-// Warning is a suspicious entry of a configuration: allowed, but probably a
-// mistake.
-type Warning struct {
-	// The name of the policy that it is about; empty for what concerns several
-	// or none.
-	Policy string `json:"policy,omitempty"`
-
-	// The site, option, log or directory that it is about, as an operator knows
-	// it.
-	Where string `json:"where,omitempty"`
-
-	// What is suspicious, and what to write instead.
-	Text string `json:"warning"`
-}
-
-// String returns the warning as one line of text.
-func (w Warning) String() string {
-	var parts []string
-	if w.Policy != "" {
-		parts = append(parts, "policy "+w.Policy)
-	}
-	if w.Where != "" {
-		parts = append(parts, w.Where)
-	}
-	return strings.Join(append(parts, w.Text), ": ")
 }

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"slices"
+
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/purgelog"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
@@ -12,7 +14,7 @@ import (
 // token and no secret. Lists are in the order of the configuration and never
 // null.
 type status struct {
-	Issuers     []issuer.Status    `json:"issuers"`
+	Issuers     []issuerStatus     `json:"issuers"`
 	Directories []directory.Status `json:"directories"`
 
 	// Tiers and PurgeLog are missing while the key that seals shared entries is
@@ -23,6 +25,24 @@ type status struct {
 	Decisions decisionStatus `json:"decisions"`
 	Keys      *mint.Status   `json:"keys"`     // null without signing
 	Policies  []string       `json:"policies"` // by name
+
+	// Sessions is missing where nobody logs in.
+	Sessions *sessionStatus `json:"sessions,omitempty"`
+}
+
+// issuerStatus is the state of an issuer, and whether people log in there.
+type issuerStatus struct {
+	issuer.Status
+	Login bool `json:"login"`
+}
+
+// sessionStatus is where the sessions of people are kept, and how many of them began
+// since the process did and are known to have ended, by cause. One whose cookie never
+// comes again is not counted.
+type sessionStatus struct {
+	Store string            `json:"store"`
+	Begun uint64            `json:"begun"`
+	Ended map[string]uint64 `json:"ended"`
 }
 
 // decisionStatus is the size of the decision cache.
@@ -34,9 +54,14 @@ type decisionStatus struct {
 // getStatus answers GET /token_enrich/status. It waits for nothing and calls no other
 // server: a monitor that polls it must not add load to a gateway in trouble.
 func getStatus(r *request) (any, error) {
-	s := status{Issuers: []issuer.Status{}, Directories: r.app.DirectoryStatus(), Tiers: []cache.TierStatus{}, Policies: []string{}}
+	s := status{Issuers: []issuerStatus{}, Directories: r.app.DirectoryStatus(), Tiers: []cache.TierStatus{}, Policies: []string{}}
+	logins := r.app.LoginIssuers()
 	for _, i := range r.app.IssuerSet().Issuers() {
-		s.Issuers = append(s.Issuers, i.Status())
+		s.Issuers = append(s.Issuers, issuerStatus{i.Status(), slices.Contains(logins, i.Name())})
+	}
+	if len(logins) > 0 {
+		s.Sessions = &sessionStatus{Store: r.app.SessionConfig().Store}
+		s.Sessions.Begun, s.Sessions.Ended = r.app.SessionCounts()
 	}
 	if store := r.app.CurrentStore(); store != nil {
 		st := store.Status()

@@ -21,14 +21,16 @@ type Problem struct {
 
 	// Fatal means that the configuration must not load: requests would get
 	// past a policy, or an application would see identity headers that the
-	// client forged.
+	// client forged. With Login, people could not log in.
 	Fatal bool
+	Login bool
 }
 
 // Check returns what is wrong with the routes of the servers of the HTTP app,
 // given as JSON by their names, each problem once. stricter reports whether a
-// policy may refuse what another one lets through; it takes their settings.
-func Check(servers map[string]any, stricter func(policy, other map[string]any) bool) []Problem {
+// policy may refuse what another one lets through, and endpoints returns the paths at
+// which people log in for a policy; both take settings.
+func Check(servers map[string]any, stricter func(policy, other map[string]any) bool, endpoints func(policy map[string]any) []string) []Problem {
 	c := &checker{seen: map[Problem]bool{}}
 	// All servers are walked first: a site of one may protect an application that a
 	// site of another reaches.
@@ -52,6 +54,7 @@ func Check(servers map[string]any, stricter func(policy, other map[string]any) b
 		for _, w := range s.Sites {
 			c.unscrubbed(w)
 			c.secondSite(w, protected)
+			c.logins(w, endpoints)
 		}
 		s.Failed(func(w *Site, r Reader, scrubbed string) {
 			if scrubbed == "" {

@@ -49,6 +49,9 @@ func (w *Site) policy(list string, h map[string]any) {
 		f.policies = append(f.policies, p)
 		return
 	}
+	if len(jsontree.List(h["login"])) > 0 {
+		w.logins = append(w.logins, placedLogin{p, slices.Clone(f.policies)})
+	}
 	// One conflict a policy is enough to act on.
 	for _, before := range f.policies {
 		if text, certain := p.conflictWith(before); text != "" {

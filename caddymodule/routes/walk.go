@@ -5,7 +5,7 @@
 //
 // json.go returns the app as JSON while Caddy provisions it. walk.go and handlers.go
 // walk through it. policies.go and conditions.go compare policies. check.go lists the
-// problems. names.go, lists.go and provisioning.go identify policies, lists of routes
+// problems, with those of logins.go. origin.go says where a site is reached. names.go, lists.go and provisioning.go identify policies, lists of routes
 // and the route that is being provisioned.
 package routes
 
@@ -163,6 +163,7 @@ type Site struct {
 	branches     int      // how many of the routes around take only some requests
 	scrubbed     bool     // whether requests are scrubbed behind the outermost routes so far
 	protected    []string // upstreams behind a policy
+	logins       []placedLogin
 	errorReaders []Reader // as Readers, in error routes inside of the site
 
 	// scrubber is the handler that scrubs each request before it may fail, and so

@@ -49,15 +49,7 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 	value, _ := readCookie(cookies, s.origin.TransactionCookie()) // there is one at most
 	browser, _ := ParseBrowser(value)
 	if expired || !t.Of(browser) {
-		// Too slow, or another tab began before this one had its cookie: a fresh
-		// login, which the provider answers at once if it remembers the person. A
-		// second time in a row, the browser keeps no cookie.
-		if !t.Again {
-			t.Again = true
-			s.begin(w, r, cookies, p, t)
-			return
-		}
-		s.fail(w, r, p.Name(), failed(outcomeExpired, errors.New("the callback comes late, or without the cookie of its login, for the second time")), again)
+		s.beginAnew(w, r, cookies, p, t, !expired && browser != Browser{})
 		return
 	}
 	cookie, err := s.finish(r.Context(), keys, p, &t, browser, a)
@@ -68,6 +60,33 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 	s.o.Observer.LoginFinished(p.Name(), outcomeOK.String())
 	w.Header().Add("Set-Cookie", cookie.String())
 	s.redirect(w, s.origin.String()+t.Return)
+}
+
+// maxOverwritten is how many fresh logins follow one another because other tabs, which
+// began without a cookie as this one did, have replaced it by theirs. Browsers follow
+// some twenty redirects, of which each login takes two.
+const maxOverwritten = 5
+
+// beginAnew answers a callback that comes late or without the cookie of its login. If
+// another tab has logged in since, this one needs no login any more. Otherwise a fresh
+// one begins, which the provider answers at once if it remembers the person. A second
+// time in a row, the browser keeps no cookie; overwritten says that it does.
+func (s *Site) beginAnew(w http.ResponseWriter, r *http.Request, cookies []string, p *Provider, t Transaction, overwritten bool) {
+	if v, err := s.open(r.Context(), cookies, s.o.Clock()); err == nil && v.opened.ID != t.Session {
+		s.redirect(w, s.origin.String()+t.Return)
+		return
+	}
+	limit := uint8(1)
+	if overwritten {
+		limit = maxOverwritten
+	}
+	if t.Attempt < limit {
+		t.Attempt++
+		s.begin(w, r, cookies, p, t)
+		return
+	}
+	err := errors.New("the callback comes late, or without the cookie of its login, for the second time")
+	s.fail(w, r, p.Name(), failed(outcomeExpired, err), loginURL(t.Policy, t.Return))
 }
 
 // finish takes a provider's answer to a session and returns its cookie.
@@ -98,6 +117,9 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 		return nil, err
 	}
 	began := now.Truncate(time.Second)
+	if s.o.Ended.Has([idSize]byte{}, began) {
+		began = began.Add(time.Second) // the list overflowed in this second: what began in it has ended
+	}
 	session := &Session{
 		Began: began, Renewed: began, End: began.Add(time.Duration(s.o.Session.Max)), IdleEnd: began.Add(time.Duration(s.o.Session.Idle)),
 		Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims),

@@ -40,7 +40,9 @@ func (c *claimSet) keep(name string) {
 	if c.names == nil {
 		c.names = make(map[string]bool)
 	}
-	c.names[name] = c.names[name]
+	if !c.names[name] {
+		c.names[name] = false
+	}
 }
 
 // lacks reports whether userinfo may have a claim of the set that is missing.

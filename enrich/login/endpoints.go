@@ -87,7 +87,7 @@ func loginURL(policy, target string, more ...string) string {
 // serveLogin begins a login: at the one provider, or at the one that the person
 // chooses.
 func (s *Site) serveLogin(w http.ResponseWriter, r *http.Request, cookies []string) {
-	if !allow(w, r, http.MethodGet, http.MethodHead) || s.toOrigin(w, r) {
+	if !allow(w, r, http.MethodGet, http.MethodHead) || s.toOrigin(w, r, cookies) {
 		return
 	}
 	values, err := parameters(r, "return", "issuer", "policy")
@@ -134,48 +134,53 @@ func providerLinks(providers []*Provider, policy, target string) []page.Link {
 }
 
 // begin sends a person to a provider. The browser keeps its transaction cookie if it
-// has one, so that logins in other tabs go on.
+// has one, so that logins in other tabs go on. It is not set anew: that would replace
+// the one that another tab has just got.
 func (s *Site) begin(w http.ResponseWriter, r *http.Request, cookies []string, p *Provider, t Transaction) {
-	location, browser, err := s.authorize(r.Context(), cookies, p, t)
+	location, cookie, err := s.authorize(r.Context(), cookies, p, t)
 	if err != nil {
 		s.fail(w, r, p.Name(), err, loginURL(t.Policy, t.Return, "issuer", p.Name()))
 		return
 	}
-	w.Header().Add("Set-Cookie", s.origin.cookie(s.origin.TransactionCookie(), browser.Cookie(), transactionTTL).String())
+	if cookie != nil {
+		w.Header().Add("Set-Cookie", cookie.String())
+	}
 	s.redirect(w, location)
 }
 
-// authorize returns the address of the provider for a transaction, and the browser
-// that it is bound to.
-func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t Transaction) (string, Browser, error) {
+// authorize returns the address of the provider for a transaction, and the cookie of the
+// browser that it is bound to, nil where the browser has it.
+func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t Transaction) (string, *http.Cookie, error) {
 	keys, err := s.ready(ctx)
 	if err != nil {
-		return "", Browser{}, failed(outcomeUnavailable, err)
+		return "", nil, failed(outcomeUnavailable, err)
 	}
 	value, err := readCookie(cookies, s.origin.TransactionCookie())
 	if err != nil {
-		return "", Browser{}, failed(outcomeMalformed, err)
+		return "", nil, failed(outcomeMalformed, err)
 	}
+	var cookie *http.Cookie
 	browser, ok := ParseBrowser(value)
 	if !ok {
 		if browser, err = NewBrowser(s.o.Rand); err != nil {
-			return "", browser, failed(outcomeInternal, err)
+			return "", nil, failed(outcomeInternal, err)
 		}
+		cookie = s.origin.cookie(s.origin.TransactionCookie(), browser.Cookie(), 0)
 	}
 	t.Issuer, t.Began = p.Name(), s.o.Clock()
-	if v, err := s.open(cookies, t.Began); err == nil && !t.Again {
+	if v, err := s.open(ctx, cookies, t.Began); err == nil && t.Attempt == 0 {
 		t.Session = v.opened.ID
 	}
 	state, err := keys.transactions.Seal(t, browser)
 	if err != nil {
-		return "", browser, failed(outcomeInternal, err)
+		return "", nil, failed(outcomeInternal, err)
 	}
 	policy := s.policies[t.Policy]
 	location, err := p.authorizationURL(ctx, authorization{
 		redirectURI: s.origin.String() + s.callback(p), state: state, nonce: browser.Nonce(state), verifier: browser.Verifier(state),
 		acrValues: policy.ACRValues, maxAge: policy.MaxAge,
 	})
-	return location, browser, err
+	return location, cookie, err
 }
 
 // sessionInfo is the answer of session_info.
@@ -193,7 +198,7 @@ func (s *Site) serveSessionInfo(w http.ResponseWriter, r *http.Request, cookies 
 	if !allow(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
-	v, err := s.open(cookies, s.o.Clock())
+	v, err := s.open(r.Context(), cookies, s.o.Clock())
 	var info sessionInfo
 	if err == nil {
 		info, err = s.info(r.Context(), v)
@@ -237,12 +242,28 @@ func (s *Site) info(ctx context.Context, v *Visit) (sessionInfo, error) {
 // retryAfter is the Retry-After of what is tried again in a moment, in seconds.
 const retryAfter = "5"
 
+// movedCookie is the value of the transaction cookie of a browser that was just sent to
+// the site's own host, and movedTTL how long it lasts.
+const (
+	movedCookie = "moved"
+	movedTTL    = 10 * time.Second
+)
+
 // toOrigin sends a navigation to another host than the site's to that first, and
-// reports whether it did: cookies are the host's own.
-func (s *Site) toOrigin(w http.ResponseWriter, r *http.Request) bool {
+// reports whether it did: cookies are the host's own. A browser that has our cookie
+// already is where it should be, and a proxy between us replaces the host: it would be
+// sent there for ever.
+func (s *Site) toOrigin(w http.ResponseWriter, r *http.Request, cookies []string) bool {
 	if s.sameHost(r) {
 		return false
 	}
+	if value, err := readCookie(cookies, s.origin.TransactionCookie()); value != "" || err != nil {
+		if !s.warned.Swap(true) {
+			s.o.Logger.Warn("a browser was sent to external_url and comes back under another host: a proxy in front of the gateway may replace it", "external_url", s.origin.String())
+		}
+		return false
+	}
+	w.Header().Add("Set-Cookie", s.origin.cookie(s.origin.TransactionCookie(), movedCookie, movedTTL).String())
 	target, ok := ReturnTarget(r.URL.RequestURI())
 	if !ok {
 		target = "/"
@@ -263,6 +284,7 @@ func (s *Site) redirect(w http.ResponseWriter, location string) {
 func (s *Site) show(w http.ResponseWriter, r *http.Request, p page.Page) {
 	if err := s.o.Pages.Write(w, r, p); err != nil {
 		s.o.Logger.Error("a page cannot be shown", "page", p.Message.String(), "error", err)
+		w.WriteHeader(http.StatusInternalServerError)
 	}
 }
 
@@ -274,15 +296,17 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, issuerName string, e
 		f = failed(outcomeInternal, err)
 	}
 	of := outcomes[f.outcome]
-	if issuerName != "" {
+	gone := r.Context().Err() != nil // the person has left, so that nothing failed
+	if issuerName != "" && !gone {
 		s.o.Observer.LoginFinished(issuerName, of.word)
 	}
 	id := s.errorID()
-	log := s.o.Logger.Debug // anybody can cause these at will
-	if of.ours {
+	log := s.o.Logger.Info
+	switch {
+	case gone || f.outcome == outcomeMalformed: // anybody can cause these at will
+		log = s.o.Logger.Debug
+	case of.ours:
 		log = s.o.Logger.Error
-	} else if f.outcome != outcomeMalformed {
-		log = s.o.Logger.Info
 	}
 	attributes := []any{"issuer", issuerName, "outcome", of.word, "status", of.message.Status(), "error_id", id, "cause", f.cause}
 	if f.code != "" {

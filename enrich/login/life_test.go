@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/cache"
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 )
 
@@ -42,6 +43,7 @@ func TestEndsOfASession(t *testing.T) {
 		{"max, almost", append(slices.Repeat([]time.Duration{20 * time.Minute}, 29), 20*time.Minute-time.Second), true, ""},
 		{"a clock a little behind", []time.Duration{-time.Minute}, true, ""},
 		{"stepped back and forth", []time.Duration{-50 * time.Second, 50 * time.Second, 20 * time.Minute}, true, ""},
+		{"stepped back by as long", []time.Duration{20 * time.Minute, 20 * time.Minute, 20 * time.Minute, -50 * time.Minute, 30 * time.Minute}, false, "ended idle"},
 		{"an hour ahead", []time.Duration{time.Hour}, false, "ended idle"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -62,6 +64,19 @@ func TestEndsOfASession(t *testing.T) {
 				b.login("/x")
 			}
 		})
+	}
+}
+
+// A session that ends soon after its beginning is no loop, so that no page says so.
+func TestAShortIdleTime(t *testing.T) {
+	s := newStage(t, withSession(login.SessionConfig{Idle: cache.Duration(10 * time.Second), Max: cache.Duration(20 * time.Second)}))
+	b := s.browser()
+	for range 3 {
+		b.login("/x")
+		s.clock.Advance(10 * time.Second)
+	}
+	if n := s.providers[0].Hits(enrichtest.Authorize); n != 3 {
+		t.Errorf("%d logins", n)
 	}
 }
 

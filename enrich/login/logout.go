@@ -14,7 +14,7 @@ import (
 // another site has the browser send, and what may come from one, is asked about first:
 // nobody is to be signed out by a picture in a page.
 func (s *Site) serveLogout(w http.ResponseWriter, r *http.Request, cookies []string) {
-	if !allow(w, r, http.MethodGet, http.MethodHead, http.MethodPost) || r.Method != http.MethodPost && s.toOrigin(w, r) {
+	if !allow(w, r, http.MethodGet, http.MethodHead, http.MethodPost) || r.Method != http.MethodPost && s.toOrigin(w, r, cookies) {
 		return
 	}
 	from := InitiatorOf(r, s.origin)
@@ -41,7 +41,7 @@ func (s *Site) logoutTargets(r *http.Request, cookies []string) []string {
 	if a := s.o.Endpoints.AfterLogout; strings.HasPrefix(a, "http:") {
 		targets = append(targets, a)
 	}
-	if _, p := s.sessionOf(cookies); p != nil {
+	if _, p := s.sessionOf(r, cookies); p != nil {
 		if m, err := p.metadata(r.Context()); err == nil && m.CheckEndpoint(m.EndSessionEndpoint) == nil && strings.HasPrefix(m.EndSessionEndpoint, "http:") {
 			targets = append(targets, m.EndSessionEndpoint)
 		}
@@ -51,8 +51,8 @@ func (s *Site) logoutTargets(r *http.Request, cookies []string) []string {
 
 // sessionOf returns the visit with the session among the cookies, and its provider; nil
 // where there is none.
-func (s *Site) sessionOf(cookies []string) (*Visit, *Provider) {
-	v, err := s.open(cookies, s.o.Clock())
+func (s *Site) sessionOf(r *http.Request, cookies []string) (*Visit, *Provider) {
+	v, err := s.open(r.Context(), cookies, s.o.Clock())
 	if err != nil {
 		return nil, nil
 	}
@@ -67,7 +67,7 @@ func (s *Site) sessionOf(cookies []string) (*Visit, *Provider) {
 // own.
 func (s *Site) logout(w http.ResponseWriter, r *http.Request, cookies []string) {
 	w.Header().Add("Set-Cookie", s.cleared().String())
-	v, p := s.sessionOf(cookies)
+	v, p := s.sessionOf(r, cookies)
 	if p == nil {
 		s.signedOut(w, r, page.SignedOut)
 		return

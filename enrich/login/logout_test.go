@@ -12,7 +12,7 @@ import (
 )
 
 // withEndSession has the provider end sessions (OpenID Connect RP-Initiated Logout).
-func withEndSession() setting {
+func withEndSession() option {
 	return func(p *plan) {
 		p.offer = func(remote *enrichtest.Provider, m map[string]any) {
 			m["end_session_endpoint"] = remote.URL(enrichtest.EndSession)
@@ -119,7 +119,7 @@ func TestLogoutAtTheProvider(t *testing.T) {
 }
 
 func TestLogoutWithoutTheProvider(t *testing.T) {
-	for name, offer := range map[string]setting{
+	for name, offer := range map[string]option{
 		"without an endpoint": withMetadata(func(map[string]any) {}),
 		"without TLS":         withMetadata(func(m map[string]any) { m["end_session_endpoint"] = "http://idp.example.com/end" }),
 		"no URL":              withMetadata(func(m map[string]any) { m["end_session_endpoint"] = "::" }),
@@ -150,6 +150,14 @@ func TestLogoutWithoutTheProvider(t *testing.T) {
 			t.Errorf("nothing is logged: %s", log)
 		}
 	})
+}
+
+// A page that cannot be shown is an error and not an empty page.
+func TestAPageThatCannotBeShown(t *testing.T) {
+	s := newStage(t, withEndpoints(login.Endpoints{AfterLogout: "http://app_1.example"})) // no source of a policy (CSP Level 3, section 2.3.1)
+	if r := s.browser().do("GET", logoutPath, http.Header{"Sec-Fetch-Site": {"cross-site"}}); r.status != 500 || !strings.Contains(s.log.String(), "a page cannot be shown") {
+		t.Errorf("got %d %q", r.status, r.body)
+	}
 }
 
 func TestAfterLogout(t *testing.T) {

@@ -2,7 +2,9 @@ package login
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,13 +25,17 @@ const (
 type Origin struct{ scheme, host string }
 
 // ParseOrigin reads an origin from a URL without path, query and user. It must be
-// https, or http on this machine.
+// https, or http on this machine. Its host is written as browsers send it: a name in
+// ASCII without a dot at its end, or an address.
 func ParseOrigin(text string) (Origin, error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "" {
+	if err != nil || u.Host == "" || u.User != nil || u.Path != "" && u.Path != "/" || strings.ContainsAny(text, "?#") {
 		return Origin{}, errOrigin
 	}
 	o := Origin{scheme: strings.ToLower(u.Scheme), host: strings.ToLower(u.Host)}
+	if !isHost(u.Hostname()) || !isPort(u.Port()) || strings.HasSuffix(u.Host, ":") {
+		return Origin{}, errOrigin
+	}
 	switch {
 	case o.scheme == "https":
 		o.host = strings.TrimSuffix(o.host, ":443")
@@ -41,6 +47,27 @@ func ParseOrigin(text string) (Origin, error) {
 		return Origin{}, errOrigin
 	}
 	return o, nil
+}
+
+// isHost reports whether a host is an address or a name as browsers write it
+// (RFC 1123, section 2.1; with the underscore that DNS allows).
+func isHost(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Zone() == ""
+	}
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || strings.Trim(label, letters) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// isPort reports whether a port is a number as browsers write it; none is one.
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0 && port[0] != '0'
 }
 
 // String returns the origin as browsers write it, without the scheme's own port.
@@ -73,5 +100,6 @@ func (o Origin) cookie(name, value string, maxAge time.Duration) *http.Cookie {
 	if maxAge < 0 {
 		seconds = -1
 	}
+	// #nosec G124 -- Secure wherever it can be: plain http is on loopback alone
 	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: seconds, Secure: o.Secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
 }

@@ -1,8 +1,10 @@
 package login
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
 )
@@ -42,12 +44,15 @@ func (s *Site) Refuse(w http.ResponseWriter, r *http.Request, v *Visit, policyNa
 	case reason == NoSession && v.circles(s.o.Clock()):
 		header.Del("WWW-Authenticate")
 		message := page.Blocked
-		if v.ended == errFuture {
+		if errors.Is(v.ended, errFuture) {
 			message = page.Internal
 		}
 		s.show(w, r, page.Page{Message: message, ErrorID: errorID, Links: []page.Link{{Label: page.TryAgain, URL: loginURL(policyName, s.target(r, kind))}}})
 	default:
 		header.Del("WWW-Authenticate")
+		if _, p, err := v.session(); reason == WeakSession && err == nil && slices.Contains(policy.Providers, p) {
+			policy.Providers = []*Provider{p} // the person has chosen it before
+		}
 		s.sendToLogin(w, r, policy, cookies)
 	}
 }
@@ -62,7 +67,7 @@ func (reason Reason) status() int {
 
 // sendToLogin sends a navigation to log in and back.
 func (s *Site) sendToLogin(w http.ResponseWriter, r *http.Request, policy PolicyLogin, cookies []string) {
-	if s.toOrigin(w, r) {
+	if s.toOrigin(w, r, cookies) {
 		return
 	}
 	target := s.target(r, Navigation)

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,9 +18,7 @@ func TestRequestsWithoutASession(t *testing.T) {
 	bare := http.Header{"Sec-Fetch-Mode": {}, "Sec-Fetch-Dest": {}, "Sec-Fetch-Site": {}, "Sec-Fetch-User": {}}
 	with := func(over http.Header) http.Header {
 		h := bare.Clone()
-		for name, values := range over {
-			h[name] = values
-		}
+		maps.Copy(h, over)
 		return h
 	}
 	for _, c := range []struct {
@@ -295,5 +294,27 @@ func TestPathsOfASite(t *testing.T) {
 	b.login("/.token-enrich/login?issuer=partner&return=/z")
 	if got := must(url.Parse(b.trail[2]))(t).Path; got != "/oidc/cb/partner" {
 		t.Errorf("the callback is %s", got)
+	}
+}
+
+// A session that is too weak is answered as none is, and the login is the policy's
+// (L13).
+func TestRequestsWithAWeakSession(t *testing.T) {
+	s := newStage(t)
+	b := s.browser()
+	b.login("/x")
+	if r := b.do("GET", "/strong", http.Header{"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}}); r.status != 401 || strings.TrimSpace(r.body) != `{"login_url":"/.token-enrich/login?policy=strong"}` {
+		t.Errorf("a script gets %d %s", r.status, r.body)
+	}
+	wantPage(t, "a form", b.do("POST", "/strong", nil), 401, "session-ended")
+	if at := b.begin("/strong"); at.Query().Get("acr_values") != "mfa" {
+		t.Errorf("a person is sent to %s", at)
+	}
+	if !b.alive() {
+		t.Error("the session has ended")
+	}
+	b.login("/strong")
+	if !b.alive() {
+		t.Error("the stronger session is none for the other policy")
 	}
 }

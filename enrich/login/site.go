@@ -91,7 +91,8 @@ type Site struct {
 	groups bool
 	once   sync.Once // adds the principals' claims to held
 
-	keys atomic.Pointer[siteKeys] // nil until the ring is known
+	keys   atomic.Pointer[siteKeys] // nil until the ring is known
+	warned atomic.Bool              // that a proxy replaces the host
 }
 
 // siteKeys are what needs the ring.
@@ -231,7 +232,8 @@ func (s *Site) Serves(path string) bool { return s.endpoint(path) != nil }
 // it.
 func (s *Site) Paths() []string {
 	e := s.o.Endpoints
-	paths := []string{LoginPath, e.Logout, e.Logout + logoutDone, e.SessionInfo}
+	paths := make([]string, 0, 4+len(s.providers))
+	paths = append(paths, LoginPath, e.Logout, e.Logout+logoutDone, e.SessionInfo)
 	for _, p := range s.providers {
 		paths = append(paths, s.callback(p))
 	}

@@ -26,7 +26,7 @@ const (
 	// maxState bounds the text of a state that is read.
 	maxState = 8 << 10
 
-	// transactionHead is the length of the fixed part: began, again, browser, session.
+	// transactionHead is the length of the fixed part: began, attempt, browser, session.
 	transactionHead = 8 + 1 + sha256.Size + idSize
 )
 
@@ -104,8 +104,8 @@ type Transaction struct {
 	// Began is when the person was sent to the issuer, in whole seconds.
 	Began time.Time
 
-	// Again says that it is the second attempt, which no third one follows.
-	Again bool
+	// Attempt is how many logins have gone before in vain.
+	Attempt uint8
 
 	// Session is the id of the session that the browser had then, which the login
 	// replaces; zero for none.
@@ -142,11 +142,7 @@ func (s *Transactions) Seal(t Transaction, b Browser) (string, error) {
 	}
 	h := b.hash()
 	plain := appendTime(nil, t.Began)
-	if t.Again {
-		plain = append(plain, 1)
-	} else {
-		plain = append(plain, 0)
-	}
+	plain = append(plain, t.Attempt)
 	plain = append(plain, h[:]...)
 	plain = append(plain, t.Session[:]...)
 	plain = append(plain, strings.Join([]string{t.Issuer, t.Policy, t.Return}, "\x00")...)
@@ -166,7 +162,7 @@ func (s *Transactions) Open(state string, now time.Time) (Transaction, error) {
 	}
 	t := Transaction{
 		Issuer: texts[0], Policy: texts[1], Return: texts[2],
-		Began: readTime(plain), Again: plain[8] == 1, browser: [sha256.Size]byte(plain[9:]), Session: [idSize]byte(plain[9+sha256.Size:]),
+		Began: readTime(plain), Attempt: plain[8], browser: [sha256.Size]byte(plain[9:]), Session: [idSize]byte(plain[9+sha256.Size:]),
 	}
 	if !current(t.Began, now) {
 		return t, ErrStateExpired

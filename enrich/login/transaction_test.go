@@ -40,9 +40,9 @@ func stateOf(t testing.TB, s *Transactions, x Transaction, b Browser) string {
 
 func TestALoginOpensToWhatWasSealedAndKnowsItsBrowser(t *testing.T) {
 	s, mine, other := transactionsOf(t), browserOf(t, 'a'), browserOf(t, 'b')
-	for _, again := range []bool{false, true} {
+	for _, attempt := range []uint8{0, 1, 255} {
 		want := begun()
-		want.Again = again
+		want.Attempt, want.Session = attempt, [idSize]byte{attempt, 7}
 		state := stateOf(t, s, want, mine)
 		got, err := s.Open(state, enrichtest.Epoch.Add(time.Minute))
 		if err != nil {

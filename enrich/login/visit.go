@@ -40,7 +40,7 @@ func (s *Site) Visit() Visit { return Visit{site: s} }
 // Open opens the session of a cookie and returns the key of the decisions about it.
 // Errors wrap ErrNoSession, or issuer.ErrUnavailable while the keys are not known.
 func (v *Visit) Open(cookie string, now time.Time) (key string, err error) {
-	if err := v.open(cookie, now); err != nil {
+	if err := v.open(context.Background(), cookie, now); err != nil {
 		v.report()
 		return "", err
 	}
@@ -48,8 +48,8 @@ func (v *Visit) Open(cookie string, now time.Time) (key string, err error) {
 }
 
 // open is Open without counting that the session has ended.
-func (v *Visit) open(cookie string, now time.Time) error {
-	keys, err := v.site.ready(context.Background())
+func (v *Visit) open(ctx context.Context, cookie string, now time.Time) error {
+	keys, err := v.site.ready(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,10 +63,10 @@ func (v *Visit) open(cookie string, now time.Time) error {
 
 // report counts that the session has come to one of its ends.
 func (v *Visit) report() {
-	switch v.ended {
-	case errMax:
+	switch {
+	case errors.Is(v.ended, errMax):
 		v.site.o.Observer.SessionEnded(endMax)
-	case errIdle:
+	case errors.Is(v.ended, errIdle):
 		v.site.o.Observer.SessionEnded(endIdle)
 	}
 }
@@ -153,17 +153,18 @@ const renewals = 10
 // Renewed returns the Set-Cookie that moves the session's idle end, or nothing where
 // it is too early for another one.
 func (v *Visit) Renewed(now time.Time) string {
-	if !v.found || v.ended != nil || now.Sub(v.opened.Renewed) < time.Duration(v.site.o.Session.Idle)/renewals {
+	if !v.found || v.ended != nil {
 		return ""
 	}
-	keys, err := v.site.ready(context.Background())
-	if err != nil {
+	// One that was moved in the future is moved now: the clock has stepped back, and the
+	// session would be idle for too long.
+	if age := now.Sub(v.opened.Renewed); age < time.Duration(v.site.o.Session.Idle)/renewals && age >= -clockSkew {
 		return ""
 	}
 	moved := v.opened
 	moved.Renewed = now.Truncate(time.Second)
 	moved.IdleEnd = earlier(moved.Renewed.Add(time.Duration(v.site.o.Session.Idle)), moved.End)
-	value, err := keys.sealer.Renew(&moved)
+	value, err := v.site.keys.Load().sealer.Renew(&moved) // the keys that have opened it
 	if err != nil {
 		return "" // the next request tries again
 	}
@@ -187,12 +188,12 @@ const youngSession = time.Minute
 // provider that remembers the person and this site would go round in circles: it began a
 // moment ago, and is refused by a list or clock that other nodes do not share.
 func (v *Visit) circles(now time.Time) bool {
-	return v.found && (v.ended == errRevoked || v.ended == errFuture) && now.Sub(v.opened.Began) < youngSession
+	return v.found && (errors.Is(v.ended, errRevoked) || errors.Is(v.ended, errFuture)) && now.Sub(v.opened.Began) < youngSession
 }
 
 // open opens the session among the cookies of a request, for the site's own
 // endpoints. Without one the error is ErrNoSession.
-func (s *Site) open(cookies []string, now time.Time) (*Visit, error) {
+func (s *Site) open(ctx context.Context, cookies []string, now time.Time) (*Visit, error) {
 	v := s.Visit()
 	value, err := readCookie(cookies, s.origin.SessionCookie())
 	if err != nil {
@@ -201,7 +202,7 @@ func (s *Site) open(cookies []string, now time.Time) (*Visit, error) {
 	if value == "" {
 		return &v, ErrNoSession
 	}
-	return &v, v.open(value, now)
+	return &v, v.open(ctx, value, now)
 }
 
 // errTwoCookies says that a cookie of ours is there twice.

@@ -38,6 +38,7 @@ type Metrics struct {
 	linesLeftOut    *prometheus.CounterVec
 	logins          *prometheus.CounterVec
 	sessionsEnded   *prometheus.CounterVec
+	sessions        sessions
 }
 
 // Names of the metrics: caddy_token_enrich_<name>.
@@ -173,14 +174,6 @@ func (m *Metrics) HeaderOverflowed(policy, header string) {
 
 // Minted counts a signed token.
 func (m *Metrics) Minted(policy string) { m.minted.WithLabelValues(policy).Inc() }
-
-// LoginFinished counts a login that ended, however it did.
-func (m *Metrics) LoginFinished(issuer, outcome string) {
-	m.logins.WithLabelValues(issuer, outcome).Inc()
-}
-
-// SessionEnded counts a person's session that ended.
-func (m *Metrics) SessionEnded(cause string) { m.sessionsEnded.WithLabelValues(cause).Inc() }
 
 // KeysFetched counts a fetch of keys.
 func (m *Metrics) KeysFetched(issuer, outcome string) {
