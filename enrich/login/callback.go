@@ -40,6 +40,7 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 		s.fail(w, r, "", failed(outcomeMalformed, err), LoginPath)
 		return
 	}
+	// The state is ours from here on, and so is where it leads. The rest is not.
 	again := loginURL(t.Policy, t.Return)
 	p := s.provider(t.Issuer)
 	if p == nil || r.URL.Path != s.callback(p) {
@@ -90,7 +91,8 @@ func (s *Site) beginAnew(w http.ResponseWriter, r *http.Request, cookies []strin
 	s.fail(w, r, p.Name(), failed(outcomeExpired, err), loginURL(t.Policy, t.Return))
 }
 
-// finish takes a provider's answer to a session and returns its cookie.
+// finish takes a provider's answer to a session and returns its cookie. Whatever fails
+// on the way, the code is sent at most once, and a session that the browser has goes on.
 func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Transaction, browser Browser, a answer) (*http.Cookie, error) {
 	if err := p.checkAnswer(ctx, a); err != nil {
 		return nil, err
@@ -125,9 +127,13 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 		Began: began, Renewed: began, End: began.Add(time.Duration(s.o.Session.Max)), IdleEnd: began.Add(time.Duration(s.o.Session.Idle)),
 		Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims),
 	}
+	// The id is new with each login, also for the same person, so that nobody can fix it
+	// beforehand.
 	if _, err := io.ReadFull(s.o.Rand, session.ID[:]); err != nil {
 		return nil, failed(outcomeInternal, err)
 	}
+	// As each request will read it: a session that no policy could use never begins, and
+	// neither does one of a person who is denied.
 	verified, err := s.principal(p, session, session.End)
 	if err != nil {
 		return nil, failed(outcomeIDToken, err)
