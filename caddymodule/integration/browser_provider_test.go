@@ -16,12 +16,9 @@ import (
 // TestBrowser tries what only a browser shows, in Chromium.
 func TestBrowser(t *testing.T) {
 	b := startBrowser(t)
-	for name, try := range map[string]func(*testing.T, *browser){
-		"the certified provider signs people in and out": browserSignsInAtTheProvider,
-		"a person without script and mouse":              browserWithoutScript,
-	} {
-		t.Run(name, func(t *testing.T) { try(t, b) })
-	}
+	t.Run("a plain client", func(t *testing.T) { browserSignsInAtTheProvider(t, b) })
+	t.Run("a plain client without script and mouse", func(t *testing.T) { browserWithoutScript(t, b) })
+	t.Run("the gateway", func(t *testing.T) { browserLogsInAtTheGateway(t, b) })
 }
 
 // browserClient is the client of the certified provider in these tests.
@@ -94,7 +91,7 @@ func startPlainClient(t *testing.T) (o *enrichtest.OIDCProvider, self string) {
 func browserSignsInAtTheProvider(t *testing.T, b *browser) {
 	o, self := startPlainClient(t)
 	v := b.visit(t, options{"locale": "de-DE", "colorScheme": "dark"})
-	tabs := openAtOnce(v, 20, func(i int) string { return fmt.Sprintf("%s/page/%d", self, i) })
+	tabs := openAtOnce(v, 3, func(i int) string { return fmt.Sprintf("%s/page/%d", self, i) })
 	for i, p := range tabs {
 		if at := p.at(); !strings.HasPrefix(at, o.Issuer+"/interaction/") {
 			t.Fatalf("tab %d shows %s, want the provider's form", i, at)

@@ -63,8 +63,9 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 }
 
 // maxOverwritten is how many fresh logins follow one another because other tabs, which
-// began without a cookie as this one did, have replaced it by theirs.
-const maxOverwritten = 3
+// began without a cookie as this one did, have replaced it by theirs. Browsers follow
+// some twenty redirects, of which each login takes two.
+const maxOverwritten = 5
 
 // beginAnew answers a callback that comes late or without the cookie of its login. If
 // another tab has logged in since, this one needs no login any more. Otherwise a fresh
@@ -116,6 +117,9 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 		return nil, err
 	}
 	began := now.Truncate(time.Second)
+	if s.o.Ended.Has([idSize]byte{}, began) {
+		began = began.Add(time.Second) // the list overflowed in this second: what began in it has ended
+	}
 	session := &Session{
 		Began: began, Renewed: began, End: began.Add(time.Duration(s.o.Session.Max)), IdleEnd: began.Add(time.Duration(s.o.Session.Idle)),
 		Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims),

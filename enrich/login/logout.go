@@ -14,7 +14,7 @@ import (
 // another site has the browser send, and what may come from one, is asked about first:
 // nobody is to be signed out by a picture in a page.
 func (s *Site) serveLogout(w http.ResponseWriter, r *http.Request, cookies []string) {
-	if !allow(w, r, http.MethodGet, http.MethodHead, http.MethodPost) || r.Method != http.MethodPost && s.toOrigin(w, r) {
+	if !allow(w, r, http.MethodGet, http.MethodHead, http.MethodPost) || r.Method != http.MethodPost && s.toOrigin(w, r, cookies) {
 		return
 	}
 	from := InitiatorOf(r, s.origin)
