@@ -16,6 +16,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/internal/telemetry"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/identity"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
@@ -81,6 +82,18 @@ func (a *App) openLogins() error {
 	}
 	l.ended, err = pooled.Acquire(&a.releases, "ended", "", func() (*login.Ended, error) { return login.NewEnded(0), nil }, nil)
 	return err
+}
+
+// LoginIssuers returns the names of the issuers at which people log in, in the order of
+// the configuration.
+func (a *App) LoginIssuers() []string {
+	var names []string
+	for _, c := range a.known {
+		if a.logins.providers[c.Name] != nil {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // errDiffer is the error of two policies that share a site and not its endpoints.
@@ -176,6 +189,12 @@ func (a *App) denied(ctx context.Context, v *issuer.Verified) error {
 	return err
 }
 
+// GroupsFromToken reports whether no directory answers for the issuer of that name, so
+// that its users' groups are those of the token.
+func (a *App) GroupsFromToken(issuer string) bool {
+	return a.unavailableFacts([]string{issuer})&identity.FactUser != 0
+}
+
 // addLogin adds a compiled policy to its site.
 func (h *Handler) addLogin() {
 	site := h.policy.site
@@ -190,6 +209,7 @@ func (h *Handler) addLogin() {
 		p.ACRValues, p.MaxAge = slices.Clone(r.Values), time.Duration(r.MaxAge)
 	}
 	p.Claims, p.Groups, p.AllClaims = h.policy.compiled.TokenClaims()
+	p.Groups = p.Groups && slices.ContainsFunc(h.Login, h.app.GroupsFromToken)
 	h.app.mu.Lock()
 	defer h.app.mu.Unlock()
 	site.Add(p)

@@ -9,6 +9,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 )
 
 // This file checks the directives of a Caddyfile against the global option and
@@ -21,7 +22,8 @@ type parsedCaddyfile struct {
 	app      *App             // nil: there is no global option
 	issuers  []*issuer.Config // with their names; none where those depend on placeholders
 	policies policyRegistry
-	unnamed  map[string]string // assigned names, by source position and settings of the policy
+	unnamed  map[string]string          // assigned names, by source position and settings of the policy
+	sites    map[string]login.Endpoints // of the policies so far, by external_url where that is set
 
 	// compile is enrich.CompilePolicy; a test counts its calls.
 	compile func(enrich.PolicyDefinition) (*enrich.Policy, error)
@@ -35,7 +37,7 @@ func parsedIn(h httpcaddyfile.Helper) (*parsedCaddyfile, error) {
 	if p, ok := h.State[parsedKey].(*parsedCaddyfile); ok {
 		return p, nil
 	}
-	p := &parsedCaddyfile{unnamed: map[string]string{}, compile: enrich.CompilePolicy}
+	p := &parsedCaddyfile{unnamed: map[string]string{}, sites: map[string]login.Endpoints{}, compile: enrich.CompilePolicy}
 	if option, ok := h.Option("token_enrich").(httpcaddyfile.App); ok {
 		p.app = new(App)
 		if err := json.Unmarshal(option.Value, p.app); err != nil {
@@ -75,12 +77,29 @@ func (p *parsedCaddyfile) policy(h *Handler, inNamedRoute bool) error {
 			return h.at.Locate(err)
 		}
 	}
+	if err := p.joinSite(h); err != nil {
+		return h.at.Locate(err)
+	}
 	if err := h.writeText(); err != nil {
 		return err
 	}
 	if _, err := p.policies.add(&policy{name: h.Name, text: h.text, at: h.at, compiled: compiled}); err != nil {
 		return h.at.Locate(err)
 	}
+	return nil
+}
+
+// joinSite checks the endpoints of a policy against those of the policies with the same
+// external_url. Which policies share a site otherwise is known at load.
+func (p *parsedCaddyfile) joinSite(h *Handler) error {
+	e, err := h.Endpoints.WithDefaults()
+	if err != nil || e.ExternalURL == "" {
+		return err
+	}
+	if other, shared := p.sites[e.ExternalURL]; shared {
+		return sameEndpoints(e, other)
+	}
+	p.sites[e.ExternalURL] = e
 	return nil
 }
 

@@ -255,7 +255,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.app.register(h); err != nil {
 		return err
 	}
-	return h.app.routes.check(stricter, h.app.logger)
+	return h.app.routes.check(stricter, endpointsOf, h.app.logger)
 }
 
 // writeText keeps the configuration as JSON, before loading changes it.

@@ -52,7 +52,7 @@ var blocksOfParsers = map[string]string{
 	"directory.go ParseDirectory":                "every kind",
 	"caddyfile_policy.go UnmarshalCaddyfile":     "token_enrich",
 	"handler.go enums":                           "token_enrich",
-	"caddyfile_login.go unmarshalLogin":          "login",
+	"issuer.go unmarshalLogin":                   "login",
 	"caddyfile_login.go unmarshalSession":        "session",
 	"caddyfile_login.go loginOptions":            "token_enrich",
 	"caddyfile_claim.go parseClaim":              "claim",

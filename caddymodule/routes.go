@@ -72,13 +72,13 @@ func placeholderClaims(text string) []string {
 // check checks the routes, once for a configuration. What leads requests past a
 // policy is an error; what is suspicious is logged and kept for the check
 // command. stricter reports whether a policy may refuse what another one lets
-// through. It does nothing without routes.
-func (c *checkedRoutes) check(stricter func(policy, other map[string]any) bool, logger *zap.Logger) error {
+// through, and endpoints returns the paths at which people log in for one. It does nothing without routes.
+func (c *checkedRoutes) check(stricter func(policy, other map[string]any) bool, endpoints func(policy map[string]any) []string, logger *zap.Logger) error {
 	if c == nil || c.servers == nil {
 		return nil
 	}
 	var fatal, logins []string
-	for _, p := range routes.Check(c.servers, stricter, endpointsOf) {
+	for _, p := range routes.Check(c.servers, stricter, endpoints) {
 		w := Warning{Policy: p.Policy, Where: p.Site, Text: p.Text}
 		switch {
 		case p.Fatal && p.Login:

@@ -46,18 +46,6 @@ func (h *Handler) Policy() *enrich.Policy {
 	return h.policy.compiled
 }
 
-// LoginIssuers returns the names of the issuers at which people log in, in the order of
-// the configuration.
-func (a *App) LoginIssuers() []string {
-	var names []string
-	for _, c := range a.known {
-		if a.logins.providers[c.Name] != nil {
-			names = append(names, c.Name)
-		}
-	}
-	return names
-}
-
 // SessionConfig returns how long sessions last and where they are kept, with the
 // defaults.
 func (a *App) SessionConfig() login.SessionConfig { return a.logins.session }
@@ -209,31 +197,4 @@ func (h *Handler) Warnings() []Warning {
 		list = append(list, Warning{Policy: h.policy.name, Where: strings.TrimSpace("okta_claims " + n.Claim), Text: n.Text})
 	}
 	return list
-}
-
-// Warning is a suspicious entry of a configuration: allowed, but probably a
-// mistake.
-type Warning struct {
-	// The name of the policy that it is about; empty for what concerns several
-	// or none.
-	Policy string `json:"policy,omitempty"`
-
-	// The site, option, log or directory that it is about, as an operator knows
-	// it.
-	Where string `json:"where,omitempty"`
-
-	// What is suspicious, and what to write instead.
-	Text string `json:"warning"`
-}
-
-// String returns the warning as one line of text.
-func (w Warning) String() string {
-	var parts []string
-	if w.Policy != "" {
-		parts = append(parts, "policy "+w.Policy)
-	}
-	if w.Where != "" {
-		parts = append(parts, w.Where)
-	}
-	return strings.Join(append(parts, w.Text), ": ")
 }

@@ -21,6 +21,7 @@ func Warnings(app *caddymodule.App, config []byte) []caddymodule.Warning {
 	// What the app knows by itself.
 	for _, p := range app.Policies() {
 		c.policy(p)
+		c.logins(p)
 	}
 	c.attributes()
 	// What only the whole configuration shows.

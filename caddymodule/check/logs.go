@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tokenenrich/caddy-token-enrich/caddymodule"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/jsontree"
 	"github.com/tokenenrich/caddy-token-enrich/caddymodule/routes"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/forward"
@@ -30,6 +31,7 @@ const (
 func (c *checker) logs(root any) {
 	servers := policyServers(root)
 	secret := c.tokenFields(!logsCredentials(servers))
+	logins := c.loginFields()
 	people, signed, prefixes := c.identityFields()
 	access, errors := requestLoggers(servers)
 	appends := c.appendedTokens(servers)
@@ -59,6 +61,9 @@ func (c *checker) logs(root any) {
 				c.add("", where, "it contains %s with tokens (%s): add `format filter` with `%s` to the log", what, strings.Join(missing, ", "), secret.remedy())
 			}
 		}
+		if missing := filters.missing(logins); writesRequests && len(missing) > 0 {
+			c.add("", where, "it contains the codes and states of logins (%s): add `format filter` with `%s` to the log", strings.Join(missing, ", "), logins.remedy())
+		}
 		for _, a := range appends {
 			if writesRequests && filters[a.field] == nil {
 				c.add("", where, "log_append writes %s, which may contain a token, as %s: remove it, or delete %[2]s with `format filter`", a.placeholder, a.field)
@@ -81,18 +86,21 @@ func (c *checker) logs(root any) {
 }
 
 // fields are parts of a logged request, as the filters of Caddy's log encoders name
-// them: headers, and query parameters and cookies
-// that are inside of others.
-type fields struct{ headers, query, cookies []string }
+// them: headers, query parameters and cookies that are inside of others, and headers
+// of the answer.
+type fields struct{ headers, query, cookies, answers []string }
 
 // remedy returns the lines of a filter that deletes the fields.
 func (f fields) remedy() string {
-	lines := make([]string, 0, len(f.headers)+len(f.query))
+	lines := make([]string, 0, len(f.headers)+len(f.query)+len(f.answers))
 	for _, h := range f.headers {
 		lines = append(lines, "request>headers>"+h+" delete")
 	}
 	for _, q := range f.query {
 		lines = append(lines, "request>uri query { delete "+q+" }")
+	}
+	for _, h := range f.answers {
+		lines = append(lines, "resp_headers>"+h+" delete")
 	}
 	return strings.Join(lines, "; ")
 }
@@ -136,7 +144,16 @@ func (c *checker) tokenFields(redacts bool) fields {
 	}
 	slices.Sort(f.headers)
 	slices.Sort(f.query)
-	return fields{slices.Compact(f.headers), slices.Compact(f.query), f.cookies}
+	return fields{slices.Compact(f.headers), slices.Compact(f.query), f.cookies, nil}
+}
+
+// loginFields returns what a callback brings to a site where people log in, and where
+// the redirect to the provider leads. Caddy redacts none of it.
+func (c *checker) loginFields() (f fields) {
+	if slices.ContainsFunc(c.app.Policies(), func(p *caddymodule.Handler) bool { return p.Site() != nil }) {
+		f.query, f.answers = []string{"code", "state"}, []string{"Location"}
+	}
+	return f
 }
 
 // identityFields returns the headers that the gateway writes and Caddy does not
@@ -291,6 +308,11 @@ func (f filters) missing(wanted fields) []string {
 			list = append(list, "query "+q)
 		}
 	}
+	for _, h := range wanted.answers {
+		if f["resp_headers"] == nil && f["resp_headers>"+h] == nil {
+			list = append(list, "response "+h)
+		}
+	}
 	return list
 }
 
@@ -303,6 +325,7 @@ type appended struct{ field, placeholder string }
 // or of a URI with the parameter.
 func (c *checker) appendedTokens(servers []map[string]any) []appended {
 	secret := c.tokenFields(false)
+	secret.query = append(secret.query, c.loginFields().query...)
 	// Each placeholder as the Caddyfile adapter writes it out.
 	placeholders := make([]string, 0, len(secret.headers)+len(secret.cookies)) // without what all of them begin with
 	for _, h := range secret.headers {

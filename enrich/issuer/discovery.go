@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,10 @@ type Metadata struct {
 	// section 2.1), and PushedAuthorizationEndpoint takes authorization requests
 	// (RFC 9126). Both are as the endpoints above.
 	EndSessionEndpoint, PushedAuthorizationEndpoint string
+
+	// MTLSTokenEndpoint and MTLSPushedAuthorizationEndpoint are the same for clients
+	// that authenticate by a certificate (RFC 8705, section 5).
+	MTLSTokenEndpoint, MTLSPushedAuthorizationEndpoint string
 
 	// TokenAuthMethods are the ways in which a client can authenticate at the
 	// token endpoint. Nil means that the metadata name none, which stands for
@@ -111,6 +116,9 @@ func parseMetadata(text []byte, identifier, place string) (*Metadata, error) {
 		PushedAuthorizationEndpoint: str("pushed_authorization_request_endpoint"),
 		ResponseIssuer:              members["authorization_response_iss_parameter_supported"] == true,
 	}
+	aliases, _ := members["mtls_endpoint_aliases"].(map[string]any)
+	alias := func(name string) string { s, _ := aliases[name].(string); return cmp.Or(s, str(name)) }
+	m.MTLSTokenEndpoint, m.MTLSPushedAuthorizationEndpoint = alias("token_endpoint"), alias("pushed_authorization_request_endpoint")
 	if methods, ok := members["token_endpoint_auth_methods_supported"].([]any); ok {
 		m.TokenAuthMethods, _ = texts(methods)
 	}
@@ -206,9 +214,10 @@ func (m *metadataSource) refreshed(ctx context.Context) (*Metadata, error) {
 }
 
 // get returns the metadata, also of an issuer whose keys are configured. It fetches
-// no more often than key_min_interval. Errors wrap ErrUnavailable.
+// no more often than key_min_interval, and for all callers: that one of them leaves
+// does not end a fetch. Errors wrap ErrUnavailable.
 func (m *metadataSource) get(ctx context.Context) (*Metadata, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.timeout)
 	defer cancel()
 	m.mu.Lock()
 	current, started := m.current, m.started

@@ -168,6 +168,7 @@ func TestMetadataOfALogin(t *testing.T) {
 	s.server.say(openIDPlace, metadataText(
 		"end_session_endpoint", testIssuer+"/logout", "pushed_authorization_request_endpoint", testIssuer+"/par",
 		"token_endpoint_auth_methods_supported", []string{"client_secret_post", "private_key_jwt"},
+		"token_endpoint", testIssuer+"/token", "mtls_endpoint_aliases", map[string]any{"token_endpoint": "https://mtls.example.com/token"},
 		"authorization_response_iss_parameter_supported", true))
 	m, err := s.issuer.Metadata(t.Context())
 	if err != nil {
@@ -177,10 +178,13 @@ func TestMetadataOfALogin(t *testing.T) {
 		!slices.Equal(m.TokenAuthMethods, []string{"client_secret_post", "private_key_jwt"}) {
 		t.Errorf("got %+v", m)
 	}
+	if m.TokenEndpoint != testIssuer+"/token" || m.MTLSTokenEndpoint != "https://mtls.example.com/token" || m.MTLSPushedAuthorizationEndpoint != testIssuer+"/par" {
+		t.Errorf("with a certificate: got %+v", m)
+	}
 	for name, text := range map[string]string{
 		"none": metadataText(),
 		"of other types": metadataText("end_session_endpoint", 7, "pushed_authorization_request_endpoint", nil,
-			"token_endpoint_auth_methods_supported", []any{"none", 7}, "authorization_response_iss_parameter_supported", "true"),
+			"token_endpoint_auth_methods_supported", []any{"none", 7}, "mtls_endpoint_aliases", "x", "authorization_response_iss_parameter_supported", "true"),
 	} {
 		m, err := parseMetadata([]byte(text), testIssuer, openIDPlace)
 		if err != nil || m.EndSessionEndpoint != "" || m.PushedAuthorizationEndpoint != "" || m.ResponseIssuer || m.TokenAuthMethods != nil {

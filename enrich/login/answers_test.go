@@ -1,11 +1,13 @@
 package login_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -96,7 +98,6 @@ func TestARightAtHashAndARotatedKey(t *testing.T) {
 // What the token endpoint may do (L1, L16). The code is sent once, whatever comes.
 func TestAnswersOfTheTokenEndpoint(t *testing.T) {
 	const failed, unreachable = "sign-in-failed", "provider-unreachable"
-	const patience = time.Second // what hangs takes that long
 	evil := "<script>alert(1)</script> " + testPerson
 	for _, c := range []struct {
 		name    string
@@ -133,7 +134,11 @@ func TestAnswersOfTheTokenEndpoint(t *testing.T) {
 		{name: "another token type", edit: func(a map[string]any) { a["token_type"] = "bearer" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStage(t, withTimeout(patience))
+			options := []option{}
+			if c.name == "hangs" {
+				options = append(options, withTimeout(time.Second))
+			}
+			s := newStage(t, options...)
 			b := s.browser()
 			at := b.callback("/x")
 			if c.fault != nil {
@@ -159,6 +164,49 @@ func TestAnswersOfTheTokenEndpoint(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A person who leaves while the provider is asked is no failure of the provider.
+func TestAPersonWhoLeaves(t *testing.T) {
+	s := newStage(t)
+	b := s.browser()
+	at := b.callback("/x")
+	ctx, cancel := context.WithCancel(t.Context())
+	s.providers[0].Break(enrichtest.Token, func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+		cancel()
+		<-r.Context().Done()
+	})
+	s.counts()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	s.site.ServeHTTP(httptest.NewRecorder(), r, []string{transactionCookie + "=" + b.cookie(transactionCookie)})
+	if got := s.counts(); len(got) != 0 {
+		t.Errorf("counted %q", got)
+	}
+	for _, line := range s.log.lines() {
+		if line["level"] == "ERROR" {
+			t.Errorf("logged %v", line)
+		}
+	}
+}
+
+// Metadata and keys are fetched for everybody, so that who leaves at once keeps nobody out.
+func TestAPersonWhoLeavesDuringDiscovery(t *testing.T) {
+	s := newStage(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.providers[0].BreakTimes(enrichtest.Discovery, 1, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		cancel()
+		answer(w, r)
+	})
+	s.site.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, s.server.URL+login.LoginPath, nil), nil)
+	b := s.browser()
+	at := b.callback("/x")
+	ctx, cancel = context.WithCancel(t.Context())
+	s.providers[0].BreakTimes(enrichtest.KeySet, 1, func(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
+		cancel()
+		answer(w, r)
+	})
+	s.site.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil), []string{transactionCookie + "=" + b.cookie(transactionCookie)})
+	b.login("/x")
 }
 
 // json401 answers with an error code.
@@ -260,23 +308,23 @@ func TestMetadataThatCannotBeUsed(t *testing.T) {
 
 // How the client proves who it is, by setting and metadata.
 func TestClientAuthentication(t *testing.T) {
-	methods := func(list ...string) setting {
+	methods := func(list ...string) option {
 		return withMetadata(func(m map[string]any) { m["token_endpoint_auth_methods_supported"] = list })
 	}
-	secret := func(method string) setting { return withLogin(func(c *login.Config) { c.ClientAuth = method }) }
+	secret := func(method string) option { return withLogin(func(c *login.Config) { c.ClientAuth = method }) }
 	key := enrichtest.KeyFile(t)
 	for _, c := range []struct {
 		name     string
-		settings []setting
+		settings []option
 		want     string
 	}{
 		{"by default", nil, "basic"},
-		{"as configured, basic", []setting{secret("basic"), methods("client_secret_post")}, "basic"},
-		{"as configured, post", []setting{secret("post"), methods("client_secret_basic")}, "post"},
-		{"post alone is offered", []setting{methods("client_secret_post", "none")}, "post"},
-		{"both are offered", []setting{methods("client_secret_post", "client_secret_basic")}, "basic"},
-		{"a public client", []setting{withLogin(func(c *login.Config) { c.ClientSecret = "" })}, "none"},
-		{"a private key", []setting{withLogin(func(c *login.Config) { c.ClientSecret, c.PrivateKey = "", key })}, "assertion"},
+		{"as configured, basic", []option{secret("basic"), methods("client_secret_post")}, "basic"},
+		{"as configured, post", []option{secret("post"), methods("client_secret_basic")}, "post"},
+		{"post alone is offered", []option{methods("client_secret_post", "none")}, "post"},
+		{"both are offered", []option{methods("client_secret_post", "client_secret_basic")}, "basic"},
+		{"a public client", []option{withLogin(func(c *login.Config) { c.ClientSecret = "" })}, "none"},
+		{"a private key", []option{withLogin(func(c *login.Config) { c.ClientSecret, c.PrivateKey = "", key })}, "assertion"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, c.settings...)
@@ -339,18 +387,20 @@ func TestPushedAuthorizationRequests(t *testing.T) {
 			m["pushed_authorization_request_endpoint"] = remote.URL(enrichtest.PAR)
 		}
 	}
-	par := func(mode string) setting { return withLogin(func(c *login.Config) { c.PAR = mode }) }
+	par := func(mode string) option { return withLogin(func(c *login.Config) { c.PAR = mode }) }
 	for _, c := range []struct {
 		name     string
-		settings []setting
+		settings []option
 		pushed   int
 	}{
 		{"auto, not offered", nil, 0},
-		{"auto, offered", []setting{offered}, 1},
-		{"off", []setting{offered, par("off")}, 0},
-		{"required", []setting{offered, par("require")}, 1},
-		{"a public client", []setting{offered, withLogin(func(c *login.Config) { c.ClientSecret = "" })}, 1},
-		{"by post", []setting{offered, withLogin(func(c *login.Config) { c.ClientAuth = "post" })}, 1},
+		{"auto, offered", []option{offered}, 1},
+		{"off", []option{offered, par("off")}, 0},
+		{"required", []option{offered, par("require")}, 1},
+		{"a public client", []option{offered, withLogin(func(c *login.Config) { c.ClientSecret = "" })}, 1},
+		{"by post", []option{offered, withLogin(func(c *login.Config) { c.ClientAuth = "post" })}, 1},
+		{"with a private key", []option{offered, withLogin(func(c *login.Config) { c.ClientSecret, c.PrivateKey = "", enrichtest.KeyFile(t) })}, 1},
+		{"one without TLS, off", []option{withMetadata(func(m map[string]any) { m["pushed_authorization_request_endpoint"] = "http://idp.example.com/par" }), par("off")}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, c.settings...)
@@ -373,6 +423,9 @@ func TestPushedAuthorizationRequests(t *testing.T) {
 	s := newStage(t, par("require"))
 	b := s.browser()
 	b.wantFailure("required and not offered", b.open("/x"), 502, "sign-in-failed", "provider_error", "pushed_authorization_request_endpoint")
+	s = newStage(t, withMetadata(func(m map[string]any) { m["pushed_authorization_request_endpoint"] = "http://idp.example.com/par" }))
+	b = s.browser()
+	b.wantFailure("without TLS", b.open("/x"), 502, "sign-in-failed", "provider_error", "pushed_authorization_request_endpoint")
 	for _, c := range []struct {
 		name    string
 		fault   enrichtest.Fault

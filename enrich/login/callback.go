@@ -63,18 +63,16 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 }
 
 // maxOverwritten is how many fresh logins follow one another because other tabs, which
-// began without a cookie as this one did, have replaced it by theirs.
-const maxOverwritten = 3
+// began without a cookie as this one did, have replaced it by theirs. Browsers follow
+// some twenty redirects, of which each login takes two.
+const maxOverwritten = 5
 
-// beginAnew answers a callback that comes late or without the cookie of its login. If
-// another tab has logged in since, this one needs no login any more. Otherwise a fresh
-// one begins, which the provider answers at once if it remembers the person. A second
-// time in a row, the browser keeps no cookie; overwritten says that it does.
+// beginAnew answers a callback that comes late or without the cookie of its login: a
+// fresh one begins, which the provider answers at once if it remembers the person. A
+// second time in a row, the browser keeps no cookie; overwritten says that it does. Only
+// then is the session of another tab good enough: the person who has signed in here may
+// be another one.
 func (s *Site) beginAnew(w http.ResponseWriter, r *http.Request, cookies []string, p *Provider, t Transaction, overwritten bool) {
-	if v, err := s.open(r.Context(), cookies, s.o.Clock()); err == nil && v.opened.ID != t.Session {
-		s.redirect(w, s.origin.String()+t.Return)
-		return
-	}
 	limit := uint8(1)
 	if overwritten {
 		limit = maxOverwritten
@@ -82,6 +80,10 @@ func (s *Site) beginAnew(w http.ResponseWriter, r *http.Request, cookies []strin
 	if t.Attempt < limit {
 		t.Attempt++
 		s.begin(w, r, cookies, p, t)
+		return
+	}
+	if v, err := s.open(r.Context(), cookies, s.o.Clock()); err == nil && v.opened.ID != t.Session {
+		s.redirect(w, s.origin.String()+t.Return)
 		return
 	}
 	err := errors.New("the callback comes late, or without the cookie of its login, for the second time")
@@ -116,6 +118,9 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 		return nil, err
 	}
 	began := now.Truncate(time.Second)
+	if s.o.Ended.Has([idSize]byte{}, began) {
+		began = began.Add(time.Second) // the list overflowed in this second: what began in it has ended
+	}
 	session := &Session{
 		Began: began, Renewed: began, End: began.Add(time.Duration(s.o.Session.Max)), IdleEnd: began.Add(time.Duration(s.o.Session.Idle)),
 		Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims),

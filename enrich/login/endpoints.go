@@ -87,7 +87,7 @@ func loginURL(policy, target string, more ...string) string {
 // serveLogin begins a login: at the one provider, or at the one that the person
 // chooses.
 func (s *Site) serveLogin(w http.ResponseWriter, r *http.Request, cookies []string) {
-	if !allow(w, r, http.MethodGet, http.MethodHead) || s.toOrigin(w, r) {
+	if !allow(w, r, http.MethodGet, http.MethodHead) || s.toOrigin(w, r, cookies) {
 		return
 	}
 	values, err := parameters(r, "return", "issuer", "policy")
@@ -242,12 +242,28 @@ func (s *Site) info(ctx context.Context, v *Visit) (sessionInfo, error) {
 // retryAfter is the Retry-After of what is tried again in a moment, in seconds.
 const retryAfter = "5"
 
+// movedCookie is the value of the transaction cookie of a browser that was just sent to
+// the site's own host, and movedTTL how long it lasts.
+const (
+	movedCookie = "moved"
+	movedTTL    = 10 * time.Second
+)
+
 // toOrigin sends a navigation to another host than the site's to that first, and
-// reports whether it did: cookies are the host's own.
-func (s *Site) toOrigin(w http.ResponseWriter, r *http.Request) bool {
+// reports whether it did: cookies are the host's own. A browser that has our cookie
+// already is where it should be, and a proxy between us replaces the host: it would be
+// sent there for ever.
+func (s *Site) toOrigin(w http.ResponseWriter, r *http.Request, cookies []string) bool {
 	if s.sameHost(r) {
 		return false
 	}
+	if value, err := readCookie(cookies, s.origin.TransactionCookie()); value != "" || err != nil {
+		if !s.warned.Swap(true) {
+			s.o.Logger.Warn("a browser was sent to external_url and comes back under another host: a proxy in front of the gateway may replace it", "external_url", s.origin.String())
+		}
+		return false
+	}
+	w.Header().Add("Set-Cookie", s.origin.cookie(s.origin.TransactionCookie(), movedCookie, movedTTL).String())
 	target, ok := ReturnTarget(r.URL.RequestURI())
 	if !ok {
 		target = "/"
@@ -280,15 +296,17 @@ func (s *Site) fail(w http.ResponseWriter, r *http.Request, issuerName string, e
 		f = failed(outcomeInternal, err)
 	}
 	of := outcomes[f.outcome]
-	if issuerName != "" {
+	gone := r.Context().Err() != nil // the person has left, so that nothing failed
+	if issuerName != "" && !gone {
 		s.o.Observer.LoginFinished(issuerName, of.word)
 	}
 	id := s.errorID()
-	log := s.o.Logger.Debug // anybody can cause these at will
-	if of.ours {
+	log := s.o.Logger.Info
+	switch {
+	case gone || f.outcome == outcomeMalformed: // anybody can cause these at will
+		log = s.o.Logger.Debug
+	case of.ours:
 		log = s.o.Logger.Error
-	} else if f.outcome != outcomeMalformed {
-		log = s.o.Logger.Info
 	}
 	attributes := []any{"issuer", issuerName, "outcome", of.word, "status", of.message.Status(), "error_id", id, "cause", f.cause}
 	if f.code != "" {

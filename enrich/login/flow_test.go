@@ -88,6 +88,24 @@ func TestTheRedirectURIIsThatOfTheConfiguration(t *testing.T) {
 	}
 }
 
+// A proxy that replaces the host is no loop, and the log says once what is wrong.
+func TestAProxyThatReplacesTheHost(t *testing.T) {
+	for _, path := range []string{"/x", "/.token-enrich/login?return=/x"} {
+		s := newStage(t)
+		b := s.browser()
+		b.before = func(r *http.Request) { r.Host = "gateway.internal:8080" }
+		if r := b.login(path); !strings.HasPrefix(r.body, "page /x ") {
+			t.Errorf("arrived at %s", r.body)
+		}
+		b.setCookie(sessionCookie, "")
+		b.login("/x")
+		wantPage(t, "logout", b.open("/.token-enrich/logout"), http.StatusOK, "signed-out-here")
+		if n := strings.Count(s.log.String(), "a proxy in front of the gateway may replace it"); n != 1 {
+			t.Errorf("the log says so %d times", n)
+		}
+	}
+}
+
 // State, code, nonce and PKCE verifier are those of one browser (L1).
 func TestALoginIsThatOfItsBrowser(t *testing.T) {
 	t.Run("another browser's callback", func(t *testing.T) {
@@ -153,7 +171,7 @@ func TestAnswersOfAnotherIssuer(t *testing.T) {
 	plain := withMetadata(func(map[string]any) {})
 	for _, c := range []struct {
 		name     string
-		metadata setting
+		metadata option
 		edit     func(response url.Values)
 		cause    string // empty for a login
 	}{
@@ -541,20 +559,74 @@ func TestASessionOfAnotherIssuerIsOfferedTheOther(t *testing.T) {
 func TestManyTabsInParallel(t *testing.T) {
 	s := newStage(t)
 	shared := s.browser()
-	var wg sync.WaitGroup
-	for i := range 20 {
-		wg.Go(func() {
-			tab := s.browser()
-			tab.jar = shared.jar
-			path := fmt.Sprintf("/tab/%d", i)
-			if r := tab.open(path); !strings.HasPrefix(r.body, "page "+path+" ") {
-				t.Errorf("%s arrived at %d %q after %d hops", path, r.status, r.message(), len(tab.trail))
-			}
-		})
+	var tabs [20]*browser
+	var begun [20]result
+	all := func(do func(i int)) {
+		var wg sync.WaitGroup
+		for i := range tabs {
+			wg.Go(func() { do(i) })
+		}
+		wg.Wait()
 	}
-	wg.Wait()
-	if n := s.providers[0].Hits(enrichtest.Authorize); n > 4*20 {
+	all(func(i int) {
+		tabs[i] = s.browser()
+		tabs[i].jar = shared.jar
+		begun[i] = tabs[i].step(fmt.Sprintf("/tab/%d", i))
+	})
+	all(func(i int) {
+		if r := tabs[i].follow(begun[i]); !strings.HasPrefix(r.body, fmt.Sprintf("page /tab/%d ", i)) {
+			t.Errorf("tab %d arrived at %d %q after %d hops", i, r.status, r.message(), len(tabs[i].trail))
+		}
+	})
+	if n := s.providers[0].Hits(enrichtest.Authorize); n > 2*len(tabs) {
 		t.Errorf("%d authorizations", n)
+	}
+}
+
+// Tabs that begin without a cookie overwrite one another's, some again and again (L2).
+func TestACookieThatOtherTabsOverwrite(t *testing.T) {
+	for _, c := range []struct {
+		overwritten int
+		arrives     bool
+	}{{1, true}, {2, true}, {5, true}, {6, false}} {
+		s := newStage(t)
+		b := s.browser()
+		at := b.callback("/x").String()
+		var r result
+		for range c.overwritten {
+			other := s.browser()
+			other.begin("/y")
+			b.setCookie(transactionCookie, other.cookie(transactionCookie))
+			if r = b.step(at); r.status == http.StatusSeeOther {
+				if len(r.header["Set-Cookie"]) != 0 {
+					t.Errorf("the cookie is set anew, and so overwrites another's: %q", r.header["Set-Cookie"])
+				}
+				at = b.step(r.location(t).String()).location(t).String()
+			}
+		}
+		if !c.arrives {
+			wantPage(t, "too often", r, http.StatusBadRequest, "expired")
+			continue
+		}
+		if r = b.open(at); !strings.HasPrefix(r.body, "page /x ") {
+			t.Errorf("overwritten %d times: arrived at %d %q", c.overwritten, r.status, r.message())
+		}
+	}
+	// Also after another tab has logged in, a fresh login says who has signed in here.
+	s := newStage(t)
+	b := s.browser()
+	first, second := b.callback("/1"), b.callback("/2")
+	b.open(second.String())
+	b.setCookie(transactionCookie, "")
+	before := s.providers[0].Hits(enrichtest.Authorize)
+	if r := b.open(first.String()); !strings.HasPrefix(r.body, "page /1 ") || s.providers[0].Hits(enrichtest.Authorize) != before+1 {
+		t.Errorf("arrived at %d %q after %q", r.status, r.message(), b.trail)
+	}
+	// A session that was there when the login began is none of another tab.
+	weak := b.callback("/strong")
+	b.setCookie(transactionCookie, "")
+	if r := b.step(weak.String()); !s.ofProvider(r.header.Get("Location")) {
+		t.Errorf("a step-up goes to %q", r.header.Get("Location"))
 	}
 }
 

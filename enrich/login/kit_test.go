@@ -66,8 +66,8 @@ type answered struct {
 	app        bool
 }
 
-// A setting changes how a stage is made.
-type setting func(*plan)
+// An option changes how a stage is made.
+type option func(*plan)
 
 // plan is what a stage is made from.
 type plan struct {
@@ -83,23 +83,23 @@ type plan struct {
 	offer     func(p *enrichtest.Provider, metadata map[string]any)
 }
 
-func withIssuers(names ...string) setting          { return func(p *plan) { p.names = names } }
-func withLogin(edit func(c *login.Config)) setting { return func(p *plan) { edit(&p.login) } }
-func withIssuer(edit func(*issuer.Config)) setting { return func(p *plan) { edit(&p.issuer) } }
-func withSession(c login.SessionConfig) setting    { return func(p *plan) { p.session = c } }
-func withEndpoints(e login.Endpoints) setting      { return func(p *plan) { p.endpoint = e } }
-func withoutSockets(p *plan)                       { p.inProcess = true }
-func withTimeout(d time.Duration) setting          { return func(p *plan) { p.timeout = d } }
-func withMetadata(edit func(m map[string]any)) setting {
+func withIssuers(names ...string) option          { return func(p *plan) { p.names = names } }
+func withLogin(edit func(c *login.Config)) option { return func(p *plan) { edit(&p.login) } }
+func withIssuer(edit func(*issuer.Config)) option { return func(p *plan) { edit(&p.issuer) } }
+func withSession(c login.SessionConfig) option    { return func(p *plan) { p.session = c } }
+func withEndpoints(e login.Endpoints) option      { return func(p *plan) { p.endpoint = e } }
+func withoutSockets(p *plan)                      { p.inProcess = true }
+func withTimeout(d time.Duration) option          { return func(p *plan) { p.timeout = d } }
+func withMetadata(edit func(m map[string]any)) option {
 	return func(p *plan) { p.offer = func(_ *enrichtest.Provider, m map[string]any) { edit(m) } }
 }
 
-func withPolicies(policies func(providers []*login.Provider) []login.PolicyLogin) setting {
+func withPolicies(policies func(providers []*login.Provider) []login.PolicyLogin) option {
 	return func(p *plan) { p.policies = policies }
 }
 
 // withClaims has the policies read claims.
-func withClaims(names ...string) setting {
+func withClaims(names ...string) option {
 	return withPolicies(func(providers []*login.Provider) []login.PolicyLogin {
 		return []login.PolicyLogin{{Name: "web", Providers: providers, Claims: names}, {Name: "strong", Providers: providers, ACRValues: []string{"mfa"}}}
 	})
@@ -120,15 +120,15 @@ func must[T any](v T, err error) func(testing.TB) T {
 
 // newStage returns a stage with the policies web, which takes any login, and strong,
 // which requires the acr mfa.
-func newStage(t testing.TB, settings ...setting) *stage {
+func newStage(t testing.TB, options ...option) *stage {
 	t.Helper()
 	p := plan{
 		names: []string{"corp"}, login: login.Config{ClientID: testClient, ClientSecret: testSecret},
 		keys: [][]byte{key(1)}, timeout: 5 * time.Second,
 	}
 	withClaims()(&p)
-	for _, set := range settings {
-		set(&p)
+	for _, apply := range options {
+		apply(&p)
 	}
 	s := &stage{t: t, clock: enrichtest.NewClock(time.Time{}), log: &logBuffer{}, ended: login.NewEnded(0), secrets: []string{testSecret, url.QueryEscape(testSecret)}}
 	s.server = httptest.NewServer(http.HandlerFunc(s.serve))

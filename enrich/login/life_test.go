@@ -43,6 +43,7 @@ func TestEndsOfASession(t *testing.T) {
 		{"max, almost", append(slices.Repeat([]time.Duration{20 * time.Minute}, 29), 20*time.Minute-time.Second), true, ""},
 		{"a clock a little behind", []time.Duration{-time.Minute}, true, ""},
 		{"stepped back and forth", []time.Duration{-50 * time.Second, 50 * time.Second, 20 * time.Minute}, true, ""},
+		{"stepped back by as long", []time.Duration{20 * time.Minute, 20 * time.Minute, 20 * time.Minute, -50 * time.Minute, 30 * time.Minute}, false, "ended idle"},
 		{"an hour ahead", []time.Duration{time.Hour}, false, "ended idle"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -14,14 +14,14 @@ import (
 // another site has the browser send, and what may come from one, is asked about first:
 // nobody is to be signed out by a picture in a page.
 func (s *Site) serveLogout(w http.ResponseWriter, r *http.Request, cookies []string) {
-	if !allow(w, r, http.MethodGet, http.MethodHead, http.MethodPost) || r.Method != http.MethodPost && s.toOrigin(w, r) {
+	if !allow(w, r, http.MethodGet, http.MethodHead, http.MethodPost) || r.Method != http.MethodPost && s.toOrigin(w, r, cookies) {
 		return
 	}
 	from := InitiatorOf(r, s.origin)
 	switch {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusOK)
-	case from == InitiatorSame && !isPrefetch(r):
+	case from == InitiatorSame && (r.Method == http.MethodPost || Classify(r) == Navigation):
 		s.logout(w, r, cookies)
 	case r.Method == http.MethodPost && from == InitiatorOther:
 		s.show(w, r, page.Page{Message: page.Malformed, Status: http.StatusForbidden})

@@ -12,7 +12,7 @@ import (
 )
 
 // withEndSession has the provider end sessions (OpenID Connect RP-Initiated Logout).
-func withEndSession() setting {
+func withEndSession() option {
 	return func(p *plan) {
 		p.offer = func(remote *enrichtest.Provider, m map[string]any) {
 			m["end_session_endpoint"] = remote.URL(enrichtest.EndSession)
@@ -119,7 +119,7 @@ func TestLogoutAtTheProvider(t *testing.T) {
 }
 
 func TestLogoutWithoutTheProvider(t *testing.T) {
-	for name, offer := range map[string]setting{
+	for name, offer := range map[string]option{
 		"without an endpoint": withMetadata(func(map[string]any) {}),
 		"without TLS":         withMetadata(func(m map[string]any) { m["end_session_endpoint"] = "http://idp.example.com/end" }),
 		"no URL":              withMetadata(func(m map[string]any) { m["end_session_endpoint"] = "::" }),

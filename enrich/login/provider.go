@@ -354,11 +354,17 @@ func (p *Provider) logoutURL(ctx context.Context, back, state string) (string, e
 	return endpoint.String(), nil
 }
 
-// metadata returns the issuer's metadata, and fetches them if need be.
+// metadata returns the issuer's metadata, with the endpoints for this client, and fetches
+// them if need be.
 func (p *Provider) metadata(ctx context.Context) (*issuer.Metadata, error) {
 	m, err := p.issuer.Metadata(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, failed(outcomeUnavailable, err)
+	case p.config.ClientCertificate != nil:
+		own := *m
+		own.TokenEndpoint, own.PushedAuthorizationEndpoint = m.MTLSTokenEndpoint, m.MTLSPushedAuthorizationEndpoint
+		m = &own
 	}
 	return m, nil
 }

@@ -67,7 +67,7 @@ func (reason Reason) status() int {
 
 // sendToLogin sends a navigation to log in and back.
 func (s *Site) sendToLogin(w http.ResponseWriter, r *http.Request, policy PolicyLogin, cookies []string) {
-	if s.toOrigin(w, r) {
+	if s.toOrigin(w, r, cookies) {
 		return
 	}
 	target := s.target(r, Navigation)

@@ -91,7 +91,8 @@ type Site struct {
 	groups bool
 	once   sync.Once // adds the principals' claims to held
 
-	keys atomic.Pointer[siteKeys] // nil until the ring is known
+	keys   atomic.Pointer[siteKeys] // nil until the ring is known
+	warned atomic.Bool              // that a proxy replaces the host
 }
 
 // siteKeys are what needs the ring.

@@ -153,7 +153,12 @@ const renewals = 10
 // Renewed returns the Set-Cookie that moves the session's idle end, or nothing where
 // it is too early for another one.
 func (v *Visit) Renewed(now time.Time) string {
-	if !v.found || v.ended != nil || now.Sub(v.opened.Renewed) < time.Duration(v.site.o.Session.Idle)/renewals {
+	if !v.found || v.ended != nil {
+		return ""
+	}
+	// One that was moved in the future is moved now: the clock has stepped back, and the
+	// session would be idle for too long.
+	if age := now.Sub(v.opened.Renewed); age < time.Duration(v.site.o.Session.Idle)/renewals && age >= -clockSkew {
 		return ""
 	}
 	moved := v.opened
