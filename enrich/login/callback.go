@@ -30,7 +30,7 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 	a := answer{state: values[0], code: values[1], iss: values[2], error: values[3]}
 	keys, err := s.ready(r.Context())
 	if err != nil {
-		s.fail(w, r, "", failed(outcomeUnavailable, err), LoginPath)
+		s.fail(w, r, "", failed(outcomeNotReady, err), LoginPath)
 		return
 	}
 	now := s.o.Clock()
@@ -142,7 +142,7 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 	case errors.Is(err, ErrNoSession):
 		return nil, failed(outcomeRevoked, err)
 	case err != nil:
-		return nil, failed(outcomeUnavailable, err)
+		return nil, failed(outcomeNotReady, err)
 	}
 	value, err := keys.sealer.Seal(session)
 	if err != nil {

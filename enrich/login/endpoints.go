@@ -155,7 +155,7 @@ func (s *Site) begin(w http.ResponseWriter, r *http.Request, cookies []string, p
 func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t Transaction) (string, *http.Cookie, error) {
 	keys, err := s.ready(ctx)
 	if err != nil {
-		return "", nil, failed(outcomeUnavailable, err)
+		return "", nil, failed(outcomeNotReady, err)
 	}
 	value, err := readCookie(cookies, s.origin.TransactionCookie())
 	if err != nil {

@@ -532,7 +532,7 @@ func TestADeniedPerson(t *testing.T) {
 	s.deny(errTestDenied)
 	wantPage(t, "denied with an old session", b.open("/"), http.StatusForbidden, "blocked")
 	s.deny(http.ErrServerClosed)
-	wantPage(t, "a list that cannot be read", b.open("/"), http.StatusServiceUnavailable, "provider-unreachable")
+	wantPage(t, "a list that cannot be read", b.open("/"), http.StatusServiceUnavailable, "store-unreachable")
 }
 
 func TestASessionOfAnotherIssuerIsOfferedTheOther(t *testing.T) {
