@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ func selftestOf(t *testing.T, sites, host, path string, claims ...enrichtest.Cla
 	t.Helper()
 	issuer := enrichtest.NewProvider(t)
 	file := filepath.Join(t.TempDir(), "Caddyfile")
-	text := fmt.Sprintf("{\n\tadmin 127.0.0.1:1\n\tauto_https off\n\ttoken_enrich {\n\t\tissuer %s {\n\t\t\tname corp\n\t\t\taudience x\n\t\t}\n\t\tsigning {\n\t\t\tissuer https://gateway.example.com\n\t\t}\n\t}\n}\n%s", issuer.Issuer(), sites)
+	text := fmt.Sprintf("{\n\tadmin 127.0.0.1:1\n\tauto_https off\n\ttoken_enrich {\n\t\tissuer %s {\n\t\t\tname corp\n\t\t\taudience x\n\t\t\tlogin {\n\t\t\t\tclient_id gateway\n\t\t\t}\n\t\t}\n\t\tsigning {\n\t\t\tissuer https://gateway.example.com\n\t\t}\n\t}\n}\n%s", issuer.Issuer(), sites)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +230,34 @@ http://b.example {
 	}
 	if !v.Accepted || len(v.Refused) > 0 {
 		t.Errorf("accepted %v, refused %v", v.Accepted, v.Refused)
+	}
+}
+
+// The cookies of logins stay at the gateway, in every spelling (L5).
+func TestSelftestTriesTheCookiesOfLogins(t *testing.T) {
+	const site = `http://a.example {
+	token_enrich {
+		login corp
+		external_url https://a.example
+		header X-User sub
+	}
+	reverse_proxy app:80
+}
+`
+	v, err := selftestOf(t, site, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range v.Bypasses {
+		t.Errorf("got through: %+v", p)
+	}
+	for _, name := range []string{"__Host-token_enrich", "__Host-token_enrich_login"} {
+		if !slices.Contains(v.Names, name) {
+			t.Errorf("the cookie %s is not among the names that were tried: %v", name, v.Names)
+		}
+	}
+	if !v.Accepted || len(v.Refused) > 0 {
+		t.Errorf("accepted %v (%s), refused %v", v.Accepted, v.Answer, v.Refused)
 	}
 }
 

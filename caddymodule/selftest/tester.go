@@ -57,6 +57,14 @@ func newTester(app *caddymodule.App, accepted string, p *probes) *tester {
 	// application either.
 	spellings := map[string]bool{}
 	s.names = s.owned.Names()
+	for _, pol := range app.Policies() {
+		if site := pol.Site(); site != nil {
+			cookie := forward.ReservedName{Name: site.Origin().TransactionCookie(), Kind: forward.ReservedCookie}
+			if !slices.ContainsFunc(s.names, func(n forward.ReservedName) bool { return n.Name == cookie.Name }) {
+				s.names = append(s.names, cookie)
+			}
+		}
+	}
 	for _, place := range s.places {
 		switch {
 		case place.Kind == token.Cookie:
@@ -137,6 +145,9 @@ func (s *tester) testSite(ctx context.Context, c *client, at site) error {
 func (s *tester) tokenTarget(ctx context.Context, bare *target) (*target, error) {
 	var first *target
 	for i := range s.places {
+		if s.places[i].Session {
+			continue // a token is no session
+		}
 		t := &target{client: bare.client, host: bare.host, path: bare.path, place: &s.places[i]}
 		enriched, answer, err := s.measureBaseline(ctx, t)
 		if err != nil {
