@@ -87,9 +87,10 @@ func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error
 	if !ok {
 		return
 	}
-	p := &stateOf(r).shown
-	if !p.mapped {
-		p.mapped = true
+	s := stateOf(r)
+	p := &s.shown
+	if !s.mapped {
+		s.mapped = true
 		repl.Map(p.get) // once: of two providers, only the first is ever asked
 	}
 	p.decision = d
@@ -105,7 +106,6 @@ func (h *Handler) setPlaceholders(r *http.Request, d *enrich.Decision, err error
 // placeholders hold what {token_enrich.*} show for one request. Another policy
 // may decide after the first: the next block of a site, or one in an error route.
 type placeholders struct {
-	mapped   bool             // the replacer of the request has them
 	decision *enrich.Decision // nil: none, or the request was refused
 	refusal  error            // the last one; an error route shows it, whatever decides there
 }

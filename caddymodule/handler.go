@@ -308,9 +308,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer done()
 	// Not before: a policy in an error route decides for itself.
 	state.decided = h
+	state.visit.goOn(r, decision)
 	streaming := &streamingWriter{
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gateway: g, decision: decision, purgeVersion: version,
-		cookie: state.visit.cookieFor(r, decision, time.Now()),
+		visit: state.visit,
 	}
 	defer streaming.finish()
 	return next.ServeHTTP(streaming, streaming.cancellable(r))

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 // visit is one request to a policy for which people log in.
 type visit struct {
 	login.Visit
-	cookies []string // as the client sent them, with those of the gateway
+	cookies   []string // as the client sent them, with those of the gateway
+	setCookie string   // for the answer to a request that goes on; empty: none
 }
 
 // newVisit returns the visit of a request, whose credentials have been taken out.
@@ -41,24 +43,27 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, state *requ
 	if site == nil {
 		return false
 	}
-	sent := asSent(r)
-	if !site.Serves(sent.URL.Path) {
+	if !site.Serves(sentURL(r).Path) {
 		return false
 	}
-	site.ServeHTTP(w, sent, cookieLines(r, state.takeCredentials()))
+	site.ServeHTTP(w, asSent(r), cookieLines(r, state.takeCredentials()))
 	return true
 }
 
-// asSent returns the request with the URL that the client sent: the one that a browser
-// shows and comes back to.
-func asSent(r *http.Request) *http.Request {
-	sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok || sent.URL == nil {
-		return r
+// sentURL returns the URL that the client sent: the one that a browser shows and comes
+// back to.
+func sentURL(r *http.Request) *url.URL {
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.URL != nil {
+		return sent.URL
 	}
-	original := *r
-	original.URL = sent.URL
-	return &original
+	return r.URL
+}
+
+// asSent returns the request with the URL that the client sent.
+func asSent(r *http.Request) *http.Request {
+	sent := *r
+	sent.URL = sentURL(r)
+	return &sent
 }
 
 // offerLogin answers a refusal that a login may mend, and reports whether it did.
@@ -89,18 +94,19 @@ func (h *Handler) offerLogin(w http.ResponseWriter, r *http.Request, refusal *en
 	return true
 }
 
-// cookieFor returns the Set-Cookie for the answer to a request that goes on: one that
+// goOn prepares the Set-Cookie for the answer to a request that goes on: one that
 // moves the session's idle end, or that takes away the cookie of a session which has
 // ended where the policy lets strangers in.
-func (v *visit) cookieFor(r *http.Request, d *enrich.Decision, now time.Time) string {
+func (v *visit) goOn(r *http.Request, d *enrich.Decision) {
 	switch {
 	case v == nil || r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect:
-		return "" // an open connection is no activity
+		// an open connection is no activity
 	case d.Principal == nil:
 		v.Revoked() // if it has not ended otherwise
-		return v.Cleared()
+		v.setCookie = v.Cleared()
+	default:
+		v.setCookie = v.Renewed(time.Now())
 	}
-	return v.Renewed(now)
 }
 
 // keepsPrivate reports whether no shared cache may store an answer with this header

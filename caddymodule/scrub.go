@@ -89,6 +89,7 @@ func (a *App) scrubReserved(r *http.Request) *requestState {
 // policy neither scrubs what the first one wrote nor decides again.
 type requestState struct {
 	scrubbed    bool
+	mapped      bool         // the replacer of the request has the placeholders
 	decided     *Handler     // the policy that let the request in; nil: none so far
 	credentials *credentials // nil: none were taken out
 	removed     int          // by the scrub, until a policy's metric has counted it

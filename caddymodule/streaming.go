@@ -27,7 +27,7 @@ type streamingWriter struct {
 	purgeVersion uint64             // of before the decision
 	cancel       context.CancelFunc // of an HTTP/3 request
 	done         func()
-	cookie       string // to be set, unless a shared cache may store the response
+	visit        *visit // whose cookie is set, unless a shared cache may store the response
 }
 
 // cancellable returns the request for the handlers behind. Over HTTP/3, a
@@ -59,11 +59,11 @@ func (w *streamingWriter) WriteHeader(status int) {
 			}
 		})
 	}
-	if w.cookie != "" && status >= http.StatusOK {
+	if w.visit != nil && w.visit.setCookie != "" && status >= http.StatusOK {
 		if keepsPrivate(status, w.Header()) {
-			w.Header().Add("Set-Cookie", w.cookie)
+			w.Header().Add("Set-Cookie", w.visit.setCookie)
 		}
-		w.cookie = ""
+		w.visit.setCookie = ""
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
 }

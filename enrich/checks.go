@@ -53,7 +53,7 @@ func crossOrigin(r *http.Request, p *Policy, found token.Found) error {
 			return refuse(KindCrossOrigin, errCrossOrigin)
 		}
 	}
-	if err := http.NewCrossOriginProtection().Check(probe); err != nil {
+	if err := p.crossOrigin.Check(probe); err != nil {
 		return refuse(KindCrossOrigin, errCrossOrigin)
 	}
 	return nil

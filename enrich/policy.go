@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -111,6 +112,7 @@ type Policy struct {
 	reads        oktael.Inputs
 	fingerprint  Fingerprint
 	cookieToken  bool
+	crossOrigin  *http.CrossOriginProtection
 }
 
 // Fingerprint is a hash of a configuration. Two configurations have the same
@@ -128,7 +130,7 @@ type signedToken struct {
 // a method SettingPaths, as [setting.Error] has, which setting it is about.
 // Nothing of it needs the network.
 func CompilePolicy(def PolicyDefinition) (*Policy, error) {
-	p := &Policy{name: def.Name, definition: def, places: def.TokenFrom}
+	p := &Policy{name: def.Name, definition: def, places: def.TokenFrom, crossOrigin: http.NewCrossOriginProtection()}
 	var errs []error
 	var err error
 	if p.readings, err = pathreading.Parse(def.PathReadings); err != nil {

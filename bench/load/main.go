@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -31,10 +32,11 @@ const (
 	headers side = "headers" // the same, writing five fixed headers
 	keep    side = "keep"    // the gateway; the incoming token goes on
 	drop    side = "drop"    // the gateway; the incoming token does not
+	session side = "session" // the gateway; people log in, and the session's cookie does not go on
 )
 
 // comparison is one case: what is measured, against what, with how many
-// different tokens. Fresh ones are new in each round.
+// different tokens or sessions. Fresh ones are new in each round.
 type comparison struct {
 	name             string
 	subject, against side
@@ -49,6 +51,8 @@ func cases() []comparison {
 	return []comparison{
 		{"two alike (the noise)", headers, headers, 1, false, 8_000},
 		{"one token, against five fixed headers", keep, headers, 1, false, 8_000},
+		{"one session, against five fixed headers", session, headers, 1, false, 8_000},
+		{"one session, against one token, dropped", session, drop, 1, false, 8_000},
 		{"one token, dropped, against bare", drop, bare, 1, false, 8_000},
 		{"10,000 tokens, against bare", keep, bare, 10_000, false, 10_000},
 		{"each token new (RS256), against bare", keep, bare, 1_500, true, 1_500},
@@ -85,11 +89,18 @@ func run(ctx context.Context, caddy string, rounds, connections int, budget time
 		return err
 	}
 	defer os.RemoveAll(folder)
-	m, err := newMinter(folder)
+	idp := new(provider)
+	address, err := serve(ctx, idp)
 	if err != nil {
 		return err
 	}
-	application, err := startApplication(ctx)
+	idp.issuer = "http://" + address
+	m, err := newMinter(folder, idp.issuer)
+	if err != nil {
+		return err
+	}
+	idp.minter = m
+	application, err := serve(ctx, http.HandlerFunc(answer))
 	if err != nil {
 		return err
 	}
@@ -98,7 +109,7 @@ func run(ctx context.Context, caddy string, rounds, connections int, budget time
 		// Each case gets its share of what time is left.
 		share := budget / time.Duration(len(chosen)-i)
 		began := time.Now()
-		if err := compare(ctx, c, plan{caddy, folder, application, rounds, connections, share}, m); err != nil {
+		if err := compare(ctx, c, plan{caddy, folder, application, idp.issuer, rounds, connections, share}, m); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		budget -= time.Since(began)
@@ -108,9 +119,9 @@ func run(ctx context.Context, caddy string, rounds, connections int, budget time
 
 // plan is what all cases have in common.
 type plan struct {
-	caddy, folder, application string
-	rounds, connections        int
-	budget                     time.Duration
+	caddy, folder, application, issuer string
+	rounds, connections                int
+	budget                             time.Duration
 }
 
 func compare(ctx context.Context, c comparison, p plan, m *minter) error {
@@ -129,6 +140,21 @@ func compare(ctx context.Context, c comparison, p plan, m *minter) error {
 	if err != nil {
 		return err
 	}
+	bearers := func(tokens []string) (requests []http.Header) {
+		for _, token := range tokens {
+			requests = append(requests, http.Header{"Authorization": {"Bearer " + token}})
+		}
+		return requests
+	}
+	toSubject, toAgainst := target{subject.url, bearers(tokens)}, target{against.url, bearers(tokens)}
+	if c.subject == session {
+		if toSubject.requests, err = logIns(ctx, subject, c.tokens); err != nil {
+			return err
+		}
+		if c.against == headers {
+			toAgainst.requests = toSubject.requests
+		}
+	}
 	var ratios, ours, theirs []float64
 	for round := 0; round <= p.rounds; round++ {
 		if round > 3 && time.Since(began) > p.budget {
@@ -138,12 +164,13 @@ func compare(ctx context.Context, c comparison, p plan, m *minter) error {
 			if tokens, err = m.mint(c.tokens); err != nil {
 				return err
 			}
+			toSubject.requests, toAgainst.requests = bearers(tokens), bearers(tokens)
 		}
 		before, err := processorTimes(subject, against)
 		if err != nil {
 			return err
 		}
-		if err := drive(ctx, p.connections, c.requests, tokens, subject.url, against.url); err != nil {
+		if err := drive(ctx, p.connections, c.requests, toSubject, toAgainst); err != nil {
 			return err
 		}
 		after, err := processorTimes(subject, against)
@@ -164,9 +191,15 @@ func compare(ctx context.Context, c comparison, p plan, m *minter) error {
 	return nil
 }
 
+// target is a server and the headers of the requests to it, which take turns.
+type target struct {
+	url      string
+	requests []http.Header
+}
+
 // drive sends the requests to both sides by turns over a few connections, so
 // that whatever else the machine does meets both alike.
-func drive(ctx context.Context, connections, requests int, tokens []string, urls ...string) error {
+func drive(ctx context.Context, connections, requests int, targets ...target) error {
 	transport := &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
@@ -178,9 +211,9 @@ func drive(ctx context.Context, connections, requests int, tokens []string, urls
 	for w := range connections {
 		wg.Go(func() {
 			for i := w; i < requests && ctx.Err() == nil; i += connections {
-				for k := range urls {
-					url := urls[(k+i/connections)%len(urls)]
-					if err := get(ctx, client, url, tokens[i%len(tokens)]); err != nil {
+				for k := range targets {
+					t := targets[(k+i/connections)%len(targets)]
+					if err := get(ctx, client, t.url, t.requests[i%len(t.requests)]); err != nil {
 						once.Do(func() { failed = err })
 						cancel()
 						return
@@ -193,12 +226,12 @@ func drive(ctx context.Context, connections, requests int, tokens []string, urls
 	return errors.Join(failed, context.Cause(ctx))
 }
 
-func get(ctx context.Context, client *http.Client, url, token string) error {
+func get(ctx context.Context, client *http.Client, url string, header http.Header) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header = maps.Clone(header) // the transport may add to it
 	response, err := client.Do(request)
 	if err != nil {
 		return err
@@ -213,23 +246,23 @@ func get(ctx context.Context, client *http.Client, url, token string) error {
 	return nil
 }
 
-// startApplication is what both sides stand before. Its time is not counted.
-func startApplication(ctx context.Context) (address string, err error) {
+// answer is the application that both sides stand before. Its time is not counted.
+func answer(w http.ResponseWriter, r *http.Request) {
+	// A gateway that writes nothing would be fast.
+	if r.URL.Path != "/"+string(bare) && len(r.Header.Get("X-Groups")) < 400 {
+		w.WriteHeader(http.StatusTeapot)
+		return
+	}
+	_, _ = io.WriteString(w, "ok")
+}
+
+// serve serves on a free port until the context ends.
+func serve(ctx context.Context, handler http.Handler) (address string, err error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
-	server := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// A gateway that writes nothing would be fast.
-			if r.URL.Path != "/"+string(bare) && len(r.Header.Get("X-Groups")) < 400 {
-				w.WriteHeader(http.StatusTeapot)
-				return
-			}
-			_, _ = io.WriteString(w, "ok")
-		}),
-	}
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: handler}
 	go func() { _ = server.Serve(listener) }()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	return listener.Addr().String(), nil

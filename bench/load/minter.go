@@ -15,19 +15,18 @@ import (
 	"time"
 )
 
-// issuer signs the tokens; its keys are in a file, so no key server is asked.
-const issuer = "https://idp.example.com"
-
 // keySetFile is the file's name in the folder of the run.
 const keySetFile = "keys.json"
 
 // minter makes tokens of about 1,300 characters with twenty groups.
 type minter struct {
-	key  *rsa.PrivateKey
-	made int
+	key    *rsa.PrivateKey
+	issuer string
+	made   int
 }
 
-func newMinter(folder string) (*minter, error) {
+// newMinter writes the issuer's keys into a file, so that no key server is asked.
+func newMinter(folder, issuer string) (*minter, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
@@ -39,7 +38,7 @@ func newMinter(folder string) (*minter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &minter{key: key}, os.WriteFile(filepath.Join(folder, keySetFile), set, 0o600)
+	return &minter{key: key, issuer: issuer}, os.WriteFile(filepath.Join(folder, keySetFile), set, 0o600)
 }
 
 // mint makes n tokens that are new, on both processors.
@@ -65,20 +64,31 @@ func (m *minter) mint(n int) ([]string, error) {
 }
 
 func (m *minter) token(number int) (string, error) {
+	claims := m.claims(number)
+	claims["aud"] = "api://legacy"
+	return m.sign("at+jwt", claims)
+}
+
+// claims are those of a person, for no audience yet.
+func (m *minter) claims(number int) map[string]any {
 	groups := make([]string, 20)
 	for i := range groups {
 		groups[i] = fmt.Sprintf("Department-%02d-Members", i)
 	}
 	now := time.Now()
-	claims, err := json.Marshal(map[string]any{
-		"iss": issuer, "aud": "api://legacy", "sub": fmt.Sprintf("00u%08d", number), "cid": "0oa1payroll",
+	return map[string]any{
+		"iss": m.issuer, "sub": fmt.Sprintf("00u%08d", number), "cid": "0oa1payroll",
 		"jti": fmt.Sprintf("AT.%08d", number), "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 		"scp": []string{"openid", "profile", "email", "groups"}, "email": "ada@example.com", "name": "Ada Ampere", "groups": groups,
-	})
+	}
+}
+
+func (m *minter) sign(typ string, claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	text := encode([]byte(`{"alg":"RS256","kid":"bench","typ":"at+jwt"}`)) + "." + encode(claims)
+	text := encode([]byte(`{"alg":"RS256","kid":"bench","typ":"`+typ+`"}`)) + "." + encode(payload)
 	sum := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, m.key, crypto.SHA256, sum[:])
 	if err != nil {

@@ -86,14 +86,22 @@ func freeAddress(ctx context.Context) (string, error) {
 func caddyfile(s side, address string, p plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n\tlog {\n\t\tlevel ERROR\n\t}\n")
-	if s == keep || s == drop {
-		fmt.Fprintf(&b, "\ttoken_enrich {\n\t\tissuer %s {\n\t\t\taudience api://legacy\n\t\t\tjwks_file %s\n\t\t}\n\t}\n",
-			issuer, filepath.Join(p.folder, keySetFile))
+	enriches, login, upstream := s == keep || s == drop || s == session, "", string(s)
+	if s == session {
+		login, upstream = "\t\tlogin idp\n", string(drop)
+	}
+	if enriches {
+		fmt.Fprintf(&b, "\ttoken_enrich {\n\t\tissuer %s {\n\t\t\tname idp\n\t\t\taudience api://legacy\n\t\t\tjwks_file %s\n",
+			p.issuer, filepath.Join(p.folder, keySetFile))
+		if s == session {
+			fmt.Fprintf(&b, "\t\t\tlogin {\n\t\t\t\tclient_id %s\n\t\t\t}\n", clientID)
+		}
+		b.WriteString("\t\t}\n\t}\n")
 	}
 	fmt.Fprintf(&b, "}\nhttp://%s {\n", address)
-	if s == keep || s == drop {
-		fmt.Fprintf(&b, "\ttoken_enrich {\n\t\theader X-User sub\n\t\theader X-Email email\n\t\theader X-Name name\n"+
-			"\t\theader X-Groups groups\n\t\theader X-Client cid\n\t\tupstream_token %s\n\t}\n", s)
+	if enriches {
+		fmt.Fprintf(&b, "\ttoken_enrich {\n%s\t\theader X-User sub\n\t\theader X-Email email\n\t\theader X-Name name\n"+
+			"\t\theader X-Groups groups\n\t\theader X-Client cid\n\t\tupstream_token %s\n\t}\n", login, upstream)
 	}
 	fmt.Fprintf(&b, "\treverse_proxy %s {\n", p.application)
 	if s == headers {

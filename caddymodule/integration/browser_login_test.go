@@ -219,6 +219,7 @@ func kindsOfRequests(t *testing.T, g *loginSite) {
 			}
 		}
 	}
+	wantStatus(t, g.get("/socket", "", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), http.StatusUnauthorized)
 	g.nothingReceived()
 	// The address that the script was given leads to a login and back to the page.
 	p.open(g.origin + call.Body.LoginURL)
@@ -284,8 +285,8 @@ func pagesAreStyled(t *testing.T, g *loginSite) {
 				t.Errorf("the page for %s is in %s", locale, style.Lang)
 			}
 			background[scheme] = style.Color
-			p.shot("choose-" + scheme + "-" + locale)
 			g.staysHere(v)
+			p.shot("choose-" + locale)
 		}
 	}
 	if background["light"] == background["dark"] {
@@ -294,19 +295,16 @@ func pagesAreStyled(t *testing.T, g *loginSite) {
 }
 
 func cancelledLogin(t *testing.T, g *loginSite) {
-	for _, scheme := range []string{"light", "dark"} {
-		v := g.browser.visit(t, options{"colorScheme": scheme})
-		p := v.tab()
-		p.open(g.origin + "/first")
-		p.click("text=Cancel")
-		p.arrives(g.origin + "/.token-enrich/callback/corp**")
-		p.wantText("h1", "Access denied")
-		p.shot("error-" + scheme)
-		p.click("a") // to try again
-		p.signIn("alice", true)
-		p.arrives(g.origin + "/first")
-		p.open(g.origin + "/.token-enrich/login?" + url.Values{"issuer": {"partner"}, "policy": {"choice"}}.Encode())
-		p.wantText("h1", "Sign-in is not available right now")
-		p.shot("unreachable-" + scheme)
-	}
+	p := g.browser.visit(t, nil).tab()
+	p.open(g.origin + "/first")
+	p.click("text=Cancel")
+	p.arrives(g.origin + "/.token-enrich/callback/corp**")
+	p.wantText("h1", "Access denied")
+	p.shot("error")
+	p.click("a") // to try again
+	p.signIn("alice", true)
+	p.arrives(g.origin + "/first")
+	p.open(g.origin + "/.token-enrich/login?" + url.Values{"issuer": {"partner"}, "policy": {"choice"}}.Encode())
+	p.wantText("h1", "Sign-in is not available right now")
+	p.shot("unreachable")
 }

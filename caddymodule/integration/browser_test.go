@@ -217,13 +217,19 @@ func (p *tab) run(into any, expression string) {
 	p.must(into, "evaluate", expression)
 }
 
-// shot keeps a picture of the tab in the folder that the environment variable
-// TOKEN_ENRICH_SCREENSHOTS names, where it is set.
+// shot keeps pictures of the tab, light and dark, in the folder that the
+// environment variable TOKEN_ENRICH_SCREENSHOTS names, where it is set.
 func (p *tab) shot(name string) {
 	p.t.Helper()
-	if folder := os.Getenv("TOKEN_ENRICH_SCREENSHOTS"); folder != "" {
-		p.must(nil, "screenshot", map[string]any{"path": filepath.Join(folder, name+".png")})
+	folder := os.Getenv("TOKEN_ENRICH_SCREENSHOTS")
+	if folder == "" {
+		return
 	}
+	for _, scheme := range []string{"light", "dark"} {
+		p.must(nil, "emulateMedia", map[string]any{"colorScheme": scheme})
+		p.must(nil, "screenshot", map[string]any{"path": filepath.Join(folder, name+"-"+scheme+".png")})
+	}
+	p.must(nil, "emulateMedia", map[string]any{"colorScheme": nil})
 }
 
 // signIn fills in the form of the certified provider, which the tab shows.

@@ -66,14 +66,14 @@ func (o *ReservedNames) sweepCookies(h http.Header, spare func(name string) bool
 	}
 	var buf nameBuffer
 	for i, line := range lines {
-		if !o.anyCookie(line, spare, &buf) {
+		left, n := o.withoutCookies(line, spare, &buf)
+		if n == 0 {
 			continue
 		}
 		if removed == 0 { // the first one: keep the caller's slice as it is
 			lines = append([]string(nil), lines...)
 		}
-		var n int
-		lines[i], n = o.withoutCookies(line, spare, &buf)
+		lines[i] = left
 		removed += n
 	}
 	if removed == 0 {
@@ -93,35 +93,32 @@ func (o *ReservedNames) sweepCookies(h http.Header, spare func(name string) bool
 	return removed
 }
 
-// anyCookie reports whether a Cookie line holds a pair to delete.
-func (o *ReservedNames) anyCookie(line string, spare func(string) bool, buf *nameBuffer) bool {
-	for line != "" {
-		var pair string
-		pair, line, _ = strings.Cut(line, ";")
-		if o.ownsPair(pair, spare, buf) {
-			return true
-		}
-	}
-	return false
-}
-
-// withoutCookies returns the line without the pairs to delete, and their number.
+// withoutCookies returns the line without the pairs to delete, and their number. A line
+// with none of them it returns as it is.
 func (o *ReservedNames) withoutCookies(line string, spare func(string) bool, buf *nameBuffer) (string, int) {
 	var b strings.Builder
-	removed := 0
+	removed, at := 0, 0
 	for rest, more := line, true; more; {
 		var pair string
 		pair, rest, more = strings.Cut(rest, ";")
-		if o.ownsPair(pair, spare, buf) {
+		switch {
+		case o.ownsPair(pair, spare, buf):
+			if removed == 0 {
+				b.Grow(len(line) - len(pair))
+				b.WriteString(strings.TrimLeft(line[:max(at-1, 0)], "; \t"))
+			}
 			removed++
-			continue
-		}
-		if b.Len() > 0 {
+		case removed == 0:
+		case b.Len() > 0:
 			b.WriteByte(';')
-		} else {
-			pair = strings.TrimLeft(pair, " \t")
+			b.WriteString(pair)
+		default:
+			b.WriteString(strings.TrimLeft(pair, " \t"))
 		}
-		b.WriteString(pair)
+		at += len(pair) + len(";")
+	}
+	if removed == 0 {
+		return line, 0
 	}
 	return b.String(), removed
 }

@@ -30,7 +30,7 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 	a := answer{state: values[0], code: values[1], iss: values[2], error: values[3]}
 	keys, err := s.ready(r.Context())
 	if err != nil {
-		s.fail(w, r, "", failed(outcomeUnavailable, err), LoginPath)
+		s.fail(w, r, "", failed(outcomeNotReady, err), LoginPath)
 		return
 	}
 	now := s.o.Clock()
@@ -40,6 +40,7 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 		s.fail(w, r, "", failed(outcomeMalformed, err), LoginPath)
 		return
 	}
+	// The state is ours from here on, and so is where it leads. The rest is not.
 	again := loginURL(t.Policy, t.Return)
 	p := s.provider(t.Issuer)
 	if p == nil || r.URL.Path != s.callback(p) {
@@ -67,15 +68,12 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 // some twenty redirects, of which each login takes two.
 const maxOverwritten = 5
 
-// beginAnew answers a callback that comes late or without the cookie of its login. If
-// another tab has logged in since, this one needs no login any more. Otherwise a fresh
-// one begins, which the provider answers at once if it remembers the person. A second
-// time in a row, the browser keeps no cookie; overwritten says that it does.
+// beginAnew answers a callback that comes late or without the cookie of its login: a
+// fresh one begins, which the provider answers at once if it remembers the person. A
+// second time in a row, the browser keeps no cookie; overwritten says that it does. Only
+// then is the session of another tab good enough: the person who has signed in here may
+// be another one.
 func (s *Site) beginAnew(w http.ResponseWriter, r *http.Request, cookies []string, p *Provider, t Transaction, overwritten bool) {
-	if v, err := s.open(r.Context(), cookies, s.o.Clock()); err == nil && v.opened.ID != t.Session {
-		s.redirect(w, s.origin.String()+t.Return)
-		return
-	}
 	limit := uint8(1)
 	if overwritten {
 		limit = maxOverwritten
@@ -85,11 +83,16 @@ func (s *Site) beginAnew(w http.ResponseWriter, r *http.Request, cookies []strin
 		s.begin(w, r, cookies, p, t)
 		return
 	}
+	if v, err := s.open(r.Context(), cookies, s.o.Clock()); err == nil && v.opened.ID != t.Session {
+		s.redirect(w, s.origin.String()+t.Return)
+		return
+	}
 	err := errors.New("the callback comes late, or without the cookie of its login, for the second time")
 	s.fail(w, r, p.Name(), failed(outcomeExpired, err), loginURL(t.Policy, t.Return))
 }
 
-// finish takes a provider's answer to a session and returns its cookie.
+// finish takes a provider's answer to a session and returns its cookie. Whatever fails
+// on the way, the code is sent at most once, and a session that the browser has goes on.
 func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Transaction, browser Browser, a answer) (*http.Cookie, error) {
 	if err := p.checkAnswer(ctx, a); err != nil {
 		return nil, err
@@ -124,9 +127,13 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 		Began: began, Renewed: began, End: began.Add(time.Duration(s.o.Session.Max)), IdleEnd: began.Add(time.Duration(s.o.Session.Idle)),
 		Issuer: p.Name(), Scopes: given.scopes, Claims: held.of(id.Claims),
 	}
+	// The id is new with each login, also for the same person, so that nobody can fix it
+	// beforehand.
 	if _, err := io.ReadFull(s.o.Rand, session.ID[:]); err != nil {
 		return nil, failed(outcomeInternal, err)
 	}
+	// As each request will read it: a session that no policy could use never begins, and
+	// neither does one of a person who is denied.
 	verified, err := s.principal(p, session, session.End)
 	if err != nil {
 		return nil, failed(outcomeIDToken, err)
@@ -135,7 +142,7 @@ func (s *Site) finish(ctx context.Context, keys *siteKeys, p *Provider, t *Trans
 	case errors.Is(err, ErrNoSession):
 		return nil, failed(outcomeRevoked, err)
 	case err != nil:
-		return nil, failed(outcomeUnavailable, err)
+		return nil, failed(outcomeNotReady, err)
 	}
 	value, err := keys.sealer.Seal(session)
 	if err != nil {

@@ -87,7 +87,7 @@ func TestSettingsOfALogin(t *testing.T) {
 }
 
 func TestSettingsOfSessions(t *testing.T) {
-	minutes := func(n time.Duration) cache.Duration { return cache.Duration(n * time.Minute) }
+	minutes := func(n int) cache.Duration { return cache.Duration(time.Duration(n) * time.Minute) }
 	for name, c := range map[string]struct {
 		config login.SessionConfig
 		path   string

@@ -112,6 +112,8 @@ func (s *Site) serveLogin(w http.ResponseWriter, r *http.Request, cookies []stri
 		s.show(w, r, page.Page{Message: page.Choose, Links: providerLinks(providers, policy.Name, target)})
 		return
 	}
+	// With one provider there is nothing to choose. A name must be one of the policy's,
+	// so that no link leads a person to a login that the policy does not accept.
 	chosen := providers[0]
 	if name != "" {
 		i := slices.IndexFunc(providers, func(p *Provider) bool { return p.Name() == name })
@@ -153,7 +155,7 @@ func (s *Site) begin(w http.ResponseWriter, r *http.Request, cookies []string, p
 func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t Transaction) (string, *http.Cookie, error) {
 	keys, err := s.ready(ctx)
 	if err != nil {
-		return "", nil, failed(outcomeUnavailable, err)
+		return "", nil, failed(outcomeNotReady, err)
 	}
 	value, err := readCookie(cookies, s.origin.TransactionCookie())
 	if err != nil {
@@ -232,6 +234,7 @@ func (s *Site) info(ctx context.Context, v *Visit) (sessionInfo, error) {
 		return sessionInfo{}, err
 	}
 	principal := verified.Principal
+	// A name that is no text, or that the provider does not send, is left out.
 	name, _ := principal.Claims["name"].(string)
 	return sessionInfo{
 		Subject: principal.Subject, Name: name, Issuer: principal.IssuerName, Expires: v.end().UTC(),

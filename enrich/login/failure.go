@@ -22,7 +22,8 @@ const (
 	outcomeInsufficient                // acr or auth_time are less than the policy requires
 	outcomeRevoked                     // the deny list names the person or the provider's session
 	outcomeTooLarge                    // the claims do not fit the cookie
-	outcomeUnavailable                 // the provider or a key cannot be reached
+	outcomeUnavailable                 // the provider cannot be reached
+	outcomeNotReady                    // the seal key or the deny list cannot be read
 )
 
 // outcomes maps each outcome to the word in logs and in the metric logins_total, and to
@@ -46,6 +47,7 @@ var outcomes = [...]struct {
 	outcomeRevoked:      {"revoked", page.Blocked, false},
 	outcomeTooLarge:     {"too_large", page.TooLarge, true},
 	outcomeUnavailable:  {"unavailable", page.ProviderUnreachable, true},
+	outcomeNotReady:     {"not_ready", page.StoreUnreachable, true},
 }
 
 // String returns the word for logs and metrics.

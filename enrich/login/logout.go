@@ -21,7 +21,7 @@ func (s *Site) serveLogout(w http.ResponseWriter, r *http.Request, cookies []str
 	switch {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusOK)
-	case from == InitiatorSame && !isPrefetch(r):
+	case from == InitiatorSame && (r.Method == http.MethodPost || Classify(r) == Navigation):
 		s.logout(w, r, cookies)
 	case r.Method == http.MethodPost && from == InitiatorOther:
 		s.show(w, r, page.Page{Message: page.Malformed, Status: http.StatusForbidden})

@@ -133,6 +133,7 @@ func (p *Provider) authorizationURL(ctx context.Context, a authorization) (strin
 		"response_type": {"code"}, "client_id": {p.config.ClientID}, "redirect_uri": {a.redirectURI}, "scope": {strings.Join(p.config.Scopes, " ")},
 		"state": {a.state}, "nonce": {a.nonce}, "code_challenge": {oauth2.S256ChallengeFromVerifier(a.verifier)}, "code_challenge_method": {"S256"},
 	}
+	// None of these is one of those above: Config.Check has refused them.
 	for _, parameter := range p.config.Parameters {
 		form.Set(parameter.Name, parameter.Value)
 	}
@@ -256,6 +257,7 @@ func (p *Provider) exchange(ctx context.Context, code, redirectURI, verifier str
 		ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret, RedirectURL: redirectURI,
 		Endpoint: oauth2.Endpoint{TokenURL: m.TokenEndpoint, AuthStyle: oauth2.AuthStyleInParams},
 	}
+	// Never AutoDetect: it tries both ways, and so sends the code twice.
 	if p.config.ClientSecret != "" && !p.sendsSecretInForm(m) {
 		config.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
 	}
@@ -283,6 +285,7 @@ func (p *Provider) exchange(ctx context.Context, code, redirectURI, verifier str
 			return nil, failed(outcomeProvider, errors.New("the scope in the token answer has a control character"))
 		}
 	}
+	// An answer without scope means that all were granted (RFC 6749, section 5.1).
 	if out.idToken == "" {
 		return nil, failed(outcomeIDToken, errors.New("the token answer has no id_token"))
 	}

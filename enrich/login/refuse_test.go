@@ -244,7 +244,7 @@ func (b *browser) wantRing(t *testing.T) {
 	fresh := b.s.browser()
 	for _, path := range []string{"/x", "/.token-enrich/login", "/.token-enrich/callback?state=a&code=b"} {
 		r := fresh.step(path)
-		fresh.wantFailure(path, r, http.StatusServiceUnavailable, "provider-unreachable", "unavailable", "the key that seals sessions")
+		fresh.wantFailure(path, r, http.StatusServiceUnavailable, "store-unreachable", "not_ready", "the key that seals sessions")
 		if r.header.Get("Retry-After") == "" {
 			t.Errorf("%s: no Retry-After", path)
 		}

@@ -217,7 +217,7 @@ func (s *Site) endpoint(path string) func(*Site, http.ResponseWriter, *http.Requ
 		return (*Site).serveCallback
 	case path == e.Logout:
 		return (*Site).serveLogout
-	case path == e.Logout+logoutDone:
+	case strings.TrimSuffix(path, logoutDone) == e.Logout:
 		return (*Site).serveLogoutDone
 	case path == e.SessionInfo:
 		return (*Site).serveSessionInfo

@@ -2,6 +2,7 @@ package token
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -30,7 +31,7 @@ func (f Found) Drop(r *http.Request) {
 // that held nothing else goes away.
 func dropCookie(h http.Header, name string) {
 	lines := h["Cookie"]
-	if len(lines) == 0 {
+	if !slices.ContainsFunc(lines, func(line string) bool { rest, _ := withoutCookie(line, name); return rest != line }) {
 		return
 	}
 	kept := make([]string, 0, len(lines))
