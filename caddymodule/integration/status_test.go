@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/directory"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/enrichtest"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/login"
 )
 
 // status asks the admin endpoint how the gateway is.
@@ -208,5 +209,39 @@ func TestStatusIsAnsweredWithoutTheAppToo(t *testing.T) {
 	wantStatus(t, got, 503)
 	if !strings.Contains(got.body, "no token_enrich") {
 		t.Errorf("the answer is %s", got.body)
+	}
+}
+
+// TestStatusAndMetricsCountSessions is about sessions that begin and end (L20).
+func TestStatusAndMetricsCountSessions(t *testing.T) {
+	w := prepareLogins(t)
+	w.load(w.loginSite(""), w.scriptedCorp())
+	status := w.status()
+	wantMembers(t, "the issuer", part(t, status, "issuers", "corp"), map[string]any{"login": true})
+	none := map[string]any{"idle": 0, "logout": 0, "max": 0, "new_login": 0, "revoked": 0}
+	if got := asJSON(t, status["sessions"]); got != asJSON(t, map[string]any{"store": "cookie", "begun": 0, "ended": none}) {
+		t.Errorf("at first the sessions are %s", got)
+	}
+	seen := map[string]int{}
+	for _, s := range w.metrics() {
+		seen[s.name]++
+	}
+	if seen["logins_total"] != len(login.Outcomes()) || seen["sessions_ended_total"] != len(login.EndCauses()) {
+		t.Errorf("before the first login there are %d series of logins and %d of ends", seen["logins_total"], seen["sessions_ended_total"])
+	}
+	ada := w.person(nil, "00u1ada")
+	ada.logsIn("/")
+	wantPage(t, ada.sends("GET", "/.token-enrich/logout", fromHere...), 200) // this provider ends no sessions
+	w.load(w.loginSite("realm other"), w.scriptedCorp()) // counts go on over a reload
+	none["logout"] = 1
+	if got := asJSON(t, w.status()["sessions"]); got != asJSON(t, map[string]any{"store": "cookie", "begun": 1, "ended": none}) {
+		t.Errorf("after a logout the sessions are %s", got)
+	}
+	if n := w.metric("logins_total", "issuer", "corp", "outcome", "ok"); n != 1 {
+		t.Errorf("%v logins are counted, want one", n)
+	}
+	w.load("respond ok", w.issuerBlock(""))
+	if status := w.status(); status["sessions"] != nil || part(t, status, "issuers", "corp")["login"] != false {
+		t.Errorf("where nobody logs in the status says %v", status)
 	}
 }
