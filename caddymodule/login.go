@@ -87,6 +87,11 @@ func (h *Handler) offerLogin(w http.ResponseWriter, r *http.Request, refusal *en
 			return false // a token of the client's own
 		}
 		reason = login.WeakSession
+	case enrich.KindUnavailable:
+		if !v.Unread() {
+			return false // the directory
+		}
+		reason = login.UnreadSession
 	default:
 		return false
 	}

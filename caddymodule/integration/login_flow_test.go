@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -105,10 +106,83 @@ func TestAPersonLogsInAndIsWhoTheirTokenSays(t *testing.T) {
 		}
 	})
 	t.Run("what is explained of the person is what happens", func(t *testing.T) {
-		got := w.in(t).adminDo(http.MethodPost, "/token_enrich/explain", `{"token":"`+bearer+`"}`)
-		wantStatus(t, got, 200)
-		if !strings.Contains(got.body, "ada@example.com") {
-			t.Errorf("explained: %s", got.body)
+		for _, body := range []string{`{"token":"` + bearer + `"}`, `{"issuer":"corp","subject":"00u1ada","client":"` + loginClient + `"}`} {
+			got := w.in(t).adminDo(http.MethodPost, "/token_enrich/explain", body)
+			wantStatus(t, got, 200)
+			var explained struct {
+				Headers []struct {
+					Name   string
+					Values []string
+				}
+			}
+			readJSON(t, got, &explained)
+			values := map[string]string{}
+			for _, h := range explained.Headers {
+				values[h.Name] = strings.Join(h.Values, ", ")
+			}
+			for _, name := range []string{"X-User", "X-Role", "X-Operator"} {
+				wantHeader(t, bySession, name, values[name])
+			}
 		}
 	})
+	t.Run("check tries the tests of a policy with a login", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "Caddyfile")
+		w.in(t).write(file, w.caddyfile(site, issuer, "directory file "+w.directory, w.signer(), "explain values"))
+		if o := caddyCommand(t, "check", "--config", file); o.code != 0 {
+			t.Errorf("exit status %d: %s%s", o.code, o.stdout, o.stderr)
+		}
+	})
+}
+
+// TestALoginOverEveryProtocol is about a site with a certificate, whose cookies have
+// the prefix that no sibling domain can set (L5).
+func TestALoginOverEveryProtocol(t *testing.T) {
+	w := prepareLogins(t)
+	o := w.withProvider(enrichtest.OPConfig{}, func(c *enrichtest.OPLoginClient) {
+		c.RedirectURIs = []string{"https://" + w.addr + "/.token-enrich/callback"}
+	})
+	const name = "__Host-" + sessionCookie
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2", "HTTP/3"} {
+		t.Run(protocol, func(t *testing.T) {
+			w := w.in(t)
+			w.overTLS(protocol, w.loginSite("external_url https://"+w.addr), atCorp(o))
+			ada := w.person(o, "00u1ada")
+			begun := ada.opens("/x?y=1")
+			for _, c := range begun.Cookies() {
+				if c.Name != "__Host-"+transactionCookie || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode || c.MaxAge != 0 {
+					t.Errorf("a login sets %s", c)
+				}
+			}
+			back := ada.follows(begun)
+			sentTo(t, back)
+			if len(back.Cookies()) != 1 {
+				t.Fatalf("the callback sets %q", back.Header["Set-Cookie"])
+			}
+			session := back.Cookies()[0]
+			if session.Name != name || !session.Secure || !session.HttpOnly || session.Path != "/" || session.Domain != "" || session.SameSite != http.SameSiteLaxMode || session.MaxAge != 0 || !session.Expires.IsZero() {
+				t.Errorf("the callback sets %s", session)
+			}
+			wantStatus(t, ada.opens("/x?y=1"), 200)
+			wantHeader(t, w.received(), "X-User", "00u1ada")
+			good := name + "=" + session.Value
+			for _, alias := range append(loginAliases(name), sessionCookie, strings.ToLower(name)) {
+				if alias == name {
+					continue
+				}
+				w.legacy.Forget()
+				wantStatus(t, w.over("/", "Cookie", "first=1; "+alias+"="+session.Value), 401)
+				w.nothingReceived()
+				if got := w.over("/", "Cookie", "first=1", "Cookie", alias+"=FORGED", "Cookie", good, "Cookie", "last=2"); got.StatusCode != 200 {
+					t.Errorf("%q beside the session: status %d", alias, got.StatusCode)
+					continue
+				}
+				seen := w.received()
+				wantHeader(t, seen, "X-User", "00u1ada")
+				if got := strings.Join(seen.Values("Cookie"), "; "); got != "first=1; last=2" && alias != sessionCookie {
+					t.Errorf("%q: the application received the cookies %q", alias, got)
+				}
+			}
+			wantStatus(t, w.over("/", "Cookie", good, "Cookie", name+"=x"), 400)
+		})
+	}
 }

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -120,16 +121,30 @@ func (w *world) person(op *enrichtest.OIDCProvider, account string) *person {
 	}
 	browser := *client
 	browser.Jar = jar
+	if w.client != nil { // over another protocol, which the providers do not speak
+		browser.Transport = byScheme{http: client.Transport, https: w.client.Transport}
+	}
 	own := *w
 	own.client = &browser
 	return &person{&own, op, account}
+}
+
+// byScheme speaks one protocol to the site and another one to the providers.
+type byScheme struct{ http, https http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b byScheme) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "https" {
+		return b.https.RoundTrip(r)
+	}
+	return b.http.RoundTrip(r)
 }
 
 // in is the same person for a subtest.
 func (p *person) in(t *testing.T) *person { return &person{p.world.in(t), p.op, p.account} }
 
 // origin is the site's.
-func (w *world) origin() string { return "http://" + w.addr }
+func (w *world) origin() string { return cmp.Or(w.scheme, "http") + "://" + w.addr }
 
 // opens goes to a page of the site, or to a whole address, and follows no redirect.
 func (p *person) opens(address string, headers ...string) answer {

@@ -211,7 +211,9 @@ func TestNothingIsTrustedOrDestroyedWhileTheKeyCannotBeRead(t *testing.T) {
 			// Each waits for the key, so they are sent at once.
 			asks := map[string]func() answer{
 				"a page": func() answer { return ada.opens("/") }, "a script": func() answer { return ada.calls("/") },
-				"a form":                    func() answer { return ada.sends("POST", "/", "Content-Type", formType) },
+				"a form": func() answer {
+					return ada.sends("POST", "/", append([]string{"Content-Type", formType}, fromHere...)...)
+				},
 				"the session's description": func() answer { return ada.calls("/.token-enrich/session") },
 				"a login":                   func() answer { return ada.opens("/.token-enrich/login") },
 				"a stranger's login":        func() answer { return stranger.opens("/.token-enrich/login") },
@@ -224,6 +226,10 @@ func TestNothingIsTrustedOrDestroyedWhileTheKeyCannotBeRead(t *testing.T) {
 			for what, ask := range asks {
 				group.Go(func() {
 					got := ask()
+					page := what != "a script" && what != "the session's description"
+					if got := strings.Contains(got.Header.Get("Content-Type"), "text/html"); got != page {
+						t.Errorf("%s is answered by a page: %v, want %v", what, got, page)
+					}
 					if got.StatusCode != 503 || got.Header.Get("Retry-After") == "" || len(got.Header["Set-Cookie"]) > 0 || got.Header.Get("Cache-Control") != "no-store" {
 						t.Errorf("%s: status %d with %v", what, got.StatusCode, got.Header)
 					}

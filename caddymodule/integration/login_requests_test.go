@@ -13,7 +13,7 @@ import (
 
 // loginAliases are names that one or another application reads as that cookie.
 func loginAliases(name string) []string {
-	all := []string{name, strings.ToUpper(name), name + "[]", name + "[0]", "%74" + name[1:], `"` + name + `"`, "$Version=1," + name, name + "%20", "\u2003" + name}
+	all := []string{name, strings.ToUpper(name), name + "[]", name + "[0]", fmt.Sprintf("%%%02x", name[0]) + name[1:], `"` + name + `"`, "$Version=1," + name, name + "%20", "\u2003" + name}
 	for _, separator := range []string{".", " ", "-", "[", "%5F", "%5f"} {
 		all = append(all, strings.ReplaceAll(name, "_", separator))
 	}

@@ -20,12 +20,14 @@ const (
 	WeakSession
 	// ForeignSession: the policy accepts sessions of other issuers than this one.
 	ForeignSession
+	// UnreadSession: the session cannot be read at the moment.
+	UnreadSession
 )
 
 // Refuse answers a request that a policy refuses: a person's navigation is sent to log
 // in, a form that was posted gets a page, and everything else an error with the address
-// that begins a login. The caller has set the challenges of a 401. errorID names the
-// refusal in the log.
+// that begins a login. The caller has set the challenges of a 401, and the Retry-After of
+// a 503. errorID names the refusal in the log.
 func (s *Site) Refuse(w http.ResponseWriter, r *http.Request, v *Visit, policyName string, reason Reason, cookies []string, errorID string) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -34,6 +36,10 @@ func (s *Site) Refuse(w http.ResponseWriter, r *http.Request, v *Visit, policyNa
 	}
 	policy := s.policies[policyName]
 	switch kind := Classify(r); {
+	case reason == UnreadSession && (kind == WebSocket || kind == Call):
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case reason == UnreadSession:
+		s.show(w, r, page.Page{Message: page.StoreUnreachable, ErrorID: errorID, Links: []page.Link{{Label: page.TryAgain, URL: s.target(r, kind)}}})
 	case kind == WebSocket || kind == Call:
 		s.answerCall(w, r, reason.status(), policyName)
 	case reason == ForeignSession:

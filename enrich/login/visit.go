@@ -31,6 +31,7 @@ type Visit struct {
 	site   *Site
 	opened Opened
 	found  bool  // opened is a session, which may have ended
+	unread bool  // the keys could not be had
 	ended  error // why the cookie holds no session, or none any more
 }
 
@@ -51,6 +52,7 @@ func (v *Visit) Open(cookie string, now time.Time) (key string, err error) {
 func (v *Visit) open(ctx context.Context, cookie string, now time.Time) error {
 	keys, err := v.site.ready(ctx)
 	if err != nil {
+		v.unread = true
 		return err
 	}
 	if v.opened, err = keys.sealer.Open(cookie); err == nil {
@@ -128,6 +130,9 @@ func (s *Site) principal(p *Provider, session *Session, end time.Time) (*issuer.
 // Found reports whether the request's cookie held a session, be it one that has
 // ended.
 func (v *Visit) Found() bool { return v.found }
+
+// Unread reports whether the session could not be read, so that it may be one.
+func (v *Visit) Unread() bool { return v.unread }
 
 // Revoked says that the deny list names the session: it has ended.
 func (v *Visit) Revoked() {
