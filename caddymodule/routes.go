@@ -61,9 +61,10 @@ var claimPlaceholder = regexp.MustCompile(`\{token_enrich\.claims\.([^}]+)\}`)
 // placeholderClaims returns the names of the claims whose placeholders a configuration
 // holds.
 func placeholderClaims(text string) []string {
-	var names []string
-	for _, m := range claimPlaceholder.FindAllStringSubmatch(text, -1) {
-		names = append(names, m[1])
+	found := claimPlaceholder.FindAllStringSubmatch(text, -1)
+	names := make([]string, len(found))
+	for i, m := range found {
+		names[i] = m[1]
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

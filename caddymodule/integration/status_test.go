@@ -232,7 +232,7 @@ func TestStatusAndMetricsCountSessions(t *testing.T) {
 	ada := w.person(nil, "00u1ada")
 	ada.logsIn("/")
 	wantPage(t, ada.sends("GET", "/.token-enrich/logout", fromHere...), 200) // this provider ends no sessions
-	w.load(w.loginSite("realm other"), w.scriptedCorp()) // counts go on over a reload
+	w.load(w.loginSite("realm other"), w.scriptedCorp())                     // counts go on over a reload
 	none["logout"] = 1
 	if got := asJSON(t, w.status()["sessions"]); got != asJSON(t, map[string]any{"store": "cookie", "begun": 1, "ended": none}) {
 		t.Errorf("after a logout the sessions are %s", got)

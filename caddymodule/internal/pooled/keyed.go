@@ -89,7 +89,7 @@ func (k *keyed[T]) Start() {
 		default:
 		}
 		var ctx context.Context
-		ctx, k.cancel = context.WithCancel(context.Background())
+		ctx, k.cancel = context.WithCancel(context.Background()) // #nosec G118 -- stop calls it
 		k.done = make(chan struct{})
 		go k.work(ctx)
 	})
