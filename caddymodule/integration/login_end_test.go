@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -89,9 +90,7 @@ func TestALogoutElsewhereEndsTheSession(t *testing.T) {
 		notify := func(at time.Time, claims enrichtest.Claims) {
 			t.Helper()
 			all := enrichtest.Claims{"aud": loginClient, "iat": at.Unix(), "exp": at.Add(2 * time.Minute).Unix()}
-			for name, value := range claims {
-				all[name] = value
-			}
+			maps.Copy(all, claims)
 			wantLoggedOut(t, w.postForm("/backchannel", formType, "logout_token="+w.logoutToken(all)))
 		}
 		notify(time.Now().Add(-time.Minute), enrichtest.Claims{"sub": "00u1ada"})

@@ -152,7 +152,7 @@ func (p *person) opens(address string, headers ...string) answer {
 	return p.sends(http.MethodGet, address, append(slices.Clone(headers), navigation...)...)
 }
 
-// sends sends a request to a page of the site, or to a whole address.
+// sends makes a request to a page of the site, or to a whole address.
 func (p *person) sends(method, address string, headers ...string) answer {
 	p.t.Helper()
 	if strings.HasPrefix(address, "/") {
@@ -355,7 +355,7 @@ func (p *person) logsOut() answer {
 	return p.opens(p.op.SignOut(p.t, p.client, to))
 }
 
-// begins begins a long request of each kind with the person's session.
+// begins starts a long request of each kind with the person's session.
 func (p *person) begins() map[string]long {
 	p.t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(p.t.Context(), "tcp", p.addr)

@@ -117,8 +117,12 @@ func TestStrangersAndPeopleShareASite(t *testing.T) {
 		header []string
 		code   int
 	}{
-		{"GET", navigation, 200}, {"HEAD", navigation, 200}, {"GET", byScript, 200},
-		{"POST", byScript, 401}, {"DELETE", byScript, 401}, {"POST", append(slices.Clone(fromHere), "Content-Type", formType), 401},
+		{"GET", navigation, 200},
+		{"HEAD", navigation, 200},
+		{"GET", byScript, 200},
+		{"POST", byScript, 401},
+		{"DELETE", byScript, 401},
+		{"POST", append(slices.Clone(fromHere), "Content-Type", formType), 401},
 	} {
 		p := before.copied()
 		got := p.sends(tc.method, "/", tc.header...)
