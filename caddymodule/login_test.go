@@ -26,9 +26,22 @@ const loginGlobals = `{
 `
 
 // loadLogins loads a configuration with an issuer to log in at, as caddy validate does.
+// globals are Caddy's own options.
 func loadLogins(t *testing.T, globals, sites string) (*caddymodule.App, error) {
 	t.Helper()
-	text := strings.Replace(loginGlobals, "%", globals, 1) + sites
+	return loadCaddyfile(t, strings.Replace(loginGlobals, "%", globals, 1)+sites)
+}
+
+// loadSessions does the same with options of the gateway.
+func loadSessions(t *testing.T, options, sites string) (*caddymodule.App, error) {
+	t.Helper()
+	text := strings.Replace(loginGlobals, "%", "", 1)
+	return loadCaddyfile(t, strings.Replace(text, "token_enrich {\n", "token_enrich {\n"+options, 1)+sites)
+}
+
+// loadCaddyfile loads a Caddyfile.
+func loadCaddyfile(t *testing.T, text string) (*caddymodule.App, error) {
+	t.Helper()
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		return nil, err
@@ -113,6 +126,47 @@ func TestPoliciesOfASiteAgreeOnItsEndpoints(t *testing.T) {
 			_, err := loadLogins(t, "", c.sites)
 			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
 				t.Errorf("loaded with %v, want %q", err, c.err)
+			}
+		})
+	}
+}
+
+// TestSessionsHoldTheClaimsThatAreRead is about what a cookie has room for: the claims
+// that a policy of the site or a placeholder of the configuration shows.
+func TestSessionsHoldTheClaimsThatAreRead(t *testing.T) {
+	const directory = "directory http https://users.example.com/{subject}\n"
+	for name, c := range map[string]struct {
+		globals, before, policy string
+		want, never             []string
+		all                     bool
+	}{
+		"nothing":                     {want: []string{"name", "sub"}, never: []string{"email", "groups"}},
+		"a header":                    {policy: "header X-Mail email", want: []string{"email"}, never: []string{"groups"}},
+		"a requirement":               {policy: "require `token.tenant == \"t1\"`", want: []string{"tenant"}},
+		"a placeholder":               {before: "header X-Upn {token_enrich.claims.upn}", want: []string{"upn"}, never: []string{"email"}},
+		"a placeholder in a map":      {before: "map {token_enrich.claims.org} {tier} {\ndefault x\n}", want: []string{"org"}},
+		"groups":                      {policy: "claim g groups starts_with A", want: []string{"groups"}},
+		"groups that a directory has": {globals: directory, policy: "claim g groups starts_with A", never: []string{"groups"}},
+		"every claim":                 {policy: "headers_from X-Claim-", all: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app, err := loadSessions(t, c.globals, "app.example.com {\n"+c.before+"\ntoken_enrich {\nlogin corp\n"+c.policy+"\n}\nreverse_proxy app:80\n}")
+			if err != nil {
+				t.Fatal(err)
+			}
+			names, all := app.Policies()[0].Site().HeldClaims()
+			if all != c.all {
+				t.Errorf("all claims are held: %v", all)
+			}
+			for _, want := range c.want {
+				if !slices.Contains(names, want) {
+					t.Errorf("%s is not among %v", want, names)
+				}
+			}
+			for _, never := range c.never {
+				if slices.Contains(names, never) {
+					t.Errorf("%s is among %v", never, names)
+				}
 			}
 		})
 	}

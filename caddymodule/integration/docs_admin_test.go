@@ -17,7 +17,7 @@ func TestTheReferencesAdminExamplesAreAnsweredSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := prepare(t)
-	w.load(signingSite(w), w.standard(), w.signer())
+	w.load(signingSite(w), w.issuerBlock("login {\nclient_id gateway\n}"), "directory file "+w.directory, w.signer())
 	w.signed()
 	requests := regexp.MustCompile(`(?m)^\$ curl -s -d '(.*)' localhost:2019(/\S+)\n(.*)$`).FindAllStringSubmatch(string(text), -1)
 	if len(requests) < 4 {
