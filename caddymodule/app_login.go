@@ -52,18 +52,22 @@ func (a *App) openLogins() error {
 	}
 	l.providers = make(map[string]*login.Provider)
 	l.sites, l.at = make(map[string]*login.Site), make(map[any]login.Endpoints)
+	// Sampled: anybody can open a callback with nonsense in it.
 	l.logger = slog.New(telemetry.NewHandler(a.sampler.Core(a.logger.Core())))
 	for i, is := range a.Issuers {
 		if is.Login == nil {
 			continue
 		}
 		c := a.known[i]
+		// Made anew by each configuration: all that should outlive one, keys and
+		// metadata, is the issuer's.
 		l.providers[c.Name], err = login.NewProvider(*is.Login, a.issuers.Issuer(c.Name), login.ProviderOptions{
 			CA: c.CA, Timeout: time.Duration(c.Timeout), Clock: time.Now, Logger: l.logger,
 		})
 		if err != nil {
 			return fmt.Errorf("issuer %q: login: %w", c.Name, err)
 		}
+		// A decision about a session holds what follows from these settings.
 		key, err := pooled.Digest(c.Name, is.Login, l.session)
 		if err != nil {
 			return err
@@ -80,6 +84,7 @@ func (a *App) openLogins() error {
 	if l.pages, err = page.New(folder); err != nil {
 		return fmt.Errorf("session: pages: %w", err)
 	}
+	// One for the process: a reload must not revive who has logged out.
 	l.ended, err = pooled.Acquire(&a.releases, "ended", "", func() (*login.Ended, error) { return login.NewEnded(0), nil }, nil)
 	return err
 }
@@ -120,7 +125,7 @@ func (h *Handler) openSite(ctx caddy.Context) (*login.Site, error) {
 		endpoints.ExternalURL = origin.String()
 	}
 	a := h.app
-	a.mu.Lock()
+	a.mu.Lock() // of policies that are provisioned at the same time
 	defer a.mu.Unlock()
 	return a.logins.join(endpoints, routes.SiteOf(ctx), a)
 }
@@ -128,8 +133,10 @@ func (h *Handler) openSite(ctx caddy.Context) (*login.Site, error) {
 // plainHTTP is the warning of a site whose cookies are not Secure.
 const plainHTTP = "people log in over plain http, which is safe on this machine only"
 
-// join returns the site with these endpoints, made by its first policy. at identifies
-// the site that the policy is in, nil where that is not known.
+// join returns the site with these endpoints, made by its first policy. Policies that
+// share a site block or an external URL share cookies, so they must share the endpoints
+// that read and write these. at identifies the site block that the policy is in, nil
+// where that is not known.
 func (l *logins) join(endpoints login.Endpoints, at any, a *App) (*login.Site, error) {
 	other, shared := l.at[at]
 	if at == nil || !shared {
