@@ -29,7 +29,7 @@ import (
 // logins are what the policies with a login share.
 type logins struct {
 	session   login.SessionConfig        // with its defaults
-	providers map[string]*login.Provider // by the issuer's name; empty where nobody logs in
+	providers map[string]*login.Provider // by the issuer's name; empty where there is no login
 	ring      *pooled.Ring
 	ended     *login.Ended
 	pages     *page.Set
@@ -40,7 +40,7 @@ type logins struct {
 }
 
 // openLogins makes the providers and acquires what outlives the configuration. It
-// does nothing more than check where nobody logs in.
+// does nothing more than check where there is no login.
 func (a *App) openLogins() error {
 	l := &a.logins
 	if a.Session != nil {
@@ -105,10 +105,10 @@ func (a *App) LoginIssuers() []string {
 var errDiffer = errors.New("policies of one site must have the same endpoints")
 
 // openSite finds where people reach the site that the policy is in, and joins the
-// other policies there. It does nothing where nobody logs in at the policy.
+// other policies there. It does nothing where the policy has no login.
 func (h *Handler) openSite(ctx caddy.Context) (*login.Site, error) {
 	if len(h.Login) == 0 {
-		return nil, nil //nolint:nilnil // nobody need log in
+		return nil, nil //nolint:nilnil // a policy need have no login
 	}
 	endpoints, err := h.Endpoints.WithDefaults()
 	if err != nil {

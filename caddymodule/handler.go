@@ -61,7 +61,7 @@ type Handler struct {
 
 	// The names of the issuers at which people log in. A page that is asked for
 	// without a session is redirected to the only one, or to a page to choose from.
-	// The session is then one more place of the token. Default: nobody logs in.
+	// The session is then one more place of the token. Default: no login.
 	Login []string `json:"login,omitempty"`
 
 	// Where the policies of this site log people in and out.

@@ -22,7 +22,7 @@ type Issuer struct {
 	issuer.Config
 
 	// How people log in at this issuer. Such an issuer needs no audience; without
-	// one, its tokens are accepted from logins alone. Default: nobody logs in.
+	// one, its tokens are accepted from logins alone. Default: no login.
 	Login *login.Config `json:"login,omitempty"`
 }
 

@@ -23,7 +23,7 @@ type policy struct {
 	compiled       *enrich.Policy
 	mints          bool                  // it signs tokens
 	resource       *document.Resource    // nil where the policy names none
-	site           *login.Site           // nil where nobody logs in
+	site           *login.Site           // nil where there is no login
 	warnings       []Warning             // what the policy's own settings make likely to be a mistake
 	importWarnings []claim.ImportWarning // what okta_claims left out, for check
 }

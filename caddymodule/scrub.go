@@ -94,7 +94,7 @@ type requestState struct {
 	credentials *credentials // nil: none were taken out
 	removed     int          // by the scrub, until a policy's metric has counted it
 	shown       placeholders // see setPlaceholders
-	visit       *visit       // nil where nobody logs in for the policy that decides
+	visit       *visit       // nil where there is no login for the policy that decides
 }
 
 // stateKey is the name under which a request's variables hold the state. What

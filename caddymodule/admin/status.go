@@ -26,7 +26,7 @@ type status struct {
 	Keys      *mint.Status   `json:"keys"`     // null without signing
 	Policies  []string       `json:"policies"` // by name
 
-	// Sessions is missing where nobody logs in.
+	// Sessions is missing where there is no login.
 	Sessions *sessionStatus `json:"sessions,omitempty"`
 }
 
