@@ -24,7 +24,7 @@ func TestHookThatIsWrongInItselfDoesNotLoad(t *testing.T) {
 		{"no issuer", "token_enrich_hook /x backchannel_logout", "", "issuer is missing"},
 		{"an unknown issuer", "token_enrich_hook /x backchannel_logout {\nissuer crop\n}", "", `no issuer is named "crop" (did you mean "corp"?)`},
 		{"an unknown option", "token_enrich_hook /x backchannel_logout {\nissuers corp\n}", "", `has no option "issuers" (did you mean "issuer"?)`},
-		{"an option that stands twice", "token_enrich_hook /x backchannel_logout {\nissuer corp\nissuer corp\n}", "", "duplicate option"},
+		{"a duplicate option", "token_enrich_hook /x backchannel_logout {\nissuer corp\nissuer corp\n}", "", "duplicate option"},
 		{"any audience", "token_enrich_hook /x backchannel_logout {\nissuer corp\n}", "any", "audience is required"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 // This file answers a provider's redirect back to the site, and begins the session.
@@ -47,7 +48,7 @@ func (s *Site) serveCallback(w http.ResponseWriter, r *http.Request, cookies []s
 		s.fail(w, r, "", failed(outcomeMixUp, errors.New("the callback is that of another issuer")), again)
 		return
 	}
-	value, _ := readCookie(cookies, s.origin.TransactionCookie()) // there is one at most
+	value, _ := token.ReadCookie(cookies, s.origin.TransactionCookie()) // there is one at most
 	browser, _ := ParseBrowser(value)
 	if expired || !t.Of(browser) {
 		s.beginAnew(w, r, cookies, p, t, !expired && browser != Browser{})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 // This file answers the endpoint that begins a login and the one that tells of the
@@ -157,7 +158,7 @@ func (s *Site) authorize(ctx context.Context, cookies []string, p *Provider, t T
 	if err != nil {
 		return "", nil, failed(outcomeNotReady, err)
 	}
-	value, err := readCookie(cookies, s.origin.TransactionCookie())
+	value, err := token.ReadCookie(cookies, s.origin.TransactionCookie())
 	if err != nil {
 		return "", nil, failed(outcomeMalformed, err)
 	}
@@ -260,7 +261,7 @@ func (s *Site) toOrigin(w http.ResponseWriter, r *http.Request, cookies []string
 	if s.sameHost(r) {
 		return false
 	}
-	if value, err := readCookie(cookies, s.origin.TransactionCookie()); value != "" || err != nil {
+	if value, err := token.ReadCookie(cookies, s.origin.TransactionCookie()); value != "" || err != nil {
 		if !s.warned.Swap(true) {
 			s.o.Logger.Warn("a browser was sent to external_url and comes back under another host: a proxy in front of the gateway may replace it", "external_url", s.origin.String())
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/tokenenrich/caddy-token-enrich/cache/seal"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
 	"github.com/tokenenrich/caddy-token-enrich/enrich/login/page"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 // SiteOptions are what a Site is made of. All but Rand are required.
@@ -228,18 +229,6 @@ func (s *Site) endpoint(path string) func(*Site, http.ResponseWriter, *http.Requ
 // Serves reports whether a path is one of the site's endpoints.
 func (s *Site) Serves(path string) bool { return s.endpoint(path) != nil }
 
-// Paths returns the paths that must reach the site, for the check of the routes around
-// it.
-func (s *Site) Paths() []string {
-	e := s.o.Endpoints
-	paths := make([]string, 0, 4+len(s.providers))
-	paths = append(paths, LoginPath, e.Logout, e.Logout+logoutDone, e.SessionInfo)
-	for _, p := range s.providers {
-		paths = append(paths, s.callback(p))
-	}
-	return paths
-}
-
 // ServeHTTP answers a request to one of the site's endpoints. cookies are the values
 // of its Cookie header.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, cookies []string) {
@@ -251,32 +240,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request, cookies []strin
 		return
 	}
 	for _, name := range []string{s.origin.SessionCookie(), s.origin.TransactionCookie()} {
-		if _, err := readCookie(cookies, name); err != nil {
+		if _, err := token.ReadCookie(cookies, name); err != nil {
 			s.fail(w, r, "", failed(outcomeMalformed, err), LoginPath)
 			return
 		}
 	}
 	serve(s, w, r, cookies)
-}
-
-// readCookie returns the value of the cookie of that name. It is an error that there
-// are two: a sibling domain may have set one of them (RFC 6265, section 8.6).
-func readCookie(lines []string, name string) (string, error) {
-	value, count := "", 0
-	for _, line := range lines {
-		for line != "" {
-			var pair string
-			pair, line, _ = strings.Cut(line, ";")
-			if n, v, ok := strings.Cut(pair, "="); ok && strings.Trim(n, " \t") == name {
-				value = strings.Trim(v, " \t")
-				count++
-			}
-		}
-	}
-	if count > 1 {
-		return "", errTwoCookies
-	}
-	return value, nil
 }
 
 // sameHost reports whether the request names the origin's host.

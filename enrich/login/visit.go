@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenenrich/caddy-token-enrich/enrich/issuer"
+	"github.com/tokenenrich/caddy-token-enrich/enrich/token"
 )
 
 // The reasons for which a cookie is no session. Each wraps ErrNoSession.
@@ -200,7 +201,7 @@ func (v *Visit) circles(now time.Time) bool {
 // endpoints. Without one the error is ErrNoSession.
 func (s *Site) open(ctx context.Context, cookies []string, now time.Time) (*Visit, error) {
 	v := s.Visit()
-	value, err := readCookie(cookies, s.origin.SessionCookie())
+	value, err := token.ReadCookie(cookies, s.origin.SessionCookie())
 	if err != nil {
 		return &v, err
 	}
@@ -209,9 +210,6 @@ func (s *Site) open(ctx context.Context, cookies []string, now time.Time) (*Visi
 	}
 	return &v, v.open(ctx, value, now)
 }
-
-// errTwoCookies says that a cookie of ours is there twice.
-var errTwoCookies = errors.New("two cookies of one name")
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {

@@ -6,6 +6,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -33,6 +34,9 @@ var (
 	// invalid_token. The length is checked before anything else.
 	ErrTooLong = errors.New("token is too long")
 )
+
+// errTwoCookies says that a cookie is there twice.
+var errTwoCookies = fmt.Errorf("two cookies of one name: %w", ErrMalformedRequest)
 
 // Found is a token together with the place it was found in.
 type Found struct {
@@ -71,7 +75,7 @@ func Find(r *http.Request, detached http.Header, places []Place, maxBytes int) (
 		case Header:
 			text, err = inHeader(headerValues(r, detached, http.CanonicalHeaderKey(p.Name)), p.Scheme)
 		case Cookie:
-			text, err = inCookies(headerValues(r, detached, "Cookie"), p.Name)
+			text, err = ReadCookie(headerValues(r, detached, "Cookie"), p.Name)
 		case Query:
 			text, err = inQuery(r.URL, p.Name, maxBytes)
 		}
@@ -139,10 +143,12 @@ func inHeader(values []string, scheme string) (string, error) {
 	return text, nil
 }
 
-// inCookies reads the token from the cookie of that name. HTTP/2 and 3 may
-// spread cookies over several lines (RFC 9113, section 8.2.3). An empty
-// cookie is one that was cleared, and counts as none.
-func inCookies(lines []string, name string) (string, error) {
+// ReadCookie returns the value of the cookie of that name among the values of Cookie
+// header fields. HTTP/2 and 3 may spread cookies over several (RFC 9113, section
+// 8.2.3). An empty cookie is one that was cleared, and counts as none. Two of them are
+// an error that wraps ErrMalformedRequest: a sibling domain may have set one (RFC 6265,
+// section 8.6).
+func ReadCookie(lines []string, name string) (string, error) {
 	text, count := "", 0
 	for _, line := range lines {
 		for line != "" {
@@ -155,7 +161,7 @@ func inCookies(lines []string, name string) (string, error) {
 		}
 	}
 	if count > 1 {
-		return "", ErrMalformedRequest
+		return "", errTwoCookies
 	}
 	return text, nil
 }
